@@ -1,0 +1,1 @@
+"""Clinic: a KPI platform for dental groups; the application that Tenantry takes from one tenant to many."""

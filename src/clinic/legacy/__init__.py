@@ -1,0 +1,28 @@
+"""Clinic before the migration: the source schema, and sample data with the defects that such data has.
+
+`create_schema` and `load` write to a database; `generate` yields the same rows without one. `Planted` lists every
+defect with its rows, so that a migration can be held to the exact counts.
+"""
+
+from clinic.legacy.defects import NOTES, RATES, Defect, Planted
+from clinic.legacy.generate import Sample, generate
+from clinic.legacy.load import LegacyError, TablesExistError, TablesFilledError, TablesMissingError, create_schema, load
+from clinic.legacy.names import LOCATIONS
+from clinic.legacy.shape import COLUMNS
+
+__all__ = [
+    "COLUMNS",
+    "LOCATIONS",
+    "NOTES",
+    "RATES",
+    "Defect",
+    "LegacyError",
+    "Planted",
+    "Sample",
+    "TablesExistError",
+    "TablesFilledError",
+    "TablesMissingError",
+    "create_schema",
+    "generate",
+    "load",
+]

@@ -1,0 +1,47 @@
+"""The model of a schema, and what reads it and prints it."""
+
+from tenantry.catalog.diagram import entity_diagram_mermaid
+from tenantry.catalog.dictionary import dictionary_markdown
+from tenantry.catalog.model import (
+    PUBLIC,
+    Catalog,
+    Column,
+    CompositeType,
+    Constraint,
+    DomainType,
+    EnumType,
+    Function,
+    Grant,
+    Index,
+    Policy,
+    Publication,
+    QualifiedName,
+    Sequence,
+    Table,
+    Trigger,
+    View,
+)
+from tenantry.catalog.reader import read_catalog
+
+__all__ = [
+    "PUBLIC",
+    "Catalog",
+    "Column",
+    "CompositeType",
+    "Constraint",
+    "DomainType",
+    "EnumType",
+    "Function",
+    "Grant",
+    "Index",
+    "Policy",
+    "Publication",
+    "QualifiedName",
+    "Sequence",
+    "Table",
+    "Trigger",
+    "View",
+    "dictionary_markdown",
+    "entity_diagram_mermaid",
+    "read_catalog",
+]

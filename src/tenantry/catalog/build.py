@@ -1,0 +1,78 @@
+"""The target's catalog before the target exists: its files are run in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.catalog.model import Catalog
+from tenantry.catalog.reader import read_catalog
+from tenantry.errors import RightsMissing, TargetFilesWrong
+from tenantry.postgres import ident
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def build_catalog(
+    connection: Connection, *, schema: str, files: Sequence[Path], before: Sequence[str] = ()
+) -> Catalog:
+    """The catalog of a schema made by `files`, after `before`; nothing of it stays.
+
+    Raises:
+        TargetFilesWrong: a statement of a file fails, with file and line.
+        RightsMissing: the login may not create schemas.
+    """
+    with connection.transaction(force_rollback=True):
+        try:
+            for script in before:
+                connection.execute(script)  # type: ignore[call-overload]  # SQL that Tenantry generated
+        except pg.InsufficientPrivilege as error:
+            raise RightsMissing(
+                f"The login may not make what the target needs: {error.diag.message_primary}.",
+                hint="Grant it CREATE on the database (GRANT CREATE ON DATABASE … TO …) and run the roles script"
+                " (tenantry roles --sql) once as a DBA.",
+            ) from None
+        run_files(connection, schema=schema, files=files)
+        return read_catalog(connection, schema)
+
+
+def schema_statements(schema: str, files: Sequence[Path]) -> tuple[str, ...]:
+    """What makes the target schema: the files verbatim, under the search path that they expect."""
+    texts = [f"-- {file.name}\n{file.read_text(encoding='utf-8').strip()}" for file in files]
+    return (
+        f"create schema {ident(schema)}",
+        f"set local search_path = {ident(schema)}, pg_catalog",
+        *texts,
+        "set local search_path = pg_catalog",
+    )
+
+
+def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> None:
+    """Run the target's files in the open transaction.
+
+    Raises:
+        TargetFilesWrong: with file, line, and what PostgreSQL says of it.
+    """
+    create, path, *texts, end = schema_statements(schema, files)
+    connection.execute(create)  # type: ignore[call-overload]
+    connection.execute(path)  # type: ignore[call-overload]
+    for file, text in zip(files, texts, strict=True):
+        try:
+            connection.execute(text)  # type: ignore[call-overload]
+        except psycopg.Error as error:
+            if error.diag.message_primary is None:
+                raise
+            position = int(error.diag.statement_position or 0)
+            # The text has one line of its own before the file's.
+            line = text.count("\n", 0, position) if position else 0
+            where = f"{file}:{line}" if line else str(file)
+            raise TargetFilesWrong(
+                f"{where}: {error.diag.message_primary}",
+                hint=(error.diag.message_hint or "Mend the file; nothing was changed in the database.")
+                + (f" Context: {error.diag.context}" if error.diag.context else ""),
+                detail={"file": str(file), "line": line, "sqlstate": error.sqlstate},
+            ) from None
+    connection.execute(end)  # type: ignore[call-overload]

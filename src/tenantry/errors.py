@@ -1,0 +1,239 @@
+"""Typed facts about what went wrong. Every error has a stable code, a message, and a hint that says what to do next.
+
+Nothing here prints or knows how an error is shown; the command line renders them.
+Codes: TN-1xx usage and configuration, TN-2xx server and rights, TN-3xx schemas, TN-4xx runs and journal, TN-5xx data.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is most like `name`, or None when none is close."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if found:
+        return found[0]
+    folded = {item.lower(): item for item in known}
+    return folded.get(name.lower())
+
+
+class TenantryError(Exception):
+    """Base of all errors a user may meet. `exit_code`: 1 found problems, 2 wrong usage or configuration."""
+
+    code: ClassVar[str] = "TN-000"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, hint: str = "", detail: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail: Mapping[str, object] = detail or {}
+
+    def to_json(self) -> dict[str, object]:
+        return {"code": self.code, "message": self.message, "hint": self.hint, "detail": dict(self.detail)}
+
+
+# -- TN-1xx: usage and configuration ---------------------------------------------------------------------------------
+
+
+class SettingsError(TenantryError):
+    """A flag, an environment variable or a file says something that cannot be."""
+
+    code = "TN-101"
+
+
+class ManifestError(TenantryError):
+    """The manifest does not fit: one problem or several, each with file, line and key."""
+
+    code = "TN-110"
+
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(
+            "\n".join(str(problem) for problem in self.problems),
+            hint=f"Mend {'this place' if count == 1 else f'these {count} places'} in the manifest and run again;"
+            " nothing was changed.",
+            detail={"problems": [str(problem) for problem in self.problems]},
+        )
+
+
+class DemoMissing(TenantryError):
+    """No application announces itself in the entry-point group."""
+
+    code = "TN-120"
+
+
+# -- TN-2xx: server and rights ---------------------------------------------------------------------------------------
+
+
+class ServerUnreachable(TenantryError):
+    """Nothing answers at the address, or the server refuses connections."""
+
+    code = "TN-201"
+
+
+class LoginRefused(TenantryError):
+    """The server answered, but not to this user, password or database."""
+
+    code = "TN-202"
+
+
+class ServerTooOld(TenantryError):
+    """PostgreSQL below 15."""
+
+    code = "TN-203"
+
+
+class RightsMissing(TenantryError):
+    """The login lacks a right that the work needs."""
+
+    code = "TN-204"
+
+
+class PoolerInTheWay(TenantryError):
+    """The connection goes through a pooler that loses session state."""
+
+    code = "TN-205"
+
+
+class EmbeddedServerFailed(TenantryError):
+    """The embedded PostgreSQL did not start."""
+
+    code = "TN-206"
+
+
+class DiskTrouble(TenantryError):
+    """The server ran out of disk, memory or connections."""
+
+    code = "TN-207"
+
+
+class RolesMissing(TenantryError):
+    """The roles that policies are written to do not exist, and this login may not make them."""
+
+    code = "TN-208"
+
+
+class ConnectionLost(TenantryError):
+    """The connection broke while work was under way; the journal knows how far it came."""
+
+    code = "TN-209"
+    exit_code = 1
+
+
+# -- TN-3xx: schemas -------------------------------------------------------------------------------------------------
+
+
+class SchemaMissing(TenantryError):
+    """The schema to read does not exist."""
+
+    code = "TN-301"
+
+    def __init__(self, schema: str, database: str, known: Sequence[str]) -> None:
+        near = nearest(schema, known)
+        there = ", ".join(known) or "none"
+        super().__init__(
+            f"There is no schema {schema!r} in database {database!r}.",
+            hint=(f"Did you mean {near!r}? " if near else "")
+            + f"Schemas that this login can see: {there}. Mend [source] schema in the manifest, or the DSN.",
+            detail={"schema": schema, "database": database, "known": list(known)},
+        )
+
+
+class TargetNotOurs(TenantryError):
+    """The target schema exists and was not made by a Tenantry run."""
+
+    code = "TN-302"
+
+
+class TargetFilesWrong(TenantryError):
+    """A file of the target schema does not run."""
+
+    code = "TN-303"
+
+
+class NoRowKey(TenantryError):
+    """A source table has neither a primary key nor another key over columns that are never null."""
+
+    code = "TN-304"
+
+
+# -- TN-4xx: runs and the journal ------------------------------------------------------------------------------------
+
+
+class RunInProgress(TenantryError):
+    """Another run holds the migration lock."""
+
+    code = "TN-401"
+
+
+class JournalMismatch(TenantryError):
+    """The journal belongs to another manifest or another version of the plan."""
+
+    code = "TN-402"
+
+
+class NoRun(TenantryError):
+    """There is no run in this database yet."""
+
+    code = "TN-403"
+
+
+class SourceLocked(TenantryError):
+    """The write lock on the source could not be had in time."""
+
+    code = "TN-404"
+
+
+class StepFailed(TenantryError):
+    """A step of the plan failed; what it did is undone and the run can go on from it."""
+
+    code = "TN-405"
+    exit_code = 1
+
+
+class RunInterrupted(TenantryError):
+    """The user stopped the run; its journal says how to go on."""
+
+    code = "TN-406"
+    exit_code = 130
+
+
+class RunFinished(TenantryError):
+    """The run has been cut over already."""
+
+    code = "TN-407"
+
+
+# -- TN-5xx: data ----------------------------------------------------------------------------------------------------
+
+
+class VerificationFailed(TenantryError):
+    """Source and target do not agree; the cut-over was not done."""
+
+    code = "TN-501"
+    exit_code = 1
+
+
+class QuarantineEntryUnknown(TenantryError):
+    """No open quarantine entry matches."""
+
+    code = "TN-502"
+
+
+class ProofFailed(TenantryError):
+    """The database does not obey the access matrix."""
+
+    code = "TN-503"
+    exit_code = 1
+
+
+class TransformFailed(TenantryError):
+    """A Python transform of the manifest raised, or returned what it must not."""
+
+    code = "TN-504"
+    exit_code = 1

@@ -1,0 +1,477 @@
+"""The statement that derives target rows from source rows, in three readings of the same mapping.
+
+- COPY reads parents from the target (a hash join with their old and new ids) and is what fills the target.
+- VERIFY computes everything from the source again, parents included, knowing only the journal's lists of merged and
+  linked rows: what it yields is compared with what the target holds.
+- PREVIEW needs no journal and no target: it says what a copy would quarantine, for analysis.
+
+Every reading works on a chunk: the token RANGE is replaced by a condition over the source's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from tenantry.manifest.ids import id_sql, key_sql
+from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference
+from tenantry.manifest.transforms import is_text
+from tenantry.postgres import ident, idents, literal
+
+RANGE = "/* key range */ true"
+"""Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
+
+JOURNAL = "tenantry"
+
+
+class Reading(Enum):
+    COPY = "copy"
+    VERIFY = "verify"
+    PREVIEW = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
+
+    The select yields the target's columns, `__key` (text), and unless it is for VERIFY `__problems` (text or null),
+    `__parent` (jsonb or null), `__original` (jsonb, for rows with problems), `__changes` (jsonb or null).
+    """
+
+    common: tuple[tuple[str, str], ...]
+    select: str
+
+    def statement(self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = ()) -> str:
+        """`with … name as materialized (select) …more tail`."""
+        parts = [*self.common, (name, self.select), *more]
+        return "with " + ",\n".join(f"{label} as{_kind(label, name)} (\n{body}\n)" for label, body in parts) + "\n" + tail
+
+
+def _kind(label: str, main: str) -> str:
+    return " materialized" if label == main or label.startswith("p_") else ""
+
+
+class Deriver:
+    """Compiles derivations of one project."""
+
+    def __init__(self, project: Project, reading: Reading) -> None:
+        self.project = project
+        self.reading = reading
+        self._source = project.source.schema
+        self._target = project.target.schema
+        self._tenant = project.manifest.tenant
+        self._common: dict[str, str] = {}
+
+    def derive(self, mapping: Mapping, *, rows: str | None = None) -> Derivation:
+        """The derivation of a mapping's rows.
+
+        Args:
+            rows: a relation that takes the source table's place (a sub-select in parentheses), for single rows.
+        """
+        self._common = {}
+        select = self._select(mapping, rows or ident(self._source, mapping.source.name), RANGE)
+        return Derivation(tuple(self._common.items()), select)
+
+    # -- the select --------------------------------------------------------------------------------------------------
+
+    def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
+        """Three levels: values and flags; fallbacks for invalid values, where there are any; problems."""
+        inner: list[tuple[str, str]] = [("__key", self._key(mapping))]
+        problems: list[tuple[str, str]] = []
+        parents: list[tuple[str, str]] = []
+        changes: list[tuple[Column, str]] = []
+        fallbacks: dict[str, str] = {}
+        counting = self.reading is not Reading.VERIFY
+
+        def flag(sql: str) -> str:
+            name = f"__f{sum(1 for label, _ in inner if label.startswith('__f'))}"
+            inner.append((name, sql))
+            return name
+
+        tenant_known = "true"
+        if mapping.scoped:
+            inner.append(("__tenant", "x.tenant"))
+            tenant_known = "__tenant is not null"
+            for path in mapping.tenant_paths:
+                if path.alias not in {ref.alias for ref in mapping.references}:
+                    self._reference_flags(path, path.columns[0], mapping, flag, problems, parents)
+            problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
+            conflict = self._conflict(mapping)
+            if conflict:
+                problems.append(("tenant_conflict", flag(conflict)))
+        for column in mapping.columns:
+            self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, tenant_known)
+        for check in mapping.target.checks if counting else ():
+            if not set(check.columns) & {column.name for column in mapping.columns if column.kind == "python"}:
+                problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
+
+        names = [column.name for column in mapping.columns]
+        if not counting:
+            body = self._level(inner, mapping, relation, condition)
+            return f"select {idents([*names, '__key'])}\n  from (\n{body}\n  ) d" if not fallbacks else (
+                f"select {self._with_fallbacks(names, fallbacks)}, __key\n  from (\n{body}\n  ) d"
+            )
+        inner.append(("__row", "s"))
+        body = self._level(inner, mapping, relation, condition)
+        if fallbacks:
+            rest = [label for label, _ in inner if label.startswith("__")]
+            body = (
+                f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}"
+                f"\n  from (\n{body}\n  ) e offset 0"
+            )
+        return self._judge(names, body, problems, parents, changes)
+
+    def _judge(
+        self,
+        names: Sequence[str],
+        body: str,
+        problems: Sequence[tuple[str, str]],
+        parents: Sequence[tuple[str, str]],
+        changes: Sequence[tuple[Column, str]],
+    ) -> str:
+        bad = "\n        or ".join(condition for _, condition in problems) or "false"
+        listed = ",\n        ".join(f"case when {condition} then {literal(code)} end" for code, condition in problems)
+        parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
+        notes = ",\n        ".join(
+            f"case when {condition} then jsonb_build_object('column', {literal(column.name)}, 'from',"
+            f" to_jsonb((__row).{ident(column.source or column.name)}), 'to', to_jsonb({ident(column.name)}),"
+            f" 'rule', {literal(column.rule or 'corrected')}) end"
+            for column, condition in changes
+        )
+        any_note = " or ".join(condition for _, condition in changes)
+        return (
+            f"select {idents([*names, '__key'])},\n"
+            f"      case when __bad then concat_ws(';', {listed or 'null'}) end as __problems,\n"
+            f"      case when __bad then {f'case {parent} end' if parent else 'null::jsonb'} end as __parent,\n"
+            f"      case when __bad then to_jsonb(__row) end as __original,\n"
+            + (
+                f"      case when {any_note} then jsonb_path_query_array(jsonb_build_array({notes}), '$[*] ? (@ != null)')"
+                " end as __changes\n"
+                if changes
+                else "      null::jsonb as __changes\n"
+            )
+            + f"  from (\nselect *, ({bad}) is true as __bad\n  from (\n{body}\n  ) d offset 0\n  ) j"
+        )
+
+    def _column(
+        self,
+        column: Column,
+        mapping: Mapping,
+        inner: list[tuple[str, str]],
+        flag: object,
+        problems: list[tuple[str, str]],
+        parents: list[tuple[str, str]],
+        changes: list[tuple[Column, str]],
+        fallbacks: dict[str, str],
+        tenant_known: str,
+    ) -> None:
+        assert callable(flag)
+        quoted = ident(column.name)
+        inner.append((column.name, self._value(column, mapping)))
+        counting = self.reading is not Reading.VERIFY
+        if column.kind == "reference":
+            assert column.reference is not None
+            if column.fallback is None and counting:
+                self._reference_flags(column.reference, column.name, mapping, flag, problems, parents)
+            if not column.nullable and counting:
+                problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
+            return
+        if column.kind in ("id", "tenant", "legacy", "account"):
+            return
+        if column.kind == "python" and self.reading is Reading.PREVIEW:
+            return
+        if not counting and column.fallback is None:
+            return
+        when = f" and {tenant_known}" if column.zoned else ""
+        if column.missing:
+            problems.append((f"value_missing:{column.name}", flag(column.missing)))
+        if column.present:
+            present = flag(column.present)
+            if column.fallback is None:
+                problems.append((f"value_invalid:{column.name}", f"({present} and {quoted} is null{when})"))
+            else:
+                stand_in = flag(column.fallback)
+                fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
+                noted = f"({present} and {quoted} is not distinct from {stand_in})"
+                changes.append((column, noted))
+        if column.noted:
+            changes.append((column, flag(column.noted)))
+        if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:
+            changes.append((column, flag(self._stale(column))))
+
+    def _value(self, column: Column, mapping: Mapping) -> str:
+        match column.kind:
+            case "id":
+                return self._id(mapping)
+            case "tenant":
+                return "x.tenant"
+            case "legacy":
+                prefix = f"{literal(mapping.legacy_prefix)} || " if mapping.legacy_prefix else ""
+                return f"{prefix}{self._key(mapping)}"
+            case "account":
+                derived = id_sql(self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping))
+                return derived if self.reading is Reading.PREVIEW else f"coalesce(a.account_id, {derived})"
+            case "python" if self.reading is not Reading.COPY:
+                return f"null::{column.type}"
+            case "json_ids" if self.reading is not Reading.PREVIEW:
+                paths = ", ".join(literal(each.path) for each in column.ids)
+                maps = ", ".join(f"{self._json_alias(column, i)}.ids" for i in range(len(column.ids)))
+                drop = "true" if column.drop_stale else "false"
+                return f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
+        return column.value
+
+    # -- references and tenants --------------------------------------------------------------------------------------
+
+    def _reference_flags(
+        self,
+        ref: Reference,
+        label: str,
+        mapping: Mapping,
+        flag: object,
+        problems: list[tuple[str, str]],
+        parents: list[tuple[str, str]],
+    ) -> None:
+        assert callable(flag)
+        given = " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
+        if self.reading is Reading.PREVIEW:
+            problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
+            problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
+            return
+        missing = flag(f"{given} and {ref.alias}.new is null")
+        problems.append((f"reference_missing:{label}", missing))
+        feeding = self.project.by_target[ref.parent][0]
+        if ref.by == feeding.key:
+            key = key_sql("(__row)", ref.columns, is_text=False)
+            parents.append(
+                (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
+                 f" 'mapping', {literal(feeding.name)})")
+            )  # fmt: skip
+
+    def _no_tenant(self, mapping: Mapping, flag: object) -> str:
+        """No path leads to a tenant, and it is not a broken reference that is to blame (that says so itself)."""
+        assert callable(flag)
+        if any(path.columns for path in mapping.tenant_paths):
+            broken = " or ".join(
+                f"({' and '.join(f's.{ident(name)} is not null' for name in path.columns)} and {path.alias}.new is null)"
+                for path in mapping.tenant_paths
+            )
+            return str(flag(f"x.tenant is null and ({broken}) is not true"))
+        return "__tenant is null"
+
+    def _conflict(self, mapping: Mapping) -> str:
+        """Paths, or references to tenant tables, that lead to different tenants."""
+        aliases = dict.fromkeys(
+            ref.alias
+            for ref in (*mapping.tenant_paths, *mapping.references)
+            if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
+        )
+        paths = {path.alias for path in mapping.tenant_paths}
+        if len(aliases) == 1 and set(aliases) <= paths:
+            return ""
+        return " or ".join(f"{alias}.tenant <> x.tenant" for alias in aliases)
+
+    def _level(self, columns: Iterable[tuple[str, str]], mapping: Mapping, relation: str, condition: str) -> str:
+        selected = ",\n         ".join(f"{value} as {ident(name)}" for name, value in columns)
+        where = [condition, *([f"({mapping.where})"] if mapping.where else [])]
+        if self.reading is Reading.VERIFY:
+            where.append(self._carried(mapping))
+        return (
+            f"  select {selected}\n    from {relation} s\n"
+            + "".join(f"    {join}\n" for join in self._joins(mapping))
+            + f"   where {' and '.join(where)}\n  offset 0"
+        )
+
+    def _carried(self, mapping: Mapping) -> str:
+        """Rows that the journal does not list as quarantined or merged."""
+        key = self._key(mapping)
+        return (
+            f"not exists (select from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.source_key = {key}"
+            f" and q.state = 'open')\n     and not exists (select from {JOURNAL}.merged m where m.mapping ="
+            f" {literal(mapping.name)} and m.source_key = {key})"
+        )
+
+    def _joins(self, mapping: Mapping) -> Iterable[str]:
+        references = {ref.alias: ref for ref in (*mapping.references, *mapping.tenant_paths)}
+        for alias, ref in references.items():
+            yield f"left join {self._pairs(ref)} {alias} on {alias}.old = {self._named(ref)}"
+        if mapping.scoped:
+            tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
+            yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
+            if any(column.zoned for column in mapping.columns):
+                yield f"left join {self._tenants()} tenant on tenant.{ident(ROW_ID)} = x.tenant"
+        elif mapping.is_root and any(column.zoned for column in mapping.columns):
+            raise AssertionError("a root column cannot depend on the tenant's own row")
+        if self.reading is not Reading.PREVIEW:
+            if any(column.kind == "account" for column in mapping.columns):
+                yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
+            for column in mapping.columns:
+                for position, each in enumerate(column.ids):
+                    yield self._json_lateral(column, position, each.path, each.parent)
+        if self.reading is Reading.COPY and mapping.python_columns:
+            yield f"left join {python_table(mapping)} py on py.key = {self._key(mapping)}"
+
+    def _named(self, ref: Reference) -> str:
+        """The value that a reference holds, as the text under which `_pairs` lists its parent."""
+        return key_sql("s", ref.columns, is_text=False)
+
+    def _pairs(self, ref: Reference) -> str:
+        """(old, new, tenant) of a reference's parents."""
+        if self.reading is Reading.COPY and not ref.late:
+            return self._pairs_from_target(ref)
+        return self._pairs_from_source(ref)
+
+    def _pairs_from_target(self, ref: Reference) -> str:
+        selects = []
+        for parent in self.project.by_target[ref.parent]:
+            table = ident(self._target, parent.target.name)
+            tenant = self._tenant_of("t", parent)
+            own = parent.key == ref.by
+            legacy = "t.legacy_id" if not parent.legacy_prefix else f"substr(t.legacy_id, {len(parent.legacy_prefix) + 1})"
+            where = (
+                f" where left(t.legacy_id, {len(parent.legacy_prefix)}) = {literal(parent.legacy_prefix)}"
+                if parent.legacy_prefix
+                else ""
+            )
+            if own:
+                selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
+            else:
+                old = key_sql("p", ref.by, is_text=False)
+                selects.append(
+                    f"select {old} as old, t.id as new, {tenant} as tenant from {table} t"
+                    f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
+                )
+            if parent.merge is not None:
+                into = f"{literal(parent.legacy_prefix)} || m.into_key" if parent.legacy_prefix else "m.into_key"
+                selects.append(
+                    f"select m.source_key, t.id, {tenant} from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
+                    f" where m.mapping = {literal(parent.name)}"
+                )
+        return "(" + " union all ".join(selects) + ")"
+
+    def _pairs_from_source(self, ref: Reference) -> str:
+        names = []
+        for parent in self.project.by_target[ref.parent]:
+            name = f"p_{parent.name}".replace(".", "_")
+            if ref.by != parent.key:
+                name += "_by_" + "_".join(ref.by)
+            if name not in self._common:
+                self._common[name] = ""  # keeps its place before whatever asks for it again
+                body = self._source_pairs(parent, ref.by)
+                del self._common[name]
+                self._common[name] = body
+            names.append(ident(name))
+        if len(names) == 1:
+            return names[0]
+        return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
+
+    def _source_pairs(self, parent: Mapping, by: Sequence[str]) -> str:
+        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor."""
+        old = key_sql("s", by, is_text=False)
+        relation = ident(self._source, parent.source.name)
+        if self.reading is Reading.PREVIEW:
+            body = self._select(parent, relation, "true")
+            tenant = self._tenant_of("d", parent)
+            new = "d.id"
+            if parent.merge is not None:
+                keys = idents(parent.merge.by, prefix="d")
+                new = (
+                    f"first_value(d.id) over (partition by {keys}, d.__problems is null"
+                    f" order by {qualified_order(parent, 'd')})"
+                )
+            if tuple(by) == parent.key:
+                return f"select d.__key as old, {new} as new, {tenant} as tenant, d.__problems is not null as bad from (\n{body}\n) d"
+            return (
+                f"select {old} as old, d.id as new, {tenant} as tenant, d.__problems is not null as bad\n"
+                f"  from {relation} s join (\n{body}\n) d on d.__key = {self._key(parent)}"
+            )
+        key = self._key(parent)
+        merged = "" if parent.merge is None else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        survivor = key if parent.merge is None else f"coalesce(m.into_key, {key})"
+        new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
+        references = {path.alias: path for path in parent.tenant_paths}
+        if parent.is_root:
+            tenant = new
+        elif parent.scoped:
+            tenant = "coalesce(" + ", ".join(f"{alias}.tenant" for alias in references) + ")"
+        else:
+            tenant = "null::uuid"
+        joins = "".join(
+            f"\n  left join {self._pairs(path)} {alias} on {alias}.old = {self._named(path)}"
+            for alias, path in references.items()
+        )
+        return f"select {old} as old, {new} as new, {tenant} as tenant\n  from {relation} s {merged}{joins}"
+
+    def _tenants(self) -> str:
+        """The rows of the tenant table: from the target, or derived from the source."""
+        root = self.project.root
+        if self.reading is Reading.COPY:
+            return ident(self._target, root.target.name)
+        if "p__tenants" not in self._common:
+            self._common["p__tenants"] = ""
+            body = self._select(root, ident(self._source, root.source.name), "true")
+            del self._common["p__tenants"]
+            self._common["p__tenants"] = body
+        return "p__tenants"
+
+    def _tenant_of(self, alias: str, mapping: Mapping) -> str:
+        if mapping.is_root:
+            return f"{alias}.{ident(ROW_ID)}"
+        return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
+
+    # -- ids ---------------------------------------------------------------------------------------------------------
+
+    def _key(self, mapping: Mapping, alias: str = "s") -> str:
+        return mapping_key(mapping, alias)
+
+    def _id(self, mapping: Mapping) -> str:
+        return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
+
+    def _json_alias(self, column: Column, position: int) -> str:
+        return ident(f"j_{column.name}_{position}")
+
+    def _json_lateral(self, column: Column, position: int, path: str, parent: str) -> str:
+        """Old to new ids of those of a document's ids that exist in the source, as one jsonb object."""
+        feeding = self.project.by_target[parent][0]
+        key = self._key(feeding, "k")
+        merged = into = ""
+        if feeding.merge is not None:
+            merged = f" left join {JOURNAL}.merged m on m.mapping = {literal(feeding.name)} and m.source_key = {key}"
+            into = "m.into_key"
+        survivor = f"coalesce({into}, {key})" if into else key
+        new = id_sql(self.project.manifest.ids.namespace, feeding.namespace, survivor)
+        return (
+            f"left join lateral (select jsonb_object_agg({key}, {new}) as ids"
+            f" from jsonb_path_query({column.value}, {literal('$.' + path)}::jsonpath) v"
+            f" join {ident(self._source, feeding.source.name)} k on {key} = v #>> '{{}}'{merged})"
+            f" {self._json_alias(column, position)} on true"
+        )
+
+    def _stale(self, column: Column) -> str:
+        """Whether a document names an id that does not exist."""
+        return " or ".join(
+            f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v"
+            f" where jsonb_typeof(v) <> 'null' and ({self._json_alias(column, i)}.ids ? (v #>> '{{}}')) is not true)"
+            for i, each in enumerate(column.ids)
+        )
+
+    def _with_fallbacks(self, names: Sequence[str], fallbacks: dict[str, str]) -> str:
+        return ", ".join(f"{fallbacks[name]} as {ident(name)}" if name in fallbacks else ident(name) for name in names)
+
+
+def mapping_key(mapping: Mapping, alias: str = "s") -> str:
+    """The SQL of a source row's key as text."""
+    first = mapping.source.column(mapping.key[0])
+    assert first is not None
+    return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
+
+
+def python_table(mapping: Mapping) -> str:
+    """The temporary table into which a worker puts what Python made of a chunk."""
+    return ident("pg_temp", f"py_{mapping.name}".replace(".", "_")[:63])
+
+
+def qualified_order(mapping: Mapping, alias: str) -> str:
+    """The order of a merge rule, over the derived row; ties are broken by the key, so that it is the same every time."""
+    assert mapping.merge is not None
+    return f"{mapping.merge.keep}, {alias}.legacy_id"

@@ -1,0 +1,149 @@
+"""A resolved manifest: every mapping of a source table onto a target table, checked against both catalogs.
+
+A mapping holds ready SQL expressions over fixed aliases: `s` the source row, `r_<column>` a reference's (old, new,
+tenant), `tenant` the row of the tenant table. `derive` puts them together into statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tenantry.catalog import Catalog, Table
+from tenantry.manifest.model import Manifest, Merge, PythonTransform
+
+LEGACY_ID = "legacy_id"
+ROW_ID = "id"
+
+ColumnKind = Literal["id", "tenant", "legacy", "reference", "account", "value", "json_ids", "python"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A source column (or several) that names a row of another source table."""
+
+    alias: str
+    columns: tuple[str, ...]
+    """Source columns that hold the reference."""
+    parent: str
+    """Target table whose row is meant."""
+    by: tuple[str, ...]
+    """Columns of the parent's source table that are named; its row key, or another unique key."""
+    late: bool = False
+    """The parent is copied after, or with, this table (a cycle): its ids are computed from the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonIds:
+    """Ids of another table inside a JSON document."""
+
+    path: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one target column is filled. SQL expressions are over `s`, references and `tenant`."""
+
+    name: str
+    type: str
+    nullable: bool
+    kind: ColumnKind
+    source: str | None
+    """The source column that it is made from, for messages; None where there is not just one."""
+    value: str
+    present: str | None = None
+    """Condition under which a value is there; present and null means that it is invalid."""
+    fallback: str | None = None
+    """Stands in for an invalid value."""
+    missing: str | None = None
+    """Condition under which the row is quarantined for a null or an empty value."""
+    noted: str | None = None
+    """Condition under which the change log keeps the original."""
+    rule: str = ""
+    """What happened to a noted value, in a word."""
+    zoned: bool = False
+    """Needs the tenant's time zone: without a tenant it cannot be judged."""
+    down: str | None = None
+    reference: Reference | None = None
+    ids: tuple[JsonIds, ...] = ()
+    drop_stale: bool = False
+    python: PythonTransform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One source table onto one target table."""
+
+    name: str
+    """The target's name, with the part's behind a dot where several sources feed it; unique, used in the journal."""
+    target: Table
+    source: Table
+    namespace: str
+    """What stands for the table in derived ids: the source's name, and the part's behind a slash."""
+    key: tuple[str, ...]
+    scoped: bool
+    """The target has the tenant column."""
+    is_root: bool
+    tenant_paths: tuple[Reference, ...]
+    references: tuple[Reference, ...]
+    columns: tuple[Column, ...]
+    where: str | None = None
+    merge: Merge | None = None
+    legacy_prefix: str = ""
+    secrets: tuple[str, ...] = ()
+    profile: bool = False
+
+    @property
+    def python_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind == "python")
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def parents(self) -> tuple[str, ...]:
+        """Target tables that must be complete before this one is copied."""
+        found = {ref.parent: None for ref in (*self.references, *self.tenant_paths) if not ref.late}
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A manifest resolved against its source and target: what analysis, plan, migration and proof work from."""
+
+    manifest: Manifest
+    digest: str
+    source: Catalog
+    target: Catalog
+    mappings: tuple[Mapping, ...]
+    """In an order in which parents come before children."""
+    by_target: dict[str, tuple[Mapping, ...]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Mapping]:
+        return iter(self.mappings)
+
+    def mapping(self, name: str) -> Mapping:
+        return next(mapping for mapping in self.mappings if mapping.name == name)
+
+    def of_source(self, table: str) -> tuple[Mapping, ...]:
+        return tuple(mapping for mapping in self.mappings if mapping.source.name == table)
+
+    @property
+    def root(self) -> Mapping:
+        return next(mapping for mapping in self.mappings if mapping.is_root)
+
+    @property
+    def source_tables(self) -> tuple[Table, ...]:
+        """The source tables that are read, each once, in the mappings' order."""
+        return tuple({mapping.source.name: mapping.source for mapping in self.mappings}.values())
+
+    @property
+    def new_tables(self) -> tuple[Table, ...]:
+        """Target tables that no source feeds."""
+        return tuple(table for table in self.target.tables if table.name not in self.by_target)
+
+    def scoped(self, table: str) -> bool:
+        """Whether a target table belongs to tenants by its tenant column."""
+        found = self.target.table(table)
+        return found is not None and found.column(self.manifest.tenant.column) is not None

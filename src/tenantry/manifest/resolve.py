@@ -1,0 +1,464 @@
+"""Check a manifest against source and target, and resolve it into mappings. Pure: catalogs in, a project out.
+
+All problems are collected and raised together, each with its place in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from tenantry.catalog import Catalog, Constraint, Table
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.errors import ManifestError, nearest
+from tenantry.manifest.columns import ColumnCompiler, Expressions
+from tenantry.manifest.load import Key, Places, Problem, manifest_digest
+from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference
+from tenantry.manifest.model import COMMANDS, Access, Colleagues, ColumnRule, Manifest, Own, SourceRule, TableRule
+from tenantry.postgres import ident
+
+AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
+
+
+def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
+    """The project that a manifest describes.
+
+    Raises:
+        ManifestError: everything that does not fit, with file, line, key and the nearest right name.
+    """
+    return _Resolver(manifest, source, target).project()
+
+
+class _Resolver:
+    def __init__(self, manifest: Manifest, source: Catalog, target: Catalog) -> None:
+        self.manifest = manifest
+        self.source = source
+        self.target = target
+        self.places = Places(str(manifest.path), manifest.text)
+        self.problems: list[Problem] = []
+        self.expressions = Expressions(self.say)
+        self.labels = {(enum.schema, enum.name): tuple(enum.labels) for enum in target.enums}
+        # Which target table stands for a source table when a foreign key names it: the one without a part.
+        self.primary: dict[str, str] = {}
+
+    def say(self, key: Key, message: str) -> None:
+        self.problems.append(self.places.problem(key, message))
+
+    def project(self) -> Project:
+        self._check_sections()
+        self._check_tables()
+        for name, rule in self.manifest.tables.items():
+            for label, part in rule.parts().items():
+                key: Key = ("tables", name, "sources", label) if label else ("tables", name)
+                if part.part is None:
+                    other = self.primary.setdefault(part.source, name)
+                    if other != name:
+                        self.say(
+                            (*key, "from"),
+                            f"{part.source} is carried into {other} already; give this one a part"
+                            ' (part = "…"), which keeps its derived ids apart',
+                        )
+        self._stop_at_problems()
+        mappings: list[Mapping] = []
+        for name, rule in self.manifest.tables.items():
+            self._check_access(name, rule.access)
+            for label, part in rule.parts().items():
+                key = ("tables", name, "sources", label) if label else ("tables", name)
+                made = self._mapping(name, rule, label, part, key)
+                if made is not None:
+                    mappings.append(made)
+        self._stop_at_problems()
+        ordered = _in_order(mappings)
+        by_target: dict[str, tuple[Mapping, ...]] = {}
+        for mapping in ordered:
+            by_target[mapping.target.name] = (*by_target.get(mapping.target.name, ()), mapping)
+        return Project(
+            self.manifest, manifest_digest(self.manifest), self.source, self.target, tuple(ordered), by_target
+        )
+
+    def _stop_at_problems(self) -> None:
+        if self.problems:
+            raise ManifestError(sorted(set(self.problems), key=lambda problem: (problem.line, problem.key)))
+
+    # -- sections ----------------------------------------------------------------------------------------------------
+
+    def _check_sections(self) -> None:
+        manifest = self.manifest
+        root = self._target_table(manifest.tenant.table, ("tenant", "table"))
+        if root is not None:
+            if root.primary_key is None or root.primary_key.columns != (ROW_ID,):
+                self.say(("tenant", "table"), f"the tenant table {root.name} needs the primary key (id)")
+            if manifest.tenant.active:
+                self.expressions.check(manifest.tenant.active, {"": root}, ("tenant", "active"))
+        membership = self._target_table(manifest.membership.table, ("membership", "table"))
+        if membership is not None:
+            self._need_column(membership, manifest.tenant.column, ("tenant", "column"))
+            self._need_column(membership, manifest.membership.profile, ("membership", "profile"))
+            role = self._need_column(membership, manifest.membership.role, ("membership", "role"))
+            if role is not None and role.type_kind == "enum":
+                labels = self.labels.get((role.type_schema, role.type_name), ())
+                for name in manifest.roles.order:
+                    if name not in labels:
+                        near = nearest(name, labels)
+                        self.say(
+                            ("roles", "order"),
+                            f"{name!r} is no value of {membership.name}.{role.name}" + _did_you_mean(near),
+                        )
+            if manifest.membership.active:
+                self.expressions.check(manifest.membership.active, {"": membership}, ("membership", "active"))
+        for name in manifest.source.secrets:
+            table = self._source_table(name, ("source", "secrets", name))
+            for column in manifest.source.secrets[name]:
+                if table is not None:
+                    self._need_column(table, column, ("source", "secrets", name))
+        for name in manifest.source.ignore:
+            self._source_table(name, ("source", "ignore"))
+        if manifest.users is not None:
+            table = self._source_table(manifest.users.source, ("users", "from"))
+            if table is not None:
+                self._need_column(table, manifest.users.email, ("users", "email"))
+                if manifest.users.super:
+                    self.expressions.check(manifest.users.super, {"s": table}, ("users", "super"))
+            profile = self._target_table(manifest.users.profile, ("users", "profile"))
+            if profile is not None:
+                self._need_column(profile, manifest.users.account, ("users", "account"))
+
+    def _check_tables(self) -> None:
+        for name, rule in self.manifest.tables.items():
+            self._target_table(name, ("tables", name))
+            for label, part in rule.parts().items():
+                key: Key = ("tables", name, "sources", label, "from") if label else ("tables", name, "from")
+                self._source_table(part.source, key)
+        for table in self.target.tables:
+            if table.name not in self.manifest.tables and table.partition_of is None:
+                self.say(
+                    ("tables",),
+                    f"the target table {table.name} is not decided: add [tables.{table.name}] with its access",
+                )
+        read = {part.source for rule in self.manifest.tables.values() for part in rule.parts().values()}
+        for table in self.source.tables:
+            if table.name not in read and table.name not in self.manifest.source.ignore and table.partition_of is None:
+                self.say(
+                    ("source",),
+                    f"the source table {table.name} is not carried over: give it a target table, or name it in"
+                    " ignore",
+                )
+
+    def _check_access(self, name: str, access: Access) -> None:
+        table = self.target.table(name)
+        assert table is not None
+        tenant = self.manifest.tenant
+        scoped = table.column(tenant.column) is not None or name == tenant.table
+        known = (*self.manifest.roles.order, "super", "signed_in", "service")
+        for command in COMMANDS:
+            key: Key = ("tables", name, "access", command)
+            cell = access.cell(command)
+            role: str | None
+            if isinstance(cell, Own):
+                self._need_column(table, cell.own, key)
+                role = cell.role
+                if scoped and role is None:
+                    self.say(key, "own rows of a tenant table also need the least role in it: role = \"…\"")
+            elif isinstance(cell, Colleagues):
+                self._need_column(table, cell.own, key)
+                role = cell.colleagues
+            else:
+                role = cell
+                if role in self.manifest.roles.order and not scoped:
+                    self.say(
+                        key,
+                        f"{role!r} is a role in a tenant, but {name} has no {tenant.column}; use signed_in, super or service",
+                    )
+            if role is not None and role not in known:
+                self.say(key, f"{role!r} is no role" + _did_you_mean(nearest(role, known)))
+        for field in ("hidden", "fixed"):
+            for column in getattr(access, field):
+                self._need_column(table, column, ("tables", name, "access", field))
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def _target_table(self, name: str, key: Key) -> Table | None:
+        return self._table(self.target, name, key, "target")
+
+    def _source_table(self, name: str, key: Key) -> Table | None:
+        return self._table(self.source, name, key, "source")
+
+    def _table(self, catalog: Catalog, name: str, key: Key, side: str) -> Table | None:
+        found = catalog.table(name)
+        if found is None:
+            near = nearest(name, [table.name for table in catalog.tables])
+            self.say(key, f"the {side} schema {catalog.schema} has no table {name!r}" + _did_you_mean(near))
+        return found
+
+    def _need_column(self, table: Table, name: str, key: Key) -> CatalogColumn | None:
+        found = table.column(name)
+        if found is None:
+            near = nearest(name, [column.name for column in table.columns])
+            self.say(key, f"{table.name} has no column {name!r}" + _did_you_mean(near))
+        return found
+
+    # -- one mapping -------------------------------------------------------------------------------------------------
+
+    def _mapping(self, name: str, rule: TableRule, label: str, part: SourceRule, key: Key) -> Mapping | None:
+        target, source = self.target.table(name), self.source.table(part.source)
+        assert target is not None
+        assert source is not None
+        if source.row_key is None:
+            self.say(
+                (*key, "from"),
+                f"{source.name} has neither a primary key nor a unique key over columns that are never null, so its rows"
+                f" cannot be told apart: ALTER TABLE {source.name} ADD PRIMARY KEY (…) on the source first",
+            )
+            return None
+        tenant = self.manifest.tenant
+        for needed in (ROW_ID, LEGACY_ID):
+            if target.column(needed) is None:
+                self.say(key, f"the target table {name} has no column {needed!r}, which every table with a source needs")
+                return None
+        is_root = name == tenant.table
+        scoped = target.column(tenant.column) is not None and not is_root
+        references = self._references(target, source, part, key)
+        paths = self._tenant_paths(source, part, references, key) if scoped else ()
+        if scoped and not paths:
+            self.say(
+                (*key, "tenant"),
+                f"how do rows of {source.name} reach their tenant? Name the columns that lead to it, the surest"
+                ' first: tenant = ["…"]',
+            )
+        for column_name in part.columns:
+            self._need_column(target, column_name, (*key, "columns", column_name))
+        if part.where:
+            self.expressions.check(part.where, {"s": source}, (*key, "where"))
+        if rule.merge:
+            for column_name in rule.merge.by:
+                self._need_column(target, column_name, ("tables", name, "merge", "by"))
+            self.expressions.check_order(rule.merge.keep, {"": target}, ("tables", name, "merge", "keep"))
+        namespace = source.name if part.part is None else f"{source.name}/{part.part}"
+        columns = []
+        compiler = ColumnCompiler(
+            manifest=self.manifest,
+            source=source,
+            target=target,
+            root=self.target.table(tenant.table),
+            labels=self.labels,
+            references={ref.columns: ref for ref in references.values()},
+            namespace=namespace,
+            server_version=self.source.server_version,
+            expressions=self.expressions,
+            say=self.say,
+            parents=self._parent_of,
+        )
+        for target_column in target.columns:
+            if target_column.generated is not None:
+                continue
+            column_key = (*key, "columns", target_column.name)
+            column = self._special(target_column, references, is_root=is_root, scoped=scoped) or compiler.column(
+                target_column,
+                part.columns.get(target_column.name, ColumnRule()),
+                given=target_column.name in part.columns,
+                key=column_key,
+            )
+            if column is not None:
+                columns.append(column)
+        users = self.manifest.users
+        return Mapping(
+            name=f"{name}.{label}" if label else name,
+            target=target,
+            source=source,
+            namespace=namespace,
+            key=source.row_key,
+            scoped=scoped,
+            is_root=is_root,
+            tenant_paths=paths,
+            references=tuple(ref for column, ref in references.items()),
+            columns=tuple(columns),
+            where=part.where,
+            merge=rule.merge,
+            legacy_prefix=f"{label}:" if label else "",
+            secrets=tuple(self.manifest.source.secrets.get(source.name, ())),
+            profile=users is not None and users.profile == name,
+        )
+
+    def _special(
+        self, column: CatalogColumn, references: MappingType[str, Reference], *, is_root: bool, scoped: bool
+    ) -> Column | None:
+        """The columns that Tenantry fills by itself: row id, tenant, legacy id, account, references."""
+        users = self.manifest.users
+        kind: str | None = None
+        if column.name == ROW_ID:
+            kind = "id"
+        elif column.name == LEGACY_ID:
+            kind = "legacy"
+        elif scoped and column.name == self.manifest.tenant.column:
+            kind = "tenant"
+        elif users is not None and column.name == users.account and not is_root and not scoped:
+            kind = "account"
+        if kind is not None:
+            return Column(column.name, column.type, False, kind, None, "")  # type: ignore[arg-type]
+        if column.name in references:
+            ref = references[column.name]
+            return Column(
+                column.name,
+                column.type,
+                column.nullable,
+                "reference",
+                ref.columns[0],
+                f"{ref.alias}.new",
+                present=" and ".join(f"s.{ident(name)} is not null" for name in ref.columns),
+                reference=ref,
+            )
+        return None
+
+    def _references(
+        self, target: Table, source: Table, part: SourceRule, key: Key
+    ) -> dict[str, Reference]:
+        """References by target column: from the rules with `ref`, and from the source's own foreign keys."""
+        found: dict[str, Reference] = {}
+        for name, rule in part.columns.items():
+            if rule.ref is None:
+                continue
+            column_key = (*key, "columns", name, "ref")
+            parent = self._target_table(rule.ref, column_key)
+            column = rule.source or name
+            if parent is None or self._need_column(source, column, (*key, "columns", name, "from")) is None:
+                continue
+            feeding = self._parent_of(rule.ref)
+            if feeding is None:
+                self.say(column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it")
+                continue
+            by = next(
+                (
+                    fk.ref_columns
+                    for fk in source.foreign_keys
+                    if fk.columns == (column,) and fk.ref_table == feeding.name
+                ),
+                feeding.row_key or (),
+            )
+            found[name] = Reference(f"r_{name}", (column,), rule.ref, by)
+        for fk in source.foreign_keys:
+            name = fk.columns[-1]
+            if name in part.columns and part.columns[name].ref is None:
+                continue
+            if target.column(name) is None or name in found or name == self.manifest.tenant.column:
+                continue
+            reference = self._from_foreign_key(fk, f"r_{name}")
+            if reference is not None:
+                found[name] = reference
+        return found
+
+    def _from_foreign_key(self, fk: Constraint, alias: str) -> Reference | None:
+        parent = self.primary.get(fk.ref_table or "")
+        if parent is None or fk.ref_schema != self.source.schema:
+            return None
+        return Reference(alias, fk.columns, parent, fk.ref_columns)
+
+    def _parent_of(self, target_table: str) -> Table | None:
+        """The source table that feeds a target table (the first, where several do)."""
+        rule = self.manifest.tables.get(target_table)
+        if rule is None:
+            return None
+        return next((self.source.table(part.source) for part in rule.parts().values()), None)
+
+    def _tenant_paths(
+        self, source: Table, part: SourceRule, references: MappingType[str, Reference], key: Key
+    ) -> tuple[Reference, ...]:
+        paths: list[Reference] = []
+        tenant = self.manifest.tenant
+        for position, text in enumerate(part.tenant or self._default_paths(source)):
+            path_key = (*key, "tenant", position)
+            column, _, to = (piece.strip() for piece in text.partition("->"))
+            if self._need_column(source, column, path_key) is None:
+                continue
+            known = next((ref for ref in references.values() if ref.columns[-1] == column), None)
+            if to:
+                if self._target_table(to, path_key) is None:
+                    continue
+                feeding = self._parent_of(to)
+                if feeding is None:
+                    self.say(path_key, f"{to} is a new table without a source")
+                    continue
+                path = Reference(f"t_{column}", (column,), to, feeding.row_key or ())
+            elif known is not None:
+                path = known
+            else:
+                fk = next((fk for fk in source.foreign_keys if fk.columns[-1] == column), None)
+                made = self._from_foreign_key(fk, f"t_{column}") if fk else None
+                if made is None:
+                    self.say(
+                        path_key,
+                        f"{source.name}.{column} has no foreign key; say where it leads:"
+                        f' "{column} -> <target table>"',
+                    )
+                    continue
+                path = made
+            if path.parent != tenant.table and not self._scoped(path.parent):
+                self.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
+                continue
+            paths.append(path)
+        return tuple(paths)
+
+    def _default_paths(self, source: Table) -> Sequence[str]:
+        """Without a word in the manifest: the foreign key to the tenant table itself, where there is one."""
+        return [
+            fk.columns[-1]
+            for fk in source.foreign_keys
+            if self.primary.get(fk.ref_table or "") == self.manifest.tenant.table
+        ]
+
+    def _scoped(self, name: str) -> bool:
+        table = self.target.table(name)
+        return table is not None and table.column(self.manifest.tenant.column) is not None
+
+
+def _did_you_mean(near: str | None) -> str:
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def to_sql_ident(name: str) -> str:
+    from tenantry.postgres import ident  # noqa: PLC0415
+
+    return ident(name)
+
+
+def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
+    """Parents first. References inside a cycle (a row of the same table included) are made late."""
+    by_target: dict[str, list[Mapping]] = {}
+    for mapping in mappings:
+        by_target.setdefault(mapping.target.name, []).append(mapping)
+    edges = {name: {parent for m in group for parent in m.parents()} for name, group in by_target.items()}
+    late: set[tuple[str, str]] = set()
+    while True:
+        graph = {
+            name: {parent for parent in parents if (name, parent) not in late and parent in by_target}
+            for name, parents in edges.items()
+        }
+        try:
+            order = list(TopologicalSorter(graph).static_order())
+            break
+        except CycleError as error:
+            cycle: list[str] = error.args[1]  # each is a parent of the next
+            late.add((cycle[1], cycle[0]) if len(cycle) > 1 else (cycle[0], cycle[0]))
+    result = []
+    for name in order:
+        for mapping in by_target[name]:
+            marks = {
+                ref.alias: replace(ref, late=True)
+                for ref in (*mapping.references, *mapping.tenant_paths)
+                if (name, ref.parent) in late
+            }
+            if marks:
+                mapping = replace(  # noqa: PLW2901
+                    mapping,
+                    references=tuple(marks.get(ref.alias, ref) for ref in mapping.references),
+                    tenant_paths=tuple(marks.get(ref.alias, ref) for ref in mapping.tenant_paths),
+                    columns=tuple(
+                        replace(column, reference=marks.get(column.reference.alias, column.reference))
+                        if column.reference is not None
+                        else column
+                        for column in mapping.columns
+                    ),
+                )
+            result.append(mapping)
+    return result

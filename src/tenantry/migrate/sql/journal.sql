@@ -1,0 +1,182 @@
+-- The journal: what a run did, and what it set aside. Every statement can be run again.
+
+create schema if not exists tenantry;
+comment on schema tenantry is 'Tenantry: the journal of the migration, the id map, and the functions that policies call.';
+revoke all on schema tenantry from public;
+
+create table if not exists tenantry.run (
+    id              bigint generated always as identity primary key,
+    name            text        not null,
+    manifest_digest text        not null,
+    manifest_path   text        not null,
+    source_schema   text        not null,
+    target_schema   text        not null,
+    tool_version    text        not null,
+    source_catalog  jsonb       not null,
+    target_catalog  jsonb       not null,
+    status          text        not null default 'running'
+        check (status in ('running', 'interrupted', 'failed', 'cut over')),
+    phase           text        not null default 'expand',
+    started_at      timestamptz not null default clock_timestamp(),
+    finished_at     timestamptz,
+    process         jsonb       not null default '{}'
+);
+comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is cut over.';
+
+create table if not exists tenantry.step (
+    run_id      bigint      not null references tenantry.run (id),
+    id          text        not null,
+    position    integer     not null,
+    phase       text        not null,
+    status      text        not null default 'open' check (status in ('open', 'running', 'done', 'failed')),
+    started_at  timestamptz,
+    finished_at timestamptz,
+    seconds     double precision,
+    row_count   bigint,
+    message     text,
+    primary key (run_id, id)
+);
+comment on table tenantry.step is 'The steps of a run; one is done exactly when its transaction has committed.';
+
+create table if not exists tenantry.chunk (
+    run_id           bigint  not null references tenantry.run (id),
+    mapping          text    not null,
+    position         integer not null,
+    low              text,
+    high             text,
+    status           text    not null default 'open' check (status in ('open', 'done')),
+    source_rows      bigint,
+    target_rows      bigint,
+    quarantined_rows bigint,
+    changed_cells    bigint,
+    snapshot         bigint,
+    seconds          double precision,
+    finished_at      timestamptz,
+    primary key (run_id, mapping, position)
+);
+comment on table tenantry.chunk is 'Key ranges of the copy, low < key <= high; done in the very transaction that wrote their rows.';
+comment on column tenantry.chunk.snapshot is 'Transaction id below which every row of the range was seen: younger rows mean that the source has changed.';
+
+create table if not exists tenantry.quarantine (
+    id             bigint generated always as identity primary key,
+    run_id         bigint      not null references tenantry.run (id),
+    mapping        text        not null,
+    source_table   text        not null,
+    source_key     text        not null,
+    original       jsonb       not null,
+    patch          jsonb       not null default '{}',
+    problems       text        not null,
+    reason         text        not null,
+    column_name    text,
+    detail         text,
+    parent_mapping text,
+    parent_table   text,
+    parent_key     text,
+    state          text        not null default 'open' check (state in ('open', 'readmitted')),
+    created_at     timestamptz not null default clock_timestamp(),
+    closed_at      timestamptz
+);
+create unique index if not exists quarantine_open_key on tenantry.quarantine (mapping, source_key) where state = 'open';
+create index if not exists quarantine_source_idx on tenantry.quarantine (source_table, source_key);
+create index if not exists quarantine_parent_idx on tenantry.quarantine (parent_table, parent_key);
+comment on table tenantry.quarantine is 'Rows that could not be carried over: the whole original, and why. For the migrator only: originals may hold secrets.';
+
+create table if not exists tenantry.merged (
+    mapping      text  not null,
+    source_table text  not null,
+    source_key   text  not null,
+    into_key     text  not null,
+    reason       text  not null,
+    original     jsonb not null,
+    derived      jsonb not null,
+    primary key (mapping, source_key)
+);
+comment on table tenantry.merged is 'Rows that mean the same as another one, which stands for them.';
+
+create table if not exists tenantry.change (
+    mapping      text  not null,
+    source_table text  not null,
+    source_key   text  not null,
+    column_name  text  not null,
+    original     jsonb,
+    carried      jsonb,
+    rule         text  not null
+);
+create index if not exists change_key_idx on tenantry.change (mapping, source_key);
+comment on table tenantry.change is 'Cells that a treatment changed (defaults, corrections, dropped references), with their originals.';
+
+create table if not exists tenantry.account_link (
+    source_key text primary key,
+    account_id uuid not null
+);
+comment on table tenantry.account_link is 'Users who had an account in auth.users before the migration, by verified e-mail.';
+
+create table if not exists tenantry.event (
+    id      bigint generated always as identity primary key,
+    run_id  bigint references tenantry.run (id),
+    at      timestamptz not null default clock_timestamp(),
+    code    text  not null,
+    message text  not null,
+    data    jsonb not null default '{}'
+);
+comment on table tenantry.event is 'What happened in a run, for people.';
+
+create or replace function tenantry.json_ids(document jsonb, paths text[], ids jsonb[], drop_unknown boolean)
+    returns jsonb
+    language plpgsql immutable parallel safe
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    for i in 1 .. coalesce(cardinality(paths), 0) loop
+        document := tenantry.json_ids_at(
+            document, string_to_array(replace(paths[i], '[*]', '.*'), '.'), coalesce(ids[i], '{}'), drop_unknown, false);
+    end loop;
+    return document;
+end
+$$;
+comment on function tenantry.json_ids is 'A document with old ids turned into new ones, at the given paths; unknown ids are kept, or dropped with the array element that they stand in.';
+
+create or replace function tenantry.json_ids_at(node jsonb, path text[], ids jsonb, drop_unknown boolean, in_array boolean)
+    returns jsonb
+    language plpgsql immutable parallel safe
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    child jsonb;
+begin
+    if node is null or jsonb_typeof(node) = 'null' then
+        return node;
+    end if;
+    if coalesce(cardinality(path), 0) = 0 then
+        if jsonb_typeof(node) not in ('string', 'number') then
+            return node;
+        elsif ids ? (node #>> '{}') then
+            return ids -> (node #>> '{}');
+        end if;
+        return case when not drop_unknown then node end;
+    end if;
+    if path[1] = '*' then
+        if jsonb_typeof(node) <> 'array' then
+            return node;
+        end if;
+        return coalesce(
+            (select jsonb_agg(e.made order by e.position)
+               from (select tenantry.json_ids_at(element, path[2:], ids, drop_unknown, true) as made, position
+                       from jsonb_array_elements(node) with ordinality as a (element, position)) e
+              where e.made is not null),
+            '[]');
+    end if;
+    if jsonb_typeof(node) <> 'object' or not node ? path[1] then
+        return node;
+    end if;
+    child := tenantry.json_ids_at(node -> path[1], path[2:], ids, drop_unknown, in_array);
+    if child is not null then
+        return jsonb_set(node, array[path[1]], child);
+    end if;
+    return case when not in_array then node - path[1] end;
+end
+$$;
+comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null means: leave the array element out.';
+
+revoke all on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) from public;
+revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boolean) from public;

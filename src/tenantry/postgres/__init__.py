@@ -1,0 +1,21 @@
+"""Connections, the embedded server, quoting, and the loader of .sql files."""
+
+from tenantry.postgres.connect import connect, describe_dsn, explain, normalise_dsn, with_parameters
+from tenantry.postgres.embedded import EmbeddedServer
+from tenantry.postgres.sql import ident, idents, literal, literals, load_blocks, load_sql, short_name
+
+__all__ = [
+    "EmbeddedServer",
+    "connect",
+    "describe_dsn",
+    "explain",
+    "ident",
+    "idents",
+    "literal",
+    "literals",
+    "load_blocks",
+    "load_sql",
+    "normalise_dsn",
+    "short_name",
+    "with_parameters",
+]

@@ -1,0 +1,185 @@
+"""Connections for the engine: direct, checked, with settings that make results the same everywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tenantry.errors import (
+    ConnectionLost,
+    DiskTrouble,
+    LoginRefused,
+    PoolerInTheWay,
+    RightsMissing,
+    ServerTooOld,
+    ServerUnreachable,
+    SettingsError,
+    TenantryError,
+)
+
+
+OLDEST = 150000
+
+# What Prisma and its like add to a URL and libpq does not know.
+_FOREIGN_PARAMETERS = frozenset(
+    "schema connection_limit pool_timeout pgbouncer socket_timeout statement_cache_size sslaccept sslidentity"
+    " single_use_connections".split()
+)
+
+_SESSION_SETTINGS = {
+    # Canonical text of every value, wherever the server or the client stands.
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "standard_conforming_strings": "on",
+    "client_encoding": "UTF8",
+    # Bulk work: compiling expressions for a chunk costs more than it saves.
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    # Below deadlock_timeout (1 s), so that the application is never the victim.
+    "lock_timeout": "900ms",
+}
+
+
+_ESCAPED = re.compile(r"[ \\]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\" + match.group()
+
+
+def normalise_dsn(dsn: str) -> str:
+    """A connection string that libpq takes: Prisma's own URL parameters are left out.
+
+    Raises:
+        SettingsError: the text is no connection string (the text itself is not repeated: it may hold a password).
+    """
+    text = dsn.strip()
+    if "://" in text:
+        parts = urlsplit(text)
+        kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _FOREIGN_PARAMETERS]
+        text = urlunsplit(parts._replace(query=urlencode(kept)))
+    try:
+        conninfo_to_dict(text)
+    except psycopg.Error:
+        raise SettingsError(
+            "The connection string is not one that PostgreSQL understands (it is not shown here: it may hold a password).",
+            hint="Give a URL such as postgresql://user@host:5432/database, or key=value pairs: 'host=… dbname=… user=…'.",
+        ) from None
+    return text
+
+
+def describe_dsn(dsn: str) -> str:
+    """Where a connection string leads, without any secret: 'clinic at db.example:5432 as owner'."""
+    found = conninfo_to_dict(dsn)
+    host = found.get("host") or found.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
+    port = found.get("port")
+    where = f"{host}:{port}" if port and not str(host).startswith("/") else str(host)
+    user = found.get("user") or os.environ.get("PGUSER") or "the default user"
+    return f"{found.get('dbname') or user} at {where} as {user}"
+
+
+def with_parameters(dsn: str, **parameters: str) -> str:
+    """The same server with other parameters, as user or dbname."""
+    return make_conninfo(dsn, **parameters)
+
+
+def connect(dsn: str, *, name: str = "tenantry", autocommit: bool = True) -> psycopg.Connection[tuple[object, ...]]:
+    """A direct connection with the engine's session settings.
+
+    Raises:
+        ServerUnreachable, LoginRefused, ServerTooOld, PoolerInTheWay: with what to do.
+    """
+    options = " ".join(f"-c {key}={_ESCAPED.sub(_escape, value)}" for key, value in _SESSION_SETTINGS.items())
+    given = conninfo_to_dict(dsn)
+    own = given.get("options")
+    try:
+        connection = psycopg.connect(
+            dsn,
+            autocommit=autocommit,
+            application_name=name,
+            connect_timeout=int(str(given.get("connect_timeout") or 10)),
+            options=f"{own} {options}" if own else options,
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        raise _explain_connect(error, dsn) from None
+    if connection.info.server_version < OLDEST:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise ServerTooOld(
+            f"The server is PostgreSQL {version}; Tenantry needs 15 or newer.",
+            hint="Upgrade the server (pg_upgrade, or a logical replica of a newer version) and run again.",
+        )
+    with suppress(AttributeError):
+        if connection.info.parameter_status("TimeZone") != "UTC":
+            connection.close()
+            raise PoolerInTheWay(
+                f"The connection to {describe_dsn(dsn)} does not keep its session settings, as a pooler does.",
+                hint="Give the direct address of the server, not that of pgbouncer or another pooler.",
+            )
+    return connection
+
+
+def _explain_connect(error: psycopg.Error, dsn: str) -> TenantryError:
+    text = str(error).strip()
+    where = describe_dsn(dsn)
+    if "unsupported startup parameter" in text:
+        return PoolerInTheWay(
+            f"{where}: a pooler answered, and it refuses session settings.",
+            hint="Give the direct address of the server, not that of pgbouncer or another pooler.",
+        )
+    if "does not exist" in text and "database" in text:
+        return LoginRefused(
+            f"The server answers, but there is no such database: {where}.",
+            hint="Mend the database's name in --dsn, TENANTRY_DSN or DATABASE_URL, or create it (createdb).",
+        )
+    if any(word in text for word in ("authentication failed", "no password supplied", "role", "pg_hba.conf")):
+        return LoginRefused(
+            f"The server refuses this login: {where}.",
+            hint="Check user and password (a password may also stand in PGPASSWORD or ~/.pgpass), and pg_hba.conf.",
+        )
+    reason = text.splitlines()[-1] if text else type(error).__name__
+    return ServerUnreachable(
+        f"No PostgreSQL server could be reached: {where}. {reason}",
+        hint="Is the server running, and are host and port right? Without --dsn, TENANTRY_DSN and DATABASE_URL,"
+        " Tenantry starts an embedded server by itself.",
+    )
+
+
+def explain(error: psycopg.Error, doing: str) -> TenantryError:
+    """What a server error means for the person who runs the tool. `doing` completes 'while …'."""
+    primary = error.diag.message_primary or str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, pg.InsufficientPrivilege):
+        return RightsMissing(
+            f"The login lacks a right while {doing}: {primary}.",
+            hint="Tenantry needs a login that owns the source tables and has CREATE on the database. A superuser or the"
+            " tables' owner can grant it: GRANT CREATE ON DATABASE … TO …; ALTER TABLE … OWNER TO ….",
+        )
+    if isinstance(error, pg.DiskFull | pg.OutOfMemory | pg.TooManyConnections | pg.InsufficientResources):
+        return DiskTrouble(
+            f"The server ran out of something while {doing}: {primary}.",
+            hint="Free disk (the copy needs about twice the data), memory or connections, then run the same command:"
+            " it goes on from its journal.",
+        )
+    if isinstance(error, psycopg.OperationalError) and (
+        error.sqlstate is None or isinstance(error, pg.AdminShutdown | pg.CrashShutdown | pg.CannotConnectNow)
+    ):
+        return ConnectionLost(
+            f"The connection broke while {doing}: {primary}.",
+            hint="Run the same command when the server is back: it goes on from its journal.",
+        )
+    result = TenantryError(f"PostgreSQL refused while {doing}: {primary}.", detail={"sqlstate": error.sqlstate})
+    if error.diag.message_hint:
+        result.hint = error.diag.message_hint
+    return result

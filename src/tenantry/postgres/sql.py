@@ -1,0 +1,72 @@
+"""Quoting for generated SQL, and the loader of named statements from .sql files.
+
+Plans are rendered without a connection and read by people, so identifiers are quoted only where they must be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from pglast import keywords
+from psycopg import sql as psycopg_sql
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_KEYWORDS = keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS | keywords.COL_NAME_KEYWORDS
+_BLOCK = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+def ident(*parts: str) -> str:
+    """A possibly qualified identifier, quoted where PostgreSQL needs it: ident('public', 'User') → public."User"."""
+    return ".".join(
+        part if _PLAIN.fullmatch(part) and part not in _KEYWORDS else psycopg_sql.Identifier(part).as_string(None)
+        for part in parts
+    )
+
+
+def idents(names: Iterable[str], *, prefix: str = "") -> str:
+    """Identifiers separated by commas, each behind `prefix.` where one is given."""
+    return ", ".join(f"{prefix}.{ident(name)}" if prefix else ident(name) for name in names)
+
+
+def literal(value: object) -> str:
+    """A literal of text, number, boolean or null. Backslashes are safe: standard_conforming_strings is asserted."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if "\x00" in str(value):
+        raise ValueError("PostgreSQL text cannot hold a NUL character")
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: Iterable[object]) -> str:
+    return ", ".join(literal(value) for value in values)
+
+
+def short_name(*parts: str, limit: int = 63) -> str:
+    """Parts joined by `_`, cut to PostgreSQL's 63 bytes with a digest so that long names stay distinct."""
+    import hashlib  # noqa: PLC0415
+
+    name = "_".join(parts)
+    if len(name.encode()) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name.encode()[: limit - 9].decode(errors="ignore") + "_" + digest
+
+
+@cache
+def load_sql(package: str, name: str) -> str:
+    """The text of `<package>/<name>.sql`; package is dotted, as in 'tenantry.migrate.sql'."""
+    return resources.files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def load_blocks(package: str, name: str) -> dict[str, str]:
+    """The blocks of a .sql file, by the name in the `-- name: x` line that stands before each."""
+    pieces = _BLOCK.split(load_sql(package, name))
+    return {pieces[i]: pieces[i + 1].strip() for i in range(1, len(pieces), 2)}

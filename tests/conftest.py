@@ -1,0 +1,126 @@
+"""Servers for a test session, and a fresh database for each test.
+
+The controller starts one server for each PostgreSQL version that has binaries here (18 and 16 from PyPI, 15 from the
+system where it is installed); the xdist workers find them through the environment. Servers run without fsync: what is
+tested is Tenantry, and a killed client, never a power cut.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tenantry.errors import EmbeddedServerFailed
+from tenantry.postgres import EmbeddedServer
+from tenantry.postgres.embedded import binaries
+
+VERSIONS = (18, 16, 15)
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}
+_FOLDER = "TENANTRY_TEST_SERVERS"
+_serial = itertools.count()
+
+
+def available(version: int) -> bool:
+    with contextlib.suppress(EmbeddedServerFailed):
+        binaries(version)
+        return True
+    return False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the controller (or a run without xdist) makes the folder; it removes it at its end."""
+    if _FOLDER not in os.environ:
+        # A short path with room for every account: sockets have 107 bytes, and as root another account serves.
+        folder = tempfile.mkdtemp(prefix="tt-", dir="/tmp")  # noqa: S108
+        Path(folder).chmod(0o755)
+        os.environ[_FOLDER] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("TENANTRY_DSN", "DATABASE_URL", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[int, EmbeddedServer]]:
+    """The running servers by major version, started when first asked for, shared by the workers."""
+    started: dict[int, EmbeddedServer] = {}
+    yield started
+    for server in started.values():
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A fresh database that only this test knows."""
+
+    server: EmbeddedServer
+    name: str
+
+    @property
+    def version(self) -> int:
+        return self.server.version
+
+    @property
+    def dsn(self) -> str:
+        return self.dsn_as("postgres")
+
+    def dsn_as(self, user: str) -> str:
+        return self.server.dsn(self.name, user)
+
+    def connect(self, autocommit: bool = True, user: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self.dsn_as(user or "postgres"), autocommit=autocommit)
+
+
+def _server(servers: dict[int, EmbeddedServer], version: int) -> EmbeddedServer:
+    if version not in servers:
+        servers[version] = EmbeddedServer(Path(os.environ[_FOLDER]), version=version, settings=_FAST).start()
+    return servers[version]
+
+
+@contextlib.contextmanager
+def fresh_database(server: EmbeddedServer, template: str = "template0") -> Iterator[Database]:
+    name = f"t_{os.getpid()}_{next(_serial)}"
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield Database(server, name)
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _version_parameters() -> list[object]:
+    """15 is only the system's: a machine without these binaries still tests 16 and 18."""
+    return [
+        pytest.param(
+            version,
+            id=f"pg{version}",
+            marks=[] if available(version) else pytest.mark.skip(reason=f"no PostgreSQL {version} binaries here"),
+        )
+        for version in VERSIONS
+    ]
+
+
+@pytest.fixture
+def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
+    """A fresh empty database on PostgreSQL 18."""
+    with fresh_database(_server(servers, 18)) as made:
+        yield made
+
+
+@pytest.fixture(params=_version_parameters())
+def database_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh empty database, on every supported version in turn."""
+    with fresh_database(_server(servers, request.param)) as made:
+        yield made

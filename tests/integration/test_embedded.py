@@ -1,0 +1,44 @@
+"""The embedded server starts, is shared, survives kills of its users, and is stopped by the last one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tenantry.postgres import EmbeddedServer
+
+
+@pytest.fixture
+def folder() -> Path:
+    import os
+    import tempfile
+
+    path = Path(tempfile.mkdtemp(prefix="e-", dir=os.environ["TENANTRY_TEST_SERVERS"]))
+    path.chmod(0o755)
+    return path
+
+
+def test_the_last_user_stops_the_server(folder: Path) -> None:
+    first = EmbeddedServer(folder).start()
+    second = EmbeddedServer(folder).start()
+    first.stop()
+    with psycopg.connect(second.dsn()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    second.stop()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(second.dsn())
+
+
+def test_data_outlives_a_stop(folder: Path) -> None:
+    with EmbeddedServer(folder) as server, psycopg.connect(server.dsn()) as connection:
+        connection.execute("create table kept (n int)")
+    with EmbeddedServer(folder) as server, psycopg.connect(server.dsn()) as connection:
+        assert connection.execute("select count(*) from kept").fetchone() == (0,)
+
+
+def test_it_listens_on_no_network_address(folder: Path) -> None:
+    with EmbeddedServer(folder) as server, psycopg.connect(server.dsn()) as connection:
+        assert connection.execute("show listen_addresses").fetchone() == ("",)
+        assert server.data.stat().st_mode & 0o077 == 0
