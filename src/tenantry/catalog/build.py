@@ -11,7 +11,7 @@ from psycopg import errors as pg
 from tenantry.catalog.model import Catalog
 from tenantry.catalog.reader import read_catalog
 from tenantry.errors import RightsMissing, TargetFilesWrong
-from tenantry.postgres import ident
+from tenantry.postgres import ident, literal
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -76,3 +76,28 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
                 detail={"file": str(file), "line": line, "sqlstate": error.sqlstate},
             ) from None
     connection.execute(end)  # type: ignore[call-overload]
+
+
+def type_statements(catalog: Catalog) -> tuple[str, ...]:
+    """The schema, its types and its functions, without tables: what expressions over a target's columns need.
+
+    Probes of the source run inside a transaction that makes just these and is rolled back, so that analysis takes no lock on
+    any table.
+    """
+    statements = [f"create schema if not exists {ident(catalog.schema)}", "set local check_function_bodies = off"]
+    for enum in catalog.enums:
+        labels = ", ".join(literal(label) for label in enum.labels)
+        statements.append(f"create type {ident(enum.schema, enum.name)} as enum ({labels})")
+    for composite in catalog.composites:
+        fields = ", ".join(f"{ident(column.name)} {column.type}" for column in composite.columns)
+        statements.append(f"create type {ident(composite.schema, composite.name)} as ({fields})")
+    for domain in catalog.domains:
+        checks = " ".join(f"constraint {ident(check.name)} {check.definition}" for check in domain.checks)
+        null = "" if domain.nullable else " not null"
+        statements.append(f"create domain {ident(domain.schema, domain.name)} as {domain.base}{null} {checks}")
+    statements += [
+        function.definition
+        for function in catalog.functions
+        if function.definition is not None and function.kind == "function" and function.returns != "trigger"
+    ]
+    return tuple(statements)

@@ -102,11 +102,17 @@ class Deriver:
                 problems.append(("tenant_conflict", flag(conflict)))
         for column in mapping.columns:
             self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, tenant_known)
-        for check in mapping.target.checks if counting else ():
-            if not set(check.columns) & {column.name for column in mapping.columns if column.kind == "python"}:
-                problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
-
         names = [column.name for column in mapping.columns]
+        made_by_python = {column.name for column in mapping.python_columns}
+        for check in mapping.target.checks if counting else ():
+            if set(check.columns) & made_by_python:
+                continue
+            for left_out in set(check.columns) - {label for label, _ in inner}:
+                by_default = mapping.target.column(left_out)
+                assert by_default is not None
+                inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))
+            problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
+
         if not counting:
             body = self._level(inner, mapping, relation, condition)
             return f"select {idents([*names, '__key'])}\n  from (\n{body}\n  ) d" if not fallbacks else (
@@ -115,7 +121,7 @@ class Deriver:
         inner.append(("__row", "s"))
         body = self._level(inner, mapping, relation, condition)
         if fallbacks:
-            rest = [label for label, _ in inner if label.startswith("__")]
+            rest = [ident(label) for label, _ in inner if label not in names]
             body = (
                 f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}"
                 f"\n  from (\n{body}\n  ) e offset 0"

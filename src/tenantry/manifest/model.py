@@ -16,8 +16,8 @@ Transform = Literal["text", "trim", "number", "money", "percent", "integer", "bo
                     "email", "json_ids"]  # fmt: skip
 """Built-in column transforms; docs/reference/transforms.md says what each accepts."""
 
-COMMANDS = ("select", "insert", "update", "delete")
 Command = Literal["select", "insert", "update", "delete"]
+COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
 Scalar = str | int | float | bool
 
@@ -110,10 +110,22 @@ class Merge(_Record):
 
 
 class Own(_Record):
-    """Own rows only: those whose column holds the caller's profile id, and at least `role` where the table has a tenant."""
+    """Own rows only: those whose column holds the caller's profile id, and at least `role` where the table has a tenant.
+
+    "column -> table" means the rows whose column names a row of that other table which the caller may see.
+    """
 
     own: str
     role: str | None = None
+
+    @property
+    def column(self) -> str:
+        return self.own.partition("->")[0].strip()
+
+    @property
+    def parent(self) -> str | None:
+        """The target table whose visible rows decide; None where the column holds the profile itself."""
+        return self.own.partition("->")[2].strip() or None
 
 
 class Colleagues(_Record):

@@ -157,25 +157,46 @@ class _Resolver:
             cell = access.cell(command)
             role: str | None
             if isinstance(cell, Own):
-                self._need_column(table, cell.own, key)
+                self._need_column(table, cell.column, key)
+                self._check_parent(name, cell, key)
                 role = cell.role
                 if scoped and role is None:
-                    self.say(key, "own rows of a tenant table also need the least role in it: role = \"…\"")
+                    self.say(key, 'own rows of a tenant table also need the least role in it: role = "…"')
             elif isinstance(cell, Colleagues):
                 self._need_column(table, cell.own, key)
                 role = cell.colleagues
+                if scoped:
+                    self.say(key, f"colleagues is for people's rows, but {name} has a tenant: name a role instead")
             else:
                 role = cell
-                if role in self.manifest.roles.order and not scoped:
-                    self.say(
-                        key,
-                        f"{role!r} is a role in a tenant, but {name} has no {tenant.column}; use signed_in, super or service",
-                    )
+            if role in self.manifest.roles.order and not scoped and not isinstance(cell, Colleagues):
+                self.say(
+                    key,
+                    f"{role!r} is a role in a tenant, but {name} has no {tenant.column}; use signed_in, super or service",
+                )
             if role is not None and role not in known:
                 self.say(key, f"{role!r} is no role" + _did_you_mean(nearest(role, known)))
         for field in ("hidden", "fixed"):
             for column in getattr(access, field):
                 self._need_column(table, column, ("tables", name, "access", field))
+
+    def _check_parent(self, name: str, cell: Own, key: Key) -> None:
+        """What follows the arrow in own = "column -> table": another table of the target whose rows clients may see."""
+        if cell.parent is None:
+            return
+        parent = self._target_table(cell.parent, key)
+        rule = self.manifest.tables.get(cell.parent)
+        if parent is None or rule is None:
+            return
+        self._need_column(parent, ROW_ID, key)
+        if cell.parent == name:
+            self.say(key, f"{name} cannot decide about itself; name the table that its rows hang on")
+        elif rule.access.select == "service":
+            self.say(key, f"no client sees rows of {cell.parent}, so none could see those that hang on them")
+        elif isinstance(rule.access.select, Own) and rule.access.select.parent is not None:
+            above = rule.access.select.parent
+            if above == name:
+                self.say(key, f"{name} and {cell.parent} decide about each other in a circle")
 
     # -- names -------------------------------------------------------------------------------------------------------
 

@@ -107,7 +107,8 @@ comment on table tenantry.change is 'Cells that a treatment changed (defaults, c
 
 create table if not exists tenantry.account_link (
     source_key text primary key,
-    account_id uuid not null
+    account_id uuid not null,
+    flagged    boolean not null default false
 );
 comment on table tenantry.account_link is 'Users who had an account in auth.users before the migration, by verified e-mail.';
 
@@ -180,3 +181,16 @@ comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null
 
 revoke all on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) from public;
 revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boolean) from public;
+
+create or replace function tenantry.refuse_write() returns trigger
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise exception 'table %.% is read-only: its data has moved to %', tg_table_schema, tg_table_name, tg_argv[0]
+        using errcode = 'read_only_sql_transaction',
+              hint = 'This application still writes the old schema. Point it at the new one; tenantry status tells when it was cut over.';
+end
+$$;
+comment on function tenantry.refuse_write is 'The fence on the source after the cut-over.';
+revoke all on function tenantry.refuse_write() from public;

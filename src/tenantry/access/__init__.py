@@ -1,0 +1,22 @@
+"""The access matrix compiled: roles, the functions that know the caller, policies and grants."""
+
+from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updatable
+from tenantry.access.context import context_sql
+from tenantry.access.matrix import matrix_markdown
+from tenantry.access.roles import missing_roles, roles_sql
+from tenantry.access.secure import TableSecurity, cutover_grants, cutover_revokes, secure_statements
+
+__all__ = [
+    "AUDIT_COLUMNS",
+    "TableSecurity",
+    "context_sql",
+    "cutover_grants",
+    "cutover_revokes",
+    "insertable",
+    "matrix_markdown",
+    "missing_roles",
+    "roles_sql",
+    "secure_statements",
+    "selectable",
+    "updatable",
+]

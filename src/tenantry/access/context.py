@@ -1,0 +1,241 @@
+"""The functions that know the caller, for policies, triggers and queries. Pure: a manifest in, a script out."""
+
+from __future__ import annotations
+
+from tenantry.manifest.mapping import ROW_ID
+from tenantry.manifest.model import Manifest
+from tenantry.postgres import ident, literal, literals, load_sql
+
+_SQL = "tenantry.access.sql"
+
+_OPEN = ("claims()", "uid()", "role()", "email()")
+_DEFINER = ("is_super()", "profile_id()", "tenants(text)", "colleagues(text)")
+
+
+def context_sql(manifest: Manifest) -> str:
+    """The script that makes `tenantry.account` and the context functions; it can be run again.
+
+    It is to be run in one transaction, after the journal and auth.users exist and before the target's tables need to,
+    by a role that may create in schema tenantry and may SET ROLE to the definer (see `roles_sql`). The functions that
+    read tables of the target are bound when they are called.
+    """
+    return "\n".join(
+        [
+            load_sql(_SQL, "account"),
+            load_sql(_SQL, "claims"),
+            _open_grants(manifest),
+            _as_definer(manifest),
+            _is_super(),
+            _profile_id(manifest),
+            _tenants(manifest),
+            _colleagues(manifest),
+            _definer_grants(manifest),
+        ]
+    )
+
+
+def _clients(manifest: Manifest) -> str:
+    roles = manifest.database_roles
+    return f"{ident(roles.authenticated)}, {ident(roles.service)}"
+
+
+def _open_grants(manifest: Manifest) -> str:
+    roles = manifest.database_roles
+    functions = ", ".join(f"tenantry.{signature}" for signature in _OPEN)
+    return f"""\
+-- Who may call what. The definer calls these from within its own functions.
+
+grant usage on schema tenantry
+    to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)}, {ident(roles.backup)};
+grant execute on function {functions}
+    to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)};
+grant select on tenantry.account to {ident(roles.definer)}, {ident(roles.backup)};
+"""
+
+
+def _as_definer(manifest: Manifest) -> str:
+    definer = ident(manifest.database_roles.definer)
+    return f"""\
+-- The functions below run as {definer}, which may read just what they need, and so belong to it. It makes them itself
+-- (create or replace is for owners only) and may create here only until that is done.
+
+grant create on schema tenantry to {definer};
+do $$
+begin
+    perform set_config('tenantry.script_role', current_user, true);
+end
+$$;
+set local role {definer};
+"""
+
+
+def _definer_grants(manifest: Manifest) -> str:
+    definer = ident(manifest.database_roles.definer)
+    functions = ", ".join(f"tenantry.{signature}" for signature in _DEFINER)
+    names = literals(signature.partition("(")[0] for signature in _DEFINER)
+    return f"""\
+revoke all on function {functions} from public;
+grant execute on function {functions} to {_clients(manifest)};
+
+-- Triggers call them while the owner of the tables loads rows.
+do $$
+begin
+    execute format('grant execute on function {functions} to %I', current_setting('tenantry.script_role'));
+    perform set_config('role', current_setting('tenantry.script_role'), true);
+end
+$$;
+revoke create on schema tenantry from {definer};
+
+do $$
+begin
+    if (select count(*)
+          from pg_proc as p
+         where p.pronamespace = 'tenantry'::regnamespace and p.proname in ({names})
+           and p.prosecdef and pg_get_userbyid(p.proowner) = {literal(manifest.database_roles.definer)}
+       ) <> {len(_DEFINER)} then
+        raise exception 'the context functions of schema tenantry do not belong to the definer role'
+            using hint = 'Run this script in one transaction, as it is.';
+    end if;
+end
+$$;
+"""
+
+
+_LIVE = "a.deleted_at is null and (a.banned_until is null or a.banned_until <= now())"
+
+
+def _is_super() -> str:
+    return f"""\
+create or replace function tenantry.is_super() returns boolean
+    language plpgsql stable parallel safe security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (
+        select from tenantry.account as a
+         where a.user_id = tenantry.uid() and a.is_super
+           and {_LIVE});
+end
+$$;
+comment on function tenantry.is_super() is
+    'Whether the caller is a super admin, neither banned nor deleted; never null.';
+"""
+
+
+def _profile_id(manifest: Manifest) -> str:
+    users = manifest.users
+    if users is None:
+        # Without a table of profiles the application knows people by their accounts.
+        found = f"""\
+        select a.user_id
+          from tenantry.account as a
+         where a.user_id = tenantry.uid()
+           and {_LIVE}"""
+    else:
+        found = f"""\
+        select p.{ident(ROW_ID)}
+          from {_target(manifest, users.profile)} as p
+          join tenantry.account as a on a.user_id = p.{ident(users.account)}
+         where a.user_id = tenantry.uid()
+           and {_LIVE}"""
+    return f"""\
+create or replace function tenantry.profile_id() returns uuid
+    language plpgsql stable parallel safe security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+{found});
+end
+$$;
+comment on function tenantry.profile_id() is
+    'The caller''s profile; null without one, and for accounts that are unknown, banned or deleted.';
+"""
+
+
+def _target(manifest: Manifest, table: str) -> str:
+    return ident(manifest.target.schema_name, table)
+
+
+def _tenants(manifest: Manifest) -> str:
+    tenant, membership = manifest.tenant, manifest.membership
+    roles = literals(manifest.roles.order)
+    column = ident(tenant.column)
+    conditions = [
+        f"context.caller = {ident(membership.profile)}",
+        f"{ident(membership.role)}::text = any (context.enough)",
+    ]
+    if membership.active:
+        conditions.append(f"({membership.active})")
+    if tenant.active:
+        conditions.append(
+            f"{column} in (\n                select {ident(ROW_ID)} from {_target(manifest, tenant.table)}"
+            f" where ({tenant.active}))"
+        )
+    where = "\n           and ".join(conditions)
+    return f"""\
+create or replace function tenantry.tenants(at_least text) returns uuid[]
+    language plpgsql stable parallel safe security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+<<context>>
+declare
+    roles  constant text[] := array[{roles}];  -- each may do what the ones before it may
+    enough text[];
+    caller uuid;
+begin
+    if array_position(context.roles, tenants.at_least) is null then
+        raise exception 'no such role: %', coalesce(quote_literal(tenants.at_least), 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
+    context.enough := context.roles[array_position(context.roles, tenants.at_least) :];
+    if tenantry.is_super() then
+        return array(select {ident(ROW_ID)} from {_target(manifest, tenant.table)});
+    end if;
+    context.caller := tenantry.profile_id();
+    if context.caller is null then
+        return '{{}}';
+    end if;
+    return array(
+        select {column}
+          from {_target(manifest, membership.table)}
+         where {where});
+end
+$$;
+comment on function tenantry.tenants(text) is
+    'The tenants in which the caller has at least this role, by an active membership of an active tenant; '
+    'all of them for super admins. Never null: without a caller it is empty.';
+"""
+
+
+def _colleagues(manifest: Manifest) -> str:
+    users, membership = manifest.users, manifest.membership
+    profiles = (
+        "select user_id from tenantry.account"
+        if users is None
+        else f"select {ident(ROW_ID)} from {_target(manifest, users.profile)}"
+    )
+    return f"""\
+create or replace function tenantry.colleagues(at_least text) returns uuid[]
+    language plpgsql stable parallel safe security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+<<context>>
+declare
+    tenants constant uuid[] := tenantry.tenants(at_least);
+begin
+    if tenantry.is_super() then
+        return array({profiles});
+    end if;
+    return array(
+        select distinct {ident(membership.profile)}
+          from {_target(manifest, membership.table)}
+         where {ident(manifest.tenant.column)} = any (context.tenants));
+end
+$$;
+comment on function tenantry.colleagues(text) is
+    'The profiles of those who are, or were, members of a tenant in which the caller has at least this role; '
+    'all of them for super admins. Never null.';
+"""

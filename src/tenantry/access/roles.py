@@ -1,0 +1,29 @@
+"""The roles of the cluster: the one script that makes them, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from tenantry.manifest.model import Manifest
+from tenantry.postgres import literal, load_sql
+
+
+def roles_sql(manifest: Manifest, *, owner: str, database: str) -> str:
+    """The script that makes the roles, for PostgreSQL 15 and newer; it can be run again, from any database.
+
+    Args:
+        owner: the role that owns, or will own, the tables of the target, and that migrates.
+        database: the database whose temporary tables are closed to PUBLIC.
+    """
+    names = {**manifest.database_roles.model_dump(), "owner": owner, "database": database}
+    return re.sub(r"\{(\w+)\}", lambda found: literal(names[found[1]]), load_sql("tenantry.access.sql", "roles"))
+
+
+def missing_roles(conn: psycopg.Connection[Any], manifest: Manifest) -> tuple[str, ...]:
+    """The roles that the manifest names and the cluster does not have, in the manifest's order."""
+    wanted = list(manifest.database_roles.model_dump().values())
+    found = {row[0] for row in conn.execute("select rolname::text from pg_roles where rolname = any (%s)", [wanted])}
+    return tuple(name for name in wanted if name not in found)

@@ -1,0 +1,75 @@
+-- The roles of the cluster that Tenantry's grants and policies name. To be run once, by a superuser or by a role with
+-- CREATEROLE that owns the database; running it again changes nothing. Roles belong to the whole cluster: taking a
+-- migration back does not drop them.
+--
+-- The API's login has no password yet. Give it one that no log sees, in psql:  \password {login}
+--
+-- One statement, under one lock. The lock holds within this database only: a role that is made in the same moment from
+-- another database is found to be there.
+
+do $roles$
+declare
+    owner      constant name := {owner};
+    definer    constant name := {definer};
+    login      constant name := {login};
+    base       constant name := {database};
+    clients    constant name[] := array[{anon}, {authenticated}];
+    -- From 16 on a membership says by itself what it gives: to become the role, not to have its rights all the time.
+    become     constant text :=
+        case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
+    wanted     record;
+begin
+    perform pg_advisory_xact_lock(7304871220351);
+
+    for wanted in
+        select *
+          from (values
+                ({anon}::name,           'nologin noinherit',  'Visitors who have not signed in.'),
+                ({authenticated},        'nologin noinherit',  'People who have signed in; policies are written to this role.'),
+                ({service},              'nologin noinherit',  'The application itself, for what no client may do.'),
+                ({definer},              'nologin noinherit',  'Owns the functions that policies call; reads memberships and nothing else.'),
+                ({backup},               'nologin noinherit',  'Reads every row, for pg_dump --enable-row-security.'),
+                ({login},                'login noinherit',    'The API''s login: becomes anon or authenticated, owns nothing.')
+               ) as r (name, attributes, meaning)
+    loop
+        if to_regrole(quote_ident(wanted.name)) is null then
+            begin
+                execute format('create role %I %s', wanted.name, wanted.attributes);
+                execute format('comment on role %I is %L', wanted.name, wanted.meaning);
+            exception when duplicate_object or unique_violation then
+                raise notice 'role % was made in this moment by somebody else', wanted.name;
+            end;
+        end if;
+    end loop;
+
+    -- Who may become whom: the API's login its two clients, the owner of the tables the definer, whose functions it makes.
+    for wanted in
+        select r.name as granted, r.member
+          from (select unnest(clients) as name, login as member union all select definer, owner) as r
+         where not exists (
+               select from pg_auth_members as m
+                where m.roleid = to_regrole(quote_ident(r.name)) and m.member = to_regrole(quote_ident(r.member))
+                  and coalesce(to_jsonb(m) ->> 'set_option', 'true') = 'true'
+                  and coalesce(to_jsonb(m) ->> 'inherit_option', 'false') = 'false')
+    loop
+        begin
+            execute format('grant %I to %I', wanted.granted, wanted.member) || become;
+        exception when unique_violation then
+            raise notice 'role % was granted to % in this moment by somebody else', wanted.granted, wanted.member;
+        end;
+    end loop;
+
+    -- The owner makes schemas and temporary tables in the database; others could shadow names with temporary ones.
+    if not has_database_privilege(owner, base, 'CREATE') then
+        execute format('grant create on database %I to %I', base, owner);
+    end if;
+    if exists (
+        select from pg_database as d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as g
+         where d.datname = base and g.grantee = 0 and g.privilege_type = 'TEMPORARY') then
+        execute format('revoke temporary on database %I from public', base);
+    end if;
+    if not has_database_privilege(owner, base, 'TEMPORARY') then
+        execute format('grant temporary on database %I to %I', base, owner);
+    end if;
+end
+$roles$;

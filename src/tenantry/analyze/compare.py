@@ -1,0 +1,137 @@
+"""Differences from source to target, and risks that the schemas show. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tenantry.analyze.finding import Finding
+from tenantry.catalog import Table
+from tenantry.manifest import Mapping, Project
+
+_LOOKS_LIKE_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")
+
+
+def compare(project: Project) -> Iterator[Finding]:
+    """All findings about the two schemas."""
+    for table in project.source_tables:
+        yield from _table(project, table)
+    for table in project.new_tables:
+        yield Finding("TA-101", "info", "schema", table.name, "new table", advice="Starts empty.")
+    for name in project.manifest.source.ignore:
+        yield Finding("TA-102", "notice", "schema", name, "left behind, as [source] ignore says")
+    for mapping in project:
+        yield from _columns(mapping)
+    yield from _dependents(project)
+
+
+def _table(project: Project, table: Table) -> Iterator[Finding]:
+    mappings = project.of_source(table.name)
+    targets = [mapping.target.name for mapping in mappings]
+    if len(targets) > 1:
+        yield Finding("TA-103", "info", "schema", table.name, f"split into {', '.join(targets)}", count=len(targets))
+    key = table.row_key or ()
+    types = {column.name: column.type for column in table.columns}
+    if any(types[name] != "uuid" for name in key):
+        yield Finding(
+            "TA-104", "info", "schema", table.name, f"ids change from {types[key[0]]} to uuid", column=key[0],
+            advice="Derived from (table, old id); legacy_id keeps the old one, tenantry.id_map lists both.",
+        )  # fmt: skip
+    if table.primary_key is None:
+        yield Finding(
+            "TA-105", "warning", "schema", table.name, f"no primary key; the unique key ({', '.join(key)}) is used"
+        )
+    leads = {index.columns[: len(fk.columns)] for index in table.indexes for fk in table.foreign_keys}
+    for fk in table.foreign_keys:
+        if fk.columns not in leads:
+            yield Finding(
+                "TA-401", "notice", "risk", table.name, f"foreign key without an index: {', '.join(fk.columns)}",
+                column=fk.columns[0], advice="The target has one for each of its foreign keys.",
+            )  # fmt: skip
+    used = set(key)
+    for mapping in mappings:
+        used |= _used(mapping)
+    if project.manifest.users is not None and project.manifest.users.source == table.name:
+        used |= _named(project.manifest.users.super or "")
+    for column in table.columns:
+        if column.name not in used:
+            yield Finding(
+                "TA-106", "warning", "schema", table.name, f"column {column.name} is carried over nowhere",
+                column=column.name, advice="Give it a target column, or accept that it stays in the source only.",
+            )  # fmt: skip
+        if (
+            _LOOKS_LIKE_REFERENCE.match(column.name)
+            and not any(column.name in fk.columns for fk in table.foreign_keys)
+            and not any(ref.columns == (column.name,) for mapping in mappings for ref in mapping.references)
+            and column.name not in key
+        ):
+            yield Finding(
+                "TA-107", "notice", "schema", table.name, f"column {column.name} looks like a reference, but has no foreign key",
+                column=column.name, advice='If it names rows of a table, say so: ref = "<target table>".',
+            )  # fmt: skip
+    for trigger in table.triggers:
+        yield Finding("TA-108", "warning", "schema", table.name, f"trigger {trigger.name} has no counterpart by itself",
+                      advice="Decide whether the target needs it; write it into the target's files.")  # fmt: skip
+    if table.rls_enabled or table.policies:
+        yield Finding("TA-109", "notice", "schema", table.name, f"{len(table.policies)} policies are replaced by compiled ones",
+                      count=len(table.policies))  # fmt: skip
+
+
+def _columns(mapping: Mapping) -> Iterator[Finding]:
+    for column in mapping.columns:
+        if column.source is None or column.kind in ("reference", "id"):
+            continue
+        source, target = mapping.source.column(column.source), mapping.target.column(column.name)
+        if source is None or target is None:
+            continue
+        if source.type != target.type:
+            zone = source.type.startswith("timestamp") and "with time zone" in target.type
+            yield Finding(
+                "TA-111" if zone else "TA-110", "info", "schema", mapping.target.name,
+                f"{column.source}: {source.type} becomes {column.name}: {target.type}", column=column.name,
+                advice="The source's times are taken for UTC." if zone else "",
+            )  # fmt: skip
+        if source.nullable and not target.nullable:
+            yield Finding("TA-112", "notice", "schema", mapping.target.name, f"{column.name} may not be null any more",
+                          column=column.name)  # fmt: skip
+    if mapping.scoped and mapping.tenant_paths:
+        direct = len(mapping.tenant_paths) == 1
+        paths = ", then ".join(f"{path.columns[0]} → {path.parent}" for path in mapping.tenant_paths)
+        yield Finding(
+            "TA-201", "info" if direct else "notice", "tenancy", mapping.target.name, f"reaches its tenant by {paths}",
+            advice="" if direct else "Rows on which the paths disagree are quarantined, not guessed.",
+        )  # fmt: skip
+    if mapping.references and any(ref.late for ref in mapping.references):
+        yield Finding("TA-402", "notice", "risk", mapping.target.name, "takes part in a cycle of references",
+                      advice="Rows whose parent is quarantined are swept behind the copy.")  # fmt: skip
+
+
+def _used(mapping: Mapping) -> set[str]:
+    used = {column.source for column in mapping.columns if column.source is not None}
+    for ref in (*mapping.references, *mapping.tenant_paths):
+        used.update(ref.columns)
+    for column in mapping.columns:
+        used |= _named(column.value)
+    return used | _named(mapping.where or "")
+
+
+def _named(sql: str) -> set[str]:
+    return {quoted or plain for quoted, plain in re.findall(r'\bs\.(?:"([^"]+)"|([a-z_][a-z0-9_$]*))', sql)}
+
+
+def _dependents(project: Project) -> Iterator[Finding]:
+    names = {table.name for table in project.source_tables}
+    schema = project.source.schema
+    for view in project.source.views:
+        on = [name for where, name in view.depends_on if where == schema and name in names]
+        if on:
+            yield Finding(
+                "TA-113", "warning", "schema", view.name,
+                f"{'materialized ' if view.materialized else ''}view reads {', '.join(on)}",
+                advice="It keeps reading the source; write its counterpart into the target's files.",
+            )  # fmt: skip
+    for function in project.source.functions:
+        on = sorted({name for where, name in (*function.depends_on, *function.mentions) if where == schema and name in names})
+        if on:
+            yield Finding("TA-114", "warning", "schema", function.name, f"function reads or writes {', '.join(on)}",
+                          advice="It keeps using the source; write its counterpart into the target's files.")  # fmt: skip

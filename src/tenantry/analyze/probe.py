@@ -1,0 +1,129 @@
+"""Gather evidence: bounded, read-only probes of the source, before anything exists of the target.
+
+A probe derives the rows as the copy would, and counts what would be refused, merged or changed. The target's types are made
+for it in a transaction that is rolled back; no table is locked but for reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.analyze.finding import Evidence, Tally
+from tenantry.catalog.build import type_statements
+from tenantry.manifest import Mapping, Project
+from tenantry.manifest.derive import Deriver, Reading, mapping_key, qualified_order
+from tenantry.postgres import ident, idents, literal
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+MOST_ROWS = 5_000_000
+"""Larger tables are sampled by pages, and the findings say so."""
+TIMEOUT = "10min"
+SAMPLES = 5
+
+
+def gather(
+    connection: Connection,
+    project: Project,
+    *,
+    most_rows: int = MOST_ROWS,
+    progress: Callable[[str, int], None] = lambda _name, _rows: None,
+) -> tuple[Evidence, ...]:
+    """Evidence for every mapping; `progress` is told each mapping's name and rows when it begins."""
+    found = []
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local work_mem = '128MB'")
+        if connection.execute("select from pg_namespace where nspname = %s", [project.target.schema]).fetchone() is None:
+            for statement in type_statements(project.target):
+                connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute("select set_config('statement_timeout', %s, true)", [TIMEOUT])
+        for mapping in project:
+            table = ident(project.source.schema, mapping.source.name)
+            row = connection.execute(f"select count(*) from {table}").fetchone()  # type: ignore[call-overload]
+            assert row is not None
+            total = int(str(row[0]))
+            progress(mapping.name, total)
+            try:
+                with connection.transaction():
+                    found.append(_probe(connection, project, mapping, total, most_rows))
+            except (pg.DataError, pg.QueryCanceled, pg.IntegrityError) as error:
+                said = "(withheld: the table holds secrets)" if mapping.secrets else str(error.diag.message_primary)
+                found.append(Evidence(mapping.name, 0, total, failed=said))
+    return tuple(found)
+
+
+def _probe(connection: Connection, project: Project, mapping: Mapping, total: int, most_rows: int) -> Evidence:
+    relation = None
+    sampled = total > most_rows
+    table = ident(project.source.schema, mapping.source.name)
+    if sampled:
+        relation = f"(select * from {table} tablesample system ({100 * most_rows / total}) repeatable (1))"
+    derivation = Deriver(project, Reading.PREVIEW).derive(mapping, rows=relation)
+    parts = [
+        "select 'rows', '', '', count(*), null::text[] from derived",
+        f"select 'refused', split_part(__problems, ';', 1), '', {_tally()} from derived where __problems is not null group by 2",
+        f"select 'problems', p, '', {_tally()} from derived cross join lateral regexp_split_to_table(__problems, ';') p group by 2",
+        f"select 'changes', c ->> 'column', c ->> 'rule', {_tally()} from derived cross join lateral jsonb_array_elements(__changes) c"
+        " where __problems is null group by 2, 3",
+    ]
+    more = []
+    if mapping.merge is not None:
+        keys = idents(mapping.merge.by, prefix="d")
+        same = f"hash_record_extended(row({keys}), 0)"
+        more = [
+            ("twice", f"select {same} as h from derived d where __problems is null group by 1 having count(*) > 1"),
+            (
+                "ranked",
+                f"select __key, row_number() over (partition by {keys} order by {qualified_order(mapping, 'd')}) as place"
+                f" from derived d where __problems is null and {same} in (select h from twice)",
+            ),
+        ]
+        parts.append(f"select 'merged', '', '', {_tally()} from ranked where place > 1")
+    for column in mapping.columns:
+        if column.kind == "json_ids":
+            parts.append(
+                f"select 'stale', {literal(column.name)}, '', {_tally('k')} from"
+                f" (select {mapping_key(mapping)} as k from {relation or table} s where {_stale(project, column.ids, column.value)}) j"
+            )
+    rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()  # type: ignore[call-overload]
+    counted = 0
+    refused: dict[str, Tally] = {}
+    problems: dict[str, Tally] = {}
+    changes: dict[tuple[str, str], Tally] = {}
+    stale: dict[str, Tally] = {}
+    merged = Tally(0)
+    for kind, first, second, count, keys in rows:
+        tally = Tally(int(str(count)), tuple(keys or ()))  # type: ignore[arg-type]
+        match kind:
+            case "rows":
+                counted = tally.count
+            case "refused":
+                refused[str(first)] = tally
+            case "problems":
+                problems[str(first)] = tally
+            case "changes":
+                changes[str(first), str(second)] = tally
+            case "merged":
+                merged = tally
+            case "stale" if tally.count:
+                stale[str(first)] = tally
+    return Evidence(mapping.name, counted, total, sampled, refused, problems, merged, changes, stale)
+
+
+def _tally(key: str = "__key") -> str:
+    return f"count(*), (array_agg({key} order by {key}))[1:{SAMPLES}]"
+
+
+def _stale(project: Project, ids: object, document: str) -> str:
+    conditions = []
+    for each in ids:  # type: ignore[attr-defined]
+        parent = project.by_target[each.parent][0]
+        conditions.append(
+            f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v"
+            f" where jsonb_typeof(v) <> 'null' and v #>> '{{}}' not in"
+            f" (select {mapping_key(parent, 'k')} from {ident(project.source.schema, parent.source.name)} k))"
+        )
+    return " or ".join(conditions)

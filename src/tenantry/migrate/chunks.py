@@ -1,0 +1,247 @@
+"""Copy one key range in one transaction; find the row that a range fails on."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql as psql
+
+from tenantry.errors import TransformFailed
+from tenantry.manifest import Column, Mapping, Project
+from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, python_table
+from tenantry.manifest.ids import key_parts
+from tenantry.migrate.journal import Chunk, Connection, Journal, statement
+from tenantry.plan.operations.copy import RUN
+from tenantry.postgres import ident, idents, literal
+
+PYTHON_BATCH = 5_000
+"""Rows that pass through a Python transform at a time; bounds the memory that it takes."""
+
+CHUNK_ROWS = 50_000
+MOST_CHUNKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a chunk's statement counted."""
+
+    source: int
+    target: int
+    quarantined: int
+    changed: int
+
+
+def key_types(mapping: Mapping) -> list[str]:
+    found = [mapping.source.column(name) for name in mapping.key]
+    return [column.type for column in found if column is not None]
+
+
+def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: str = "s") -> str:
+    """low < key <= high over the source's key columns, so that the key's index serves it."""
+    columns = f"({idents(mapping.key, prefix=alias)})" if len(mapping.key) > 1 else f"{alias}.{ident(mapping.key[0])}"
+
+    def bound(text: str) -> str:
+        parts = [
+            f"{literal(part)}::{kind}" for part, kind in zip(key_parts(mapping.key, text), key_types(mapping), strict=True)
+        ]
+        return f"({', '.join(parts)})" if len(parts) > 1 else parts[0]
+
+    conditions = []
+    if low is not None:
+        conditions.append(f"{columns} > {bound(low)}")
+    if high is not None:
+        conditions.append(f"{columns} <= {bound(high)}")
+    return " and ".join(conditions) or "true"
+
+
+def plan_chunks(
+    connection: Connection, project: Project, mapping: Mapping, chunk_rows: int = CHUNK_ROWS
+) -> tuple[list[Chunk], int]:
+    """Key ranges of about equal size, from a sample of pages, and the exact number of rows."""
+    table = ident(project.source.schema, mapping.source.name)
+    row = connection.execute(f"select count(*) from {table}").fetchone()  # type: ignore[call-overload]
+    assert row is not None
+    count = int(row[0])
+    pieces = min(MOST_CHUNKS, -(-count // chunk_rows))
+    if pieces <= 1:
+        return [Chunk(0, None, None)], count
+    percent = min(100.0, 100.0 * pieces * 2_000 / count)
+    order = idents(mapping.key, prefix="s")
+    bounds = [
+        str(found[0])
+        for found in connection.execute(
+            f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"  # type: ignore[call-overload]
+            f" from {table} s tablesample system ({percent}) repeatable (1)) z"
+            f" where c >= {pieces} and n % (c / {pieces}) = 0 order by n limit {pieces - 1}"
+        )
+    ]
+    edges: list[str | None] = [None, *bounds, None]
+    return [Chunk(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1)], count
+
+
+def copy_chunk(
+    connection: Connection, journal: Journal, project: Project, mapping: Mapping, template: str, chunk: Chunk
+) -> Copied | None:
+    """Carry a range over and mark it done, in one transaction; None where another process has done it already."""
+    condition = range_condition(mapping, chunk.low, chunk.high)
+    started = time.monotonic()
+    with connection.transaction():
+        if mapping.python_columns:
+            run_python(connection, project, mapping, condition)
+        row = connection.execute(template.replace(RANGE, condition)).fetchone()  # type: ignore[call-overload]
+        assert row is not None
+        copied = Copied(*(int(value) for value in row))
+        marked = journal.say(
+            connection,
+            "chunk_done",
+            mapping=mapping.name,
+            position=chunk.position,
+            source=copied.source,
+            target=copied.target,
+            quarantined=copied.quarantined,
+            changed=copied.changed,
+            seconds=time.monotonic() - started,
+        ).fetchone()
+        if marked is None:
+            raise psycopg.Rollback
+    return copied if marked is not None else None
+
+
+def split_chunk(connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk) -> list[Chunk]:
+    """Two halves of a range that failed; empty where it holds one row."""
+    condition = range_condition(mapping, chunk.low, chunk.high)
+    where = f"{condition} and ({mapping.where})" if mapping.where else condition
+    table = ident(project.source.schema, mapping.source.name)
+    order = idents(mapping.key, prefix="s")
+    middle = connection.execute(
+        f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"  # type: ignore[call-overload]
+        f" from {table} s where {where}) z where n = c / 2 and c > 1"
+    ).fetchone()
+    if middle is None:
+        return []
+    rows = journal.say(
+        connection, "split_chunk", mapping=mapping.name, position=chunk.position, middle=middle[0]
+    ).fetchall()
+    return [Chunk(*row) for row in rows]
+
+
+def refuse_row(
+    connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk, error: psycopg.Error
+) -> Copied:
+    """A range of one row that the server refuses goes to the quarantine, with what the server said."""
+    condition = range_condition(mapping, chunk.low, chunk.high)
+    where = f"{condition} and ({mapping.where})" if mapping.where else condition
+    said = "the server's message is withheld: the table holds secrets" if mapping.secrets else error.diag.message_primary
+    with connection.transaction():
+        connection.execute(
+            f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"  # type: ignore[call-overload]
+            f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
+            f" {mapping_key(mapping)}, to_jsonb(s), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {literal(said)} from {ident(project.source.schema, mapping.source.name)} s where {where}"
+        )
+        journal.say(
+            connection,
+            "chunk_done",
+            mapping=mapping.name,
+            position=chunk.position,
+            source=1,
+            target=0,
+            quarantined=1,
+            changed=0,
+            seconds=0.0,
+        )
+    return Copied(1, 0, 1, 0)
+
+
+# -- Python transforms ---------------------------------------------------------------------------------------------------
+
+
+def load_function(name: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """The function of a `module:function` in the manifest.
+
+    Raises:
+        TransformFailed: it cannot be imported.
+    """
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TransformFailed(
+            f"The Python transform {name!r} cannot be loaded: {error}.",
+            hint='Write it as "module:function", and install its package beside Tenantry.',
+        ) from None
+    return found  # type: ignore[no-any-return]
+
+
+def apply_function(name: str, values: Sequence[Any], where: str) -> list[Any]:
+    """A batch through a transform; nulls are passed by.
+
+    Raises:
+        TransformFailed: it raised, or did not return one value for each; values are never repeated in the message.
+    """
+    function = load_function(name)
+    given = [value for value in values if value is not None]
+    try:
+        made = list(function(given)) if given else []
+    except Exception as error:
+        text = str(error)
+        hides = any(isinstance(value, str) and value and value in text for value in given)
+        raise TransformFailed(
+            f"The Python transform {name} failed on {where}: {type(error).__name__}" + ("" if hides else f": {text}"),
+            hint="Mend the function or its configuration, then run the same command again: it goes on from its journal.",
+        ) from None
+    if len(made) != len(given):
+        raise TransformFailed(
+            f"The Python transform {name} returned {len(made)} values for {len(given)} on {where}.",
+            hint="It must return one value for each that it is given, in the same order.",
+        )
+    results = iter(made)
+    return [None if value is None else next(results) for value in values]
+
+
+def run_python(
+    connection: Connection, project: Project, mapping: Mapping, condition: str, *, relation: str | None = None
+) -> None:
+    """Fill the temporary table that the derivation joins: key and the columns that Python makes."""
+    columns = mapping.python_columns
+    temporary = python_table(mapping).split(".")[-1]
+    fields = ", ".join(f"{ident(column.name)} {column.type}" for column in columns)
+    connection.execute(
+        f"create temporary table if not exists {temporary} (key text primary key, {fields}) on commit delete rows"  # type: ignore[call-overload]
+    )
+    table = relation or ident(project.source.schema, mapping.source.name)
+    inputs = ", ".join(f"s.{ident(column.source or '')}" for column in columns)
+    query = f"select {mapping_key(mapping)}, {inputs} from {table} s where {condition}"
+    with connection.cursor(name="tenantry_python") as cursor:
+        cursor.itersize = PYTHON_BATCH
+        cursor.execute(query)  # type: ignore[call-overload]
+        while batch := cursor.fetchmany(PYTHON_BATCH):
+            _copy_batch(connection, temporary, columns, batch, mapping)
+
+
+def _copy_batch(
+    connection: Connection,
+    temporary: str,
+    columns: Sequence[Column],
+    batch: Sequence[tuple[Any, ...]],
+    mapping: Mapping,
+) -> None:
+    made: list[Iterable[Any]] = [[row[0] for row in batch]]
+    for position, column in enumerate(columns, start=1):
+        assert column.python is not None
+        values = [row[position] for row in batch]
+        made.append(apply_function(column.python.up, values, f"{mapping.name}.{column.name}"))
+    names = psql.SQL(", ").join(psql.Identifier(name) for name in ["key", *(column.name for column in columns)])
+    with connection.cursor() as cursor:
+        command = psql.SQL("copy {} ({}) from stdin").format(psql.Identifier(temporary.strip('"')), names)
+        with cursor.copy(command) as pipe:
+            for row in zip(*made, strict=True):
+                pipe.write_row(row)
+
+
+__all__ = ["Copied", "copy_chunk", "plan_chunks", "range_condition", "refuse_row", "split_chunk", "statement"]

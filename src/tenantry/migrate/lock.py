@@ -1,0 +1,96 @@
+"""The write lock on the source, and the lock that keeps a second run out. Both end with their connection, however that
+ends: the server releases them when the process is killed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.errors import RunInProgress, SourceLocked
+from tenantry.migrate.journal import Connection
+from tenantry.postgres import ident, load_blocks
+
+_KEY = 7_301_984_551_200_001
+"""Advisory lock of the one run that a database can have at a time."""
+
+
+def take_run_lock(connection: Connection, describe: Callable[[], str]) -> None:
+    """Become the one run in this database, for as long as the connection lives.
+
+    Raises:
+        RunInProgress: another process runs; `describe` names it.
+    """
+    row = connection.execute("select pg_try_advisory_lock(%s)", [_KEY]).fetchone()
+    if row is None or not row[0]:
+        raise RunInProgress(
+            f"Another run is under way in this database: {describe()}.",
+            hint="Watch it with `tenantry status`. Two runs at a time could only hinder each other.",
+        )
+
+
+def run_lock_holder(connection: Connection) -> int | None:
+    """The server's process that holds the run lock, or None."""
+    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_holder"], {"key": _KEY}).fetchone()  # type: ignore[call-overload]
+    return None if row is None else int(row[0])
+
+
+def lock_source(
+    connection: Connection,
+    schema: str,
+    tables: Sequence[str],
+    *,
+    patience: float,
+    notice: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Hold SHARE on the tables in the open transaction of `connection`: readers go on, writers wait.
+
+    Each try waits at most 900 ms (below deadlock_timeout, so that the application is never a deadlock's victim) and then
+    lets the queue behind it pass; tries go on, with jitter, for `patience` seconds.
+
+    Raises:
+        SourceLocked: naming who stands in the way.
+    """
+    names = ", ".join(ident(schema, table) for table in tables)
+    deadline = time.monotonic() + patience
+    attempt = 0
+    while True:
+        try:
+            connection.execute("begin")
+            connection.execute("set local lock_timeout = '900ms'")
+            connection.execute(f"lock table {names} in share mode")  # type: ignore[call-overload]
+            return
+        except (pg.LockNotAvailable, pg.DeadlockDetected):
+            connection.execute("rollback")
+            attempt += 1
+            holders = blockers(connection, schema, tables)
+            said = "; ".join(holders) or "somebody who has just let go"
+            if time.monotonic() > deadline or stopped():
+                raise SourceLocked(
+                    f"The source could not be locked against writing within {patience:.0f} s. In the way: {said}.",
+                    hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quiet time, then run the"
+                    " same command again. Nothing was changed.",
+                ) from None
+            if attempt == 1:
+                notice(f"Waiting for the source's tables: {said}")
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+        except psycopg.Error:
+            if not connection.closed:
+                connection.execute("rollback")
+            raise
+
+
+def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+    """Who holds locks that writers hold, in words: pid, application, how long, last query's first words."""
+    rows = connection.execute(
+        load_blocks("tenantry.migrate.sql", "locks")["blockers"],  # type: ignore[call-overload]
+        {"schema": schema, "tables": list(tables)},
+    ).fetchall()
+    return [
+        f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
+        for pid, application, state, seconds in rows
+    ]

@@ -1,0 +1,107 @@
+"""What every command needs first: the catalogs, the resolved manifest, the plan, and the run that there may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+
+from tenantry.access import missing_roles
+from tenantry.catalog import read_catalog
+from tenantry.catalog.build import build_catalog
+from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
+from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
+from tenantry.migrate.journal import Connection, Journal, Run, last_run
+from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
+from tenantry.postgres import explain
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A manifest met with a database."""
+
+    project: Project
+    environment: Environment
+    plan: Plan
+    files: tuple[Path, ...]
+    run: Run | None
+
+
+def prepare(connection: Connection, manifest: Manifest) -> Prepared:
+    """Read both sides and plan. Nothing is changed: what the target's files make is rolled back.
+
+    Raises:
+        SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing
+    """
+    try:
+        return _prepare(connection, manifest)
+    except psycopg.Error as error:
+        raise explain(error, "reading the schemas") from error
+
+
+def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
+    environment = read_environment(connection)
+    source = read_catalog(connection, manifest.source.schema_name)
+    files = target_files(manifest)
+    run = last_run(connection)
+    schema = manifest.target.schema_name
+    if run is not None:
+        check_journal(run, manifest)
+        target = run.target_catalog
+        made_by_us = {row[0] for row in Journal(run.id).say(connection, "steps")}
+        environment = replace(environment, has_auth="expand.auth" not in made_by_us)
+        source = replace(
+            run.source_catalog,
+            tables=tuple(
+                replace(
+                    table,
+                    row_estimate=now.row_estimate if (now := source.table(table.name)) is not None else table.row_estimate,
+                )
+                for table in run.source_catalog.tables
+            ),
+        )
+    else:
+        if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
+            raise TargetNotOurs(
+                f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry made it.",
+                hint="Name another schema in [target] schema, or drop it if it is a leftover"
+                f" (drop schema {schema} cascade); Tenantry never writes into a schema that it did not make.",
+            )
+        missing = missing_roles(connection, manifest)
+        if missing:
+            raise RolesMissing(
+                f"The database roles {', '.join(missing)} do not exist on this server.",
+                hint="Let a DBA review and run the script once: tenantry roles --sql | psql …; a superuser can run"
+                " `tenantry roles --apply`.",
+            )
+        target = build_catalog(
+            connection, schema=schema, files=files, before=prerequisites(manifest, environment)
+        )
+    project = resolve(manifest, source, target)
+    return Prepared(project, environment, build_plan(project, environment, files), files, run)
+
+
+def check_journal(run: Run, manifest: Manifest) -> None:
+    """The journal must be that of this very manifest and its target files.
+
+    Raises:
+        JournalMismatch: with what differs.
+    """
+    if run.name != manifest.name or run.target_schema != manifest.target.schema_name:
+        raise JournalMismatch(
+            f"The journal in this database belongs to manifest {run.name!r} (target {run.target_schema}), not to"
+            f" {manifest.name!r} (target {manifest.target.schema_name}).",
+            hint=f"Use the manifest that the run was started with: {run.manifest_path}.",
+        )
+    if run.manifest_digest != manifest_digest(manifest):
+        started = f"{run.started_at:%Y-%m-%d %H:%M}"
+        raise JournalMismatch(
+            f"The manifest or its target files have changed since the run of {started} was begun ({run.status}).",
+            hint="Put the files back as they were and go on; or, to start over with the new ones, take the run back first:"
+            f" drop schema {run.target_schema} cascade; drop schema tenantry cascade;"
+            if run.status != "cut over"
+            else "The run has been cut over. Put the files back as they were; later changes of the target are ordinary"
+            " migrations of the application.",
+            detail={"run": run.id, "digest": run.manifest_digest},
+        )

@@ -1,0 +1,113 @@
+-- What the engine says to the journal.
+
+-- name: exists
+select to_regclass('tenantry.run') is not null
+
+-- name: last_run
+select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,
+       finished_at, process, source_catalog, target_catalog
+  from tenantry.run order by id desc limit 1
+
+-- name: new_run
+insert into tenantry.run (name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, source_catalog,
+                          target_catalog, process)
+values (%(name)s, %(manifest_digest)s, %(manifest_path)s, %(source_schema)s, %(target_schema)s, %(tool_version)s,
+        %(source_catalog)s, %(target_catalog)s, %(process)s)
+returning id
+
+-- name: resume_run
+update tenantry.run set status = 'running', process = %(process)s, finished_at = null where id = %(run)s
+
+-- name: set_status
+update tenantry.run
+   set status = %(status)s, finished_at = case when %(status)s = 'running' then null else clock_timestamp() end
+ where id = %(run)s
+
+-- name: set_phase
+update tenantry.run set phase = %(phase)s where id = %(run)s
+
+-- name: add_steps
+insert into tenantry.step (run_id, id, position, phase)
+select %(run)s, s ->> 'id', (s ->> 'position')::int, s ->> 'phase' from jsonb_array_elements(%(steps)s) s
+on conflict (run_id, id) do nothing
+
+-- name: steps
+select id, status, started_at, finished_at, seconds, row_count, message, phase
+  from tenantry.step where run_id = %(run)s order by position
+
+-- name: step_started
+update tenantry.step set status = 'running', started_at = clock_timestamp(), message = null
+ where run_id = %(run)s and id = %(step)s and status <> 'done'
+
+-- name: step_done
+update tenantry.step
+   set status = 'done', finished_at = clock_timestamp(), row_count = %(rows)s, message = %(message)s,
+       seconds = coalesce(seconds, 0) + extract(epoch from clock_timestamp() - started_at)
+ where run_id = %(run)s and id = %(step)s
+
+-- name: step_failed
+update tenantry.step
+   set status = 'failed', finished_at = clock_timestamp(), message = %(message)s,
+       seconds = coalesce(seconds, 0) + extract(epoch from clock_timestamp() - started_at)
+ where run_id = %(run)s and id = %(step)s and status <> 'done'
+
+-- name: reopen_steps
+update tenantry.step set status = 'open', started_at = null, finished_at = null, seconds = null, row_count = null
+ where run_id = %(run)s and id = any (%(steps)s)
+
+-- name: add_chunks
+insert into tenantry.chunk (run_id, mapping, position, low, high)
+select %(run)s, %(mapping)s, (c ->> 'position')::int, c ->> 'low', c ->> 'high' from jsonb_array_elements(%(chunks)s) c
+
+-- name: chunks
+select position, low, high, status, source_rows, target_rows, quarantined_rows, changed_cells, snapshot
+  from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s order by position
+
+-- name: chunk_done
+update tenantry.chunk
+   set status = 'done', source_rows = %(source)s, target_rows = %(target)s, quarantined_rows = %(quarantined)s,
+       changed_cells = %(changed)s, snapshot = pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+       seconds = %(seconds)s, finished_at = clock_timestamp()
+ where run_id = %(run)s and mapping = %(mapping)s and position = %(position)s and status = 'open'
+returning true
+
+-- name: split_chunk
+with old as (
+    delete from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s and position = %(position)s
+    returning run_id, mapping, low, high
+), next as (
+    select coalesce(max(position), 0) as last from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s
+)
+insert into tenantry.chunk (run_id, mapping, position, low, high)
+select o.run_id, o.mapping, greatest(n.last, %(position)s) + p.place,
+       case p.place when 1 then o.low else %(middle)s end, case p.place when 1 then %(middle)s else o.high end
+  from old o, next n, (values (1), (2)) p (place)
+returning position, low, high
+
+-- name: forget_copy
+delete from tenantry.chunk where run_id = %(run)s;
+delete from tenantry.quarantine where run_id = %(run)s;
+truncate tenantry.change, tenantry.merged, tenantry.account_link
+
+-- name: event
+insert into tenantry.event (run_id, code, message, data) values (%(run)s, %(code)s, %(message)s, %(data)s)
+
+-- name: events
+select at, code, message, data from tenantry.event where run_id = %(run)s order by id
+
+-- name: progress
+select mapping, count(*) as chunks, count(*) filter (where status = 'done') as done,
+       coalesce(sum(source_rows), 0)::bigint, coalesce(sum(target_rows), 0)::bigint, coalesce(sum(quarantined_rows), 0)::bigint,
+       coalesce(sum(changed_cells), 0)::bigint, min(finished_at), max(finished_at)
+  from tenantry.chunk where run_id = %(run)s group by mapping
+
+-- name: quarantine_summary
+select mapping, reason, coalesce(column_name, ''), count(*), (array_agg(source_key order by source_key))[1:5]
+  from tenantry.quarantine where state = 'open' group by 1, 2, 3 order by 4 desc, 1, 2, 3
+
+-- name: merged_summary
+select mapping, reason, count(*), (array_agg(source_key order by source_key))[1:5] from tenantry.merged group by 1, 2 order by 1, 2
+
+-- name: change_summary
+select mapping, column_name, rule, count(*), (array_agg(source_key order by source_key))[1:5]
+  from tenantry.change group by 1, 2, 3 order by 1, 2, 3

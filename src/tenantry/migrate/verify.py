@@ -1,0 +1,386 @@
+"""Compare source and target: counts, a checksum of every row by key range, ids, references, keys and rules.
+
+The expected rows are computed from the source again, with parents and ids from the source as well and nothing from the
+target; only the journal's lists (quarantined, merged, linked) are taken as given, and are accounted for by count. A row's
+checksum is PostgreSQL's own 64-bit record hash over typed values, so that 1.5 and 1.50, or two spellings of one instant, are
+the same, and a swapped id is not. Where ranges differ, the rows and columns that do are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tenantry.catalog import Table, read_catalog
+from tenantry.manifest import Column, Mapping, Project
+from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key
+from tenantry.manifest.ids import key_condition, key_parts
+from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types
+from tenantry.migrate.journal import Chunk, Connection, Journal
+from tenantry.postgres import ident, idents, literal
+
+SAMPLES = 20
+_HASHABLE_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be."""
+
+    check: str
+    table: str
+    key: str
+    column: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        where = f"{self.table} {self.key}" + (f", column {self.column}" if self.column else "")
+        return f"{where}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of the rows of one mapping: source = target + quarantined + merged, always."""
+
+    mapping: str
+    source_table: str
+    source: int
+    target: int
+    quarantined: int
+    merged: int
+
+    @property
+    def balanced(self) -> bool:
+        return self.source == self.target + self.quarantined + self.merged
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of one check of one table, or of all tables."""
+
+    check: str
+    table: str
+    compared: int
+    """What was looked at: rows, or objects."""
+    differences: tuple[Difference, ...] = ()
+    more: int = 0
+    """Differences beyond those listed."""
+    account: Account | None = None
+    ranges: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences and (self.account is None or self.account.balanced)
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "passed": self.passed}
+
+
+def verify_mapping(connection: Connection, journal: Journal, project: Project, mapping: Mapping) -> Verification:
+    """Every row of a mapping, by key range, and the accounting of its rows."""
+    chunks = journal.chunks(connection, mapping.name)
+    bounds = [chunk.high for chunk in chunks if chunk.high is not None]
+    compared = [column for column in mapping.columns if column.kind != "python"]
+    derivation = Deriver(project, Reading.VERIFY).derive(mapping)
+    bucket = _bucket(mapping, "__key", bounds)
+    expected_sql = derivation.statement(
+        f"select {bucket}, count(*), bit_xor({_hash(mapping, compared, 'd')}) from derived d group by 1"
+    ).replace(" as materialized (\nselect", " as (\nselect", 0)
+    legacy = _legacy(mapping, "t")
+    found_sql = (
+        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(mapping, compared, 't')})"
+        f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
+    )
+    expected = {row[0]: (row[1], row[2]) for row in connection.execute(expected_sql)}  # type: ignore[call-overload]
+    found = {row[0]: (row[1], row[2]) for row in connection.execute(found_sql)}  # type: ignore[call-overload]
+    differing = sorted(b for b in expected.keys() | found.keys() if expected.get(b) != found.get(b))
+    differences: list[Difference] = []
+    more = 0
+    if differing:
+        differences, more = _drill(connection, project, mapping, compared, bounds, differing)
+    if mapping.python_columns:
+        differences += _verify_python(connection, project, mapping)
+    differences += _verify_ids(connection, project, mapping)
+    total = sum(count for count, _ in found.values())
+    account = _account(connection, project, mapping, total)
+    if not account.balanced:
+        differences.append(
+            Difference(
+                "accounting", mapping.name, "all rows", "", f"{account.source} in {mapping.source.name}",
+                f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged",
+            )
+        )  # fmt: skip
+    return Verification("rows", mapping.name, total, tuple(differences), more, account, len(bounds) + 1)
+
+
+def _account(connection: Connection, project: Project, mapping: Mapping, target: int) -> Account:
+    where = f" where {mapping.where}" if mapping.where else ""
+    row = connection.execute(
+        f"select (select count(*) from {ident(project.source.schema, mapping.source.name)} s{where}),"  # type: ignore[call-overload]
+        f" (select count(*) from {JOURNAL}.quarantine where mapping = {literal(mapping.name)} and state = 'open'),"
+        f" (select count(*) from {JOURNAL}.merged where mapping = {literal(mapping.name)})"
+    ).fetchone()
+    assert row is not None
+    return Account(mapping.name, mapping.source.name, row[0], target, row[1], row[2])
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _target(project: Project, mapping: Mapping) -> str:
+    return ident(project.target.schema, mapping.target.name)
+
+
+def _legacy(mapping: Mapping, alias: str) -> str:
+    if mapping.legacy_prefix:
+        return f"substr({alias}.legacy_id, {len(mapping.legacy_prefix) + 1})"
+    return f"{alias}.legacy_id"
+
+
+def _mine(mapping: Mapping) -> str:
+    if mapping.legacy_prefix:
+        return f" where left(t.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
+    return ""
+
+
+def _hash(mapping: Mapping, columns: Sequence[Column], alias: str) -> str:
+    values = []
+    for column in columns:
+        value = f"{alias}.{ident(column.name)}"
+        values.append(f"{value}::text" if column.type.removesuffix("[]") in _HASHABLE_AS_TEXT else value)
+    return f"hash_record_extended(row({', '.join(values)}), 0)"
+
+
+def _bucket(mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
+    """The number of a row's key range, found by binary search among the ranges' upper ends (which belong to them)."""
+    if not bounds:
+        return "0"
+    kinds = key_types(mapping)
+    if len(kinds) == 1:
+        source = mapping.source.column(mapping.key[0])
+        collate = f' collate "{source.collation}"' if source is not None and source.collation else ""
+        ends = ", ".join(f"{literal(bound)}::{kinds[0]}" for bound in bounds)
+        # width_bucket counts ends <= key; a range holds its upper end, so ends < key are wanted: ends equal are taken off.
+        value = f"({key})::{kinds[0]}{collate}"
+        return f"width_bucket({value}, array[{ends}]) - (({value}) = any (array[{ends}]))::int"
+    parts = ", ".join(f"(({key})::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
+    greater = " + ".join(
+        f"(row({parts}) > row({', '.join(f'{literal(p)}::{k}' for p, k in zip(key_parts(mapping.key, b), kinds, strict=True))}))::int"
+        for b in bounds
+    )
+    return greater
+
+
+def _drill(
+    connection: Connection,
+    project: Project,
+    mapping: Mapping,
+    columns: Sequence[Column],
+    bounds: Sequence[str],
+    differing: Sequence[int],
+) -> tuple[list[Difference], int]:
+    """The rows behind ranges that differ, and what is different in the first of them."""
+    derivation = Deriver(project, Reading.VERIFY).derive(mapping)
+    buckets = ", ".join(str(bucket) for bucket in differing)
+    legacy = _legacy(mapping, "t")
+    names = idents([column.name for column in columns])
+    tail = (
+        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r, f.r, count(*) over ()\n"
+        f"  from (select __key as k, {_hash(mapping, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
+        f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
+        f"  full join (select {legacy} as k, {_hash(mapping, columns, 't')} as h,"
+        f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
+        f" from {_target(project, mapping)} t{_mine(mapping)}"
+        f"{' and' if _mine(mapping) else ' where'} {_bucket(mapping, legacy, bounds)} in ({buckets})) f on e.k = f.k\n"
+        f" where e.h is distinct from f.h order by 1 limit {SAMPLES}"
+    )
+    del names
+    differences: list[Difference] = []
+    total = rows = 0
+    for key, not_expected, not_found, expected, found, count in connection.execute(derivation.statement(tail)):  # type: ignore[call-overload]
+        total = count
+        rows += 1
+        if not_found:
+            differences.append(Difference("rows", mapping.name, key, "", "a row", "none"))
+        elif not_expected:
+            differences.append(Difference("rows", mapping.name, key, "", "no row", "one"))
+        else:
+            for column in columns:
+                if expected.get(column.name) != found.get(column.name):
+                    hidden = column.source in mapping.secrets
+                    differences.append(
+                        Difference(
+                            "rows",
+                            mapping.name,
+                            key,
+                            column.name,
+                            "(secret)" if hidden else _show(expected.get(column.name)),
+                            "(another secret)" if hidden else _show(found.get(column.name)),
+                        )
+                    )
+    return differences, max(0, total - rows)
+
+
+def _show(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _verify_python(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
+    """What Python made is taken back by its `down`, in batches, and compared with the source; values are never shown."""
+    columns = mapping.python_columns
+    source = ident(project.source.schema, mapping.source.name)
+    pairs = ", ".join(f"s.{ident(column.source or '')}, t.{ident(column.name)}" for column in columns)
+    query = (
+        f"select {mapping_key(mapping)}, {pairs} from {_target(project, mapping)} t"
+        f" join {_effective(project, mapping, source)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
+    )
+    differences: list[Difference] = []
+    with connection.transaction(), connection.cursor(name="tenantry_verify") as cursor:
+        cursor.itersize = PYTHON_BATCH
+        cursor.execute(query)  # type: ignore[call-overload]
+        while batch := cursor.fetchmany(PYTHON_BATCH):
+            for position, column in enumerate(columns):
+                assert column.python is not None
+                given = [row[1 + 2 * position] for row in batch]
+                stored = [row[2 + 2 * position] for row in batch]
+                back = apply_function(column.python.down, stored, f"{mapping.name}.{column.name}")
+                differences += [
+                    Difference("rows", mapping.name, row[0], column.name, "the source's value", "another")
+                    for row, expected, found in zip(batch, given, back, strict=True)
+                    if expected != found
+                ][: SAMPLES - len(differences)]
+    return differences
+
+
+def _effective(project: Project, mapping: Mapping, source: str) -> str:
+    """The source's rows, those that were mended in the quarantine in their mended form."""
+    del project, mapping
+    return source
+
+
+def _verify_ids(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
+    """No id and no old id stands for two rows, in whatever tenant."""
+    differences = []
+    for column in ("id", "legacy_id"):
+        rows = connection.execute(
+            f"select {column}::text, count(*) from {_target(project, mapping)} group by {column} having count(*) > 1 limit {SAMPLES}"  # type: ignore[call-overload]
+        )
+        differences += [
+            Difference("ids", mapping.name, str(value), column, "one row", f"{count} rows") for value, count in rows
+        ]
+    return differences
+
+
+# -- the whole target ----------------------------------------------------------------------------------------------------
+
+
+def verify_references(connection: Connection, project: Project) -> Verification:
+    """Each foreign key of the target by an anti-join of its own, whatever the constraints say."""
+    differences: list[Difference] = []
+    compared = 0
+    fed = {mapping.target.name for mapping in project}
+    for table in project.target.tables:
+        if table.name not in fed:
+            continue
+        for fk in table.foreign_keys:
+            compared += 1
+            parent = ident(fk.ref_schema or "", fk.ref_table or "")
+            given = " and ".join(f"t.{ident(column)} is not null" for column in fk.columns)
+            same = " and ".join(
+                f"p.{ident(there)} = t.{ident(here)}" for here, there in zip(fk.columns, fk.ref_columns, strict=True)
+            )
+            rows = connection.execute(
+                f"select t.legacy_id, {idents(fk.columns, prefix='t')} from {ident(table.schema, table.name)} t"  # type: ignore[call-overload]
+                f" where {given} and not exists (select from {parent} p where {same}) limit {SAMPLES}"
+            )
+            differences += [
+                Difference(
+                    "references", table.name, str(row[0]), ", ".join(fk.columns), f"a row of {fk.ref_table}",
+                    "none: " + ", ".join(str(value) for value in row[1:]),
+                )
+                for row in rows
+            ]  # fmt: skip
+    return Verification("references", "all tables", compared, tuple(differences))
+
+
+def verify_catalog(connection: Connection, project: Project) -> Verification:
+    """The target has every column, key, check, index and trigger of its files, valid and as they stand there."""
+    differences: list[Difference] = []
+    compared = 0
+    now = read_catalog(connection, project.target.schema)
+    for table in project.target.tables:
+        there = now.table(table.name)
+        if there is None:
+            differences.append(Difference("catalog", table.name, "table", "", "a table", "none"))
+            continue
+        for kind, wanted, got in (
+            ("column", _facts(table.columns), _facts(there.columns)),
+            ("constraint", _facts(table.constraints), _facts(there.constraints)),
+            ("index", _facts(table.indexes), _facts(there.indexes)),
+            ("trigger", _facts(table.triggers), _facts(there.triggers)),
+            ("comment", {"table": table.comment}, {"table": there.comment}),
+        ):
+            compared += len(wanted)
+            for name in wanted.keys() | got.keys():
+                if wanted.get(name) != got.get(name):
+                    differences.append(
+                        Difference(
+                            "catalog", table.name, f"{kind} {name}", "", _show(wanted.get(name)), _show(got.get(name))
+                        )
+                    )
+        differences += _invalid(there)
+    return Verification("catalog", "all tables", compared, tuple(differences))
+
+
+def _facts(items: Iterable[Any]) -> dict[str, Any]:
+    """What counts of catalog records: everything but sizes."""
+    facts: dict[str, Any] = {}
+    for item in items:
+        record = asdict(item)
+        record.pop("size_bytes", None)
+        facts[record["name"]] = record
+    return facts
+
+
+def _invalid(table: Table) -> list[Difference]:
+    return [
+        Difference("catalog", table.name, f"index {index.name}", "", "valid", "invalid")
+        for index in table.indexes
+        if not index.valid
+    ]
+
+
+def verify_rules(connection: Connection, project: Project) -> Verification:
+    """The manifest's business rules: queries that return the rows which break them."""
+    differences: list[Difference] = []
+    with connection.transaction(force_rollback=True):
+        connection.execute("set transaction read only")
+        connection.execute(f"set local search_path = {ident(project.target.schema)}, pg_catalog")  # type: ignore[call-overload]
+        for rule in project.manifest.rules:
+            cursor = connection.execute(rule.sql)  # type: ignore[call-overload]
+            names = [column.name for column in cursor.description or ()]
+            differences += [
+                Difference(
+                    "rules", rule.name, ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True)), "",
+                    "no such row", "one",
+                )
+                for row in cursor.fetchmany(SAMPLES)
+            ]  # fmt: skip
+    return Verification("rules", "all tables", len(project.manifest.rules), tuple(differences))
+
+
+__all__ = [
+    "RANGE",
+    "Account",
+    "Chunk",
+    "Difference",
+    "Verification",
+    "key_condition",
+    "verify_catalog",
+    "verify_mapping",
+    "verify_references",
+    "verify_rules",
+]

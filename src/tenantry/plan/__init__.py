@@ -1,0 +1,8 @@
+"""Plans: phases of steps as frozen data, and what makes them."""
+
+from tenantry.plan.build import build_plan
+from tenantry.plan.environment import Environment, read_environment
+from tenantry.plan.model import PHASES, Phase, Plan, Step
+from tenantry.plan.operations.expand import prerequisites
+
+__all__ = ["PHASES", "Environment", "Phase", "Plan", "Step", "build_plan", "prerequisites", "read_environment"]

@@ -1,0 +1,65 @@
+"""The plan of a project: pure, from catalogs and facts to steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tenantry.catalog import Table
+from tenantry.manifest import Project
+from tenantry.plan.environment import Environment
+from tenantry.plan.model import Plan, Step
+from tenantry.plan.operations.accounts import link_accounts, make_accounts
+from tenantry.plan.operations.copy import copy
+from tenantry.plan.operations.defer import defer, restore
+from tenantry.plan.operations.expand import expand
+from tenantry.plan.operations.finish import cut_over, secure, verify
+
+
+def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:
+    """All steps, in an order in which each may run; `after` says which of them can run side by side."""
+    rows = {table.name: _rows(table) for table in project.source.tables}
+    largest: dict[str, int] = {}
+    for mapping in project:
+        name = mapping.target.name
+        largest[name] = largest.get(name, 0) + rows[mapping.source.name]
+    links = link_accounts(project)
+    copied, last = copy(project, rows, [step.id for step in links])
+    accounts = make_accounts(project, last)
+    for step in accounts:
+        # Foreign keys to auth.users are added when the accounts are there.
+        if step.table is not None:
+            last[step.table] = step.id
+    steps: list[Step] = [
+        *expand(project, environment, files),
+        *defer(project),
+        *links,
+        *copied,
+        *accounts,
+        *restore(project, last, largest),
+    ]
+    copy_done = _ends(steps)
+    checks = verify(project, rows, copy_done)
+    secured = secure(project, environment, [step.id for step in checks])
+    steps += [*checks, *secured]
+    steps.append(cut_over(project, _ends(secured)))
+    return Plan(
+        name=project.manifest.name,
+        manifest_digest=project.digest,
+        source_schema=project.source.schema,
+        target_schema=project.target.schema,
+        steps=tuple(steps),
+    )
+
+
+_BYTES_PER_ROW = 120
+"""For tables that PostgreSQL has not counted yet: their size with indexes, by this."""
+
+
+def _rows(table: Table) -> int:
+    return table.row_estimate if table.row_estimate >= 0 else table.size_bytes // _BYTES_PER_ROW
+
+
+def _ends(steps: list[Step]) -> list[str]:
+    """The steps that no other step waits for."""
+    waited = {name for step in steps for name in step.after}
+    return [step.id for step in steps if step.id not in waited]

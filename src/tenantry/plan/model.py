@@ -1,0 +1,100 @@
+"""The plan: phases of steps, as frozen data. It holds no connection; it can be printed, reviewed, stored and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Phase = Literal["expand", "copy", "verify", "secure", "cut over"]
+PHASES: tuple[Phase, ...] = ("expand", "copy", "verify", "secure", "cut over")
+
+Kind = Literal["sql", "copy", "verify", "cut over"]
+"""How a step is carried out: its statements in one transaction; chunk by chunk; by comparing; under the source's lock."""
+
+Risk = Literal["none", "low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is done, and how it is taken back.
+
+    Attributes:
+        id: unique in the plan, as `copy.metric_values`.
+        sql: statements, run in one transaction that also marks the step as done. For a copy: what runs for each chunk, with
+            the token `/* key range */ true` where its range goes.
+        undo: statements that take the step back, after everything that was done later has been taken back.
+        lock: the strongest lock that others can feel, on what, and for how long.
+        seconds: estimated duration on one ordinary core; see docs/explanation/estimates.md.
+        after: ids of steps that must be done before.
+        rows: rows that it has to look at, estimated.
+    """
+
+    id: str
+    phase: Phase
+    kind: Kind
+    title: str
+    sql: tuple[str, ...]
+    undo: tuple[str, ...]
+    lock: str
+    risk: Risk
+    risk_note: str = ""
+    seconds: float = 0.0
+    after: tuple[str, ...] = ()
+    mapping: str | None = None
+    table: str | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All steps of one migration, in an order in which each may run."""
+
+    name: str
+    manifest_digest: str
+    source_schema: str
+    target_schema: str
+    steps: tuple[Step, ...]
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def phase(self, name: Phase) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.phase == name)
+
+    @property
+    def seconds(self) -> float:
+        return sum(step.seconds for step in self.steps)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "manifest_digest": self.manifest_digest,
+            "source_schema": self.source_schema,
+            "target_schema": self.target_schema,
+            "digest": self.digest(),
+            "seconds": round(self.seconds, 1),
+            "steps": [asdict(step) for step in self.steps],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Plan:
+        steps = data["steps"]
+        assert isinstance(steps, list)
+        return cls(
+            name=str(data["name"]),
+            manifest_digest=str(data["manifest_digest"]),
+            source_schema=str(data["source_schema"]),
+            target_schema=str(data["target_schema"]),
+            steps=tuple(
+                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})
+                for step in steps
+            ),
+        )
+
+    def digest(self) -> str:
+        """SHA-256 over what would be done: ids, statements and their order; not over estimates."""
+        content = [[step.id, step.kind, list(step.sql), list(step.undo), list(step.after)] for step in self.steps]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

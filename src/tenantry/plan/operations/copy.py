@@ -1,0 +1,232 @@
+"""Copy one mapping: a set-based statement for each key range; rows that cannot be carried over go to the quarantine in
+the same statement, and cells that a treatment changed to the change log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tenantry.manifest import Mapping, Project, Reference
+from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key, qualified_order
+from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
+from tenantry.plan.model import Step
+from tenantry.postgres import ident, idents, literal
+
+RUN = "(select max(id) from tenantry.run)"
+
+
+def copy_statement(project: Project, mapping: Mapping, *, rows: str | None = None) -> str:
+    """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells)."""
+    derivation = Deriver(project, Reading.COPY).derive(mapping, rows=rows)
+    names = [column.name for column in mapping.columns]
+    target = ident(project.target.schema, mapping.target.name)
+    named = literal(mapping.name)
+    source = literal(mapping.source.name)
+    carried = f"insert into {target} ({idents(names)})\noverriding system value\nselect {idents(names)} from derived where __problems is null"
+    if not any(column.identity for column in mapping.target.columns):
+        carried = carried.replace("\noverriding system value", "")
+    refused = (
+        f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason, column_name,"
+        " parent_mapping, parent_table, parent_key)\n"
+        f"select {RUN}, {named}, {source}, __key, __original, __problems,\n"
+        "       case when first[1] = 'reference_missing' and q.found then 'parent_quarantined' else first[1] end, first[2],\n"
+        "       __parent ->> 'mapping', __parent ->> 'table', __parent ->> 'key'\n"
+        "  from derived d\n"
+        " cross join lateral string_to_array(split_part(__problems, ';', 1), ':') as first\n"
+        f"  left join lateral (select true as found from {JOURNAL}.quarantine q where q.state = 'open'"
+        " and q.source_table = __parent ->> 'table' and q.source_key = __parent ->> 'key' limit 1) q on true\n"
+        " where __problems is not null"
+    )
+    noted = (
+        f"insert into {JOURNAL}.change (mapping, source_table, source_key, column_name, original, carried, rule)\n"
+        f"select {named}, {source}, __key, c ->> 'column', c -> 'from', c -> 'to', c ->> 'rule'\n"
+        "  from derived d cross join lateral jsonb_array_elements(__changes) c\n"
+        " where __changes is not null and __problems is null"
+    )
+    return derivation.statement(
+        "select count(*), count(*) filter (where __problems is null), count(*) filter (where __problems is not null),\n"
+        "       coalesce(sum(jsonb_array_length(__changes)) filter (where __problems is null), 0)\n  from derived",
+        more=[("carried", carried), ("refused", refused), ("noted", noted)],
+    )
+
+
+def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[list[Step], dict[str, str]]:
+    """The steps that fill the target, and by target table the id of the last that writes its rows."""
+    steps: list[Step] = []
+    last: dict[str, list[str]] = {}
+    swept = _cycles(project)
+    waiting: dict[str, list[Mapping]] = {}
+    for mapping in project:
+        name = mapping.target.name
+        count = rows[mapping.source.name]
+        parents = [step for parent in mapping.parents() for step in last.get(parent, []) if parent != name]
+        columns = len(mapping.columns)
+        step = Step(
+            id=f"copy.{mapping.name}",
+            phase="copy",
+            kind="copy",
+            title=f"Copy {mapping.source.name} to {mapping.name}",
+            sql=(copy_statement(project, mapping),),
+            undo=(
+                f"truncate {ident(project.target.schema, name)}",
+                f"delete from {JOURNAL}.quarantine where mapping = {literal(mapping.name)}",
+                f"delete from {JOURNAL}.change where mapping = {literal(mapping.name)}",
+                f"delete from {JOURNAL}.chunk where mapping = {literal(mapping.name)}",
+            ),
+            lock=f"the source's write lock (SHARE) is held for the whole run; ACCESS SHARE on {mapping.source.name}",
+            risk="low",
+            risk_note="The copy reads the whole table and writes as much again: watch disk and WAL.",
+            seconds=count * (COPY_SECONDS + columns * COLUMN_SECONDS + len(mapping.python_columns) * PYTHON_SECONDS),
+            after=tuple(dict.fromkeys([*links, *parents])) or ("expand.defer",),
+            mapping=mapping.name,
+            table=name,
+            rows=count,
+        )
+        steps.append(step)
+        last.setdefault(name, []).append(step.id)
+        if mapping.merge is not None:
+            merge = Step(
+                id=f"copy.{mapping.name}.merge",
+                phase="copy",
+                kind="sql",
+                title=f"Merge rows of {name} that mean the same",
+                sql=(merge_statement(project, mapping),),
+                undo=(unmerge_statement(project, mapping),),
+                lock="none that others feel",
+                risk="low",
+                risk_note=f"Rows equal in {', '.join(mapping.merge.by)} become one: {mapping.merge.reason}.",
+                seconds=MERGE_SECONDS * count,
+                after=(step.id,),
+                mapping=mapping.name,
+                table=name,
+                rows=count,
+            )
+            steps.append(merge)
+            last[name] = [merge.id]
+        group = swept.get(name)
+        if group is not None:
+            key = "+".join(sorted(group))
+            waiting.setdefault(key, []).append(mapping)
+            if {each.target.name for each in waiting[key]} == group and not any(
+                other.target.name in group and other not in waiting[key] for other in project
+            ):
+                sweep = _sweep(project, waiting[key], [step for name in group for step in last[name]])
+                steps.append(sweep)
+                for member in group:
+                    last[member] = [sweep.id]
+    return steps, {name: ids[-1] for name, ids in last.items()}
+
+
+def merge_statement(project: Project, mapping: Mapping) -> str:
+    """Of rows equal in the merge's columns all but the first leave the target and are listed as merged."""
+    merge = mapping.merge
+    assert merge is not None
+    target = ident(project.target.schema, mapping.target.name)
+    same = f"hash_record_extended(row({idents(merge.by, prefix='t')}), 0)"
+    return (
+        f"with twice as (\n  select {same} as h from {target} t group by 1 having count(*) > 1\n),\n"
+        f"ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived,\n"
+        "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
+        f"    from {target} t\n   where {same} in (select h from twice)\n"
+        f"  window w as (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})\n),\n"
+        f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
+        "  returning r.legacy_id, r.into_key, r.derived\n)\n"
+        f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
+        f"select {literal(mapping.name)}, {literal(mapping.source.name)}, gone.legacy_id, gone.into_key, {literal(merge.reason)},"
+        " to_jsonb(s), gone.derived\n"
+        f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id"
+    )
+
+
+def unmerge_statement(project: Project, mapping: Mapping) -> str:
+    """Puts the merged rows back as they were derived."""
+    target = ident(project.target.schema, mapping.target.name)
+    names = [column.name for column in mapping.columns]
+    return (
+        f"with back as (delete from {JOURNAL}.merged where mapping = {literal(mapping.name)} returning derived)\n"
+        f"insert into {target} ({idents(names)})\n"
+        f"select {idents(names, prefix='r')} from back cross join lateral jsonb_populate_record(null::{target}, derived) r"
+    )
+
+
+# -- cycles ------------------------------------------------------------------------------------------------------------
+
+
+def _cycles(project: Project) -> dict[str, set[str]]:
+    """The tables of each reference cycle, by each of its members; a table that refers to itself is one."""
+    edges: dict[str, set[str]] = {}
+    late: set[str] = set()
+    for mapping in project:
+        for ref in (*mapping.references, *mapping.tenant_paths):
+            edges.setdefault(mapping.target.name, set()).add(ref.parent)
+            if ref.late:
+                late.add(mapping.target.name)
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        stack = [start]
+        while stack:
+            for following in edges.get(stack.pop(), ()):
+                if following not in seen:
+                    seen.add(following)
+                    stack.append(following)
+        return seen
+
+    groups: dict[str, set[str]] = {}
+    for name in late:
+        group = {other for other in reach(name) if name in reach(other)} | {name}
+        for member in group:
+            groups[member] = group
+    return groups
+
+
+def _late(mapping: Mapping, group: Iterable[str]) -> Iterable[tuple[str, Reference]]:
+    members = set(group)
+    for column in mapping.columns:
+        if column.reference is not None and column.reference.parent in members:
+            yield column.name, column.reference
+
+
+def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) -> Step:
+    """Inside a cycle rows are copied before it is known whether what they refer to was: those that refer to nothing follow
+    their parents into the quarantine, until none is left."""
+    group = [mapping.target.name for mapping in mappings]
+    rounds = []
+    for mapping in mappings:
+        target = ident(project.target.schema, mapping.target.name)
+        for column, ref in _late(mapping, group):
+            parent = ident(project.target.schema, ref.parent)
+            feeding = project.by_target[ref.parent][0]
+            prefix = len(mapping.legacy_prefix)
+            legacy = "gone.legacy_id" if not prefix else f"substr(gone.legacy_id, {prefix + 1})"
+            mine = f" and left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
+            key = " || ".join(f"s.{ident(name)}::text" for name in ref.columns)
+            rounds.append(
+                f"    with gone as (delete from {target} t where t.{ident(column)} is not null{mine}\n"
+                f"        and not exists (select from {parent} p where p.id = t.{ident(column)}) returning t.legacy_id)\n"
+                f"    insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
+                " column_name, parent_mapping, parent_table, parent_key)\n"
+                f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s),\n"
+                f"           {literal(f'reference_missing:{column}')}, case when exists (select from {JOURNAL}.quarantine q"
+                f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
+                f" then 'parent_quarantined' else 'reference_missing' end, {literal(column)},\n"
+                f"           {literal(feeding.name)}, {literal(feeding.source.name)}, {key}\n"
+                f"      from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = {legacy};\n"
+                "    get diagnostics moved = row_count;\n    total := total + moved;"
+            )
+    body = "\n".join(rounds)
+    return Step(
+        id=f"copy.{group[0]}.sweep",
+        phase="copy",
+        kind="sql",
+        title=f"Follow quarantined rows through the references among {', '.join(dict.fromkeys(group))}",
+        sql=(
+            "do $sweep$\ndeclare\n    moved bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n"
+            f"{body}\n    exit when total = 0;\n  end loop;\nend\n$sweep$",
+        ),
+        undo=(),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.1,
+        after=tuple(dict.fromkeys(after)),
+        table=group[0],
+    )

@@ -1,0 +1,239 @@
+"""Take keys, indexes and triggers off the empty target tables, and put them back, by their exact definitions, behind the
+copy: building an index once over all rows costs a fraction of keeping it up to date row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tenantry.catalog import Constraint, Index, Table
+from tenantry.manifest import Project
+from tenantry.plan.estimates import INDEX_SECONDS, SCAN_SECONDS, VALIDATE_SECONDS
+from tenantry.plan.model import Step
+from tenantry.postgres import ident, literal
+
+_OURS = "none that others feel: nobody uses the target yet"
+
+
+def defer(project: Project) -> list[Step]:
+    """One step: foreign keys first, since they hang on the keys of others."""
+    tables = _fed(project)
+    foreign = [_drop(table, fk) for table in tables for fk in _foreign(table)]
+    keys = [_drop(table, key) for table in tables for key in _keys(table)]
+    # A foreign key of a table that nothing feeds can hang on a key of one that is fed.
+    keys_gone = {table.name for table in tables}
+    others = [
+        (table, fk)
+        for table in project.target.tables
+        if table.name not in keys_gone
+        for fk in table.foreign_keys
+        if fk.ref_schema == project.target.schema and fk.ref_table in keys_gone and not fk.inherited
+    ]
+    foreign += [_drop(table, fk) for table, fk in others]
+    indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in _plain(table)]
+    triggers = [f"alter table {_name(table)} disable trigger user" for table in tables if table.triggers]
+    undo = [
+        *(statement for table in tables for statement in _triggers_on(table)),
+        *(index.definition for table in tables for index in _plain(table)),
+        *(_add(table, key) for table in tables for key in _keys(table)),
+        *(_add(table, fk) for table in tables for fk in _foreign(table)),
+        *(_add(table, fk) for table, fk in others),
+    ]
+    return [
+        Step(
+            id="expand.defer",
+            phase="expand",
+            kind="sql",
+            title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
+            sql=tuple([*triggers, *foreign, *keys, *indexes]),
+            undo=tuple(undo),
+            lock=_OURS,
+            risk="none",
+            seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
+            after=("expand.schema",),
+        )
+    ]
+
+
+def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> list[Step]:
+    """The steps that put everything back: indexes (in parallel), keys, foreign keys, triggers, statistics.
+
+    Args:
+        last: by target table, the id of the last step that writes its rows.
+        rows: by target table, the rows that are expected.
+    """
+    steps: list[Step] = []
+    tables = _fed(project)
+    keyed: dict[str, str] = {}
+    for table in tables:
+        count = rows[table.name]
+        made: list[str] = []
+        for index in (*_backing(table), *_plain(table)):
+            step = Step(
+                id=f"copy.{table.name}.index.{index.name}",
+                phase="copy",
+                kind="sql",
+                title=f"Build {index.name}",
+                sql=(index.definition,),
+                undo=(f"drop index if exists {ident(table.schema, index.name)}",),
+                lock=_OURS,
+                risk="none",
+                seconds=INDEX_SECONDS * count * max(1, len(index.columns)) ** 0.5,
+                after=(last[table.name],),
+                table=table.name,
+                rows=count,
+            )
+            steps.append(step)
+            made.append(step.id)
+        attach = [
+            *(_attach(table, key) for key in _keys(table)),
+            *_triggers_on(table),
+            *(_comments(table)),
+            *_replica_identity(table),
+            f"analyze {_name(table)}",
+        ]
+        keyed[table.name] = f"copy.{table.name}.keys"
+        steps.append(
+            Step(
+                id=keyed[table.name],
+                phase="copy",
+                kind="sql",
+                title=f"Attach the keys of {table.name}, gather statistics",
+                sql=tuple(attach),
+                undo=tuple(_drop(table, key) for key in _keys(table)),
+                lock=_OURS,
+                risk="none",
+                seconds=SCAN_SECONDS * min(count, 30_000) + 0.02,
+                after=tuple(made) or (last[table.name],),
+                table=table.name,
+                rows=count,
+            )
+        )
+    for table in project.target.tables:
+        fed = table.name in keyed
+        foreign = [
+            fk
+            for fk in _foreign(table)
+            if fed or (fk.ref_schema == project.target.schema and fk.ref_table in keyed)
+        ]
+        if not foreign:
+            continue
+        after = {keyed[name] for name in (table.name, *(fk.ref_table or "" for fk in foreign)) if name in keyed}
+        count = rows.get(table.name, 0)
+        partitioned = table.kind == "partitioned"
+        comments = [comment for fk in foreign for comment in _comment(table, fk)]
+        add = Step(
+            id=f"copy.{table.name}.foreign",
+            phase="copy",
+            kind="sql",
+            title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
+            sql=tuple([*(_add(table, fk, valid=partitioned) for fk in foreign), *comments]),
+            undo=tuple(_drop(table, fk) for fk in foreign),
+            lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where one references it",
+            risk="none",
+            seconds=0.01 * len(foreign),
+            after=tuple(sorted(after)),
+            table=table.name,
+        )
+        steps.append(add)
+        if not partitioned:
+            steps.append(
+                Step(
+                    id=f"copy.{table.name}.validate",
+                    phase="copy",
+                    kind="sql",
+                    title=f"Validate {len(foreign)} foreign keys of {table.name}",
+                    sql=tuple(
+                        f"alter table {_name(table)} validate constraint {ident(fk.name)}" for fk in foreign if fk.validated
+                    ),
+                    undo=(),
+                    lock="ROW SHARE on the tables that are referenced",
+                    risk="none",
+                    seconds=VALIDATE_SECONDS * count * len(foreign),
+                    after=(add.id,),
+                    table=table.name,
+                    rows=count,
+                )
+            )
+    return steps
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _fed(project: Project) -> list[Table]:
+    names = dict.fromkeys(mapping.target.name for mapping in project.mappings)
+    return [table for name in names if (table := project.target.table(name)) is not None]
+
+
+def _name(table: Table) -> str:
+    return ident(table.schema, table.name)
+
+
+def _foreign(table: Table) -> list[Constraint]:
+    return [fk for fk in table.foreign_keys if not fk.inherited]
+
+
+def _keys(table: Table) -> list[Constraint]:
+    return [
+        constraint
+        for constraint in table.constraints
+        if constraint.kind in ("primary", "unique", "exclusion") and not constraint.inherited
+    ]
+
+
+def _backing(table: Table) -> list[Index]:
+    """Indexes of constraints that can be built by themselves and attached; exclusion constraints, and keys of partitioned
+    tables, cannot."""
+    if table.kind == "partitioned":
+        return []
+    attachable = {key.index for key in _keys(table) if key.kind != "exclusion"}
+    return [index for index in table.indexes if index.name in attachable]
+
+
+def _plain(table: Table) -> list[Index]:
+    return [index for index in table.indexes if index.constraint is None and not index.inherited]
+
+
+def _drop(table: Table, constraint: Constraint) -> str:
+    return f"alter table {_name(table)} drop constraint {ident(constraint.name)}"
+
+
+def _add(table: Table, constraint: Constraint, *, valid: bool = True) -> str:
+    suffix = "" if valid or "NOT VALID" in constraint.definition else " not valid"
+    return f"alter table {_name(table)} add constraint {ident(constraint.name)} {constraint.definition}{suffix}"
+
+
+def _attach(table: Table, key: Constraint) -> str:
+    if table.kind == "partitioned" or key.kind == "exclusion":
+        return _add(table, key)
+    kind = "primary key" if key.kind == "primary" else "unique"
+    timing = ""
+    if key.deferrable:
+        timing = " deferrable initially " + ("deferred" if key.initially_deferred else "immediate")
+    return f"alter table {_name(table)} add constraint {ident(key.name)} {kind} using index {ident(key.index or '')}{timing}"
+
+
+def _comment(table: Table, constraint: Constraint) -> Iterable[str]:
+    if constraint.comment is not None:
+        yield f"comment on constraint {ident(constraint.name)} on {_name(table)} is {literal(constraint.comment)}"
+
+
+def _comments(table: Table) -> Iterable[str]:
+    for key in _keys(table):
+        yield from _comment(table, key)
+    for index in _plain(table):
+        if index.comment is not None:
+            yield f"comment on index {ident(table.schema, index.name)} is {literal(index.comment)}"
+
+
+def _triggers_on(table: Table) -> Iterable[str]:
+    """Each trigger back to the state that it had."""
+    states = {"origin": "enable", "always": "enable always", "replica": "enable replica"}
+    for trigger in table.triggers:
+        if trigger.enabled in states:
+            yield f"alter table {_name(table)} {states[trigger.enabled]} trigger {ident(trigger.name)}"
+
+
+def _replica_identity(table: Table) -> Iterable[str]:
+    if table.replica_identity == "index" and table.replica_identity_index is not None:
+        yield f"alter table {_name(table)} replica identity using index {ident(table.replica_identity_index)}"

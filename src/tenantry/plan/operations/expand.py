@@ -1,0 +1,91 @@
+"""Expand: the journal, accounts, context functions and the target's empty tables, beside the source. Nothing of the source
+is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tenantry.access import context_sql
+from tenantry.catalog.build import schema_statements
+from tenantry.manifest import Manifest, Project
+from tenantry.plan.environment import Environment
+from tenantry.plan.model import Step
+from tenantry.postgres import ident, load_sql
+
+AFTER_EXPAND = "expand.schema"
+
+
+def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ...]:
+    """The statements that must have run before the target's files can: also used to read the target's catalog."""
+    return tuple(
+        statement for step in _steps_before(manifest, environment) for statement in step.sql
+    )
+
+
+def expand(project: Project, environment: Environment, files: Sequence[Path]) -> list[Step]:
+    schema = project.manifest.target.schema_name
+    tables = len(project.target.tables)
+    before = _steps_before(project.manifest, environment)
+    return [
+        *before,
+        Step(
+            id=AFTER_EXPAND,
+            phase="expand",
+            kind="sql",
+            title=f"Make schema {schema} with {tables} tables from {len(files)} files",
+            sql=schema_statements(schema, files),
+            undo=(f"drop schema if exists {ident(schema)} cascade",),
+            lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where a table references it; the source is not touched",
+            risk="none",
+            seconds=0.02 * tables,
+            after=(before[-1].id,),
+        ),
+    ]
+
+
+def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
+    steps = [
+        Step(
+            id="expand.journal",
+            phase="expand",
+            kind="sql",
+            title="Make the journal (schema tenantry)",
+            sql=(load_sql("tenantry.migrate.sql", "journal"),),
+            undo=("drop schema if exists tenantry cascade",),
+            lock="none that others feel",
+            risk="none",
+            seconds=0.1,
+        )
+    ]
+    if not environment.has_auth:
+        steps.append(
+            Step(
+                id="expand.auth",
+                phase="expand",
+                kind="sql",
+                title="Make accounts (schema auth, compatible with Supabase Auth)",
+                sql=(load_sql("tenantry.identity.sql", "auth"),),
+                undo=("drop schema if exists auth cascade",),
+                lock="none that others feel",
+                risk="none",
+                seconds=0.1,
+                after=(steps[-1].id,),
+            )
+        )
+    steps.append(
+        Step(
+            id="expand.context",
+            phase="expand",
+            kind="sql",
+            title="Make the functions that say who is asking",
+            sql=(context_sql(manifest),),
+            undo=(load_sql("tenantry.plan.operations", "drop_context"),),
+            lock="SHARE ROW EXCLUSIVE on auth.users for a moment: a trigger mirrors bans, deletions and the super flag",
+            risk="low",
+            risk_note="The trigger on auth.users runs with every sign-up and change of an account.",
+            seconds=0.1,
+            after=(steps[-1].id,),
+        )
+    )
+    return steps
