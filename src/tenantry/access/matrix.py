@@ -27,7 +27,7 @@ def matrix_markdown(project: Project) -> str:
             "# Access matrix",
             "",
             f"Who may do what in `{manifest.target.schema_name}`. Roles hold within one tenant: {order}; each may do"
-            " all that the ones before it may. Super admins are in every tenant. Whoever is not signed in sees nothing.",
+            " all that the ones before it may. Super admins are in every tenant. Who is not signed in sees nothing.",
             "",
             "## What each command needs at least",
             "",

@@ -14,10 +14,10 @@ from typing import Any
 
 from tenantry.catalog import Table, read_catalog
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key
-from tenantry.manifest.ids import key_condition, key_parts
+from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key
+from tenantry.manifest.ids import key_parts
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types
-from tenantry.migrate.journal import Chunk, Connection, Journal
+from tenantry.migrate.journal import Connection, Journal
 from tenantry.postgres import ident, idents, literal
 
 SAMPLES = 20
@@ -87,7 +87,7 @@ def verify_mapping(connection: Connection, journal: Journal, project: Project, m
     bucket = _bucket(mapping, "__key", bounds)
     expected_sql = derivation.statement(
         f"select {bucket}, count(*), bit_xor({_hash(mapping, compared, 'd')}) from derived d group by 1"
-    ).replace(" as materialized (\nselect", " as (\nselect", 0)
+    )
     legacy = _legacy(mapping, "t")
     found_sql = (
         f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(mapping, compared, 't')})"
@@ -185,7 +185,6 @@ def _drill(
     derivation = Deriver(project, Reading.VERIFY).derive(mapping)
     buckets = ", ".join(str(bucket) for bucket in differing)
     legacy = _legacy(mapping, "t")
-    names = idents([column.name for column in columns])
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r, f.r, count(*) over ()\n"
         f"  from (select __key as k, {_hash(mapping, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
@@ -196,7 +195,6 @@ def _drill(
         f"{' and' if _mine(mapping) else ' where'} {_bucket(mapping, legacy, bounds)} in ({buckets})) f on e.k = f.k\n"
         f" where e.h is distinct from f.h order by 1 limit {SAMPLES}"
     )
-    del names
     differences: list[Difference] = []
     total = rows = 0
     for key, not_expected, not_found, expected, found, count in connection.execute(derivation.statement(tail)):  # type: ignore[call-overload]
@@ -231,11 +229,10 @@ def _show(value: Any) -> str:
 def _verify_python(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
     """What Python made is taken back by its `down`, in batches, and compared with the source; values are never shown."""
     columns = mapping.python_columns
-    source = ident(project.source.schema, mapping.source.name)
     pairs = ", ".join(f"s.{ident(column.source or '')}, t.{ident(column.name)}" for column in columns)
     query = (
         f"select {mapping_key(mapping)}, {pairs} from {_target(project, mapping)} t"
-        f" join {_effective(project, mapping, source)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
+        f" join {effective_source(project, mapping)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
     )
     differences: list[Difference] = []
     with connection.transaction(), connection.cursor(name="tenantry_verify") as cursor:
@@ -255,10 +252,18 @@ def _verify_python(connection: Connection, project: Project, mapping: Mapping) -
     return differences
 
 
-def _effective(project: Project, mapping: Mapping, source: str) -> str:
+def effective_source(project: Project, mapping: Mapping) -> str:
     """The source's rows, those that were mended in the quarantine in their mended form."""
-    del project, mapping
-    return source
+    source = ident(project.source.schema, mapping.source.name)
+    mended = (
+        f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
+    )
+    key = mapping_key(mapping, "o")
+    return (
+        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
+        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
+        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o) || q.patch) r)"
+    )
 
 
 def _verify_ids(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
@@ -372,13 +377,22 @@ def verify_rules(connection: Connection, project: Project) -> Verification:
     return Verification("rules", "all tables", len(project.manifest.rules), tuple(differences))
 
 
+def verify_all(connection: Connection, project: Project, run: int) -> list[Verification]:
+    """Every check, one after the other."""
+    journal = Journal(run)
+    return [
+        *(verify_mapping(connection, journal, project, mapping) for mapping in project),
+        verify_references(connection, project),
+        verify_catalog(connection, project),
+        verify_rules(connection, project),
+    ]
+
+
 __all__ = [
-    "RANGE",
     "Account",
-    "Chunk",
     "Difference",
     "Verification",
-    "key_condition",
+    "verify_all",
     "verify_catalog",
     "verify_mapping",
     "verify_references",

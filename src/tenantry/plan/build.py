@@ -12,6 +12,7 @@ from tenantry.plan.operations.accounts import link_accounts, make_accounts
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.defer import defer, restore
 from tenantry.plan.operations.expand import expand
+from tenantry.plan.operations.id_map import id_map
 from tenantry.plan.operations.finish import cut_over, secure, verify
 
 
@@ -31,6 +32,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
             last[step.table] = step.id
     steps: list[Step] = [
         *expand(project, environment, files),
+        id_map(project),
         *defer(project),
         *links,
         *copied,

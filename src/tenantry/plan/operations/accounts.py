@@ -78,14 +78,15 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
         "       '{}', p.created_at, p.updated_at, false, false\n"
         f"  from {profiles} p\n  join (\n  {people}\n  ) o on o.owner = p.legacy_id\n"
         f" where {account} is not null\n"
-        f"   and not exists (select from {JOURNAL}.account_link l where l.account_id = {account})"
+        f"   and not exists (select from auth.users u where u.id = {account})"
     )
     identity = (
         "insert into auth.identities (provider_id, user_id, identity_data, provider, created_at, updated_at)\n"
         "select u.id::text, u.id, jsonb_build_object('sub', u.id::text, 'email', u.email, 'email_verified', false,"
         " 'phone_verified', false), 'email', u.created_at, u.updated_at\n"
         f"  from auth.users u join {profiles} p on {account} = u.id\n"
-        f" where not exists (select from {JOURNAL}.account_link l where l.account_id = u.id)"
+        f" where not exists (select from {JOURNAL}.account_link l where l.account_id = u.id)\n"
+        "   and not exists (select from auth.identities i where i.user_id = u.id)"
     )
     promoted = (
         f"with people as (\n  {people}\n), flagged as (\n"

@@ -49,7 +49,7 @@ def defer(project: Project) -> list[Step]:
             lock=_OURS,
             risk="none",
             seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
-            after=("expand.schema",),
+            after=("expand.id_map",),
         )
     ]
 

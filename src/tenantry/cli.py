@@ -1,0 +1,488 @@
+"""The command line: parses, calls, renders. Results go to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tenantry import __version__
+from tenantry.access import matrix_markdown, roles_sql
+from tenantry.analyze import analyze as find
+from tenantry.analyze import gather
+from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
+from tenantry.demo import Size, find_demo, run_demo
+from tenantry.errors import TenantryError
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.migrate import quarantine as held
+from tenantry.migrate.engine import Migration, Options, Outcome
+from tenantry.migrate.prepare import Prepared, prepare
+from tenantry.migrate.status import read_status
+from tenantry.migrate.verify import verify_all
+from tenantry.plan import read_environment
+from tenantry.postgres import connect, explain, with_parameters
+from tenantry.progress import Bars
+from tenantry.prove import proof_markdown
+from tenantry.prove import prove as run_proof
+from tenantry.report import Duration, build_report, terminal
+from tenantry.report.html import write_plan, write_report
+from tenantry.settings import Settings, database, read_settings, where
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+app = typer.Typer(
+    name="tenantry",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""
+Take a PostgreSQL application from one tenant to many: UUIDs, Supabase-style auth, row-level security, and a proof that
+no tenant can see another.
+
+`tenantry demo` shows all of it in a minute. With a database of your own the order is **analyze** (what is there),
+**plan** (what would be done), **migrate** (do it; it can be stopped and gone on with), **quarantine** (rows that need a
+hand), **prove** (run the access matrix).
+
+The database is `--dsn`, else `TENANTRY_DSN`, else `DATABASE_URL`, else an embedded PostgreSQL that is started as needed.
+The manifest is `--manifest`, else `TENANTRY_MANIFEST`, else `tenantry.toml` in this folder.
+
+Exit codes: 0 done, 1 problems were found, 2 wrong usage or configuration, 130 stopped (go on by running it again).
+""",
+)
+quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that could not be carried over: look, mend, take up again.")
+app.add_typer(quarantine_app, name="quarantine")
+
+Dsn = Annotated[str | None, typer.Option("--dsn", help="Connection string: a URL, or key=value pairs.", show_default=False)]
+ManifestPath = Annotated[
+    Path | None, typer.Option("--manifest", "-m", help="The manifest, tenantry.toml.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=32, help="Connections that work side by side.")]
+
+
+@contextmanager
+def _connected(settings: Settings, manifest: Manifest | None) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """A connection string and a connection; server errors become messages."""
+    with database(settings, manifest.name if manifest else "postgres") as dsn, connect(dsn) as connection:
+        try:
+            yield dsn, connection
+        except psycopg.Error as error:
+            raise explain(error, f"working on {where(settings)}") from error
+
+
+@contextmanager
+def _prepared(dsn: str | None, manifest: Path | None) -> Iterator[tuple[str, psycopg.Connection[Any], Prepared]]:
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    loaded = load_manifest(settings.need_manifest())
+    with _connected(settings, loaded) as (address, connection):
+        yield address, connection, prepare(connection, loaded)
+
+
+def _json(data: object) -> None:
+    print(json.dumps(data, indent=1, default=str))  # noqa: T201 - this is the output
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(__version__)  # noqa: T201
+        raise typer.Exit
+
+
+# -- before ------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def analyze(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is merely informative.")] = False,
+    sample_rows: Annotated[
+        int, typer.Option(help="Tables with more rows than this are sampled, not read whole.", min=1000)
+    ] = 5_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Say what differs between source and target, and what the data holds that cannot be carried over as it is.
+
+    Reads only. Findings have a code, a count, and sample keys; exit code 1 means that there are blockers.
+    """
+    with _prepared(dsn, manifest) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
+        total = len(prepared.project.mappings)
+        done = iter(range(total + 1))
+        evidence = gather(
+            connection,
+            prepared.project,
+            most_rows=sample_rows,
+            progress=lambda _name, _rows: bars.count("probing tables", next(done), total),
+        )
+        bars.count("probing tables", total, total)
+        findings = find(prepared.project, evidence)
+    if as_json:
+        _json({"findings": [finding.to_json() for finding in findings], "evidence": [_evidence(e) for e in evidence]})
+    else:
+        terminal.findings(out, findings, everything=everything)
+    if any(finding.severity == "blocker" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _evidence(evidence: Any) -> dict[str, object]:
+    data = asdict(evidence)
+    data["changes"] = {":".join(key): tally for key, tally in data["changes"].items()}
+    return data
+
+
+@app.command()
+def plan(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Print every step's SQL and undo, for review.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the plan as one HTML file.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
+    with _prepared(dsn, manifest) as (_, _connection, prepared):
+        planned = prepared.plan
+    if html is not None:
+        write_plan(planned, html)
+        err.print(f"Written: {html}")
+    if as_json:
+        _json(planned.to_json())
+    elif sql:
+        print(terminal.plan_sql(planned))  # noqa: T201 - not for rich: it would wrap the statements
+    elif html is None:
+        terminal.plan(out, planned)
+
+
+@app.command()
+def roles(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the script (the default).")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Run it here; needs a superuser, or CREATEROLE.")] = False,
+    owner: Annotated[
+        str | None, typer.Option(help="The role that owns the tables and migrates.", show_default="who connects")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print, or run, the one script that makes the database roles; a DBA runs it once for a cluster."""
+    del sql
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    loaded = load_manifest(settings.need_manifest())
+    with _connected(settings, loaded) as (_, connection):
+        environment = read_environment(connection)
+        script = roles_sql(loaded, owner=owner or environment.user, database=environment.database)
+        if apply:
+            connection.execute(script)  # type: ignore[call-overload]
+            err.print("The roles are there.")
+    if as_json:
+        _json({"script": script, "applied": apply})
+    elif not apply:
+        print(script)  # noqa: T201
+
+
+@app.command()
+def catalog(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    side: Annotated[str, typer.Option(help="source or target.")] = "target",
+    dictionary: Annotated[bool, typer.Option("--dictionary", help="As a data dictionary in Markdown.")] = False,
+    diagram: Annotated[bool, typer.Option("--diagram", help="As an entity diagram (Mermaid).")] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="The access matrix in Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a schema as Tenantry reads it: JSON (the default), data dictionary, entity diagram, or its access matrix."""
+    if side not in ("source", "target"):
+        raise typer.BadParameter("source or target", param_hint="--side")
+    del as_json
+    with _prepared(dsn, manifest) as (_, _connection, prepared):
+        read = prepared.project.target if side == "target" else prepared.project.source
+        if dictionary:
+            print(dictionary_markdown(read, title=f"Data dictionary of schema {read.schema}"))  # noqa: T201
+        elif diagram:
+            print(entity_diagram_mermaid(read))  # noqa: T201
+        elif matrix:
+            print(matrix_markdown(prepared.project))  # noqa: T201
+        else:
+            _json(read.to_json())
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def migrate(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    workers: Workers = 2,
+    chunk_rows: Annotated[int, typer.Option(help="Source rows of one key range.", min=1)] = 50_000,
+    lock_patience: Annotated[float, typer.Option(help="Seconds for which the source's write lock is tried for.")] = 60,
+    report: Annotated[Path | None, typer.Option(help="Folder for report.html and report.json.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the plan: expand, copy, verify, secure, cut over.
+
+    Writes to the source wait while this runs (it says so); reading goes on. It can be stopped or killed at any moment: run
+    it again and it goes on from its journal. Nothing is cut over unless source and target agree in every row.
+    """
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    loaded = load_manifest(settings.need_manifest())
+    options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=lock_patience)
+    with _connected(settings, loaded) as (address, connection):
+        with Bars(err, quiet=as_json) as bars:
+            outcome = Migration(address, loaded, options, bars).run()
+        prepared = prepare(connection, loaded)
+        content = _report(connection, prepared, outcome)
+    if report is not None:
+        write_report(content, report)
+    if as_json:
+        _json(content)
+    else:
+        terminal.accounts(out, outcome)
+        terminal.report_summary(out, content, str(report) if report is not None else None)
+
+
+def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    return build_report(
+        connection,
+        prepared.project,
+        plan=prepared.plan,
+        findings=(),
+        outcome=outcome,
+        proof=None,
+        durations=[Duration(timing.phase, round(timing.seconds, 2)) for timing in outcome.timings],
+    )
+
+
+@app.command()
+def status(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every second until the run ends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a run has come, from any terminal."""
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
+    with _connected(settings, loaded) as (_, connection):
+        while True:
+            now = read_status(connection)
+            if as_json:
+                _json(now.to_json())
+            else:
+                if watch and out.is_terminal:
+                    out.clear()
+                terminal.status(out, now)
+            if not watch or now.status != "running":
+                break
+            time.sleep(1)
+
+
+@app.command()
+def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
+    """Compare source and target again: rows, ids, references, keys, rules. After the cut-over, rows that the application
+    has changed in the target show as differences. Exit code 1: there are differences."""
+    with _prepared(dsn, manifest) as (_, connection, prepared):
+        checks = verify_all(connection, prepared.project, held.check_ready(prepared.run).id)
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        _json({"passed": not failed, "checks": [check.to_json() for check in checks]})
+    else:
+        for check in checks:
+            mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
+            out.print(f"{mark} {check.check:<10} {check.table:<28} {check.compared:>12,} compared")
+            for difference in check.differences:
+                out.print(f"    {escape(str(difference))}")
+            if check.more:
+                out.print(f"    … and {check.more:,} more rows")
+    if failed:
+        raise typer.Exit(1)
+
+
+# -- after -------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def prove(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    login: Annotated[
+        str | None,
+        typer.Option(
+            help="Connection string of the API's login, which the cells are run over; else the same server as the manifest's"
+            " login role, with the password from PGPASSWORD or ~/.pgpass.",
+            show_default=False,
+        ),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the proof as Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Execute every cell of the access matrix: role × table × command × own and other tenant, as that role.
+
+    The statements run over a login that owns nothing and is no superuser, each in a transaction that is rolled back, on rows
+    of two invented tenants that are removed in the end. Exit code 1: some cell or check fails.
+    """
+    with _prepared(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
+        login_dsn = login or with_parameters(address, user=prepared.project.manifest.database_roles.login)
+        proof = run_proof(prepared.project, owner_dsn=address, login_dsn=login_dsn, progress=bars.count)
+    if as_json:
+        _json(proof.to_json())
+    elif markdown:
+        print(proof_markdown(proof))  # noqa: T201
+    else:
+        terminal.proof(out, proof)
+    if not proof.passed:
+        raise typer.Exit(1)
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    table: Annotated[str | None, typer.Option(help="A source or target table.", show_default=False)] = None,
+    reason: Annotated[str | None, typer.Option(help="A reason code, as value_invalid.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(help="Rows to print; 0 for all.", min=0)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List rows in quarantine: number, table, key, and why."""
+    with _prepared(dsn, manifest) as (_, connection, prepared):
+        total = len(held.entries(connection, prepared.project, table=table, reason=reason))
+        found = held.entries(connection, prepared.project, table=table, reason=reason, limit=limit or None)
+    if as_json:
+        _json({"total": total, "entries": [entry.to_json() for entry in found]})
+    else:
+        terminal.quarantine_list(out, found, total)
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    number: Annotated[int, typer.Argument(help="Its number in the list.")],
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one row: the whole original (secrets masked), what is wrong, and what would mend it."""
+    with _prepared(dsn, manifest) as (_, connection, prepared):
+        (entry,) = held.entries(connection, prepared.project, ids=[number])
+    if as_json:
+        _json(entry.to_json())
+    else:
+        terminal.quarantine_entry(out, entry)
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers in the list; none: all of them.")] = None,
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="column=value: a new value for a source column of the one row named.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take rows up again that can be carried over now: mended in the source, by --set, or because their parent was.
+
+    Rows that hang on them come along. What still cannot be carried over stays in quarantine, with its newest reason.
+    """
+    with _prepared(dsn, manifest) as (_, connection, prepared):
+        held.check_ready(prepared.run)
+        if values:
+            if not numbers or len(numbers) != 1:
+                raise typer.BadParameter("--set goes with the number of one row")
+            pairs = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in values)
+            if any("=" not in pair for pair in values):
+                raise typer.BadParameter("write it as column=value", param_hint="--set")
+            (entry,) = held.entries(connection, prepared.project, ids=numbers)
+            held.mend(connection, prepared.project, entry, pairs)
+        if numbers:
+            held.entries(connection, prepared.project, ids=numbers)
+        done = held.retry(connection, prepared.project, numbers or None)
+    if as_json:
+        _json(asdict(done))
+    else:
+        out.print(
+            f"{done.tried:,} tried: {done.readmitted:,} carried over, {done.merged:,} merged, {done.still:,} still in quarantine."
+        )
+    if done.still:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    name: Annotated[str | None, typer.Argument(help="Which application; there is Clinic.", show_default=False)] = None,
+    dsn: Dsn = None,
+    values: Annotated[int, typer.Option(help="Metric values of the sample.", min=500)] = 200_000,
+    clinics: Annotated[int, typer.Option(help="Clinics of the sample.", min=2)] = 12,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 7,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")] = Path("demo"),
+    workers: Workers = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything at once: make an old database with typical defects, analyse, plan, migrate, verify, prove, report.
+
+    On the embedded server the demo's database is made anew each time; afterwards `tenantry status`, `quarantine` and `prove`
+    work on it.
+    """
+    settings = read_settings(dsn=dsn)
+    shown = find_demo(name)
+    with Bars(err, quiet=as_json) as bars:
+        report = run_demo(
+            settings, shown, Size(clinics, values, seed), out=folder, options=Options(workers=workers), bars=bars
+        )
+    if as_json:
+        _json({**report, "folder": str(folder)})
+    else:
+        terminal.report_summary(out, report, str(folder))
+    if not (report["proof"]["passed"] and all(check["passed"] for check in report["verifications"])):
+        raise typer.Exit(1)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The entry point: errors become messages and exit codes, never a traceback."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except TenantryError as error:
+        if "--json" in sys.argv:
+            _json({"error": error.to_json()})
+        err.print(f"[bold red]{error.code}[/] {escape(error.message)}")
+        if error.hint:
+            err.print(f"[cyan]What to do:[/] {escape(error.hint)}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing is half done; run the same command again to go on.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except typer.Abort:
+        sys.exit(130)
+    except (typer.exceptions.TyperException, typer.BadParameter) as error:
+        # Wrong usage: the library words it, with the command's usage line.
+        error.show()  # type: ignore[union-attr]
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

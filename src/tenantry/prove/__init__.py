@@ -1,0 +1,8 @@
+"""The proof that a database obeys its access matrix."""
+
+from tenantry.prove.login import UnfitLogin
+from tenantry.prove.markdown import proof_markdown
+from tenantry.prove.model import Cell, Check, MatrixRow, Proof
+from tenantry.prove.proof import Progress, prove
+
+__all__ = ["Cell", "Check", "MatrixRow", "Progress", "Proof", "UnfitLogin", "proof_markdown", "prove"]

@@ -1,0 +1,144 @@
+"""What a proof found: cells of the access matrix, static checks, and what could not be tried. Frozen, without I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from tenantry.manifest.model import COMMANDS
+
+Outcome = Literal["allow", "refuse", "error", "not tried"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One statement, run as one caller against one row, and what the matrix says about it."""
+
+    role: str
+    """Who: a role of the matrix, 'super admin', 'signed in', or one of those who are nobody."""
+    table: str
+    command: str
+    relation: str
+    """How the row stands to the caller: 'own tenant', 'other tenant', 'own row', …"""
+    expected: Literal["allow", "refuse"]
+    got: Outcome
+    detail: str = ""
+    """What the server said, where it said something."""
+
+    @property
+    def passed(self) -> bool:
+        return self.got == self.expected
+
+    @property
+    def failed(self) -> bool:
+        """Tried, and not as the matrix says. What was not tried is listed apart: it is neither."""
+        return not self.passed and self.got != "not tried"
+
+    def __str__(self) -> str:
+        said = f" ({self.detail})" if self.detail else ""
+        return f"{self.role}: {self.command} {self.table}, {self.relation}: {self.expected}, got {self.got}{said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One static check of the catalog; it passes when no row violates it."""
+
+    name: str
+    title: str
+    mending: str
+    violations: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.violations
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One table and command, with a mark for each caller.
+
+    Marks: 'yes' and 'own' are allowed and were, 'no' is refused and was, 'part' differs by row, 'failed', 'not tried'.
+    """
+
+    table: str
+    command: str
+    marks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The evidence that a database obeys its access matrix, or where it does not."""
+
+    cells: tuple[Cell, ...]
+    checks: tuple[Check, ...]
+    login: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed. Cells that could not be tried do not fail a proof; look at `untried`."""
+        return not self.failures and all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.failed)
+
+    @property
+    def untried(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.got == "not tried")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "cells": len(self.cells),
+            "passed": sum(cell.passed for cell in self.cells),
+            "failed": len(self.failures),
+            "untried": len(self.untried),
+            "checks": len(self.checks),
+            "checks_failed": sum(not check.passed for check in self.checks),
+        }
+
+    def matrix_rows(self) -> tuple[MatrixRow, ...]:
+        """For printing: tables by name, commands in order, callers in the order in which they were tried."""
+        groups: dict[tuple[str, str], dict[str, list[Cell]]] = {}
+        for cell in self.cells:
+            command = cell.command.partition(" ")[0]
+            groups.setdefault((cell.table, command), {}).setdefault(cell.role, []).append(cell)
+        ordered = sorted(groups, key=lambda group: (group[0], COMMANDS.index(group[1])))
+        return tuple(
+            MatrixRow(table, command, tuple((role, _mark(cells)) for role, cells in groups[table, command].items()))
+            for table, command in ordered
+        )
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "passed": self.passed,
+            "login": self.login,
+            "seconds": round(self.seconds, 3),
+            "counts": self.counts,
+            "cells": [{**asdict(cell), "passed": cell.passed} for cell in self.cells],
+            "checks": [{**asdict(check), "passed": check.passed} for check in self.checks],
+            "untried": [asdict(cell) for cell in self.untried],
+            "notes": list(self.notes),
+        }
+
+
+_ATTACKS = ("move", "give", "column")
+"""Relations of writes that nobody may do, or few: they say nothing about what a role may do with its rows."""
+
+
+def _mark(cells: list[Cell]) -> str:
+    if any(cell.failed for cell in cells):
+        return "failed"
+    plain = [cell for cell in cells if not cell.relation.startswith(_ATTACKS)]
+    if all(cell.got == "not tried" for cell in plain or cells):
+        return "not tried"
+    allowed = Counter(cell.relation for cell in plain if cell.expected == "allow")
+    if not allowed:
+        return "no"
+    if all(relation.startswith("own row") for relation in allowed):
+        return "own"
+    inside = [cell for cell in plain if cell.relation != "other tenant" or cell.expected == "allow"]
+    return "yes" if all(cell.expected == "allow" for cell in inside) else "part"

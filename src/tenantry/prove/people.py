@@ -1,0 +1,76 @@
+"""Who takes part in a proof: invented people with their memberships, and those who are nobody. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from tenantry.manifest.model import Manifest
+
+OWN, OTHER = "own", "other"
+"""The two invented tenants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account. Ids are drawn anew for each proof."""
+
+    label: str
+    memberships: dict[str, str] = field(default_factory=dict)
+    """Role by tenant."""
+    is_super: bool = False
+    is_banned: bool = False
+    acts: bool = True
+    """False for those who are there only so that rows can be theirs."""
+    uid: str = field(default_factory=lambda: str(uuid4()))
+
+    @property
+    def email(self) -> str:
+        return f"{self.uid}@tenantry-proof.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A database role and the claims it comes with; `person` is None for those who are nobody."""
+
+    label: str
+    database_role: str
+    claims: str
+    person: Person | None = None
+
+
+def people(manifest: Manifest) -> tuple[Person, ...]:
+    """One member for each role, one whose roles differ by tenant, a super admin, and people who get nothing."""
+    order = manifest.roles.order
+    lowest, highest = order[0], order[-1]
+    mixed = (
+        [Person(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
+    )
+    return (
+        *(Person(role, {OWN: role}) for role in order),
+        *mixed,
+        Person("super admin", is_super=True),
+        Person("signed in"),
+        Person("banned", {OWN: highest}, is_banned=True),
+        Person("somebody of the other tenant", {OTHER: highest}, acts=False),
+    )
+
+
+def callers(manifest: Manifest, persons: tuple[Person, ...]) -> tuple[Caller, ...]:
+    """Those who run statements: the people who act, then those without a context, or with one that means nobody."""
+    roles = manifest.database_roles
+    client = roles.authenticated
+    return (
+        *(Caller(person.label, client, _claims(person.uid, client), person) for person in persons if person.acts),
+        Caller("no context", client, ""),
+        Caller("anon", roles.anon, ""),
+        Caller("unknown account", client, _claims(str(uuid4()), client)),
+        Caller("malformed claims", client, '{"sub": "' + persons[0].uid),
+        Caller("malformed id", client, _claims(persons[0].uid + "'", client)),
+    )
+
+
+def _claims(uid: str, role: str) -> str:
+    # user_metadata is what people may edit about themselves: it must give nothing.
+    return json.dumps({"sub": uid, "role": role, "aud": role, "user_metadata": {"super_admin": "true"}})

@@ -1,0 +1,14 @@
+-- title: The functions of schema tenantry have a fixed search_path, and no definer function is open to PUBLIC
+-- mending: alter function … set search_path = pg_catalog, pg_temp; revoke all on function … from public.
+select p.oid::regprocedure::text || ': ' || reason.text as violation
+  from pg_proc as p
+ cross join lateral (values
+       (not exists (
+            select from unnest(p.proconfig) as setting
+             where setting in ('search_path=pg_catalog, pg_temp', 'search_path="pg_catalog", "pg_temp"')),
+        'its search_path is not pg_catalog, pg_temp'),
+       (p.prosecdef and exists (
+            select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as g where g.grantee = 0),
+        'PUBLIC may execute it')) as reason (found, text)
+ where p.pronamespace = to_regnamespace('tenantry') and reason.found
+ order by 1

@@ -1,0 +1,211 @@
+"""The report as data: one JSON object that terminal, HTML and other programs read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tenantry import __version__
+from tenantry.analyze import Finding
+from tenantry.manifest import Project
+from tenantry.manifest.reasons import explain_reason
+from tenantry.migrate.engine import Outcome
+from tenantry.migrate.journal import Connection, run_sql
+from tenantry.plan import Plan
+from tenantry.postgres import ident
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """How long a stage took."""
+
+    stage: str
+    seconds: float
+
+
+def quarantine_summary(connection: Connection, project: Project) -> list[dict[str, Any]]:
+    """Open quarantine by table and reason: what is wrong, what would mend it, how many, some keys."""
+    summary = []
+    for mapping, reason, column, count, keys in run_sql(connection, "quarantine_summary"):
+        said = explain_reason(reason, column, next((each for each in project if each.name == mapping), None))
+        summary.append(
+            {
+                "mapping": mapping,
+                "reason": reason,
+                "column": column,
+                "count": count,
+                "keys": list(keys),
+                "what": said.what,
+                "mend": said.mend,
+            }
+        )
+    return summary
+
+
+def users_summary(connection: Connection, project: Project) -> dict[str, Any] | None:
+    """What became of the users: counts by fate."""
+    users = project.manifest.users
+    mapping = next((each for each in project if each.profile), None)
+    if users is None or mapping is None:
+        return None
+    row = connection.execute(
+        f"select (select count(*) from {ident(project.target.schema, mapping.target.name)}),"  # type: ignore[call-overload]
+        " (select count(*) from tenantry.account_link),"
+        " (select count(*) from tenantry.merged where mapping = %(mapping)s),"
+        " (select count(*) from tenantry.quarantine where mapping = %(mapping)s and state = 'open'),"
+        " (select count(*) from tenantry.account where is_super)",
+        {"mapping": mapping.name},
+    ).fetchone()
+    assert row is not None
+    return {"profiles": row[0], "linked": row[1], "merged": row[2], "quarantined": row[3], "super_admins": row[4]}
+
+
+def build_report(
+    connection: Connection,
+    project: Project,
+    *,
+    plan: Plan,
+    findings: Sequence[Finding],
+    outcome: Outcome | None,
+    proof: Mapping[str, Any] | None,
+    durations: Sequence[Duration],
+    planted: Sequence[Mapping[str, Any]] | None = None,
+    command_prefix: str = "tenantry",
+) -> dict[str, Any]:
+    """Everything that was found, done and shown, as plain JSON types.
+
+    Args:
+        proof: `Proof.to_json()`.
+        planted: for sample data, what was planted and what was found of it.
+    """
+    row = connection.execute("select current_database(), current_setting('server_version')").fetchone()
+    assert row is not None
+    quarantine = quarantine_summary(connection, project)
+    merged = [
+        {"mapping": mapping, "reason": reason, "count": count, "keys": list(keys)}
+        for mapping, reason, count, keys in run_sql(connection, "merged_summary")
+    ]
+    changes = [
+        {"mapping": mapping, "column": column, "rule": rule, "count": count, "keys": list(keys)}
+        for mapping, column, rule, count, keys in run_sql(connection, "change_summary")
+    ]
+    report: dict[str, Any] = {
+        "tool": {"name": "tenantry", "version": __version__},
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": project.manifest.name,
+        "database": row[0],
+        "server_version": row[1],
+        "source": {
+            "schema": project.source.schema,
+            "tables": [
+                {"name": table.name, "rows": max(table.row_estimate, 0), "bytes": table.size_bytes}
+                for table in project.source_tables
+            ],
+        },
+        "target": {
+            "schema": project.target.schema,
+            "tables": len(project.target.tables),
+            "new_tables": [table.name for table in project.new_tables],
+        },
+        "durations": [asdict(duration) for duration in durations],
+        "findings": [finding.to_json() for finding in findings],
+        "plan": {
+            "digest": plan.digest(),
+            "estimated_seconds": round(plan.seconds, 1),
+            "steps": [
+                {
+                    "id": step.id,
+                    "phase": step.phase,
+                    "title": step.title,
+                    "lock": step.lock,
+                    "risk": step.risk,
+                    "risk_note": step.risk_note,
+                    "estimated_seconds": round(step.seconds, 2),
+                }
+                for step in plan
+            ],
+        },
+        "quarantine": quarantine,
+        "merged": merged,
+        "changes": changes,
+        "users": users_summary(connection, project) if outcome is not None else None,
+        "planted": [dict(each) for each in planted] if planted is not None else None,
+        "proof": dict(proof) if proof is not None else None,
+    }
+    if outcome is not None:
+        report["phases"] = [asdict(timing) for timing in outcome.timings]
+        report["accounts"] = [{**asdict(account), "balanced": account.balanced} for account in outcome.accounts]
+        report["verifications"] = [check.to_json() for check in outcome.verifications]
+        report["rows"] = outcome.rows
+        report["migration_seconds"] = round(outcome.seconds, 2)
+    report["summary"] = summary(report)
+    report["next"] = next_steps(report, command_prefix)
+    return report
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """The report in a few plain sentences."""
+    said = []
+    tables = report["source"]["tables"]
+    warnings = sum(finding["severity"] in ("warning", "blocker") for finding in report["findings"])
+    said.append(
+        f"Found: {len(tables)} tables in schema {report['source']['schema']}; {len(report['findings'])} findings,"
+        f" {warnings} of them to be looked at."
+    )
+    if "accounts" in report:
+        accounts = report["accounts"]
+        source = sum(account["source"] for account in accounts)
+        said.append(
+            f"Moved: {report['rows']:,} rows into {report['target']['tables']} tables of schema {report['target']['schema']}"
+            f" in {report['migration_seconds']:.1f} s; {source:,} source rows are accounted for, table by table."
+        )
+        quarantined = sum(entry["count"] for entry in report["quarantine"])
+        reasons = ", ".join(
+            f"{entry['count']} × {entry['what']} ({entry['mapping']})" for entry in report["quarantine"][:3]
+        )
+        merged = sum(entry["count"] for entry in report["merged"])
+        said.append(
+            f"Quarantined: {quarantined:,} rows, with their originals"
+            + (f"; most often: {reasons}." if quarantined else ".")
+            + (f" Merged: {merged:,} rows that meant the same as another." if merged else "")
+        )
+        checks = report["verifications"]
+        failed = sum(not check["passed"] for check in checks)
+        compared = sum(check["compared"] for check in checks if check["check"] == "rows")
+        said.append(
+            f"Verified: {compared:,} rows compared with their source, checksums, ids, references, keys and rules: "
+            + ("no difference." if not failed else f"{failed} of {len(checks)} checks FAILED.")
+        )
+    proof = report["proof"]
+    if proof is not None:
+        counts = proof["counts"]
+        said.append(
+            f"Proved: {counts['cells']:,} cells of the access matrix executed as a client's login"
+            f" and {counts['checks']} static checks: " + ("every one holds." if proof["passed"] else "NOT all hold.")
+        )
+    return said
+
+
+def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
+    """What to do now, as commands where there are any."""
+    steps = []
+    if report["quarantine"]:
+        first = report["quarantine"][0]
+        steps.append(
+            f"Mend what is in quarantine: `{prefix} quarantine list`, `{prefix} quarantine show <number>`,"
+            f" `{prefix} quarantine retry` ({first['count']} × {first['what']})."
+        )
+    users = report.get("users")
+    if users:
+        steps.append(
+            "Invite people, or let them reset their password: accounts were made without one"
+            f" ({users['profiles'] - users['linked']} of {users['profiles']} people)."
+        )
+    if "accounts" in report:
+        steps.append(
+            f"Point the application at schema {report['target']['schema']}: the source refuses writes from now on and says so."
+        )
+        steps.append(f"Run `{prefix} prove` in CI, so that no later change opens a door between tenants.")
+    return steps

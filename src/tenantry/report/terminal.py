@@ -1,0 +1,239 @@
+"""The same data for people at a terminal. Results go to stdout; progress and notices go to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from tenantry.analyze import Finding
+from tenantry.migrate.engine import Outcome
+from tenantry.migrate.quarantine import Entry
+from tenantry.migrate.status import Status
+from tenantry.plan import PHASES, Plan
+from tenantry.prove import Proof
+
+_STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
+
+
+def seconds(value: float) -> str:
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 90:
+        return f"{value:.0f} s"
+    if value < 5400:
+        return f"{int(value // 60)} min {int(value % 60)} s"
+    return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
+
+
+def _table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> RichTable:
+    table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def findings(console: Console, found: Sequence[Finding], *, everything: bool = False) -> None:
+    """Findings by severity; the merely informative ones are counted unless everything is asked for."""
+    shown = [finding for finding in found if everything or finding.severity != "info"]
+    table = _table("code", "severity", "table", "rows", "finding", right=("rows",))
+    for finding in shown:
+        keys = f" [dim]({escape(', '.join(finding.keys[:2]))}{', …' if finding.count > 2 else ''})[/]" if finding.keys else ""
+        advice = f"\n[dim]{escape(finding.advice)}[/]" if finding.advice else ""
+        table.add_row(
+            finding.code,
+            Text(finding.severity, style=_STYLE[finding.severity]),
+            finding.table,
+            f"{finding.count:,}" if finding.area in ("data", "tenancy") and finding.keys else "",
+            f"{escape(finding.title)}{keys}{advice}",
+        )
+    console.print(table)
+    counts = {severity: sum(f.severity == severity for f in found) for severity in _STYLE}
+    hidden = "" if everything else " (--all shows the informative ones)"
+    console.print("\n" + ", ".join(f"{count} {severity}" for severity, count in counts.items()) + hidden)
+
+
+def plan(console: Console, planned: Plan) -> None:
+    """Phases and steps, with locks, risks and estimates."""
+    for phase in PHASES:
+        steps = planned.phase(phase)
+        total = sum(step.seconds for step in steps)
+        console.print(f"\n[bold]{phase}[/]  [dim]{len(steps)} steps, about {seconds(total)}[/]")
+        table = _table("step", "what", "estimate", "risk", right=("estimate",))
+        for step in steps:
+            risk = Text(step.risk, style={"high": "bold red", "medium": "yellow"}.get(step.risk, "dim"))
+            table.add_row(step.id, step.title, seconds(step.seconds), risk)
+        console.print(table)
+    notes = dict.fromkeys(step.risk_note for step in planned if step.risk_note)
+    locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
+    console.print("\n[bold]What others feel[/]")
+    for lock in locks:
+        console.print(f"  • {escape(lock)}")
+    console.print("\n[bold]Risks[/]")
+    for note in notes:
+        console.print(f"  • {escape(note)}")
+    console.print(
+        f"\n{len(planned.steps)} steps, about {seconds(planned.seconds)} on one core; digest {planned.digest()[:12]}."
+        " Every step's SQL and undo: --sql."
+    )
+
+
+def plan_sql(planned: Plan) -> str:
+    """The plan as a script that people review: every step with what it is, does and undoes."""
+    parts = [
+        f"-- Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}\n"
+        "-- Copies run in chunks: the condition `/* key range */ true` is replaced by a range of the source's key.\n"
+    ]
+    for number, step in enumerate(planned, start=1):
+        head = [
+            f"-- {number}. {step.id} [{step.phase}]: {step.title}",
+            f"--    lock: {step.lock}",
+            f"--    estimate: {seconds(step.seconds)}; risk: {step.risk}" + (f" ({step.risk_note})" if step.risk_note else ""),
+        ]
+        if step.after:
+            head.append(f"--    after: {', '.join(step.after)}")
+        body = "\n".join(f"{statement.strip().rstrip(';')};" for statement in step.sql if statement.strip())
+        if step.kind == "verify" and not step.sql:
+            body = "--    (reads only: compares both sides)"
+        undo = "\n".join(
+            "\n".join(f"--    undo: {line}" for line in f"{statement.strip().rstrip(';')};".splitlines())
+            for statement in step.undo
+            if statement.strip()
+        )
+        parts.append("\n".join([*head, *([undo] if undo else []), "", body, ""]))
+    return "\n".join(parts)
+
+
+def accounts(console: Console, outcome: Outcome) -> None:
+    """For each table: source rows = target rows + quarantined + merged."""
+    table = _table("source", "target", "source rows", "=", "target rows", "+ quarantined", "+ merged", "",
+                   right=("source rows", "target rows", "+ quarantined", "+ merged"))  # fmt: skip
+    for account in sorted(outcome.accounts, key=lambda each: -each.source):
+        mark = Text("✓", style="green") if account.balanced else Text("✗ does not add up", style="bold red")
+        table.add_row(account.source_table, account.mapping, f"{account.source:,}", "=", f"{account.target:,}",
+                      f"{account.quarantined:,}", f"{account.merged:,}", mark)  # fmt: skip
+    console.print(table)
+
+
+def status(console: Console, now: Status) -> None:
+    """Where a run stands."""
+    style = {"cut over": "green", "running": "cyan"}.get(now.status, "yellow")
+    console.print(f"Run {now.run} of {now.name}: [{style}]{now.status}[/], phase {now.phase}, begun {now.started_at:%Y-%m-%d %H:%M:%S} UTC"
+                  f" by process {now.process}")  # fmt: skip
+    table = _table("phase", "steps done", "", right=("steps done",))
+    for phase, done, total in now.phases:
+        bar = "█" * round(20 * done / total) if total else ""
+        table.add_row(phase, f"{done}/{total}", Text(f"{bar:<20}", style="green"))
+    console.print(table)
+    if now.copies:
+        copies = _table("copy", "ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining",
+                        right=("ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining"))  # fmt: skip
+        for copy in now.copies:
+            copies.add_row(
+                copy.mapping, f"{copy.chunks_done}/{copy.chunks}", f"{copy.source_rows:,}", f"{copy.target_rows:,}",
+                f"{copy.quarantined_rows:,}", f"{copy.rate:,.0f}" if copy.rate else "",
+                seconds(copy.remaining_seconds) if copy.remaining_seconds else "",
+            )  # fmt: skip
+        console.print(copies)
+    for step in now.steps:
+        if step.status == "failed":
+            console.print(f"[bold red]failed[/] {step.id}: {escape(step.message or '')}")
+    console.print(f"In quarantine: {now.quarantined:,}; merged: {now.merged:,}.")
+    hints = {
+        "died": "The process that ran it is gone. `tenantry migrate` goes on from here.",
+        "interrupted": "It was stopped. `tenantry migrate` goes on from here.",
+        "failed": "Mend what failed; `tenantry migrate` goes on from here.",
+    }
+    if now.status in hints:
+        console.print(hints[now.status])
+
+
+def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> None:
+    table = _table("no.", "table", "key", "reason", "what is wrong", right=("no.",))
+    for entry in found:
+        parent = f" [dim]({escape(entry.parent)})[/]" if entry.parent else ""
+        table.add_row(str(entry.id), entry.mapping, entry.source_key, entry.reason, f"{escape(entry.what)}{parent}")
+    console.print(table)
+    if total > len(found):
+        console.print(f"… {total - len(found):,} more; narrow with --table or --reason, or --limit 0 for all")
+
+
+def quarantine_entry(console: Console, entry: Entry) -> None:
+    original = _table("column", "value")
+    for name, value in entry.original.items():
+        mended = f"  → {entry.patch[name]}" if name in entry.patch else ""
+        original.add_row(name, ("null" if value is None else str(value)) + mended)
+    lines: list[Any] = [
+        Text(f"{entry.source_table} {entry.source_key}, wanted in {entry.mapping}"),
+        Text(f"reason: {', '.join(entry.problems)}: {entry.what}" + (f" ({entry.parent})" if entry.parent else "")),
+        Text(f"to mend it: {entry.mend}", style="cyan"),
+    ]
+    if entry.detail:
+        lines.append(Text(entry.detail))
+    console.print(Panel(Group(*lines, Text(""), original), title=f"quarantine no. {entry.id}", title_align="left"))
+
+
+def proof(console: Console, shown: Proof) -> None:
+    """The matrix, then what failed and what was not tried."""
+    rows = shown.matrix_rows()
+    roles = list(dict.fromkeys(role for row in rows for role, _ in row.marks))
+    table = _table("table", "command", *roles)
+    style = {"yes": "green", "own": "cyan", "no": "dim", "failed": "bold red", "not tried": "yellow", "part": "cyan"}
+    previous = ""
+    for row in rows:
+        marks = dict(row.marks)
+        cells = [Text(marks.get(role, ""), style=style.get(marks.get(role, ""), "")) for role in roles]
+        table.add_row(row.table if row.table != previous else "", row.command, *cells)
+        previous = row.table
+    console.print(table)
+    for check in shown.checks:
+        if not check.passed:
+            console.print(f"[bold red]✗ {escape(check.title)}[/]")
+            for violation in check.violations:
+                console.print(f"    {escape(violation)}")
+            console.print(f"    [cyan]{escape(check.mending)}[/]")
+    for cell in shown.failures:
+        console.print(f"[bold red]✗[/] {escape(str(cell))}")
+    for note in shown.notes:
+        console.print(f"[yellow]not tried:[/] {escape(note)}")
+    counts = shown.counts
+    verdict = "[green]Every one holds.[/]" if shown.passed else "[bold red]NOT all hold.[/]"
+    console.print(
+        f"\n{counts['cells']:,} cells executed as login {shown.login}, which owns nothing; {counts['failed']} failed,"
+        f" {counts['untried']} not tried; {counts['checks']} static checks, {counts['checks_failed']} failed"
+        f" ({seconds(shown.seconds)}). {verdict}"
+    )
+
+
+def report_summary(console: Console, report: Mapping[str, Any], folder: str | None) -> None:
+    """The summary in plain words: found, moved, quarantined, verified, proved; how long; what next."""
+    console.print()
+    for sentence in report["summary"]:
+        word, _, rest = sentence.partition(":")
+        console.print(f"[bold]{word}:[/]{escape(rest)}", highlight=False)
+    if report.get("planted"):
+        lines = [line for line in report["planted"] if line["found"] is not None]
+        right = sum(line["found"] == line["planted"] for line in lines)
+        console.print(
+            f"[bold]Checked against what was planted:[/] {right} of {len(lines)} kinds of defect found in exactly the planted"
+            " number.",
+            highlight=False,
+        )
+        for line in lines:
+            if line["found"] != line["planted"]:
+                console.print(f"  [yellow]{line['code']}: planted {line['planted']}, found {line['found']}[/]")
+    console.print(
+        "[bold]Time:[/] " + ", ".join(f"{each['stage']} {seconds(each['seconds'])}" for each in report["durations"]) + ".",
+        highlight=False,
+    )
+    console.print("\n[bold]What to do next[/]")
+    for step in report["next"]:
+        console.print(f"  • {escape(step)}", highlight=False)
+    if folder is not None:
+        console.print(f"\nReport: {escape(folder)}/report.html (and report.json)", highlight=False)

@@ -1,0 +1,119 @@
+"""One record of settings: flags first, then the environment, then the project's files."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tenantry.errors import SettingsError
+from tenantry.postgres import EmbeddedServer, describe_dsn, normalise_dsn
+
+DATA_FOLDER = ".tenantry"
+_DSN_VARIABLES = ("TENANTRY_DSN", "DATABASE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the database is, and which manifest is meant.
+
+    Attributes:
+        dsn: None: the embedded server.
+        dsn_from: what said so, for messages.
+        manifest: path, or None where no file was found.
+        folder: the project's folder; the embedded server keeps its data in `.tenantry` there.
+    """
+
+    dsn: str | None
+    dsn_from: str
+    manifest: Path | None
+    folder: Path
+
+    @property
+    def embedded(self) -> bool:
+        return self.dsn is None
+
+    def need_manifest(self) -> Path:
+        """The manifest's path.
+
+        Raises:
+            SettingsError: there is none to be found.
+        """
+        if self.manifest is None:
+            raise SettingsError(
+                "There is no manifest here.",
+                hint="Name it with --manifest or TENANTRY_MANIFEST, write tenantry.toml in this folder, or name it in"
+                ' pyproject.toml: [tool.tenantry] manifest = "…". `tenantry demo` shows a whole one at work.',
+            )
+        return self.manifest
+
+
+def read_settings(
+    *, dsn: str | None = None, manifest: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings that hold here.
+
+    Raises:
+        SettingsError: a connection string or a file that cannot be read.
+    """
+    variables = os.environ if environment is None else environment
+    folder = Path.cwd()
+    dsn_from = "--dsn"
+    if not dsn:
+        dsn_from = "the embedded server"
+        for name in _DSN_VARIABLES:
+            if variables.get(name):
+                dsn, dsn_from = variables[name], name
+                break
+    found = manifest
+    if found is None and variables.get("TENANTRY_MANIFEST"):
+        found = Path(variables["TENANTRY_MANIFEST"])
+    if found is None and (folder / "tenantry.toml").exists():
+        found = folder / "tenantry.toml"
+    if found is None:
+        found = _from_pyproject(folder)
+    if found is not None and found.is_absolute() and found.is_relative_to(folder):
+        found = found.relative_to(folder)
+    return Settings(normalise_dsn(dsn) if dsn else None, dsn_from, found, folder)
+
+
+def _from_pyproject(folder: Path) -> Path | None:
+    file = folder / "pyproject.toml"
+    if not file.exists():
+        return None
+    try:
+        section = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("tenantry", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}.", hint="Mend the file, or name the manifest with --manifest.") from None
+    return folder / section["manifest"] if "manifest" in section else None
+
+
+@contextmanager
+def database(settings: Settings, name: str) -> Iterator[str]:
+    """A connection string that leads somewhere: the given one, or a database `name` of the embedded server, which is
+    started for as long as this lasts."""
+    if settings.dsn is not None:
+        yield settings.dsn
+        return
+    with EmbeddedServer(settings.folder / DATA_FOLDER) as server:
+        ensure_database(server, name)
+        yield server.dsn(name)
+
+
+def ensure_database(server: EmbeddedServer, name: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        if connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is None:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+
+def where(settings: Settings) -> str:
+    """The database in words, without secrets."""
+    if settings.dsn is None:
+        return f"the embedded server in {DATA_FOLDER}/"
+    return f"{describe_dsn(settings.dsn)} ({settings.dsn_from})"
