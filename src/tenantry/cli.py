@@ -188,7 +188,7 @@ def roles(
         environment = read_environment(connection)
         script = roles_sql(loaded, owner=owner or environment.user, database=environment.database)
         if apply:
-            connection.execute(script)  # type: ignore[call-overload]
+            connection.execute(script)
             err.print("The roles are there.")
     if as_json:
         _json({"script": script, "applied": apply})
@@ -405,9 +405,9 @@ def quarantine_retry(
         if values:
             if not numbers or len(numbers) != 1:
                 raise typer.BadParameter("--set goes with the number of one row")
-            pairs = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in values)
             if any("=" not in pair for pair in values):
                 raise typer.BadParameter("write it as column=value", param_hint="--set")
+            pairs = {name: value for name, _, value in (pair.partition("=") for pair in values)}
             (entry,) = held.entries(connection, prepared.project, ids=numbers)
             held.mend(connection, prepared.project, entry, pairs)
         if numbers:
@@ -453,6 +453,10 @@ def demo(
         raise typer.Exit(1)
 
 
+# Every usage error of the library; it gives only the leaves of the hierarchy a public name.
+_WrongUsage: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -478,9 +482,9 @@ def main() -> None:
         sys.exit(0)
     except typer.Abort:
         sys.exit(130)
-    except (typer.exceptions.TyperException, typer.BadParameter) as error:
+    except _WrongUsage as error:
         # Wrong usage: the library words it, with the command's usage line.
-        error.show()  # type: ignore[union-attr]
+        error.show()
         sys.exit(2)
 
 

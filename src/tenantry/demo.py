@@ -19,12 +19,12 @@ from tenantry.errors import DemoMissing, SettingsError, nearest
 from tenantry.manifest import load_manifest
 from tenantry.migrate.engine import Migration, Options
 from tenantry.migrate.prepare import prepare
+from tenantry.postgres import connect, with_parameters
 from tenantry.progress import Bars
 from tenantry.prove import prove
 from tenantry.report import Duration, build_report
 from tenantry.report.html import write_report
 from tenantry.settings import DATA_FOLDER, Settings, database
-from tenantry.postgres import connect, with_parameters
 
 GROUP = "tenantry.demo"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
@@ -104,10 +104,10 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             )
         row = connection.execute("select current_user, current_database()").fetchone()
         assert row is not None
-        connection.execute(roles_sql(manifest, owner=str(row[0]), database=str(row[1])))  # type: ignore[call-overload]
+        connection.execute(roles_sql(manifest, owner=str(row[0]), database=str(row[1])))
         with stage("analyze"):
             prepared = prepare(connection, manifest)
-            evidence = gather(connection, prepared.project, progress=lambda name, rows: None)
+            evidence = gather(connection, prepared.project)
             findings = analyze(prepared.project, evidence)
         with stage("migrate"):
             outcome = Migration(dsn, manifest, options, bars).run()

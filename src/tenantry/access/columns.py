@@ -30,6 +30,4 @@ def updatable(project: Project, table: Table) -> tuple[str, ...]:
 
 
 def _given(column: Column) -> bool:
-    return (
-        column.generated is None and column.identity != "always" and column.name not in (LEGACY_ID, *AUDIT_COLUMNS)
-    )
+    return column.generated is None and column.identity != "always" and column.name not in (LEGACY_ID, *AUDIT_COLUMNS)

@@ -6,18 +6,19 @@ for it in a transaction that is rolled back; no table is locked but for reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
 
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
-from tenantry.manifest import Mapping, Project
+from tenantry.manifest import JsonIds, Mapping, Project
 from tenantry.manifest.derive import Deriver, Reading, mapping_key, qualified_order
 from tenantry.postgres import ident, idents, literal
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 MOST_ROWS = 5_000_000
 """Larger tables are sampled by pages, and the findings say so."""
@@ -38,11 +39,11 @@ def gather(
         connection.execute("set local work_mem = '128MB'")
         if connection.execute("select from pg_namespace where nspname = %s", [project.target.schema]).fetchone() is None:
             for statement in type_statements(project.target):
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
         connection.execute("select set_config('statement_timeout', %s, true)", [TIMEOUT])
         for mapping in project:
             table = ident(project.source.schema, mapping.source.name)
-            row = connection.execute(f"select count(*) from {table}").fetchone()  # type: ignore[call-overload]
+            row = connection.execute(f"select count(*) from {table}").fetchone()
             assert row is not None
             total = int(str(row[0]))
             progress(mapping.name, total)
@@ -69,7 +70,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         f"select 'changes', c ->> 'column', c ->> 'rule', {_tally()} from derived cross join lateral jsonb_array_elements(__changes) c"
         " where __problems is null group by 2, 3",
     ]
-    more = []
+    more: list[tuple[str, str]] = []
     if mapping.merge is not None:
         keys = idents(mapping.merge.by, prefix="d")
         same = f"hash_record_extended(row({keys}), 0)"
@@ -82,13 +83,13 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
             ),
         ]
         parts.append(f"select 'merged', '', '', {_tally()} from ranked where place > 1")
-    for column in mapping.columns:
-        if column.kind == "json_ids":
-            parts.append(
-                f"select 'stale', {literal(column.name)}, '', {_tally('k')} from"
-                f" (select {mapping_key(mapping)} as k from {relation or table} s where {_stale(project, column.ids, column.value)}) j"
-            )
-    rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()  # type: ignore[call-overload]
+    parts.extend(
+        f"select 'stale', {literal(column.name)}, '', {_tally('k')} from"
+        f" (select {mapping_key(mapping)} as k from {relation or table} s where {_stale(project, column.ids, column.value)}) j"
+        for column in mapping.columns
+        if column.kind == "json_ids"
+    )
+    rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()
     counted = 0
     refused: dict[str, Tally] = {}
     problems: dict[str, Tally] = {}
@@ -96,7 +97,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     stale: dict[str, Tally] = {}
     merged = Tally(0)
     for kind, first, second, count, keys in rows:
-        tally = Tally(int(str(count)), tuple(keys or ()))  # type: ignore[arg-type]
+        tally = Tally(int(str(count)), tuple(keys or ()))
         match kind:
             case "rows":
                 counted = tally.count
@@ -117,9 +118,9 @@ def _tally(key: str = "__key") -> str:
     return f"count(*), (array_agg({key} order by {key}))[1:{SAMPLES}]"
 
 
-def _stale(project: Project, ids: object, document: str) -> str:
+def _stale(project: Project, ids: Sequence[JsonIds], document: str) -> str:
     conditions = []
-    for each in ids:  # type: ignore[attr-defined]
+    for each in ids:
         parent = project.by_target[each.parent][0]
         conditions.append(
             f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v"

@@ -28,7 +28,7 @@ def build_catalog(
     with connection.transaction(force_rollback=True):
         try:
             for script in before:
-                connection.execute(script)  # type: ignore[call-overload]  # SQL that Tenantry generated
+                connection.execute(script)
         except pg.InsufficientPrivilege as error:
             raise RightsMissing(
                 f"The login may not make what the target needs: {error.diag.message_primary}.",
@@ -57,11 +57,11 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
         TargetFilesWrong: with file, line, and what PostgreSQL says of it.
     """
     create, path, *texts, end = schema_statements(schema, files)
-    connection.execute(create)  # type: ignore[call-overload]
-    connection.execute(path)  # type: ignore[call-overload]
+    connection.execute(create)
+    connection.execute(path)
     for file, text in zip(files, texts, strict=True):
         try:
-            connection.execute(text)  # type: ignore[call-overload]
+            connection.execute(text)
         except psycopg.Error as error:
             if error.diag.message_primary is None:
                 raise
@@ -75,7 +75,7 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
                 + (f" Context: {error.diag.context}" if error.diag.context else ""),
                 detail={"file": str(file), "line": line, "sqlstate": error.sqlstate},
             ) from None
-    connection.execute(end)  # type: ignore[call-overload]
+    connection.execute(end)
 
 
 def type_statements(catalog: Catalog) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def plan_chunks(
 ) -> tuple[list[Chunk], int]:
     """Key ranges of about equal size, from a sample of pages, and the exact number of rows."""
     table = ident(project.source.schema, mapping.source.name)
-    row = connection.execute(f"select count(*) from {table}").fetchone()  # type: ignore[call-overload]
+    row = connection.execute(f"select count(*) from {table}").fetchone()
     assert row is not None
     count = int(row[0])
     pieces = min(MOST_CHUNKS, -(-count // chunk_rows))
@@ -75,7 +75,7 @@ def plan_chunks(
     bounds = [
         str(found[0])
         for found in connection.execute(
-            f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"  # type: ignore[call-overload]
+            f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
             f" from {table} s tablesample system ({percent}) repeatable (1)) z"
             f" where c >= {pieces} and n % (c / {pieces}) = 0 order by n limit {pieces - 1}"
         )
@@ -93,7 +93,7 @@ def copy_chunk(
     with connection.transaction():
         if mapping.python_columns:
             run_python(connection, project, mapping, condition)
-        row = connection.execute(template.replace(RANGE, condition)).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(template.replace(RANGE, condition)).fetchone()
         assert row is not None
         copied = Copied(*(int(value) for value in row))
         marked = journal.say(
@@ -119,7 +119,7 @@ def split_chunk(connection: Connection, journal: Journal, project: Project, mapp
     table = ident(project.source.schema, mapping.source.name)
     order = idents(mapping.key, prefix="s")
     middle = connection.execute(
-        f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"  # type: ignore[call-overload]
+        f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
         f" from {table} s where {where}) z where n = c / 2 and c > 1"
     ).fetchone()
     if middle is None:
@@ -139,7 +139,7 @@ def refuse_row(
     said = "the server's message is withheld: the table holds secrets" if mapping.secrets else error.diag.message_primary
     with connection.transaction():
         connection.execute(
-            f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"  # type: ignore[call-overload]
+            f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
             f" {mapping_key(mapping)}, to_jsonb(s), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
             f" {literal(said)} from {ident(project.source.schema, mapping.source.name)} s where {where}"
@@ -188,7 +188,7 @@ def apply_function(name: str, values: Sequence[Any], where: str) -> list[Any]:
     given = [value for value in values if value is not None]
     try:
         made = list(function(given)) if given else []
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a function of the user's raises
         text = str(error)
         hides = any(isinstance(value, str) and value and value in text for value in given)
         raise TransformFailed(
@@ -212,14 +212,14 @@ def run_python(
     temporary = python_table(mapping).split(".")[-1]
     fields = ", ".join(f"{ident(column.name)} {column.type}" for column in columns)
     connection.execute(
-        f"create temporary table if not exists {temporary} (key text primary key, {fields}) on commit delete rows"  # type: ignore[call-overload]
+        f"create temporary table if not exists {temporary} (key text primary key, {fields}) on commit delete rows"
     )
     table = relation or ident(project.source.schema, mapping.source.name)
     inputs = ", ".join(f"s.{ident(column.source or '')}" for column in columns)
     query = f"select {mapping_key(mapping)}, {inputs} from {table} s where {condition}"
     with connection.cursor(name="tenantry_python") as cursor:
         cursor.itersize = PYTHON_BATCH
-        cursor.execute(query)  # type: ignore[call-overload]
+        cursor.execute(query)
         while batch := cursor.fetchmany(PYTHON_BATCH):
             _copy_batch(connection, temporary, columns, batch, mapping)
 

@@ -212,7 +212,7 @@ class Migration:
         first = plan.steps[0]
         with main.transaction():
             for statement in first.sql:
-                main.execute(statement)  # type: ignore[call-overload]
+                main.execute(statement)
             journal = Journal.create(
                 main,
                 name=plan.name,
@@ -240,11 +240,11 @@ class Migration:
         with main.transaction():
             for step in undo:
                 for statement in step.undo:
-                    main.execute(statement)  # type: ignore[call-overload]
-            main.execute(f"drop schema if exists {ident(plan.target_schema)} cascade")  # type: ignore[call-overload]
+                    main.execute(statement)
+            main.execute(f"drop schema if exists {ident(plan.target_schema)} cascade")
             # Without parameters several statements go as one.
             for statement in _forget(journal.run):
-                main.execute(statement)  # type: ignore[call-overload]
+                main.execute(statement)
             journal.say(main, "reopen_steps", steps=again)
             journal.event(main, "started_over", "the source had changed while no run held its lock", tables=changed)
         self._done -= set(again)
@@ -318,14 +318,14 @@ class Migration:
         work.begun[step.id] = time.monotonic()
         if step.kind == "copy":
             mapping = prepared.project.mapping(step.mapping or "")
-            future = pool.submit(self._with, lambda connection: self._plan_copy(connection, journal, prepared, mapping))
+            action: Callable[[Connection], object] = lambda c: self._plan_copy(c, journal, prepared, mapping)  # noqa: E731
         elif step.kind == "verify":
             self._observer.started(step, rows=step.rows, done_rows=0)
-            future = pool.submit(self._with, lambda connection: self._verify(connection, journal, prepared, step))
+            action = lambda c: self._verify(c, journal, prepared, step)  # noqa: E731
         else:
             self._observer.started(step, rows=step.rows, done_rows=0)
-            future = pool.submit(self._with, lambda connection: self._sql(connection, journal, step))
-        work.running[future] = (step, None)
+            action = lambda c: self._sql(c, journal, step)  # noqa: E731
+        work.running[self._start(pool, action)] = (step, None)
 
     def _collect(
         self,
@@ -356,7 +356,8 @@ class Migration:
             work.rows[step.id] = sum(each.target_rows for each in found if each.done)
             self._observer.started(step, rows=total, done_rows=done_rows)
         else:
-            copied, todo = result  # type: ignore[misc]
+            assert isinstance(result, tuple)
+            copied, todo = result
             work.open_chunks[step.id] += len(todo) - 1
             if copied is not None:
                 work.rows[step.id] += copied.target
@@ -377,9 +378,7 @@ class Migration:
         step: Step,
         chunk: Chunk,
     ) -> None:
-        future: Future[object] = pool.submit(
-            self._with, lambda connection: self._copy_chunk(connection, journal, prepared, mapping, step, chunk)
-        )
+        future = self._start(pool, lambda c: self._copy_chunk(c, journal, prepared, mapping, step, chunk))
         work.running[future] = (step, chunk)
 
     def _finish(self, work: _Work, step: Step, rows: int | None) -> None:
@@ -394,7 +393,7 @@ class Migration:
                 # The target is ours alone, and a parent's index may be under construction: wait for it.
                 connection.execute("set local lock_timeout = 0")
                 for statement in step.sql:
-                    connection.execute(statement)  # type: ignore[call-overload]
+                    connection.execute(statement)
                 journal.say(connection, "step_done", step=step.id, rows=None, message=None)
 
         self._again(once)
@@ -455,7 +454,7 @@ class Migration:
                 guard.execute("set local synchronous_commit = on")
                 journal.say(guard, "step_started", step=step.id)
                 for statement in step.sql:
-                    guard.execute(statement)  # type: ignore[call-overload]
+                    guard.execute(statement)
                 journal.say(guard, "step_done", step=step.id, rows=None, message=None)
                 journal.say(guard, "set_status", status="cut over")
                 journal.event(guard, "cut_over", "clients write the target from now on; the source refuses writes")
@@ -472,9 +471,12 @@ class Migration:
 
     # -- connections and errors --------------------------------------------------------------------------------------
 
-    def _with(self, action: Callable[[Connection], T]) -> T:
-        with self._worker() as connection:
-            return action(connection)
+    def _start(self, pool: ThreadPoolExecutor, action: Callable[[Connection], object]) -> Future[object]:
+        def work() -> object:
+            with self._worker() as connection:
+                return action(connection)
+
+        return pool.submit(work)
 
     @contextmanager
     def _worker(self) -> Iterator[Connection]:

@@ -27,7 +27,7 @@ def changed_tables(connection: Connection, journal: Journal, project: Project) -
             if mapping.where:
                 condition += f" and ({mapping.where})"
             row = connection.execute(
-                "select count(*), coalesce(bool_or(age(s.xmin) <= age(%s::text::xid)), false)"  # type: ignore[call-overload]
+                "select count(*), coalesce(bool_or(age(s.xmin) <= age(%s::text::xid)), false)"
                 f" from {table} s where {condition.replace('%', '%%')}",
                 [str(chunk.snapshot % 2**32)],
             ).fetchone()

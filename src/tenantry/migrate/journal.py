@@ -29,7 +29,7 @@ def statement(name: str) -> str:
 
 
 def run_sql(connection: Connection, block: str, /, **values: object) -> psycopg.Cursor[tuple[Any, ...]]:
-    return connection.execute(statement(block), values or None)  # type: ignore[call-overload,no-any-return]
+    return connection.execute(statement(block), values or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def last_run(connection: Connection) -> Run | None:
     row = run_sql(connection, "last_run").fetchone()
     if row is None:
         return None
-    return Run(*row[:12], Catalog.from_json(row[12]), Catalog.from_json(row[13]))
+    facts: list[Any] = [*row[:12], Catalog.from_json(row[12]), Catalog.from_json(row[13])]
+    return Run(*facts)
 
 
 class Journal:

@@ -34,7 +34,7 @@ def take_run_lock(connection: Connection, describe: Callable[[], str]) -> None:
 
 def run_lock_holder(connection: Connection) -> int | None:
     """The server's process that holds the run lock, or None."""
-    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_holder"], {"key": _KEY}).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_holder"], {"key": _KEY}).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -62,7 +62,7 @@ def lock_source(
         try:
             connection.execute("begin")
             connection.execute("set local lock_timeout = '900ms'")
-            connection.execute(f"lock table {names} in share mode")  # type: ignore[call-overload]
+            connection.execute(f"lock table {names} in share mode")
             return
         except (pg.LockNotAvailable, pg.DeadlockDetected):
             connection.execute("rollback")
@@ -87,7 +87,7 @@ def lock_source(
 def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
     """Who holds locks that writers hold, in words: pid, application, how long, last query's first words."""
     rows = connection.execute(
-        load_blocks("tenantry.migrate.sql", "locks")["blockers"],  # type: ignore[call-overload]
+        load_blocks("tenantry.migrate.sql", "locks")["blockers"],
         {"schema": schema, "tables": list(tables)},
     ).fetchall()
     return [

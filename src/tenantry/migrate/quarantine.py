@@ -27,7 +27,7 @@ from tenantry.plan.operations.accounts import make_accounts
 from tenantry.plan.operations.copy import copy_statement
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 
-_SECRET = "(secret)"
+_SECRET = "(secret)"  # noqa: S105 - what stands in place of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def entries(
             hint="Run `tenantry migrate` first, or give the right database with --dsn.",
         )
     rows = connection.execute(
-        load_blocks("tenantry.migrate.sql", "quarantine")["entries"],  # type: ignore[call-overload]
+        load_blocks("tenantry.migrate.sql", "quarantine")["entries"],
         {"table": table, "reason": reason, "ids": list(ids) if ids is not None else None, "limit": limit},
     ).fetchall()
     found = [_entry(row, project) for row in rows]
@@ -191,7 +191,7 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
             # Accounts for the people who came back; the statements pass over those who have one.
             for step in make_accounts(project, {mapping.target.name: "" for mapping in project}):
                 for statement in step.sql:
-                    connection.execute(statement)  # type: ignore[call-overload]
+                    connection.execute(statement)
     except psycopg.Error as error:
         raise explain(error, "re-admitting rows from the quarantine; nothing was changed") from error
     return Retried(tried, readmitted, merged, tried - readmitted - merged)
@@ -205,7 +205,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
     chosen = ", ".join(str(each) for each in ids)
     # The entries are closed first, so that rows that fail again can come back under the same key.
     connection.execute(
-        f"update {JOURNAL}.quarantine set state = 'readmitted', closed_at = clock_timestamp() where id in ({chosen})"  # type: ignore[call-overload]
+        f"update {JOURNAL}.quarantine set state = 'readmitted', closed_at = clock_timestamp() where id in ({chosen})"
     )
     relation = (
         f"(select r.* from {JOURNAL}.quarantine q left join {source} o on {mapping_key(mapping, 'o')} = q.source_key"
@@ -216,19 +216,19 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         run_python(connection, project, mapping, "true", relation=relation)
     statement = copy_statement(project, mapping, rows=relation).replace(RANGE, "true")
     if mapping.merge is None:
-        row = connection.execute(statement).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(statement).fetchone()
         assert row is not None
         carried, merged = int(row[1]), 0
     else:
         # Through a table of its own, since a row may mean the same as one that is in the target already.
         fields = ", ".join(f"{ident(column.name)} {column.type}" for column in mapping.columns)
         connection.execute("drop table if exists pg_temp.tenantry_readmit")
-        connection.execute(f"create temporary table tenantry_readmit ({fields}) on commit drop")  # type: ignore[call-overload]
-        connection.execute(statement.replace(f"insert into {target} ", "insert into pg_temp.tenantry_readmit ", 1))  # type: ignore[call-overload]
+        connection.execute(f"create temporary table tenantry_readmit ({fields}) on commit drop")
+        connection.execute(statement.replace(f"insert into {target} ", "insert into pg_temp.tenantry_readmit ", 1))
         same = " and ".join(f"t.{ident(name)} is not distinct from n.{ident(name)}" for name in mapping.merge.by)
         keys = idents(mapping.merge.by, prefix="n")
         merged = connection.execute(
-            "with n as (select n.*, to_jsonb(n) as derived, first_value(n.legacy_id) over w as first, row_number() over w as place"  # type: ignore[call-overload]
+            "with n as (select n.*, to_jsonb(n) as derived, first_value(n.legacy_id) over w as first, row_number() over w as place"
             f" from pg_temp.tenantry_readmit n window w as (partition by {keys} order by {qualified_order(mapping, 'n')})),\n"
             f"gone as (select n.legacy_id, coalesce(t.legacy_id, n.first) as into_key, n.derived from n left join {target} t on {same}"
             " where t.legacy_id is not null or n.place > 1),\n"
@@ -239,11 +239,11 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
             " and q.source_key = g.legacy_id"
         ).rowcount
         carried = connection.execute(
-            f"insert into {target} ({names}) select {names} from pg_temp.tenantry_readmit"  # type: ignore[call-overload]
+            f"insert into {target} ({names}) select {names} from pg_temp.tenantry_readmit"
         ).rowcount
     # What failed again keeps its mends and its number.
     connection.execute(
-        load_blocks("tenantry.migrate.sql", "quarantine")["keep_refused"],  # type: ignore[call-overload]
+        load_blocks("tenantry.migrate.sql", "quarantine")["keep_refused"],
         {"mapping": mapping.name, "ids": list(ids)},
     )
     return carried, merged

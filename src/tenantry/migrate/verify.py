@@ -86,15 +86,15 @@ def verify_mapping(connection: Connection, journal: Journal, project: Project, m
     derivation = Deriver(project, Reading.VERIFY).derive(mapping)
     bucket = _bucket(mapping, "__key", bounds)
     expected_sql = derivation.statement(
-        f"select {bucket}, count(*), bit_xor({_hash(mapping, compared, 'd')}) from derived d group by 1"
+        f"select {bucket}, count(*), bit_xor({_hash(compared, 'd')}) from derived d group by 1"
     )
     legacy = _legacy(mapping, "t")
     found_sql = (
-        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(mapping, compared, 't')})"
+        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(compared, 't')})"
         f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
     )
-    expected = {row[0]: (row[1], row[2]) for row in connection.execute(expected_sql)}  # type: ignore[call-overload]
-    found = {row[0]: (row[1], row[2]) for row in connection.execute(found_sql)}  # type: ignore[call-overload]
+    expected = {row[0]: (row[1], row[2]) for row in connection.execute(expected_sql)}
+    found = {row[0]: (row[1], row[2]) for row in connection.execute(found_sql)}
     differing = sorted(b for b in expected.keys() | found.keys() if expected.get(b) != found.get(b))
     differences: list[Difference] = []
     more = 0
@@ -118,7 +118,7 @@ def verify_mapping(connection: Connection, journal: Journal, project: Project, m
 def _account(connection: Connection, project: Project, mapping: Mapping, target: int) -> Account:
     where = f" where {mapping.where}" if mapping.where else ""
     row = connection.execute(
-        f"select (select count(*) from {ident(project.source.schema, mapping.source.name)} s{where}),"  # type: ignore[call-overload]
+        f"select (select count(*) from {ident(project.source.schema, mapping.source.name)} s{where}),"
         f" (select count(*) from {JOURNAL}.quarantine where mapping = {literal(mapping.name)} and state = 'open'),"
         f" (select count(*) from {JOURNAL}.merged where mapping = {literal(mapping.name)})"
     ).fetchone()
@@ -145,7 +145,7 @@ def _mine(mapping: Mapping) -> str:
     return ""
 
 
-def _hash(mapping: Mapping, columns: Sequence[Column], alias: str) -> str:
+def _hash(columns: Sequence[Column], alias: str) -> str:
     values = []
     for column in columns:
         value = f"{alias}.{ident(column.name)}"
@@ -166,11 +166,10 @@ def _bucket(mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
         value = f"({key})::{kinds[0]}{collate}"
         return f"width_bucket({value}, array[{ends}]) - (({value}) = any (array[{ends}]))::int"
     parts = ", ".join(f"(({key})::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
-    greater = " + ".join(
+    return " + ".join(
         f"(row({parts}) > row({', '.join(f'{literal(p)}::{k}' for p, k in zip(key_parts(mapping.key, b), kinds, strict=True))}))::int"
         for b in bounds
     )
-    return greater
 
 
 def _drill(
@@ -187,9 +186,9 @@ def _drill(
     legacy = _legacy(mapping, "t")
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r, f.r, count(*) over ()\n"
-        f"  from (select __key as k, {_hash(mapping, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
+        f"  from (select __key as k, {_hash(columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
         f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
-        f"  full join (select {legacy} as k, {_hash(mapping, columns, 't')} as h,"
+        f"  full join (select {legacy} as k, {_hash(columns, 't')} as h,"
         f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from {_target(project, mapping)} t{_mine(mapping)}"
         f"{' and' if _mine(mapping) else ' where'} {_bucket(mapping, legacy, bounds)} in ({buckets})) f on e.k = f.k\n"
@@ -197,7 +196,7 @@ def _drill(
     )
     differences: list[Difference] = []
     total = rows = 0
-    for key, not_expected, not_found, expected, found, count in connection.execute(derivation.statement(tail)):  # type: ignore[call-overload]
+    for key, not_expected, not_found, expected, found, count in connection.execute(derivation.statement(tail)):
         total = count
         rows += 1
         if not_found:
@@ -237,7 +236,7 @@ def _verify_python(connection: Connection, project: Project, mapping: Mapping) -
     differences: list[Difference] = []
     with connection.transaction(), connection.cursor(name="tenantry_verify") as cursor:
         cursor.itersize = PYTHON_BATCH
-        cursor.execute(query)  # type: ignore[call-overload]
+        cursor.execute(query)
         while batch := cursor.fetchmany(PYTHON_BATCH):
             for position, column in enumerate(columns):
                 assert column.python is not None
@@ -271,7 +270,7 @@ def _verify_ids(connection: Connection, project: Project, mapping: Mapping) -> l
     differences = []
     for column in ("id", "legacy_id"):
         rows = connection.execute(
-            f"select {column}::text, count(*) from {_target(project, mapping)} group by {column} having count(*) > 1 limit {SAMPLES}"  # type: ignore[call-overload]
+            f"select {column}::text, count(*) from {_target(project, mapping)} group by {column} having count(*) > 1 limit {SAMPLES}"
         )
         differences += [
             Difference("ids", mapping.name, str(value), column, "one row", f"{count} rows") for value, count in rows
@@ -298,7 +297,7 @@ def verify_references(connection: Connection, project: Project) -> Verification:
                 f"p.{ident(there)} = t.{ident(here)}" for here, there in zip(fk.columns, fk.ref_columns, strict=True)
             )
             rows = connection.execute(
-                f"select t.legacy_id, {idents(fk.columns, prefix='t')} from {ident(table.schema, table.name)} t"  # type: ignore[call-overload]
+                f"select t.legacy_id, {idents(fk.columns, prefix='t')} from {ident(table.schema, table.name)} t"
                 f" where {given} and not exists (select from {parent} p where {same}) limit {SAMPLES}"
             )
             differences += [
@@ -329,13 +328,11 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ("comment", {"table": table.comment}, {"table": there.comment}),
         ):
             compared += len(wanted)
-            for name in wanted.keys() | got.keys():
-                if wanted.get(name) != got.get(name):
-                    differences.append(
-                        Difference(
-                            "catalog", table.name, f"{kind} {name}", "", _show(wanted.get(name)), _show(got.get(name))
-                        )
-                    )
+            differences += [
+                Difference("catalog", table.name, f"{kind} {name}", "", _show(wanted.get(name)), _show(got.get(name)))
+                for name in sorted(wanted.keys() | got.keys())
+                if wanted.get(name) != got.get(name)
+            ]
         differences += _invalid(there)
     return Verification("catalog", "all tables", compared, tuple(differences))
 
@@ -363,9 +360,9 @@ def verify_rules(connection: Connection, project: Project) -> Verification:
     differences: list[Difference] = []
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction read only")
-        connection.execute(f"set local search_path = {ident(project.target.schema)}, pg_catalog")  # type: ignore[call-overload]
+        connection.execute(f"set local search_path = {ident(project.target.schema)}, pg_catalog")
         for rule in project.manifest.rules:
-            cursor = connection.execute(rule.sql)  # type: ignore[call-overload]
+            cursor = connection.execute(rule.sql)
             names = [column.name for column in cursor.description or ()]
             differences += [
                 Difference(

@@ -12,8 +12,8 @@ from tenantry.plan.operations.accounts import link_accounts, make_accounts
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.defer import defer, restore
 from tenantry.plan.operations.expand import expand
-from tenantry.plan.operations.id_map import id_map
 from tenantry.plan.operations.finish import cut_over, secure, verify
+from tenantry.plan.operations.id_map import id_map
 
 
 def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:

@@ -23,6 +23,6 @@ class Environment:
 def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Environment:
     """The facts, in one round trip."""
     sql = resources.files("tenantry.plan").joinpath("environment.sql").read_text()
-    row = connection.execute(sql).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(sql).fetchone()
     assert row is not None
     return Environment(str(row[0]), str(row[1]), int(str(row[2])), bool(row[3]), bool(row[4]))

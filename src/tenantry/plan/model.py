@@ -89,7 +89,7 @@ class Plan:
             source_schema=str(data["source_schema"]),
             target_schema=str(data["target_schema"]),
             steps=tuple(
-                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})
+                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})  # type: ignore[arg-type]
                 for step in steps
             ),
         )

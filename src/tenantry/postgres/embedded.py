@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -131,7 +131,7 @@ class EmbeddedServer:
     # -- private -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _exclusive(self):  # type: ignore[no-untyped-def]  # a generator of None
+    def _exclusive(self) -> Iterator[None]:
         with (self._folder / "start.lock").open("a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -166,7 +166,8 @@ class EmbeddedServer:
     def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
         with tempfile.TemporaryFile("w+") as output:
-            result = subprocess.run(  # noqa: S603 - the program is one of the packaged binaries
+            account = self._account
+            result: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - one of the packaged binaries
                 [str(self._bin / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -176,7 +177,9 @@ class EmbeddedServer:
                 text=True,
                 check=False,
                 start_new_session=True,  # Ctrl-C is for the client: it still has to say good-bye to the server
-                **({} if self._account is None else _as_account(self._account)),
+                user=None if account is None else account.pw_uid,
+                group=None if account is None else account.pw_gid,
+                extra_groups=None if account is None else [],
             )
             output.seek(0)
             said = output.read()
@@ -207,10 +210,6 @@ def _service_account() -> pwd.struct_passwd | None:
             hint=f"Make one (useradd {_SERVICE_ACCOUNT}), run as an ordinary user, or give --dsn.",
         ) from error
     return pwd.getpwnam(_SERVICE_ACCOUNT)
-
-
-def _as_account(account: pwd.struct_passwd) -> dict[str, object]:
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 def _reachable(folder: Path, account: pwd.struct_passwd | None) -> Path:

@@ -167,9 +167,7 @@ class Book:
             if relation not in seen:
                 seen.add(relation)
                 expected = self._expect(caller, "insert", insert.facts)
-                yield Attempt(
-                    caller, table.name, "insert", relation, expected, insert.statement, doubt=insert.doubt
-                )
+                yield Attempt(caller, table.name, "insert", relation, expected, insert.statement, doubt=insert.doubt)
 
     def _changes(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
         for relation, row in rows:
@@ -199,8 +197,6 @@ class Book:
     ) -> Iterator[Attempt]:
         """Where no row could be made, a refusal by right can still be shown; anything else stays open."""
         reason = self.fixtures.reasons.get(table.name)
-        if reason is None or (command == "select" and any(row.facts.tenant != EXISTING for _, row in rows)):
-            return
         name = ident(table.schema, table.name)
         statement = f"select count(*) from {name} where false"
         if command != "select":
@@ -209,7 +205,8 @@ class Book:
         facts = Facts(table.name, OWN if scoped else None)
         relation = self.relation(caller.person, facts)
         expected = self._expect(caller, command, facts)
-        yield Attempt(caller, table.name, command, relation, expected, statement, command == "select", reason)
+        if reason is not None and relation not in dict(rows):
+            yield Attempt(caller, table.name, command, relation, expected, statement, command == "select", reason)
 
     def _no_row(self, table: Table) -> str:
         return self.fixtures.reasons.get(table.name, "the table has no row")

@@ -187,14 +187,12 @@ class _Builder:
             profile, role = manifest.membership.profile, manifest.membership.role
             for person in self.persons:
                 for which, held in person.memberships.items():
-                    given = {tenant: self.fixtures.tenants[which], profile: self._profile(person), role: held}
+                    given: Values = {tenant: self.fixtures.tenants[which], role: held}
+                    given[profile] = self.fixtures.profiles[person.uid]
                     yield Facts(name, which, person), given
         else:
             for place in (OWN, OTHER) if self.project.scoped(name) else (None,):
                 yield from slots(self.project, self.fixtures, self.persons, table, place)
-
-    def _profile(self, person: Person) -> str:
-        return self.fixtures.profiles[person.uid]
 
     def _unremovable(self, table: Table, given: Values) -> str | None:
         """Why a row could not be removed again; found by removing one that is never committed."""

@@ -74,9 +74,7 @@ def _at_least(manifest: Manifest, held: str, needed: str) -> bool:
 def own_columns(access: Access) -> tuple[str, ...]:
     """The columns that hold the profile whose row it is, by any cell."""
     cells = (access.select, access.insert, access.update, access.delete)
-    return tuple(
-        dict.fromkeys(cell.column for cell in cells if isinstance(cell, Own) and cell.parent is None)
-    )
+    return tuple(dict.fromkeys(cell.column for cell in cells if isinstance(cell, Own) and cell.parent is None))
 
 
 def parent_columns(access: Access) -> dict[str, str]:

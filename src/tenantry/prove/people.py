@@ -44,9 +44,7 @@ def people(manifest: Manifest) -> tuple[Person, ...]:
     """One member for each role, one whose roles differ by tenant, a super admin, and people who get nothing."""
     order = manifest.roles.order
     lowest, highest = order[0], order[-1]
-    mixed = (
-        [Person(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
-    )
+    mixed = [Person(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
     return (
         *(Person(role, {OWN: role}) for role in order),
         *mixed,

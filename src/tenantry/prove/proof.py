@@ -147,9 +147,10 @@ def _try(client: psycopg.Connection[Any], caller: Caller, attempts: Iterable[Att
         client.execute("set constraints all deferred")
         for attempt in attempts:
             got, detail = _run(client, attempt)
-            yield Cell(
-                caller.label, attempt.table, attempt.command, attempt.relation, attempt.expected, got, detail
-            )
+            yield Cell(caller.label, attempt.table, attempt.command, attempt.relation, attempt.expected, got, detail)
+
+
+_REFERENCED = (errors.ForeignKeyViolation, errors.RestrictViolation)
 
 
 def _run(client: psycopg.Connection[Any], attempt: Attempt) -> tuple[Outcome, str]:
@@ -165,7 +166,7 @@ def _run(client: psycopg.Connection[Any], attempt: Attempt) -> tuple[Outcome, st
         said = f"{error.sqlstate}: {error.diag.message_primary}"
         if attempt.doubt:
             found = "not tried", f"{attempt.doubt}; the server said {said}"
-        elif attempt.command == "delete" and isinstance(error, errors.ForeignKeyViolation):
+        elif attempt.command == "delete" and isinstance(error, _REFERENCED):
             # Foreign keys are looked at after the policy has let the row through.
             found = "allow", said
         else:

@@ -6,12 +6,15 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
 from uuid import uuid4
 
 from tenantry.catalog import Catalog, Column, Table
 
 _STRING = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"(?<![\w.'])-?\d+(?:\.\d+)?")
+_LONGEST = 500
 _BASE = re.compile(r"^[^(\[]+")
 
 _TEXTS = (
@@ -34,8 +37,8 @@ _SAMPLES: dict[str, tuple[str, ...]] = {
     "time without time zone": ("09:00", "17:00", "00:00"),
     "time with time zone": ("09:00Z", "17:00Z"),
     "interval": ("1 day", "1 hour", "0", "1 month"),
-    "json": ("{}", "[]", '""', "1", '{"a": 1}', '[{}]'),
-    "jsonb": ("{}", "[]", '""', "1", '{"a": 1}', '[{}]'),
+    "json": ("{}", "[]", '""', "1", '{"a": 1}', "[{}]"),
+    "jsonb": ("{}", "[]", '""', "1", '{"a": 1}', "[{}]"),
     "inet": ("127.0.0.1", "::1"),
     "cidr": ("127.0.0.0/8",),
     "macaddr": ("00:00:5e:00:53:01",),
@@ -91,8 +94,18 @@ def _of_base(type_name: str, checks: Sequence[str]) -> list[str]:
     if samples is None:
         token = secrets.token_hex(8)
         texts = [f"proof {token}", f"proof-{token}@tenantry-proof.invalid", f"proof_{token}", token, token.upper()]
-        return [*texts, *named, *_TEXTS, *numbers, secrets.token_hex(16), secrets.token_hex(32), str(uuid4())]
-    return list(dict.fromkeys([*fresh, *samples, *named, *numbers]))
+        sizes = [int(number) for number in numbers if number.isdigit() and 0 < int(number) <= _LONGEST]
+        sized = [letter * size for size in sizes for letter in ("a", "A", "0")]
+        long = [secrets.token_hex(16), secrets.token_hex(32), str(uuid4())]
+        return list(dict.fromkeys([*texts, *named, *_TEXTS, *numbers, *sized, *long]))
+    return list(dict.fromkeys([*fresh, *samples, *named, *_around(numbers)]))
+
+
+def _around(numbers: Sequence[str]) -> list[str]:
+    """The bounds that checks name, and what lies beside and between them."""
+    bounds = sorted({Decimal(number) for number in numbers})
+    between = [(low + high) / 2 for low, high in pairwise(bounds)]
+    return [str(number) for bound in bounds for number in (bound, bound + 1, bound - 1)] + [str(n) for n in between]
 
 
 def _fresh(name: str) -> list[str]:

@@ -51,7 +51,7 @@ def users_summary(connection: Connection, project: Project) -> dict[str, Any] | 
     if users is None or mapping is None:
         return None
     row = connection.execute(
-        f"select (select count(*) from {ident(project.target.schema, mapping.target.name)}),"  # type: ignore[call-overload]
+        f"select (select count(*) from {ident(project.target.schema, mapping.target.name)}),"
         " (select count(*) from tenantry.account_link),"
         " (select count(*) from tenantry.merged where mapping = %(mapping)s),"
         " (select count(*) from tenantry.quarantine where mapping = %(mapping)s and state = 'open'),"

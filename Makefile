@@ -1,0 +1,38 @@
+# Everything on a fresh machine: `make demo`, `make test`. The virtual environment is made as needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test lint bench docs lock clean
+
+demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
+	$(BIN)/tenantry demo $(ARGS)
+
+test: $(STAMP) ## all tests, on every PostgreSQL version that is here
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy, and the rule that tenantry never imports clinic
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP) ## the figures behind the claims; takes some minutes
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+docs: $(STAMP) ## write the generated pages of docs/ again
+	$(BIN)/python -m clinic.docs
+
+lock: $(STAMP) ## pin the dependencies anew, by hash
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
+		--extra clinic --extra dev --output-file requirements.lock pyproject.toml
+
+clean: ## what demo and test leave behind: the embedded server's data and the demo's report
+	rm -rf .tenantry demo
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tenantry needs Python 3.11 or newer (make PYTHON=python3.x)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)

@@ -1,0 +1,202 @@
+"""Targets to try access on: Clinic, and a small schema of other names; built as a migration builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import psycopg
+from psycopg import errors, sql
+
+from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
+from tenantry.catalog import read_catalog
+from tenantry.manifest import Manifest, Project, load_manifest, resolve
+from tenantry.postgres import ident
+from tests.conftest import Database
+
+OWNER = "tenantry_test_owner"
+LOGIN = "tenantry_login"
+CLINIC = Path(str(files("clinic").joinpath("tenantry.toml")))
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A secured target, after its cut-over."""
+
+    database: Database
+    project: Project
+
+    @property
+    def owner_dsn(self) -> str:
+        return self.database.dsn_as(OWNER)
+
+    @property
+    def login_dsn(self) -> str:
+        return self.database.dsn_as(LOGIN)
+
+    def owner(self) -> Connection:
+        return self.database.connect(user=OWNER)
+
+    def login(self) -> Connection:
+        return self.database.connect(user=LOGIN)
+
+
+def make_roles(database: Database, manifest: Manifest) -> None:
+    """By a superuser; tests share the cluster, so that each role may be there, or be made in this moment."""
+    with database.connect() as admin:
+        with suppress(errors.DuplicateObject, errors.UniqueViolation):
+            admin.execute(sql.SQL("create role {} login").format(sql.Identifier(OWNER)))
+        run(admin, roles_sql(manifest, owner=OWNER, database=database.name))
+
+
+def run(connection: Connection, *statements: str) -> None:
+    for statement in statements:
+        connection.execute(statement.encode())
+
+
+def context(owner: Connection, manifest: Manifest) -> None:
+    """Journal, accounts and context functions, in one transaction."""
+    package = files("tenantry")
+    with owner.transaction():
+        run(
+            owner,
+            package.joinpath("migrate/sql/journal.sql").read_text(encoding="utf-8"),
+            package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
+            context_sql(manifest),
+        )
+
+
+def build(database: Database, manifest: Manifest, source: str, scripts: Sequence[str], *, secured: bool = True) -> Built:
+    """Source and target in a fresh database, owned by a role that is nothing else."""
+    make_roles(database, manifest)
+    with database.connect(user=OWNER) as owner:
+        context(owner, manifest)
+        for schema, texts in ((manifest.source.schema_name, [source]), (manifest.target.schema_name, scripts)):
+            if schema != "public":
+                run(owner, f"create schema {ident(schema)}")
+            with owner.transaction():
+                run(owner, f"set local search_path = {ident(schema)}, pg_catalog", *texts)
+        project = resolve(
+            manifest,
+            read_catalog(owner, manifest.source.schema_name),
+            read_catalog(owner, manifest.target.schema_name),
+        )
+        if secured:
+            secure(owner, project)
+    return Built(database, project)
+
+
+def secure(owner: Connection, project: Project) -> None:
+    with owner.transaction():
+        for entry in secure_statements(project, owner=OWNER):
+            run(owner, *entry.statements)
+        run(owner, *cutover_grants(project))
+
+
+def build_clinic(database: Database, *, secured: bool = True) -> Built:
+    manifest = load_manifest(CLINIC)
+    legacy = CLINIC.parent.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
+    with database.connect() as admin:
+        make_roles(database, manifest)
+        run(admin, f"grant create, usage on schema public to {OWNER}")
+    scripts = [path.read_text(encoding="utf-8") for path in sorted(CLINIC.parent.joinpath("schema").glob("*.sql"))]
+    return build(database, manifest, legacy, scripts, secured=secured)
+
+
+ORG_SOURCE = 'create table "OldUsers" ("Id" text primary key, "eMail" text not null);'
+
+ORG_TARGET = """
+    create table "Org" (
+        id uuid primary key default gen_random_uuid(),
+        "Label" text not null check (char_length("Label") between 3 and 12 and "Label" = upper("Label")),
+        "Open" boolean not null default true);
+    create table "Person" (
+        id uuid primary key default gen_random_uuid(),
+        "accountId" uuid unique references auth.users (id),
+        "Nick Name" text not null);
+    create table "Member" (
+        "orgId" uuid not null references "Org" (id),
+        id uuid not null default gen_random_uuid(),
+        "personId" uuid not null references "Person" (id),
+        "Level" text not null check ("Level" in ('guest', 'boss')),
+        primary key ("orgId", id),
+        unique ("orgId", "personId"));
+    create table "Note" (
+        "orgId" uuid not null references "Org" (id),
+        id uuid not null default gen_random_uuid(),
+        "authorId" uuid not null,
+        body text not null,
+        secret text,
+        shade numeric(4,2) not null check (shade > 7 and shade < 8),
+        span int generated always as (length(body)) stored,
+        primary key ("orgId", id),
+        foreign key ("orgId", "authorId") references "Member" ("orgId", "personId"));
+    create table "Comment" (
+        "orgId" uuid not null references "Org" (id),
+        id bigint generated always as identity,
+        "noteId" uuid not null,
+        "Text" text not null,
+        primary key ("orgId", id),
+        foreign key ("orgId", "noteId") references "Note" ("orgId", id) on delete restrict);
+    create table "Tag" (id serial primary key, "Tag Name" text not null unique);
+    create view "Notes" with (security_invoker = true) as select "orgId", id, body from "Note";
+"""
+
+ORG_MANIFEST = """
+name = "org"
+[source]
+schema = "Old One"
+ignore = ["OldUsers"]
+[target]
+schema = "App"
+files = ["*.sql"]
+[ids]
+namespace = "org"
+[tenant]
+table = "Org"
+column = "orgId"
+active = '"Open"'
+[membership]
+table = "Member"
+profile = "personId"
+role = "Level"
+[roles]
+order = ["guest", "boss"]
+[users]
+from = "OldUsers"
+email = "eMail"
+profile = "Person"
+account = "accountId"
+[tables.Org]
+access = { select = "guest", insert = "super", update = "boss", delete = "super" }
+[tables.Person]
+access = { select = { colleagues = "guest", own = "id" }, insert = "service", update = { own = "id" }, delete = "service" }
+[tables.Member]
+access = { select = "guest", insert = "boss", update = "boss", delete = "boss" }
+[tables.Note]
+access = { select = "guest", insert = { own = "authorId", role = "guest" }, update = { own = "authorId", role = "guest" }, delete = "boss", hidden = ["secret"], fixed = ["authorId"] }
+[tables.Comment.access]
+select = { own = "noteId -> Note", role = "guest" }
+insert = { own = "noteId -> Note", role = "guest" }
+update = "boss"
+delete = "boss"
+[tables.Tag]
+access = { select = "signed_in", insert = "signed_in", update = "super", delete = "super" }
+"""
+
+
+def org_manifest(folder: Path) -> Manifest:
+    folder.joinpath("org.sql").write_text(ORG_TARGET, encoding="utf-8")
+    path = folder / "tenantry.toml"
+    path.write_text(ORG_MANIFEST, encoding="utf-8")
+    return load_manifest(path)
+
+
+def build_org(database: Database, folder: Path) -> Built:
+    """A schema in which nothing is called as in Clinic, with names that need quotes, keys of numbers, plain references."""
+    return build(database, org_manifest(folder), ORG_SOURCE, [ORG_TARGET])

@@ -1,0 +1,415 @@
+"""The proof passes on a target that obeys its matrix, and names the very cell or check wherever one does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tenantry.errors import RolesMissing, RunInProgress
+from tenantry.manifest import COMMANDS
+from tenantry.manifest.model import DatabaseRoles
+from tenantry.postgres import connect
+from tenantry.prove import Proof, UnfitLogin, proof_markdown, prove
+from tenantry.prove.fixtures import make_fixtures, remove_leftovers
+from tenantry.prove.people import people
+from tests.conftest import Database
+from tests.isolation.build import OWNER, Built, build_clinic, build_org, run, secure
+
+Cell = tuple[str, str, str, str]
+
+
+def _prove(built: Built, *tables: str) -> Proof:
+    return prove(
+        built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=tables if tables else None
+    )
+
+
+def _failures(proof: Proof) -> set[Cell]:
+    return {(cell.role, cell.command, cell.table, cell.relation) for cell in proof.failures}
+
+
+def _failed_checks(proof: Proof) -> dict[str, tuple[str, ...]]:
+    return {check.name: check.violations for check in proof.checks if not check.passed}
+
+
+def _rows(built: Built) -> int:
+    with built.database.connect() as owner:
+        names = [table.name for table in built.project.target.tables]
+        schema = built.project.target.schema
+        queries = " union all ".join(f'select count(*) from "{schema}"."{name}"' for name in names)
+        row = owner.execute(f"select sum(count) from ({queries} union all select count(*) from auth.users) as c".encode())
+        found = row.fetchone()
+    assert found is not None
+    return int(str(found[0]))
+
+
+def test_clinic_obeys_its_matrix_in_every_cell(database_each: Database) -> None:
+    built = build_clinic(database_each)
+    proof = _prove(built)
+    assert not proof.failures
+    assert not _failed_checks(proof)
+    assert proof.passed
+    # What could not be tried is said, and is only what no row can be left behind for.
+    assert {(cell.table, cell.command) for cell in proof.untried} == {("audit_log", "select")}
+    manifest = built.project.manifest
+    callers = {*manifest.roles.order, "super admin", "signed in", "no context", "anon"}
+    tried = {(cell.role, cell.table, cell.command) for cell in proof.cells}
+    assert tried >= {(who, table, command) for who in callers for table in manifest.tables for command in COMMANDS}
+    for table in manifest.tables:
+        if built.project.scoped(table) and table != "audit_log":
+            relations = {cell.relation for cell in proof.cells if (cell.role, cell.table) == ("clinic_admin", table)}
+            assert "other tenant" in relations
+            assert any("own" in relation for relation in relations)
+    # Every rule of the matrix was seen to let somebody in: a target that refuses everything would fail.
+    assert sum(cell.expected == "allow" for cell in proof.cells) > 300
+    assert _rows(built) == 0
+    assert len(proof.matrix_rows()) == len(manifest.tables) * len(COMMANDS)
+    assert json.loads(json.dumps(proof.to_json()))["counts"]["failed"] == 0
+    assert "passed" in proof_markdown(proof)
+
+
+def test_a_schema_of_other_names_is_proved_by_its_manifest_alone(database_each: Database, tmp_path: Path) -> None:
+    built = build_org(database_each, tmp_path)
+    proof = _prove(built)
+    assert not proof.failures
+    assert not _failed_checks(proof)
+    assert not proof.untried
+    allowed = {(cell.role, cell.command, cell.table, cell.relation) for cell in proof.cells if cell.got == "allow"}
+    assert ("guest", "insert", "Comment", "own row") in allowed
+    assert ("guest", "delete", "Comment", "own tenant") not in allowed
+    assert ("boss", "delete", "Note", "own row") in allowed
+    assert ("signed in", "insert", "Tag", "shared") in allowed
+    assert _rows(built) == 0
+
+
+def test_before_the_cut_over_every_write_is_refused_and_must_be(database: Database) -> None:
+    from tenantry.access import cutover_revokes  # noqa: PLC0415
+
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(owner, *cutover_revokes(built.project))
+    proof = prove(built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, writes=False)
+    assert proof.passed
+    assert not any(cell.got == "allow" for cell in proof.cells if cell.command != "select")
+    assert ("clinic_admin", "delete", "locations", "own tenant") in _failures(_prove(built, "locations"))
+
+
+# -- broken on purpose ---------------------------------------------------------------------------------------------------
+
+TENANTS = "clinic_id = any ((select tenantry.tenants('{}'))::uuid[])"
+
+
+def _replaced(name: str, table: str, policy: str) -> list[str]:
+    return [f"drop policy {name} on clinic.{table}", f"create policy {name} on clinic.{table} {policy}"]
+
+
+BROKEN: dict[str, tuple[str, list[str], set[Cell], set[str]]] = {
+    "a policy that lets everything through": (
+        "locations",
+        _replaced("select_viewer", "locations", "for select to authenticated using (true)"),
+        {
+            ("viewer", "select", "locations", "other tenant"),
+            ("signed in", "select", "locations", "other tenant"),
+            ("banned", "select", "locations", "own tenant"),
+            ("no context", "select", "locations", "any row"),
+            ("unknown account", "select", "locations", "any row"),
+            ("malformed claims", "select", "locations", "any row"),
+        },
+        {"policy_conditions"},
+    ),
+    "an insert policy without its check": (
+        "locations",
+        _replaced("insert_clinic_admin", "locations", "for insert to authenticated with check (true)"),
+        {
+            ("viewer", "insert", "locations", "own tenant"),
+            ("clinic_admin", "insert", "locations", "other tenant"),
+            ("no context", "insert", "locations", "any row"),
+        },
+        {"policy_conditions"},
+    ),
+    "an update policy that looks at the old row only": (
+        "dashboards",
+        _replaced(
+            "update_own_viewer",
+            "dashboards",
+            f"for update to authenticated using ({TENANTS.format('viewer')} and profile_id ="
+            f" (select tenantry.profile_id())) with check ({TENANTS.format('viewer')})",
+        )
+        # PostgreSQL holds the new row against the policy for reading too, where the statement reads: so open that.
+        + _replaced(
+            "select_own_viewer", "dashboards", f"for select to authenticated using ({TENANTS.format('viewer')})"
+        ),
+        {
+            ("viewer", "update", "dashboards", "give to another person"),
+            ("viewer", "select", "dashboards", "another's row, own tenant"),
+        },
+        set(),
+    ),
+    "a policy for everybody": (
+        "locations",
+        _replaced("select_viewer", "locations", f"for select using ({TENANTS.format('viewer')})"),
+        set(),
+        {"policy_roles"},
+    ),
+    "a policy and a right for visitors": (
+        "locations",
+        [
+            "create policy visitors on clinic.locations for select to anon using (true)",
+            "grant select on clinic.locations to anon",
+            "grant usage on schema clinic to anon",
+        ],
+        {("anon", "select", "locations", "any row")},
+        {"policy_roles", "policy_conditions", "login_table_rights"},
+    ),
+    "a second policy that opens the first": (
+        "locations",
+        ["create policy more on clinic.locations for delete to authenticated using (name is not null)"],
+        {
+            ("viewer", "delete", "locations", "own tenant"),
+            ("staff", "delete", "locations", "own tenant"),
+        },
+        {"policy_commands"},
+    ),
+    "row-level security disabled": (
+        "locations",
+        ["alter table clinic.locations disable row level security"],
+        {("viewer", "select", "locations", "other tenant"), ("viewer", "delete", "locations", "other tenant")},
+        {"rls_enabled"},
+    ),
+    "row-level security not forced": (
+        "locations",
+        ["alter table clinic.locations no force row level security"],
+        set(),
+        {"rls_forced"},
+    ),
+    "a right to change the tenant": (
+        "locations",
+        ["grant update (clinic_id) on clinic.locations to authenticated"],
+        {
+            ("super admin", "update", "locations", "move to the other tenant"),
+            ("super admin", "update", "locations", "column clinic_id"),
+        },
+        {"client_column_rights"},
+    ),
+    "a lesser role than the matrix says": (
+        "external_id_mappings",
+        _replaced(
+            "select_staff", "external_id_mappings", f"for select to authenticated using ({TENANTS.format('viewer')})"
+        ),
+        {
+            ("viewer", "select", "external_id_mappings", "own tenant"),
+            ("viewer here, clinic_admin elsewhere", "select", "external_id_mappings", "own tenant"),
+        },
+        set(),
+    ),
+    "a greater role than the matrix says": (
+        "external_id_mappings",
+        _replaced(
+            "select_staff",
+            "external_id_mappings",
+            f"for select to authenticated using ({TENANTS.format('clinic_admin')})",
+        ),
+        {
+            ("staff", "select", "external_id_mappings", "own tenant"),
+            ("provider", "select", "external_id_mappings", "own tenant"),
+        },
+        set(),
+    ),
+    "a role that counts in every tenant of its holder": (
+        "locations",
+        _replaced(
+            "delete_clinic_admin",
+            "locations",
+            f"for delete to authenticated using ({TENANTS.format('viewer')}"
+            " and cardinality((select tenantry.tenants('clinic_admin'))) > 0)",
+        ),
+        {("viewer here, clinic_admin elsewhere", "delete", "locations", "own tenant")},
+        set(),
+    ),
+    "somebody else's own rows": (
+        "dashboards",
+        _replaced(
+            "delete_own_viewer", "dashboards", f"for delete to authenticated using ({TENANTS.format('viewer')})"
+        )
+        + _replaced(
+            "select_own_viewer", "dashboards", f"for select to authenticated using ({TENANTS.format('viewer')})"
+        ),
+        {
+            ("viewer", "delete", "dashboards", "another's row, own tenant"),
+            ("clinic_admin", "delete", "dashboards", "another's row, own tenant"),
+        },
+        set(),
+    ),
+    "a secret column that clients read": (
+        "google_credentials",
+        ["grant select (access_token_encrypted) on clinic.google_credentials to authenticated"],
+        {("clinic_admin", "select", "google_credentials", "column access_token_encrypted")},
+        set(),
+    ),
+    "a right that no policy binds": (
+        "locations",
+        ["grant truncate, trigger, references on clinic.locations to authenticated"],
+        set(),
+        {"client_table_rights"},
+    ),
+    "a view with the rights of its owner": (
+        "locations",
+        [
+            "create view clinic.every_location as select * from clinic.locations",
+            "grant select on clinic.every_location to authenticated",
+        ],
+        set(),
+        {"views"},
+    ),
+    "a context function open to PUBLIC": (
+        "locations",
+        [
+            "create function tenantry.peek() returns bigint language sql security definer"
+            " as 'select count(*) from clinic.locations'"
+        ],
+        set(),
+        {"context_functions"},
+    ),
+    "a table that nobody secured": (
+        "locations",
+        ["create table clinic.later (clinic_id uuid, id uuid)", "grant select on clinic.later to authenticated"],
+        set(),
+        {"rls_enabled", "rls_forced"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def clinic_parts() -> dict[str, object]:
+    return {}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_broken_is_named(kind: str, database: Database) -> None:
+    table, statements, cells, checks = BROKEN[kind]
+    built = build_clinic(database)
+    with built.owner() as owner:
+        # As the default privileges of a server where nobody closed them.
+        run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public", *statements)
+    proof = _prove(built, table)
+    assert not proof.passed
+    assert cells <= _failures(proof)
+    assert bool(cells) == bool(proof.failures)
+    assert set(_failed_checks(proof)) == checks
+    text = proof_markdown(proof)
+    assert "FAILED" in text
+    assert all(f"{role}: {command} {name}, {relation}" in text for role, command, name, relation in cells)
+    assert _rows(built) == 0
+
+
+# -- who may prove -------------------------------------------------------------------------------------------------------
+
+
+def _owns(built: Built) -> list[str]:
+    return [f"alter table clinic.locations owner to {built.database.name}_app"]
+
+
+UNFIT: dict[str, tuple[Callable[[str], list[str]], str]] = {
+    "superuser": (lambda login: [f"alter role {login} superuser"], "superuser"),
+    "bypasses": (lambda login: [f"alter role {login} bypassrls"], "bypasses"),
+    "owner": (
+        lambda login: [f"grant all on schema clinic to {login}", f"alter table clinic.locations owner to {login}"],
+        "owns",
+    ),
+    "member of the service": (lambda login: [f"grant service_role to {login}"], "service_role"),
+    "no client": (lambda login: [f"revoke authenticated from {login}"], "cannot become authenticated"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_login_with_rights_of_its_own_is_refused_before_anything_is_made(kind: str, database: Database) -> None:
+    built = build_clinic(database)
+    login = f"{database.name}_app"
+    spoil, said = UNFIT[kind]
+    with database.connect() as admin:
+        run(admin, f"create role {login} login noinherit", f"grant anon, authenticated to {login}")
+        try:
+            if database.version >= 16:
+                run(admin, f"grant anon, authenticated to {login} with inherit false, set true")
+            assert prove(
+                built.project, owner_dsn=built.owner_dsn, login_dsn=database.dsn_as(login), tables=["locations"]
+            ).passed
+            run(admin, *spoil(login))
+            with pytest.raises(UnfitLogin) as caught:
+                prove(built.project, owner_dsn=built.owner_dsn, login_dsn=database.dsn_as(login))
+            assert said in caught.value.message
+            assert _rows(built) == 0
+        finally:
+            run(admin, f"reassign owned by {login} to postgres", f"drop owned by {login}", f"drop role {login}")
+
+
+def test_missing_roles_are_named(database: Database) -> None:
+    built = build_clinic(database)
+    other = built.project.manifest.model_copy(update={"database_roles": DatabaseRoles(backup="nobody_backs_up")})
+    project = type(built.project)(other, "", built.project.source, built.project.target, ())
+    with pytest.raises(RolesMissing, match="nobody_backs_up"):
+        prove(project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn)
+
+
+# -- the invented rows ---------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_proof_that_was_killed_are_removed_by_the_next(database: Database) -> None:
+    built = build_clinic(database)
+    with connect(built.owner_dsn) as owner:
+        assert remove_leftovers(owner) == 0
+        make_fixtures(owner, built.project, people(built.project.manifest))
+    assert _rows(built) > 100
+    assert _prove(built, "locations").passed
+    assert _rows(built) == 0
+
+
+def test_one_proof_of_a_database_runs_at_a_time(database: Database) -> None:
+    built = build_clinic(database)
+    seen: list[str] = []
+
+    def during(who: str, _done: int, _all: int) -> None:
+        if not seen:
+            seen.append(who)
+            with pytest.raises(RunInProgress):
+                _prove(built, "locations")
+
+    proof = prove(
+        built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=["locations"], progress=during
+    )
+    assert proof.passed
+    assert seen == ["viewer"]
+
+
+def test_rows_of_the_application_stay_as_they_are(database: Database) -> None:
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(
+            owner,
+            "insert into clinic.clinics (name, location, time_zone) values ('Fernhill', 'Fernhill', 'America/Chicago')",
+            "insert into clinic.audit_log (clinic_id, action, table_name) select id, 'read', 'x' from clinic.clinics",
+            "insert into clinic.locations (clinic_id, name) select id, 'Main' from clinic.clinics",
+        )
+        digest = b"select md5(string_agg(c::text || a::text || l::text, '')) from clinic.clinics c, clinic.audit_log a, clinic.locations l"
+        before = owner.execute(digest).fetchone()
+        proof = _prove(built, "audit_log", "locations", "clinics")
+        assert proof.passed
+        assert owner.execute(digest).fetchone() == before
+    # A row that is there already takes the place of one that could not be removed again.
+    tried = {(cell.role, cell.relation): cell for cell in proof.cells if (cell.table, cell.command) == ("audit_log", "select")}
+    assert tried["clinic_admin", "other tenant"].got == "refuse"
+    assert tried["super admin", "other tenant"].got == "allow"
+    assert tried["no context", "any row"].got == "refuse"
+
+
+def test_a_right_that_is_missing_fails_as_one_that_is_too_many(database: Database) -> None:
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(owner, "revoke select on clinic.locations from authenticated")
+    assert ("viewer", "select", "locations", "own tenant") in _failures(_prove(built, "locations"))
+    with built.owner() as owner:
+        secure(owner, built.project)
+    assert _prove(built, "locations").passed
