@@ -40,8 +40,10 @@ from tenantry.report import Duration, build_report, terminal
 from tenantry.report.html import write_plan, write_report
 from tenantry.settings import Settings, database, read_settings, where
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+# Into a pipe or a file lines need not fit a screen.
+_WIDE = 160
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
 
 app = typer.Typer(
     name="tenantry",
@@ -465,7 +467,8 @@ def main() -> None:
     """The entry point: errors become messages and exit codes, never a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except TenantryError as error:

@@ -71,7 +71,9 @@ def context(owner: Connection, manifest: Manifest) -> None:
         )
 
 
-def build(database: Database, manifest: Manifest, source: str, scripts: Sequence[str], *, secured: bool = True) -> Built:
+def build(
+    database: Database, manifest: Manifest, source: str, scripts: Sequence[str], *, secured: bool = True
+) -> Built:
     """Source and target in a fresh database, owned by a role that is nothing else."""
     make_roles(database, manifest)
     with database.connect(user=OWNER) as owner:
@@ -101,8 +103,8 @@ def secure(owner: Connection, project: Project) -> None:
 def build_clinic(database: Database, *, secured: bool = True) -> Built:
     manifest = load_manifest(CLINIC)
     legacy = CLINIC.parent.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
+    make_roles(database, manifest)
     with database.connect() as admin:
-        make_roles(database, manifest)
         run(admin, f"grant create, usage on schema public to {OWNER}")
     scripts = [path.read_text(encoding="utf-8") for path in sorted(CLINIC.parent.joinpath("schema").glob("*.sql"))]
     return build(database, manifest, legacy, scripts, secured=secured)
@@ -174,12 +176,20 @@ profile = "Person"
 account = "accountId"
 [tables.Org]
 access = { select = "guest", insert = "super", update = "boss", delete = "super" }
-[tables.Person]
-access = { select = { colleagues = "guest", own = "id" }, insert = "service", update = { own = "id" }, delete = "service" }
+[tables.Person.access]
+select = { colleagues = "guest", own = "id" }
+insert = "service"
+update = { own = "id" }
+delete = "service"
 [tables.Member]
 access = { select = "guest", insert = "boss", update = "boss", delete = "boss" }
-[tables.Note]
-access = { select = "guest", insert = { own = "authorId", role = "guest" }, update = { own = "authorId", role = "guest" }, delete = "boss", hidden = ["secret"], fixed = ["authorId"] }
+[tables.Note.access]
+select = "guest"
+insert = { own = "authorId", role = "guest" }
+update = { own = "authorId", role = "guest" }
+delete = "boss"
+hidden = ["secret"]
+fixed = ["authorId"]
 [tables.Comment.access]
 select = { own = "noteId -> Note", role = "guest" }
 insert = { own = "noteId -> Note", role = "guest" }
@@ -198,5 +208,5 @@ def org_manifest(folder: Path) -> Manifest:
 
 
 def build_org(database: Database, folder: Path) -> Built:
-    """A schema in which nothing is called as in Clinic, with names that need quotes, keys of numbers, plain references."""
+    """A schema in which nothing is called as in Clinic: names that need quotes, keys of numbers, plain references."""
     return build(database, org_manifest(folder), ORG_SOURCE, [ORG_TARGET])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tenantry.access import cutover_revokes
 from tenantry.errors import RolesMissing, RunInProgress
 from tenantry.manifest import COMMANDS
 from tenantry.manifest.model import DatabaseRoles
@@ -22,9 +23,7 @@ Cell = tuple[str, str, str, str]
 
 
 def _prove(built: Built, *tables: str) -> Proof:
-    return prove(
-        built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=tables if tables else None
-    )
+    return prove(built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=tables if tables else None)
 
 
 def _failures(proof: Proof) -> set[Cell]:
@@ -40,8 +39,8 @@ def _rows(built: Built) -> int:
         names = [table.name for table in built.project.target.tables]
         schema = built.project.target.schema
         queries = " union all ".join(f'select count(*) from "{schema}"."{name}"' for name in names)
-        row = owner.execute(f"select sum(count) from ({queries} union all select count(*) from auth.users) as c".encode())
-        found = row.fetchone()
+        query = f"select sum(count) from ({queries} union all select count(*) from auth.users) as c"
+        found = owner.execute(query.encode()).fetchone()
     assert found is not None
     return int(str(found[0]))
 
@@ -86,8 +85,6 @@ def test_a_schema_of_other_names_is_proved_by_its_manifest_alone(database_each: 
 
 
 def test_before_the_cut_over_every_write_is_refused_and_must_be(database: Database) -> None:
-    from tenantry.access import cutover_revokes  # noqa: PLC0415
-
     built = build_clinic(database)
     with built.owner() as owner:
         run(owner, *cutover_revokes(built.project))
@@ -97,7 +94,7 @@ def test_before_the_cut_over_every_write_is_refused_and_must_be(database: Databa
     assert ("clinic_admin", "delete", "locations", "own tenant") in _failures(_prove(built, "locations"))
 
 
-# -- broken on purpose ---------------------------------------------------------------------------------------------------
+# -- broken on purpose ------------------------------------------------------------------------------------------------
 
 TENANTS = "clinic_id = any ((select tenantry.tenants('{}'))::uuid[])"
 
@@ -231,9 +228,7 @@ BROKEN: dict[str, tuple[str, list[str], set[Cell], set[str]]] = {
     ),
     "somebody else's own rows": (
         "dashboards",
-        _replaced(
-            "delete_own_viewer", "dashboards", f"for delete to authenticated using ({TENANTS.format('viewer')})"
-        )
+        _replaced("delete_own_viewer", "dashboards", f"for delete to authenticated using ({TENANTS.format('viewer')})")
         + _replaced(
             "select_own_viewer", "dashboards", f"for select to authenticated using ({TENANTS.format('viewer')})"
         ),
@@ -282,11 +277,6 @@ BROKEN: dict[str, tuple[str, list[str], set[Cell], set[str]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def clinic_parts() -> dict[str, object]:
-    return {}
-
-
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_broken_is_named(kind: str, database: Database) -> None:
     table, statements, cells, checks = BROKEN[kind]
@@ -305,11 +295,7 @@ def test_what_is_broken_is_named(kind: str, database: Database) -> None:
     assert _rows(built) == 0
 
 
-# -- who may prove -------------------------------------------------------------------------------------------------------
-
-
-def _owns(built: Built) -> list[str]:
-    return [f"alter table clinic.locations owner to {built.database.name}_app"]
+# -- who may prove ----------------------------------------------------------------------------------------------------
 
 
 UNFIT: dict[str, tuple[Callable[[str], list[str]], str]] = {
@@ -354,7 +340,7 @@ def test_missing_roles_are_named(database: Database) -> None:
         prove(project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn)
 
 
-# -- the invented rows ---------------------------------------------------------------------------------------------------
+# -- the invented rows ------------------------------------------------------------------------------------------------
 
 
 def test_rows_of_a_proof_that_was_killed_are_removed_by_the_next(database: Database) -> None:
@@ -393,13 +379,17 @@ def test_rows_of_the_application_stay_as_they_are(database: Database) -> None:
             "insert into clinic.audit_log (clinic_id, action, table_name) select id, 'read', 'x' from clinic.clinics",
             "insert into clinic.locations (clinic_id, name) select id, 'Main' from clinic.clinics",
         )
-        digest = b"select md5(string_agg(c::text || a::text || l::text, '')) from clinic.clinics c, clinic.audit_log a, clinic.locations l"
+        digest = (
+            b"select md5(string_agg(c::text || a::text || l::text, ''))"
+            b" from clinic.clinics c, clinic.audit_log a, clinic.locations l"
+        )
         before = owner.execute(digest).fetchone()
         proof = _prove(built, "audit_log", "locations", "clinics")
         assert proof.passed
         assert owner.execute(digest).fetchone() == before
     # A row that is there already takes the place of one that could not be removed again.
-    tried = {(cell.role, cell.relation): cell for cell in proof.cells if (cell.table, cell.command) == ("audit_log", "select")}
+    selects = [cell for cell in proof.cells if (cell.table, cell.command) == ("audit_log", "select")]
+    tried = {(cell.role, cell.relation): cell for cell in selects}
     assert tried["clinic_admin", "other tenant"].got == "refuse"
     assert tried["super admin", "other tenant"].got == "allow"
     assert tried["no context", "any row"].got == "refuse"

@@ -74,18 +74,6 @@ def _definer_grants(manifest: Manifest) -> str:
     functions = ", ".join(f"tenantry.{signature}" for signature in _DEFINER)
     names = literals(signature.partition("(")[0] for signature in _DEFINER)
     return f"""\
-revoke all on function {functions} from public;
-grant execute on function {functions} to {_clients(manifest)};
-
--- Triggers call them while the owner of the tables loads rows.
-do $$
-begin
-    execute format('grant execute on function {functions} to %I', current_setting('tenantry.script_role'));
-    perform set_config('role', current_setting('tenantry.script_role'), true);
-end
-$$;
-revoke create on schema tenantry from {definer};
-
 do $$
 begin
     if (select count(*)
@@ -98,6 +86,18 @@ begin
     end if;
 end
 $$;
+
+revoke all on function {functions} from public;
+grant execute on function {functions} to {_clients(manifest)};
+
+-- Triggers call them while the owner of the tables loads rows.
+do $$
+begin
+    execute format('grant execute on function {functions} to %I', current_setting('tenantry.script_role'));
+    perform set_config('role', current_setting('tenantry.script_role'), true);
+end
+$$;
+revoke create on schema tenantry from {definer};
 """
 
 

@@ -41,15 +41,19 @@ class Derivation:
 
     common: tuple[tuple[str, str], ...]
     select: str
+    once: bool = True
+    """The rows are read several times, so they are computed once and kept. A comparison reads them once: then the planner
+    may take everything into one plan, and into parallel workers, which may not read kept results."""
 
     def statement(self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = ()) -> str:
         """`with … name as materialized (select) …more tail`."""
-        parts = [*self.common, (name, self.select), *more]
-        return "with " + ",\n".join(f"{label} as{_kind(label, name)} (\n{body}\n)" for label, body in parts) + "\n" + tail
-
-
-def _kind(label: str, main: str) -> str:
-    return " materialized" if label == main or label.startswith("p_") else ""
+        kind = " materialized" if self.once else " not materialized"
+        parts = [
+            *((label, kind, body) for label, body in self.common),
+            (name, kind, self.select),
+            *((label, "", body) for label, body in more),
+        ]
+        return "with " + ",\n".join(f"{label} as{kept} (\n{body}\n)" for label, kept, body in parts) + "\n" + tail
 
 
 class Deriver:
@@ -71,7 +75,7 @@ class Deriver:
         """
         self._common = {}
         select = self._select(mapping, rows or ident(self._source, mapping.source.name), RANGE)
-        return Derivation(tuple(self._common.items()), select)
+        return Derivation(tuple(self._common.items()), select, once=self.reading is not Reading.VERIFY)
 
     # -- the select --------------------------------------------------------------------------------------------------
 
@@ -285,7 +289,9 @@ class Deriver:
         return (
             f"  select {selected}\n    from {relation} s\n"
             + "".join(f"    {join}\n" for join in self._joins(mapping))
-            + f"   where {' and '.join(where)}\n  offset 0"
+            + f"   where {' and '.join(where)}"
+            # A fence: without it values would be computed again for every condition that looks at them.
+            + ("" if self.reading is Reading.VERIFY else "\n  offset 0")
         )
 
     def _carried(self, mapping: Mapping) -> str:

@@ -20,32 +20,31 @@ def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> 
         for each in mapping.columns:
             if each.name == column and each.source:
                 source = each.source
-    name = mapping.source.name if mapping is not None else "the row"
     match reason:
         case "value_missing":
             return Explanation(
                 f"{source} is null or empty where a value is needed",
-                f"Give {source} a value, or a default in the manifest; then retry.",
+                f"Give {source} a value; or say in the manifest, before the run, what stands in for it.",
             )
         case "value_invalid":
-            return Explanation(f"{source} holds a value that cannot be read", f"Mend {source} in {name}, then retry.")
+            return Explanation(f"{source} holds a value that cannot be read", f"Give {source} a value that can be read.")
         case "reference_missing":
-            return Explanation(f"{source} names a row that does not exist", f"Mend {source} in {name}, then retry.")
+            return Explanation(f"{source} names a row that does not exist", f"Let {source} name a row of its table, or none.")
         case "parent_quarantined":
             return Explanation(
-                f"{source} names a row that is itself in quarantine", "Mend that row; retry takes this one along."
+                f"{source} names a row that is itself in quarantine", "Mend that row; this one comes along."
             )
         case "tenant_missing":
             return Explanation(
-                "no path leads to a tenant", "Say to which tenant the row belongs, by one of its tenant columns; then retry."
+                "no path leads to a tenant", "Say to which tenant the row belongs, by one of its tenant columns."
             )
         case "tenant_conflict":
             return Explanation(
                 "its references lead to different tenants",
-                "Decide to which tenant it belongs and mend the other reference; then retry.",
+                "Decide to which tenant it belongs, and change the reference that is wrong.",
             )
         case "rule_broken":
-            return Explanation(f"it breaks the check {column}", "Mend the columns that the check names; then retry.")
+            return Explanation(f"it breaks the check {column}", "Change the columns that the check names.")
         case "row_refused":
-            return Explanation("the server refuses the row", "See the detail; mend the row, then retry.")
+            return Explanation("the server refuses the row", "The detail says why; change that column.")
     return Explanation(reason, "")

@@ -438,6 +438,7 @@ class Migration:
             return verify.verify_mapping(connection, journal, project, project.mapping(step.mapping))
         checks: dict[str, Callable[[], verify.Verification]] = {
             "verify.catalog": lambda: verify.verify_catalog(connection, project),
+            "verify.ids": lambda: verify.verify_ids(connection, project),
             "verify.references": lambda: verify.verify_references(connection, project),
             "verify.rules": lambda: verify.verify_rules(connection, project),
         }

@@ -40,6 +40,8 @@ class Entry:
     source_key: str
     reason: str
     column: str
+    source_column: str
+    """The column of the source row to look at, where there is one."""
     problems: tuple[str, ...]
     detail: str
     parent: str
@@ -123,9 +125,15 @@ def _entry(row: Sequence[Any], project: Project | None) -> Entry:
     patch = {key: _SECRET if key in secrets else value for key, value in row[10].items()}
     parent = f"{row[7]} {row[8]}" if row[7] else ""
     return Entry(
-        row[0], row[1], row[2], row[3], row[4], row[5] or "", tuple(row[6].split(";")), row[12] or "", parent,
+        row[0], row[1], row[2], row[3], row[4], row[5] or "", _source_column(mapping, row[5]), tuple(row[6].split(";")), row[12] or "", parent,
         row[11], row[13], said.what, said.mend, masked, patch,
     )  # fmt: skip
+
+
+def _source_column(mapping: Mapping | None, column: str | None) -> str:
+    if mapping is None or column is None:
+        return ""
+    return next((each.source for each in mapping.columns if each.name == column and each.source), "")
 
 
 def mend(connection: Connection, project: Project, entry: Entry, values: MappingType[str, str]) -> None:

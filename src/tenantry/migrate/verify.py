@@ -102,7 +102,6 @@ def verify_mapping(connection: Connection, journal: Journal, project: Project, m
         differences, more = _drill(connection, project, mapping, compared, bounds, differing)
     if mapping.python_columns:
         differences += _verify_python(connection, project, mapping)
-    differences += _verify_ids(connection, project, mapping)
     total = sum(count for count, _ in found.values())
     account = _account(connection, project, mapping, total)
     if not account.balanced:
@@ -265,17 +264,20 @@ def effective_source(project: Project, mapping: Mapping) -> str:
     )
 
 
-def _verify_ids(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
-    """No id and no old id stands for two rows, in whatever tenant."""
-    differences = []
-    for column in ("id", "legacy_id"):
-        rows = connection.execute(
-            f"select {column}::text, count(*) from {_target(project, mapping)} group by {column} having count(*) > 1 limit {SAMPLES}"
-        )
-        differences += [
-            Difference("ids", mapping.name, str(value), column, "one row", f"{count} rows") for value, count in rows
-        ]
-    return differences
+def verify_ids(connection: Connection, project: Project) -> Verification:
+    """Old and new ids are one to one: none of either stands for two rows, in whatever tenant. That each new id is the one of
+    its old id, the comparison of rows shows."""
+    differences: list[Difference] = []
+    compared = 0
+    for name in project.by_target:
+        table = ident(project.target.schema, name)
+        for column in ("id", "legacy_id"):
+            compared += 1
+            rows = connection.execute(
+                f"select {column}::text, count(*) from {table} group by {table}.{column} having count(*) > 1 limit {SAMPLES}"
+            )
+            differences += [Difference("ids", name, str(value), column, "one row", f"{count} rows") for value, count in rows]
+    return Verification("ids", "all tables", compared, tuple(differences))
 
 
 # -- the whole target ----------------------------------------------------------------------------------------------------
@@ -379,6 +381,7 @@ def verify_all(connection: Connection, project: Project, run: int) -> list[Verif
     journal = Journal(run)
     return [
         *(verify_mapping(connection, journal, project, mapping) for mapping in project),
+        verify_ids(connection, project),
         verify_references(connection, project),
         verify_catalog(connection, project),
         verify_rules(connection, project),
@@ -391,6 +394,7 @@ __all__ = [
     "Verification",
     "verify_all",
     "verify_catalog",
+    "verify_ids",
     "verify_mapping",
     "verify_references",
     "verify_rules",

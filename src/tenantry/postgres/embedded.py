@@ -203,7 +203,9 @@ def _service_account() -> pwd.struct_passwd | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     try:
-        subprocess.run(["useradd", "--system", _SERVICE_ACCOUNT], check=True, capture_output=True)  # noqa: S607
+        subprocess.run(  # noqa: S603
+            ["useradd", "--system", _SERVICE_ACCOUNT], check=True, capture_output=True,  # noqa: S607
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedServerFailed(
             "PostgreSQL does not run as root, and no account could be made to run it.",

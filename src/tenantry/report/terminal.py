@@ -21,6 +21,9 @@ from tenantry.prove import Proof
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
 
 
+_PROSE = {"finding", "what", "what is wrong", "value"}
+
+
 def seconds(value: float) -> str:
     """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if value < 10:
@@ -35,7 +38,8 @@ def seconds(value: float) -> str:
 def _table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> RichTable:
     table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # Numbers, keys and names stay in one piece, so that they can be copied; prose is wrapped.
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in _PROSE)
     return table
 
 
@@ -176,6 +180,9 @@ def quarantine_entry(console: Console, entry: Entry) -> None:
     ]
     if entry.detail:
         lines.append(Text(entry.detail))
+    if entry.reason != "parent_quarantined":
+        column = next((name for name in (entry.source_column, "<column>") if name), "")
+        lines.append(Text(f"then: tenantry quarantine retry {entry.id} --set {column}=<value>", style="cyan"))
     console.print(Panel(Group(*lines, Text(""), original), title=f"quarantine no. {entry.id}", title_align="left"))
 
 

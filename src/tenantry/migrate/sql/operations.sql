@@ -103,7 +103,8 @@ select mapping, count(*) as chunks, count(*) filter (where status = 'done') as d
 
 -- name: quarantine_summary
 select mapping, reason, coalesce(column_name, ''), count(*), (array_agg(source_key order by source_key))[1:5]
-  from tenantry.quarantine where state = 'open' group by 1, 2, 3 order by 4 desc, 1, 2, 3
+  from tenantry.quarantine where state = 'open' group by 1, 2, 3
+ order by reason = 'parent_quarantined', 4 desc, 1, 2, 3
 
 -- name: merged_summary
 select mapping, reason, count(*), (array_agg(source_key order by source_key))[1:5] from tenantry.merged group by 1, 2 order by 1, 2

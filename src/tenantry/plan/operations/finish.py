@@ -38,6 +38,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
     total = sum(step.rows for step in steps)
     for name, title in (
         ("catalog", "Compare keys, checks, indexes, triggers and comments with the plan"),
+        ("ids", "Look for ids that stand for two rows"),
         ("references", "Look for rows whose parent is missing"),
         ("rules", "Run the business rules"),
     ):
@@ -51,7 +52,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
                 undo=(),
                 lock="ACCESS SHARE on the source",
                 risk="none",
-                seconds=0.1 + (SCAN_SECONDS * 3 * total if name == "references" else 0),
+                seconds=0.1 + (SCAN_SECONDS * 3 * total if name in ("ids", "references") else 0),
                 after=tuple(after),
             )
         )

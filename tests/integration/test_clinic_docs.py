@@ -1,0 +1,20 @@
+"""Clinic's generated pages say what the catalog and the manifest say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clinic.docs import FOLDER, pages
+from tenantry.postgres import connect
+from tests.conftest import Database
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_generated_pages_are_current(database: Database) -> None:
+    with connect(database.dsn) as connection:
+        made = pages(connection)
+    assert set(made) == {path.name for path in (ROOT / FOLDER).glob("*.md")}
+    for name, want in made.items():
+        got = (ROOT / FOLDER / name).read_text(encoding="utf-8")
+        assert got == want, f"{FOLDER / name} is stale: run `make docs`"
