@@ -86,6 +86,7 @@ class Deriver:
         parents: list[tuple[str, str]] = []
         changes: list[tuple[Column, str]] = []
         fallbacks: dict[str, str] = {}
+        fallen: dict[str, str] = {}
         counting = self.reading is not Reading.VERIFY
 
         def flag(sql: str) -> str:
@@ -105,7 +106,7 @@ class Deriver:
             if conflict:
                 problems.append(("tenant_conflict", flag(conflict)))
         for column in mapping.columns:
-            self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, tenant_known)
+            self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, fallen, tenant_known)
         names = [column.name for column in mapping.columns]
         made_by_python = {column.name for column in mapping.python_columns}
         for check in mapping.target.checks if counting else ():
@@ -126,6 +127,7 @@ class Deriver:
         body = self._level(inner, mapping, relation, condition)
         if fallbacks:
             rest = [ident(label) for label, _ in inner if label not in names]
+            rest += [f"{condition} as {label}" for label, condition in fallen.items()]
             body = (
                 f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}"
                 f"\n  from (\n{body}\n  ) e offset 0"
@@ -174,6 +176,7 @@ class Deriver:
         parents: list[tuple[str, str]],
         changes: list[tuple[Column, str]],
         fallbacks: dict[str, str],
+        fallen: dict[str, str],
         tenant_known: str,
     ) -> None:
         assert callable(flag)
@@ -203,8 +206,10 @@ class Deriver:
             else:
                 stand_in = flag(column.fallback)
                 fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
-                noted = f"({present} and {quoted} is not distinct from {stand_in})"
-                changes.append((column, noted))
+                # Told from a valid value that happens to equal what stands in: by what was there before it did.
+                fell = f"__fell_{len(fallbacks)}"
+                fallen[fell] = f"({present} and {quoted} is null)"
+                changes.append((column, fell))
         if column.noted:
             changes.append((column, flag(column.noted)))
         if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:

@@ -166,6 +166,8 @@ class Migration:
                 timings.append(Timing(phase, time.monotonic() - begun))
         except BaseException as error:
             self._record_failure(main, journal, error)
+            guard.close()
+            self._observer.notice(f"The write lock is released: {plan.source_schema} can be written again.")
             raise
         accounts = tuple(v.account for v in self._verifications if v.account is not None)
         return Outcome(

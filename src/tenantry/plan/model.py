@@ -17,6 +17,21 @@ Kind = Literal["sql", "copy", "verify", "cut over"]
 Risk = Literal["none", "low", "medium", "high"]
 
 
+SUCCESS = (
+    "For every table: source rows = target rows + quarantined + merged.",
+    "Every row of the target is what its source row says: checksums agree in every key range.",
+    "Old and new ids are one to one; no reference leads to nothing; every key and check is there and valid.",
+    "The manifest's business rules find no row.",
+    "The access proof holds in every cell.",
+)
+"""When a migration counts as done. The first four are checked before the cut-over, which is refused when one fails."""
+
+ROLLBACK = (
+    "Before the cut-over nothing uses the target: every step's undo, last step first, leaves the source as it was."
+    " A failed verification, a failed step or a stopped run never cuts over."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that is done, and how it is taken back.

@@ -183,7 +183,9 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         counts = proof["counts"]
         said.append(
             f"Proved: {counts['cells']:,} cells of the access matrix executed as a client's login"
-            f" and {counts['checks']} static checks: " + ("every one holds." if proof["passed"] else "NOT all hold.")
+            f" and {counts['checks']} static checks: "
+            + ("every one holds" if proof["passed"] else "NOT all hold")
+            + (f"; {counts['untried']} cells could not be tried ({'; '.join(proof['notes'])})." if counts["untried"] else ".")
         )
     return said
 

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from tenantry.analyze.finding import SEVERITIES
 from tenantry.plan import PHASES, Plan
 from tenantry.prove import Cell, Check, Proof
 from tenantry.report.terminal import seconds as in_words
@@ -66,12 +65,11 @@ def render_html(report: Mapping[str, Any]) -> str:
             prefix=_command_prefix(report),
             findings=[
                 (severity, of_severity, _by(of_severity, "area"))
-                for severity, of_severity in _by(
-                    sorted(report.get("findings") or (), key=lambda finding: SEVERITIES.index(finding["severity"])),
-                    "severity",
-                )
+                for severity, of_severity in _by(report.get("findings") or (), "severity")
             ],
-            checks=sorted(report.get("verifications") or (), key=lambda check: (check["passed"], check["check"] != "rows")),
+            checks=sorted(
+                report.get("verifications") or (), key=lambda check: (check["passed"], check["check"] != "rows")
+            ),
             proof=proof,
             plan_phases=_plan_phases(report),
             most=_MOST,
@@ -105,6 +103,7 @@ class Verdict:
     """One of the three questions, and its answer."""
 
     word: str
+    noun: str
     state: State
     said: str
     section: str
@@ -126,7 +125,7 @@ class Figure:
     label: str
     note: str = ""
     section: str = ""
-    attention: bool = False
+    tone: Literal["", "attention", "failed"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +168,9 @@ def _verdicts(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequ
     untried = proof.counts["untried"] if proof is not None else 0
     extra = f"; {untried:,} cells could not be tried" if untried else ""
     return [
-        Verdict("Moved", moved, said["Moved", moved], "accounts"),
-        Verdict("Verified", verified, said["Verified", verified], "verification"),
-        Verdict("Proved", proved, said["Proved", proved] + extra, "proof"),
+        Verdict("Moved", "Move", moved, said["Moved", moved], "accounts"),
+        Verdict("Verified", "Verification", verified, said["Verified", verified], "verification"),
+        Verdict("Proved", "Proof", proved, said["Proved", proved] + extra, "proof"),
     ]
 
 
@@ -233,16 +232,24 @@ def _figures(report: Mapping[str, Any], proof: ProofPage | None) -> list[Figure]
         took = f"in {_duration(report['migration_seconds'])}" if "migration_seconds" in report else ""
         figures.append(Figure(f"{report['rows']:,}", "rows in the target", took, "accounts"))
         held = sum(entry["count"] for entry in report.get("quarantine") or ())
-        figures.append(Figure(f"{held:,}", "rows in quarantine", "originals kept", "quarantine", held > 0))
+        figures.append(
+            Figure(f"{held:,}", "rows in quarantine", "originals kept", "quarantine", "attention" if held else "")
+        )
         merged = sum(entry["count"] for entry in report.get("merged") or ())
         figures.append(Figure(f"{merged:,}", "rows merged", "each one listed", "merged"))
     if findings := report.get("findings"):
         urgent = sum(finding["severity"] in ("blocker", "warning") for finding in findings)
-        figures.append(Figure(f"{urgent:,}", "findings to look at", f"of {len(findings):,}", "findings", urgent > 0))
+        figures.append(
+            Figure(
+                f"{urgent:,}", "findings to look at", f"of {len(findings):,}", "findings", "attention" if urgent else ""
+            )
+        )
     if proof is not None:
         counts = proof.counts
         note = f"{counts['failed']:,} failed, {counts['untried']:,} not tried"
-        figures.append(Figure(f"{counts['cells']:,}", "cells of the matrix run", note, "proof", counts["failed"] > 0))
+        figures.append(
+            Figure(f"{counts['cells']:,}", "matrix cells run", note, "proof", "failed" if counts["failed"] else "")
+        )
     return figures
 
 
@@ -261,7 +268,14 @@ def _accounts(report: Mapping[str, Any]) -> list[Accounted]:
         if missing > 0:
             shares.append(("missing", 100 * missing / whole))
         accounts.append(
-            Accounted(entry["mapping"], entry["source_table"], entry["source"], **parts, balanced=balanced, shares=tuple(shares))
+            Accounted(
+                entry["mapping"],
+                entry["source_table"],
+                entry["source"],
+                **parts,
+                balanced=balanced,
+                shares=tuple(shares),
+            )
         )
     return sorted(accounts, key=lambda account: (account.balanced, -account.source))
 
@@ -360,7 +374,7 @@ class ProofPage:
     counts: Mapping[str, int]
     callers: tuple[str, ...]
     matrix: tuple[tuple[str, tuple[tuple[str, Mapping[str, str]], ...]], ...]
-    """Table, then command and the mark of each caller."""
+    """Table, then command and the mark of each caller; tables with failures first."""
     failures: tuple[Cell, ...]
     untried: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     """Table, command, reason, callers."""
@@ -388,17 +402,23 @@ def _proof(report: Mapping[str, Any]) -> ProofPage | None:
     untried: dict[tuple[str, str, str], dict[str, None]] = {}
     for cell in proof.untried:
         untried.setdefault((cell.table, cell.command, cell.detail), {})[cell.role] = None
+    explained = {f"{table}: {reason}" for table, _, reason in untried}
     return ProofPage(
         passed=proof.passed and said.get("passed", True),
         login=proof.login,
         seconds=proof.seconds,
-        counts={**proof.counts, **(said.get("counts") or {})},
+        counts=proof.counts if proof.cells else {**proof.counts, **(said.get("counts") or {})},
         callers=tuple(dict.fromkeys(cell.role for cell in proof.cells)),
-        matrix=tuple((table, tuple(rows)) for table, rows in tables.items()),
+        matrix=tuple(
+            sorted(
+                ((table, tuple(rows)) for table, rows in tables.items()),
+                key=lambda entry: not any("failed" in marks.values() for _, marks in entry[1]),
+            )
+        ),
         failures=proof.failures,
         untried=tuple((*where, tuple(callers)) for where, callers in untried.items()),
         checks=tuple(sorted(proof.checks, key=lambda check: check.passed)),
-        notes=proof.notes,
+        notes=tuple(note for note in proof.notes if note not in explained),
     )
 
 

@@ -15,7 +15,7 @@ from tenantry.analyze import Finding
 from tenantry.migrate.engine import Outcome
 from tenantry.migrate.quarantine import Entry
 from tenantry.migrate.status import Status
-from tenantry.plan import PHASES, Plan
+from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.prove import Proof
 
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
@@ -76,6 +76,15 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(table)
     notes = dict.fromkeys(step.risk_note for step in planned if step.risk_note)
     locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
+    console.print("\n[bold]Downtime[/]")
+    console.print(
+        f"  • Writers of {planned.source_schema} wait from the copy to the cut-over, about {seconds(planned.seconds)}; readers go on."
+    )
+    console.print("\n[bold]Done is when[/]")
+    for criterion in SUCCESS:
+        console.print(f"  • {criterion}")
+    console.print("\n[bold]To take it back[/]")
+    console.print(f"  • {ROLLBACK}")
     console.print("\n[bold]What others feel[/]")
     for lock in locks:
         console.print(f"  • {escape(lock)}")
@@ -186,19 +195,41 @@ def quarantine_entry(console: Console, entry: Entry) -> None:
     console.print(Panel(Group(*lines, Text(""), original), title=f"quarantine no. {entry.id}", title_align="left"))
 
 
+def _letters(marks: Mapping[str, str]) -> Text:
+    """SIUD for one role and table."""
+    text = Text()
+    for command in ("select", "insert", "update", "delete"):
+        letter = command[0].upper()
+        match marks.get(command, "not tried"):
+            case "yes":
+                text.append(letter, "green")
+            case "own" | "part":
+                text.append(letter.lower(), "cyan")
+            case "no":
+                text.append("·", "dim")
+            case "failed":
+                text.append("!", "bold red")
+            case _:
+                text.append("?", "yellow")
+    return text
+
+
 def proof(console: Console, shown: Proof) -> None:
     """The matrix, then what failed and what was not tried."""
     rows = shown.matrix_rows()
     roles = list(dict.fromkeys(role for row in rows for role, _ in row.marks))
-    table = _table("table", "command", *roles)
-    style = {"yes": "green", "own": "cyan", "no": "dim", "failed": "bold red", "not tried": "yellow", "part": "cyan"}
-    previous = ""
+    tables: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        marks = dict(row.marks)
-        cells = [Text(marks.get(role, ""), style=style.get(marks.get(role, ""), "")) for role in roles]
-        table.add_row(row.table if row.table != previous else "", row.command, *cells)
-        previous = row.table
+        for role, mark in row.marks:
+            tables.setdefault(row.table, {}).setdefault(role, {})[row.command] = mark
+    table = _table("table", *(role.replace(" ", "\n") for role in roles))
+    for name, by_role in tables.items():
+        table.add_row(name, *(_letters(by_role.get(role, {})) for role in roles))
     console.print(table)
+    console.print(
+        "[dim]S select, I insert, U update, D delete: allowed, and it was; small: own rows, or some of them; ·: refused, and it"
+        " was; !: not as the matrix says; ?: not tried.[/]"
+    )
     for check in shown.checks:
         if not check.passed:
             console.print(f"[bold red]✗ {escape(check.title)}[/]")

@@ -72,7 +72,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 f"delete from {JOURNAL}.change where mapping = {literal(mapping.name)}",
                 f"delete from {JOURNAL}.chunk where mapping = {literal(mapping.name)}",
             ),
-            lock=f"the source's write lock (SHARE) is held for the whole run; ACCESS SHARE on {mapping.source.name}",
+            lock="SHARE on the source tables, held for the whole run: writers wait, readers go on",
             risk="low",
             risk_note="The copy reads the whole table and writes as much again: watch disk and WAL.",
             seconds=count * (COPY_SECONDS + columns * COLUMN_SECONDS + len(mapping.python_columns) * PYTHON_SECONDS),
