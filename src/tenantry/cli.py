@@ -38,7 +38,7 @@ from tenantry.prove import proof_markdown
 from tenantry.prove import prove as run_proof
 from tenantry.report import Duration, build_report, terminal
 from tenantry.report.html import write_plan, write_report
-from tenantry.settings import Settings, database, read_settings, where
+from tenantry.settings import Settings, command, database, read_settings, where
 
 # Into a pipe or a file lines need not fit a screen.
 _WIDE = 160
@@ -268,6 +268,7 @@ def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Ou
         outcome=outcome,
         proof=None,
         durations=[Duration(timing.phase, round(timing.seconds, 2)) for timing in outcome.timings],
+        command_prefix=command(),
     )
 
 

@@ -24,7 +24,7 @@ from tenantry.progress import Bars
 from tenantry.prove import prove
 from tenantry.report import Duration, build_report
 from tenantry.report.html import write_report
-from tenantry.settings import DATA_FOLDER, Settings, database
+from tenantry.settings import DATA_FOLDER, Settings, command, database
 
 GROUP = "tenantry.demo"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
@@ -122,6 +122,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             outcome=outcome,
             proof=proof.to_json(),
             durations=durations,
+            command_prefix=command(),
         )
         report["planted"] = demo.compare(planted, report)
         write_report(report, out)

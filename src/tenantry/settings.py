@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +112,19 @@ def ensure_database(server: EmbeddedServer, name: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         if connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+
+def command() -> str:
+    """How this program was called, for commands that people shall repeat: `.venv/bin/tenantry`, or just `tenantry`."""
+    called = Path(sys.argv[0])
+    if called.name != "tenantry":
+        return "tenantry"
+    on_path = shutil.which("tenantry")
+    if on_path is not None and Path(on_path).resolve() == called.resolve():
+        return "tenantry"
+    with suppress(ValueError):
+        return str(called.absolute().relative_to(Path.cwd()))
+    return str(called)
 
 
 def where(settings: Settings) -> str:

@@ -31,7 +31,7 @@ from tenantry.errors import (
 from tenantry.manifest import Manifest, Mapping
 from tenantry.migrate import chunks as chunked
 from tenantry.migrate import verify
-from tenantry.migrate.fresh import changed_tables
+from tenantry.migrate.fresh import changed_tables, watch
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
 from tenantry.migrate.lock import lock_source, run_lock_holder, take_run_lock
 from tenantry.migrate.observer import Observer, Silent
@@ -160,7 +160,7 @@ class Migration:
                 self._observer.phase(phase, rows=sum(s.rows for s in steps), steps=len(steps))
                 journal.say(main, "set_phase", phase=phase)
                 if phase == "cut over":
-                    self._cut_over(guard, journal, prepared, steps)
+                    self._cut_over(main, guard, journal, steps)
                 else:
                     self._phase(main, journal, prepared, steps)
                 timings.append(Timing(phase, time.monotonic() - begun))
@@ -227,6 +227,7 @@ class Migration:
             journal.add_steps(main, plan.steps)
             journal.say(main, "step_started", step=first.id)
             journal.say(main, "step_done", step=first.id, rows=None, message=None)
+            watch(main, journal, prepared.project)
         self._done = {first.id}
         return journal
 
@@ -238,17 +239,27 @@ class Migration:
         plan = prepared.plan
         keep = {"expand.journal", "expand.auth", "expand.context"}
         again = [step.id for step in plan if step.id not in keep]
-        undo = [step for step in reversed(plan.steps) if step.id in self._done and step.id in ("copy.accounts",)]
-        with main.transaction():
-            for step in undo:
-                for statement in step.undo:
+        # Foreign keys go before the accounts that they point to.
+        undo = [
+            step
+            for step in reversed(plan.steps)
+            if step.id in self._done and (step.id == "copy.accounts" or step.id.endswith(".foreign"))
+        ]
+
+        def once() -> None:
+            with main.transaction():
+                for step in undo:
+                    for statement in step.undo:
+                        main.execute(statement)
+                main.execute(f"drop schema if exists {ident(plan.target_schema)} cascade")
+                for statement in _forget(journal.run):
                     main.execute(statement)
-            main.execute(f"drop schema if exists {ident(plan.target_schema)} cascade")
-            # Without parameters several statements go as one.
-            for statement in _forget(journal.run):
-                main.execute(statement)
-            journal.say(main, "reopen_steps", steps=again)
-            journal.event(main, "started_over", "the source had changed while no run held its lock", tables=changed)
+                journal.say(main, "reopen_steps", steps=again)
+                journal.event(main, "started_over", "the source had changed while no run held its lock", tables=changed)
+                watch(main, journal, prepared.project)
+
+        # A worker of the process that died may still be at its last statement, and hold locks on the target.
+        self._again(once)
         self._done -= set(again)
 
     def _record_failure(self, main: Connection, journal: Journal, error: BaseException) -> None:
@@ -446,9 +457,8 @@ class Migration:
         }
         return checks[step.id]()
 
-    def _cut_over(self, guard: Connection, journal: Journal, prepared: Prepared, steps: list[Step]) -> None:
+    def _cut_over(self, main: Connection, guard: Connection, journal: Journal, steps: list[Step]) -> None:
         """In the transaction that has held the source's lock all along: there is no moment in which a write could slip by."""
-        del prepared
         for step in steps:
             self._observer.started(step, rows=0, done_rows=0)
             begun = time.monotonic()
@@ -463,6 +473,8 @@ class Migration:
                 journal.event(guard, "cut_over", "clients write the target from now on; the source refuses writes")
                 guard.execute("commit")
             except psycopg.Error as error:
+                if _is_cut_over(main):
+                    break  # the commit arrived, only its answer did not
                 raise StepFailed(
                     f"The cut-over failed and was taken back: {error.diag.message_primary or type(error).__name__}.",
                     hint="The source is as it was and can be written again. Mend the cause and run the same command:"
@@ -543,6 +555,13 @@ class Migration:
                 connection.close()
         self._workers.clear()
         self._free.clear()
+
+
+def _is_cut_over(connection: Connection) -> bool:
+    with suppress(psycopg.Error):
+        run = last_run(connection)
+        return run is not None and run.status == "cut over"
+    return False
 
 
 def _process() -> psycopg.types.json.Jsonb:

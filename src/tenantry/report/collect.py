@@ -72,7 +72,7 @@ def build_report(
     proof: Mapping[str, Any] | None,
     durations: Sequence[Duration],
     planted: Sequence[Mapping[str, Any]] | None = None,
-    command_prefix: str = "tenantry",
+    command_prefix: str,
 ) -> dict[str, Any]:
     """Everything that was found, done and shown, as plain JSON types.
 

@@ -456,6 +456,8 @@ def _count(number: int, one: str) -> str:
 
 def _duration(value: float) -> str:
     """As in the terminal, but for what takes no time there: `19 ms`."""
+    if 0 < value < 0.001:
+        return "< 1 ms"
     return f"{1000 * value:.0f} ms" if 0 < value < 0.095 else in_words(value)
 
 

@@ -19,9 +19,10 @@ returning id
 update tenantry.run set status = 'running', process = %(process)s, finished_at = null where id = %(run)s
 
 -- name: set_status
+-- What has been cut over stays so, whatever befalls the process afterwards.
 update tenantry.run
    set status = %(status)s, finished_at = case when %(status)s = 'running' then null else clock_timestamp() end
- where id = %(run)s
+ where id = %(run)s and status <> 'cut over'
 
 -- name: set_phase
 update tenantry.run set phase = %(phase)s where id = %(run)s
