@@ -150,16 +150,21 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     said = []
     tables = report["source"]["tables"]
     warnings = sum(finding["severity"] in ("warning", "blocker") for finding in report["findings"])
-    said.append(
-        f"Found: {len(tables)} tables in schema {report['source']['schema']}; {len(report['findings'])} findings,"
-        f" {warnings} of them to be looked at."
-    )
+    found = f"Found: {len(tables)} tables in schema {report['source']['schema']}"
+    if report["findings"]:
+        found += f"; {len(report['findings'])} findings, {warnings} of them to be looked at"
+    said.append(f"{found}.")
     if "accounts" in report:
         accounts = report["accounts"]
         source = sum(account["source"] for account in accounts)
         said.append(
             f"Moved: {report['rows']:,} rows into {report['target']['tables']} tables of schema {report['target']['schema']}"
-            f" in {report['migration_seconds']:.1f} s; {source:,} source rows are accounted for, table by table."
+            f" in {report['migration_seconds']:.1f} s; "
+            + (
+                f"{source:,} source rows are accounted for, table by table."
+                if all(account["balanced"] for account in accounts)
+                else "source rows are NOT all accounted for."
+            )
         )
         quarantined = sum(entry["count"] for entry in report["quarantine"])
         reasons = ", ".join(
@@ -185,7 +190,11 @@ def summary(report: Mapping[str, Any]) -> list[str]:
             f"Proved: {counts['cells']:,} cells of the access matrix executed as a client's login"
             f" and {counts['checks']} static checks: "
             + ("every one holds" if proof["passed"] else "NOT all hold")
-            + (f"; {counts['untried']} cells could not be tried ({'; '.join(proof['notes'])})." if counts["untried"] else ".")
+            + (
+                f"; {counts['untried']} cells could not be tried ({'; '.join(proof['notes'])})."
+                if counts["untried"]
+                else "."
+            )
         )
     return said
 

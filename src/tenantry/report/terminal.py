@@ -39,7 +39,9 @@ def _table(*columns: str, right: Sequence[str] = (), title: str | None = None) -
     table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         # Numbers, keys and names stay in one piece, so that they can be copied; prose is wrapped.
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in _PROSE)
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in _PROSE
+        )
     return table
 
 
@@ -48,7 +50,11 @@ def findings(console: Console, found: Sequence[Finding], *, everything: bool = F
     shown = [finding for finding in found if everything or finding.severity != "info"]
     table = _table("code", "severity", "table", "rows", "finding", right=("rows",))
     for finding in shown:
-        keys = f" [dim]({escape(', '.join(finding.keys[:2]))}{', …' if finding.count > 2 else ''})[/]" if finding.keys else ""
+        keys = (
+            f" [dim]({escape(', '.join(finding.keys[:2]))}{', …' if finding.count > 2 else ''})[/]"
+            if finding.keys
+            else ""
+        )
         advice = f"\n[dim]{escape(finding.advice)}[/]" if finding.advice else ""
         table.add_row(
             finding.code,
@@ -107,7 +113,8 @@ def plan_sql(planned: Plan) -> str:
         head = [
             f"-- {number}. {step.id} [{step.phase}]: {step.title}",
             f"--    lock: {step.lock}",
-            f"--    estimate: {seconds(step.seconds)}; risk: {step.risk}" + (f" ({step.risk_note})" if step.risk_note else ""),
+            f"--    estimate: {seconds(step.seconds)}; risk: {step.risk}"
+            + (f" ({step.risk_note})" if step.risk_note else ""),
         ]
         if step.after:
             head.append(f"--    after: {', '.join(step.after)}")
@@ -267,7 +274,9 @@ def report_summary(console: Console, report: Mapping[str, Any], folder: str | No
             if line["found"] != line["planted"]:
                 console.print(f"  [yellow]{line['code']}: planted {line['planted']}, found {line['found']}[/]")
     console.print(
-        "[bold]Time:[/] " + ", ".join(f"{each['stage']} {seconds(each['seconds'])}" for each in report["durations"]) + ".",
+        "[bold]Time:[/] "
+        + ", ".join(f"{each['stage']} {seconds(each['seconds'])}" for each in report["durations"])
+        + ".",
         highlight=False,
     )
     console.print("\n[bold]What to do next[/]")
