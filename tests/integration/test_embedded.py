@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -12,8 +15,6 @@ from tenantry.postgres import EmbeddedServer
 
 @pytest.fixture
 def folder() -> Path:
-    import os
-    import tempfile
 
     path = Path(tempfile.mkdtemp(prefix="e-", dir=os.environ["TENANTRY_TEST_SERVERS"]))
     path.chmod(0o755)
@@ -42,3 +43,14 @@ def test_it_listens_on_no_network_address(folder: Path) -> None:
     with EmbeddedServer(folder) as server, psycopg.connect(server.dsn()) as connection:
         assert connection.execute("show listen_addresses").fetchone() == ("",)
         assert server.data.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_only_its_owner_can_enter_is_served_and_stays_closed(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    server = EmbeddedServer(closed / "project")
+    with server, psycopg.connect(server.dsn()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert closed.stat().st_mode & 0o777 == 0o700
+    if closed not in server.data.parents:  # as root: another account serves, and its data is elsewhere
+        shutil.rmtree(server.data.parents[1])

@@ -69,8 +69,8 @@ class EmbeddedServer:
         self, folder: Path, *, version: int = DEFAULT_VERSION, settings: Mapping[str, str] | None = None
     ) -> None:
         self.version = version
-        self._bin = binaries(version)
         self._account = _service_account()
+        self._bin = _executable(binaries(version), self._account)
         self._folder = _reachable(folder.absolute(), self._account) / f"pg{version}"
         self.data = self._folder / "data"
         self._settings = {**BASE_SETTINGS, **(settings or {})}
@@ -214,12 +214,35 @@ def _service_account() -> pwd.struct_passwd | None:
     return pwd.getpwnam(_SERVICE_ACCOUNT)
 
 
+_SHARED = Path("/var/lib/tenantry")
+"""As root, what the service account must reach and cannot where it is: nobody's folders are opened for it."""
+
+
+def _is_open(path: Path) -> bool:
+    """Whether everybody can pass through all parents of `path`."""
+    return all(not parent.exists() or parent.stat().st_mode & 0o001 for parent in path.parents)
+
+
 def _reachable(folder: Path, account: pwd.struct_passwd | None) -> Path:
-    """`folder`, or as root, where the service account cannot pass through its parents, one under /var/lib."""
-    if account is None:
+    """`folder`, or where the service account cannot get at it, one that it can."""
+    if account is None or _is_open(folder):
         return folder
-    for parent in folder.parents:
-        if parent.exists() and not parent.stat().st_mode & 0o001:
-            digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-            return Path("/var/lib/tenantry") / digest
-    return folder
+    return _SHARED / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+
+
+def _executable(folder: Path, account: pwd.struct_passwd | None) -> Path:
+    """The binaries' folder, or where the service account cannot get at it, a copy of the installation that it can."""
+    if account is None or _is_open(folder):
+        return folder
+    installation = folder.parent
+    stamp = f"{installation}{(folder / 'postgres').stat().st_mtime_ns}"
+    copy = _SHARED / f"postgresql-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    if not copy.exists():
+        _SHARED.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=_SHARED))
+        shutil.copytree(installation, unfinished / "installation")
+        unfinished.chmod(0o755)
+        with contextlib.suppress(OSError):  # somebody else was as fast
+            (unfinished / "installation").rename(copy)
+        shutil.rmtree(unfinished)
+    return copy / folder.name
