@@ -7,13 +7,15 @@ owns the source tables and has CREATE on the database, so that every test that s
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,17 +81,16 @@ def let_own(database: Database, manifest: Manifest, *, owner: str = OWNER, schem
             "select oid::regclass::text from pg_class where relnamespace = %s::regnamespace and relkind in ('r', 'p')",
             [ident(schema)],
         ).fetchall():
-            admin.execute(f"alter table {table} owner to {ident(owner)}")  # type: ignore[call-overload]
+            admin.execute(f"alter table {table} owner to {ident(owner)}")
         grant_rights(database, manifest, owner=owner)
 
 
 def grant_rights(database: Database, manifest: Manifest, *, owner: str = OWNER) -> None:
     """Run the roles script; rights on a database are not cloned with it."""
-    with database.connect() as admin:
-        # Roles are the cluster's: workers would stand in each other's way.
-        with psycopg.connect(database.server.dsn(), autocommit=True) as lock:
-            lock.execute("select pg_advisory_lock(4711)")
-            admin.execute(roles_sql(manifest, owner=owner, database=database.name))  # type: ignore[call-overload]
+    # Roles are the cluster's: workers would stand in each other's way.
+    with database.connect() as admin, psycopg.connect(database.server.dsn(), autocommit=True) as lock:
+        lock.execute("select pg_advisory_lock(4711)")
+        admin.execute(roles_sql(manifest, owner=owner, database=database.name))
 
 
 def _fill_legacy(database: Database) -> None:
@@ -243,6 +244,29 @@ def tenantry(
     return Said(done.returncode, done.stdout, done.stderr)
 
 
+def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> Said:
+    """The same, within this process: for the many calls whose subject is what is said, not how a process ends."""
+    from tenantry import cli as tool  # noqa: PLC0415
+
+    out, err = io.StringIO(), io.StringIO()
+    before, widths = sys.argv, (tool.out.width, tool.err.width)
+    sys.argv, tool.out.width, tool.err.width = ["tenantry", *arguments], 300, 300
+    handler, variables = signal.getsignal(signal.SIGTERM), dict(os.environ)
+    os.environ.update(environment or {})
+    code: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            tool.main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        os.environ.clear()
+        os.environ.update(variables)
+        signal.signal(signal.SIGTERM, handler)
+        sys.argv, (tool.out.width, tool.err.width) = before, widths
+    return Said(int(str(code or 0)), out.getvalue(), err.getvalue())
+
+
 def tool_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, tokens.VARIABLE: TOKEN_KEY, "COLUMNS": "300", "NO_COLOR": "1", **(more or {})}
@@ -265,7 +289,7 @@ def wait_for(what: str, condition: Callable[[], Any], *, seconds: float = 20) ->
 def rows(database: Database, query: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> Rows:
     """What a superuser sees."""
     with database.connect() as connection:
-        return connection.execute(query, parameters).fetchall()  # type: ignore[call-overload, no-any-return]
+        return connection.execute(query, parameters).fetchall()
 
 
 def one(database: Database, query: str, parameters: Sequence[object] | Mapping[str, object] | None = None) -> Any:
@@ -290,7 +314,9 @@ _JOURNAL = {
 }
 
 
-def end_state(database: Database, *, schema: str = "clinic", unstable: Sequence[str] = ()) -> dict[str, tuple[int, str]]:
+def end_state(
+    database: Database, *, schema: str = "clinic", unstable: Sequence[str] = ()
+) -> dict[str, tuple[int, str]]:
     """Rows and an order-independent checksum of all that a migration leaves, but for times and numbers of the journal.
 
     Args:
@@ -311,10 +337,12 @@ def end_state(database: Database, *, schema: str = "clinic", unstable: Sequence[
         for table, names in wanted.items():
             if connection.execute("select to_regclass(%s)", [table]).fetchone() == (None,):
                 continue
-            count, total = connection.execute(  # type: ignore[call-overload, misc]
-                f"select count(*), coalesce(sum(hashtextextended(x::text, 0)::numeric), 0)::text from (select {names} from {table}) x"
+            found = connection.execute(
+                "select count(*), coalesce(sum(hashtextextended(x::text, 0)::numeric), 0)::text"
+                f" from (select {names} from {table}) x"
             ).fetchone()
-            state[table] = (count, total)
+            assert found is not None
+            state[table] = (int(str(found[0])), str(found[1]))
     return state
 
 

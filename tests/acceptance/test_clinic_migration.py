@@ -4,6 +4,8 @@ Every planted defect is followed by its keys to where it must have ended. What t
 from the source and in Python, not with the tool's own expressions.
 """
 
+# ruff: noqa: ARG002 - observers are given more than each of them looks at
+
 from __future__ import annotations
 
 import json
@@ -25,6 +27,7 @@ from tenantry.plan import Step
 from tests.conftest import Database
 from tests.migrate_support import (
     OWNER,
+    cli,
     clinic_manifest,
     decrypted,
     engine,
@@ -301,7 +304,7 @@ def test_the_newer_of_two_values_of_one_day_stays(migrated: Database) -> None:
 
 def test_every_number_is_carried_over_exactly_and_percentages_as_ratios(migrated: Database) -> None:
     old = source(migrated, "metric_values")
-    got = dict(rows(migrated, "select legacy_id, value from clinic.metric_values"))
+    got: dict[Any, Any] = dict(rows(migrated, "select legacy_id, value from clinic.metric_values"))
     empty = keys("metric_values.value_empty") | keys("metric_values.value_not_available")
     assert {key: got[key] for key in empty} == dict.fromkeys(empty)
     numbers = set(got) - empty
@@ -368,7 +371,9 @@ def test_ids_in_documents_are_translated_and_dead_ones_dropped_with_the_original
     for key, row in carried(migrated, "dashboards").items():
         want = json.loads(json.dumps(old[key]["layout_config"]))
         if want is not None:
-            want["widgets"] = [{**each, "id": widget_ids[each["id"]]} for each in want["widgets"] if each["id"] in widget_ids]
+            want["widgets"] = [
+                {**each, "id": widget_ids[each["id"]]} for each in want["widgets"] if each["id"] in widget_ids
+            ]
             if len(want["widgets"]) < len(old[key]["layout_config"]["widgets"]):
                 touched.add(("dashboards", key))
                 assert changes[("dashboards", key)] == (old[key]["layout_config"], want)
@@ -397,9 +402,7 @@ def secrets(database: Database) -> set[str]:
 
 
 def test_tokens_are_encrypted_and_can_be_read_back(migrated: Database) -> None:
-    want = {
-        key: (row["access_token"], row["refresh_token"]) for key, row in source(migrated, "data_sources").items()
-    }
+    want = {key: (row["access_token"], row["refresh_token"]) for key, row in source(migrated, "data_sources").items()}
     assert decrypted(migrated) == want
 
 
@@ -429,7 +432,7 @@ def test_reports_of_a_run_hold_no_token(legacy: Database, tmp_path: Any) -> None
 
 
 def test_a_quarantined_row_shows_no_token_in_any_listing(legacy: Database) -> None:
-    token = "ya29.fake-of-a-row-in-quarantine"  # noqa: S105
+    token = "ya29.fake-of-a-row-in-quarantine"
     with legacy.connect() as admin:
         admin.execute(
             "update data_sources set access_token = %s, sync_frequency = 'x', connection_status = 'no such status'"
@@ -440,11 +443,11 @@ def test_a_quarantined_row_shows_no_token_in_any_listing(legacy: Database) -> No
     (number,) = [n for (n,) in rows(legacy, "select id from tenantry.quarantine where source_table = 'data_sources'")]
     where = ("--dsn", legacy.dsn_as(OWNER), "--manifest", str(clinic_manifest().path))
     for arguments in (("list",), ("list", "--json"), ("show", str(number)), ("show", str(number), "--json")):
-        said = tenantry("quarantine", *arguments, *where)
+        said = cli("quarantine", *arguments, *where)
         assert said.code == 0
         assert "data_sources" in said.everything
         assert token not in said.everything, arguments
-    assert "(secret)" in tenantry("quarantine", "show", str(number), *where).everything
+    assert "(secret)" in cli("quarantine", "show", str(number), *where).everything
 
 
 # -- the cut-over --------------------------------------------------------------------------------------------------------
@@ -504,7 +507,9 @@ def test_a_writer_waits_for_the_run_and_then_meets_the_fence(legacy: Database) -
         wait_for(
             "the writer to stand in the lock's queue",
             lambda: rows(
-                legacy, "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'", [writer.info.backend_pid]
+                legacy,
+                "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'",
+                [writer.info.backend_pid],
             ),
         )
         outcomes.append("waits")

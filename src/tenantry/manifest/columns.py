@@ -3,90 +3,55 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import pglast
-from pglast import ast
-from pglast.parser import ParseError
-from pglast.visitors import Visitor
-
+from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.catalog import Table
 from tenantry.errors import nearest
-from tenantry.manifest import transforms
-from tenantry.manifest.load import Key
-from tenantry.manifest.mapping import Column, JsonIds, Reference
-from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Treatment
+from tenantry.manifest import casts, transforms
+from tenantry.manifest.constants import unfit
+from tenantry.manifest.expressions import Expressions, Say, Scopes, names
+from tenantry.manifest.mapping import Column, JsonIds
+from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Transform, Treatment
+from tenantry.manifest.places import Key
 from tenantry.postgres import ident, literal, literals
 
-Say = Callable[[Key, str], None]
-Scopes = Mapping[str, Table]
+_READS_TEXT = ("number", "money", "percent", "integer", "boolean", "email", "trim")
+_READS_TIME = ("utc", "local_time", "local_day")
 
 
-class _Columns(Visitor):  # type: ignore[misc]  # pglast has no types
-    """The column references of an expression, and whether it holds a sub-select (whose names are not ours to judge)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, ...]] = []
-        self.has_select = False
-
-    def visit_ColumnRef(self, _ancestors: object, node: ast.ColumnRef) -> None:
-        if all(isinstance(field, ast.String) for field in node.fields):
-            self.found.append(tuple(field.sval for field in node.fields))
-
-    def visit_SubLink(self, _ancestors: object, _node: ast.SubLink) -> None:
-        self.has_select = True
-
-
-class Expressions:
-    """Checks SQL that people wrote, with PostgreSQL's own grammar, before any server sees it."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-
-    def check(self, sql: str, scopes: Scopes, key: Key) -> bool:
-        """Whether `sql` is one expression over known columns; says what is wrong where it is not."""
-        return self._check(f"select {sql}", sql, scopes, key)
-
-    def check_order(self, sql: str, scopes: Scopes, key: Key) -> bool:
-        """The same for what stands behind ORDER BY."""
-        return self._check(f"select 1 order by {sql}", sql, scopes, key)
-
-    def _check(self, statement: str, sql: str, scopes: Scopes, key: Key) -> bool:
-        try:
-            parsed = pglast.parse_sql(statement)
-        except ParseError as error:
-            self._say(key, f"{sql!r} is no SQL expression: {error.args[0]}")
-            return False
-        select = parsed[0].stmt
-        if len(parsed) != 1 or not isinstance(select, ast.SelectStmt) or len(select.targetList or ()) != 1:
-            self._say(key, f"{sql!r} must be one SQL expression")
-            return False
-        if select.fromClause or select.whereClause or select.intoClause:
-            self._say(key, f"{sql!r} must be one SQL expression, without FROM or WHERE of its own")
-            return False
-        names = _Columns()
-        names(parsed[0])
-        return all([self._known(name, sql, scopes, key) for name in names.found]) if not names.has_select else True
-
-    def _known(self, name: tuple[str, ...], sql: str, scopes: Scopes, key: Key) -> bool:
-        scope, column = ("", name[0]) if len(name) == 1 else (name[-2], name[-1])
-        if scope not in scopes:
-            if scope:
-                known = [alias for alias in scopes if alias]
-                self._say(key, f"{sql!r} names {'.'.join(name)}, but only {', '.join(known)} can be named here")
-            else:
-                self._say(key, f"{sql!r} names {column}; write s.{column} for the source row's column")
-            return False
-        table = scopes[scope]
-        if table.column(column) is None:
-            near = nearest(column, [each.name for each in table.columns])
-            hint = f"; did you mean {near!r}?" if near else ""
-            self._say(key, f"{sql!r} names {'.'.join(name)}, but {table.name} has no column {column!r}{hint}")
-            return False
-        return True
+def misfit(transform: Transform, source: CatalogColumn, target: CatalogColumn) -> str | None:
+    """Why a transform cannot stand between two columns, in words; both without their domains."""
+    before, after = transforms.base_type(source.type), transforms.base_type(target.type)
+    times = ("date", "timestamp without time zone", "timestamp with time zone")
+    if transform in _READS_TEXT and not transforms.is_text(source):
+        return f"{transform!r} reads text, but {source.name} is {source.type}"
+    if transform in _READS_TIME and before not in times:
+        return f"{transform!r} reads a date or timestamp, but {source.name} is {source.type}"
+    if transform == "local_time" and before == "timestamp with time zone":
+        return f"'local_time' reads a wall clock, but {source.name} is {source.type}, which is an instant already"
+    if transform == "json_ids" and before not in ("json", "jsonb"):
+        return f"'json_ids' reads JSON, but {source.name} is {source.type}"
+    gives, fits = {
+        "number": ("a number", transforms.is_number(target)),
+        "money": ("a number", transforms.is_number(target)),
+        "percent": ("a number", transforms.is_number(target)),
+        "integer": ("a number", transforms.is_number(target)),
+        "boolean": ("true or false", after == "boolean"),
+        "email": ("text", transforms.is_text(target)),
+        "trim": ("text", transforms.is_text(target)),
+        "text": ("text", transforms.is_text(target)),
+        "utc": ("a timestamp with time zone", after == "timestamp with time zone"),
+        "local_time": ("a timestamp with time zone", after == "timestamp with time zone"),
+        "local_day": ("a date", after == "date"),
+        "json_ids": ("JSON", after in ("json", "jsonb")),
+    }[transform]
+    if not fits:
+        return f"{transform!r} gives {gives}, but {target.name} is {target.type}"
+    if transform in ("utc", "local_time") and transforms.precision(source.type) > transforms.precision(target.type):
+        return f"{source.name} is {source.type} and {target.name} is {target.type}: digits of the second would be lost"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +62,10 @@ class ColumnCompiler:
     source: Table
     target: Table
     root: Table | None
-    labels: Mapping[tuple[str, str], tuple[str, ...]]
-    references: Mapping[tuple[str, ...], Reference]
-    namespace: str
-    server_version: int
+    scoped: bool
+    """Rows have a tenant, so that expressions and zones may name its row."""
+    source_catalog: Catalog
+    target_catalog: Catalog
     expressions: Expressions
     say: Say
     parents: Callable[[str], Table | None]
@@ -112,11 +77,12 @@ class ColumnCompiler:
         name = rule.source or target.name
         source = self.source.column(name)
         if source is None:
-            if given or not (target.nullable or target.default or target.identity):
-                near = nearest(name, [column.name for column in self.source.columns])
-                hint = f"; did you mean {near!r}?" if near else ""
-                why = "" if given else f" {self.target.name}.{target.name} is NOT NULL without a default;"
-                self.say((*key, "from") if rule.source else key, f"{self.source.name} has no column {name!r}{hint}.{why}"
+            if rule.source is not None:
+                self._no_column(name, (*key, "from"))
+            elif given or not (target.nullable or target.default or target.identity):
+                why = "" if given else f", and {self.target.name}.{target.name} is NOT NULL without a default"
+                near = _near(name, [column.name for column in self.source.columns])
+                self.say(key, f"{self.source.name} has no column {name!r}{why}{near or ';'}"
                          ' say where it comes from: from = "…", or up = "<SQL>"')  # fmt: skip
             return None
         raw = f"s.{ident(name)}"
@@ -125,43 +91,56 @@ class ColumnCompiler:
                 target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
+        source = _plain(source, self.source_catalog)
         if rule.transform == "json_ids":
+            if wrong := misfit("json_ids", source, _plain(target, self.target_catalog)):
+                self.say((*key, "as"), wrong)
+                return None
+            raw = raw if source.type == "jsonb" else f"{raw}::jsonb"
             return Column(
                 target.name, target.type, target.nullable, "json_ids", name, raw,
                 missing=None if target.nullable else f"{raw} is null",
                 ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
             )  # fmt: skip
-        made = self._transformed(raw, source, target, rule, key)
-        return None if made is None else self._treated(made, raw, source, target, rule, key)
+        raw = transforms.plain_source(source, raw)
+        plain = _plain(target, self.target_catalog)
+        made = self._transformed(raw, source, plain, rule, key)
+        if made is None:
+            return None
+        if plain is not target:
+            made = casts.into_domain(made, target.type, self.target_catalog.server_version)
+        return self._treated(made, raw, source, target, rule, key)
 
     # -- private -----------------------------------------------------------------------------------------------------
 
     def _scopes(self) -> Scopes:
         scopes = {"s": self.source}
-        if self.root is not None:
+        if self.root is not None and self.scoped:
             scopes["tenant"] = self.root
         return scopes
 
     def _expression(self, target: CatalogColumn, rule: ColumnRule, key: Key) -> Column | None:
         assert rule.up is not None
-        if not self.expressions.check(rule.up, self._scopes(), (*key, "up")):
-            return None
+        known = self.expressions.check(rule.up, self._scopes(), (*key, "up"))
         if rule.down is not None:
             self.expressions.check(rule.down, {"t": self.target}, (*key, "down"))
+        if rule.source is not None and self.source.column(rule.source) is None:
+            self._no_column(rule.source, (*key, "from"))
+        if not known:
+            return None
         value = f"({rule.up})::{target.type}"
         missing = None if target.nullable else f"({rule.up}) is null"
         return Column(target.name, target.type, target.nullable, "value", rule.source, value, missing=missing, down=rule.down,
-                      zoned="tenant." in rule.up)  # fmt: skip
+                      zoned=names(rule.up, "tenant"))  # fmt: skip
+
+    def _no_column(self, name: str, key: Key) -> None:
+        self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
 
     def _json_ids(self, rule: ColumnRule, key: Key) -> Iterator[JsonIds]:
         for path, parent in (rule.ids or {}).items():
             if self.parents(parent) is None:
-                known = list(self.manifest.tables)
-                near = nearest(parent, known)
-                self.say(
-                    (*key, "ids", path),
-                    f"{parent!r} is no target table with a source" + (f"; did you mean {near!r}?" if near else ""),
-                )
+                known = [name for name, table in self.manifest.tables.items() if table.parts()]
+                self.say((*key, "ids", path), f"{parent!r} is no target table with a source{_near(parent, known)}")
                 continue
             yield JsonIds(path, parent)
 
@@ -172,58 +151,64 @@ class ColumnCompiler:
         to = target.type
         if rule.map is not None:
             return self._mapped(raw, target, rule, key)
-        zone = self._zone(rule, key)
         transform = rule.transform
-        if transform in ("number", "money", "percent", "integer", "boolean", "email", "trim") and not transforms.is_text(
-            source
-        ):
-            self.say((*key, "as"), f"{transform!r} reads text, but {self.source.name}.{source.name} is {source.type}")
+        zone = self._zone(rule, key)
+        if transform is not None:
+            if wrong := misfit(transform, source, target):
+                self.say((*key, "as"), wrong)
+                return None
+            match transform:
+                case "number":
+                    return transforms.number(raw, to)
+                case "money":
+                    return transforms.number(raw, to, percent=False)
+                case "percent":
+                    return transforms.number(raw, to, currency=False)
+                case "integer":
+                    return transforms.integer(raw, to)
+                case "boolean":
+                    return transforms.boolean(raw)
+                case "email":
+                    return transforms.email(raw, to)
+                case "trim":
+                    return transforms.trim(raw, to)
+                case "utc":
+                    return transforms.utc(raw, source, to)
+                case "local_time":
+                    return transforms.local_time(raw, source, zone, to)
+                case "local_day":
+                    return transforms.local_day(raw, source, zone, to)
+        if casts.impossible(source, target):
+            self.say(
+                key, f"{source.name} is {source.type} and {target.name} is {to}, with no cast between them;"
+                ' say how with up = "<SQL>"'
+            )  # fmt: skip
             return None
-        if transform in ("utc", "local_time", "local_day") and not source.type.startswith(("timestamp", "date")):
-            self.say((*key, "as"), f"{transform!r} reads a date or timestamp, but {source.name} is {source.type}")
-            return None
-        match transform:
-            case "number":
-                return transforms.number(raw, to)
-            case "money":
-                return transforms.number(raw, to, percent=False)
-            case "percent":
-                return transforms.number(raw, to, currency=False)
-            case "integer":
-                return transforms.integer(raw, to)
-            case "boolean":
-                return transforms.boolean(raw)
-            case "email":
-                return transforms.email(raw, to)
-            case "trim":
-                return f"{transforms.trimmed(raw)}::{to}"
-            case "utc":
-                return transforms.utc(raw, source, to)
-            case "local_time":
-                return transforms.local_time(raw, zone, to)
-            case "local_day":
-                return transforms.local_day(raw, source, zone, to)
-        if transforms.loses(source, target):
+        if casts.loses(source, target):
             self.say(
                 key,
                 f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}: a cast would drop part of"
                 ' the value; say what it means with as = "local_day" or up = "<SQL>"',
             )
             return None
-        labels = self.labels.get((target.type_schema, target.type_name), ())
-        return transforms.cast(raw, source, target, labels, self.server_version)
+        return casts.cast(raw, source, target, self._labels(target) or (), self.target_catalog.server_version)
+
+    def _labels(self, target: CatalogColumn) -> tuple[str, ...] | None:
+        """The labels of the target's enum; None for any other type, and for an enum of another schema."""
+        enums = self.target_catalog.enums
+        return next((e.labels for e in enums if (e.schema, e.name) == (target.type_schema, target.type_name)), None)
+
+    def _constant(self, value: str | int | float, target: CatalogColumn, key: Key) -> None:
+        """Say what is wrong with a constant that shall stand in a column."""
+        if wrong := unfit(value, _plain(target, self.target_catalog).type, self._labels(target)):
+            self.say(key, wrong)
 
     def _mapped(self, raw: str, target: CatalogColumn, rule: ColumnRule, key: Key) -> str:
         assert rule.map is not None
-        labels = self.labels.get((target.type_schema, target.type_name))
         for given, value in rule.map.items():
-            if labels is not None and str(value) not in labels:
-                near = nearest(str(value), labels)
-                self.say(
-                    (*key, "map", given),
-                    f"{value!r} is no value of {target.type}" + (f"; did you mean {near!r}?" if near else ""),
-                )
-        whens = " ".join(f"when {literal(given)} then {literal(value)}" for given, value in rule.map.items())
+            self._constant(value, target, (*key, "map", given))
+        # As texts, so that every branch has one type: the cast makes of them what the column holds.
+        whens = " ".join(f"when {literal(given)} then {literal(_constant_text(value))}" for given, value in rule.map.items())
         return f"(case {raw}::text {whens} end)::{target.type}"
 
     def _zone(self, rule: ColumnRule, key: Key) -> str:
@@ -232,16 +217,16 @@ class ColumnCompiler:
             return "'UTC'"
         if zone.startswith("tenant."):
             column = zone.removeprefix("tenant.")
+            if not self.scoped:
+                self.say((*key, "zone"), f"rows of {self.target.name} have no tenant; name a time zone, as in \"UTC\"")
+                return "'UTC'"
             if self.root is not None and self.root.column(column) is None:
-                near = nearest(column, [each.name for each in self.root.columns])
-                self.say(
-                    (*key, "zone"),
-                    f"{self.root.name} has no column {column!r}" + (f"; did you mean {near!r}?" if near else ""),
-                )
+                near = _near(column, [each.name for each in self.root.columns])
+                self.say((*key, "zone"), f"{self.root.name} has no column {column!r}{near}")
             return f"tenant.{ident(column)}"
         if zone not in zoneinfo.available_timezones():
-            near = nearest(zone, sorted(zoneinfo.available_timezones()))
-            self.say((*key, "zone"), f"{zone!r} is no time zone" + (f"; did you mean {near!r}?" if near else ""))
+            near = _near(zone, sorted(zoneinfo.available_timezones()))
+            self.say((*key, "zone"), f"{zone!r} is no time zone{near}")
         return literal(zone)
 
     def _treated(
@@ -249,13 +234,14 @@ class ColumnCompiler:
     ) -> Column:
         """Put what null, empty and invalid mean around a transformed value."""
         text_source = transforms.is_text(source)
-        plain_text = text_source and transforms.base_type(target.type) in ("text", "character varying", "character")
+        plain_text = text_source and transforms.is_text(_plain(target, self.target_catalog))
         reads = rule.transform is not None or rule.map is not None or not plain_text
         sees_empty = text_source and (rule.empty is not None or bool(rule.missing) or reads)
         default: Treatment = "carry" if target.nullable else "quarantine"
         null = rule.null or default
         empty = rule.empty or null
         invalid = rule.invalid or "quarantine"
+        zoned = rule.zone is not None and rule.zone.startswith("tenant.")
         for name, treatment in (("null", rule.null), ("empty", rule.empty), ("invalid", rule.invalid)):
             if treatment == "carry" and not target.nullable and not (name == "empty" and plain_text and not reads):
                 self.say(
@@ -264,7 +250,13 @@ class ColumnCompiler:
                     " { default = … } or { correct = … }",
                 )
             if isinstance(treatment, Correct):
-                self.expressions.check(treatment.correct, self._scopes(), (*key, name, "correct"))
+                known = self.expressions.check(treatment.correct, self._scopes(), (*key, name, "correct"))
+                zoned = zoned or (known and names(treatment.correct, "tenant"))
+            elif isinstance(treatment, Default):
+                self._constant(treatment.default, target, (*key, name, "default"))
+        for name, given in (("empty", rule.empty is not None), ("missing", bool(rule.missing))):
+            if given and not text_source:
+                self.say((*key, name), f"only text can be empty or stand for a missing value, but {source.name} is {source.type}")
 
         words = literals(["", *rule.missing])
         is_empty = f"{transforms.trimmed(raw)} in ({words})" if sees_empty else None
@@ -289,7 +281,7 @@ class ColumnCompiler:
             present = f"{raw} is not null" + (f" and {is_empty} is not true" if is_empty else "")
         said = "defaulted" if noted else ""
         if rule.transform in ("email", "trim"):
-            normal = f"lower({transforms.trimmed(raw)})" if rule.transform == "email" else transforms.trimmed(raw)
+            normal = transforms.folded(raw) if rule.transform == "email" else transforms.trimmed(raw)
             noted.append(f"{raw} <> {normal}")
             said = "normalised"
         return Column(
@@ -304,12 +296,32 @@ class ColumnCompiler:
             missing=" or ".join(missing) or None,
             noted=" or ".join(noted) or None,
             rule=said,
-            zoned=rule.zone is not None and rule.zone.startswith("tenant."),
+            zoned=zoned,
         )
 
     def _put(self, treatment: Treatment, target: CatalogColumn) -> str:
         if isinstance(treatment, Default):
-            return f"{literal(treatment.default)}::{target.type}"
+            return f"{literal(_constant_text(treatment.default))}::{target.type}"
         if isinstance(treatment, Correct):
             return f"({treatment.correct})::{target.type}"
         return f"null::{target.type}"
+
+
+def _plain(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
+    """The column itself, or one of a domain as one of the type under it."""
+    if column.type_kind != "domain":
+        return column
+    domain = next((d for d in catalog.domains if (d.schema, d.name) == (column.type_schema, column.type_name)), None)
+    return column if domain is None else transforms.without_domain(column, domain.base)
+
+
+def _constant_text(value: str | int | float) -> str:
+    """A constant as PostgreSQL reads it for any type that it fits."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""

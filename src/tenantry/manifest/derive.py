@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tenantry.manifest.ids import id_sql, key_sql
-from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference
+from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents, literal
 
@@ -59,9 +59,14 @@ class Derivation:
 class Deriver:
     """Compiles derivations of one project."""
 
-    def __init__(self, project: Project, reading: Reading) -> None:
+    def __init__(self, project: Project, reading: Reading, *, mended: frozenset[str] = frozenset()) -> None:
+        """
+        Args:
+            mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
+        """
         self.project = project
         self.reading = reading
+        self._mended = mended
         self._source = project.source.schema
         self._target = project.target.schema
         self._tenant = project.manifest.tenant
@@ -74,8 +79,13 @@ class Deriver:
             rows: a relation that takes the source table's place (a sub-select in parentheses), for single rows.
         """
         self._common = {}
-        select = self._select(mapping, rows or ident(self._source, mapping.source.name), RANGE)
+        select = self._select(mapping, rows or self._relation(mapping), RANGE)
         return Derivation(tuple(self._common.items()), select, once=self.reading is not Reading.VERIFY)
+
+    def _relation(self, mapping: Mapping) -> str:
+        if mapping.name in self._mended:
+            return effective_source(self.project, mapping)
+        return ident(self._source, mapping.source.name)
 
     # -- the select --------------------------------------------------------------------------------------------------
 
@@ -132,10 +142,11 @@ class Deriver:
                 f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}"
                 f"\n  from (\n{body}\n  ) e offset 0"
             )
-        return self._judge(names, body, problems, parents, changes)
+        return self._judge(mapping, names, body, problems, parents, changes)
 
     def _judge(
         self,
+        mapping: Mapping,
         names: Sequence[str],
         body: str,
         problems: Sequence[tuple[str, str]],
@@ -145,12 +156,17 @@ class Deriver:
         bad = "\n        or ".join(condition for _, condition in problems) or "false"
         listed = ",\n        ".join(f"case when {condition} then {literal(code)} end" for code, condition in problems)
         parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
-        notes = ",\n        ".join(
-            f"case when {condition} then jsonb_build_object('column', {literal(column.name)}, 'from',"
-            f" to_jsonb((__row).{ident(column.source or column.name)}), 'to', to_jsonb({ident(column.name)}),"
-            f" 'rule', {literal(column.rule or 'corrected')}) end"
-            for column, condition in changes
-        )
+
+        def note(column: Column) -> str:
+            before, after = f"(__row).{ident(column.source or column.name)}", ident(column.name)
+            if (column.source or column.name) in mapping.secrets:
+                before = after = "'(secret)'::text"
+            return (
+                f"jsonb_build_object('column', {literal(column.name)}, 'from', to_jsonb({before}), 'to', to_jsonb({after}),"
+                f" 'rule', {literal(column.rule or 'corrected')})"
+            )
+
+        notes = ",\n        ".join(f"case when {condition} then {note(column)} end" for column, condition in changes)
         any_note = " or ".join(condition for _, condition in changes)
         return (
             f"select {idents([*names, '__key'])},\n"
@@ -255,7 +271,7 @@ class Deriver:
             return
         missing = flag(f"{given} and {ref.alias}.new is null")
         problems.append((f"reference_missing:{label}", missing))
-        feeding = self.project.by_target[ref.parent][0]
+        feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
             key = key_sql("(__row)", ref.columns, is_text=False)
             parents.append(
@@ -340,7 +356,7 @@ class Deriver:
 
     def _pairs_from_target(self, ref: Reference) -> str:
         selects = []
-        for parent in self.project.by_target[ref.parent]:
+        for parent in self.project.feeding(ref):
             table = ident(self._target, parent.target.name)
             tenant = self._tenant_of("t", parent)
             own = parent.key == ref.by
@@ -368,13 +384,14 @@ class Deriver:
 
     def _pairs_from_source(self, ref: Reference) -> str:
         names = []
-        for parent in self.project.by_target[ref.parent]:
-            name = f"p_{parent.name}".replace(".", "_")
-            if ref.by != parent.key:
-                name += "_by_" + "_".join(ref.by)
+        for parent in self.project.feeding(ref):
+            name = plain_name("p", parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
+            plain = self._common.get(name) == ""
+            if plain:
+                name = plain_name("p", parent.name, "plain", *ref.by)
             if name not in self._common:
                 self._common[name] = ""  # keeps its place before whatever asks for it again
-                body = self._source_pairs(parent, ref.by)
+                body = self._source_pairs(parent, ref.by, plain=plain)
                 del self._common[name]
                 self._common[name] = body
             names.append(ident(name))
@@ -382,11 +399,15 @@ class Deriver:
             return names[0]
         return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
 
-    def _source_pairs(self, parent: Mapping, by: Sequence[str]) -> str:
-        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor."""
+    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool) -> str:
+        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
+
+        Args:
+            plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
+        """
         old = key_sql("s", by, is_text=False)
-        relation = ident(self._source, parent.source.name)
-        if self.reading is Reading.PREVIEW:
+        relation = self._relation(parent)
+        if self.reading is Reading.PREVIEW and not plain:
             body = self._select(parent, relation, "true")
             tenant = self._tenant_of("d", parent)
             new = "d.id"
@@ -403,8 +424,9 @@ class Deriver:
                 f"  from {relation} s join (\n{body}\n) d on d.__key = {self._key(parent)}"
             )
         key = self._key(parent)
-        merged = "" if parent.merge is None else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
-        survivor = key if parent.merge is None else f"coalesce(m.into_key, {key})"
+        merges = parent.merge is not None and self.reading is not Reading.PREVIEW
+        merged = "" if not merges else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        survivor = key if not merges else f"coalesce(m.into_key, {key})"
         new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
         references = {path.alias: path for path in parent.tenant_paths}
         if parent.is_root:
@@ -417,7 +439,8 @@ class Deriver:
             f"\n  left join {self._pairs(path)} {alias} on {alias}.old = {self._named(path)}"
             for alias, path in references.items()
         )
-        return f"select {old} as old, {new} as new, {tenant} as tenant\n  from {relation} s {merged}{joins}"
+        bad = ", false as bad" if plain else ""
+        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}"
 
     def _tenants(self) -> str:
         """The rows of the tenant table: from the target, or derived from the source."""
@@ -426,7 +449,7 @@ class Deriver:
             return ident(self._target, root.target.name)
         if "p__tenants" not in self._common:
             self._common["p__tenants"] = ""
-            body = self._select(root, ident(self._source, root.source.name), "true")
+            body = self._select(root, self._relation(root), "true")
             del self._common["p__tenants"]
             self._common["p__tenants"] = body
         return "p__tenants"
@@ -445,7 +468,7 @@ class Deriver:
         return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
 
     def _json_alias(self, column: Column, position: int) -> str:
-        return ident(f"j_{column.name}_{position}")
+        return plain_name("j", column.name, str(position))
 
     def _json_lateral(self, column: Column, position: int, path: str, parent: str) -> str:
         """Old to new ids of those of a document's ids that exist in the source, as one jsonb object."""
@@ -485,10 +508,24 @@ def mapping_key(mapping: Mapping, alias: str = "s") -> str:
 
 def python_table(mapping: Mapping) -> str:
     """The temporary table into which a worker puts what Python made of a chunk."""
-    return ident("pg_temp", f"py_{mapping.name}".replace(".", "_")[:63])
+    return ident("pg_temp", plain_name("py", mapping.name))
 
 
 def qualified_order(mapping: Mapping, alias: str) -> str:
     """The order of a merge rule, over the derived row; ties are broken by the key, so that it is the same every time."""
     assert mapping.merge is not None
     return f"{mapping.merge.keep}, {alias}.legacy_id"
+
+
+def effective_source(project: Project, mapping: Mapping) -> str:
+    """The source's rows, those that were mended in the quarantine in their mended form."""
+    source = ident(project.source.schema, mapping.source.name)
+    mended = (
+        f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
+    )
+    key = mapping_key(mapping, "o")
+    return (
+        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
+        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
+        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o) || q.patch) r)"
+    )

@@ -5,102 +5,42 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from tenantry.errors import ManifestError, SettingsError, nearest
 from tenantry.manifest.model import Manifest
+from tenantry.manifest.places import Key, Places, Problem, in_order, written
 
-Key = tuple[str | int, ...]
-
-_HEADER = re.compile(r"^\s*\[{1,2}\s*(?P<path>[^\]]+?)\s*\]{1,2}\s*(#.*)?$")
-_ASSIGNMENT = re.compile(r"^\s*(?P<key>(?:\"[^\"]+\"|'[^']+'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]+\"|'[^']+'|[A-Za-z0-9_-]+))*)\s*=")
-_PIECE = re.compile(r"\"([^\"]+)\"|'([^']+)'|([A-Za-z0-9_-]+)")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing in a manifest that does not fit."""
-
-    file: str
-    line: int
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}: {self.message}"
-
-
-class Places:
-    """Line numbers of keys, for messages. TOML parsers give values without places, so the text is scanned for them."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self._lines: dict[tuple[str, ...], int] = {}
-        section: tuple[str, ...] = ()
-        counts: dict[tuple[str, ...], int] = {}
-        for number, line in enumerate(text.splitlines(), start=1):
-            if header := _HEADER.match(line):
-                section = _pieces(header["path"])
-                if line.lstrip().startswith("[["):
-                    index = counts.get(section, 0)
-                    counts[section] = index + 1
-                    section = (*section, str(index))
-                self._lines.setdefault(section, number)
-            elif assignment := _ASSIGNMENT.match(line):
-                self._lines.setdefault((*section, *_pieces(assignment["key"])), number)
-
-    def line(self, key: Key) -> int:
-        """The line of the key, or of the nearest thing that contains it."""
-        path = tuple(str(piece) for piece in key)
-        while path:
-            if path in self._lines:
-                return self._lines[path]
-            inside = [number for known, number in self._lines.items() if known[: len(path)] == path]
-            if inside:
-                return min(inside)
-            path = path[:-1]
-        return 1
-
-    def problem(self, key: Key, message: str) -> Problem:
-        return Problem(self.file, self.line(key), ".".join(str(piece) for piece in key), message)
-
-
-def _pieces(path: str) -> tuple[str, ...]:
-    return tuple(next(filter(None, groups)) for groups in _PIECE.findall(path))
+__all__ = ["Key", "Places", "Problem", "load_manifest", "manifest_digest", "target_files"]
 
 
 def load_manifest(path: Path) -> Manifest:
     """The manifest at `path`.
 
     Raises:
-        SettingsError: no such file.
+        SettingsError: no such file, or one that cannot be read.
         ManifestError: all problems found, each with its place.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(
-            f"There is no manifest at {path}.",
-            hint="Name it with --manifest or TENANTRY_MANIFEST, or run in the folder that holds tenantry.toml.",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The manifest {path} cannot be read: {error}.", hint="It must be a UTF-8 text file.") from None
+    text = _read(path)
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        line = int(found.group(1)) if found else len(text.splitlines())
-        message = re.sub(r"\s*\(at .*\)$", "", str(error))
-        raise ManifestError([Problem(str(path), line, "TOML", message)]) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ManifestError([_syntax_problem(str(path), text, error)]) from None
+    places = Places(str(path), text)
+    problems = [places.problem(key, "holds a NUL character, which PostgreSQL cannot store") for key in _nul(data, ())]
+    if problems:
+        raise ManifestError(problems)
     try:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
-        places = Places(str(path), text)
         raise ManifestError(_problems(error, places)) from None
+    problems = in_order(places.problem(key, message) for key, message in _contradictions(manifest))
+    if problems:
+        raise ManifestError(problems)
     return manifest.model_copy(update={"path": path, "text": text})
 
 
@@ -131,50 +71,167 @@ def target_files(manifest: Manifest) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-# Names of union members that pydantic puts into the path of an error.
-_NOISE = re.compile(r"^(Default|Correct|Own|Colleagues|literal\[.*\]|str|function-.*|constrained-.*|int|float|bool)$")
+# -- the file --------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SettingsError(
+            f"There is no manifest at {path}.",
+            hint="Name it with --manifest or TENANTRY_MANIFEST, or run in the folder that holds tenantry.toml.",
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"The manifest {path} cannot be read: {(error.strerror or 'the system refuses').lower()}.",
+            hint="Name a file that this account may read, with --manifest or TENANTRY_MANIFEST.",
+        ) from None
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"The manifest {path} cannot be read: line {line} holds bytes that are not UTF-8.",
+            hint="Save it as UTF-8 (in most editors: Save with encoding), then run again.",
+            detail={"file": str(path), "line": line},
+        ) from None
+
+
+_SYNTAX = (
+    (re.compile(r"^Cannot overwrite a value"), "something of this name stands above already"),
+    (re.compile(r"^Cannot declare \((.*)\) twice"), "[{}] stands above already"),
+    (re.compile(r"^Cannot mutate immutable namespace \((.*)\)"), "{} stands above as a whole and cannot be continued"),
+    (re.compile(r"^Duplicate inline table key '(.*)'"), "{} stands twice"),
+)
+
+
+def _syntax_problem(file: str, text: str, error: tomllib.TOMLDecodeError | RecursionError) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem(file, 1, "TOML", "lists and tables are nested too deeply")
+    found = re.search(r"\(at line (\d+), column (\d+)\)$", str(error))
+    line = int(found[1]) if found else text.rstrip().count("\n") + 1
+    message = re.sub(r"\s*\(at .*?\)$", "", str(error))
+    for pattern, words in _SYNTAX:
+        if declared := pattern.match(message):
+            names = re.findall(r"'([^']*)'", declared[1]) if declared.groups() else []
+            message = words.format(written(tuple(names)) if names else declared[1] if declared.groups() else "")
+            break
+    else:
+        message = message[0].lower() + message[1:]
+        if found and not text.split("\n")[line - 1][int(found[2]) - 1 :].strip():
+            message += ", at the end of the line"
+    return Problem(file, line, "TOML", message)
+
+
+def _nul(value: object, key: Key) -> Iterator[Key]:
+    if isinstance(value, str) and "\x00" in value:
+        yield key
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if "\x00" in name:
+                yield key
+            else:
+                yield from _nul(inner, (*key, name))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _nul(inner, (*key, place))
+
+
+# -- what the model says ----------------------------------------------------------------------------------------------
+
+_WORDS = {
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "tuple_type": 'must be a list: ["…"]',
+    "mapping_type": "must be a table: { … }",
+    "model_type": "must be a table: { … }",
+    "model_attributes_type": "must be a table: { … }",
+}
 
 
 def _problems(error: ValidationError, places: Places) -> list[Problem]:
     problems: dict[tuple[int, str], Problem] = {}
     for item in error.errors():
-        key: Key = tuple(piece for piece in item["loc"] if not _NOISE.match(str(piece)))
-        kind, message = item["type"], item["msg"]
-        if kind == "extra_forbidden":
-            near = nearest(str(key[-1]), _known_keys(Manifest, key[:-1]))
-            message = "unknown key" + (f"; did you mean {near!r}?" if near else "")
-        elif kind == "missing":
-            message = "is missing"
-        elif kind == "value_error":
-            message = message.removeprefix("Value error, ")
-        elif kind == "literal_error":
+        # The names of a union's alternatives stand in angle brackets; see model.py.
+        key: Key = tuple(piece for piece in item["loc"] if not str(piece).startswith("<"))
+        problem = places.problem(key, _message(item["type"], item, key))
+        problems.setdefault((problem.line, problem.key), problem)
+    return in_order(problems.values())
+
+
+def _message(kind: str, item: Mapping[str, Any], key: Key) -> str:
+    match kind:
+        case "extra_forbidden":
+            known = _known_keys(key[:-1])
+            near = nearest(str(key[-1]), known)
+            return "unknown key; " + (f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}")
+        case "missing":
+            record = any(_records(annotation) for annotation in _annotations(key))
+            return f"is missing: add [{written(key)}]" if record and len(key) == 1 else "is missing"
+        case "literal_error":
             given = item.get("input")
             allowed = re.findall(r"'([^']+)'", str(item.get("ctx", {}).get("expected", "")))
-            near = nearest(str(given), allowed)
-            message = f"{given!r} is not one of {', '.join(allowed)}" + (f"; did you mean {near!r}?" if near else "")
-        problem = places.problem(key, message[0].lower() + message[1:])
-        problems.setdefault((problem.line, problem.key), problem)
-    return sorted(problems.values(), key=lambda found: (found.line, found.key))
+            choice = ", ".join(allowed)
+            if not isinstance(given, str):
+                return f"must be one of {choice}"
+            near = nearest(given, allowed)
+            return f"{given!r} is not one of {choice}" + (f"; did you mean {near!r}?" if near else "")
+        case "value_error":
+            return str(item["ctx"]["error"])
+    return _WORDS.get(kind, str(item["msg"]))
 
 
-def _known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """The keys that the record at `path` knows; an index or the name of a mapping's entry is passed over."""
-    import typing  # noqa: PLC0415
-
-    def records(annotation: object) -> Iterable[type[BaseModel]]:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield annotation
-        for inner in typing.get_args(annotation):
-            yield from records(inner)
-
-    current: list[type[BaseModel]] = [model]
+def _annotations(path: Sequence[str | int]) -> list[object]:
+    """The types that the model has at a place; keys of mappings and places in lists are passed over."""
+    current: list[object] = [Manifest]
     for piece in path:
-        following: list[type[BaseModel]] = []
-        for record in current:
-            for name, field in record.model_fields.items():
-                if piece in (name, field.alias):
-                    following.extend(records(field.annotation))
-        current = following or current
-    return [
-        field.alias or name for record in current for name, field in record.model_fields.items() if not field.exclude
-    ]
+        following: list[object] = []
+        for annotation in current:
+            if get_origin(annotation) in (tuple, Mapping):
+                following += _plain(get_args(annotation)[-1 if get_origin(annotation) is Mapping else 0])
+            elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                for name, field in annotation.model_fields.items():
+                    if piece == (field.alias or name):
+                        following += _plain(field.annotation)
+        current = following
+    return current
+
+
+def _plain(annotation: object) -> list[object]:
+    """The alternatives of a type, without what is merely noted on them."""
+    if get_origin(annotation) in (tuple, Mapping) or not get_args(annotation):
+        return [annotation]
+    return [plain for inner in get_args(annotation) for plain in _plain(inner)]
+
+
+def _records(annotation: object) -> list[type[BaseModel]]:
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    """The keys that the records at `path` know."""
+    records = [record for annotation in _annotations(path) for record in _records(annotation)]
+    return list(
+        dict.fromkeys(
+            field.alias or name for record in records for name, field in record.model_fields.items() if not field.exclude
+        )
+    )
+
+
+# -- what no single record can see ------------------------------------------------------------------------------------
+
+_RESERVED_SCHEMAS = ("tenantry", "auth", "information_schema")
+
+
+def _contradictions(manifest: Manifest) -> Iterator[tuple[Key, str]]:
+    target = manifest.target
+    if target.schema_name == manifest.source.schema_name:
+        yield ("target", "schema"), "source and target live side by side: give the target a schema name of its own"
+    elif target.schema_name in _RESERVED_SCHEMAS or target.schema_name.startswith("pg_"):
+        yield ("target", "schema"), f"{target.schema_name} is taken; choose another schema name"
+    if not target.files:
+        yield ("target", "files"), "name the SQL files that make the target's tables, as in [\"schema/*.sql\"]"
+    for index, pattern in enumerate(target.files):
+        if not pattern.strip() or Path(pattern).is_absolute():
+            yield ("target", "files", index), f"{pattern!r} must be a path or a pattern beside the manifest"

@@ -6,6 +6,8 @@ tenant), `tenant` the row of the tenant table. `derive` puts them together into 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +17,15 @@ from tenantry.manifest.model import Manifest, Merge, PythonTransform
 
 LEGACY_ID = "legacy_id"
 ROW_ID = "id"
+
+def plain_name(*parts: str) -> str:
+    """A name for use within a statement, made of others that may be long, quoted, or alike but for case: never quoted, never
+    cut, different for different parts."""
+    name = "_".join(parts)
+    if len(name) <= 63 and re.fullmatch("[a-z0-9_]+", name):
+        return name
+    return f"{parts[0]}_{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:24]}"
+
 
 ColumnKind = Literal["id", "tenant", "legacy", "reference", "account", "value", "json_ids", "python"]
 
@@ -32,6 +43,8 @@ class Reference:
     """Columns of the parent's source table that are named; its row key, or another unique key."""
     late: bool = False
     """The parent is copied after, or with, this table (a cycle): its ids are computed from the source."""
+    source: str | None = None
+    """The source table that is meant, where several feed the parent: their ids may look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,8 @@ class Mapping:
     legacy_prefix: str = ""
     secrets: tuple[str, ...] = ()
     profile: bool = False
+    tenants_from: tuple[str, ...] = ()
+    """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
 
     @property
     def python_columns(self) -> tuple[Column, ...]:
@@ -105,7 +120,7 @@ class Mapping:
     def parents(self) -> tuple[str, ...]:
         """Target tables that must be complete before this one is copied."""
         found = {ref.parent: None for ref in (*self.references, *self.tenant_paths) if not ref.late}
-        return tuple(found)
+        return tuple({**found, **dict.fromkeys(self.tenants_from)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,13 @@ class Project:
 
     def of_source(self, table: str) -> tuple[Mapping, ...]:
         return tuple(mapping for mapping in self.mappings if mapping.source.name == table)
+
+    def feeding(self, ref: Reference) -> tuple[Mapping, ...]:
+        """The mappings whose rows a reference can mean."""
+        parents = self.by_target[ref.parent]
+        if ref.source is not None:
+            return tuple(parent for parent in parents if parent.source.name == ref.source)
+        return tuple(parent for parent in parents if parent.key == ref.by) or parents[:1]
 
     @property
     def root(self) -> Mapping:

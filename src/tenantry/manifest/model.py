@@ -6,11 +6,23 @@ rows reach their tenant, how columns change, and who may do what.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 Transform = Literal["text", "trim", "number", "money", "percent", "integer", "boolean", "utc", "local_time", "local_day",
                     "email", "json_ids"]  # fmt: skip
@@ -19,11 +31,34 @@ Transform = Literal["text", "trim", "number", "money", "percent", "integer", "bo
 Command = Literal["select", "insert", "update", "delete"]
 COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
-Scalar = str | int | float | bool
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a text, a number, true or false")
+    return value
+
+
+def _one_or_two_names(value: str) -> str:
+    column, arrow, table = (piece.strip() for piece in value.partition("->"))
+    if not column or (arrow and not table) or "->" in table:
+        raise ValueError('must be "column", or "column -> target table"')
+    return value
+
+
+Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
+Name = Annotated[str, Field(min_length=1)]
+Sql = Annotated[str, Field(min_length=1)]
+"""A SQL expression; docs/reference/manifest.md says over which rows."""
+Way = Annotated[str, AfterValidator(_one_or_two_names)]
+"""A column, or "column -> target table" where no foreign key says where it leads."""
+
+_PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Default(_Record):
@@ -35,10 +70,24 @@ class Default(_Record):
 class Correct(_Record):
     """Put the value of a SQL expression over the source row `s` in place; the cell is listed in the change log."""
 
-    correct: str
+    correct: Sql
 
 
-Treatment = Literal["carry", "quarantine"] | Default | Correct
+def _kind_of_treatment(value: object) -> str:
+    if isinstance(value, Default | Correct):
+        return f"<{type(value).__name__.lower()}>"
+    if isinstance(value, Mapping):
+        return "<correct>" if "correct" in value and "default" not in value else "<default>"
+    return "<word>"
+
+
+# Alternatives are told apart before they are read, so that what is wrong is said of the one that was meant.
+Treatment = Annotated[
+    Annotated[Literal["carry", "quarantine"], Tag("<word>")]
+    | Annotated[Default, Tag("<default>")]
+    | Annotated[Correct, Tag("<correct>")],
+    Discriminator(_kind_of_treatment),
+]
 """What a null, an empty or an invalid value means: carry it over as null (or as the empty text), quarantine the row, or
 put something in its place."""
 
@@ -49,19 +98,26 @@ class PythonTransform(_Record):
     up: str
     down: str
 
+    @field_validator("up", "down")
+    @classmethod
+    def _is_function(cls, value: str) -> str:
+        if not _FUNCTION.fullmatch(value):
+            raise ValueError('name a function as "package.module:function"')
+        return value
+
 
 class ColumnRule(_Record):
     """How one target column gets its value. Without a rule: the source column of the same name, cast."""
 
-    source: Annotated[str | None, Field(alias="from")] = None
-    ref: str | None = None
+    source: Annotated[Name | None, Field(alias="from")] = None
+    ref: Name | None = None
     transform: Annotated[Transform | None, Field(alias="as")] = None
-    zone: str | None = None
+    zone: Name | None = None
     map: Mapping[str, Scalar] | None = None
-    up: str | None = None
-    down: str | None = None
+    up: Sql | None = None
+    down: Sql | None = None
     python: PythonTransform | None = None
-    ids: Mapping[str, str] | None = None
+    ids: Mapping[str, Name] | None = None
     stale: Literal["keep", "drop"] = "keep"
     missing: tuple[str, ...] = ()
     null: Treatment | None = None
@@ -91,15 +147,36 @@ class ColumnRule(_Record):
             raise ValueError(f'as = "{self.transform}" needs zone = "tenant.<column>" or a time zone\'s name')
         if self.down is not None and self.up is None:
             raise ValueError("down without up: give both, or neither")
+        self._nothing_unread(ways[0] if ways else "")
         return self
+
+    def _nothing_unread(self, way: str) -> None:
+        """A key that this way to a value would pass over in silence is refused."""
+        if self.map is not None and not self.map:
+            raise ValueError('map is empty; give it entries: { "old" = "new" }')
+        for path in self.ids or {}:
+            if not _PATH.fullmatch(path):
+                raise ValueError(f'ids: {path!r} is no path; write keys with dots and [*] for lists, as in "rows[*].id"')
+        if self.zone is not None and self.transform not in ("local_day", "local_time"):
+            raise ValueError('zone belongs to as = "local_day" and as = "local_time"')
+        if "stale" in self.model_fields_set and self.transform != "json_ids":
+            raise ValueError('stale belongs to as = "json_ids"')
+        if self.transform == "json_ids":
+            way = "json_ids"
+        if way in ("ref", "up", "python", "json_ids"):
+            given = [name for name in ("missing", "null", "empty", "invalid") if name in self.model_fields_set]
+            if given:
+                verb = "is" if len(given) == 1 else "are"
+                label = 'as = "json_ids"' if way == "json_ids" else way
+                raise ValueError(f"{' and '.join(given)} {verb} not looked at beside {label}; take it out")
 
 
 class Merge(_Record):
     """Rows that mean the same thing: of those equal in `by` (target columns) the first in the order `keep` stays."""
 
-    by: tuple[str, ...]
-    keep: str
-    reason: str
+    by: tuple[Name, ...]
+    keep: Sql
+    reason: Name
 
     @field_validator("by")
     @classmethod
@@ -115,8 +192,8 @@ class Own(_Record):
     "column -> table" means the rows whose column names a row of that other table which the caller may see.
     """
 
-    own: str
-    role: str | None = None
+    own: Way
+    role: Name | None = None
 
     @property
     def column(self) -> str:
@@ -131,11 +208,22 @@ class Own(_Record):
 class Colleagues(_Record):
     """People's rows: one's own, and those who share a tenant in which the caller has at least `role`."""
 
-    colleagues: str
-    own: str
+    colleagues: Name
+    own: Name
 
 
-Cell = str | Own | Colleagues
+def _kind_of_cell(value: object) -> str:
+    if isinstance(value, Own | Colleagues):
+        return f"<{type(value).__name__.lower()}>"
+    if isinstance(value, Mapping):
+        return "<colleagues>" if "colleagues" in value else "<own>"
+    return "<role>"
+
+
+Cell = Annotated[
+    Annotated[str, Tag("<role>")] | Annotated[Own, Tag("<own>")] | Annotated[Colleagues, Tag("<colleagues>")],
+    Discriminator(_kind_of_cell),
+]
 """A role's name, 'super', 'signed_in', 'service' (no client at all), or one of the records above."""
 
 
@@ -146,32 +234,44 @@ class Access(_Record):
     insert: Cell
     update: Cell
     delete: Cell
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[Name, ...] = ()
     """Columns that clients never read: the service role alone does."""
-    fixed: tuple[str, ...] = ()
+    fixed: tuple[Name, ...] = ()
     """Columns that clients never write, besides ids, tenant and audit columns."""
 
     def cell(self, command: Command) -> Cell:
         return {"select": self.select, "insert": self.insert, "update": self.update, "delete": self.delete}[command]
 
 
+def _part(value: str) -> str:
+    if not re.fullmatch(r"\w+", value):
+        raise ValueError("must be a word of letters, digits and underscores")
+    if value == "account":
+        raise ValueError("'account' stands for the ids of accounts already; choose another word")
+    return value
+
+
+Part = Annotated[str, AfterValidator(_part)]
+"""A word that goes into the derived ids, so that two tables made of one source have different ones."""
+
+
 class SourceRule(_Record):
     """One source table of a target table that several feed."""
 
-    source: Annotated[str, Field(alias="from")]
-    part: str | None = None
-    where: str | None = None
-    tenant: tuple[str, ...] = ()
+    source: Annotated[Name, Field(alias="from")]
+    part: Part | None = None
+    where: Sql | None = None
+    tenant: tuple[Way, ...] = ()
     columns: Mapping[str, ColumnRule] = {}
 
 
 class TableRule(_Record):
     """One target table: where it comes from, how its rows reach their tenant, and who may do what."""
 
-    source: Annotated[str | None, Field(alias="from")] = None
-    part: str | None = None
-    where: str | None = None
-    tenant: tuple[str, ...] = ()
+    source: Annotated[Name | None, Field(alias="from")] = None
+    part: Part | None = None
+    where: Sql | None = None
+    tenant: tuple[Way, ...] = ()
     columns: Mapping[str, ColumnRule] = {}
     sources: Mapping[str, SourceRule] = {}
     merge: Merge | None = None
@@ -181,8 +281,20 @@ class TableRule(_Record):
     def _one_form(self) -> TableRule:
         if self.sources and (self.source or self.columns or self.tenant or self.where or self.part):
             raise ValueError("with [sources] the keys from, part, where, tenant and columns belong into each of them")
-        if not self.sources and not self.source and (self.columns or self.tenant or self.merge or self.where):
-            raise ValueError("columns, tenant, where and merge say how rows are carried over, but there is no from")
+        said = [
+            name
+            for name, given in (
+                ("part", self.part),
+                ("where", self.where),
+                ("tenant", self.tenant),
+                ("columns", self.columns),
+                ("merge", self.merge),
+            )
+            if given
+        ]
+        if said and not self.sources and not self.source:
+            verb = "says" if len(said) == 1 else "say"
+            raise ValueError(f"{' and '.join(said)} {verb} how rows are carried over, but there is no from")
         return self
 
     def parts(self) -> Mapping[str, SourceRule]:
@@ -193,13 +305,17 @@ class TableRule(_Record):
             return {}
         return {
             "": SourceRule.model_construct(
-                source=self.source, part=self.part, where=self.where, tenant=self.tenant, columns=self.columns
+                **{"from": self.source},  # type: ignore[arg-type]  # the alias is a keyword of Python
+                part=self.part,
+                where=self.where,
+                tenant=self.tenant,
+                columns=self.columns,
             )
         }
 
 
 class Source(_Record):
-    schema_name: Annotated[str, Field(alias="schema")] = "public"
+    schema_name: Annotated[Name, Field(alias="schema")] = "public"
     secrets: Mapping[str, tuple[str, ...]] = {}
     """Columns by source table that no report, log or listing may show."""
     ignore: tuple[str, ...] = ()
@@ -207,23 +323,23 @@ class Source(_Record):
 
 
 class Target(_Record):
-    schema_name: Annotated[str, Field(alias="schema")]
+    schema_name: Annotated[Name, Field(alias="schema")]
     files: tuple[str, ...]
     """Globs of SQL files beside the manifest, run in name order."""
 
 
 class Tenant(_Record):
-    table: str
-    column: str
-    active: str | None = None
+    table: Name
+    column: Name
+    active: Sql | None = None
     """SQL expression over a row of the tenant table; members of a tenant for which it is not true get no access."""
 
 
 class Membership(_Record):
-    table: str
-    profile: str
-    role: str
-    active: str | None = None
+    table: Name
+    profile: Name
+    role: Name
+    active: Sql | None = None
 
 
 class Roles(_Record):
@@ -244,39 +360,46 @@ class Roles(_Record):
 class Users(_Record):
     """The home-made users table and the profile table that takes its place."""
 
-    source: Annotated[str, Field(alias="from")]
-    profile: str
-    account: str
-    email: str
-    super: str | None = None
+    source: Annotated[Name, Field(alias="from")]
+    profile: Name
+    account: Name
+    email: Name
+    super: Sql | None = None
     """SQL condition over the source row `s`: who becomes super admin (in app_metadata, which no user can edit)."""
 
 
 class Ids(_Record):
-    namespace: str
+    namespace: Name
+
+    @field_validator("namespace")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("must be of printable characters: a control character parts it from the table's name")
+        return value
 
 
 class DatabaseRoles(_Record):
     """Names of the roles of the cluster; the defaults are Supabase's."""
 
-    anon: str = "anon"
-    authenticated: str = "authenticated"
-    service: str = "service_role"
-    definer: str = "tenantry_definer"
-    backup: str = "tenantry_backup"
-    login: str = "tenantry_login"
+    anon: Name = "anon"
+    authenticated: Name = "authenticated"
+    service: Name = "service_role"
+    definer: Name = "tenantry_definer"
+    backup: Name = "tenantry_backup"
+    login: Name = "tenantry_login"
     """The API's login: member of anon and authenticated only, without inheritance, owner of nothing."""
 
 
 class Rule(_Record):
     """A business rule: a query that returns the rows that break it (first column: what to look at)."""
 
-    name: str
-    sql: str
+    name: Name
+    sql: Sql
 
 
 class Manifest(_Record):
-    name: str
+    name: Name
     source: Source
     target: Target
     tenant: Tenant

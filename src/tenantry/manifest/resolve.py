@@ -13,10 +13,12 @@ from graphlib import CycleError, TopologicalSorter
 from tenantry.catalog import Catalog, Constraint, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import ManifestError, nearest
-from tenantry.manifest.columns import ColumnCompiler, Expressions
-from tenantry.manifest.load import Key, Places, Problem, manifest_digest
-from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference
+from tenantry.manifest.columns import ColumnCompiler
+from tenantry.manifest.expressions import Expressions
+from tenantry.manifest.load import manifest_digest
+from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.manifest.model import COMMANDS, Access, Colleagues, ColumnRule, Manifest, Own, SourceRule, TableRule
+from tenantry.manifest.places import Key, Places, Problem, in_order
 from tenantry.postgres import ident
 
 AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
@@ -48,27 +50,21 @@ class _Resolver:
 
     def project(self) -> Project:
         self._check_sections()
+        self._stop_at_problems()  # without tenant and membership hardly a word below could be right
         self._check_tables()
-        for name, rule in self.manifest.tables.items():
-            for label, part in rule.parts().items():
-                key: Key = ("tables", name, "sources", label) if label else ("tables", name)
-                if part.part is None:
-                    other = self.primary.setdefault(part.source, name)
-                    if other != name:
-                        self.say(
-                            (*key, "from"),
-                            f"{part.source} is carried into {other} already; give this one a part"
-                            ' (part = "…"), which keeps its derived ids apart',
-                        )
-        self._stop_at_problems()
+        self._check_parts()
         mappings: list[Mapping] = []
         for name, rule in self.manifest.tables.items():
+            if self.target.table(name) is None:
+                continue
             self._check_access(name, rule.access)
+            self._check_merge(name, rule)
             for label, part in rule.parts().items():
-                key = ("tables", name, "sources", label) if label else ("tables", name)
-                made = self._mapping(name, rule, label, part, key)
-                if made is not None:
-                    mappings.append(made)
+                if self.source.table(part.source) is not None:
+                    made = self._mapping(name, rule, label, part, _part_key(name, label))
+                    if made is not None:
+                        mappings.append(made)
+        self._check_circles(mappings)
         self._stop_at_problems()
         ordered = _in_order(mappings)
         by_target: dict[str, tuple[Mapping, ...]] = {}
@@ -80,7 +76,22 @@ class _Resolver:
 
     def _stop_at_problems(self) -> None:
         if self.problems:
-            raise ManifestError(sorted(set(self.problems), key=lambda problem: (problem.line, problem.key)))
+            raise ManifestError(in_order(self.problems))
+
+    def _check_circles(self, mappings: Sequence[Mapping]) -> None:
+        """A tenant that is to be found by way of the table itself is found nowhere."""
+        leads: dict[str, set[str]] = {}
+        for mapping in mappings:
+            leads.setdefault(mapping.target.name, set()).update(path.parent for path in mapping.tenant_paths)
+        try:
+            TopologicalSorter(leads).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1]
+            self.say(
+                ("tables", circle[0], "tenant"),
+                f"the way to the tenant leads in a circle: {' -> '.join(reversed(circle))}; name a column that leads out of it"
+                " (fill it in the source first, where only some rows have it)",
+            )
 
     # -- sections ----------------------------------------------------------------------------------------------------
 
@@ -99,22 +110,22 @@ class _Resolver:
             role = self._need_column(membership, manifest.membership.role, ("membership", "role"))
             if role is not None and role.type_kind == "enum":
                 labels = self.labels.get((role.type_schema, role.type_name), ())
-                for name in manifest.roles.order:
+                for place, name in enumerate(manifest.roles.order):
                     if name not in labels:
                         near = nearest(name, labels)
                         self.say(
-                            ("roles", "order"),
+                            ("roles", "order", place),
                             f"{name!r} is no value of {membership.name}.{role.name}" + _did_you_mean(near),
                         )
             if manifest.membership.active:
                 self.expressions.check(manifest.membership.active, {"": membership}, ("membership", "active"))
         for name in manifest.source.secrets:
             table = self._source_table(name, ("source", "secrets", name))
-            for column in manifest.source.secrets[name]:
+            for place, column in enumerate(manifest.source.secrets[name]):
                 if table is not None:
-                    self._need_column(table, column, ("source", "secrets", name))
-        for name in manifest.source.ignore:
-            self._source_table(name, ("source", "ignore"))
+                    self._need_column(table, column, ("source", "secrets", name, place))
+        for place, name in enumerate(manifest.source.ignore):
+            self._source_table(name, ("source", "ignore", place))
         if manifest.users is not None:
             table = self._source_table(manifest.users.source, ("users", "from"))
             if table is not None:
@@ -124,13 +135,14 @@ class _Resolver:
             profile = self._target_table(manifest.users.profile, ("users", "profile"))
             if profile is not None:
                 self._need_column(profile, manifest.users.account, ("users", "account"))
+        for place, query in enumerate(manifest.rules):
+            self.expressions.check_query(query.sql, ("rules", place, "sql"))
 
     def _check_tables(self) -> None:
         for name, rule in self.manifest.tables.items():
             self._target_table(name, ("tables", name))
             for label, part in rule.parts().items():
-                key: Key = ("tables", name, "sources", label, "from") if label else ("tables", name, "from")
-                self._source_table(part.source, key)
+                self._source_table(part.source, (*_part_key(name, label), "from"))
         for table in self.target.tables:
             if table.name not in self.manifest.tables and table.partition_of is None:
                 self.say(
@@ -145,6 +157,38 @@ class _Resolver:
                     f"the source table {table.name} is not carried over: give it a target table, or name it in"
                     " ignore",
                 )
+
+    def _check_parts(self) -> None:
+        """Ids are derived from the source table and the part: no two target tables may share both."""
+        taken: dict[tuple[str, str | None], tuple[str, str]] = {}
+        for name, rule in self.manifest.tables.items():
+            for label, part in rule.parts().items():
+                key = _part_key(name, label)
+                if part.part is None:
+                    self.primary.setdefault(part.source, name)
+                other = taken.setdefault((part.source, part.part), (name, label))
+                if other == (name, label):
+                    continue
+                if part.part is None:
+                    self.say(
+                        (*key, "from"),
+                        f"{part.source} is carried into {other[0]} already; give this one a part"
+                        ' (part = "…"), which keeps its derived ids apart',
+                    )
+                else:
+                    self.say((*key, "part"), f"{part.source} has a part {part.part!r} already, in {other[0]}; take another word")
+
+    def _check_merge(self, name: str, rule: TableRule) -> None:
+        table = self.target.table(name)
+        if rule.merge is None or table is None:
+            return
+        key = ("tables", name, "merge")
+        if rule.sources:
+            self.say(key, "merge works for a table with one from, not with [sources]; merge in the source first, or"
+                     " carry the sources into tables of their own")  # fmt: skip
+        for place, column in enumerate(rule.merge.by):
+            self._need_column(table, column, (*key, "by", place))
+        self.expressions.check_order(rule.merge.keep, {"": table}, (*key, "keep"))
 
     def _check_access(self, name: str, access: Access) -> None:
         table = self.target.table(name)
@@ -177,8 +221,8 @@ class _Resolver:
             if role is not None and role not in known:
                 self.say(key, f"{role!r} is no role" + _did_you_mean(nearest(role, known)))
         for field in ("hidden", "fixed"):
-            for column in getattr(access, field):
-                self._need_column(table, column, ("tables", name, "access", field))
+            for place, column in enumerate(getattr(access, field)):
+                self._need_column(table, column, ("tables", name, "access", field, place))
 
     def _check_parent(self, name: str, cell: Own, key: Key) -> None:
         """What follows the arrow in own = "column -> table": another table of the target whose rows clients may see."""
@@ -234,15 +278,21 @@ class _Resolver:
             )
             return None
         tenant = self.manifest.tenant
-        for needed in (ROW_ID, LEGACY_ID):
-            if target.column(needed) is None:
-                self.say(key, f"the target table {name} has no column {needed!r}, which every table with a source needs")
+        for needed, type_name in ((ROW_ID, "uuid"), (LEGACY_ID, "text")):
+            column = target.column(needed)
+            if column is None or (column.type != type_name and column.type_kind != "domain"):
+                fault = f"has no column {needed}" if column is None else f"has {needed} {column.type}"
+                self.say(key, f"the target table {name} {fault}; every table with a source needs {needed} {type_name}")
                 return None
         is_root = name == tenant.table
         scoped = target.column(tenant.column) is not None and not is_root
         references = self._references(target, source, part, key)
+        before = len(self.problems)
         paths = self._tenant_paths(source, part, references, key) if scoped else ()
-        if scoped and not paths:
+        if part.tenant and not scoped:
+            why = "is the tenant table" if is_root else f"has no column {tenant.column}"
+            self.say((*key, "tenant"), f"{name} {why}, so its rows need no way to a tenant")
+        if scoped and not paths and len(self.problems) == before:
             self.say(
                 (*key, "tenant"),
                 f"how do rows of {source.name} reach their tenant? Name the columns that lead to it, the surest"
@@ -252,10 +302,6 @@ class _Resolver:
             self._need_column(target, column_name, (*key, "columns", column_name))
         if part.where:
             self.expressions.check(part.where, {"s": source}, (*key, "where"))
-        if rule.merge:
-            for column_name in rule.merge.by:
-                self._need_column(target, column_name, ("tables", name, "merge", "by"))
-            self.expressions.check_order(rule.merge.keep, {"": target}, ("tables", name, "merge", "keep"))
         namespace = source.name if part.part is None else f"{source.name}/{part.part}"
         columns = []
         compiler = ColumnCompiler(
@@ -263,26 +309,34 @@ class _Resolver:
             source=source,
             target=target,
             root=self.target.table(tenant.table),
-            labels=self.labels,
-            references={ref.columns: ref for ref in references.values()},
-            namespace=namespace,
-            server_version=self.source.server_version,
+            scoped=scoped,
+            source_catalog=self.source,
+            target_catalog=self.target,
             expressions=self.expressions,
             say=self.say,
             parents=self._parent_of,
         )
         for target_column in target.columns:
-            if target_column.generated is not None:
-                continue
             column_key = (*key, "columns", target_column.name)
-            column = self._special(target_column, references, is_root=is_root, scoped=scoped) or compiler.column(
-                target_column,
-                part.columns.get(target_column.name, ColumnRule()),
-                given=target_column.name in part.columns,
-                key=column_key,
+            given = part.columns.get(target_column.name)
+            if target_column.generated is not None:
+                if given is not None:
+                    self.say(column_key, f"{name}.{target_column.name} is a generated column: the server fills it")
+                continue
+            special = self._special(target_column, references, is_root=is_root, scoped=scoped)
+            if special is not None:
+                if given is not None and special.kind != "reference":
+                    self.say(column_key, _fills_itself(special))
+                if special.kind == "reference" and target_column.type != "uuid" and target_column.type_kind != "domain":
+                    self.say(column_key, f"{name}.{target_column.name} is {target_column.type}, but holds ids of"
+                             f" {references[target_column.name].parent}, which are uuid")  # fmt: skip
+                columns.append(special)
+                continue
+            made = compiler.column(
+                target_column, given or ColumnRule(), given=given is not None, key=column_key
             )
-            if column is not None:
-                columns.append(column)
+            if made is not None:
+                columns.append(made)
         users = self.manifest.users
         return Mapping(
             name=f"{name}.{label}" if label else name,
@@ -349,22 +403,14 @@ class _Resolver:
             if feeding is None:
                 self.say(column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it")
                 continue
-            by = next(
-                (
-                    fk.ref_columns
-                    for fk in source.foreign_keys
-                    if fk.columns == (column,) and fk.ref_table == feeding.name
-                ),
-                feeding.row_key or (),
-            )
-            found[name] = Reference(f"r_{name}", (column,), rule.ref, by)
+            found[name] = self._reference(source, column, rule.ref, feeding, plain_name("r", name))
         for fk in source.foreign_keys:
             name = fk.columns[-1]
             if name in part.columns and part.columns[name].ref is None:
                 continue
             if target.column(name) is None or name in found or name == self.manifest.tenant.column:
                 continue
-            reference = self._from_foreign_key(fk, f"r_{name}")
+            reference = self._from_foreign_key(fk, plain_name("r", name))
             if reference is not None:
                 found[name] = reference
         return found
@@ -373,7 +419,16 @@ class _Resolver:
         parent = self.primary.get(fk.ref_table or "")
         if parent is None or fk.ref_schema != self.source.schema:
             return None
-        return Reference(alias, fk.columns, parent, fk.ref_columns)
+        return Reference(alias, fk.columns, parent, fk.ref_columns, source=fk.ref_table)
+
+    def _reference(self, source: Table, column: str, parent: str, feeding: Table, alias: str) -> Reference:
+        """What a column that leads to a target table names: by its foreign key to one of the tables that feed it, of which it
+        may be the last column; without one by the row key of the first of them."""
+        feeds = {part.source for part in self.manifest.tables[parent].parts().values()}
+        for fk in source.foreign_keys:
+            if fk.columns[-1] == column and fk.ref_schema == self.source.schema and fk.ref_table in feeds:
+                return Reference(alias, fk.columns, parent, fk.ref_columns, source=fk.ref_table)
+        return Reference(alias, (column,), parent, feeding.row_key or ())
 
     def _parent_of(self, target_table: str) -> Table | None:
         """The source table that feeds a target table (the first, where several do)."""
@@ -388,7 +443,7 @@ class _Resolver:
         paths: list[Reference] = []
         tenant = self.manifest.tenant
         for position, text in enumerate(part.tenant or self._default_paths(source)):
-            path_key = (*key, "tenant", position)
+            path_key: Key = (*key, "tenant", position) if part.tenant else (*key, "tenant")
             column, _, to = (piece.strip() for piece in text.partition("->"))
             if self._need_column(source, column, path_key) is None:
                 continue
@@ -400,12 +455,12 @@ class _Resolver:
                 if feeding is None:
                     self.say(path_key, f"{to} is a new table without a source")
                     continue
-                path = Reference(f"t_{column}", (column,), to, feeding.row_key or ())
+                path = self._reference(source, column, to, feeding, plain_name("t", column))
             elif known is not None:
                 path = known
             else:
                 fk = next((fk for fk in source.foreign_keys if fk.columns[-1] == column), None)
-                made = self._from_foreign_key(fk, f"t_{column}") if fk else None
+                made = self._from_foreign_key(fk, plain_name("t", column)) if fk else None
                 if made is None:
                     self.say(
                         path_key,
@@ -415,6 +470,8 @@ class _Resolver:
                     continue
                 path = made
             if path.parent != tenant.table and not self._scoped(path.parent):
+                if self.target.table(path.parent) is None:
+                    continue  # said where that table is named
                 self.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
                 continue
             paths.append(path)
@@ -437,10 +494,19 @@ def _did_you_mean(near: str | None) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def to_sql_ident(name: str) -> str:
-    from tenantry.postgres import ident  # noqa: PLC0415
+def _part_key(name: str, label: str) -> Key:
+    """Where a source of a target table stands in the manifest."""
+    return ("tables", name, "sources", label) if label else ("tables", name)
 
-    return ident(name)
+
+def _fills_itself(column: Column) -> str:
+    by = {
+        "id": "Tenantry derives row ids from the old ones",
+        "legacy": "Tenantry keeps the old id here",
+        "tenant": "the tenant is found along tenant = [\"…\"]",
+        "account": "Tenantry links accounts by [users]",
+    }
+    return f"{by[column.kind]}; take this rule out"
 
 
 def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
@@ -450,9 +516,25 @@ def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
         by_target.setdefault(mapping.target.name, []).append(mapping)
     edges = {name: {parent for m in group for parent in m.parents()} for name, group in by_target.items()}
     late: set[tuple[str, str]] = set()
+
+    def tenants_from(name: str) -> set[str]:
+        """Where the tenants of late parents are looked up, when they are computed from the source."""
+        found: set[str] = set()
+        stack = [parent for child, parent in late if child == name]
+        while stack:
+            parent = stack.pop()
+            for path in (path for mapping in by_target.get(parent, ()) for path in mapping.tenant_paths):
+                if (parent, path.parent) in late:
+                    stack.append(path.parent)
+                else:
+                    found.add(path.parent)
+        return found
+
     while True:
         graph = {
-            name: {parent for parent in parents if (name, parent) not in late and parent in by_target}
+            name: {
+                parent for parent in parents | tenants_from(name) if (name, parent) not in late and parent in by_target
+            }
             for name, parents in edges.items()
         }
         try:
@@ -472,6 +554,7 @@ def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
             if marks:
                 mapping = replace(  # noqa: PLW2901
                     mapping,
+                    tenants_from=tuple(sorted(tenants_from(name))),
                     references=tuple(marks.get(ref.alias, ref) for ref in mapping.references),
                     tenant_paths=tuple(marks.get(ref.alias, ref) for ref in mapping.tenant_paths),
                     columns=tuple(

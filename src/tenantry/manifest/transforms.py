@@ -1,23 +1,37 @@
 """Built-in column transforms as SQL: an expression that is null where the value is invalid, and never raises.
 
-Each takes the SQL of a raw value that is neither null nor blank. Accepted forms are stated at each function; anything
-else is invalid, never guessed. Digits beyond the target's scale make a value invalid: nothing is rounded away.
+Each takes the SQL of a raw value that is neither null nor blank. Accepted forms are stated at each function and in
+docs/reference/transforms.md; anything else is invalid, never guessed. Digits beyond the target's scale make a value
+invalid: nothing is rounded away. Patterns name ASCII digits and a fixed set of blanks, since what `\\d` and `\\s` mean
+depends on the database's locale.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.postgres import literal, literals
 
-_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+_NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
 _TEXT = frozenset({"text", "character varying", "character", "citext", "bpchar"})
-_INTEGERS = {"smallint": 4, "integer": 9, "bigint": 18}
+_INTEGERS = {
+    "smallint": (-(2**15), 2**15 - 1),
+    "integer": (-(2**31), 2**31 - 1),
+    "bigint": (-(2**63), 2**63 - 1),
+}
+# Numbers of this many digits (before the point, behind it) are exact in a binary float, and far from its limits.
+_FLOATS = {"real": (4, 2), "double precision": (9, 6)}
+NUMBERS = frozenset({*_INTEGERS, *_FLOATS, "numeric"})
+LONGEST = 255
+"""Bytes of a text that may be a number, blanks included: no number of this length overflows numeric or a float."""
+
 _BLANKS = " \t\r\n\u00a0"
+_BLANK = r"[ \t\r\n\u00a0]*"
 TRUE_WORDS = ("true", "t", "yes", "y", "on", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "off", "0")
+EMAIL_LENGTH = 254
 # The form that HTML's input type=email accepts, with at least one dot in the domain and no dots side by side.
 EMAIL_PATTERN = (
     r"^[a-z0-9!#$%&''*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&''*+/=?^_`{|}~-]+)*"
@@ -25,9 +39,12 @@ EMAIL_PATTERN = (
 )
 
 
+# -- types -----------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Digits before and after the point that a numeric type holds; None: no limit."""
+    """Digits before and after the point that a numeric type holds for certain; None: no limit."""
 
     whole: int | None
     scale: int | None
@@ -39,97 +56,207 @@ def base_type(name: str) -> str:
 
 
 def is_text(column: CatalogColumn) -> bool:
-    return base_type(column.type) in _TEXT
+    return base_type(column.type) in _TEXT or column.type_name == "citext"
+
+
+def is_number(column: CatalogColumn) -> bool:
+    return base_type(column.type) in NUMBERS
+
+
+def text_length(type_name: str) -> int | None:
+    """The characters that a text type holds; None: no limit, or no text."""
+    found = re.fullmatch(r"(?:character varying|character)\((\d+)\)", type_name)
+    return int(found[1]) if found else None
+
+
+def precision(type_name: str) -> int:
+    """Digits of a second's fraction that a time or timestamp type holds."""
+    found = re.search(r"\((\d+)\)", type_name)
+    return int(found[1]) if found else 6
 
 
 def numeric_limits(type_name: str) -> Limits:
     if found := _NUMERIC.fullmatch(type_name):
-        precision, scale = int(found[1]), int(found[2])
-        return Limits(precision - scale, scale)
+        total, scale = int(found[1]), int(found[2])
+        return Limits(total - scale, scale)
     if base_type(type_name) in _INTEGERS:
-        return Limits(_INTEGERS[base_type(type_name)], 0)
+        return Limits(len(str(_INTEGERS[base_type(type_name)][1])) - 1, 0)
+    if base_type(type_name) in _FLOATS:
+        return Limits(*_FLOATS[base_type(type_name)])
     return Limits(None, None)
+
+
+def plain_source(source: CatalogColumn, raw: str) -> str:
+    """The raw value under rules that no collation bends: patterns refuse nondeterministic ones, citext folds case."""
+    if is_text(source) and (source.collation is not None or base_type(source.type) not in _TEXT - {"citext"}):
+        return f'{raw}::text collate "C"'
+    return raw
+
+
+def without_domain(column: CatalogColumn, base: str) -> CatalogColumn:
+    """A column of a domain as one of the type under it."""
+    return replace(column, type=base, type_kind="base", type_schema="pg_catalog", type_name=base_type(base))
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
 
 
 def trimmed(raw: str) -> str:
     return f"btrim({raw}, {_unicode(_BLANKS)})"
 
 
-def _unicode(text: str) -> str:
-    return "E'" + "".join(f"\\u{ord(char):04x}" for char in text) + "'"
+def trim(raw: str, type_name: str) -> str:
+    """Without blanks at both ends; invalid where it is longer than the type."""
+    return _no_longer(trimmed(raw), type_name)
 
 
-def number(raw: str, type_name: str, *, currency: bool = True, percent: bool = True) -> str:
-    """`1546.27` `1,546.27` ` $ 1,322.35 ` `-$459.08` `$-459.08` `(459.08)` `+3` `.5` and, with percent, `-77%` → -0.77."""
-    limits = numeric_limits(type_name)
-    whole = f"{{1,{limits.whole}}}" if limits.whole is not None else "+"
-    groups = f"{{0,{(limits.whole - 1) // 3}}}" if limits.whole is not None else "*"
-
-    def digits(scale: int | None) -> str:
-        if scale == 0:
-            fraction = r"(\.0*)?"
-        else:
-            fraction = r"(\.\d*)?" if scale is None else rf"(\.\d{{0,{scale}}}0*)?"
-        lone = "" if scale == 0 else (r"|\.\d+" if scale is None else rf"|\.\d{{1,{scale}}}0*")
-        return rf"((\d{whole}|\d{{1,3}}(,\d{{3}}){groups}){fraction}{lone})"
-
-    plain = rf"^-?\d{whole}" + (
-        "$" if limits.scale == 0 else r"(\.\d+)?$" if limits.scale is None else rf"(\.\d{{1,{limits.scale}}})?$"
-    )
-    sign = r"\$?\s*" if currency else ""
-    amount = digits(limits.scale)
-    forms = rf"[-+]?\s*{sign}{amount}|{sign}[-+]?\s*{amount}|\(\s*{sign}{amount}\s*\)|{sign}\(\s*{amount}\s*\)"
-    blank = r"[\s\u00a0]*"
-    strip = _unicode("$,()%+-" + _BLANKS)
-    signed = f"case when {raw} ~ '[-(]' then -1 else 1 end"
-    magnitude = f"translate({raw}, {strip}, '')::numeric"
-    cases = [
-        f"when {raw} ~ {literal(plain)} then {raw}::{type_name}",
-        f"when {raw} ~ {literal(f'^{blank}({forms}){blank}$')} then ({signed} * {magnitude})::{type_name}",
-    ]
-    if percent:
-        scale = None if limits.scale is None else max(limits.scale - 2, 0)
-        pattern = literal(rf"^{blank}([-+]?\s*{digits(scale)}|\(\s*{digits(scale)}\s*\))\s*%{blank}$")
-        cases.append(f"when {raw} ~ {pattern} then ({signed} * {magnitude} / 100)::{type_name}")
-    return f"case {' '.join(cases)} end"
-
-
-def integer(raw: str, type_name: str) -> str:
-    """`12`, ` -3 `, `+7`, `1,200`: whole numbers that fit the type for certain."""
-    return number(raw, type_name, currency=False, percent=False)
-
-
-def boolean(raw: str) -> str:
-    """true, t, yes, y, on, 1 and false, f, no, n, off, 0; in any case, blanks around ignored."""
-    word = f"lower({trimmed(raw)})"
-    return f"case when {word} in ({literals(TRUE_WORDS)}) then true when {word} in ({literals(FALSE_WORDS)}) then false end"
+def folded(raw: str) -> str:
+    """Trimmed, and A to Z in lower case, whatever the database's locale makes of other letters."""
+    return f'lower({trimmed(raw)} collate "C")'
 
 
 def email(raw: str, type_name: str) -> str:
     """Trimmed and lower-cased; the form that HTML's e-mail field accepts, at most 254 characters."""
-    value = f"lower({trimmed(raw)})"
+    value = folded(raw)
+    longest = min(text_length(type_name) or EMAIL_LENGTH, EMAIL_LENGTH)
     return (
-        f"case when {value} ~ '{EMAIL_PATTERN}' and length({trimmed(raw)}) <= 254 then {value}::{type_name} end"
+        f"case when octet_length({trimmed(raw)}) <= {longest} and {value} ~ '{EMAIL_PATTERN}'"
+        f" then {value}::{type_name} end"
     )
 
 
+def boolean(raw: str) -> str:
+    """true, t, yes, y, on, 1 and false, f, no, n, off, 0; in any case, blanks around ignored."""
+    word = folded(raw)
+    return f"case when {word} in ({literals(TRUE_WORDS)}) then true when {word} in ({literals(FALSE_WORDS)}) then false end"
+
+
+def _no_longer(value: str, type_name: str) -> str:
+    length = text_length(type_name)
+    if length is None:
+        return f"{value}::{type_name}"
+    return f"case when length({value}::text) <= {length} then {value}::{type_name} end"
+
+
+def _unicode(text: str) -> str:
+    return "E'" + "".join(f"\\u{ord(char):04x}" for char in text) + "'"
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def number(
+    raw: str, type_name: str, *, currency: bool = True, percent: bool = True, grouped: bool = True, whole: bool = False
+) -> str:
+    """`1546.27` `1,546.27` ` $ 1,322.35 ` `-$459.08` `$-459.08` `(459.08)` `+3` `.5` and, with percent, `-77%` → -0.77.
+
+    The plain form comes first, since it is what most values have; anything else is read as numeric and then compared
+    with what the type holds.
+
+    Args:
+        grouped: thousands may be parted by commas, and parentheses mean less than nought.
+        whole: a fraction other than zeros is invalid, whatever the type holds.
+    """
+    amount = r"[0-9]+"
+    if grouped:
+        amount = r"(?:[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3})+)"
+    amount = rf"(?:{amount}(?:\.[0-9]*)?|\.[0-9]+)"
+    forms = f"[-+]?{_BLANK}{amount}"
+    if currency:
+        forms = rf"(?:[-+]?{_BLANK}\$?|\${_BLANK}[-+]?){_BLANK}{amount}"
+    if grouped:
+        opening = rf"(?:\({_BLANK}\$?|\${_BLANK}\()" if currency else r"\("
+        forms = rf"(?:{forms}|{opening}{_BLANK}{amount}{_BLANK}\))"
+    cases = []
+    if plain := _plain_number(type_name, whole=whole):
+        cases.append(f"when {raw} ~ {literal(plain)} then {raw}::{type_name}")
+    cases.append(_number_case(raw, forms, type_name, "", whole=whole))
+    if percent:
+        forms = rf"(?:[-+]?{_BLANK}{amount}{_BLANK}%|\({_BLANK}{amount}{_BLANK}(?:\){_BLANK}%|%{_BLANK}\)))"
+        # Not / 100: a quotient has 16 digits at least, but not all that there are.
+        cases.append(_number_case(raw, forms, type_name, " * 0.01", whole=whole))
+    return f"case {' '.join(cases)} end"
+
+
+def integer(raw: str, type_name: str) -> str:
+    """`12`, ` -3 `, `+7`, `1,200`, `(5)`, `5.00`: whole numbers that the type holds."""
+    return number(raw, type_name, currency=False, percent=False, whole=True)
+
+
+def exact(value: str, type_name: str) -> str:
+    """A value of type numeric as the given type; null where the type cannot hold it as it is.
+
+    `value` is named up to four times: it should be a column.
+    """
+    base = base_type(type_name)
+    if base in _INTEGERS:
+        low, high = _INTEGERS[base]
+        held = f"{value} = trunc({value}) and {value} between {low} and {high}"
+    elif base in _FLOATS:
+        # In the float's range, and the same number again in the shortest digits that tell the float.
+        least, most = ("1e-37", "1e38") if base == "real" else ("1e-300", "1e300")
+        held = (
+            f"case when {value} = 0 or abs({value}) >= {least} and abs({value}) < {most}"
+            f" then {value}::{type_name}::text::numeric = {value} end"
+        )
+    else:
+        limits = numeric_limits(type_name)
+        if limits.whole is None:
+            return f"{value}::{type_name}"
+        held = f"{value} = round({value}, {limits.scale}) and abs({value}) < 1e{limits.whole}"
+    return f"case when {held} then {value}::{type_name} end"
+
+
+def _plain_number(type_name: str, *, whole: bool) -> str | None:
+    """The pattern of digits that fit the type for certain."""
+    limits = numeric_limits(type_name)
+    if limits.whole is None or limits.scale is None:
+        before, after = 100, 100
+    else:
+        before, after = limits.whole, limits.scale
+    if before < 1 or after < 0:
+        return None
+    fraction = "" if whole or after == 0 else rf"(\.[0-9]{{1,{min(after, 100)}}})?"
+    return rf"^-?[0-9]{{1,{min(before, 100)}}}{fraction}$"
+
+
+def _number_case(raw: str, forms: str, type_name: str, factor: str, *, whole: bool) -> str:
+    pattern = literal(f"^{_BLANK}{forms}{_BLANK}$")
+    digits = f"translate({raw}, {_unicode('$,()%+-' + _BLANKS)}, '')::numeric"
+    signed = f"case when {raw} ~ '[-(]' then -1 else 1 end * {digits}{factor}"
+    made = exact("v.n", type_name)
+    if whole:
+        made = f"case when v.n = trunc(v.n) then {made} end"
+    return (
+        f"when octet_length({raw}) <= {LONGEST} and {raw} ~ {pattern}"
+        f" then (select {made} from (select {signed} offset 0) as v (n))"
+    )
+
+
+# -- dates and times -------------------------------------------------------------------------------------------------
+
+
 def utc(raw: str, source: CatalogColumn, type_name: str) -> str:
-    """A timestamp without time zone that means UTC, as Prisma writes it."""
-    if base_type(source.type) == "timestamp without time zone" or source.type.startswith("timestamp("):
-        return f"({raw} at time zone 'UTC')::{type_name}"
-    return f"{raw}::{type_name}"
+    """A timestamp without time zone, or a date's midnight, that means UTC, as Prisma writes it."""
+    return local_time(raw, source, "'UTC'", type_name)
 
 
-def local_time(raw: str, zone: str, type_name: str) -> str:
-    """A timestamp without time zone that means the tenant's wall clock."""
-    return f"({raw} at time zone {zone})::{type_name}"
+def local_time(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str:
+    """A timestamp without time zone, or a date's midnight, that means the wall clock of a zone.
+
+    A time that the clock skips is moved on by the gap; one that it shows twice is the second (standard time).
+    """
+    if has_zone(source):
+        return f"{raw}::{type_name}"
+    wall = f"{raw}::timestamp" if source.type == "date" else raw
+    return f"({wall} at time zone {zone})::{type_name}"
 
 
 def local_day(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str:
     """The tenant's day: plain midnight is a day already; any other time of day is a UTC instant, taken to the zone."""
     if source.type == "date":
         return f"{raw}::{type_name}"
-    if "with time zone" in source.type:
+    if has_zone(source):
         return f"({raw} at time zone {zone})::{type_name}"
     return (
         f"case when {raw} = date_trunc('day', {raw}) then {raw}::{type_name}"
@@ -137,42 +264,5 @@ def local_day(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str
     )
 
 
-def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
-    """The value carried over as it is; null where the target's type cannot hold it."""
-    if source.type == target.type and target.type_kind != "domain":
-        return raw
-    to = target.type
-    if target.type_kind == "enum":
-        text = raw if is_text(source) else f"{raw}::text"
-        return f"case when {text} in ({literals(labels)}) then {text}::{to} end"
-    if found := re.fullmatch(r"(?:character varying|character)\((\d+)\)", to):
-        return f"case when length({raw}::text) <= {found[1]} then {raw}::{to} end"
-    limits = numeric_limits(to)
-    if is_text(source):
-        if base_type(to) in _TEXT:
-            return f"{raw}::{to}"
-        if limits.whole is not None or base_type(to) == "numeric":
-            return number(raw, to, currency=False, percent=False)
-        if to == "boolean":
-            return boolean(raw)
-        if server_version >= 160000:
-            return f"case when pg_input_is_valid({raw}, {literal(to)}) then {raw}::{to} end"
-        return f"{raw}::{to}"
-    if base_type(to) == "numeric" and limits.scale is not None:
-        value = f"{raw}::numeric"
-        return (
-            f"case when abs({value}) < 1e{limits.whole} and round({value}, {limits.scale}) = {value}"
-            f" then {value}::{to} end"
-        )
-    if to == "timestamp with time zone" or to.startswith("timestamp("):
-        return utc(raw, source, to)
-    return f"{raw}::{to}"
-
-
-LOSSY = {("timestamp", "date"), ("timestamp", "time"), ("double precision", "integer"), ("numeric", "integer")}
-"""Base types between which a plain cast drops part of the value: the manifest must say how."""
-
-
-def loses(source: CatalogColumn, target: CatalogColumn) -> bool:
-    pair = (base_type(source.type).split(" with")[0], base_type(target.type).split(" with")[0])
-    return pair in LOSSY
+def has_zone(column: CatalogColumn) -> bool:
+    return base_type(column.type) == "timestamp with time zone"

@@ -84,6 +84,23 @@ def plan_chunks(
     return [Chunk(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1)], count
 
 
+def fingerprint(connection: Connection, project: Project, mapping: Mapping, chunk: Chunk) -> str:
+    """Number and versions of a range's source rows. Every write leaves another one: an update gives a row a new xmin."""
+    condition = range_condition(mapping, chunk.low, chunk.high)
+    where = f"{condition} and ({mapping.where})" if mapping.where else condition
+    return table_fingerprint(connection, ident(project.source.schema, mapping.source.name), where)
+
+
+def table_fingerprint(connection: Connection, table: str, condition: str = "true") -> str:
+    """The same for the rows `s` of a table for which a condition holds."""
+    # A sum, since with an exclusive or two rows that one transaction wrote would cancel each other out.
+    row = connection.execute(
+        f"select concat(count(*), ':', sum(hash_record_extended(row(s.xmin), 0))) from {table} s where {condition}"
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def copy_chunk(
     connection: Connection, journal: Journal, project: Project, mapping: Mapping, template: str, chunk: Chunk
 ) -> Copied | None:
@@ -105,6 +122,7 @@ def copy_chunk(
             target=copied.target,
             quarantined=copied.quarantined,
             changed=copied.changed,
+            fingerprint=fingerprint(connection, project, mapping, chunk),
             seconds=time.monotonic() - started,
         ).fetchone()
         if marked is None:
@@ -153,6 +171,7 @@ def refuse_row(
             target=0,
             quarantined=1,
             changed=0,
+            fingerprint=fingerprint(connection, project, mapping, chunk),
             seconds=0.0,
         )
     return Copied(1, 0, 1, 0)

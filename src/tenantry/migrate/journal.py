@@ -64,7 +64,7 @@ class Chunk:
     target_rows: int = 0
     quarantined_rows: int = 0
     changed_cells: int = 0
-    snapshot: int | None = None
+    fingerprint: str | None = None
 
     @property
     def done(self) -> bool:

@@ -8,20 +8,30 @@ the same, and a swapped id is not. Where ranges differ, the rows and columns tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from tenantry.catalog import Table, read_catalog
+from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key
+from tenantry.manifest.derive import JOURNAL, Deriver, Reading, effective_source, mapping_key
 from tenantry.manifest.ids import key_parts
+from tenantry.manifest.transforms import base_type
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types
 from tenantry.migrate.journal import Connection, Journal
 from tenantry.postgres import ident, idents, literal
 
 SAMPLES = 20
-_HASHABLE_AS_TEXT = {"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "tsvector", "tsquery"}
+_REFUSED = object()
+_HASHED_AS_THEY_ARE = {
+    "bigint", "boolean", "bytea", "character", "character varying", "date", "double precision", "integer", "real", "smallint",
+    "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
+}  # fmt: skip
+"""Types whose own hash tells any two values apart; enums too. Others are hashed as text: PostgreSQL's hash of a number leaves
+its sign out, that of jsonb and of arrays, ranges and domains of numbers with it, and 30 days are a month to that of intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +93,14 @@ def verify_mapping(connection: Connection, journal: Journal, project: Project, m
     chunks = journal.chunks(connection, mapping.name)
     bounds = [chunk.high for chunk in chunks if chunk.high is not None]
     compared = [column for column in mapping.columns if column.kind != "python"]
-    derivation = Deriver(project, Reading.VERIFY).derive(mapping)
+    derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
     bucket = _bucket(mapping, "__key", bounds)
     expected_sql = derivation.statement(
-        f"select {bucket}, count(*), bit_xor({_hash(compared, 'd')}) from derived d group by 1"
+        f"select {bucket}, count(*), bit_xor({_hash(mapping.target, compared, 'd')}) from derived d group by 1"
     )
     legacy = _legacy(mapping, "t")
     found_sql = (
-        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(compared, 't')})"
+        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(mapping.target, compared, 't')})"
         f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
     )
     expected = {row[0]: (row[1], row[2]) for row in connection.execute(expected_sql)}
@@ -125,6 +135,16 @@ def _account(connection: Connection, project: Project, mapping: Mapping, target:
     return Account(mapping.name, mapping.source.name, row[0], target, row[1], row[2])
 
 
+def mended_mappings(connection: Connection) -> frozenset[str]:
+    """Mappings with rows that were taken up again with mended values: those count, not what the fenced source has."""
+    return frozenset(
+        row[0]
+        for row in connection.execute(
+            f"select distinct mapping from {JOURNAL}.quarantine where state = 'readmitted' and patch <> '{{}}'"
+        )
+    )
+
+
 # -- rows ----------------------------------------------------------------------------------------------------------------
 
 
@@ -144,11 +164,18 @@ def _mine(mapping: Mapping) -> str:
     return ""
 
 
-def _hash(columns: Sequence[Column], alias: str) -> str:
+def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
     values = []
     for column in columns:
         value = f"{alias}.{ident(column.name)}"
-        values.append(f"{value}::text" if column.type.removesuffix("[]") in _HASHABLE_AS_TEXT else value)
+        there = table.column(column.name)
+        kind = base_type(column.type)
+        if kind in _HASHED_AS_THEY_ARE or (there is not None and there.type_kind == "enum"):
+            values.append(value)
+        elif kind == "numeric":
+            values += [value, f"{value} < 0"]
+        else:
+            values.append(f"{value}::text")
     return f"hash_record_extended(row({', '.join(values)}), 0)"
 
 
@@ -180,14 +207,14 @@ def _drill(
     differing: Sequence[int],
 ) -> tuple[list[Difference], int]:
     """The rows behind ranges that differ, and what is different in the first of them."""
-    derivation = Deriver(project, Reading.VERIFY).derive(mapping)
+    derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
     buckets = ", ".join(str(bucket) for bucket in differing)
     legacy = _legacy(mapping, "t")
     tail = (
-        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r, f.r, count(*) over ()\n"
-        f"  from (select __key as k, {_hash(columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
+        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text, count(*) over ()\n"
+        f"  from (select __key as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
         f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
-        f"  full join (select {legacy} as k, {_hash(columns, 't')} as h,"
+        f"  full join (select {legacy} as k, {_hash(mapping.target, columns, 't')} as h,"
         f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from {_target(project, mapping)} t{_mine(mapping)}"
         f"{' and' if _mine(mapping) else ' where'} {_bucket(mapping, legacy, bounds)} in ({buckets})) f on e.k = f.k\n"
@@ -203,8 +230,11 @@ def _drill(
         elif not_expected:
             differences.append(Difference("rows", mapping.name, key, "", "no row", "one"))
         else:
+            # Decimals: as floats, numbers of many digits would look alike.
+            wanted, got = (json.loads(text, parse_float=Decimal) for text in (expected, found))
+            named = len(differences)
             for column in columns:
-                if expected.get(column.name) != found.get(column.name):
+                if wanted.get(column.name) != got.get(column.name):
                     hidden = column.source in mapping.secrets
                     differences.append(
                         Difference(
@@ -212,10 +242,12 @@ def _drill(
                             mapping.name,
                             key,
                             column.name,
-                            "(secret)" if hidden else _show(expected.get(column.name)),
-                            "(another secret)" if hidden else _show(found.get(column.name)),
+                            "(secret)" if hidden else _show(wanted.get(column.name)),
+                            "(another secret)" if hidden else _show(got.get(column.name)),
                         )
                     )
+            if len(differences) == named:
+                differences.append(Difference("rows", mapping.name, key, "", "the source's row", "another"))
     return differences, max(0, total - rows)
 
 
@@ -241,7 +273,7 @@ def _verify_python(connection: Connection, project: Project, mapping: Mapping) -
                 assert column.python is not None
                 given = [row[1 + 2 * position] for row in batch]
                 stored = [row[2 + 2 * position] for row in batch]
-                back = apply_function(column.python.down, stored, f"{mapping.name}.{column.name}")
+                back = _taken_back(column.python.down, stored, f"{mapping.name}.{column.name}")
                 differences += [
                     Difference("rows", mapping.name, row[0], column.name, "the source's value", "another")
                     for row, expected, found in zip(batch, given, back, strict=True)
@@ -250,18 +282,22 @@ def _verify_python(connection: Connection, project: Project, mapping: Mapping) -
     return differences
 
 
-def effective_source(project: Project, mapping: Mapping) -> str:
-    """The source's rows, those that were mended in the quarantine in their mended form."""
-    source = ident(project.source.schema, mapping.source.name)
-    mended = (
-        f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
-    )
-    key = mapping_key(mapping, "o")
-    return (
-        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
-        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
-        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o) || q.patch) r)"
-    )
+def _taken_back(function: str, stored: Sequence[Any], where: str) -> list[Any]:
+    """Each value through `down`; one that it refuses, as a tampered one, is told from a `down` that cannot run at all."""
+    try:
+        return apply_function(function, stored, where)
+    except TransformFailed:
+        back: list[Any] = []
+        refused = 0
+        for value in stored:
+            try:
+                back += apply_function(function, [value], where)
+            except TransformFailed:
+                back.append(_REFUSED)
+                refused += 1
+        if refused == sum(value is not None for value in stored):
+            raise
+        return back
 
 
 def verify_ids(connection: Connection, project: Project) -> Verification:

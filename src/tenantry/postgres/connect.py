@@ -63,13 +63,13 @@ def normalise_dsn(dsn: str) -> str:
         SettingsError: the text is no connection string (the text itself is not repeated: it may hold a password).
     """
     text = dsn.strip()
-    if "://" in text:
-        parts = urlsplit(text)
-        kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _FOREIGN_PARAMETERS]
-        text = urlunsplit(parts._replace(query=urlencode(kept)))
     try:
+        if "://" in text:
+            parts = urlsplit(text)
+            kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _FOREIGN_PARAMETERS]
+            text = urlunsplit(parts._replace(query=urlencode(kept)))
         conninfo_to_dict(text)
-    except psycopg.Error:
+    except (psycopg.Error, ValueError):
         raise SettingsError(
             "The connection string is not one that PostgreSQL understands (it is not shown here: it may hold a password).",
             hint="Give a URL such as postgresql://user@host:5432/database, or key=value pairs: 'host=… dbname=… user=…'.",

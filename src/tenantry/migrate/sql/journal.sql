@@ -49,13 +49,13 @@ create table if not exists tenantry.chunk (
     target_rows      bigint,
     quarantined_rows bigint,
     changed_cells    bigint,
-    snapshot         bigint,
+    fingerprint      text,
     seconds          double precision,
     finished_at      timestamptz,
     primary key (run_id, mapping, position)
 );
 comment on table tenantry.chunk is 'Key ranges of the copy, low < key <= high; done in the very transaction that wrote their rows.';
-comment on column tenantry.chunk.snapshot is 'Transaction id below which every row of the range was seen: younger rows mean that the source has changed.';
+comment on column tenantry.chunk.fingerprint is 'Number and versions of the source rows in the range as they were copied; another one means that the source has changed.';
 
 create table if not exists tenantry.quarantine (
     id             bigint generated always as identity primary key,

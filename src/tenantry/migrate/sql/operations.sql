@@ -61,13 +61,13 @@ insert into tenantry.chunk (run_id, mapping, position, low, high)
 select %(run)s, %(mapping)s, (c ->> 'position')::int, c ->> 'low', c ->> 'high' from jsonb_array_elements(%(chunks)s) c
 
 -- name: chunks
-select position, low, high, status, source_rows, target_rows, quarantined_rows, changed_cells, snapshot
+select position, low, high, status, source_rows, target_rows, quarantined_rows, changed_cells, fingerprint
   from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s order by position
 
 -- name: chunk_done
 update tenantry.chunk
    set status = 'done', source_rows = %(source)s, target_rows = %(target)s, quarantined_rows = %(quarantined)s,
-       changed_cells = %(changed)s, snapshot = pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+       changed_cells = %(changed)s, fingerprint = %(fingerprint)s,
        seconds = %(seconds)s, finished_at = clock_timestamp()
  where run_id = %(run)s and mapping = %(mapping)s and position = %(position)s and status = 'open'
 returning true

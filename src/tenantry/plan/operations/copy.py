@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tenantry.manifest import Mapping, Project, Reference
 from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key, qualified_order
+from tenantry.manifest.ids import key_sql
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, idents, literal
@@ -21,9 +22,10 @@ def copy_statement(project: Project, mapping: Mapping, *, rows: str | None = Non
     target = ident(project.target.schema, mapping.target.name)
     named = literal(mapping.name)
     source = literal(mapping.source.name)
-    carried = f"insert into {target} ({idents(names)})\noverriding system value\nselect {idents(names)} from derived where __problems is null"
-    if not any(column.identity for column in mapping.target.columns):
-        carried = carried.replace("\noverriding system value", "")
+    carried = (
+        f"insert into {target} ({idents(names)})\n{_identity(mapping)}"
+        f"select {idents(names)} from derived where __problems is null"
+    )
     refused = (
         f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason, column_name,"
         " parent_mapping, parent_table, parent_key)\n"
@@ -137,13 +139,18 @@ def merge_statement(project: Project, mapping: Mapping) -> str:
     )
 
 
+def _identity(mapping: Mapping) -> str:
+    """Identity columns take over the values that they are given."""
+    return "overriding system value\n" if any(column.identity for column in mapping.target.columns) else ""
+
+
 def unmerge_statement(project: Project, mapping: Mapping) -> str:
     """Puts the merged rows back as they were derived."""
     target = ident(project.target.schema, mapping.target.name)
     names = [column.name for column in mapping.columns]
     return (
         f"with back as (delete from {JOURNAL}.merged where mapping = {literal(mapping.name)} returning derived)\n"
-        f"insert into {target} ({idents(names)})\n"
+        f"insert into {target} ({idents(names)})\n{_identity(mapping)}"
         f"select {idents(names, prefix='r')} from back cross join lateral jsonb_populate_record(null::{target}, derived) r"
     )
 
@@ -195,11 +202,11 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
         target = ident(project.target.schema, mapping.target.name)
         for column, ref in _late(mapping, group):
             parent = ident(project.target.schema, ref.parent)
-            feeding = project.by_target[ref.parent][0]
+            feeding = project.feeding(ref)[0]
             prefix = len(mapping.legacy_prefix)
             legacy = "gone.legacy_id" if not prefix else f"substr(gone.legacy_id, {prefix + 1})"
             mine = f" and left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
-            key = " || ".join(f"s.{ident(name)}::text" for name in ref.columns)
+            key = key_sql("s", ref.columns, is_text=False)
             rounds.append(
                 f"    with gone as (delete from {target} t where t.{ident(column)} is not null{mine}\n"
                 f"        and not exists (select from {parent} p where p.id = t.{ident(column)}) returning t.legacy_id)\n"

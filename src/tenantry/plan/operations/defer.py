@@ -30,7 +30,7 @@ def defer(project: Project) -> list[Step]:
     ]
     foreign += [_drop(table, fk) for table, fk in others]
     indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in _plain(table)]
-    triggers = [f"alter table {_name(table)} disable trigger user" for table in tables if table.triggers]
+    triggers = [statement for table in tables for statement in _triggers_off(table)]
     undo = [
         *(statement for table in tables for statement in _triggers_on(table)),
         *(index.definition for table in tables for index in _plain(table)),
@@ -99,7 +99,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 kind="sql",
                 title=f"Attach the keys of {table.name}, gather statistics",
                 sql=tuple(attach),
-                undo=tuple(_drop(table, key) for key in _keys(table)),
+                undo=(*_triggers_off(table), *(_drop(table, key) for key in _keys(table))),
                 lock=_OURS,
                 risk="none",
                 seconds=SCAN_SECONDS * min(count, 30_000) + 0.02,
@@ -224,6 +224,11 @@ def _comments(table: Table) -> Iterable[str]:
     for index in _plain(table):
         if index.comment is not None:
             yield f"comment on index {ident(table.schema, index.name)} is {literal(index.comment)}"
+
+
+def _triggers_off(table: Table) -> Iterable[str]:
+    if table.triggers:
+        yield f"alter table {_name(table)} disable trigger user"
 
 
 def _triggers_on(table: Table) -> Iterable[str]:
