@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tenantry.catalog import Catalog, Table
@@ -269,7 +269,8 @@ class ColumnCompiler:
             else:
                 noted.append(f"{raw} is null")
         if is_empty is not None and not (empty == "carry" and plain_text and not reads):
-            cases.append(f"when {is_empty} then {self._put(empty, target)}")
+            if isinstance(empty, Default | Correct) or not self._reads_no(rule, target, ("", *rule.missing)):
+                cases.append(f"when {is_empty} then {self._put(empty, target)}")
             if empty == "quarantine":
                 missing.append(is_empty)
             elif empty != "carry":
@@ -297,6 +298,17 @@ class ColumnCompiler:
             noted=" or ".join(noted) or None,
             rule=said,
             zoned=zoned,
+        )
+
+    def _reads_no(self, rule: ColumnRule, target: CatalogColumn, words: Sequence[str]) -> bool:
+        """Whether these words are invalid by themselves, so that each value need not be compared with them first."""
+        if rule.map is not None:
+            return not set(words) & set(rule.map)
+        labels = self._labels(target)
+        if rule.transform is None:
+            return labels is not None and target.type_kind == "enum" and not set(words) & set(labels)
+        return rule.transform in ("number", "money", "percent", "integer", "email") and not any(
+            any(char.isdigit() or char == "@" for char in word) for word in words
         )
 
     def _put(self, treatment: Treatment, target: CatalogColumn) -> str:

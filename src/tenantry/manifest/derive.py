@@ -10,6 +10,7 @@ Every reading works on a chunk: the token RANGE is replaced by a condition over 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -214,12 +215,18 @@ class Deriver:
             return
         when = f" and {tenant_known}" if column.zoned else ""
         if column.missing:
-            problems.append((f"value_missing:{column.name}", flag(column.missing)))
+            # What is missing was made null, so that only rows with a null need be looked at again.
+            later = _of_row(column.missing)
+            condition = flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
+            problems.append((f"value_missing:{column.name}", condition))
         if column.present:
-            present = flag(column.present)
-            if column.fallback is None:
-                problems.append((f"value_invalid:{column.name}", f"({present} and {quoted} is null{when})"))
+            later = None if column.fallback is not None else _of_row(column.present)
+            if later is not None:
+                problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
+            elif column.fallback is None:
+                problems.append((f"value_invalid:{column.name}", f"({flag(column.present)} and {quoted} is null{when})"))
             else:
+                present = flag(column.present)
                 stand_in = flag(column.fallback)
                 fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
                 # Told from a valid value that happens to equal what stands in: by what was there before it did.
@@ -497,6 +504,18 @@ class Deriver:
 
     def _with_fallbacks(self, names: Sequence[str], fallbacks: dict[str, str]) -> str:
         return ", ".join(f"{fallbacks[name]} as {ident(name)}" if name in fallbacks else ident(name) for name in names)
+
+
+_NAMES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z_][a-z0-9_]*)\.""")
+
+
+def _of_row(condition: str) -> str | None:
+    """A condition over the source row `s` as one over the record `__row`, for a level at which only that is known; None
+    where it names anything else."""
+    aliases = {found[1] for found in _NAMES.finditer(condition) if found[1]}
+    if aliases != {"s"}:
+        return None
+    return _NAMES.sub(lambda found: "(__row)." if found[1] else found[0], condition)
 
 
 def mapping_key(mapping: Mapping, alias: str = "s") -> str:
