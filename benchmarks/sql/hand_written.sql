@@ -61,10 +61,9 @@ select 2, case when d.objsubid = 0 then format('comment on table clinic.metric_v
 
 create function scratch.new_id(kind text, old text) returns uuid language sql stable parallel safe as $$
     select case when length(old) = 36 and old ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then old::uuid
-                -- version 8 and variant 8: the high halves of bytes 6 and 8
-                else encode(set_bit(set_bit(set_bit(set_bit(set_bit(set_bit(set_bit(set_bit(
-                     substr(sha256(convert_to(E'clinic\x1f' || kind || E'\x1f' || old, 'UTF8')), 1, 16),
-                     52, 0), 53, 0), 54, 0), 55, 1), 68, 0), 69, 0), 70, 0), 71, 1), 'hex')::uuid end
+                else encode(overlay(overlay(
+                     substr(sha256(convert_to(E'clinic\x1f' || kind || E'\x1f' || old, 'UTF8')), 1, 16)
+                     placing '\x80'::bytea from 7) placing '\x80'::bytea from 9), 'hex')::uuid end
 $$;
 
 create function scratch.amount(given text) returns numeric language sql stable parallel safe as $$

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import json
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from tenantry.catalog import Column
 from tenantry.catalog.table import TypeKind
 from tenantry.manifest import casts, transforms
+from tenantry.manifest.model import Transform
 from tests.conftest import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "transforms.md"
@@ -642,3 +644,59 @@ def test_flags_and_numbers_become_one_another_without_a_guess(database_each: Dat
         for target in ("smallint", "integer", "bigint", "numeric(3,1)"):
             cast = casts.cast("s.value", column("boolean"), column(target), (), 150000)
             assert computed(connection, lambda _, cast=cast: cast, ["true", "false"], "boolean") == [1, 0]  # type: ignore[misc]
+
+
+# -- the reference ------------------------------------------------------------------------------------------------------
+
+
+def examples() -> Iterator[tuple[str, str, str, list[tuple[str, str | None]]]]:
+    """(source type, transform, target type, [(given, want)]) of every table of the page that holds examples."""
+    tables: list[list[list[str]]] = [[]]
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            tables[-1].append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif tables[-1]:
+            tables.append([])
+    for table in tables:
+        if table and " into " in table[0][1]:
+            transform, _, target = table[0][1].partition(" into ")
+            rows = [(json.loads(given.strip("` ")), made.strip("` ")) for given, made in table[2:]]
+            yield table[0][0].strip(), transform, target, [(g, None if w.startswith("refused") else w) for g, w in rows]
+
+
+def documented(transform: str, source: Column, target: str) -> str:
+    name, _, zone = transform.partition(" in ")
+    raw, zone = "s.value", f"'{zone}'"
+    match name:
+        case "number" | "money" | "percent" | "integer":
+            return number_sql(name, target)(raw)
+        case "boolean":
+            return transforms.boolean(raw)
+        case "email":
+            return transforms.email(raw, target)
+        case "trim":
+            return transforms.trim(raw, target)
+        case "utc":
+            return transforms.utc(raw, source, target)
+        case "local_time":
+            return transforms.local_time(raw, source, zone, target)
+        case "local_day":
+            return transforms.local_day(raw, source, zone, target)
+    assert name in ("cast", "text")
+    return casts.cast(raw, source, column(target), (), 150000)
+
+
+def test_the_examples_of_the_reference_are_true(database_each: Database) -> None:
+    with session(database_each) as connection:
+        connection.execute("set timezone = 'UTC'")
+        for source, transform, target, rows in examples():
+            made = documented(transform, column(source), target)
+            got = computed(connection, lambda _, made=made: f"({made})::text", [given for given, _ in rows], source)  # type: ignore[misc]
+            assert_same([f"{given} as {transform} into {target}" for given, _ in rows], got, [want for _, want in rows])
+
+
+def test_every_transform_has_a_section_and_examples_in_the_reference() -> None:
+    headings = set(re.findall(r"^## (\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    shown = {transform.split(" ")[0] for _, transform, _, _ in examples()}
+    assert headings == set(get_args(Transform))
+    assert shown == set(get_args(Transform)) - {"json_ids"} | {"cast"}

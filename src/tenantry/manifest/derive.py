@@ -160,7 +160,7 @@ class Deriver:
 
         def note(column: Column) -> str:
             before, after = f"(__row).{ident(column.source or column.name)}", ident(column.name)
-            if (column.source or column.name) in mapping.secrets:
+            if mapping.is_secret(column):
                 before = after = "'(secret)'::text"
             return (
                 f"jsonb_build_object('column', {literal(column.name)}, 'from', to_jsonb({before}), 'to', to_jsonb({after}),"

@@ -14,6 +14,7 @@ from typing import Literal
 
 from tenantry.catalog import Catalog, Table
 from tenantry.manifest.model import Manifest, Merge, PythonTransform
+from tenantry.postgres import ident
 
 LEGACY_ID = "legacy_id"
 ROW_ID = "id"
@@ -109,6 +110,11 @@ class Mapping:
     profile: bool = False
     tenants_from: tuple[str, ...] = ()
     """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
+
+    def is_secret(self, column: Column) -> bool:
+        """Whether a target column is made from a source column that nobody may show."""
+        named = (f"s.{ident(secret)}" for secret in self.secrets)
+        return (column.source or column.name) in self.secrets or any(name in column.value for name in named)
 
     @property
     def python_columns(self) -> tuple[Column, ...]:

@@ -235,7 +235,7 @@ def _drill(
             named = len(differences)
             for column in columns:
                 if wanted.get(column.name) != got.get(column.name):
-                    hidden = column.source in mapping.secrets
+                    hidden = mapping.is_secret(column)
                     differences.append(
                         Difference(
                             "rows",
