@@ -140,6 +140,7 @@ def _nul(value: object, key: Key) -> Iterator[Key]:
 
 # -- what the model says ----------------------------------------------------------------------------------------------
 
+_UNKNOWN = "extra_forbidden"
 _WORDS = {
     "string_type": "must be a text",
     "string_too_short": "must not be empty",
@@ -151,10 +152,13 @@ _WORDS = {
 
 
 def _problems(error: ValidationError, places: Places) -> list[Problem]:
+    # The names of a union's alternatives stand in angle brackets; see model.py.
+    items = [(tuple(piece for piece in item["loc"] if not str(piece).startswith("<")), item) for item in error.errors()]
+    meant = {(*key[:-1], nearest(str(key[-1]), _known_keys(key[:-1]))) for key, item in items if item["type"] == _UNKNOWN}
     problems: dict[tuple[int, str], Problem] = {}
-    for item in error.errors():
-        # The names of a union's alternatives stand in angle brackets; see model.py.
-        key: Key = tuple(piece for piece in item["loc"] if not str(piece).startswith("<"))
+    for key, item in items:
+        if item["type"] == "missing" and key in meant:
+            continue  # it is there, under a name that is said to be wrong
         problem = places.problem(key, _message(item["type"], item, key))
         problems.setdefault((problem.line, problem.key), problem)
     return in_order(problems.values())
@@ -162,13 +166,16 @@ def _problems(error: ValidationError, places: Places) -> list[Problem]:
 
 def _message(kind: str, item: Mapping[str, Any], key: Key) -> str:
     match kind:
-        case "extra_forbidden":
+        case _ if kind == _UNKNOWN:
             known = _known_keys(key[:-1])
             near = nearest(str(key[-1]), known)
             return "unknown key; " + (f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}")
         case "missing":
+            if len(key) > 1:
+                return "is missing"
             record = any(_records(annotation) for annotation in _annotations(key))
-            return f"is missing: add [{written(key)}]" if record and len(key) == 1 else "is missing"
+            many = any(get_origin(annotation) is Mapping for annotation in _annotations(key))
+            return "is missing" + (f": add [{written(key)}]" if record else f": add [{written(key)}.…]" if many else "")
         case "literal_error":
             given = item.get("input")
             allowed = re.findall(r"'([^']+)'", str(item.get("ctx", {}).get("expected", "")))

@@ -57,6 +57,10 @@ _PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -138,7 +142,7 @@ class ColumnRule(_Record):
             if given is not None
         ]
         if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} exclude each other: a column gets its value in one way")
+            raise ValueError(f"{_listed(ways)} exclude each other: a column gets its value in one way")
         if self.ids is not None and self.transform != "json_ids":
             raise ValueError('ids belongs to as = "json_ids"')
         if self.transform == "json_ids" and not self.ids:
@@ -168,7 +172,7 @@ class ColumnRule(_Record):
             if given:
                 verb = "is" if len(given) == 1 else "are"
                 label = 'as = "json_ids"' if way == "json_ids" else way
-                raise ValueError(f"{' and '.join(given)} {verb} not looked at beside {label}; take it out")
+                raise ValueError(f"{_listed(given)} {verb} not looked at beside {label}; take it out")
 
 
 class Merge(_Record):
@@ -294,7 +298,7 @@ class TableRule(_Record):
         ]
         if said and not self.sources and not self.source:
             verb = "says" if len(said) == 1 else "say"
-            raise ValueError(f"{' and '.join(said)} {verb} how rows are carried over, but there is no from")
+            raise ValueError(f"{_listed(said)} {verb} how rows are carried over, but there is no from")
         return self
 
     def parts(self) -> Mapping[str, SourceRule]:

@@ -49,8 +49,9 @@ class _Resolver:
         self.problems.append(self.places.problem(key, message))
 
     def project(self) -> Project:
-        self._check_sections()
+        self._check_ground()
         self._stop_at_problems()  # without tenant and membership hardly a word below could be right
+        self._check_sections()
         self._check_tables()
         self._check_parts()
         mappings: list[Mapping] = []
@@ -95,7 +96,8 @@ class _Resolver:
 
     # -- sections ----------------------------------------------------------------------------------------------------
 
-    def _check_sections(self) -> None:
+    def _check_ground(self) -> None:
+        """Tenant, membership and roles, on which all else stands."""
         manifest = self.manifest
         root = self._target_table(manifest.tenant.table, ("tenant", "table"))
         if root is not None:
@@ -119,6 +121,9 @@ class _Resolver:
                         )
             if manifest.membership.active:
                 self.expressions.check(manifest.membership.active, {"": membership}, ("membership", "active"))
+
+    def _check_sections(self) -> None:
+        manifest = self.manifest
         for name in manifest.source.secrets:
             table = self._source_table(name, ("source", "secrets", name))
             for place, column in enumerate(manifest.source.secrets[name]):
