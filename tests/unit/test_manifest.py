@@ -278,7 +278,7 @@ def test_the_manifest_of_these_tests_is_right(tmp_path: Path) -> None:
     ],
 )
 def test_a_right_rule_is_taken(tmp_path: Path, text: str) -> None:
-    name = text.split(" ")[0]
+    name = text.split(" ", maxsplit=1)[0]
     lines = [line for line in MANIFEST.split("\n") if not line.startswith(f"{name} = {{")]
     resolved(tmp_path, "\n".join(lines).replace("# more", text))
 

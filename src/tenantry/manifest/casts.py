@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.transforms import (
     NUMBERS,
@@ -34,6 +37,8 @@ _DAY = (
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
 )
 _OFFSET = r"(?:Z|[-+](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
+# PostgreSQL prints the word in capitals, and nothing else so but texts and quoted names.
+_VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
 _UUID = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 
 
@@ -146,10 +151,15 @@ def _widens(before: str, source_type: str, after: str, to: str) -> bool:
     return digits <= want.whole and have.scale <= want.scale
 
 
-def into_domain(made: str, domain: str, server_version: int) -> str:
-    """A value of the type under a domain as one of the domain; null where a check refuses it.
+def into_domain(made: str, domain: str, checks: Sequence[str]) -> str:
+    """A value of the type under a domain as one of the domain; null where a check refuses it, which the cast would raise.
 
-    Before PostgreSQL 16 such a check raises: the copy then finds the row by halving its chunk.
+    Args:
+        checks: the expressions of the domain's checks (and of domains under it), over VALUE.
     """
-    held = f"pg_input_is_valid(v.made::text, {literal(domain)})" if server_version >= 160000 else "v.made is not null"
-    return f"(select case when {held} then v.made::{domain} end from (select {made} offset 0) as v (made))"
+    held = ["v.made is not null", *(f"({_VALUE.sub(_made, check)}) is not false" for check in checks)]
+    return f"(select case when {' and '.join(held)} then v.made::{domain} end from (select {made} offset 0) as v (made))"
+
+
+def _made(found: re.Match[str]) -> str:
+    return "v.made" if found[0] == "VALUE" else found[0]

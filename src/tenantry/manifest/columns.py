@@ -108,7 +108,8 @@ class ColumnCompiler:
         if made is None:
             return None
         if plain is not target:
-            made = casts.into_domain(made, target.type, self.target_catalog.server_version)
+            checks = [text for domain in _domains(target, self.target_catalog) for text in domain.expressions]
+            made = casts.into_domain(made, target.type, checks)
         return self._treated(made, raw, source, target, rule, key)
 
     # -- private -----------------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ class ColumnCompiler:
         for given, value in rule.map.items():
             self._constant(value, target, (*key, "map", given))
         # As texts, so that every branch has one type: the cast makes of them what the column holds.
-        whens = " ".join(f"when {literal(given)} then {literal(_constant_text(value))}" for given, value in rule.map.items())
+        whens = " ".join(f"when {literal(given)} then {literal(constant_text(value))}" for given, value in rule.map.items())
         return f"(case {raw}::text {whens} end)::{target.type}"
 
     def _zone(self, rule: ColumnRule, key: Key) -> str:
@@ -313,7 +314,7 @@ class ColumnCompiler:
 
     def _put(self, treatment: Treatment, target: CatalogColumn) -> str:
         if isinstance(treatment, Default):
-            return f"{literal(_constant_text(treatment.default))}::{target.type}"
+            return f"{literal(constant_text(treatment.default))}::{target.type}"
         if isinstance(treatment, Correct):
             return f"({treatment.correct})::{target.type}"
         return f"null::{target.type}"
@@ -321,13 +322,31 @@ class ColumnCompiler:
 
 def _plain(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
     """The column itself, or one of a domain as one of the type under it."""
+    domains = _domains(column, catalog)
+    return transforms.without_domain(column, domains[-1].base) if domains else column
+
+
+@dataclass(frozen=True, slots=True)
+class _Domain:
+    base: str
+    expressions: tuple[str, ...]
+
+
+def _domains(column: CatalogColumn, catalog: Catalog) -> list[_Domain]:
+    """The domain of a column, and those under it, outermost first; none where the type is no domain, or of another schema."""
     if column.type_kind != "domain":
-        return column
-    domain = next((d for d in catalog.domains if (d.schema, d.name) == (column.type_schema, column.type_name)), None)
-    return column if domain is None else transforms.without_domain(column, domain.base)
+        return []
+    known = {ident(domain.schema, domain.name): domain for domain in catalog.domains}
+    found: list[_Domain] = []
+    name = ident(column.type_schema, column.type_name)
+    while name in known:
+        domain = known.pop(name)
+        found.append(_Domain(domain.base, tuple(check.expression for check in domain.checks if check.expression)))
+        name = domain.base
+    return found
 
 
-def _constant_text(value: str | int | float) -> str:
+def constant_text(value: str | int | float) -> str:
     """A constant as PostgreSQL reads it for any type that it fits."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -172,7 +172,7 @@ def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
         kind = base_type(column.type)
         if kind in _HASHED_AS_THEY_ARE or (there is not None and there.type_kind == "enum"):
             values.append(value)
-        elif kind == "numeric":
+        elif kind == "numeric" and kind == column.type:
             values += [value, f"{value} < 0"]
         else:
             values.append(f"{value}::text")

@@ -10,7 +10,7 @@ from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key, qua
 from tenantry.manifest.ids import key_sql
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, idents, literal
+from tenantry.postgres import ident, idents, literal, short_name
 
 RUN = "(select max(id) from tenantry.run)"
 
@@ -91,7 +91,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 phase="copy",
                 kind="sql",
                 title=f"Merge rows of {name} that mean the same",
-                sql=(merge_statement(project, mapping),),
+                sql=merge_statements(project, mapping),
                 undo=(unmerge_statement(project, mapping),),
                 lock="none that others feel",
                 risk="low",
@@ -118,24 +118,33 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
     return steps, {name: ids[-1] for name, ids in last.items()}
 
 
-def merge_statement(project: Project, mapping: Mapping) -> str:
-    """Of rows equal in the merge's columns all but the first leave the target and are listed as merged."""
+def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
+    """Of rows equal in the merge's columns all but the first leave the target and are listed as merged.
+
+    The equal ones are few, and found by hash first: by sorting, since the planner expects far fewer groups than there are, and
+    in statements of their own, since parallel workers help neither with a DELETE nor with what feeds it.
+    """
     merge = mapping.merge
     assert merge is not None
+    hashes, found = (ident(JOURNAL, short_name(name, mapping.name)) for name in ("same_hashes", "same_rows"))
     target = ident(project.target.schema, mapping.target.name)
     same = f"hash_record_extended(row({idents(merge.by, prefix='t')}), 0)"
     return (
-        f"with twice as (\n  select {same} as h from {target} t group by 1 having count(*) > 1\n),\n"
-        f"ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived,\n"
+        "set local enable_hashagg = off",
+        f"create unlogged table {hashes} as\nselect {same} as h from {target} t group by 1 having count(*) > 1",
+        "set local enable_hashagg = on",
+        f"create unlogged table {found} as\nselect t.ctid as tid from {target} t where {same} in (select h from {hashes})",
+        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived,\n"
         "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
-        f"    from {target} t\n   where {same} in (select h from twice)\n"
+        f"    from {target} t join {found} f on t.ctid = f.tid\n"
         f"  window w as (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})\n),\n"
         f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
         "  returning r.legacy_id, r.into_key, r.derived\n)\n"
         f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
         f"select {literal(mapping.name)}, {literal(mapping.source.name)}, gone.legacy_id, gone.into_key, {literal(merge.reason)},"
         " to_jsonb(s), gone.derived\n"
-        f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id"
+        f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id",
+        f"drop table {hashes}, {found}",
     )
 
 
