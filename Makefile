@@ -15,6 +15,7 @@ test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 
 lint: $(STAMP) ## ruff, mypy, and the rule that tenantry never imports clinic
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(STAMP) ## the figures behind the claims; takes some minutes

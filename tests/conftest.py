@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Only the controller (or a run without xdist) makes the folder; it removes it at its end."""
     if _FOLDER not in os.environ:
         # A short path with room for every account: sockets have 107 bytes, and as root another account serves.
-        folder = tempfile.mkdtemp(prefix="tt-", dir="/tmp")  # noqa: S108
+        folder = tempfile.mkdtemp(prefix="tt-", dir="/tmp")
         Path(folder).chmod(0o755)
         os.environ[_FOLDER] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -65,10 +65,14 @@ The manifest is `--manifest`, else `TENANTRY_MANIFEST`, else `tenantry.toml` in 
 Exit codes: 0 done, 1 problems were found, 2 wrong usage or configuration, 130 stopped (go on by running it again).
 """,
 )
-quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that could not be carried over: look, mend, take up again.")
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="Rows that could not be carried over: look, mend, take up again."
+)
 app.add_typer(quarantine_app, name="quarantine")
 
-Dsn = Annotated[str | None, typer.Option("--dsn", help="Connection string: a URL, or key=value pairs.", show_default=False)]
+Dsn = Annotated[
+    str | None, typer.Option("--dsn", help="Connection string: a URL, or key=value pairs.", show_default=False)
+]
 ManifestPath = Annotated[
     Path | None, typer.Option("--manifest", "-m", help="The manifest, tenantry.toml.", show_default=False)
 ]
@@ -154,7 +158,9 @@ def plan(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print every step's SQL and undo, for review.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the plan as one HTML file.", show_default=False)] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the plan as one HTML file.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
@@ -234,7 +240,9 @@ def migrate(
     workers: Workers = 2,
     chunk_rows: Annotated[int, typer.Option(help="Source rows of one key range.", min=1)] = 50_000,
     lock_patience: Annotated[float, typer.Option(help="Seconds for which the source's write lock is tried for.")] = 60,
-    report: Annotated[Path | None, typer.Option(help="Folder for report.html and report.json.", show_default=False)] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and report.json.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the plan: expand, copy, verify, secure, cut over.
@@ -395,7 +403,9 @@ def quarantine_retry(
     manifest: ManifestPath = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", help="column=value: a new value for a source column of the one row named.", show_default=False),
+        typer.Option(
+            "--set", help="column=value: a new value for a source column of the one row named.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

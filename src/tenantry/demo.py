@@ -98,7 +98,9 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
         _fresh(settings, manifest.name)
     with database(settings, manifest.name) as dsn, connect(dsn, name="tenantry: demo") as connection:
         with stage("sample data"):
-            bars.notice(f"Making the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}.")
+            bars.notice(
+                f"Making the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}."
+            )
             planted = demo.load(
                 connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=bars.count
             )

@@ -92,7 +92,9 @@ def _from_pyproject(folder: Path) -> Path | None:
     try:
         section = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("tenantry", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}.", hint="Mend the file, or name the manifest with --manifest.") from None
+        raise SettingsError(
+            f"{file} cannot be read: {error}.", hint="Mend the file, or name the manifest with --manifest."
+        ) from None
     return folder / section["manifest"] if "manifest" in section else None
 
 

@@ -86,8 +86,10 @@ def built(database: Database, folder: Path, manifest: str = MANIFEST) -> Project
 
 
 def previewed(database: Database, project: Project, name: str) -> list[dict[str, Any]]:
-    statement = Deriver(project, Reading.PREVIEW).derive(project.mapping(name)).statement(
-        "select to_jsonb(derived) from derived order by __key"
+    statement = (
+        Deriver(project, Reading.PREVIEW)
+        .derive(project.mapping(name))
+        .statement("select to_jsonb(derived) from derived order by __key")
     )
     with database.connect() as connection:
         connection.execute("set timezone = 'UTC'")

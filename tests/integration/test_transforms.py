@@ -100,7 +100,9 @@ pieces = st.tuples(
     st.sampled_from(["", "", "", " ", "\u00a0", "\t "]),
     st.sampled_from(["", "", "", "-", "+", "$", "-$", "$-", "$ ", "- ", "(", "($", "$(", "--", "(-", "€"]),
     st.one_of(digits, st.builds("{:,}".format, st.integers(0, 10**15)), st.just("")),
-    st.one_of(st.just(""), st.just("."), st.builds(".{}".format, digits), st.builds(".{}00".format, st.integers(0, 99))),
+    st.one_of(
+        st.just(""), st.just("."), st.builds(".{}".format, digits), st.builds(".{}00".format, st.integers(0, 99))
+    ),
     st.sampled_from(["", "", "", "%", ")", "%)", ")%", " %", "-", " ", "e5", "\u00a0", " )"]),
 ).map("".join)
 pg_text = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
@@ -191,7 +193,15 @@ def as_float(value: Decimal, *, single: bool) -> float | None:
 
 
 TYPES = (
-    *("numeric(14,2)", "numeric(15,2)", "numeric(18,4)", "numeric(3,0)", "numeric(2,2)", "numeric(2,4)", "numeric(5,-2)"),
+    *(
+        "numeric(14,2)",
+        "numeric(15,2)",
+        "numeric(18,4)",
+        "numeric(3,0)",
+        "numeric(2,2)",
+        "numeric(2,4)",
+        "numeric(5,-2)",
+    ),
     *("numeric", "smallint", "integer", "bigint", "double precision", "real"),
 )
 
@@ -299,7 +309,9 @@ def want_email(text: str, longest: int = 254) -> str | None:
     return address if good else None
 
 
-words = st.sampled_from([*transforms.TRUE_WORDS, *transforms.FALSE_WORDS, "TRUE", " Yes\u00a0", "oN", "ja", "1.0", "2", "ı", "K"])
+words = st.sampled_from(
+    [*transforms.TRUE_WORDS, *transforms.FALSE_WORDS, "TRUE", " Yes\u00a0", "oN", "ja", "1.0", "2", "ı", "K"]
+)
 addresses = st.one_of(
     st.builds("{}{}@{}.{}{}".format, st.sampled_from(["", " ", "\u00a0", "."]), st.text("aB.1+'-", max_size=6),
               st.text("aZ-0.", max_size=6), st.text("coK\u212a-", max_size=4), st.sampled_from(["", " ", "\n", ".", "\t "])),
@@ -362,7 +374,9 @@ def test_texts_become_labels_of_an_enum_or_are_refused_whatever_the_collation(da
 def test_a_collation_that_ignores_case_changes_nothing(database_each: Database) -> None:
     with session(database_each) as connection:
         try:
-            connection.execute("create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+            connection.execute(
+                "create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+            )
         except psycopg.errors.FeatureNotSupported:
             pytest.skip("these binaries were built without ICU")
         connection.execute("create type mood as enum ('good')")
@@ -402,7 +416,9 @@ SOURCES: dict[str, st.SearchStrategy[object]] = {
     "bigint": WHOLE,
     "numeric(14,4)": st.decimals(min_value=-(10**9), max_value=10**9, places=4, allow_nan=False, allow_infinity=False),
     "numeric": FRACTIONS,
-    "double precision": st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e6, 1e6), st.integers(-9, 9)),
+    "double precision": st.one_of(
+        st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e6, 1e6), st.integers(-9, 9)
+    ),
 }
 
 
@@ -415,7 +431,9 @@ def test_numbers_go_into_other_types_exactly_or_are_refused(database_each: Datab
         @given(st.lists(SOURCES[source], min_size=20, max_size=150))
         def holds(values: list[object]) -> None:
             shown = computed(connection, lambda raw: f"{raw}::text", [str(value) for value in values], source)
-            got = computed(connection, lambda _: "array[" + ", ".join(f"({m})::text" for m in made) + "]", shown, source)
+            got = computed(
+                connection, lambda _: "array[" + ", ".join(f"({m})::text" for m in made) + "]", shown, source
+            )
             want = [[want_cast(EXACT.create_decimal(text), source, name) for name in TYPES] for text in shown]
             assert_same(shown, [as_read(each) for each in got], want)
 
@@ -441,7 +459,15 @@ def test_what_is_no_number_is_refused_by_types_that_have_no_such_value(database_
 
 # -- dates and times ----------------------------------------------------------------------------------------------------
 
-ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/Phoenix", "Asia/Kathmandu")
+ZONES = (
+    "UTC",
+    "America/New_York",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "America/Phoenix",
+    "Asia/Kathmandu",
+)
 EDGES = (
     *("2024-03-10 02:30:00", "2024-03-10 01:59:59.999999", "2024-03-10 03:00:00"),  # New York's gap
     *("2024-11-03 01:30:00", "2024-11-03 00:59:59", "2024-11-03 02:00:00"),  # and its overlap
@@ -516,18 +542,29 @@ def test_days_and_walls_and_instants_are_those_of_the_zone(database_each: Databa
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
 def test_the_ends_of_time_are_carried(database_each: Database, zone: str) -> None:
-    values = ["infinity", "-infinity", "0001-01-01 00:00:00", "0001-01-02 12:00:00", "9999-12-31 00:00:00", "9999-12-30 12:00:00"]
+    values = [
+        "infinity",
+        "-infinity",
+        "0001-01-01 00:00:00",
+        "0001-01-02 12:00:00",
+        "9999-12-31 00:00:00",
+        "9999-12-30 12:00:00",
+    ]
     wall = column("timestamp without time zone")
     with session(database_each) as connection:
         got = computed(
-            connection, lambda raw: f"({transforms.local_day(raw, wall, repr(zone), 'date')})::text", values, "timestamp"
+            connection,
+            lambda raw: f"({transforms.local_day(raw, wall, repr(zone), 'date')})::text",
+            values,
+            "timestamp",
         )
         assert got == ["infinity", "-infinity", "0001-01-01", "0001-01-02", "9999-12-31", "9999-12-30"]
         for make in (
             transforms.utc("s.value", wall, "timestamptz"),
             transforms.local_time("s.value", wall, repr(zone), "timestamptz"),
         ):
-            got = computed(connection, lambda _, make=make: f"({make} at time zone '{zone}')::text", values, "timestamp")  # type: ignore[misc]
+            sql = f"({make} at time zone '{zone}')::text"
+            got = computed(connection, lambda _, sql=sql: sql, values, "timestamp")  # type: ignore[misc]
             assert got[:2] == ["infinity", "-infinity"]
             assert all(text is not None for text in got)
 
@@ -598,7 +635,12 @@ def want_moments(text: str) -> list[str | None]:
     clock_text = shown(clock)
     wall = read(rf"\d{{4}}-\d\d-\d\d([T ]{CLOCK})?", None)
     aware = read(rf"\d{{4}}-\d\d-\d\d[T ]{CLOCK}(Z|[-+]\d\d(:?\d\d)?)", True)
-    return [None if day is None else str(day.date()), clock_text and clock_text.split(" ")[1], shown(wall), shown(aware)]
+    return [
+        None if day is None else str(day.date()),
+        clock_text and clock_text.split(" ")[1],
+        shown(wall),
+        shown(aware),
+    ]
 
 
 # -- what a server alone can read ---------------------------------------------------------------------------------------
@@ -613,10 +655,28 @@ def test_other_texts_are_asked_of_the_server_where_it_can_tell(database: Databas
 
 def test_uuids_are_read_in_every_form_but_with_braces(database_each: Database) -> None:
     one = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
-    values = [one, one.upper(), one.replace("-", ""), "{" + one + "}", one[:-1], one + "0", "a0eebc99_9c0b_4ef8_bb6d_6bb9bd380a11", ""]
+    values = [
+        one,
+        one.upper(),
+        one.replace("-", ""),
+        "{" + one + "}",
+        one[:-1],
+        one + "0",
+        "a0eebc99_9c0b_4ef8_bb6d_6bb9bd380a11",
+        "",
+    ]
     with session(database_each) as connection:
         cast = casts.cast("s.value", column("text"), column("uuid"), (), 150000)
-        assert computed(connection, lambda _: f"({cast})::text", values) == [one, one, one, None, None, None, None, None]
+        assert computed(connection, lambda _: f"({cast})::text", values) == [
+            one,
+            one,
+            one,
+            None,
+            None,
+            None,
+            None,
+            None,
+        ]
 
 
 def test_a_domain_refuses_by_null_what_its_checks_refuse(database_each: Database) -> None:

@@ -98,7 +98,9 @@ def column(name: str, kind: str, *, null: bool = True, user: TypeKind | None = N
     return Column(name, f"app.{kind}", user, "app", kind, nullable=null)
 
 
-def table(schema: str, name: str, *columns: Column, key: Sequence[str] = ("id",), refs: Sequence[tuple[str, str]] = ()) -> Table:
+def table(
+    schema: str, name: str, *columns: Column, key: Sequence[str] = ("id",), refs: Sequence[tuple[str, str]] = ()
+) -> Table:
     placed = tuple(replace(each, position=place) for place, each in enumerate(columns, start=1))
     keys = [
         Constraint(f"{name}_{col}_fkey", "foreign", (col,), ref_schema=schema, ref_table=parent, ref_columns=("id",))
@@ -112,18 +114,39 @@ SOURCE = Catalog(
     "old",
     server_version=180000,
     tables=(
-        table("old", "orgs", column("id", "text", null=False), column("name", "text", null=False), column("time_zone", "text")),
+        table(
+            "old",
+            "orgs",
+            column("id", "text", null=False),
+            column("name", "text", null=False),
+            column("time_zone", "text"),
+        ),
         table(
             *("old", "people"),
-            *(column("id", "text", null=False), column("email", "text"), column("role", "text"), column("token", "text")),
+            *(
+                column("id", "text", null=False),
+                column("email", "text"),
+                column("role", "text"),
+                column("token", "text"),
+            ),
             *(column("org_id", "text"), column("is_root", "boolean")),
             refs=[("org_id", "orgs")],
         ),
         table(
             *("old", "notes"),
-            *(column("id", "text", null=False), column("title", "text"), column("amount", "text"), column("state", "text")),
+            *(
+                column("id", "text", null=False),
+                column("title", "text"),
+                column("amount", "text"),
+                column("state", "text"),
+            ),
             *(column("day", "timestamp(3) without time zone"), column("made_at", "timestamp(3) without time zone")),
-            *(column("author_id", "text"), column("org_id", "text"), column("size", "integer"), column("extra", "jsonb")),
+            *(
+                column("author_id", "text"),
+                column("org_id", "text"),
+                column("size", "integer"),
+                column("extra", "jsonb"),
+            ),
             *(column("flags", "text[]"), column("seen_at", "timestamp with time zone"), column("mark", "uuid")),
             refs=[("org_id", "orgs"), ("author_id", "people")],
         ),
@@ -139,7 +162,14 @@ TARGET = Catalog(
     enums=(EnumType("app", "level", ("guest", "staff", "boss")), EnumType("app", "status", ("open", "closed"))),
     domains=(DomainType("app", "share", "numeric(5,4)"),),
     tables=(
-        table("app", "orgs", *IDS, column("name", "text", null=False), column("time_zone", "text"), column("is_open", "boolean")),
+        table(
+            "app",
+            "orgs",
+            *IDS,
+            column("name", "text", null=False),
+            column("time_zone", "text"),
+            column("is_open", "boolean"),
+        ),
         table("app", "persons", *IDS, column("email", "text"), column("account_id", "uuid")),
         table(
             *("app", "members"),
@@ -176,7 +206,9 @@ class Case:
         return self.name
 
 
-def case(name: str, old: str, new: str, key: str, *says: str, at: str = "", and_: tuple[tuple[str, str], ...] = ()) -> Case:
+def case(
+    name: str, old: str, new: str, key: str, *says: str, at: str = "", and_: tuple[tuple[str, str], ...] = ()
+) -> Case:
     """`at` is a piece of the line that the problem shall name; without it the change itself."""
     return Case(name, ((old, new), *and_), at or new.strip().split("\n")[0], key, says)
 
@@ -263,7 +295,7 @@ def test_the_manifest_of_these_tests_is_right(tmp_path: Path) -> None:
     "text",
     [
         'amount = { as = "number", missing = ["N/A"], null = { default = 0 }, invalid = { correct = "tenant.name" } }',
-        'amount = { up = "case when s.amount ~ \'^x\' then 1 end" }',
+        "amount = { up = \"case when s.amount ~ '^x' then 1 end\" }",
         'amount = { up = "(select max(n) from generate_series(1, 3) as g (n))" }',
         'extra = { as = "json_ids", ids = { "rows[*].id" = "notes", "a.b[*][*]" = "members" }, stale = "drop" }',
         'share = { from = "amount", as = "percent", null = { default = 0.5 } }',
@@ -290,7 +322,10 @@ def test_a_file_that_is_missing_or_a_folder_or_not_utf8_is_said_without_jargon(t
     for path, words in (
         (tmp_path / "none.toml", "There is no manifest at"),
         (tmp_path, "cannot be read: is a directory."),
-        (written(tmp_path, MANIFEST.encode().replace(b"# more", b"# m\xf6re")), "line 70 holds bytes that are not UTF-8"),
+        (
+            written(tmp_path, MANIFEST.encode().replace(b"# more", b"# m\xf6re")),
+            "line 70 holds bytes that are not UTF-8",
+        ),
     ):
         with pytest.raises(SettingsError) as caught:
             load_manifest(path)
@@ -328,7 +363,7 @@ def test_a_mark_before_the_text_and_lines_of_windows_are_taken(tmp_path: Path) -
         ('table = "orgs"', 'table = "orgs', 'table = "orgs', "illegal character"),
         ('table = "orgs"', 'table "orgs"', 'table "orgs"', "expected '='"),
         ('table = "orgs"', 'table = "orgs"\ntable = "x"', 'table = "x"', "something of this name stands above already"),
-        ("[ids]", "[tenant]\n[ids]", '[tenant] # again', "[tenant] stands above already"),
+        ("[ids]", "[tenant]\n[ids]", "[tenant] # again", "[tenant] stands above already"),
         ('own = "id" }', 'own = "id", own = "id" }', "[tables.persons]", "own stands twice"),
         ("[tables.orgs]", "[tables.orgs", "[tables.orgs", "expected ']'"),
         ("[ids]", "[ids]\nx = [1,\n2", "[[rules]]", "unclosed array"),
@@ -337,7 +372,7 @@ def test_a_mark_before_the_text_and_lines_of_windows_are_taken(tmp_path: Path) -
 def test_a_fault_of_toml_is_said_with_its_line(tmp_path: Path, old: str, new: str, at: str, words: str) -> None:
     text = MANIFEST.replace(old, new, 1)
     if "again" in at:
-        text = text.replace('[tenant]\ntable', '[tenant] # again\ntable')
+        text = text.replace("[tenant]\ntable", "[tenant] # again\ntable")
     if "persons" in at:
         at = "access = { select = { colleagues"
     with pytest.raises(ManifestError) as caught:
@@ -693,7 +728,11 @@ def test_problems_are_reported_together_by_line(tmp_path: Path) -> None:
 def test_an_unknown_table_hides_nothing_and_makes_no_echo(tmp_path: Path) -> None:
     """What is wrong elsewhere is said too; what is wrong only because of it is not."""
     text = changed(('from = "notes"', 'from = "notez"'), ('select = "staff"', 'select = "staf"'))
-    assert [problem.key for problem in problems(tmp_path, text)] == ["source", "tables.members.access.select", "tables.notes.from"]
+    assert [problem.key for problem in problems(tmp_path, text)] == [
+        "source",
+        "tables.members.access.select",
+        "tables.notes.from",
+    ]
 
 
 def test_a_line_is_found_whatever_stands_around_the_key(tmp_path: Path) -> None:

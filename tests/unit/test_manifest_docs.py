@@ -40,7 +40,9 @@ def sections() -> dict[str, str]:
 
 def keys(record: type[BaseModel]) -> dict[str, bool]:
     """The keys as they stand in the file, and whether they must be given."""
-    return {field.alias or name: field.is_required() for name, field in record.model_fields.items() if not field.exclude}
+    return {
+        field.alias or name: field.is_required() for name, field in record.model_fields.items() if not field.exclude
+    }
 
 
 def listed(text: str) -> dict[str, str]:

@@ -131,7 +131,9 @@ def _dependents(project: Project) -> Iterator[Finding]:
                 advice="It keeps reading the source; write its counterpart into the target's files.",
             )  # fmt: skip
     for function in project.source.functions:
-        on = sorted({name for where, name in (*function.depends_on, *function.mentions) if where == schema and name in names})
+        on = sorted(
+            {name for where, name in (*function.depends_on, *function.mentions) if where == schema and name in names}
+        )
         if on:
             yield Finding("TA-114", "warning", "schema", function.name, f"function reads or writes {', '.join(on)}",
                           advice="It keeps using the source; write its counterpart into the target's files.")  # fmt: skip

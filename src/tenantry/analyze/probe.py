@@ -37,7 +37,10 @@ def gather(
     found = []
     with connection.transaction(force_rollback=True):
         connection.execute("set local work_mem = '128MB'")
-        if connection.execute("select from pg_namespace where nspname = %s", [project.target.schema]).fetchone() is None:
+        if (
+            connection.execute("select from pg_namespace where nspname = %s", [project.target.schema]).fetchone()
+            is None
+        ):
             for statement in type_statements(project.target):
                 connection.execute(statement)
         connection.execute("select set_config('statement_timeout', %s, true)", [TIMEOUT])

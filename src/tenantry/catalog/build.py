@@ -16,9 +16,7 @@ from tenantry.postgres import ident, literal
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def build_catalog(
-    connection: Connection, *, schema: str, files: Sequence[Path], before: Sequence[str] = ()
-) -> Catalog:
+def build_catalog(connection: Connection, *, schema: str, files: Sequence[Path], before: Sequence[str] = ()) -> Catalog:
     """The catalog of a schema made by `files`, after `before`; nothing of it stays.
 
     Raises:

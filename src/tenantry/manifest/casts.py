@@ -80,7 +80,9 @@ def loses(source: CatalogColumn, target: CatalogColumn) -> bool:
     before, after = base_type(source.type), base_type(target.type)
     if before.startswith("timestamp") and (after == "date" or after in _TIMES):
         return True
-    fractions = (before.startswith("timestamp") and after.startswith("timestamp")) or (before in _TIMES and after in _TIMES)
+    fractions = (before.startswith("timestamp") and after.startswith("timestamp")) or (
+        before in _TIMES and after in _TIMES
+    )
     return fractions and precision(source.type) > precision(target.type)
 
 
@@ -158,7 +160,9 @@ def into_domain(made: str, domain: str, checks: Sequence[str]) -> str:
         checks: the expressions of the domain's checks (and of domains under it), over VALUE.
     """
     held = ["v.made is not null", *(f"({_VALUE.sub(_made, check)}) is not false" for check in checks)]
-    return f"(select case when {' and '.join(held)} then v.made::{domain} end from (select {made} offset 0) as v (made))"
+    return (
+        f"(select case when {' and '.join(held)} then v.made::{domain} end from (select {made} offset 0) as v (made))"
+    )
 
 
 def _made(found: re.Match[str]) -> str:

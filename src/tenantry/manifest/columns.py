@@ -209,7 +209,9 @@ class ColumnCompiler:
         for given, value in rule.map.items():
             self._constant(value, target, (*key, "map", given))
         # As texts, so that every branch has one type: the cast makes of them what the column holds.
-        whens = " ".join(f"when {literal(given)} then {literal(constant_text(value))}" for given, value in rule.map.items())
+        whens = " ".join(
+            f"when {literal(given)} then {literal(constant_text(value))}" for given, value in rule.map.items()
+        )
         return f"(case {raw}::text {whens} end)::{target.type}"
 
     def _zone(self, rule: ColumnRule, key: Key) -> str:
@@ -219,7 +221,7 @@ class ColumnCompiler:
         if zone.startswith("tenant."):
             column = zone.removeprefix("tenant.")
             if not self.scoped:
-                self.say((*key, "zone"), f"rows of {self.target.name} have no tenant; name a time zone, as in \"UTC\"")
+                self.say((*key, "zone"), f'rows of {self.target.name} have no tenant; name a time zone, as in "UTC"')
                 return "'UTC'"
             if self.root is not None and self.root.column(column) is None:
                 near = _near(column, [each.name for each in self.root.columns])
@@ -257,7 +259,10 @@ class ColumnCompiler:
                 self._constant(treatment.default, target, (*key, name, "default"))
         for name, given in (("empty", rule.empty is not None), ("missing", bool(rule.missing))):
             if given and not text_source:
-                self.say((*key, name), f"only text can be empty or stand for a missing value, but {source.name} is {source.type}")
+                self.say(
+                    (*key, name),
+                    f"only text can be empty or stand for a missing value, but {source.name} is {source.type}",
+                )
 
         words = literals(["", *rule.missing])
         is_empty = f"{transforms.trimmed(raw)} in ({words})" if sees_empty else None

@@ -111,7 +111,7 @@ class Deriver:
             tenant_known = "__tenant is not null"
             for path in mapping.tenant_paths:
                 if path.alias not in {ref.alias for ref in mapping.references}:
-                    self._reference_flags(path, path.columns[0], mapping, flag, problems, parents)
+                    self._reference_flags(path, path.columns[0], flag, problems, parents)
             problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
             conflict = self._conflict(mapping)
             if conflict:
@@ -131,8 +131,10 @@ class Deriver:
 
         if not counting:
             body = self._level(inner, mapping, relation, condition)
-            return f"select {idents([*names, '__key'])}\n  from (\n{body}\n  ) d" if not fallbacks else (
-                f"select {self._with_fallbacks(names, fallbacks)}, __key\n  from (\n{body}\n  ) d"
+            return (
+                f"select {idents([*names, '__key'])}\n  from (\n{body}\n  ) d"
+                if not fallbacks
+                else (f"select {self._with_fallbacks(names, fallbacks)}, __key\n  from (\n{body}\n  ) d")
             )
         inner.append(("__row", "s"))
         body = self._level(inner, mapping, relation, condition)
@@ -140,8 +142,7 @@ class Deriver:
             rest = [ident(label) for label, _ in inner if label not in names]
             rest += [f"{condition} as {label}" for label, condition in fallen.items()]
             body = (
-                f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}"
-                f"\n  from (\n{body}\n  ) e offset 0"
+                f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}\n  from (\n{body}\n  ) e offset 0"
             )
         return self._judge(mapping, names, body, problems, parents, changes)
 
@@ -203,7 +204,7 @@ class Deriver:
         if column.kind == "reference":
             assert column.reference is not None
             if column.fallback is None and counting:
-                self._reference_flags(column.reference, column.name, mapping, flag, problems, parents)
+                self._reference_flags(column.reference, column.name, flag, problems, parents)
             if not column.nullable and counting:
                 problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
             return
@@ -224,7 +225,9 @@ class Deriver:
             if later is not None:
                 problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
             elif column.fallback is None:
-                problems.append((f"value_invalid:{column.name}", f"({flag(column.present)} and {quoted} is null{when})"))
+                problems.append(
+                    (f"value_invalid:{column.name}", f"({flag(column.present)} and {quoted} is null{when})")
+                )
             else:
                 present = flag(column.present)
                 stand_in = flag(column.fallback)
@@ -248,7 +251,9 @@ class Deriver:
                 prefix = f"{literal(mapping.legacy_prefix)} || " if mapping.legacy_prefix else ""
                 return f"{prefix}{self._key(mapping)}"
             case "account":
-                derived = id_sql(self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping))
+                derived = id_sql(
+                    self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping)
+                )
                 return derived if self.reading is Reading.PREVIEW else f"coalesce(a.account_id, {derived})"
             case "python" if self.reading is not Reading.COPY:
                 return f"null::{column.type}"
@@ -265,7 +270,6 @@ class Deriver:
         self,
         ref: Reference,
         label: str,
-        mapping: Mapping,
         flag: object,
         problems: list[tuple[str, str]],
         parents: list[tuple[str, str]],
@@ -367,7 +371,9 @@ class Deriver:
             table = ident(self._target, parent.target.name)
             tenant = self._tenant_of("t", parent)
             own = parent.key == ref.by
-            legacy = "t.legacy_id" if not parent.legacy_prefix else f"substr(t.legacy_id, {len(parent.legacy_prefix) + 1})"
+            legacy = (
+                "t.legacy_id" if not parent.legacy_prefix else f"substr(t.legacy_id, {len(parent.legacy_prefix) + 1})"
+            )
             where = (
                 f" where left(t.legacy_id, {len(parent.legacy_prefix)}) = {literal(parent.legacy_prefix)}"
                 if parent.legacy_prefix
@@ -432,7 +438,11 @@ class Deriver:
             )
         key = self._key(parent)
         merges = parent.merge is not None and self.reading is not Reading.PREVIEW
-        merged = "" if not merges else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        merged = (
+            ""
+            if not merges
+            else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        )
         survivor = key if not merges else f"coalesce(m.into_key, {key})"
         new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
         references = {path.alias: path for path in parent.tenant_paths}
@@ -539,9 +549,7 @@ def qualified_order(mapping: Mapping, alias: str) -> str:
 def effective_source(project: Project, mapping: Mapping) -> str:
     """The source's rows, those that were mended in the quarantine in their mended form."""
     source = ident(project.source.schema, mapping.source.name)
-    mended = (
-        f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
-    )
+    mended = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
     key = mapping_key(mapping, "o")
     return (
         f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"

@@ -27,7 +27,9 @@ class _Columns(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no t
         self.has_select = False
 
     def visit_ColumnRef(self, _ancestors: object, node: ast.ColumnRef) -> None:
-        self.found.append(tuple(str(field.sval) if isinstance(field, ast.String) else "*" for field in node.fields or ()))
+        self.found.append(
+            tuple(str(field.sval) if isinstance(field, ast.String) else "*" for field in node.fields or ())
+        )
 
     def visit_SubLink(self, _ancestors: object, _node: ast.SubLink) -> None:
         self.has_select = True

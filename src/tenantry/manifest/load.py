@@ -64,7 +64,9 @@ def target_files(manifest: Manifest) -> tuple[Path, ...]:
     for index, pattern in enumerate(manifest.target.files):
         matched = sorted(path for path in manifest.folder.glob(pattern) if path.is_file())
         if not matched:
-            problems.append(places.problem(("target", "files", index), f"no file matches {pattern!r} beside the manifest"))
+            problems.append(
+                places.problem(("target", "files", index), f"no file matches {pattern!r} beside the manifest")
+            )
         found.update(dict.fromkeys(matched))
     if problems:
         raise ManifestError(problems)
@@ -154,7 +156,9 @@ _WORDS = {
 def _problems(error: ValidationError, places: Places) -> list[Problem]:
     # The names of a union's alternatives stand in angle brackets; see model.py.
     items = [(tuple(piece for piece in item["loc"] if not str(piece).startswith("<")), item) for item in error.errors()]
-    meant = {(*key[:-1], nearest(str(key[-1]), _known_keys(key[:-1]))) for key, item in items if item["type"] == _UNKNOWN}
+    meant = {
+        (*key[:-1], nearest(str(key[-1]), _known_keys(key[:-1]))) for key, item in items if item["type"] == _UNKNOWN
+    }
     problems: dict[tuple[int, str], Problem] = {}
     for key, item in items:
         if item["type"] == "missing" and key in meant:
@@ -221,7 +225,10 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
     records = [record for annotation in _annotations(path) for record in _records(annotation)]
     return list(
         dict.fromkeys(
-            field.alias or name for record in records for name, field in record.model_fields.items() if not field.exclude
+            field.alias or name
+            for record in records
+            for name, field in record.model_fields.items()
+            if not field.exclude
         )
     )
 
@@ -238,7 +245,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[Key, str]]:
     elif target.schema_name in _RESERVED_SCHEMAS or target.schema_name.startswith("pg_"):
         yield ("target", "schema"), f"{target.schema_name} is taken; choose another schema name"
     if not target.files:
-        yield ("target", "files"), "name the SQL files that make the target's tables, as in [\"schema/*.sql\"]"
+        yield ("target", "files"), 'name the SQL files that make the target\'s tables, as in ["schema/*.sql"]'
     for index, pattern in enumerate(target.files):
         if not pattern.strip() or Path(pattern).is_absolute():
             yield ("target", "files", index), f"{pattern!r} must be a path or a pattern beside the manifest"

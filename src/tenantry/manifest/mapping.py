@@ -19,6 +19,7 @@ from tenantry.postgres import ident
 LEGACY_ID = "legacy_id"
 ROW_ID = "id"
 
+
 def plain_name(*parts: str) -> str:
     """A name for use within a statement, made of others that may be long, quoted, or alike but for case: never quoted, never
     cut, different for different parts."""

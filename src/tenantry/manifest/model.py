@@ -32,7 +32,6 @@ Command = Literal["select", "insert", "update", "delete"]
 COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
 
-
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError("must be a text, a number, true or false")
@@ -160,7 +159,9 @@ class ColumnRule(_Record):
             raise ValueError('map is empty; give it entries: { "old" = "new" }')
         for path in self.ids or {}:
             if not _PATH.fullmatch(path):
-                raise ValueError(f'ids: {path!r} is no path; write keys with dots and [*] for lists, as in "rows[*].id"')
+                raise ValueError(
+                    f'ids: {path!r} is no path; write keys with dots and [*] for lists, as in "rows[*].id"'
+                )
         if self.zone is not None and self.transform not in ("local_day", "local_time"):
             raise ValueError('zone belongs to as = "local_day" and as = "local_time"')
         if "stale" in self.model_fields_set and self.transform != "json_ids":

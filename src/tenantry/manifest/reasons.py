@@ -27,9 +27,13 @@ def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> 
                 f"Give {source} a value; or say in the manifest, before the run, what stands in for it.",
             )
         case "value_invalid":
-            return Explanation(f"{source} holds a value that cannot be read", f"Give {source} a value that can be read.")
+            return Explanation(
+                f"{source} holds a value that cannot be read", f"Give {source} a value that can be read."
+            )
         case "reference_missing":
-            return Explanation(f"{source} names a row that does not exist", f"Let {source} name a row of its table, or none.")
+            return Explanation(
+                f"{source} names a row that does not exist", f"Let {source} name a row of its table, or none."
+            )
         case "parent_quarantined":
             return Explanation(
                 f"{source} names a row that is itself in quarantine", "Mend that row; this one comes along."

@@ -159,8 +159,7 @@ class _Resolver:
             if table.name not in read and table.name not in self.manifest.source.ignore and table.partition_of is None:
                 self.say(
                     ("source",),
-                    f"the source table {table.name} is not carried over: give it a target table, or name it in"
-                    " ignore",
+                    f"the source table {table.name} is not carried over: give it a target table, or name it in ignore",
                 )
 
     def _check_parts(self) -> None:
@@ -181,7 +180,10 @@ class _Resolver:
                         ' (part = "…"), which keeps its derived ids apart',
                     )
                 else:
-                    self.say((*key, "part"), f"{part.source} has a part {part.part!r} already, in {other[0]}; take another word")
+                    self.say(
+                        (*key, "part"),
+                        f"{part.source} has a part {part.part!r} already, in {other[0]}; take another word",
+                    )
 
     def _check_merge(self, name: str, rule: TableRule) -> None:
         table = self.target.table(name)
@@ -337,9 +339,7 @@ class _Resolver:
                              f" {references[target_column.name].parent}, which are uuid")  # fmt: skip
                 columns.append(special)
                 continue
-            made = compiler.column(
-                target_column, given or ColumnRule(), given=given is not None, key=column_key
-            )
+            made = compiler.column(target_column, given or ColumnRule(), given=given is not None, key=column_key)
             if made is not None:
                 columns.append(made)
         users = self.manifest.users
@@ -391,9 +391,7 @@ class _Resolver:
             )
         return None
 
-    def _references(
-        self, target: Table, source: Table, part: SourceRule, key: Key
-    ) -> dict[str, Reference]:
+    def _references(self, target: Table, source: Table, part: SourceRule, key: Key) -> dict[str, Reference]:
         """References by target column: from the rules with `ref`, and from the source's own foreign keys."""
         found: dict[str, Reference] = {}
         for name, rule in part.columns.items():
@@ -406,7 +404,9 @@ class _Resolver:
                 continue
             feeding = self._parent_of(rule.ref)
             if feeding is None:
-                self.say(column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it")
+                self.say(
+                    column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it"
+                )
                 continue
             found[name] = self._reference(source, column, rule.ref, feeding, plain_name("r", name))
         for fk in source.foreign_keys:
@@ -469,8 +469,7 @@ class _Resolver:
                 if made is None:
                     self.say(
                         path_key,
-                        f"{source.name}.{column} has no foreign key; say where it leads:"
-                        f' "{column} -> <target table>"',
+                        f'{source.name}.{column} has no foreign key; say where it leads: "{column} -> <target table>"',
                     )
                     continue
                 path = made
@@ -508,7 +507,7 @@ def _fills_itself(column: Column) -> str:
     by = {
         "id": "Tenantry derives row ids from the old ones",
         "legacy": "Tenantry keeps the old id here",
-        "tenant": "the tenant is found along tenant = [\"…\"]",
+        "tenant": 'the tenant is found along tenant = ["…"]',
         "account": "Tenantry links accounts by [users]",
     }
     return f"{by[column.kind]}; take this rule out"

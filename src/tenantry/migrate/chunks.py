@@ -47,7 +47,8 @@ def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: 
 
     def bound(text: str) -> str:
         parts = [
-            f"{literal(part)}::{kind}" for part, kind in zip(key_parts(mapping.key, text), key_types(mapping), strict=True)
+            f"{literal(part)}::{kind}"
+            for part, kind in zip(key_parts(mapping.key, text), key_types(mapping), strict=True)
         ]
         return f"({', '.join(parts)})" if len(parts) > 1 else parts[0]
 
@@ -130,7 +131,9 @@ def copy_chunk(
     return copied if marked is not None else None
 
 
-def split_chunk(connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk) -> list[Chunk]:
+def split_chunk(
+    connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk
+) -> list[Chunk]:
     """Two halves of a range that failed; empty where it holds one row."""
     condition = range_condition(mapping, chunk.low, chunk.high)
     where = f"{condition} and ({mapping.where})" if mapping.where else condition
@@ -154,7 +157,9 @@ def refuse_row(
     """A range of one row that the server refuses goes to the quarantine, with what the server said."""
     condition = range_condition(mapping, chunk.low, chunk.high)
     where = f"{condition} and ({mapping.where})" if mapping.where else condition
-    said = "the server's message is withheld: the table holds secrets" if mapping.secrets else error.diag.message_primary
+    said = (
+        "the server's message is withheld: the table holds secrets" if mapping.secrets else error.diag.message_primary
+    )
     with connection.transaction():
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"

@@ -92,6 +92,9 @@ class _Work:
     open_chunks: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, dict[int, verify.Sum]] = field(default_factory=dict)
+    """By verification step, what its key ranges must hold."""
+    ranges: dict[str, list[Chunk]] = field(default_factory=dict)
 
 
 class Migration:
@@ -332,9 +335,13 @@ class Migration:
         if step.kind == "copy":
             mapping = prepared.project.mapping(step.mapping or "")
             action: Callable[[Connection], object] = lambda c: self._plan_copy(c, journal, prepared, mapping)  # noqa: E731
+        elif step.kind == "verify" and step.mapping is not None:
+            mapping = prepared.project.mapping(step.mapping)
+            self._observer.started(step, rows=step.rows, done_rows=0)
+            action = lambda c: verify.key_ranges(c, journal, mapping)  # noqa: E731
         elif step.kind == "verify":
             self._observer.started(step, rows=step.rows, done_rows=0)
-            action = lambda c: self._verify(c, journal, prepared, step)  # noqa: E731
+            action = lambda c: self._verify(c, prepared, step)  # noqa: E731
         else:
             self._observer.started(step, rows=step.rows, done_rows=0)
             action = lambda c: self._sql(c, journal, step)  # noqa: E731
@@ -351,6 +358,9 @@ class Migration:
         chunk: Chunk | None,
         result: object,
     ) -> None:
+        if step.kind == "verify" and step.mapping is not None and not isinstance(result, verify.Verification):
+            self._collect_sums(pool, work, prepared, step, chunk, result)
+            return
         if step.kind != "copy":
             rows = None
             if isinstance(result, verify.Verification):
@@ -380,6 +390,32 @@ class Migration:
         if work.open_chunks[step.id] == 0:
             journal.say(main, "step_done", step=step.id, rows=work.rows[step.id], message=None)
             self._finish(work, step, work.rows[step.id])
+
+    def _collect_sums(
+        self, pool: ThreadPoolExecutor, work: _Work, prepared: Prepared, step: Step, chunk: Chunk | None, result: object
+    ) -> None:
+        """The comparison of a mapping: first its key ranges, then what each must hold, at last the target's side."""
+        project = prepared.project
+        mapping = project.mapping(step.mapping or "")
+        if chunk is None:
+            assert isinstance(result, list)
+            work.ranges[step.id], work.expected[step.id] = result, {}
+            for each in result:
+                work.running[self._start(pool, lambda c, each=each: verify.expected_sum(c, project, mapping, each))] = (  # type: ignore[misc]
+                    step,
+                    each,
+                )
+        else:
+            assert isinstance(result, tuple)
+            work.expected[step.id][chunk.position] = result
+            self._observer.progress(step, result[0])
+        ranges, expected = work.ranges[step.id], work.expected[step.id]
+        if len(expected) == len(ranges):
+            sums = [expected[each.position] for each in ranges]
+            work.running[self._start(pool, lambda c: verify.verify_mapping(c, project, mapping, ranges, sums))] = (
+                step,
+                None,
+            )
 
     def _submit_chunk(
         self,
@@ -445,10 +481,8 @@ class Migration:
                 return None, halves
             return chunked.refuse_row(connection, journal, prepared.project, mapping, chunk, error), []
 
-    def _verify(self, connection: Connection, journal: Journal, prepared: Prepared, step: Step) -> verify.Verification:
+    def _verify(self, connection: Connection, prepared: Prepared, step: Step) -> verify.Verification:
         project = prepared.project
-        if step.mapping is not None:
-            return verify.verify_mapping(connection, journal, project, project.mapping(step.mapping))
         checks: dict[str, Callable[[], verify.Verification]] = {
             "verify.catalog": lambda: verify.verify_catalog(connection, project),
             "verify.ids": lambda: verify.verify_ids(connection, project),

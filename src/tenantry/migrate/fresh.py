@@ -29,9 +29,7 @@ def changed_tables(connection: Connection, journal: Journal, project: Project) -
 
 def watch(connection: Connection, journal: Journal, project: Project) -> None:
     """Note how the tables that are read early stand now. Call with the write lock held, before anything is copied."""
-    tables = {
-        name: table_fingerprint(connection, ident(project.source.schema, name)) for name in _read_early(project)
-    }
+    tables = {name: table_fingerprint(connection, ident(project.source.schema, name)) for name in _read_early(project)}
     journal.event(connection, _WATCHING, "tables that are read before they are copied", tables=tables)
 
 

@@ -56,7 +56,9 @@ def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
             tables=tuple(
                 replace(
                     table,
-                    row_estimate=now.row_estimate if (now := source.table(table.name)) is not None else table.row_estimate,
+                    row_estimate=now.row_estimate
+                    if (now := source.table(table.name)) is not None
+                    else table.row_estimate,
                 )
                 for table in run.source_catalog.tables
             ),
@@ -75,9 +77,7 @@ def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
                 hint="Let a DBA review and run the script once: tenantry roles --sql | psql …; a superuser can run"
                 " `tenantry roles --apply`.",
             )
-        target = build_catalog(
-            connection, schema=schema, files=files, before=prerequisites(manifest, environment)
-        )
+        target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
     project = resolve(manifest, source, target)
     return Prepared(project, environment, build_plan(project, environment, files), files, run)
 

@@ -190,7 +190,8 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
                 still = {
                     row[0]
                     for row in connection.execute(
-                        f"select source_key from {JOURNAL}.quarantine where mapping = %s and state = 'open'", [mapping.name]
+                        f"select source_key from {JOURNAL}.quarantine where mapping = %s and state = 'open'",
+                        [mapping.name],
                     )
                 }
                 back |= {(row[1], row[2]) for row in chosen if row[2] not in still}

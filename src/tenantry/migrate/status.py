@@ -72,11 +72,15 @@ def read_status(connection: Connection) -> Status:
             hint="`tenantry plan` shows what would be done, `tenantry migrate` does it.",
         )
     journal = Journal(run.id)
-    steps = tuple(StepStatus(row[0], row[7], row[1], row[4], row[5], row[6]) for row in journal.say(connection, "steps"))
+    steps = tuple(
+        StepStatus(row[0], row[7], row[1], row[4], row[5], row[6]) for row in journal.say(connection, "steps")
+    )
     now = datetime.now(UTC)
     started = {row[0]: row[2] for row in journal.say(connection, "steps")}
     copies = []
-    for mapping, count, done, source, target, quarantined, _changed, _first, last in journal.say(connection, "progress"):
+    for mapping, count, done, source, target, quarantined, _changed, _first, last in journal.say(
+        connection, "progress"
+    ):
         begun = started.get(f"copy.{mapping}")
         rate = remaining = None
         if begun is not None and done:

@@ -5,4 +5,15 @@ from tenantry.plan.environment import Environment, read_environment
 from tenantry.plan.model import PHASES, ROLLBACK, SUCCESS, Phase, Plan, Step
 from tenantry.plan.operations.expand import prerequisites
 
-__all__ = ["PHASES", "ROLLBACK", "SUCCESS", "Environment", "Phase", "Plan", "Step", "build_plan", "prerequisites", "read_environment"]
+__all__ = [
+    "PHASES",
+    "ROLLBACK",
+    "SUCCESS",
+    "Environment",
+    "Phase",
+    "Plan",
+    "Step",
+    "build_plan",
+    "prerequisites",
+    "read_environment",
+]

@@ -28,9 +28,16 @@ OLDEST = 150000
 # What Prisma and its like add to a URL and libpq does not know.
 _FOREIGN_PARAMETERS = frozenset(
     {
-        "schema", "connection_limit", "pool_timeout", "pgbouncer", "socket_timeout", "statement_cache_size", "sslaccept",
-        "sslidentity", "single_use_connections",
-    }  # fmt: skip
+        "schema",
+        "connection_limit",
+        "pool_timeout",
+        "pgbouncer",
+        "socket_timeout",
+        "statement_cache_size",
+        "sslaccept",
+        "sslidentity",
+        "single_use_connections",
+    }
 )
 
 _SESSION_SETTINGS = {

@@ -204,7 +204,9 @@ def _service_account() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
     try:
         subprocess.run(  # noqa: S603
-            ["useradd", "--system", _SERVICE_ACCOUNT], check=True, capture_output=True,  # noqa: S607
+            ["useradd", "--system", _SERVICE_ACCOUNT],  # noqa: S607
+            check=True,
+            capture_output=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedServerFailed(

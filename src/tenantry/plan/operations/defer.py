@@ -111,9 +111,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
     for table in project.target.tables:
         fed = table.name in keyed
         foreign = [
-            fk
-            for fk in _foreign(table)
-            if fed or (fk.ref_schema == project.target.schema and fk.ref_table in keyed)
+            fk for fk in _foreign(table) if fed or (fk.ref_schema == project.target.schema and fk.ref_table in keyed)
         ]
         if not foreign:
             continue
@@ -143,7 +141,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                     kind="sql",
                     title=f"Validate {len(foreign)} foreign keys of {table.name}",
                     sql=tuple(
-                        f"alter table {_name(table)} validate constraint {ident(fk.name)}" for fk in foreign if fk.validated
+                        f"alter table {_name(table)} validate constraint {ident(fk.name)}"
+                        for fk in foreign
+                        if fk.validated
                     ),
                     undo=(),
                     lock="ROW SHARE on the tables that are referenced",

@@ -18,9 +18,7 @@ AFTER_EXPAND = "expand.schema"
 
 def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ...]:
     """The statements that must have run before the target's files can: also used to read the target's catalog."""
-    return tuple(
-        statement for step in _steps_before(manifest, environment) for statement in step.sql
-    )
+    return tuple(statement for step in _steps_before(manifest, environment) for statement in step.sql)
 
 
 def expand(project: Project, environment: Environment, files: Sequence[Path]) -> list[Step]:
