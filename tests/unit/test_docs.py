@@ -1,0 +1,68 @@
+"""The documentation says what there is: links lead somewhere, the command line's page is current, codes are documented."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import tenantry.errors
+from tenantry.analyze import compare, quality
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_every_relative_link_leads_to_a_file() -> None:
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_the_page_of_the_command_line_is_current(tmp_path: Path) -> None:
+    made = tmp_path / "cli.md"
+    command = [
+        sys.executable,
+        "-m",
+        "typer",
+        "tenantry.cli",
+        "utils",
+        "docs",
+        "--name",
+        "tenantry",
+        "--output",
+        str(made),
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    want = made.read_text(encoding="utf-8")
+    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == want, "stale: run `make docs`"
+
+
+def test_every_finding_is_documented() -> None:
+    documented = (ROOT / "docs/reference/findings.md").read_text(encoding="utf-8")
+    source = inspect.getsource(sys.modules[compare.__module__]) + inspect.getsource(sys.modules[quality.__module__])
+    codes = set(re.findall(r'"(TA-\d{3})"', source))
+    assert len(codes) > 15
+    spans = [(int(low), int(high)) for low, high in re.findall(r"TA-(\d{3}) … TA-(\d{3})", documented)]
+    missing = [
+        code
+        for code in codes
+        if code not in documented and not any(low <= int(code[3:]) <= high for low, high in spans)
+    ]
+    assert missing == []
+
+
+def test_error_codes_are_distinct() -> None:
+    classes = [
+        each
+        for each in vars(tenantry.errors).values()
+        if isinstance(each, type) and issubclass(each, tenantry.errors.TenantryError)
+    ]
+    codes = [each.code for each in classes]
+    assert len(codes) == len(set(codes))
