@@ -48,6 +48,7 @@ def run(ground: Ground, dsn: str, *, sessions: int = 1) -> float:
     expand(ground, dsn)
     script = blocks()
     connection = connect(dsn)
+    connection.execute("set lock_timeout = 0")  # autovacuum gives way after a second, which is longer than the engine's
     begun = time.monotonic()
     try:
         for name, text in script.items():
