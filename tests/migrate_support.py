@@ -247,10 +247,11 @@ def tenantry(
 def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> Said:
     """The same, within this process: for the many calls whose subject is what is said, not how a process ends."""
     from tenantry import cli as tool  # noqa: PLC0415
+    from tenantry import console  # noqa: PLC0415
 
     out, err = io.StringIO(), io.StringIO()
-    before, widths = sys.argv, (tool.out.width, tool.err.width)
-    sys.argv, tool.out.width, tool.err.width = ["tenantry", *arguments], 300, 300
+    before, widths = sys.argv, (console.out.width, console.err.width)
+    sys.argv, console.out.width, console.err.width = ["tenantry", *arguments], 300, 300
     handler, variables = signal.getsignal(signal.SIGTERM), dict(os.environ)
     os.environ.update(environment or {})
     code: object = 0
@@ -263,7 +264,7 @@ def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> Said:
         os.environ.clear()
         os.environ.update(variables)
         signal.signal(signal.SIGTERM, handler)
-        sys.argv, (tool.out.width, tool.err.width) = before, widths
+        sys.argv, (console.out.width, console.err.width) = before, widths
     return Said(int(str(code or 0)), out.getvalue(), err.getvalue())
 
 

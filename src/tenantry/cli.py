@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -15,7 +12,6 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from tenantry import __version__
@@ -23,27 +19,23 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
+from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
 from tenantry.errors import TenantryError
-from tenantry.manifest import Manifest, load_manifest
+from tenantry.manifest import load_manifest
 from tenantry.migrate import quarantine as held
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.status import read_status
 from tenantry.migrate.verify import verify_all
 from tenantry.plan import read_environment
-from tenantry.postgres import connect, explain, with_parameters
+from tenantry.postgres import with_parameters
 from tenantry.progress import Bars
 from tenantry.prove import proof_markdown
 from tenantry.prove import prove as run_proof
 from tenantry.report import Duration, build_report, terminal
 from tenantry.report.html import write_plan, write_report
-from tenantry.settings import Settings, command, database, read_settings, where
-
-# Into a pipe or a file lines need not fit a screen.
-_WIDE = 160
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
+from tenantry.settings import command, read_settings
 
 app = typer.Typer(
     name="tenantry",
@@ -69,37 +61,6 @@ quarantine_app = typer.Typer(
     no_args_is_help=True, help="Rows that could not be carried over: look, mend, take up again."
 )
 app.add_typer(quarantine_app, name="quarantine")
-
-Dsn = Annotated[
-    str | None, typer.Option("--dsn", help="Connection string: a URL, or key=value pairs.", show_default=False)
-]
-ManifestPath = Annotated[
-    Path | None, typer.Option("--manifest", "-m", help="The manifest, tenantry.toml.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=32, help="Connections that work side by side.")]
-
-
-@contextmanager
-def _connected(settings: Settings, manifest: Manifest | None) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
-    """A connection string and a connection; server errors become messages."""
-    with database(settings, manifest.name if manifest else "postgres") as dsn, connect(dsn) as connection:
-        try:
-            yield dsn, connection
-        except psycopg.Error as error:
-            raise explain(error, f"working on {where(settings)}") from error
-
-
-@contextmanager
-def _prepared(dsn: str | None, manifest: Path | None) -> Iterator[tuple[str, psycopg.Connection[Any], Prepared]]:
-    settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.need_manifest())
-    with _connected(settings, loaded) as (address, connection):
-        yield address, connection, prepare(connection, loaded)
-
-
-def _json(data: object) -> None:
-    print(json.dumps(data, indent=1, default=str))  # noqa: T201 - this is the output
 
 
 @app.callback()
@@ -128,7 +89,7 @@ def analyze(
 
     Reads only. Findings have a code, a count, and sample keys; exit code 1 means that there are blockers.
     """
-    with _prepared(dsn, manifest) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
+    with prepared_project(dsn, manifest) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
         total = len(prepared.project.mappings)
         done = iter(range(total + 1))
         evidence = gather(
@@ -140,7 +101,9 @@ def analyze(
         bars.count("probing tables", total, total)
         findings = find(prepared.project, evidence)
     if as_json:
-        _json({"findings": [finding.to_json() for finding in findings], "evidence": [_evidence(e) for e in evidence]})
+        print_json(
+            {"findings": [finding.to_json() for finding in findings], "evidence": [_evidence(e) for e in evidence]}
+        )
     else:
         terminal.findings(out, findings, everything=everything)
     if any(finding.severity == "blocker" for finding in findings):
@@ -164,13 +127,13 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
-    with _prepared(dsn, manifest) as (_, _connection, prepared):
+    with prepared_project(dsn, manifest) as (_, _connection, prepared):
         planned = prepared.plan
     if html is not None:
         write_plan(planned, html)
         err.print(f"Written: {html}")
     if as_json:
-        _json(planned.to_json())
+        print_json(planned.to_json())
     elif sql:
         print(terminal.plan_sql(planned))  # noqa: T201 - not for rich: it would wrap the statements
     elif html is None:
@@ -192,14 +155,14 @@ def roles(
     del sql
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
-    with _connected(settings, loaded) as (_, connection):
+    with connected(settings, loaded) as (_, connection):
         environment = read_environment(connection)
         script = roles_sql(loaded, owner=owner or environment.user, database=environment.database)
         if apply:
             connection.execute(script)
             err.print("The roles are there.")
     if as_json:
-        _json({"script": script, "applied": apply})
+        print_json({"script": script, "applied": apply})
     elif not apply:
         print(script)  # noqa: T201
 
@@ -218,7 +181,7 @@ def catalog(
     if side not in ("source", "target"):
         raise typer.BadParameter("source or target", param_hint="--side")
     del as_json
-    with _prepared(dsn, manifest) as (_, _connection, prepared):
+    with prepared_project(dsn, manifest) as (_, _connection, prepared):
         read = prepared.project.target if side == "target" else prepared.project.source
         if dictionary:
             print(dictionary_markdown(read, title=f"Data dictionary of schema {read.schema}"))  # noqa: T201
@@ -227,7 +190,7 @@ def catalog(
         elif matrix:
             print(matrix_markdown(prepared.project))  # noqa: T201
         else:
-            _json(read.to_json())
+            print_json(read.to_json())
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------
@@ -253,7 +216,7 @@ def migrate(
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
     options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=lock_patience)
-    with _connected(settings, loaded) as (address, connection):
+    with connected(settings, loaded) as (address, connection):
         with Bars(err, quiet=as_json) as bars:
             outcome = Migration(address, loaded, options, bars).run()
         prepared = prepare(connection, loaded)
@@ -261,7 +224,7 @@ def migrate(
     if report is not None:
         write_report(content, report)
     if as_json:
-        _json(content)
+        print_json(content)
     else:
         terminal.accounts(out, outcome)
         terminal.report_summary(out, content, str(report) if report is not None else None)
@@ -290,11 +253,11 @@ def status(
     """Show how far a run has come, from any terminal."""
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
-    with _connected(settings, loaded) as (_, connection):
+    with connected(settings, loaded) as (_, connection):
         while True:
             now = read_status(connection)
             if as_json:
-                _json(now.to_json())
+                print_json(now.to_json())
             else:
                 if watch and out.is_terminal:
                     out.clear()
@@ -308,11 +271,11 @@ def status(
 def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
     """Compare source and target again: rows, ids, references, keys, rules. After the cut-over, rows that the application
     has changed in the target show as differences. Exit code 1: there are differences."""
-    with _prepared(dsn, manifest) as (_, connection, prepared):
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
         checks = verify_all(connection, prepared.project, held.check_ready(prepared.run).id)
     failed = [check for check in checks if not check.passed]
     if as_json:
-        _json({"passed": not failed, "checks": [check.to_json() for check in checks]})
+        print_json({"passed": not failed, "checks": [check.to_json() for check in checks]})
     else:
         for check in checks:
             mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
@@ -348,11 +311,11 @@ def prove(
     The statements run over a login that owns nothing and is no superuser, each in a transaction that is rolled back, on rows
     of two invented tenants that are removed in the end. Exit code 1: some cell or check fails.
     """
-    with _prepared(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
+    with prepared_project(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
         login_dsn = login or with_parameters(address, user=prepared.project.manifest.database_roles.login)
         proof = run_proof(prepared.project, owner_dsn=address, login_dsn=login_dsn, progress=bars.count)
     if as_json:
-        _json(proof.to_json())
+        print_json(proof.to_json())
     elif markdown:
         print(proof_markdown(proof))  # noqa: T201
     else:
@@ -371,11 +334,11 @@ def quarantine_list(
     as_json: AsJson = False,
 ) -> None:
     """List rows in quarantine: number, table, key, and why."""
-    with _prepared(dsn, manifest) as (_, connection, prepared):
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
         total = len(held.entries(connection, prepared.project, table=table, reason=reason))
         found = held.entries(connection, prepared.project, table=table, reason=reason, limit=limit or None)
     if as_json:
-        _json({"total": total, "entries": [entry.to_json() for entry in found]})
+        print_json({"total": total, "entries": [entry.to_json() for entry in found]})
     else:
         terminal.quarantine_list(out, found, total)
 
@@ -388,10 +351,10 @@ def quarantine_show(
     as_json: AsJson = False,
 ) -> None:
     """Show one row: the whole original (secrets masked), what is wrong, and what would mend it."""
-    with _prepared(dsn, manifest) as (_, connection, prepared):
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
         (entry,) = held.entries(connection, prepared.project, ids=[number])
     if as_json:
-        _json(entry.to_json())
+        print_json(entry.to_json())
     else:
         terminal.quarantine_entry(out, entry)
 
@@ -413,7 +376,7 @@ def quarantine_retry(
 
     Rows that hang on them come along. What still cannot be carried over stays in quarantine, with its newest reason.
     """
-    with _prepared(dsn, manifest) as (_, connection, prepared):
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
         held.check_ready(prepared.run)
         if values:
             if not numbers or len(numbers) != 1:
@@ -427,7 +390,7 @@ def quarantine_retry(
             held.entries(connection, prepared.project, ids=numbers)
         done = held.retry(connection, prepared.project, numbers or None)
     if as_json:
-        _json(asdict(done))
+        print_json(asdict(done))
     else:
         out.print(
             f"{done.tried:,} tried: {done.readmitted:,} carried over, {done.merged:,} merged, {done.still:,} still in quarantine."
@@ -459,7 +422,7 @@ def demo(
             settings, shown, Size(clinics, values, seed), out=folder, options=Options(workers=workers), bars=bars
         )
     if as_json:
-        _json({**report, "folder": str(folder)})
+        print_json({**report, "folder": str(folder)})
     else:
         terminal.report_summary(out, report, str(folder))
     if not (report["proof"]["passed"] and all(check["passed"] for check in report["verifications"])):
@@ -484,7 +447,7 @@ def main() -> None:
         sys.exit(end.exit_code)
     except TenantryError as error:
         if "--json" in sys.argv:
-            _json({"error": error.to_json()})
+            print_json({"error": error.to_json()})
         err.print(f"[bold red]{error.code}[/] {escape(error.message)}")
         if error.hint:
             err.print(f"[cyan]What to do:[/] {escape(error.hint)}")
