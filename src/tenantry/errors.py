@@ -209,6 +209,40 @@ class RunFinished(TenantryError):
     code = "TN-407"
 
 
+class SourceAltered(TenantryError):
+    """Tables were altered, or the server changed its role, while a run was under way."""
+
+    code = "TN-408"
+    exit_code = 1
+
+
+class LoginShared(TenantryError):
+    """The login by which Tenantry's writes are told from those of applications is used by others."""
+
+    code = "TN-409"
+
+
+class NotReady(TenantryError):
+    """The run is not in the state that the command needs."""
+
+    code = "TN-410"
+    exit_code = 1
+
+
+class CutOverFailed(TenantryError):
+    """The cut-over was not done within its bound, and was taken back."""
+
+    code = "TN-411"
+    exit_code = 1
+
+
+class JournalDamaged(TenantryError):
+    """The journal contradicts itself, or the tables that it speaks of."""
+
+    code = "TN-412"
+    exit_code = 1
+
+
 # -- TN-5xx: data ----------------------------------------------------------------------------------------------------
 
 

@@ -46,11 +46,17 @@ class Derivation:
     """The rows are read several times, so they are computed once and kept. A comparison reads them once: then the planner
     may take everything into one plan, and into parallel workers, which may not read kept results."""
 
-    def statement(self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = ()) -> str:
-        """`with … name as materialized (select) …more tail`."""
+    def statement(
+        self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = (), few: bool = False
+    ) -> str:
+        """`with … name as materialized (select) …more tail`.
+
+        Args:
+            few: only a few rows are derived: parents are looked up for them, and not all of them computed first.
+        """
         kind = " materialized" if self.once else " not materialized"
         parts = [
-            *((label, kind, body) for label, body in self.common),
+            *((label, " not materialized" if few else kind, body) for label, body in self.common),
             (name, kind, self.select),
             *((label, "", body) for label, body in more),
         ]

@@ -22,8 +22,11 @@ from tenantry.postgres import ident, idents, literal
 PYTHON_BATCH = 5_000
 """Rows that pass through a Python transform at a time; bounds the memory that it takes."""
 
-CHUNK_ROWS = 50_000
-MOST_CHUNKS = 64
+CHUNK_ROWS = 10_000
+"""Rows of the smallest piece of a copy; as many neighbours are carried over as one as take the time that is wanted."""
+MOST_CHUNKS = 4_096
+_SAMPLE_ROWS = 200
+"""Rows of a sample from which the border of a range is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,19 @@ class Copied:
 def key_types(mapping: Mapping) -> list[str]:
     found = [mapping.source.column(name) for name in mapping.key]
     return [column.type for column in found if column is not None]
+
+
+def key_values(key: str, types: Sequence[str]) -> list[str]:
+    """The typed columns of a key, from an SQL expression of its text."""
+    if len(types) == 1:
+        return [key if types[0] == "text" else f"({key})::{types[0]}"]
+    return [f"(({key})::jsonb ->> {i})::{kind}" for i, kind in enumerate(types)]
+
+
+def same_key(mapping: Mapping, alias: str, key: str) -> str:
+    """A condition that finds a source row by the text of its key, by the key's index."""
+    parts = key_values(key, key_types(mapping))
+    return " and ".join(f"{alias}.{ident(name)} = {part}" for name, part in zip(mapping.key, parts, strict=True))
 
 
 def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: str = "s") -> str:
@@ -71,7 +87,7 @@ def plan_chunks(
     pieces = min(MOST_CHUNKS, -(-count // chunk_rows))
     if pieces <= 1:
         return [Chunk(0, None, None)], count
-    percent = min(100.0, 100.0 * pieces * 2_000 / count)
+    percent = min(100.0, 100.0 * pieces * _SAMPLE_ROWS / count)
     order = idents(mapping.key, prefix="s")
     bounds = [
         str(found[0])
@@ -85,28 +101,21 @@ def plan_chunks(
     return [Chunk(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1)], count
 
 
-def fingerprint(connection: Connection, project: Project, mapping: Mapping, chunk: Chunk) -> str:
-    """Number and versions of a range's source rows. Every write leaves another one: an update gives a row a new xmin."""
-    condition = range_condition(mapping, chunk.low, chunk.high)
-    where = f"{condition} and ({mapping.where})" if mapping.where else condition
-    return table_fingerprint(connection, ident(project.source.schema, mapping.source.name), where)
-
-
-def table_fingerprint(connection: Connection, table: str, condition: str = "true") -> str:
-    """The same for the rows `s` of a table for which a condition holds."""
-    # A sum, since with an exclusive or two rows that one transaction wrote would cancel each other out.
-    row = connection.execute(
-        f"select concat(count(*), ':', sum(hash_record_extended(row(s.xmin), 0))) from {table} s where {condition}"
-    ).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def copy_chunk(
-    connection: Connection, journal: Journal, project: Project, mapping: Mapping, template: str, chunk: Chunk
+def copy_chunks(
+    connection: Connection,
+    journal: Journal,
+    project: Project,
+    mapping: Mapping,
+    template: str,
+    chunks: Sequence[Chunk],
+    check: Callable[[Connection], None],
 ) -> Copied | None:
-    """Carry a range over and mark it done, in one transaction; None where another process has done it already."""
-    condition = range_condition(mapping, chunk.low, chunk.high)
+    """Carry neighbouring ranges over as one and mark them done, in one transaction; None where another process has done so.
+
+    Args:
+        check: is called last, and raises where nothing of this may be kept.
+    """
+    condition = range_condition(mapping, chunks[0].low, chunks[-1].high)
     started = time.monotonic()
     with connection.transaction():
         if mapping.python_columns:
@@ -116,19 +125,20 @@ def copy_chunk(
         copied = Copied(*(int(value) for value in row))
         marked = journal.say(
             connection,
-            "chunk_done",
+            "chunks_done",
             mapping=mapping.name,
-            position=chunk.position,
+            position=chunks[0].position,
+            positions=[chunk.position for chunk in chunks],
             source=copied.source,
             target=copied.target,
             quarantined=copied.quarantined,
             changed=copied.changed,
-            fingerprint=fingerprint(connection, project, mapping, chunk),
             seconds=time.monotonic() - started,
-        ).fetchone()
-        if marked is None:
+        ).rowcount
+        if marked != len(chunks):
             raise psycopg.Rollback
-    return copied if marked is not None else None
+        check(connection)
+    return copied if marked == len(chunks) else None
 
 
 def split_chunk(
@@ -169,14 +179,14 @@ def refuse_row(
         )
         journal.say(
             connection,
-            "chunk_done",
+            "chunks_done",
             mapping=mapping.name,
             position=chunk.position,
+            positions=[chunk.position],
             source=1,
             target=0,
             quarantined=1,
             changed=0,
-            fingerprint=fingerprint(connection, project, mapping, chunk),
             seconds=0.0,
         )
     return Copied(1, 0, 1, 0)
@@ -268,4 +278,4 @@ def _copy_batch(
                 pipe.write_row(row)
 
 
-__all__ = ["Copied", "copy_chunk", "plan_chunks", "range_condition", "refuse_row", "split_chunk", "statement"]
+__all__ = ["Copied", "copy_chunks", "plan_chunks", "range_condition", "refuse_row", "split_chunk", "statement"]

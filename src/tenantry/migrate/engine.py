@@ -1,25 +1,23 @@
-"""Runs a plan: steps side by side where nothing forbids it, each marked in the journal by the transaction that does it.
+"""Runs a plan up to the cut-over: steps side by side where nothing forbids it, each marked in the journal by the transaction
+that does it. The application reads and writes on all the time.
 
-A run can die at any moment and be started again: what is done is marked as done, what is not has left no trace. Only the
-write lock on the source goes with the process; a run that goes on first looks whether the source has changed since.
+A run can die at any moment and be started again: what is done is marked as done, what is not has left no trace, and changes of
+the source are noted by its triggers whether a run is under way or not.
 """
 
 from __future__ import annotations
 
-import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from itertools import islice
 
 import psycopg
-from psycopg import errors as pg
 
 from tenantry import __version__
-from tenantry.catalog import read_catalog
 from tenantry.errors import (
     JournalMismatch,
     RunFinished,
@@ -31,19 +29,23 @@ from tenantry.errors import (
 from tenantry.manifest import Manifest, Mapping
 from tenantry.migrate import chunks as chunked
 from tenantry.migrate import verify
-from tenantry.migrate.fresh import changed_tables, watch
+from tenantry.migrate.altered import absorb
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
-from tenantry.migrate.lock import lock_source, run_lock_holder, take_run_lock
+from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.plan import PHASES, Step, prerequisites
-from tenantry.postgres import connect, explain, ident
+from tenantry.migrate.replay import ROW_ERRORS, Replayer, Round, pending, replay_round
+from tenantry.migrate.sampler import Sampler
+from tenantry.migrate.session import Session
+from tenantry.migrate.watch import Watch, check_login, check_server
+from tenantry.plan import Phase, Step, prerequisites
+from tenantry.plan.operations.defer import CATCH_UP
+from tenantry.postgres import explain
 
-T = TypeVar("T")
+BEFORE_CUT_OVER: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure")
 
-_TRANSIENT = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-_ROW_ERRORS = (pg.DataError, pg.IntegrityError)
-_TRIES = 8
+_NEARLY_EMPTY = 2_000
+"""Entries of a round after which replay counts as having caught up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,15 @@ class Options:
 
     Attributes:
         workers: connections that copy, index and verify side by side.
-        chunk_rows: source rows of one key range.
-        lock_patience: seconds for which the write lock is tried for.
+        chunk_rows: source rows of the smallest key range; as many are carried over as one as take `chunk_seconds`.
+        chunk_seconds: how long one statement of the copy shall take, about.
+        lock_patience: seconds for which a table's lock is tried for, to set triggers.
         work_mem, maintenance_work_mem: what each worker may use in the server for hashing, and for building indexes.
     """
 
     workers: int = 2
     chunk_rows: int = chunked.CHUNK_ROWS
+    chunk_seconds: float = 1.0
     lock_patience: float = 60.0
     work_mem: str = "128MB"
     maintenance_work_mem: str = "256MB"
@@ -84,12 +88,23 @@ class Outcome:
 
 
 @dataclass
+class _Copy:
+    """The copy of one mapping: pieces that nobody has taken up, and how fast it goes."""
+
+    waiting: deque[Chunk]
+    running: int = 0
+    rate: float = 0.0
+    alone: set[int] = field(default_factory=set)
+    """Positions of pieces that are tried by themselves, since a row among them was refused."""
+
+
+@dataclass
 class _Work:
     """What is under way in one phase."""
 
     waiting: dict[str, Step]
-    running: dict[Future[object], tuple[Step, Chunk | None]] = field(default_factory=dict)
-    open_chunks: dict[str, int] = field(default_factory=dict)
+    running: dict[Future[object], tuple[Step, tuple[Chunk, ...]]] = field(default_factory=dict)
+    copies: dict[str, _Copy] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
     expected: dict[str, dict[int, verify.Sum]] = field(default_factory=dict)
@@ -98,7 +113,7 @@ class _Work:
 
 
 class Migration:
-    """One run of one manifest against one database."""
+    """One run of one manifest against one database, up to the moment in which it is ready to be cut over."""
 
     def __init__(
         self, dsn: str, manifest: Manifest, options: Options | None = None, observer: Observer | None = None
@@ -107,70 +122,65 @@ class Migration:
         self._manifest = manifest
         self._options = options or Options()
         self._observer: Observer = observer or Silent()
-        self._stop = threading.Event()
-        self._workers: list[Connection] = []
-        self._free: list[Connection] = []
-        self._guard = threading.Lock()
+        self._session = Session(
+            dsn, work_mem=self._options.work_mem, maintenance_work_mem=self._options.maintenance_work_mem
+        )
         self._verifications: list[verify.Verification] = []
+        self._suspects: dict[str, list[str]] = {}
+        self._ranges: dict[str, int] = {}
         self._done: set[str] = set()
+        self._rows = 0
+        self._replayed = 0
 
     def run(self) -> Outcome:
-        """Begin, or go on with, the migration, up to and including the cut-over.
+        """Begin, or go on with, the migration, up to but not including the cut-over.
 
         Raises:
             TenantryError: typed, with what to do; the journal says how far the run came, and it can be gone on with.
         """
         started = time.monotonic()
-        main = connect(self._dsn, name="tenantry: run")
-        guard = connect(self._dsn, name="tenantry: write lock on the source")
+        main = self._session.open("tenantry: run")
         try:
-            take_run_lock(main, lambda: _describe_holder(main))
+            take_run_lock(main, lambda: describe_holder(main))
             prepared = prepare(main, self._manifest)
-            if prepared.run is not None and prepared.run.status == "cut over":
+            check_login(main, prepared.run, prepared.environment.login)
+            if prepared.run is not None and prepared.run.is_over:
                 raise RunFinished(
                     f"This database was cut over on {prepared.run.finished_at:%Y-%m-%d %H:%M} UTC.",
-                    hint="Nothing is left to do: `tenantry status`, `tenantry quarantine list` and `tenantry prove` go on working.",
+                    hint="Nothing is left to copy. `tenantry replay` keeps the source in step, `tenantry rollback` goes back,"
+                    " `tenantry contract` makes it final.",
                 )
-            return self._run(main, guard, prepared, started)
+            return self._run(main, prepared, started)
         except psycopg.Error as error:
             raise explain(error, "running the migration") from error
         finally:
-            self._close(main, guard)
+            self._session.close()
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def _run(self, main: Connection, guard: Connection, prepared: Prepared, started: float) -> Outcome:
+    def _run(self, main: Connection, prepared: Prepared, started: float) -> Outcome:
         plan = prepared.plan
-        tables = [table.name for table in prepared.project.source_tables]
-        lock_source(
-            guard,
-            plan.source_schema,
-            tables,
-            patience=self._options.lock_patience,
-            notice=self._observer.notice,
-            stopped=self._stop.is_set,
-        )
-        self._observer.notice(
-            f"Writes to {len(tables)} tables of schema {plan.source_schema} wait from now on, until this run ends"
-            f" (lock SHARE, pid {guard.info.backend_pid}); reading goes on."
-        )
         journal = self._open_journal(main, prepared)
+        self._watch = Watch(prepared.project)
+        self._replayer = Replayer(prepared.project)
         timings: list[Timing] = []
         try:
-            for phase in PHASES:
-                begun = time.monotonic()
-                steps = [step for step in plan.phase(phase) if step.id not in self._done]
-                self._observer.phase(phase, rows=sum(s.rows for s in steps), steps=len(steps))
-                journal.say(main, "set_phase", phase=phase)
-                if phase == "cut over":
-                    self._cut_over(main, guard, journal, steps)
-                else:
+            with Sampler(self._dsn, journal, self._facts):
+                for phase in BEFORE_CUT_OVER:
+                    begun = time.monotonic()
+                    steps = [step for step in plan.phase(phase) if step.id not in self._done]
+                    self._observer.phase(phase, rows=sum(s.rows for s in steps), steps=len(steps))
+                    journal.say(main, "set_phase", phase=phase)
+                    if phase == "copy":
+                        # What is altered from here on is noticed before another row is written.
+                        self._watch.begin(main)
                     self._phase(main, journal, prepared, steps)
-                timings.append(Timing(phase, time.monotonic() - begun))
+                    timings.append(Timing(phase, time.monotonic() - begun))
+            with main.transaction():
+                journal.say(main, "set_status", status="ready")
+                journal.event(main, "ready", "everything is carried over; the cut-over can be done")
         except BaseException as error:
             self._record_failure(main, journal, error)
-            guard.close()
-            self._observer.notice(f"The write lock is released: {plan.source_schema} can be written again.")
             raise
         accounts = tuple(v.account for v in self._verifications if v.account is not None)
         return Outcome(
@@ -183,35 +193,28 @@ class Migration:
             seconds=time.monotonic() - started,
         )
 
+    def _facts(self) -> dict[str, object]:
+        return {"rows": self._rows + self._replayed, "replayed": self._replayed}
+
     def _open_journal(self, main: Connection, prepared: Prepared) -> Journal:
-        """The journal of the run that is gone on with, or a new one; with the write lock held."""
+        """The journal of the run that is gone on with, or a new one."""
         plan, run = prepared.plan, prepared.run
         if run is not None:
             journal = Journal(run.id)
-            source = read_catalog(main, plan.source_schema)
-            if source.digest() != run.source_catalog.digest():
-                raise JournalMismatch(
-                    f"The tables of schema {plan.source_schema} have been altered since the run was begun.",
-                    hint="Undo the change and go on, or start over: drop schema"
-                    f" {plan.target_schema} cascade; drop schema tenantry cascade; and run again.",
-                )
+            absorb(main, journal, prepared, self._observer.notice)
             known = {row[0] for row in journal.say(main, "steps")}
             if known != {step.id for step in plan}:
                 raise JournalMismatch(
                     f"The run was begun by Tenantry {run.tool_version}, whose plan has other steps than {__version__}'s.",
-                    hint=f"Go on with Tenantry {run.tool_version}, or start over: drop schema {plan.target_schema} cascade;"
-                    " drop schema tenantry cascade;",
+                    hint=f"Go on with Tenantry {run.tool_version}, or take the run back with it: tenantry rollback.",
                 )
-            journal.say(main, "resume_run", process=_process())
+            journal.say(main, "resume_run", process=process_json())
             self._done = journal.done_steps(main)
-            changed = changed_tables(main, journal, prepared.project)
-            if changed:
-                self._start_over(main, journal, prepared, changed)
-            else:
-                # Comparing costs little and says how things stand now.
-                again = [step.id for step in plan.phase("verify")]
-                journal.say(main, "reopen_steps", steps=again)
-                self._done -= set(again)
+            check_server(main, journal, run, self._observer.notice)
+            # Carrying over and comparing say how things stand now.
+            again = [step.id for phase in ("replay", "verify") for step in plan.phase(phase)]
+            journal.say(main, "reopen_steps", steps=again)
+            self._done -= set(again)
             journal.event(main, "resumed", "the run was gone on with", done=len(self._done))
             return journal
         first = plan.steps[0]
@@ -230,40 +233,11 @@ class Migration:
             journal.add_steps(main, plan.steps)
             journal.say(main, "step_started", step=first.id)
             journal.say(main, "step_done", step=first.id, rows=None, message=None)
-            watch(main, journal, prepared.project)
         self._done = {first.id}
+        run = last_run(main)
+        assert run is not None
+        check_server(main, journal, run, self._observer.notice)
         return journal
-
-    def _start_over(self, main: Connection, journal: Journal, prepared: Prepared, changed: list[str]) -> None:
-        """The source was written to while nobody held its lock: what was copied of it cannot be trusted any more."""
-        self._observer.notice(
-            f"The source has changed since the run stopped ({', '.join(changed)}): its rows are copied anew."
-        )
-        plan = prepared.plan
-        keep = {"expand.journal", "expand.auth", "expand.context"}
-        again = [step.id for step in plan if step.id not in keep]
-        # Foreign keys go before the accounts that they point to.
-        undo = [
-            step
-            for step in reversed(plan.steps)
-            if step.id in self._done and (step.id == "copy.accounts" or step.id.endswith(".foreign"))
-        ]
-
-        def once() -> None:
-            with main.transaction():
-                for step in undo:
-                    for statement in step.undo:
-                        main.execute(statement)
-                main.execute(f"drop schema if exists {ident(plan.target_schema)} cascade")
-                for statement in _forget(journal.run):
-                    main.execute(statement)
-                journal.say(main, "reopen_steps", steps=again)
-                journal.event(main, "started_over", "the source had changed while no run held its lock", tables=changed)
-                watch(main, journal, prepared.project)
-
-        # A worker of the process that died may still be at its last statement, and hold locks on the target.
-        self._again(once)
-        self._done -= set(again)
 
     def _record_failure(self, main: Connection, journal: Journal, error: BaseException) -> None:
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)
@@ -293,26 +267,48 @@ class Migration:
                 # A short wait, so that Ctrl-C is seen.
                 finished, _ = wait(work.running, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    step, chunk = work.running.pop(future)
+                    step, chunks = work.running.pop(future)
                     try:
-                        self._collect(pool, work, main, journal, prepared, step, chunk, future.result())
+                        self._collect(pool, work, main, journal, prepared, step, chunks, future.result())
                     except Exception as error:  # noqa: BLE001 - kept, and raised when what still runs has ended
                         failure = failure or self._explain(main, journal, step, error)
                         work.waiting.clear()
         except KeyboardInterrupt:
-            self._cancel()
+            self._session.cancel()
             raise RunInterrupted(
-                "Stopped. What was finished is in the journal; nothing is half done, and the source's lock is released.",
+                "Stopped. What was finished is in the journal and nothing is half done; changes of the source go on being noted.",
                 hint="Run `tenantry migrate` again to go on, or look with `tenantry status`.",
             ) from None
         finally:
-            self._stop.set() if failure is not None else None
+            self._session.stop.set() if failure is not None else None
             pool.shutdown(wait=True, cancel_futures=True)
         if failure is not None:
             raise failure
+        if steps and steps[0].phase == "verify":
+            self._judge(main, journal, prepared)
+
+    def _judge(self, main: Connection, journal: Journal, prepared: Prepared) -> None:
+        """What differed while it was looked at is compared again in a round of replay, which sees both sides at one moment."""
+        found: list[verify.Verification] = []
+
+        def compare(connection: Connection, _done: Round) -> None:
+            found.clear()
+            found.extend(
+                verify.settle(connection, prepared.project, mapping, self._suspects.get(mapping.name, ()),
+                              ranges=self._ranges.get(mapping.name, 1))
+                for mapping in prepared.project
+            )  # fmt: skip
+            self._watch.check(connection)
+
+        def once() -> Round:
+            return self._round(limit=10_000_000, before_commit=compare)
+
+        self._session.again(once)
+        self._verifications = [*found, *self._verifications]
         failed = [v for v in self._verifications if not v.passed]
-        if failed and steps and steps[0].phase == "verify":
-            raise _verification_failed(failed)
+        journal.say(main, "set_verified", verified=not failed)
+        if failed:
+            raise verification_failed(failed)
 
     def _ready(self, work: _Work) -> list[Step]:
         ready = [step for step in work.waiting.values() if set(step.after) <= self._done]
@@ -332,20 +328,24 @@ class Migration:
     ) -> None:
         journal.say(main, "step_started", step=step.id)
         work.begun[step.id] = time.monotonic()
+        action: Callable[[Connection], object]
         if step.kind == "copy":
             mapping = prepared.project.mapping(step.mapping or "")
-            action: Callable[[Connection], object] = lambda c: self._plan_copy(c, journal, prepared, mapping)  # noqa: E731
-        elif step.kind == "verify" and step.mapping is not None:
-            mapping = prepared.project.mapping(step.mapping)
-            self._observer.started(step, rows=step.rows, done_rows=0)
-            action = lambda c: verify.key_ranges(c, journal, mapping)  # noqa: E731
-        elif step.kind == "verify":
-            self._observer.started(step, rows=step.rows, done_rows=0)
-            action = lambda c: self._verify(c, prepared, step)  # noqa: E731
+            action = lambda c: self._plan_copy(c, journal, prepared, mapping)  # noqa: E731
         else:
             self._observer.started(step, rows=step.rows, done_rows=0)
-            action = lambda c: self._sql(c, journal, step)  # noqa: E731
-        work.running[self._start(pool, action)] = (step, None)
+            if step.kind == "verify" and step.mapping is not None:
+                mapping = prepared.project.mapping(step.mapping)
+                action = lambda c: verify.key_ranges(c, journal, mapping)  # noqa: E731
+            elif step.kind == "verify":
+                action = lambda c: self._verify(c, prepared, step)  # noqa: E731
+            elif step.kind == "replay":
+                action = lambda c: self._replay(c, journal, step)  # noqa: E731
+            elif step.kind == "capture":
+                action = lambda c: self._capture(c, journal, prepared, step)  # noqa: E731
+            else:
+                action = lambda c: self._sql(c, journal, step)  # noqa: E731
+        work.running[self._start(pool, action)] = (step, ())
 
     def _collect(
         self,
@@ -355,11 +355,11 @@ class Migration:
         journal: Journal,
         prepared: Prepared,
         step: Step,
-        chunk: Chunk | None,
+        chunks: tuple[Chunk, ...],
         result: object,
     ) -> None:
-        if step.kind == "verify" and step.mapping is not None and not isinstance(result, verify.Verification):
-            self._collect_sums(pool, work, prepared, step, chunk, result)
+        if step.kind == "verify" and step.mapping is not None:
+            self._collect_sums(pool, work, main, journal, prepared, step, chunks, result)
             return
         if step.kind != "copy":
             rows = None
@@ -370,65 +370,89 @@ class Migration:
             self._finish(work, step, rows)
             return
         mapping = prepared.project.mapping(step.mapping or "")
-        if chunk is None:
-            assert isinstance(result, tuple)
+        assert isinstance(result, tuple)
+        if not chunks:
             found, total = result
-            todo = [each for each in found if not each.done]
-            done_rows = sum(each.source_rows for each in found if each.done)
-            work.open_chunks[step.id] = len(todo)
+            copy = work.copies[step.id] = _Copy(deque(each for each in found if not each.done))
             work.rows[step.id] = sum(each.target_rows for each in found if each.done)
-            self._observer.started(step, rows=total, done_rows=done_rows)
+            self._rows += work.rows[step.id]
+            self._observer.started(step, rows=total, done_rows=sum(each.source_rows for each in found if each.done))
         else:
-            assert isinstance(result, tuple)
-            copied, todo = result
-            work.open_chunks[step.id] += len(todo) - 1
+            copied, again, seconds = result
+            copy = work.copies[step.id]
+            copy.running -= 1
             if copied is not None:
                 work.rows[step.id] += copied.target
+                self._rows += copied.target
+                copy.rate = len(chunks) / max(seconds, 1e-3)
                 self._observer.progress(step, copied.source)
-        for each in todo:
-            self._submit_chunk(pool, work, journal, prepared, mapping, step, each)
-        if work.open_chunks[step.id] == 0:
+            for each in reversed(again):
+                copy.waiting.appendleft(each)
+                copy.alone.add(each.position)
+        while copy.waiting and copy.running < self._options.workers:
+            taken = self._neighbours(copy)
+            copy.running += 1
+            future = self._start(
+                pool,
+                lambda c, taken=taken: self._copy_chunks(c, journal, prepared, mapping, step, taken),  # type: ignore[misc]
+            )
+            work.running[future] = (step, taken)
+        if not copy.waiting and not copy.running:
             journal.say(main, "step_done", step=step.id, rows=work.rows[step.id], message=None)
             self._finish(work, step, work.rows[step.id])
 
+    def _neighbours(self, copy: _Copy) -> tuple[Chunk, ...]:
+        """As many pieces in a row as shall take the time that is wanted, going by how long the last ones took."""
+        first = copy.waiting.popleft()
+        taken = [first]
+        if first.position in copy.alone:
+            return (first,)
+        # Not all that is left, so that every worker has something.
+        most = max(
+            1, min(round(copy.rate * self._options.chunk_seconds), len(copy.waiting) // self._options.workers + 1)
+        )
+        for following in list(islice(copy.waiting, most - 1)):
+            if following.low != taken[-1].high or following.position in copy.alone:
+                break
+            taken.append(copy.waiting.popleft())
+        return tuple(taken)
+
     def _collect_sums(
-        self, pool: ThreadPoolExecutor, work: _Work, prepared: Prepared, step: Step, chunk: Chunk | None, result: object
+        self,
+        pool: ThreadPoolExecutor,
+        work: _Work,
+        main: Connection,
+        journal: Journal,
+        prepared: Prepared,
+        step: Step,
+        chunks: tuple[Chunk, ...],
+        result: object,
     ) -> None:
         """The comparison of a mapping: first its key ranges, then what each must hold, at last the target's side."""
         project = prepared.project
         mapping = project.mapping(step.mapping or "")
-        if chunk is None:
-            assert isinstance(result, list)
+        if isinstance(result, list):
             work.ranges[step.id], work.expected[step.id] = result, {}
             for each in result:
                 work.running[self._start(pool, lambda c, each=each: verify.expected_sum(c, project, mapping, each))] = (  # type: ignore[misc]
                     step,
-                    each,
+                    (each,),
                 )
+        elif chunks:
+            assert isinstance(result, tuple)
+            work.expected[step.id][chunks[0].position] = result
+            self._observer.progress(step, result[0])
         else:
             assert isinstance(result, tuple)
-            work.expected[step.id][chunk.position] = result
-            self._observer.progress(step, result[0])
+            rows, self._suspects[mapping.name] = result
+            self._ranges[mapping.name] = len(work.ranges[step.id])
+            journal.say(main, "step_done", step=step.id, rows=rows, message=None)
+            self._finish(work, step, rows)
+            return
         ranges, expected = work.ranges[step.id], work.expected[step.id]
         if len(expected) == len(ranges):
             sums = [expected[each.position] for each in ranges]
-            work.running[self._start(pool, lambda c: verify.verify_mapping(c, project, mapping, ranges, sums))] = (
-                step,
-                None,
-            )
-
-    def _submit_chunk(
-        self,
-        pool: ThreadPoolExecutor,
-        work: _Work,
-        journal: Journal,
-        prepared: Prepared,
-        mapping: Mapping,
-        step: Step,
-        chunk: Chunk,
-    ) -> None:
-        future = self._start(pool, lambda c: self._copy_chunk(c, journal, prepared, mapping, step, chunk))
-        work.running[future] = (step, chunk)
+            work.running[self._start(pool, lambda c: verify.suspects(c, project, mapping, ranges, sums))] = (step, ())
 
     def _finish(self, work: _Work, step: Step, rows: int | None) -> None:
         self._done.add(step.id)
@@ -445,7 +469,56 @@ class Migration:
                     connection.execute(statement)
                 journal.say(connection, "step_done", step=step.id, rows=None, message=None)
 
-        self._again(once)
+        self._session.again(once)
+
+    def _capture(self, connection: Connection, journal: Journal, prepared: Prepared, step: Step) -> None:
+        """On a table that applications write: each try lets them pass again after less than a second."""
+
+        def mark() -> None:
+            journal.say(connection, "step_done", step=step.id, rows=None, message=None)
+
+        capture_tables(
+            connection,
+            prepared.plan.source_schema,
+            [step.table or ""],
+            step.sql,
+            mark,
+            patience=self._options.lock_patience,
+            notice=self._observer.notice,
+            stopped=self._session.stop.is_set,
+        )
+
+    def _replay(self, connection: Connection, journal: Journal, step: Step) -> None:
+        """Rounds until one took all that it saw (to catch up with the copy), or next to nothing was left."""
+        catching_up = step.id == CATCH_UP
+        while not self._session.stop.is_set():
+            last = self._session.again(lambda: self._round(thorough=catching_up, check=True))
+            self._observer.progress(step, last.entries)
+            left = pending(connection)[0]
+            if last.entries < (_NEARLY_EMPTY if not catching_up else 50_000) and (left < _NEARLY_EMPTY or catching_up):
+                break
+        journal.say(connection, "step_done", step=step.id, rows=None, message=None)
+
+    def _round(
+        self,
+        *,
+        limit: int = 50_000,
+        thorough: bool = False,
+        check: bool = False,
+        before_commit: Callable[[Connection, Round], None] | None = None,
+    ) -> Round:
+        if self._replaying is None or self._replaying.closed:
+            self._replaying = self._session.open("tenantry: replay")
+            self._replayer.begin(self._replaying)
+        if check:
+            before_commit = lambda c, _done: self._watch.check(c)  # noqa: E731
+        done = replay_round(
+            self._replaying, self._replayer, limit=limit, thorough=thorough, before_commit=before_commit
+        )
+        self._replayed += done.rows
+        return done
+
+    _replaying: Connection | None = None
 
     def _plan_copy(
         self, connection: Connection, journal: Journal, prepared: Prepared, mapping: Mapping
@@ -458,28 +531,31 @@ class Migration:
         journal.say(connection, "add_chunks", mapping=mapping.name, chunks=psycopg.types.json.Jsonb(content))
         return planned, total
 
-    def _copy_chunk(
+    def _copy_chunks(
         self,
         connection: Connection,
         journal: Journal,
         prepared: Prepared,
         mapping: Mapping,
         step: Step,
-        chunk: Chunk,
-    ) -> tuple[chunked.Copied | None, list[Chunk]]:
-        """A chunk, or where a row of it is refused by the server, its halves."""
+        chunks: tuple[Chunk, ...],
+    ) -> tuple[chunked.Copied | None, list[Chunk], float]:
+        """Neighbouring ranges; or, where a row of them is refused by the server, what to try instead; and how long it took."""
+        started = time.monotonic()
         try:
-            return (
-                self._again(
-                    lambda: chunked.copy_chunk(connection, journal, prepared.project, mapping, step.sql[0], chunk)
-                ),
-                [],
+            copied = self._session.again(
+                lambda: chunked.copy_chunks(
+                    connection, journal, prepared.project, mapping, step.sql[0], chunks, self._watch.check
+                )
             )
-        except _ROW_ERRORS as error:
-            halves = chunked.split_chunk(connection, journal, prepared.project, mapping, chunk)
+        except ROW_ERRORS as error:
+            if len(chunks) > 1:
+                return None, list(chunks), 0.0
+            halves = chunked.split_chunk(connection, journal, prepared.project, mapping, chunks[0])
             if halves:
-                return None, halves
-            return chunked.refuse_row(connection, journal, prepared.project, mapping, chunk, error), []
+                return None, halves, 0.0
+            return chunked.refuse_row(connection, journal, prepared.project, mapping, chunks[0], error), [], 0.0
+        return copied, [], time.monotonic() - started
 
     def _verify(self, connection: Connection, prepared: Prepared, step: Step) -> verify.Verification:
         project = prepared.project
@@ -491,73 +567,14 @@ class Migration:
         }
         return checks[step.id]()
 
-    def _cut_over(self, main: Connection, guard: Connection, journal: Journal, steps: list[Step]) -> None:
-        """In the transaction that has held the source's lock all along: there is no moment in which a write could slip by."""
-        for step in steps:
-            self._observer.started(step, rows=0, done_rows=0)
-            begun = time.monotonic()
-            try:
-                guard.execute("set local lock_timeout = '5s'")
-                guard.execute("set local synchronous_commit = on")
-                journal.say(guard, "step_started", step=step.id)
-                for statement in step.sql:
-                    guard.execute(statement)
-                journal.say(guard, "step_done", step=step.id, rows=None, message=None)
-                journal.say(guard, "set_status", status="cut over")
-                journal.event(guard, "cut_over", "clients write the target from now on; the source refuses writes")
-                guard.execute("commit")
-            except psycopg.Error as error:
-                if _is_cut_over(main):
-                    break  # the commit arrived, only its answer did not
-                raise StepFailed(
-                    f"The cut-over failed and was taken back: {error.diag.message_primary or type(error).__name__}.",
-                    hint="The source is as it was and can be written again. Mend the cause and run the same command:"
-                    " it goes on from its journal.",
-                    detail={"step": step.id, "sqlstate": error.sqlstate},
-                ) from error
-            self._done.add(step.id)
-            self._observer.finished(step, seconds=time.monotonic() - begun, rows=None)
-
     # -- connections and errors --------------------------------------------------------------------------------------
 
     def _start(self, pool: ThreadPoolExecutor, action: Callable[[Connection], object]) -> Future[object]:
         def work() -> object:
-            with self._worker() as connection:
+            with self._session.worker() as connection:
                 return action(connection)
 
         return pool.submit(work)
-
-    @contextmanager
-    def _worker(self) -> Iterator[Connection]:
-        with self._guard:
-            connection = self._free.pop() if self._free else None
-        if connection is None:
-            connection = connect(self._dsn, name="tenantry: worker")
-            for name, value in (
-                ("work_mem", self._options.work_mem),
-                ("maintenance_work_mem", self._options.maintenance_work_mem),
-                ("synchronous_commit", "off"),  # the journal is in the same commit: what is lost is lost together
-                ("hash_mem_multiplier", "2"),
-            ):
-                connection.execute("select set_config(%s, %s, false)", [name, value])
-            with self._guard:
-                self._workers.append(connection)
-        try:
-            yield connection
-        finally:
-            with self._guard:
-                self._free.append(connection)
-
-    def _again(self, action: Callable[[], T]) -> T:
-        """Try again, with jitter, what fails for reasons that pass."""
-        for attempt in range(_TRIES):
-            try:
-                return action()
-            except _TRANSIENT:
-                if attempt + 1 == _TRIES or self._stop.is_set():
-                    raise
-                time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - jitter
-        raise AssertionError
 
     def _explain(self, main: Connection, journal: Journal, step: Step, error: Exception) -> Exception:
         if isinstance(error, psycopg.Error):
@@ -576,39 +593,12 @@ class Migration:
             journal.say(main, "step_failed", step=step.id, message=known.message)
         return known
 
-    def _cancel(self) -> None:
-        self._stop.set()
-        with self._guard:
-            for connection in self._workers:
-                with suppress(psycopg.Error):
-                    connection.cancel_safe(timeout=5)
 
-    def _close(self, *connections: Connection) -> None:
-        for connection in (*self._workers, *connections):
-            with suppress(psycopg.Error):
-                connection.close()
-        self._workers.clear()
-        self._free.clear()
-
-
-def _is_cut_over(connection: Connection) -> bool:
-    with suppress(psycopg.Error):
-        run = last_run(connection)
-        return run is not None and run.status == "cut over"
-    return False
-
-
-def _process() -> psycopg.types.json.Jsonb:
+def process_json() -> psycopg.types.json.Jsonb:
     return psycopg.types.json.Jsonb(this_process())
 
 
-def _forget(run: int) -> list[str]:
-    from tenantry.migrate.journal import statement  # noqa: PLC0415
-
-    return [part.replace("%(run)s", str(run)) for part in statement("forget_copy").split(";")]
-
-
-def _describe_holder(connection: Connection) -> str:
+def describe_holder(connection: Connection) -> str:
     pid = run_lock_holder(connection)
     said = f"server process {pid}"
     if journal_exists(connection):
@@ -621,7 +611,7 @@ def _describe_holder(connection: Connection) -> str:
     return said
 
 
-def _verification_failed(failed: list[verify.Verification]) -> VerificationFailed:
+def verification_failed(failed: list[verify.Verification]) -> VerificationFailed:
     listed = [str(difference) for check in failed for difference in check.differences]
     more = sum(check.more for check in failed)
     total = len(listed) + more
@@ -635,4 +625,13 @@ def _verification_failed(failed: list[verify.Verification]) -> VerificationFaile
     )
 
 
-__all__ = ["Migration", "Options", "Outcome", "Timing", "prerequisites"]
+__all__ = [
+    "Migration",
+    "Options",
+    "Outcome",
+    "Timing",
+    "describe_holder",
+    "prerequisites",
+    "process_json",
+    "verification_failed",
+]

@@ -48,8 +48,18 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
     process: Mapping[str, Any]
+    direction: str
+    migrator: str
+    server: Mapping[str, Any]
+    verified_at: datetime | None
+    grace_until: datetime | None
     source_catalog: Catalog
     target_catalog: Catalog
+
+    @property
+    def is_over(self) -> bool:
+        """Applications write the target, alone or beside the source."""
+        return self.direction != "forward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,6 @@ class Chunk:
     target_rows: int = 0
     quarantined_rows: int = 0
     changed_cells: int = 0
-    fingerprint: str | None = None
 
     @property
     def done(self) -> bool:
@@ -88,7 +97,7 @@ def last_run(connection: Connection) -> Run | None:
     row = run_sql(connection, "last_run").fetchone()
     if row is None:
         return None
-    facts: list[Any] = [*row[:12], Catalog.from_json(row[12]), Catalog.from_json(row[13])]
+    facts: list[Any] = [*row[:17], Catalog.from_json(row[17]), Catalog.from_json(row[18])]
     return Run(*facts)
 
 
@@ -138,7 +147,7 @@ class Journal:
 
     def chunks(self, connection: Connection, mapping: str) -> list[Chunk]:
         return [
-            Chunk(row[0], row[1], row[2], row[3], row[4] or 0, row[5] or 0, row[6] or 0, row[7] or 0, row[8])
+            Chunk(row[0], row[1], row[2], row[3], row[4] or 0, row[5] or 0, row[6] or 0, row[7] or 0)
             for row in self.say(connection, "chunks", mapping=mapping)
         ]
 

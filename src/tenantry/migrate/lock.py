@@ -1,5 +1,5 @@
-"""The write lock on the source, and the lock that keeps a second run out. Both end with their connection, however that
-ends: the server releases them when the process is killed."""
+"""Locks: the one that keeps a second run out (the server releases it when the process is killed), and those on tables that
+applications use, which are tried for shortly, again and again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import psycopg
 from psycopg import errors as pg
 
 from tenantry.errors import RunInProgress, SourceLocked
 from tenantry.migrate.journal import Connection
-from tenantry.postgres import ident, load_blocks
+from tenantry.postgres import load_blocks
 
 _KEY = 7_301_984_551_200_001
 """Advisory lock of the one run that a database can have at a time."""
@@ -38,50 +37,52 @@ def run_lock_holder(connection: Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def lock_source(
+def capture_tables(
     connection: Connection,
     schema: str,
     tables: Sequence[str],
+    statements: Sequence[str],
+    mark: Callable[[], None],
     *,
     patience: float,
     notice: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Hold SHARE on the tables in the open transaction of `connection`: readers go on, writers wait.
+    """Alter tables that applications use, in one transaction.
 
     Each try waits at most 900 ms (below deadlock_timeout, so that the application is never a deadlock's victim) and then
     lets the queue behind it pass; tries go on, with jitter, for `patience` seconds.
 
+    Args:
+        mark: is called last in the transaction.
+
     Raises:
         SourceLocked: naming who stands in the way.
     """
-    names = ", ".join(ident(schema, table) for table in tables)
     deadline = time.monotonic() + patience
     attempt = 0
     while True:
         try:
-            connection.execute("begin")
-            connection.execute("set local lock_timeout = '900ms'")
-            connection.execute(f"lock table {names} in share mode")
+            with connection.transaction():
+                connection.execute("set local lock_timeout = '900ms'")
+                connection.execute("set local synchronous_commit = on")
+                for statement in statements:
+                    connection.execute(statement)
+                mark()
             return
         except (pg.LockNotAvailable, pg.DeadlockDetected):
-            connection.execute("rollback")
             attempt += 1
             holders = blockers(connection, schema, tables)
             said = "; ".join(holders) or "somebody who has just let go"
             if time.monotonic() > deadline or stopped():
                 raise SourceLocked(
-                    f"The source could not be locked against writing within {patience:.0f} s. In the way: {said}.",
+                    f"{', '.join(tables)} could not be locked within {patience:.0f} s. In the way: {said}.",
                     hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quiet time, then run the"
-                    " same command again. Nothing was changed.",
+                    " same command again: it goes on from its journal.",
                 ) from None
             if attempt == 1:
-                notice(f"Waiting for the source's tables: {said}")
+                notice(f"Waiting for {', '.join(tables)}: {said}")
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
-        except psycopg.Error:
-            if not connection.closed:
-                connection.execute("rollback")
-            raise
 
 
 def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:

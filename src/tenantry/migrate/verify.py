@@ -1,5 +1,9 @@
 """Compare source and target: counts, a checksum of every row by key range, ids, references, keys and rules.
 
+While applications write, the two sides are never seen at one moment. So key ranges are compared as they are found, by several
+connections, and what differs is only a suspect: within a round of replay, which brings the target to exactly the snapshot that
+it reads the source from, the suspects are compared again, row by row, and everything is counted.
+
 The expected rows are computed from the source again, with parents and ids from the source as well and nothing from the
 target; only the journal's lists (quarantined, merged, linked) are taken as given, and are accounted for by count. A row's
 checksum is PostgreSQL's own 64-bit record hash over typed values, so that 1.5 and 1.50, or two spellings of one instant, are
@@ -10,21 +14,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from tenantry.catalog import Table, read_catalog
+from tenantry.catalog import Table, Trigger, read_catalog
 from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
 from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, effective_source, mapping_key
 from tenantry.manifest.ids import key_parts
 from tenantry.manifest.transforms import base_type
-from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition
+from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition, same_key
 from tenantry.migrate.journal import Chunk, Connection, Journal
+from tenantry.plan.operations.defer import in_transition
 from tenantry.postgres import ident, idents, literal
 
 SAMPLES = 20
+MOST_RANGES = 64
+MOST_SUSPECTS = 100_000
+"""Keys that are compared again at most; more of them mean that the target is not what it should be."""
 _REFUSED = object()
 _HASHED_AS_THEY_ARE = {
     "bigint", "boolean", "bytea", "character", "character varying", "date", "double precision", "integer", "real", "smallint",
@@ -93,7 +101,7 @@ Sum = tuple[int, int | None]
 
 
 def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> list[Chunk]:
-    """The copy's key ranges in the order of the key, which halving has disturbed."""
+    """The copy's key ranges in the order of the key, which halving has disturbed; neighbours together, where there are many."""
     chunks = {chunk.position: chunk for chunk in journal.chunks(connection, mapping.name)}
     kinds = key_types(mapping)
     several = ", ".join(f"(high::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
@@ -102,7 +110,12 @@ def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> li
         f"select position from {JOURNAL}.chunk where run_id = %s and mapping = %s order by high is null, {order}",
         [journal.run, mapping.name],
     )
-    return [chunks[row[0]] for row in rows]
+    ordered = [chunks[row[0]] for row in rows]
+    size = -(-len(ordered) // MOST_RANGES) or 1
+    return [
+        Chunk(position, ordered[first].low, ordered[min(first + size, len(ordered)) - 1].high)
+        for position, first in enumerate(range(0, len(ordered), size))
+    ]
 
 
 def expected_sum(connection: Connection, project: Project, mapping: Mapping, chunk: Chunk) -> Sum:
@@ -116,40 +129,122 @@ def expected_sum(connection: Connection, project: Project, mapping: Mapping, chu
     return int(row[0]), row[1]
 
 
-def verify_mapping(
+def suspects(
     connection: Connection, project: Project, mapping: Mapping, chunks: Sequence[Chunk], expected: Sequence[Sum]
-) -> Verification:
-    """Every row of a mapping, by key range, and the accounting of its rows.
+) -> tuple[int, list[str]]:
+    """Rows of the target, and the keys of those that differ from the source, or did a moment ago.
 
     Args:
         chunks: the key ranges in the order of the key.
-        expected: what each of them must hold.
+        expected: what each of them held when it was looked at.
     """
     bounds = [chunk.high for chunk in chunks if chunk.high is not None]
     compared = _compared(mapping)
-    legacy = _legacy(mapping, "t")
-    found_sql = (
-        f"select {_bucket(mapping, legacy, bounds)}, count(*), bit_xor({_hash(mapping.target, compared, 't')})"
+    found = _found_sums(connection, project, mapping, bounds)
+    differing = [bucket for bucket, wanted in enumerate(expected) if found.get(bucket, (0, None)) != wanted]
+    keys: list[str] = []
+    if differing:
+        derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
+        buckets = ", ".join(str(bucket) for bucket in differing)
+        legacy = _legacy(mapping, "t")
+        tail = (
+            "select coalesce(e.k, f.k)\n"
+            f"  from (select __key as k, {_hash(mapping.target, compared, 'd')} as h from derived d"
+            f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
+            f"  full join (select {legacy} as k, {_hash(mapping.target, compared, 't')} as h"
+            f" from {_target(project, mapping)} t where {_bucket(mapping, legacy, bounds)} in ({buckets})"
+            f"{_mine(mapping).replace(' where', ' and')}) f on e.k = f.k\n"
+            f" where e.h is distinct from f.h limit {MOST_SUSPECTS}"
+        )
+        keys = [str(row[0]) for row in connection.execute(derivation.statement(tail))]
+    keys += _python_suspects(connection, project, mapping)
+    return sum(count for count, _ in found.values()), list(dict.fromkeys(keys))
+
+
+def settle(
+    connection: Connection,
+    project: Project,
+    mapping: Mapping,
+    keys: Sequence[str],
+    *,
+    count: bool = True,
+    ranges: int = 0,
+) -> Verification:
+    """Compare some rows one by one, and count all of them; call it where both sides are seen at the same moment.
+
+    Args:
+        keys: source keys.
+        count: also account for every row of the table.
+    """
+    differences, more = compare_rows(connection, project, mapping, keys)
+    row = (
+        connection.execute(f"select count(*) from {_target(project, mapping)} t{_mine(mapping)}").fetchone()
+        if count
+        else None
+    )
+    if row is None:
+        return Verification("rows", mapping.name, len(keys), tuple(differences), more, None, ranges)
+    account = _account(connection, project, mapping, int(row[0]))
+    if not account.balanced:
+        differences.append(_unbalanced(mapping, account))
+    return Verification("rows", mapping.name, account.target, tuple(differences), more, account, ranges)
+
+
+def compare_rows(
+    connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str]
+) -> tuple[list[Difference], int]:
+    """What differs in the rows of these source keys: expected rows against the target's, and no row where there is none."""
+    if not keys:
+        return [], 0
+    source = (
+        effective_source(project, mapping)
+        if mapping.name in (mended := mended_mappings(connection))
+        else ident(project.source.schema, mapping.source.name)
+    )
+    connection.execute("create temporary table if not exists tenantry_suspect (key text) on commit delete rows")
+    connection.execute("delete from tenantry_suspect")
+    connection.execute("insert into tenantry_suspect select distinct unnest(%s::text[])", [list(keys)])
+    connection.execute("analyze tenantry_suspect")
+    rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(mapping, 'o', 'b.key')})"
+    derivation = Deriver(project, Reading.VERIFY, mended=mended).derive(mapping, rows=rows)
+    columns = _compared(mapping)
+    legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
+    tail = (
+        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text, count(*) over ()\n"
+        f"  from (select __key as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d) e\n"
+        f"  full join (select b.key as k, {_hash(mapping.target, columns, 't')} as h,"
+        f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
+        f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
+        f" where e.h is distinct from f.h order by 1 limit {SAMPLES}"
+    )
+    found = connection.execute(derivation.statement(tail, few=True).replace(RANGE, "true")).fetchall()
+    differences, more = _named(mapping, columns, found)
+    if mapping.python_columns:
+        differences += _verify_python(connection, project, mapping, only=rows)
+    return differences, more
+
+
+def _python_suspects(connection: Connection, project: Project, mapping: Mapping) -> list[str]:
+    if not mapping.python_columns:
+        return []
+    return [difference.key for difference in _verify_python(connection, project, mapping)]
+
+
+def _found_sums(connection: Connection, project: Project, mapping: Mapping, bounds: Sequence[str]) -> dict[int, Sum]:
+    """What each key range of the target holds."""
+    sql = (
+        f"select {_bucket(mapping, _legacy(mapping, 't'), bounds)}, count(*),"
+        f" bit_xor({_hash(mapping.target, _compared(mapping), 't')})"
         f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
     )
-    found: dict[int, Sum] = {row[0]: (row[1], row[2]) for row in connection.execute(found_sql)}
-    differing = [bucket for bucket, wanted in enumerate(expected) if found.get(bucket, (0, None)) != wanted]
-    differences: list[Difference] = []
-    more = 0
-    if differing:
-        differences, more = _drill(connection, project, mapping, compared, bounds, differing)
-    if mapping.python_columns:
-        differences += _verify_python(connection, project, mapping)
-    total = sum(count for count, _ in found.values())
-    account = _account(connection, project, mapping, total)
-    if not account.balanced:
-        differences.append(
-            Difference(
-                "accounting", mapping.name, "all rows", "", f"{account.source} in {mapping.source.name}",
-                f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged",
-            )
-        )  # fmt: skip
-    return Verification("rows", mapping.name, total, tuple(differences), more, account, len(bounds) + 1)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(sql)}
+
+
+def _unbalanced(mapping: Mapping, account: Account) -> Difference:
+    return Difference(
+        "accounting", mapping.name, "all rows", "", f"{account.source} in {mapping.source.name}",
+        f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged",
+    )  # fmt: skip
 
 
 def _compared(mapping: Mapping) -> list[Column]:
@@ -234,31 +329,13 @@ def _bucket(mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
     )
 
 
-def _drill(
-    connection: Connection,
-    project: Project,
-    mapping: Mapping,
-    columns: Sequence[Column],
-    bounds: Sequence[str],
-    differing: Sequence[int],
+def _named(
+    mapping: Mapping, columns: Sequence[Column], found_rows: Sequence[Sequence[Any]]
 ) -> tuple[list[Difference], int]:
-    """The rows behind ranges that differ, and what is different in the first of them."""
-    derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
-    buckets = ", ".join(str(bucket) for bucket in differing)
-    legacy = _legacy(mapping, "t")
-    tail = (
-        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text, count(*) over ()\n"
-        f"  from (select __key as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d"
-        f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
-        f"  full join (select {legacy} as k, {_hash(mapping.target, columns, 't')} as h,"
-        f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
-        f" from {_target(project, mapping)} t{_mine(mapping)}"
-        f"{' and' if _mine(mapping) else ' where'} {_bucket(mapping, legacy, bounds)} in ({buckets})) f on e.k = f.k\n"
-        f" where e.h is distinct from f.h order by 1 limit {SAMPLES}"
-    )
+    """Differences from (key, not expected, not found, expected row, found row, how many in all)."""
     differences: list[Difference] = []
     total = rows = 0
-    for key, not_expected, not_found, expected, found, count in connection.execute(derivation.statement(tail)):
+    for key, not_expected, not_found, expected, found, count in found_rows:
         total = count
         rows += 1
         if not_found:
@@ -292,13 +369,19 @@ def _show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def _verify_python(connection: Connection, project: Project, mapping: Mapping) -> list[Difference]:
-    """What Python made is taken back by its `down`, in batches, and compared with the source; values are never shown."""
+def _verify_python(
+    connection: Connection, project: Project, mapping: Mapping, *, only: str | None = None
+) -> list[Difference]:
+    """What Python made is taken back by its `down`, in batches, and compared with the source; values are never shown.
+
+    Args:
+        only: a relation of some source rows.
+    """
     columns = mapping.python_columns
     pairs = ", ".join(f"s.{ident(column.source or '')}, t.{ident(column.name)}" for column in columns)
     query = (
         f"select {mapping_key(mapping)}, {pairs} from {_target(project, mapping)} t"
-        f" join {effective_source(project, mapping)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
+        f" join {only or effective_source(project, mapping)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
     )
     differences: list[Difference] = []
     with connection.transaction(), connection.cursor(name="tenantry_verify") as cursor:
@@ -402,9 +485,9 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             continue
         for kind, wanted, got in (
             ("column", _facts(table.columns), _facts(there.columns)),
-            ("constraint", _facts(table.constraints), _facts(there.constraints)),
-            ("index", _facts(table.indexes), _facts(there.indexes)),
-            ("trigger", _facts(table.triggers), _facts(there.triggers)),
+            ("constraint", _facts(in_transition(table, each) for each in table.constraints), _facts(there.constraints)),
+            ("index", _facts(table.indexes), _facts(_theirs(there.indexes))),
+            ("trigger", _facts(_asleep(table.triggers)), _facts(_asleep(_theirs(there.triggers)))),
             ("comment", {"table": table.comment}, {"table": there.comment}),
         ):
             compared += len(wanted)
@@ -415,6 +498,16 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ]
         differences += _invalid(there)
     return Verification("catalog", "all tables", compared, tuple(differences))
+
+
+def _theirs(items: Iterable[Any]) -> Iterable[Any]:
+    """Without what Tenantry adds for the time of the transition."""
+    return (item for item in items if not item.name.startswith("tenantry_"))
+
+
+def _asleep(triggers: Iterable[Trigger]) -> Iterable[Trigger]:
+    """The target's triggers sleep until the cut-over."""
+    return (replace(trigger, enabled="disabled") for trigger in triggers)
 
 
 def _facts(items: Iterable[Any]) -> dict[str, Any]:
@@ -454,16 +547,19 @@ def verify_rules(connection: Connection, project: Project) -> Verification:
     return Verification("rules", "all tables", len(project.manifest.rules), tuple(differences))
 
 
-def verify_all(connection: Connection, project: Project, run: int) -> list[Verification]:
-    """Every check, one after the other."""
-    journal = Journal(run)
-    checks = []
+def look_for_suspects(connection: Connection, project: Project, journal: Journal) -> dict[str, list[str]]:
+    """By mapping, the keys of rows that differ, or did a moment ago: one mapping after the other."""
+    found = {}
     for mapping in project:
         chunks = key_ranges(connection, journal, mapping)
         expected = [expected_sum(connection, project, mapping, chunk) for chunk in chunks]
-        checks.append(verify_mapping(connection, project, mapping, chunks, expected))
+        found[mapping.name] = suspects(connection, project, mapping, chunks, expected)[1]
+    return found
+
+
+def verify_target(connection: Connection, project: Project) -> list[Verification]:
+    """What the target says of itself: ids, references, keys, rules."""
     return [
-        *checks,
         verify_ids(connection, project),
         verify_references(connection, project),
         verify_catalog(connection, project),
@@ -476,12 +572,15 @@ __all__ = [
     "Difference",
     "Sum",
     "Verification",
+    "compare_rows",
     "expected_sum",
     "key_ranges",
-    "verify_all",
+    "look_for_suspects",
+    "settle",
+    "suspects",
     "verify_catalog",
     "verify_ids",
-    "verify_mapping",
     "verify_references",
     "verify_rules",
+    "verify_target",
 ]

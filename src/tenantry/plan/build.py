@@ -9,10 +9,11 @@ from tenantry.manifest import Project
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
 from tenantry.plan.operations.accounts import link_accounts, make_accounts
+from tenantry.plan.operations.capture import capture
 from tenantry.plan.operations.copy import copy
-from tenantry.plan.operations.defer import defer, restore
+from tenantry.plan.operations.defer import defer, for_good, restore
 from tenantry.plan.operations.expand import expand
-from tenantry.plan.operations.finish import cut_over, secure, verify
+from tenantry.plan.operations.finish import cut_over, drain, final, secure, verify
 from tenantry.plan.operations.id_map import id_map
 
 
@@ -23,8 +24,9 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     for mapping in project:
         name = mapping.target.name
         largest[name] = largest.get(name, 0) + rows[mapping.source.name]
-    links = link_accounts(project)
-    copied, last = copy(project, rows, [step.id for step in links])
+    caught = capture(project, environment, "expand.defer")
+    links = link_accounts(project, caught[-1].id)
+    copied, last = copy(project, rows, [step.id for step in links] or [caught[-1].id])
     accounts = make_accounts(project, last)
     for step in accounts:
         # Foreign keys to auth.users are added when the accounts are there.
@@ -34,16 +36,20 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         *expand(project, environment, files),
         id_map(project),
         *defer(project),
+        *caught,
         *links,
         *copied,
         *accounts,
         *restore(project, last, largest),
     ]
-    copy_done = _ends(steps)
+    drained = drain(_ends(steps))
+    steps.append(drained)
+    copy_done = [drained.id]
     checks = verify(project, rows, copy_done)
     secured = secure(project, environment, [step.id for step in checks])
     steps += [*checks, *secured]
-    steps.append(cut_over(project, _ends(secured)))
+    over = cut_over(project, _ends(secured))
+    steps += [over, *final(project, over.id), *for_good(project)]
     return Plan(
         name=project.manifest.name,
         manifest_digest=project.digest,

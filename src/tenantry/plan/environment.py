@@ -14,6 +14,8 @@ class Environment:
 
     database: str
     user: str
+    login: str
+    """session_user: by it Tenantry's own writes are told from those of applications."""
     server_version: int
     has_auth: bool
     """There is a table auth.users: a Supabase, or what an earlier run made."""
@@ -25,4 +27,4 @@ def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Envi
     sql = resources.files("tenantry.plan").joinpath("environment.sql").read_text()
     row = connection.execute(sql).fetchone()
     assert row is not None
-    return Environment(str(row[0]), str(row[1]), int(str(row[2])), bool(row[3]), bool(row[4]))
+    return Environment(str(row[0]), str(row[1]), str(row[2]), int(str(row[3])), bool(row[4]), bool(row[5]))

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Phase = Literal["expand", "copy", "verify", "secure", "cut over"]
-PHASES: tuple[Phase, ...] = ("expand", "copy", "verify", "secure", "cut over")
+Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract"]
+PHASES: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract")
 
-Kind = Literal["sql", "copy", "verify", "cut over"]
-"""How a step is carried out: its statements in one transaction; chunk by chunk; by comparing; under the source's lock."""
+Kind = Literal["sql", "capture", "copy", "replay", "verify", "cut over", "contract"]
+"""How a step is carried out: its statements in one transaction; the same on a table that applications use, trying again
+with a short lock_timeout; chunk by chunk; round by round from the log of changes; by comparing; under the source's lock;
+only when the owner says that it is final."""
 
 Risk = Literal["none", "low", "medium", "high"]
 
@@ -27,8 +29,9 @@ SUCCESS = (
 """When a migration counts as done. The first four are checked before the cut-over, which is refused when one fails."""
 
 ROLLBACK = (
-    "Before the cut-over nothing uses the target: every step's undo, last step first, leaves the source as it was."
-    " A failed verification, a failed step or a stopped run never cuts over."
+    "`tenantry rollback` goes back from every phase. Before the cut-over nothing uses the target: every step's undo, last step"
+    " first, leaves the source as it was. After it what was written since is carried back into the source first, and nothing"
+    " is lost. Only `tenantry contract` is final. A failed verification, a failed step or a stopped run never cuts over."
 )
 
 

@@ -15,13 +15,22 @@ create table if not exists tenantry.run (
     source_catalog  jsonb       not null,
     target_catalog  jsonb       not null,
     status          text        not null default 'running'
-        check (status in ('running', 'interrupted', 'failed', 'cut over')),
+        check (status in ('running', 'interrupted', 'failed', 'ready', 'cut over', 'contracted')),
+    direction       text        not null default 'forward' check (direction in ('forward', 'both', 'reverse')),
+    migrator        text        not null default session_user,
+    server          jsonb       not null default '{}',
+    verified_at     timestamptz,
+    grace_until     timestamptz,
     phase           text        not null default 'expand',
     started_at      timestamptz not null default clock_timestamp(),
     finished_at     timestamptz,
     process         jsonb       not null default '{}'
 );
-comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is cut over.';
+comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is contracted, or rolled back to nothing.';
+comment on column tenantry.run.direction is 'Which side applications write: forward the source, reverse the target, both during the grace after a cut-over.';
+comment on column tenantry.run.migrator is 'The login of the runs: what it writes is told from what applications write.';
+comment on column tenantry.run.server is 'The server and database that the run was last seen on, to notice that it was restored or promoted.';
+comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed; what changed since is compared as it is carried over.';
 
 create table if not exists tenantry.step (
     run_id      bigint      not null references tenantry.run (id),
@@ -49,13 +58,11 @@ create table if not exists tenantry.chunk (
     target_rows      bigint,
     quarantined_rows bigint,
     changed_cells    bigint,
-    fingerprint      text,
     seconds          double precision,
     finished_at      timestamptz,
     primary key (run_id, mapping, position)
 );
 comment on table tenantry.chunk is 'Key ranges of the copy, low < key <= high; done in the very transaction that wrote their rows.';
-comment on column tenantry.chunk.fingerprint is 'Number and versions of the source rows in the range as they were copied; another one means that the source has changed.';
 
 create table if not exists tenantry.quarantine (
     id             bigint generated always as identity primary key,
@@ -111,6 +118,33 @@ create table if not exists tenantry.account_link (
     flagged    boolean not null default false
 );
 comment on table tenantry.account_link is 'Users who had an account in auth.users before the migration, by verified e-mail.';
+
+create table if not exists tenantry.source_log (
+    table_name text        not null,
+    old_key    text,
+    new_key    text,
+    at         timestamptz not null default clock_timestamp()
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0,
+        vacuum_truncate = off);
+comment on table tenantry.source_log is 'Keys of source rows that applications changed and replay has not carried over yet; without any key: a table that was truncated. It has no index and no sequence: a write costs as little as can be, and entries are read as they become visible.';
+
+create table if not exists tenantry.target_log (like tenantry.source_log including all) with (autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+comment on table tenantry.target_log is 'The same for rows of the target (keys are their legacy ids), from the cut-over on.';
+
+create table if not exists tenantry.sample (
+    run_id      bigint      not null references tenantry.run (id) on delete cascade,
+    at          timestamptz not null default clock_timestamp(),
+    phase       text        not null,
+    rows        bigint      not null default 0,
+    lag_entries bigint      not null default 0,
+    lag_seconds double precision not null default 0,
+    log_bytes   bigint      not null default 0,
+    wal_bytes   bigint      not null default 0,
+    data        jsonb       not null default '{}'
+);
+create index if not exists sample_run_idx on tenantry.sample (run_id, at);
+comment on table tenantry.sample is 'About once a second what a run was doing: rows carried over since it began, entries not yet replayed and the age of the oldest, size of the log, WAL written by the server.';
 
 create table if not exists tenantry.event (
     id      bigint generated always as identity primary key,
@@ -194,3 +228,24 @@ end
 $$;
 comment on function tenantry.refuse_write is 'The fence on the source after the cut-over.';
 revoke all on function tenantry.refuse_write() from public;
+
+create or replace function tenantry.capture_target() returns trigger
+    language plpgsql security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    case tg_op
+        when 'INSERT' then
+            insert into tenantry.target_log (table_name, new_key) values (tg_argv[0], new.legacy_id);
+        when 'UPDATE' then
+            insert into tenantry.target_log (table_name, old_key, new_key) values (tg_argv[0], old.legacy_id, new.legacy_id);
+        when 'DELETE' then
+            insert into tenantry.target_log (table_name, old_key) values (tg_argv[0], old.legacy_id);
+        else
+            insert into tenantry.target_log (table_name) values (tg_argv[0]);
+    end case;
+    return null;
+end
+$$;
+comment on function tenantry.capture_target is 'Notes which rows of the target applications change, from the cut-over on.';
+revoke all on function tenantry.capture_target() from public;

@@ -5,7 +5,7 @@ select to_regclass('tenantry.run') is not null
 
 -- name: last_run
 select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,
-       finished_at, process, source_catalog, target_catalog
+       finished_at, process, direction, migrator, server, verified_at, grace_until, source_catalog, target_catalog
   from tenantry.run order by id desc limit 1
 
 -- name: new_run
@@ -22,7 +22,36 @@ update tenantry.run set status = 'running', process = %(process)s, finished_at =
 -- What has been cut over stays so, whatever befalls the process afterwards.
 update tenantry.run
    set status = %(status)s, finished_at = case when %(status)s = 'running' then null else clock_timestamp() end
- where id = %(run)s and status <> 'cut over'
+ where id = %(run)s and direction = 'forward'
+
+-- name: turn
+-- Which side applications write from now on; in the very transaction that opens the one and closes the other.
+update tenantry.run
+   set direction = %(direction)s, status = %(status)s, phase = %(phase)s, finished_at = clock_timestamp(),
+       grace_until = clock_timestamp() + %(grace)s::interval
+ where id = %(run)s
+
+-- name: set_server
+update tenantry.run set server = %(server)s where id = %(run)s
+
+-- name: set_verified
+update tenantry.run set verified_at = case when %(verified)s then clock_timestamp() end where id = %(run)s
+
+-- name: set_source_catalog
+update tenantry.run set source_catalog = %(catalog)s where id = %(run)s
+
+-- name: sample
+insert into tenantry.sample (run_id, phase, rows, lag_entries, lag_seconds, log_bytes, wal_bytes, data)
+select %(run)s, r.phase, %(rows)s, l.entries, l.seconds, pg_total_relation_size(l.log),
+       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, %(data)s
+  from tenantry.run r,
+       lateral (select case when r.direction = 'reverse' then 'tenantry.target_log' else 'tenantry.source_log' end::regclass as log,
+                       case when r.direction = 'reverse' then (select count(*) from (select from tenantry.target_log limit 100000) z)
+                            else (select count(*) from (select from tenantry.source_log limit 100000) z) end as entries,
+                       coalesce(extract(epoch from clock_timestamp() - case when r.direction = 'reverse'
+                            then (select min(at) from (select at from tenantry.target_log limit 100) z)
+                            else (select min(at) from (select at from tenantry.source_log limit 100) z) end), 0) as seconds) l
+ where r.id = %(run)s
 
 -- name: set_phase
 update tenantry.run set phase = %(phase)s where id = %(run)s
@@ -61,16 +90,18 @@ insert into tenantry.chunk (run_id, mapping, position, low, high)
 select %(run)s, %(mapping)s, (c ->> 'position')::int, c ->> 'low', c ->> 'high' from jsonb_array_elements(%(chunks)s) c
 
 -- name: chunks
-select position, low, high, status, source_rows, target_rows, quarantined_rows, changed_cells, fingerprint
+select position, low, high, status, source_rows, target_rows, quarantined_rows, changed_cells
   from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s order by position
 
--- name: chunk_done
+-- name: chunks_done
+-- Several ranges that were carried over as one: what was counted stands at the first of them.
 update tenantry.chunk
-   set status = 'done', source_rows = %(source)s, target_rows = %(target)s, quarantined_rows = %(quarantined)s,
-       changed_cells = %(changed)s, fingerprint = %(fingerprint)s,
+   set status = 'done', source_rows = case when position = %(position)s then %(source)s else 0 end,
+       target_rows = case when position = %(position)s then %(target)s else 0 end,
+       quarantined_rows = case when position = %(position)s then %(quarantined)s else 0 end,
+       changed_cells = case when position = %(position)s then %(changed)s else 0 end,
        seconds = %(seconds)s, finished_at = clock_timestamp()
- where run_id = %(run)s and mapping = %(mapping)s and position = %(position)s and status = 'open'
-returning true
+ where run_id = %(run)s and mapping = %(mapping)s and position = any (%(positions)s) and status = 'open'
 
 -- name: split_chunk
 with old as (
@@ -84,11 +115,6 @@ select o.run_id, o.mapping, greatest(n.last, %(position)s) + p.place,
        case p.place when 1 then o.low else %(middle)s end, case p.place when 1 then %(middle)s else o.high end
   from old o, next n, (values (1), (2)) p (place)
 returning position, low, high
-
--- name: forget_copy
-delete from tenantry.chunk where run_id = %(run)s;
-delete from tenantry.quarantine where run_id = %(run)s;
-truncate tenantry.change, tenantry.merged, tenantry.account_link
 
 -- name: event
 insert into tenantry.event (run_id, code, message, data) values (%(run)s, %(code)s, %(message)s, %(data)s)

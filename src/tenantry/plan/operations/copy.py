@@ -15,15 +15,30 @@ from tenantry.postgres import ident, idents, literal, short_name
 RUN = "(select max(id) from tenantry.run)"
 
 
-def copy_statement(project: Project, mapping: Mapping, *, rows: str | None = None) -> str:
-    """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells)."""
-    derivation = Deriver(project, Reading.COPY).derive(mapping, rows=rows)
+def copy_statement(
+    project: Project,
+    mapping: Mapping,
+    *,
+    rows: str | None = None,
+    into: str | None = None,
+    few: bool = False,
+    mended: frozenset[str] = frozenset(),
+) -> str:
+    """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells).
+
+    Args:
+        rows: a relation that takes the source table's place.
+        into: a table that takes the target's place; it has the columns of the mapping.
+        few: only a few rows are meant, so that parents are looked up one by one.
+        mended: mappings of which rows were mended in the quarantine.
+    """
+    derivation = Deriver(project, Reading.COPY, mended=mended).derive(mapping, rows=rows)
     names = [column.name for column in mapping.columns]
     target = ident(project.target.schema, mapping.target.name)
     named = literal(mapping.name)
     source = literal(mapping.source.name)
     carried = (
-        f"insert into {target} ({idents(names)})\n{_identity(mapping)}"
+        f"insert into {into or target} ({idents(names)})\n{'' if into else _identity(mapping)}"
         f"select {idents(names)} from derived where __problems is null"
     )
     refused = (
@@ -48,6 +63,7 @@ def copy_statement(project: Project, mapping: Mapping, *, rows: str | None = Non
         "select count(*), count(*) filter (where __problems is null), count(*) filter (where __problems is not null),\n"
         "       coalesce(sum(jsonb_array_length(__changes)) filter (where __problems is null), 0)\n  from derived",
         more=[("carried", carried), ("refused", refused), ("noted", noted)],
+        few=few,
     )
 
 
@@ -74,11 +90,11 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 f"delete from {JOURNAL}.change where mapping = {literal(mapping.name)}",
                 f"delete from {JOURNAL}.chunk where mapping = {literal(mapping.name)}",
             ),
-            lock="SHARE on the source tables, held for the whole run: writers wait, readers go on",
+            lock="ACCESS SHARE on the source: the application reads and writes on",
             risk="low",
             risk_note="The copy reads the whole table and writes as much again: watch disk and WAL.",
             seconds=count * (COPY_SECONDS + columns * COLUMN_SECONDS + len(mapping.python_columns) * PYTHON_SECONDS),
-            after=tuple(dict.fromkeys([*links, *parents])) or ("expand.defer",),
+            after=tuple(dict.fromkeys([*links, *parents])),
             mapping=mapping.name,
             table=name,
             rows=count,

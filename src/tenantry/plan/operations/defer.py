@@ -3,13 +3,19 @@ copy: building an index once over all rows costs a fraction of keeping it up to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tenantry.catalog import Constraint, Index, Table
 from tenantry.manifest import Project
+from tenantry.manifest.mapping import LEGACY_ID, ROW_ID
 from tenantry.plan.estimates import INDEX_SECONDS, SCAN_SECONDS, VALIDATE_SECONDS
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, literal
+from tenantry.postgres import ident, literal, short_name
+
+CATCH_UP = "copy.catch_up"
+_LEGACY = "tenantry_legacy"
 
 _OURS = "none that others feel: nobody uses the target yet"
 
@@ -55,7 +61,11 @@ def defer(project: Project) -> list[Step]:
 
 
 def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> list[Step]:
-    """The steps that put everything back: indexes (in parallel), keys, foreign keys, triggers, statistics.
+    """The steps that put everything back: indexes (in parallel), keys, foreign keys, statistics.
+
+    Ranges of the copy were read at different moments, so that what must be unique need not be so yet: rows that changed
+    meanwhile are carried over again before unique indexes are built. Indexes over ids alone can be built before that, and it
+    needs them.
 
     Args:
         last: by target table, the id of the last step that writes its rows.
@@ -64,29 +74,57 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
     steps: list[Step] = []
     tables = _fed(project)
     keyed: dict[str, str] = {}
+    early: list[str] = []
+    for table in tables:
+        count = rows[table.name]
+        index_name = legacy_index(table)
+        sql = (f"create index {ident(index_name)} on {_name(table)} ({LEGACY_ID})",) if index_name else ()
+        step = Step(
+            id=f"copy.{table.name}.legacy",
+            phase="copy",
+            kind="sql",
+            title=f"Make rows of {table.name} findable by their old ids, gather statistics",
+            sql=(*sql, f"analyze {_name(table)}"),
+            undo=(f"drop index if exists {ident(table.schema, index_name)}",) if index_name else (),
+            lock=_OURS,
+            risk="none",
+            seconds=INDEX_SECONDS * count + SCAN_SECONDS * min(count, 30_000) + 0.02,
+            after=(last[table.name],),
+            table=table.name,
+            rows=count,
+        )
+        steps.append(step)
+        early.append(step.id)
+        for index in (*_backing(table), *_plain(table)):
+            if _of_ids(project, index):
+                step = _build(table, index, count, last[table.name])
+                steps.append(step)
+                early.append(step.id)
+    steps.append(
+        Step(
+            id=CATCH_UP,
+            phase="copy",
+            kind="replay",
+            title="Carry over what changed while rows were copied",
+            sql=(),
+            undo=(),
+            lock="none that others feel",
+            risk="none",
+            seconds=0.1,
+            after=tuple(early),
+        )
+    )
     for table in tables:
         count = rows[table.name]
         made: list[str] = []
         for index in (*_backing(table), *_plain(table)):
-            step = Step(
-                id=f"copy.{table.name}.index.{index.name}",
-                phase="copy",
-                kind="sql",
-                title=f"Build {index.name}",
-                sql=(index.definition,),
-                undo=(f"drop index if exists {ident(table.schema, index.name)}",),
-                lock=_OURS,
-                risk="none",
-                seconds=INDEX_SECONDS * count * max(1, len(index.columns)) ** 0.5,
-                after=(last[table.name],),
-                table=table.name,
-                rows=count,
-            )
+            if _of_ids(project, index):
+                continue
+            step = _build(table, index, count, CATCH_UP)
             steps.append(step)
             made.append(step.id)
         attach = [
             *(_attach(table, key) for key in _keys(table)),
-            *_triggers_on(table),
             *(_comments(table)),
             *_replica_identity(table),
             f"analyze {_name(table)}",
@@ -99,11 +137,11 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 kind="sql",
                 title=f"Attach the keys of {table.name}, gather statistics",
                 sql=tuple(attach),
-                undo=(*_triggers_off(table), *(_drop(table, key) for key in _keys(table))),
+                undo=tuple(_drop(table, key) for key in _keys(table)),
                 lock=_OURS,
                 risk="none",
                 seconds=SCAN_SECONDS * min(count, 30_000) + 0.02,
-                after=tuple(made) or (last[table.name],),
+                after=tuple(made) or (CATCH_UP,),
                 table=table.name,
                 rows=count,
             )
@@ -124,7 +162,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             phase="copy",
             kind="sql",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
-            sql=(*(_add(table, fk, valid=partitioned) for fk in foreign), *comments),
+            sql=(*(_add(table, in_transition(table, fk), valid=partitioned) for fk in foreign), *comments),
             undo=tuple(_drop(table, fk) for fk in foreign),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where one references it",
             risk="none",
@@ -155,6 +193,78 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 )
             )
     return steps
+
+
+def triggers(project: Project, *, on: bool) -> list[str]:
+    """The target's own triggers, which sleep until applications write it: what is carried over is as it shall be already."""
+    switch = _triggers_on if on else _triggers_off
+    return [statement for table in _fed(project) for statement in switch(table)]
+
+
+def legacy_index(table: Table) -> str | None:
+    """The name of the index by which replay finds rows of a table by their old ids, or None where the table has one itself."""
+    if any(index.columns[:1] == (LEGACY_ID,) and index.predicate is None for index in table.indexes):
+        return None
+    return short_name(_LEGACY, table.name)
+
+
+def in_transition(table: Table, key: Constraint) -> Constraint:
+    """A foreign key as it stands until the contract: replay applies many rows at once, in an order that is right only at the
+    end, so every foreign key can wait for that, which RESTRICT could not."""
+    if key.kind != "foreign" or (table.kind == "partitioned" and key.inherited):
+        return key
+    definition = re.sub(r" ON (DELETE|UPDATE) RESTRICT", "", key.definition)
+    if not key.deferrable:
+        definition, mark, tail = definition.partition(" NOT VALID")
+        definition = f"{definition} DEFERRABLE{mark}{tail}"
+    if definition == key.definition:
+        return key
+    return replace(
+        key,
+        definition=definition,
+        deferrable=True,
+        on_delete="no action" if key.on_delete == "restrict" else key.on_delete,
+        on_update="no action" if key.on_update == "restrict" else key.on_update,
+    )
+
+
+def for_good(project: Project) -> list[Step]:
+    """The steps of the contract that bring foreign keys into their final form."""
+    steps: list[Step] = []
+    for table in project.target.tables:
+        changed = [fk for fk in _foreign(table) if in_transition(table, fk) != fk and _kept_open(project, table, fk)]
+        if not changed:
+            continue
+        partitioned = table.kind == "partitioned"
+        steps.append(
+            Step(
+                id=f"contract.{table.name}.foreign",
+                phase="contract",
+                kind="contract",
+                title=f"Give {len(changed)} foreign keys of {table.name} their final form",
+                sql=(
+                    *(_drop(table, fk) for fk in changed),
+                    *(_add(table, fk, valid=partitioned) for fk in changed),
+                    *(comment for fk in changed for comment in _comment(table, fk)),
+                    *(
+                        f"alter table {_name(table)} validate constraint {ident(fk.name)}"
+                        for fk in changed
+                        if fk.validated and not partitioned
+                    ),
+                ),
+                undo=(),
+                lock=f"SHARE ROW EXCLUSIVE on {table.name} and the tables that it references",
+                risk="low",
+                seconds=0.05,
+                table=table.name,
+            )
+        )
+    return steps
+
+
+def _kept_open(project: Project, table: Table, fk: Constraint) -> bool:
+    fed = {each.name for each in _fed(project)}
+    return table.name in fed or (fk.ref_schema == project.target.schema and fk.ref_table in fed)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -188,6 +298,31 @@ def _backing(table: Table) -> list[Index]:
         return []
     attachable = {key.index for key in _keys(table) if key.kind != "exclusion"}
     return [index for index in table.indexes if index.name in attachable]
+
+
+def _of_ids(project: Project, index: Index) -> bool:
+    """Whether an index is over ids alone, which cannot be there twice, in whatever order rows were read."""
+    ids = {ROW_ID, LEGACY_ID, project.manifest.tenant.column}
+    return not index.unique or (
+        index.predicate is None and bool({ROW_ID, LEGACY_ID} & set(index.columns)) and set(index.columns) <= ids
+    )
+
+
+def _build(table: Table, index: Index, count: int, after: str) -> Step:
+    return Step(
+        id=f"copy.{table.name}.index.{index.name}",
+        phase="copy",
+        kind="sql",
+        title=f"Build {index.name}",
+        sql=(index.definition,),
+        undo=(f"drop index if exists {ident(table.schema, index.name)}",),
+        lock=_OURS,
+        risk="none",
+        seconds=INDEX_SECONDS * count * max(1, len(index.columns)) ** 0.5,
+        after=(after,),
+        table=table.name,
+        rows=count,
+    )
 
 
 def _plain(table: Table) -> list[Index]:
@@ -228,15 +363,20 @@ def _comments(table: Table) -> Iterable[str]:
 
 def _triggers_off(table: Table) -> Iterable[str]:
     if table.triggers:
-        yield f"alter table {_name(table)} disable trigger user"
+        names = ", ".join(f"disable trigger {ident(trigger.name)}" for trigger in table.triggers)
+        yield f"alter table {_name(table)} {names}"
 
 
 def _triggers_on(table: Table) -> Iterable[str]:
     """Each trigger back to the state that it had."""
     states = {"origin": "enable", "always": "enable always", "replica": "enable replica"}
-    for trigger in table.triggers:
-        if trigger.enabled in states:
-            yield f"alter table {_name(table)} {states[trigger.enabled]} trigger {ident(trigger.name)}"
+    switched = [
+        f"{states[trigger.enabled]} trigger {ident(trigger.name)}"
+        for trigger in table.triggers
+        if trigger.enabled in states
+    ]
+    if switched:
+        yield f"alter table {_name(table)} {', '.join(switched)}"
 
 
 def _replica_identity(table: Table) -> Iterable[str]:

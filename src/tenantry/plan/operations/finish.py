@@ -10,6 +10,15 @@ from tenantry.manifest.derive import JOURNAL
 from tenantry.plan.environment import Environment
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
 from tenantry.plan.model import Step
+from tenantry.plan.operations.capture import (
+    CAPTURE,
+    capture_function,
+    fed_tables,
+    source_fence,
+    target_capture,
+    target_triggers,
+)
+from tenantry.plan.operations.defer import legacy_index, triggers
 from tenantry.postgres import ident, literal
 
 
@@ -79,44 +88,59 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
         )
         steps.append(step)
         previous = (step.id,)
+    made, dropped = target_triggers(project, environment.login)
+    steps.append(
+        Step(
+            id="secure.capture",
+            phase="secure",
+            kind="sql",
+            title=f"Make the triggers that will note changes of {project.target.schema}; they wait for the cut-over",
+            sql=tuple(made),
+            undo=tuple(dropped),
+            lock="none that others feel",
+            risk="none",
+            seconds=0.05,
+            after=previous,
+        )
+    )
     return steps
 
 
+def drain(after: Sequence[str]) -> Step:
+    """Replay from the log of changes until next to nothing is left."""
+    return Step(
+        id="replay.drain",
+        phase="replay",
+        kind="replay",
+        title="Carry over what changed meanwhile, until next to nothing is left",
+        sql=(),
+        undo=(),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.5,
+        after=tuple(after),
+        rows=0,
+    )
+
+
 def cut_over(project: Project, after: Sequence[str]) -> Step:
-    """Sequences, write rights on the target, and the fence on the source: one transaction, the one that holds the lock."""
+    """Sequences, write rights on the target, the fence on the source, and capture on the target: one transaction, with the
+    source locked, that also carries over the last changes."""
     target = project.target.schema
-    fences, lifted = [], []
-    for table in project.source_tables:
-        name = ident(project.source.schema, table.name)
-        homes = ", ".join(
-            dict.fromkeys(ident(target, mapping.target.name) for mapping in project.of_source(table.name))
-        )
-        leaves = [name] + [
-            ident(part.schema, part.name)
-            for part in project.source.tables
-            if part.partition_of == (table.schema, table.name)
-        ]
-        for position, leaf in enumerate(leaves):
-            lifted.append(f"drop trigger if exists tenantry_fence on {leaf}")
-            lifted.append(f"drop trigger if exists tenantry_fence_truncate on {leaf}")
-            if table.kind == "partitioned" and position == 0:
-                continue  # row triggers of a partitioned parent are cloned; the leaves get their own
-            fences += [
-                f"create trigger tenantry_fence before insert or update or delete on {leaf} for each row"
-                f" execute function {JOURNAL}.refuse_write({literal(homes)})",
-                f"create trigger tenantry_fence_truncate before truncate on {leaf} for each statement"
-                f" execute function {JOURNAL}.refuse_write({literal(homes)})",
-                f"alter table {leaf} enable always trigger tenantry_fence",
-                f"alter table {leaf} enable always trigger tenantry_fence_truncate",
-            ]
     return Step(
         id="cut_over",
         phase="cut over",
         kind="cut over",
         title=f"Give clients write rights on {target}, and refuse writes to {project.source.schema}",
-        sql=(*_sequences(project), *cutover_grants(project), *fences),
-        undo=(*lifted, *cutover_revokes(project)),
-        lock="SHARE ROW EXCLUSIVE on the source tables, in the transaction that holds the write lock anyway",
+        sql=(
+            *sequences(project),
+            *cutover_grants(project),
+            *triggers(project, on=True),
+            *target_capture(project, on=True),
+            *source_fence(project, on=True),
+        ),
+        undo=(*source_fence(project, on=False), *target_capture(project, on=False), *triggers(project, on=False), *cutover_revokes(project)),
+        lock="SHARE ROW EXCLUSIVE on the source tables: writers wait for at most the stall that is allowed (1 s)",
         risk="high",
         risk_note="From here on the application must use the target; the source refuses writes and says where the data is.",
         seconds=0.2,
@@ -124,7 +148,53 @@ def cut_over(project: Project, after: Sequence[str]) -> Step:
     )
 
 
-def _sequences(project: Project) -> list[str]:
+def final(project: Project, after: str) -> list[Step]:
+    """What the contract does, and nothing takes back: the source goes, and with it what served the way back."""
+    tables = [ident(project.source.schema, table.name) for table in project.source_tables]
+    functions = [capture_function(table) for table in project.source_tables]
+    gone = [
+        f"drop trigger if exists {trigger} on {ident(table.schema, table.name)}"
+        for table in fed_tables(project)
+        for trigger in (CAPTURE, f"{CAPTURE}_truncate")
+    ]
+    indexes = [
+        f"drop index if exists {ident(table.schema, name)}"
+        for table in fed_tables(project)
+        if (name := legacy_index(table)) is not None
+    ]
+    return [
+        Step(
+            id="contract.source",
+            phase="contract",
+            kind="contract",
+            title=f"Drop the {len(tables)} source tables",
+            sql=(
+                f"drop table {', '.join(tables)}",
+                *(f"drop function if exists {function}()" for function in functions),
+            ),
+            undo=(),
+            lock="ACCESS EXCLUSIVE on the source tables, which nobody uses any more",
+            risk="high",
+            risk_note="There is no way back from here, but for an archive of the source.",
+            seconds=0.1,
+            after=(after,),
+        ),
+        Step(
+            id="contract.target",
+            phase="contract",
+            kind="contract",
+            title="Take off the target what served the way back",
+            sql=(*gone, *indexes, f"truncate {JOURNAL}.source_log, {JOURNAL}.target_log"),
+            undo=(),
+            lock="ACCESS EXCLUSIVE on one target table at a time, for a moment",
+            risk="low",
+            seconds=0.1,
+            after=("contract.source",),
+        ),
+    ]
+
+
+def sequences(project: Project) -> list[str]:
     """Identity and serial columns of the target go on behind the largest value that was copied."""
     statements = []
     for sequence in project.target.sequences:

@@ -1,0 +1,747 @@
+"""Replay: carry what applications changed in the source over to the target, round by round.
+
+A round is one REPEATABLE READ transaction. It takes the entries of the log that it sees (and removes exactly these), finds
+all rows that derive from them, derives these again from the same snapshot of the source, and brings the target in line.
+So a round can be repeated, the order of entries does not matter, and what becomes visible later is the next round's.
+
+What derives from a changed row is found along the mappings: a row whose id or tenant changed in the target, which came or
+went, takes along the rows that refer to it. Rows in quarantine wait under the key of the parent that they miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.manifest import Mapping, Project, Reference
+from tenantry.manifest.derive import JOURNAL, RANGE, effective_source, mapping_key, qualified_order
+from tenantry.manifest.ids import key_sql
+from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
+from tenantry.migrate.journal import Connection
+from tenantry.plan.operations.accounts import account_statements, link_statement, profile_mapping
+from tenantry.plan.operations.copy import RUN, copy_statement
+from tenantry.postgres import ident, idents, literal
+
+ROUND_ENTRIES = 50_000
+"""Log entries that one round takes at most: bounds its duration, and what a kill costs."""
+
+ROW_ERRORS = (pg.DataError, pg.IntegrityError)
+
+_TABLES = """
+create temporary table if not exists tenantry_entry (table_name text not null, key text) on commit delete rows;
+create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
+create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
+create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
+create temporary table if not exists tenantry_all (key text primary key) on commit delete rows;
+create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_patch (key text, patch jsonb) on commit delete rows;
+create temporary table if not exists tenantry_moved
+    (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean) on commit delete rows;
+"""
+
+
+@dataclass
+class Round:
+    """What one round did."""
+
+    entries: int = 0
+    keys: int = 0
+    rows: int = 0
+    refused: int = 0
+    oldest: float = 0.0
+    """Age in seconds of the oldest entry that it took."""
+    newest: float = 0.0
+    by_table: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A mapping whose rows refer to those of another one."""
+
+    position: int
+    mapping: Mapping
+    ref: Reference
+    column: str | None
+    """The target column that holds the reference, where there is one."""
+    enforced: bool
+    """The source has a valid foreign key for it, so that no row can be older than the row that it refers to."""
+
+
+class Replayer:
+    """Applies changes of one project's source to its target, over one connection.
+
+    Every method must be called within the round's transaction, but for `prepare`.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._mended: frozenset[str] = frozenset()
+        self._positions = {mapping.name: i for i, mapping in enumerate(project.mappings)}
+        self._made: set[int] = set()
+        self._statements: dict[tuple[int, frozenset[str]], str] = {}
+        self._profiles = profile_mapping(project)
+
+    # -- the round ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def begin(connection: Connection) -> None:
+        """The session's temporary tables; once for a connection, outside of a round."""
+        connection.execute(_TABLES)
+
+    def take(self, connection: Connection, limit: int = ROUND_ENTRIES) -> Round:
+        """Take entries from the log: the first statement of a round, whose snapshot all others share."""
+        row = connection.execute(
+            f"with gone as (delete from {JOURNAL}.source_log where ctid = any"
+            f" (array(select ctid from {JOURNAL}.source_log limit {limit})) returning table_name, old_key, new_key, at),\n"
+            "keys as (insert into tenantry_entry select distinct g.table_name, k.key from gone g cross join lateral"
+            " (values (g.old_key), (g.new_key)) k (key) where k.key is not null"
+            " or (g.old_key is null and g.new_key is null))\n"
+            "select count(*), coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8,"
+            " coalesce(extract(epoch from clock_timestamp() - max(at)), 0)::float8 from gone"
+        ).fetchone()
+        assert row is not None
+        return Round(entries=int(row[0]), oldest=float(row[1]), newest=float(row[2]))
+
+    def apply(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
+        """Bring the target in line with the source for all entries taken.
+
+        Args:
+            thorough: what was copied was read at different moments, so that a row counts as moved even if it already
+                stands in the target as it should: others may have seen it otherwise.
+        """
+        self._mended = _mended(connection)
+        connection.execute("set constraints all deferred")
+        self._mark(connection)
+        return self.settle(connection, done, thorough=thorough)
+
+    def settle(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
+        """Derive everything that is marked as dirty, and what follows from it, until nothing is left."""
+        while True:
+            todo = {int(row[0]) for row in connection.execute("select distinct m from tenantry_dirty").fetchall()}
+            if not todo:
+                if not self._sweep(connection):
+                    break
+                continue
+            for position, mapping in enumerate(self.project.mappings):
+                if position in todo or self._is_dirty(connection, position):
+                    self._mapping(connection, position, mapping, done, thorough=thorough)
+        row = connection.execute("select count(*) from tenantry_touched").fetchone()
+        assert row is not None
+        done.keys = int(row[0])
+        return done
+
+    def mark(self, connection: Connection, mapping: Mapping, keys: Sequence[str]) -> None:
+        """Have these source rows derived again, whatever the log says."""
+        connection.execute(
+            "insert into tenantry_dirty select %s, k from unnest(%s::text[]) k",
+            [self._positions[mapping.name], list(keys)],
+        )
+
+    def mark_all(self, connection: Connection, mapping: Mapping) -> None:
+        """Look at a whole table again, also at what is no longer there."""
+        position = self._positions[mapping.name]
+        source, key = ident(self.project.source.schema, mapping.source.name), mapping_key(mapping)
+        connection.execute(
+            f"insert into tenantry_dirty select {position}, k from (select {key} from {source} s"
+            f" union select {_stripped(mapping, 't')} from {self._target(mapping)} t{_mine(mapping, ' where')}"
+            f" union select source_key from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
+            f" union select source_key from {JOURNAL}.quarantine where mapping = {literal(mapping.name)} and state = 'open'"
+            ") z (k)"
+        )
+
+    # -- marking -----------------------------------------------------------------------------------------------------
+
+    def _mark(self, connection: Connection) -> None:
+        names = ", ".join(
+            f"({position}, {literal(mapping.source.name)})" for position, mapping in enumerate(self.project.mappings)
+        )
+        connection.execute(
+            f"insert into tenantry_dirty select n.m, e.key from tenantry_entry e join (values {names}) n (m, name)"
+            " on n.name = e.table_name where e.key is not null"
+        )
+        truncated = connection.execute("select table_name from tenantry_entry where key is null").fetchall()
+        for (table,) in truncated:
+            for mapping in self.project.of_source(table):
+                self.mark_all(connection, mapping)
+
+    def _is_dirty(self, connection: Connection, position: int) -> bool:
+        return connection.execute("select from tenantry_dirty where m = %s limit 1", [position]).fetchone() is not None
+
+    # -- one mapping -------------------------------------------------------------------------------------------------
+
+    def _mapping(self, connection: Connection, position: int, mapping: Mapping, done: Round, *, thorough: bool) -> None:
+        _clear(connection, "batch")
+        connection.execute(
+            "with gone as (delete from tenantry_dirty where m = %s returning key)"
+            " insert into tenantry_batch select distinct key from gone",
+            [position],
+        )
+        try:
+            with connection.transaction():
+                done.rows += self._derive(connection, position, mapping, thorough=thorough)
+                return
+        except ROW_ERRORS:
+            pass  # some row of many: looked for below
+        keys = [str(row[0]) for row in connection.execute("select key from tenantry_batch order by key").fetchall()]
+        self._one_by_one(connection, position, mapping, keys, done, thorough=thorough)
+
+    def _one_by_one(
+        self,
+        connection: Connection,
+        position: int,
+        mapping: Mapping,
+        keys: Sequence[str],
+        done: Round,
+        *,
+        thorough: bool,
+    ) -> None:
+        """Halve what failed until single rows are left. Some only stood in another's way, and go when that has moved; two
+        that exchange a unique value go when both have been taken out; what is left is refused, row by row."""
+        failed: dict[str, psycopg.Error] = {}
+
+        def attempt(some: Sequence[str]) -> None:
+            try:
+                with connection.transaction():
+                    _fill(connection, some)
+                    done.rows += self._derive(connection, position, mapping, thorough=thorough)
+            except ROW_ERRORS as error:
+                if len(some) == 1:
+                    failed[some[0]] = error
+                    return
+                attempt(some[: len(some) // 2])
+                attempt(some[len(some) // 2 :])
+
+        attempt(keys)
+        while failed:
+            again, before = list(failed), len(failed)
+            failed.clear()
+            for key in again:
+                attempt([key])
+            if len(failed) == before:
+                break
+        if failed:
+            again = list(failed)
+            failed.clear()
+            with connection.transaction():
+                target = self._target(mapping)
+                old = [f"{mapping.legacy_prefix}{key}" for key in again]
+                # Their dependents find them gone and come again, then find them there.
+                _fill(connection, again)
+                _clear(connection, "all", "before", "after", "moved")
+                connection.execute("insert into tenantry_all select key from tenantry_batch")
+                connection.execute(self._state(mapping, "batch", "before"))
+                connection.execute(f"delete from {target} t where t.legacy_id = any (%s)", [old])
+                self._spread(connection, position, mapping, thorough=thorough)
+            for key in again:
+                attempt([key])
+        for key, error in failed.items():
+            self._refuse(connection, position, mapping, key, error, thorough=thorough)
+            done.refused += 1
+
+    def _refuse(
+        self,
+        connection: Connection,
+        position: int,
+        mapping: Mapping,
+        key: str,
+        error: psycopg.Error,
+        *,
+        thorough: bool,
+    ) -> None:
+        """A row that the server refuses goes to the quarantine, with what the server said."""
+        said = (
+            "the server's message is withheld: the table holds secrets"
+            if mapping.secrets
+            else error.diag.message_primary
+        )
+        _fill(connection, [key])
+        _clear(connection, "all", "before", "after", "moved")
+        connection.execute("insert into tenantry_all select key from tenantry_batch")
+        connection.execute(self._state(mapping, "batch", "before"))
+        self._forget(connection, mapping)
+        connection.execute(
+            f"delete from {self._target(mapping)} t where t.legacy_id = %s", [f"{mapping.legacy_prefix}{key}"]
+        )
+        connection.execute(
+            f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
+            f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
+            f" {mapping_key(mapping)}, to_jsonb(s), 'row_refused', 'row_refused', %s, %s from {self._rows(mapping)} s"
+            + (f" where {mapping.where}" if mapping.where else ""),
+            [error.diag.column_name, said],
+        )
+        connection.execute("insert into tenantry_touched select %s, key from tenantry_batch", [position])
+        self._spread(connection, position, mapping, thorough=thorough)
+
+    def _derive(self, connection: Connection, position: int, mapping: Mapping, *, thorough: bool) -> int:
+        """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written."""
+        self._table(connection, position, mapping)
+        new = _new(position)
+        _clear(connection, "all", "before", "after", "moved", new.removeprefix("tenantry_"))
+        seen = self._is_parent(position, mapping)
+        if mapping is self._profiles:
+            connection.execute(link_statement(self.project, only="select key from tenantry_batch"))
+        while True:
+            if mapping.merge is not None:
+                self._with_group(connection, mapping)
+            connection.execute("analyze tenantry_batch")
+            connection.execute("insert into tenantry_all select key from tenantry_batch on conflict do nothing")
+            if seen:
+                connection.execute(self._state(mapping, "batch", "before"))
+            self._forget(connection, mapping)
+            if mapping.python_columns:
+                run_python(connection, self.project, mapping, "true", relation=self._rows(mapping))
+            connection.execute(self._statement(position, mapping))
+            self._patch(connection, mapping)
+            if mapping.merge is None or not self._equals(connection, position, mapping):
+                break
+        if mapping.merge is not None:
+            self._merge(connection, position, mapping)
+        connection.execute("analyze tenantry_all")
+        connection.execute(f"analyze {new}")
+        written = 0
+        for statement in self._write(position, mapping):
+            written += max(0, connection.execute(statement).rowcount)
+        connection.execute(f"insert into tenantry_touched select {position}, key from tenantry_all")
+        if mapping is self._profiles:
+            for statement in account_statements(self.project, only="select key from tenantry_all"):
+                connection.execute(statement)
+        if seen:
+            self._spread(connection, position, mapping, thorough=thorough)
+        return written
+
+    def _table(self, connection: Connection, position: int, mapping: Mapping) -> None:
+        if position not in self._made:
+            fields = ", ".join(f"{ident(column.name)} {column.type}" for column in mapping.columns)
+            connection.execute(
+                f"create temporary table if not exists {_new(position)} ({fields}) on commit delete rows"
+            )
+
+    def made(self) -> None:
+        """The round has been committed, and with it the temporary tables that it made."""
+        self._made.update(range(len(self.project.mappings)))
+
+    def _statement(self, position: int, mapping: Mapping) -> str:
+        found = self._statements.get((position, self._mended))
+        if found is None:
+            found = copy_statement(
+                self.project,
+                mapping,
+                rows=self._rows(mapping),
+                into=_new(position),
+                few=True,
+                mended=self._mended,
+            ).replace(RANGE, "true")
+            self._statements[position, self._mended] = found
+        return found
+
+    def _rows(self, mapping: Mapping) -> str:
+        """The source rows of the batch."""
+        relation = (
+            effective_source(self.project, mapping)
+            if mapping.name in self._mended
+            else ident(self.project.source.schema, mapping.source.name)
+        )
+        return f"(select o.* from {relation} o join tenantry_batch b on {same_key(mapping, 'o', 'b.key')})"
+
+    def _state(self, mapping: Mapping, keys: str, into: str) -> str:
+        """Id and tenant under which the target has the rows of some keys, or those that stand for them."""
+        target = self._target(mapping)
+        tenant = self._tenant(mapping, "t")
+        extra = "null"
+        if mapping.is_root and self._tenant_columns:
+            extra = f"row({idents(self._tenant_columns, prefix='t')})::text"
+        select = (
+            f"insert into tenantry_{into} select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a"
+            f" join {target} t on t.legacy_id = {_legacy(mapping, 'a.key')}"
+        )
+        if mapping.merge is not None:
+            select += (
+                f" union all select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a join {JOURNAL}.merged m"
+                f" on m.mapping = {literal(mapping.name)} and m.source_key = a.key"
+                f" join {target} t on t.legacy_id = {_legacy(mapping, 'm.into_key')}"
+            )
+        return select
+
+    def _forget(self, connection: Connection, mapping: Mapping) -> None:
+        """What the journal says of the batch is said anew; mends that wait for a retry are kept."""
+        name = literal(mapping.name)
+        connection.execute(
+            f"with gone as (delete from {JOURNAL}.quarantine q using tenantry_batch b where q.mapping = {name}"
+            " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch)"
+            " insert into tenantry_patch select source_key, patch from gone where patch <> '{}'"
+        )
+        connection.execute(
+            f"delete from {JOURNAL}.change c using tenantry_batch b where c.mapping = {name} and c.source_key = b.key"
+        )
+        if mapping.merge is not None:
+            connection.execute(
+                f"delete from {JOURNAL}.merged m using tenantry_batch b where m.mapping = {name} and m.source_key = b.key"
+            )
+
+    def _patch(self, connection: Connection, mapping: Mapping) -> None:
+        connection.execute(
+            f"with p as (delete from tenantry_patch returning key, patch) update {JOURNAL}.quarantine q set patch = p.patch"
+            f" from p where q.mapping = {literal(mapping.name)} and q.source_key = p.key and q.state = 'open'"
+        )
+
+    def _write(self, position: int, mapping: Mapping) -> Iterator[str]:
+        target, new = self._target(mapping), _new(position)
+        yield (
+            f"delete from {target} t using tenantry_all a where t.legacy_id = {_legacy(mapping, 'a.key')}"
+            f" and not exists (select from {new} n where n.legacy_id = t.legacy_id)"
+        )
+        fixed = {column.name for column in mapping.target.columns if column.identity == "always"} | {"legacy_id"}
+        settable = [column.name for column in mapping.columns if column.name not in fixed]
+        compared = idents(settable, prefix="t"), idents(settable, prefix="n")
+        pairs = ", ".join(f"{ident(name)} = n.{ident(name)}" for name in settable)
+        # Images, not values: 'a' and 'A' may be equal to a column, and some types cannot be compared at all.
+        yield (
+            f"update {target} t set {pairs} from {new} n where t.legacy_id = n.legacy_id"
+            f" and row({compared[0]})::record *<> row({compared[1]})::record"
+        )
+        names = [column.name for column in mapping.columns]
+        system = " overriding system value" if any(column.identity for column in mapping.target.columns) else ""
+        yield (
+            f"insert into {target} ({idents(names)}){system} select {idents(names, prefix='n')} from {new} n"
+            f" where not exists (select from {target} t where t.legacy_id = n.legacy_id)"
+        )
+
+    # -- merging -----------------------------------------------------------------------------------------------------
+
+    def _with_group(self, connection: Connection, mapping: Mapping) -> None:
+        """Rows that were merged with one of the batch are looked at with it."""
+        name = literal(mapping.name)
+        connection.execute(
+            "with touched as (select m.into_key from tenantry_batch b"
+            f" join {JOURNAL}.merged m on m.mapping = {name} and m.source_key = b.key\n"
+            f" union select b.key from tenantry_batch b join {JOURNAL}.merged m on m.mapping = {name} and m.into_key = b.key)\n"
+            "insert into tenantry_batch select into_key from touched union"
+            f" select m.source_key from touched t join {JOURNAL}.merged m on m.mapping = {name}"
+            " and m.into_key = t.into_key on conflict do nothing"
+        )
+
+    def _equals(self, connection: Connection, position: int, mapping: Mapping) -> bool:
+        """Make a batch of the target's rows that mean the same as a row just derived; False where there is none."""
+        assert mapping.merge is not None
+        nullable = {column.name for column in mapping.target.columns if column.nullable}
+        same = " and ".join(
+            f"t.{ident(name)} is not distinct from n.{ident(name)}"
+            if name in nullable
+            else f"t.{ident(name)} = n.{ident(name)}"
+            for name in mapping.merge.by
+        )
+        _clear(connection, "batch")
+        connection.execute(f"analyze {_new(position)}")
+        found = connection.execute(
+            f"insert into tenantry_batch select distinct {_stripped(mapping, 't')} from {_new(position)} n"
+            f" join {self._target(mapping)} t on {same}"
+            f" where not exists (select from tenantry_all a where t.legacy_id = {_legacy(mapping, 'a.key')})"
+        )
+        return found.rowcount > 0
+
+    def _merge(self, connection: Connection, position: int, mapping: Mapping) -> None:
+        merge, new = mapping.merge, _new(position)
+        assert merge is not None
+        connection.execute(
+            f"with ranked as (select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived, first_value(t.legacy_id) over w as"
+            f" into_key, row_number() over w as place from {new} t window w as"
+            f" (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})),\n"
+            f"gone as (delete from {new} t using ranked r where t.ctid = r.tid and r.place > 1"
+            " returning r.legacy_id, r.into_key, r.derived)\n"
+            f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
+            f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(merge.reason)},"
+            " to_jsonb(s), g.derived\n"
+            f"  from gone g join {ident(self.project.source.schema, mapping.source.name)} s"
+            f" on {same_key(mapping, 's', 'g.legacy_id')}"
+        )
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def _spread(self, connection: Connection, position: int, mapping: Mapping, *, thorough: bool) -> None:
+        """Mark the rows that derive from rows whose id, tenant or existence has changed."""
+        if not self._is_parent(position, mapping):
+            return
+        children = self._children[position]
+        zoned = mapping.is_root and bool(self._tenant_columns)
+        connection.execute(self._state(mapping, "all", "after"))
+        moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
+        connection.execute(
+            "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
+            f"{moved}, b.extra is distinct from a.extra\n"
+            "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key"
+            + ("" if thorough else f" where {moved} or b.extra is distinct from a.extra")
+        )
+        if connection.execute("select from tenantry_moved limit 1").fetchone() is None:
+            return
+        connection.execute("analyze tenantry_moved")
+        for child in children:
+            for select in self._dependents(mapping, child, thorough=thorough):
+                connection.execute(f"insert into tenantry_dirty select {child.position}, k from ({select}) z (k)")
+        for select in self._documents(mapping, thorough=thorough):
+            connection.execute(select)
+        if zoned:
+            self._by_tenant(connection)
+
+    def _dependents(self, parent: Mapping, child: _Child, *, thorough: bool) -> Iterator[str]:
+        """Selects of the keys of a child's rows that refer to rows of tenantry_moved."""
+        mapping, ref = child.mapping, child.ref
+        own = ref.by == parent.key
+        if own:
+            yield (
+                f"select q.source_key from tenantry_moved v join {JOURNAL}.quarantine q on q.parent_table ="
+                f" {literal(parent.source.name)} and q.parent_key = v.key where q.mapping = {literal(mapping.name)}"
+                " and q.state = 'open' and v.moved"
+            )
+        # Where the source has a foreign key, no row can have referred to one before that was there.
+        every = ref.late or not own
+        which = "v.moved" if not (thorough and every) else "true"
+        if child.enforced and own and not (thorough and every):
+            which += " and not v.born"
+        source = ident(self.project.source.schema, mapping.source.name)
+        if own:
+            on = _same_columns(mapping, ref, parent, "s", "v.key")
+            yield f"select {mapping_key(mapping)} from tenantry_moved v join {source} s on {on} where {which}"
+        else:
+            above = ident(self.project.source.schema, parent.source.name)
+            on = f"{key_sql('s', ref.columns, is_text=False)} = {key_sql('p', ref.by, is_text=False)}"
+            yield (
+                f"select {mapping_key(mapping)} from tenantry_moved v join {above} p on {same_key(parent, 'p', 'v.key')}"
+                f" join {source} s on {on} where {which}"
+            )
+        target = self._target(mapping)
+        condition = None
+        if child.column is not None:
+            condition = f"t.{ident(child.column)} = v.old_id"
+            if mapping.scoped and parent.scoped:
+                condition += f" and {self._tenant(mapping, 't')} = v.old_tenant"
+        elif parent.is_root and mapping.scoped:
+            condition = f"{self._tenant(mapping, 't')} = v.old_id"
+        if condition is not None:
+            yield (
+                f"select {_stripped(mapping, 't')} from tenantry_moved v join {target} t on {condition}"
+                f" where v.moved and not v.born{_mine(mapping, ' and')}"
+            )
+
+    def _documents(self, parent: Mapping, *, thorough: bool) -> Iterator[str]:
+        """Rows with documents in which ids of the moved rows stand."""
+        which = "true" if thorough else "v.moved"
+        for position, mapping in enumerate(self.project.mappings):
+            for column in mapping.columns:
+                for each in column.ids:
+                    if parent not in self.project.by_target[each.parent]:
+                        continue
+                    source = ident(self.project.source.schema, mapping.source.name)
+                    yield (
+                        f"insert into tenantry_dirty select {position}, {mapping_key(mapping)} from {source} s"
+                        f" where exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) x"
+                        f" join tenantry_moved v on v.key = x #>> '{{}}' where {which})"
+                    )
+
+    def _by_tenant(self, connection: Connection) -> None:
+        """Rows that read something of their tenant's row, as its time zone."""
+        for position, mapping in enumerate(self.project.mappings):
+            if any(column.zoned for column in mapping.columns):
+                connection.execute(
+                    f"insert into tenantry_dirty select {position}, {_stripped(mapping, 't')} from tenantry_moved v"
+                    f" join {self._target(mapping)} t on {self._tenant(mapping, 't')} = v.old_id"
+                    f" where v.extra and v.old_id is not null{_mine(mapping, ' and')} union all"
+                    f" select {position}, q.source_key from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)}"
+                    " and q.state = 'open' and exists (select from tenantry_moved v where v.extra)"
+                )
+
+    def _sweep(self, connection: Connection) -> bool:
+        """Rows within a cycle of references whose parent did not arrive follow it into the quarantine; True where there were any."""
+        found = False
+        for position, mapping in enumerate(self.project.mappings):
+            for column in mapping.columns:
+                ref = column.reference
+                if ref is None or not ref.late:
+                    continue
+                target, parent = self._target(mapping), ident(self.project.target.schema, ref.parent)
+                feeding = self.project.feeding(ref)[0]
+                key = key_sql("s", ref.columns, is_text=False)
+                _clear(connection, "batch", "all", "before", "after", "moved")
+                connection.execute(
+                    f"insert into tenantry_batch select distinct x.key from tenantry_touched x join {target} t"
+                    f" on t.legacy_id = {_legacy(mapping, 'x.key')} where x.m = {position} and t.{ident(column.name)}"
+                    f" is not null and not exists (select from {parent} p where p.id = t.{ident(column.name)})"
+                )
+                connection.execute("insert into tenantry_all select key from tenantry_batch")
+                connection.execute(self._state(mapping, "batch", "before"))
+                self._forget(connection, mapping)
+                gone = connection.execute(
+                    f"delete from {target} t using tenantry_batch b where t.legacy_id = {_legacy(mapping, 'b.key')}"
+                ).rowcount
+                if not gone:
+                    continue
+                found = True
+                connection.execute(
+                    f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
+                    " column_name, parent_mapping, parent_table, parent_key)\n"
+                    f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s),"
+                    f" {literal(f'reference_missing:{column.name}')}, case when exists (select from {JOURNAL}.quarantine q"
+                    f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
+                    f" then 'parent_quarantined' else 'reference_missing' end, {literal(column.name)},"
+                    f" {literal(feeding.name)}, {literal(feeding.source.name)}, {key} from {self._rows(mapping)} s"
+                )
+                self._spread(connection, position, mapping, thorough=False)
+        return found
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _children(self) -> list[list[_Child]]:
+        found: list[list[_Child]] = [[] for _ in self.project.mappings]
+        for position, mapping in enumerate(self.project.mappings):
+            known = set()
+            for ref in (*mapping.references, *mapping.tenant_paths):
+                for parent in self.project.feeding(ref):
+                    if (ref.columns, parent.name, ref.by) in known:
+                        continue
+                    known.add((ref.columns, parent.name, ref.by))
+                    column = next(
+                        (c.name for c in mapping.columns if c.reference is not None and c.reference.columns == ref.columns
+                         and c.reference.parent == ref.parent and c.fallback is None),
+                        None,
+                    )  # fmt: skip
+                    enforced = any(
+                        fk.columns == ref.columns
+                        and fk.ref_table == parent.source.name
+                        and fk.validated
+                        and fk.enforced
+                        for fk in mapping.source.foreign_keys
+                    )
+                    found[self._positions[parent.name]].append(_Child(position, mapping, ref, column, enforced))
+        return found
+
+    @cached_property
+    def _documented(self) -> set[int]:
+        """Mappings whose ids stand in documents of others."""
+        return {
+            self._positions[parent.name]
+            for mapping in self.project.mappings
+            for column in mapping.columns
+            for each in column.ids
+            for parent in self.project.by_target[each.parent]
+        }
+
+    def _is_parent(self, position: int, mapping: Mapping) -> bool:
+        """Whether other rows derive from a mapping's rows."""
+        return (
+            bool(self._children[position])
+            or position in self._documented
+            or (mapping.is_root and bool(self._tenant_columns))
+        )
+
+    @cached_property
+    def _tenant_columns(self) -> tuple[str, ...]:
+        """The columns of the tenant's row that some value is made with."""
+        root = self.project.root.target
+        texts = [
+            text
+            for mapping in self.project.mappings
+            for column in mapping.columns
+            if column.zoned
+            for text in (column.value, column.fallback, column.missing, column.present)
+            if text
+        ]
+        return tuple(
+            column.name for column in root.columns if any(f"tenant.{ident(column.name)}" in text for text in texts)
+        )
+
+    def _target(self, mapping: Mapping) -> str:
+        return ident(self.project.target.schema, mapping.target.name)
+
+    def _tenant(self, mapping: Mapping, alias: str) -> str:
+        if mapping.is_root:
+            return f"{alias}.id"
+        return f"{alias}.{ident(self.project.manifest.tenant.column)}" if mapping.scoped else "null::uuid"
+
+
+def pending(connection: Connection) -> tuple[int, float, int]:
+    """Entries not yet replayed (an estimate where there are many), age of the oldest in seconds, bytes of the log."""
+    row = connection.execute(
+        "select (select count(*) from (select from tenantry.source_log limit 100000) z),"
+        " coalesce(extract(epoch from clock_timestamp() - (select min(at) from (select at from tenantry.source_log limit 1000) z)), 0)"
+        "::float8, pg_total_relation_size('tenantry.source_log')"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), float(row[1]), int(row[2])
+
+
+def replay_round(
+    connection: Connection,
+    replayer: Replayer,
+    *,
+    limit: int = ROUND_ENTRIES,
+    thorough: bool = False,
+    before_commit: Callable[[Connection, Round], None] | None = None,
+) -> Round:
+    """One round, in a transaction of its own."""
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        done = replayer.take(connection, limit)
+        if done.entries or before_commit is not None:
+            replayer.apply(connection, done, thorough=thorough)
+        if before_commit is not None:
+            before_commit(connection, done)
+    replayer.made()
+    return done
+
+
+# -- texts ---------------------------------------------------------------------------------------------------------------
+
+
+def _mended(connection: Connection) -> frozenset[str]:
+    return frozenset(
+        str(row[0])
+        for row in connection.execute(
+            f"select distinct mapping from {JOURNAL}.quarantine where state = 'readmitted' and patch <> '{{}}'"
+        )
+    )
+
+
+def _clear(connection: Connection, *tables: str) -> None:
+    connection.execute("; ".join(f"delete from tenantry_{table}" for table in tables))
+
+
+def _fill(connection: Connection, keys: Sequence[str]) -> None:
+    _clear(connection, "batch")
+    connection.execute("insert into tenantry_batch select unnest(%s::text[])", [list(keys)])
+
+
+def _new(position: int) -> str:
+    return f"tenantry_new_{position}"
+
+
+def _legacy(mapping: Mapping, key: str) -> str:
+    return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
+
+
+def _stripped(mapping: Mapping, alias: str) -> str:
+    """The source key behind a target row's legacy id."""
+    prefix = len(mapping.legacy_prefix)
+    return f"substr({alias}.legacy_id, {prefix + 1})" if prefix else f"{alias}.legacy_id"
+
+
+def _mine(mapping: Mapping, word: str) -> str:
+    prefix = mapping.legacy_prefix
+    return f"{word} left(t.legacy_id, {len(prefix)}) = {literal(prefix)}" if prefix else ""
+
+
+def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str, key: str) -> str:
+    """A condition that finds rows which refer to a parent by the text of its key."""
+    types = key_types(parent)
+    mine = [column.type for name in ref.columns if (column := mapping.source.column(name)) is not None]
+    if mine == types:
+        parts = key_values(key, types)
+        return " and ".join(f"{alias}.{ident(name)} = {part}" for name, part in zip(ref.columns, parts, strict=True))
+    return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
+
+
+__all__ = ["ROUND_ENTRIES", "Replayer", "Round", "pending", "replay_round"]

@@ -1,0 +1,128 @@
+"""What must hold while a run is under way: nobody alters the tables, the login is Tenantry's alone, the server is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from tenantry.errors import LoginShared, SourceAltered
+from tenantry.manifest import Project
+from tenantry.migrate.journal import Connection, Journal, Run
+from tenantry.plan.operations.capture import leaves
+from tenantry.postgres import load_blocks
+
+_SQL = "tenantry.migrate.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A digest of what of each side must not change."""
+
+    source: str
+    target: str
+
+
+class Watch:
+    """Looks, within the transaction that writes, whether the tables still are what the run was planned for."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        tables = [table.name for table in project.source_tables]
+        parts = [
+            part.name
+            for part in project.source.tables
+            if part.partition_of is not None and part.partition_of[1] in tables
+        ]
+        self._values = {
+            "source": project.source.schema,
+            "target": project.target.schema,
+            "source_tables": [*tables, *parts],
+            "target_tables": [table.name for table in project.target.tables],
+        }
+        self._expected: Signature | None = None
+
+    def signature(self, connection: Connection) -> Signature:
+        row = connection.execute(load_blocks(_SQL, "watch")["signature"], self._values).fetchone()
+        assert row is not None
+        return Signature(str(row[0]), str(row[1]))
+
+    def begin(self, connection: Connection) -> None:
+        """Take the present state as the right one."""
+        self._expected = self.signature(connection)
+
+    def check(self, connection: Connection) -> None:
+        """Call last in a transaction: the tables that it has read are locked against alteration until it ends.
+
+        Raises:
+            SourceAltered: nothing of this transaction is kept.
+        """
+        now = self.signature(connection)
+        if self._expected is None:
+            self._expected = now
+        elif now != self._expected:
+            side = "source" if now.source != self._expected.source else "target"
+            schema = self._values[side]
+            raise SourceAltered(
+                f"The tables of schema {schema} ({side}) were altered while the run was under way.",
+                hint="Run the same command again: it compares the tables with the plan and says what can be gone on with.",
+            )
+
+
+def check_login(connection: Connection, run: Run | None, login: str) -> None:
+    """By its login Tenantry's own writes are told from those of applications: nobody else may use it.
+
+    Raises:
+        LoginShared: somebody does, or this is another login than the run was begun with.
+    """
+    if run is not None and run.migrator != login:
+        raise LoginShared(
+            f"The run was begun with the login {run.migrator!r}, and this is {login!r}.",
+            hint=f"Connect as {run.migrator!r}: by it Tenantry's writes are told from those of applications.",
+        )
+    others = connection.execute(load_blocks(_SQL, "watch")["others"]).fetchall()
+    if others:
+        said = "; ".join(f"pid {pid} ({name or 'no name'}, from {address})" for pid, name, address in others)
+        raise LoginShared(
+            f"The login {login!r} is also used by others: {said}. What it writes would not be noted as a change.",
+            hint="Give Tenantry a login of its own, which is a member of the tables' owner: create role tenantry_migrator login;"
+            " grant <owner> to tenantry_migrator; and add options='-c role=<owner>' to its DSN.",
+            detail={"login": login, "pids": [row[0] for row in others]},
+        )
+
+
+def check_server(connection: Connection, journal: Journal, run: Run, notice: Callable[[str], None]) -> bool:
+    """Whether this is the server on which the run was last seen; if it was restored or promoted meanwhile, the journal notes
+    it, and a whole comparison is due again before the cut-over.
+
+    Raises:
+        SourceAltered: the server is a standby, which cannot be written.
+    """
+    row = connection.execute(load_blocks(_SQL, "watch")["server"]).fetchone()
+    assert row is not None
+    if row[3]:
+        raise SourceAltered(
+            "This server is a standby: it only follows another one.",
+            hint="Connect to the primary; if this server shall become it, promote it first.",
+        )
+    now = {"system": row[0], "timeline": row[1], "database": row[2]}
+    if not run.server:
+        journal.say(connection, "set_server", server=Jsonb(now))
+        return True
+    if dict(run.server) == now:
+        return True
+    with connection.transaction():
+        journal.say(connection, "set_server", server=Jsonb(now))
+        journal.say(connection, "set_verified", verified=False)
+        journal.event(
+            connection, "server_changed", "the database was restored or promoted", before=dict(run.server), now=now
+        )
+    notice(
+        "This database was restored or promoted since the run was last seen: the journal came with it, so it goes on;"
+        " source and target are compared as a whole again before the cut-over."
+    )
+    return False
+
+
+__all__ = ["Signature", "Watch", "check_login", "check_server", "leaves"]

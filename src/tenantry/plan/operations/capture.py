@@ -1,0 +1,192 @@
+"""Capture: triggers on the source that note the keys of changed rows, and the fence that stands ready for the cut-over.
+
+A trigger writes one short row into a table without indexes: it cannot fail for what a transform would make of the row. Row
+triggers stand on every leaf and fire always, also for logical replication; cascades, COPY and MERGE fire them too. What
+the migrator's own login writes is left out, by session_user: a setting could be forged by any client, and current_user is
+the table's owner in cascades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tenantry.catalog import Table
+from tenantry.manifest import Project
+from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.ids import key_sql
+from tenantry.manifest.transforms import is_text
+from tenantry.plan.environment import Environment
+from tenantry.plan.model import Step
+from tenantry.postgres import ident, literal, short_name
+
+CAPTURE, FENCE = "tenantry_capture", "tenantry_fence"
+OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate")
+"""The names of Tenantry's triggers; they are no part of a schema that is compared."""
+
+# Types whose text is the same in every session.
+_STEADY = {"bigint", "boolean", "character varying", "integer", "smallint", "text", "uuid"}
+
+
+def capture(project: Project, environment: Environment, after: str) -> list[Step]:
+    """One step for each source table, so that no lock is held for longer than one table takes."""
+    return [
+        Step(
+            id=f"capture.{table.name}",
+            phase="capture",
+            kind="capture",
+            title=f"Note changes of {table.name} from now on",
+            sql=tuple(_capture(project, table, environment.login)),
+            undo=tuple(_release(project, table)),
+            lock=f"SHARE ROW EXCLUSIVE on {table.name} for a moment, tried for 900 ms at a time: writers wait, readers go on",
+            risk="low",
+            risk_note="From here on each write of a row writes one short row more.",
+            seconds=0.02,
+            after=(after,),
+            table=table.name,
+        )
+        for table in project.source_tables
+    ]
+
+
+def leaves(project: Project, table: Table) -> list[str]:
+    """The quoted names of the tables that hold a source table's rows."""
+    found = [
+        ident(part.schema, part.name)
+        for part in project.source.tables
+        if part.kind != "partitioned" and _descends(project, part, table)
+    ]
+    return found or [ident(project.source.schema, table.name)]
+
+
+def source_fence(project: Project, *, on: bool) -> list[str]:
+    """Make the source refuse writes of applications, or take them again."""
+    state = "enable always" if on else "disable"
+    return [
+        f"alter table {leaf} {state} trigger {FENCE}, {state} trigger {FENCE}_truncate"
+        for table in project.source_tables
+        for leaf in leaves(project, table)
+    ]
+
+
+def source_capture(project: Project, *, on: bool) -> list[str]:
+    """Note changes of the source, or note them no longer."""
+    state = "enable always" if on else "disable"
+    return [
+        f"alter table {leaf} {state} trigger {CAPTURE}, {state} trigger {CAPTURE}_truncate"
+        for table in project.source_tables
+        for leaf in leaves(project, table)
+    ]
+
+
+def target_capture(project: Project, *, on: bool) -> list[str]:
+    """Note changes of the target, or note them no longer."""
+    state = "enable always" if on else "disable"
+    return [
+        f"alter table {ident(table.schema, table.name)} {state} trigger {CAPTURE}, {state} trigger {CAPTURE}_truncate"
+        for table in fed_tables(project)
+    ]
+
+
+def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]:
+    """Make the target's capture triggers, switched off; and what drops them."""
+    made, dropped = [], []
+    for table in fed_tables(project):
+        name = ident(table.schema, table.name)
+        when = f"when (session_user <> {literal(login)})"
+        call = f"execute function {JOURNAL}.capture_target({literal(table.name)})"
+        made += [
+            f"create or replace trigger {CAPTURE} after insert or update or delete on {name} for each row {when} {call}",
+            f"create or replace trigger {CAPTURE}_truncate after truncate on {name} for each statement {when} {call}",
+            f"alter table {name} disable trigger {CAPTURE}, disable trigger {CAPTURE}_truncate",
+        ]
+        dropped += [f"drop trigger if exists {trigger} on {name}" for trigger in (CAPTURE, f"{CAPTURE}_truncate")]
+    return made, dropped
+
+
+def fed_tables(project: Project) -> list[Table]:
+    """The target tables that a source feeds, each once."""
+    names = dict.fromkeys(mapping.target.name for mapping in project.mappings)
+    return [table for name in names if (table := project.target.table(name)) is not None]
+
+
+def _descends(project: Project, part: Table, table: Table) -> bool:
+    parent = part.partition_of
+    while parent is not None:
+        if parent == (table.schema, table.name):
+            return True
+        above = project.source.table(parent[1])
+        parent = above.partition_of if above is not None else None
+    return False
+
+
+def capture_function(table: Table) -> str:
+    return ident(JOURNAL, short_name("capture", table.name))
+
+
+def _capture(project: Project, table: Table, login: str) -> Iterable[str]:
+    function = capture_function(table)
+    old, new = (_key(table, alias) for alias in ("old", "new"))
+    name = literal(table.name)
+    settings = "" if _steady(table) else (
+        "\n    set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = '1'"
+        " set bytea_output = 'hex'"
+    )  # fmt: skip
+    yield (
+        f"create or replace function {function}() returns trigger\n"
+        f"    language plpgsql security definer\n    set search_path = pg_catalog, pg_temp{settings}\n"
+        "as $capture$\nbegin\n"
+        "    if tg_op = 'UPDATE' then\n"
+        f"        insert into {JOURNAL}.source_log (table_name, old_key, new_key) values ({name}, {old}, {new});\n"
+        "    elsif tg_op = 'INSERT' then\n"
+        f"        insert into {JOURNAL}.source_log (table_name, new_key) values ({name}, {new});\n"
+        "    elsif tg_op = 'DELETE' then\n"
+        f"        insert into {JOURNAL}.source_log (table_name, old_key) values ({name}, {old});\n"
+        "    else\n"
+        f"        insert into {JOURNAL}.source_log (table_name) values ({name});\n"
+        "    end if;\n    return null;\nend\n$capture$"
+    )
+    yield f"comment on function {function}() is {literal(f'Notes which rows of {table.name} applications change.')}"
+    yield f"revoke all on function {function}() from public"
+    homes = ", ".join(
+        dict.fromkeys(ident(project.target.schema, each.target.name) for each in project.of_source(table.name))
+    )
+    when = f"when (session_user <> {literal(login)})"
+    for leaf in leaves(project, table):
+        yield (
+            f"create or replace trigger {CAPTURE} after insert or update or delete on {leaf} for each row {when}"
+            f" execute function {function}()"
+        )
+        yield (
+            f"create or replace trigger {CAPTURE}_truncate after truncate on {leaf} for each statement {when}"
+            f" execute function {function}()"
+        )
+        yield (
+            f"create or replace trigger {FENCE} before insert or update or delete on {leaf} for each row {when}"
+            f" execute function {JOURNAL}.refuse_write({literal(homes)})"
+        )
+        yield (
+            f"create or replace trigger {FENCE}_truncate before truncate on {leaf} for each statement {when}"
+            f" execute function {JOURNAL}.refuse_write({literal(homes)})"
+        )
+        yield (
+            f"alter table {leaf} enable always trigger {CAPTURE}, enable always trigger {CAPTURE}_truncate,"
+            f" disable trigger {FENCE}, disable trigger {FENCE}_truncate"
+        )
+
+
+def _release(project: Project, table: Table) -> Iterable[str]:
+    for leaf in leaves(project, table):
+        for trigger in OURS:
+            yield f"drop trigger if exists {trigger} on {leaf}"
+    yield f"drop function if exists {capture_function(table)}()"
+
+
+def _key(table: Table, alias: str) -> str:
+    key = table.row_key or ()
+    first = table.column(key[0])
+    return key_sql(alias, key, is_text=first is not None and is_text(first) and first.type == "text")
+
+
+def _steady(table: Table) -> bool:
+    columns = (table.column(name) for name in table.row_key or ())
+    return all(column is not None and column.type.partition("(")[0] in _STEADY for column in columns)
