@@ -95,3 +95,35 @@ def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list
         f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
         for pid, application, state, seconds in rows
     ]
+
+
+def wait_for_run_lock(connection: Connection, patience: float) -> None:
+    """Become the one process that works on the run, as soon as another one lets go; `tenantry replay` does when it sees
+    somebody wait.
+
+    Raises:
+        RunInProgress: it did not within `patience` seconds.
+    """
+    if connection.execute("select pg_try_advisory_lock(%s)", [_KEY]).fetchone() == (True,):
+        return
+    pid = run_lock_holder(connection)
+    try:
+        with connection.transaction():
+            connection.execute("select set_config('lock_timeout', %s, true)", [f"{int(patience * 1000)}ms"])
+            connection.execute("select pg_advisory_lock(%s)", [_KEY])
+    except pg.LockNotAvailable:
+        raise RunInProgress(
+            f"Another process works on the run of this database: server process {pid}.",
+            hint="Watch it with `tenantry status`, or stop it (Ctrl-C there), and run the same command again.",
+        ) from None
+
+
+def is_awaited(connection: Connection) -> bool:
+    """Whether somebody waits for the run lock that this connection holds."""
+    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_awaited"], {"key": _KEY}).fetchone()
+    return row is not None
+
+
+def release_run_lock(connection: Connection) -> None:
+    """Let somebody else work on the run."""
+    connection.execute("select pg_advisory_unlock(%s)", [_KEY])

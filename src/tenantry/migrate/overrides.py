@@ -11,10 +11,10 @@ from datetime import datetime
 from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
-from tenantry.errors import NoRun, SettingsError, nearest
+from tenantry.errors import NoRun, SettingsError
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.journal import Connection
-from tenantry.migrate.signals import PAUSE, checked
+from tenantry.migrate.signals import PAUSE, checked, unknown_setting
 from tenantry.postgres import load_blocks, load_sql
 
 _PACKAGE = "tenantry.migrate.sql"
@@ -60,16 +60,11 @@ def reset_settings(connection: Connection, names: Collection[str] = ()) -> list[
     Raises:
         SettingsError: no such setting.
     """
-    known = list(Settings.model_fields)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        near = nearest(unknown[0], known)
-        raise SettingsError(
-            f"There is no setting {unknown[0]!r}" + (f"; did you mean {near!r}?" if near else "."),
-            hint=f"There are {', '.join(known)}; nothing was changed.",
-        )
+    problems = [f"{name}: {unknown_setting(name)}" for name in names if name not in Settings.model_fields]
+    if problems:
+        raise SettingsError("\n".join(problems), hint="`tenantry throttle` shows all settings; nothing was changed.")
     try:
-        rows = connection.execute(_block("reset"), {"names": list(names or known)}).fetchall()
+        rows = connection.execute(_block("reset"), {"names": list(names or Settings.model_fields)}).fetchall()
     except _NO_TABLE:
         return []
     return sorted(str(row[0]) for row in rows)

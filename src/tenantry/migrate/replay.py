@@ -11,7 +11,7 @@ went, takes along the rows that refer to it. Rows in quarantine wait under the k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import psycopg
@@ -32,7 +32,8 @@ ROUND_ENTRIES = 50_000
 ROW_ERRORS = (pg.DataError, pg.IntegrityError)
 
 _TABLES = """
-create temporary table if not exists tenantry_entry (table_name text not null, key text) on commit delete rows;
+create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz) on commit delete rows;
+create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
@@ -47,7 +48,7 @@ create temporary table if not exists tenantry_moved
 
 @dataclass
 class Round:
-    """What one round did."""
+    """What one round did. Times in seconds."""
 
     entries: int = 0
     keys: int = 0
@@ -55,8 +56,9 @@ class Round:
     refused: int = 0
     oldest: float = 0.0
     """Age in seconds of the oldest entry that it took."""
-    newest: float = 0.0
-    by_table: dict[str, int] = field(default_factory=dict)
+    reversed_entries: int = 0
+    """Entries of the target's log."""
+    conflicts: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,8 @@ class Replayer:
 
     def take(self, connection: Connection, limit: int = ROUND_ENTRIES) -> Round:
         """Take entries from the log: the first statement of a round, whose snapshot all others share."""
-        row = connection.execute(
-            f"with gone as (delete from {JOURNAL}.source_log where ctid = any"
-            f" (array(select ctid from {JOURNAL}.source_log limit {limit})) returning table_name, old_key, new_key, at),\n"
-            "keys as (insert into tenantry_entry select distinct g.table_name, k.key from gone g cross join lateral"
-            " (values (g.old_key), (g.new_key)) k (key) where k.key is not null"
-            " or (g.old_key is null and g.new_key is null))\n"
-            "select count(*), coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8,"
-            " coalesce(extract(epoch from clock_timestamp() - max(at)), 0)::float8 from gone"
-        ).fetchone()
-        assert row is not None
-        return Round(entries=int(row[0]), oldest=float(row[1]), newest=float(row[2]))
+        entries, oldest = take_log(connection, "source_log", "tenantry_entry (table_name, key, at)", limit)
+        return Round(entries=entries, oldest=oldest)
 
     def apply(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
         """Bring the target in line with the source for all entries taken.
@@ -663,12 +656,32 @@ class Replayer:
         return f"{alias}.{ident(self.project.manifest.tenant.column)}" if mapping.scoped else "null::uuid"
 
 
-def pending(connection: Connection) -> tuple[int, float, int]:
-    """Entries not yet replayed (an estimate where there are many), age of the oldest in seconds, bytes of the log."""
+def take_log(connection: Connection, log: str, into: str, limit: int) -> tuple[int, float]:
+    """Move the keys of visible entries into a temporary table, each with the time of its last change, and remove exactly these
+    entries. Returns their number, and the age of the oldest in seconds.
+
+    The time is that of the commit where the server keeps these (track_commit_timestamp), else that of the statement.
+    """
+    row = connection.execute("select current_setting('track_commit_timestamp')").fetchone()
+    when = "pg_xact_commit_timestamp(xmin)" if row is not None and row[0] == "on" else "at"
     row = connection.execute(
-        "select (select count(*) from (select from tenantry.source_log limit 100000) z),"
-        " coalesce(extract(epoch from clock_timestamp() - (select min(at) from (select at from tenantry.source_log limit 1000) z)), 0)"
-        "::float8, pg_total_relation_size('tenantry.source_log')"
+        f"with gone as (delete from {JOURNAL}.{log} where ctid = any (array(select ctid from {JOURNAL}.{log} limit {limit}))"
+        f" returning table_name, old_key, new_key, at, coalesce({when}, at) as changed),\n"
+        f"keys as (insert into {into} select g.table_name, k.key, max(g.changed) from gone g cross join lateral"
+        " (values (g.old_key), (g.new_key)) k (key) where k.key is not null"
+        " or (g.old_key is null and g.new_key is null) group by 1, 2)\n"
+        "select count(*), coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 from gone"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), float(row[1])
+
+
+def pending(connection: Connection, log: str = "source_log") -> tuple[int, float, int]:
+    """Entries not yet replayed (100,000 where there are more), age of the oldest in seconds, bytes of the log."""
+    row = connection.execute(
+        f"select (select count(*) from (select from tenantry.{log} limit 100000) z),"
+        f" coalesce(extract(epoch from clock_timestamp() - (select min(at) from (select at from tenantry.{log} limit 1000) z)), 0)"
+        f"::float8, pg_total_relation_size('tenantry.{log}')"
     ).fetchone()
     assert row is not None
     return int(row[0]), float(row[1]), int(row[2])

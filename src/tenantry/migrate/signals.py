@@ -205,15 +205,20 @@ def checked(name: str, value: object) -> object:
         ValueError: no such setting, or a value that it cannot have.
     """
     if name not in Settings.model_fields:
-        known = list(Settings.model_fields)
-        near = nearest(name, known)
-        raise ValueError("no such setting; " + (f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"))
+        raise ValueError(unknown_setting(name))
     try:
         return getattr(Settings.model_validate({name: value}), name)
     except ValidationError as error:
         # Every validator of the model words it; pydantic's own text is for programmers.
         message = str(error.errors()[0]["ctx"]["error"])
     raise ValueError(message)
+
+
+def unknown_setting(name: str) -> str:
+    """What to say of a name that no setting has."""
+    known = list(Settings.model_fields)
+    near = nearest(name, known)
+    return "no such setting; " + (f"did you mean {near!r}?" if near else f"there are {', '.join(known)}")
 
 
 def judge(look: Look, settings: Settings, course: Course) -> tuple[list[Reading], list[Reason]]:

@@ -48,7 +48,7 @@ _QUIET = 10.0
 
 _PACKAGE = "tenantry.migrate.sql"
 _LABEL: Mapping[Work, str] = {"copy": "Copying", "replay": "Replay"}
-_UNANSWERED = Reason("unanswered", "the server has not answered a look at its state for 10s")
+_UNANSWERED = Reason("unanswered", "the server does not answer when it is asked for its state")
 # Rights and tables can come and go while a run goes on.
 _CHANGED_UNDER_US = (pg.UndefinedTable, pg.InvalidSchemaName, pg.InsufficientPrivilege)
 
@@ -288,6 +288,8 @@ class Throttle:
 
     def _rest(self, seconds: float) -> float:
         """Sleep, but not through a stop; the seconds slept."""
+        if seconds <= 0:
+            return 0.0
         began = time.monotonic()
         while not self._stopped():
             left = seconds - (time.monotonic() - began)

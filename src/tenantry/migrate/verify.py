@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingType
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -222,6 +223,27 @@ def compare_rows(
     if mapping.python_columns:
         differences += _verify_python(connection, project, mapping, only=rows)
     return differences, more
+
+
+def without_kept(found: Verification, mapping: Mapping, kept: MappingType[str, set[str]]) -> Verification:
+    """A comparison without what stands in the target only, as the journal lists it.
+
+    Args:
+        kept: by legacy id the columns without a way back, '' for whole rows.
+    """
+
+    def is_kept(difference: Difference) -> bool:
+        columns = kept.get(f"{mapping.legacy_prefix}{difference.key}", set())
+        return "" in columns or difference.column in columns
+
+    differences = [each for each in found.differences if each.check != "accounting" and not is_kept(each)]
+    account = found.account
+    if account is not None:
+        whole = sum("" in columns for columns in kept.values())
+        account = replace(account, target=account.target - whole)
+        if not account.balanced:
+            differences.append(_unbalanced(mapping, account))
+    return replace(found, differences=tuple(differences), account=account)
 
 
 def _python_suspects(connection: Connection, project: Project, mapping: Mapping) -> list[str]:

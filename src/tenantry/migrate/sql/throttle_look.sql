@@ -74,7 +74,7 @@ vacuums as (
                    from pg_class c join pg_namespace n on n.oid = c.relnamespace
                   where c.oid = heap.oid or c.oid in (select relid from pg_partition_ancestors(heap.oid) p (relid)))
                as names,
-           coalesce(a.query like '%(to prevent wraparound)', false) as wraparound,
+           coalesce(a.query like '%%(to prevent wraparound)', false) as wraparound,
            case when p.heap_blks_total > 0 then 100.0 * p.heap_blks_scanned / p.heap_blks_total end::float8 as percent
       from pg_locks l
       join pg_stat_activity a on a.pid = l.pid

@@ -1,0 +1,156 @@
+"""The cut-over: applications write the target from here on, and the source follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenantry.errors import NotReady, RunFinished
+from tenantry.manifest import Manifest
+from tenantry.migrate.engine import verification_failed
+from tenantry.migrate.journal import Connection
+from tenantry.migrate.live import Live
+from tenantry.migrate.observer import Observer
+from tenantry.migrate.turn import Bounds, Turned, source_tables, turn, wait_until, wait_until_idle
+from tenantry.plan.operations.capture import source_fence
+from tenantry.postgres import load_blocks
+
+_IDLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a cut-over is done: at a time (seconds since the epoch), or when nobody writes; else at once."""
+
+    at: float | None = None
+    idle: bool = False
+
+
+def cut_over(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    bounds: Bounds | None = None,
+    when: When | None = None,
+    grace: float | None = None,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Turned:
+    """Cut a run over.
+
+    Args:
+        grace: seconds for which the source stays writable beside the target, for deployments that are not instant.
+
+    Raises:
+        NotReady: there are steps to do before.
+        RunFinished: it was done already.
+        CutOverFailed, VerificationFailed: everything is as it was.
+    """
+    bounds, when = bounds or Bounds(), when or When()
+    with Live(dsn, manifest, observer) as live:
+        run = live.run
+        if run.direction == "both":
+            if grace is not None:
+                return _extend(live, grace)
+            return end_grace(live, bounds)
+        if run.direction == "reverse":
+            raise RunFinished(
+                f"This database was cut over on {run.finished_at:%Y-%m-%d %H:%M} UTC.",
+                hint="`tenantry rollback` goes back, `tenantry contract` makes it final.",
+            )
+        live.need_copied()
+        live.check()
+        if live.run.verified_at is None:
+            live.observer.notice("Source and target are compared as a whole before the cut-over.")
+            failed = [check for check in live.compare_all() if not check.passed]
+            if failed:
+                raise verification_failed(failed)
+        if when.at is not None:
+            live.observer.notice("Both sides are kept in step until the time that was named.")
+            wait_until(live, when.at, stopped)
+        if when.idle:
+            live.observer.notice("Both sides are kept in step until nobody writes the source.")
+            wait_until_idle(live, _IDLE_SECONDS, stopped)
+        if stopped():
+            raise NotReady("Stopped before the cut-over; nothing was turned.", hint="Run the same command again.")
+        step = live.prepared.plan.phase("cut over")[0]
+        fences = set(source_fence(live.project, on=True))
+        statements = [statement for statement in step.sql if grace is None or statement not in fences]
+        done = turn(
+            live,
+            "reverse" if grace is None else "both",
+            statements,
+            tables=source_tables(live),
+            bounds=bounds,
+            phase="cut over",
+            status="cut over",
+            step=step.id,
+            grace=grace,
+            event=("cut_over", "clients write the target from now on")
+            if grace is None
+            else (
+                "cut_over",
+                "clients write the target from now on, and may write the source for the time of the grace",
+            ),
+        )
+        live.observer.finished(step, seconds=done.stall, rows=done.entries)
+        return done
+
+
+def end_grace(live: Live, bounds: Bounds) -> Turned:
+    """From here on the source refuses writes; what was written there last has been carried over."""
+    return turn(
+        live,
+        "reverse",
+        source_fence(live.project, on=True),
+        tables=source_tables(live),
+        bounds=bounds,
+        phase="cut over",
+        status="cut over",
+        event=("grace_ended", "the source refuses writes from now on"),
+    )
+
+
+def _extend(live: Live, grace: float) -> Turned:
+    live.journal.say(live.main, "turn", direction="both", status="cut over", phase="cut over", grace=f"{grace} seconds")
+    live.journal.event(live.main, "grace_extended", "the source may be written for longer", seconds=grace)
+    return Turned("both", 0.0, 0.0, 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands between a run and its cut-over."""
+
+    ready: bool
+    verified: bool
+    lag_entries: int
+    lag_seconds: float
+    quarantined: int
+    blockers: tuple[str, ...]
+    """Transactions on the source's tables that a cut-over would have to wait for: pid, application, query."""
+    missing: tuple[str, ...]
+    """Steps that are to do."""
+
+
+def readiness(
+    connection: Connection, live_steps: list[str], verified: bool, schema: str, tables: list[str]
+) -> Readiness:
+    """How things stand, for people: by one look at the server."""
+    blocks = load_blocks("tenantry.migrate.sql", "locks")
+    row = connection.execute(blocks["readiness"]).fetchone()
+    assert row is not None
+    standing = tuple(
+        f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
+        for pid, application, state, seconds, query in connection.execute(
+            blocks["in_the_way"], {"schema": schema, "tables": tables}
+        )
+    )
+    return Readiness(
+        ready=not live_steps and verified,
+        verified=verified,
+        lag_entries=int(row[0]),
+        lag_seconds=float(row[1]),
+        quarantined=int(row[2]),
+        blockers=standing,
+        missing=tuple(live_steps),
+    )

@@ -1,0 +1,126 @@
+"""Keep both sides in step for as long as this runs: source to target before the cut-over, target to source after it, both ways
+under grace. It lets another command (cutover, rollback, verify) have the run when that asks for it, and goes on behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tenantry.errors import CutOverFailed, NoRun
+from tenantry.manifest import Manifest
+from tenantry.migrate.cutover import end_grace
+from tenantry.migrate.live import Live
+from tenantry.migrate.lock import is_awaited
+from tenantry.migrate.observer import Observer
+from tenantry.migrate.sampler import Sampler
+from tenantry.migrate.turn import Bounds
+
+_LOOK_EVERY = 0.5
+_CLEAN_AFTER = 200_000
+"""Entries after which the log is vacuumed, so that a round need not pass over what is gone."""
+
+
+@dataclass
+class Followed:
+    """What was carried over in all."""
+
+    rounds: int = 0
+    entries: int = 0
+    rows: int = 0
+    refused: int = 0
+    conflicts: int = 0
+    direction: str = ""
+
+
+def follow(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    until_idle: bool = False,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    wait: Callable[[], None] = lambda: None,
+    told: Callable[[Followed, int, float], None] = lambda _total, _lag, _age: None,
+    prometheus: Path | None = None,
+) -> Followed:
+    """Rounds until stopped, or, with `until_idle`, until nothing is left to carry over.
+
+    Args:
+        wait: is called before each round, and returns when it may be done (throttle).
+        told: is called after each look, with the lag in entries and the age of the oldest in seconds.
+        prometheus: a file that is rewritten with the figures as they are.
+
+    Raises:
+        NoRun, NotReady, SourceAltered.
+    """
+    total = Followed()
+    while True:
+        with Live(dsn, manifest, observer, patience=300.0) as live:
+            live.need_copied()
+            live.check()
+            with Sampler(dsn, live.journal, lambda: {"rows": total.rows, "following": True}):
+                if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
+                    return total
+        # Somebody asked for the run: give that process time to take it.
+        time.sleep(_LOOK_EVERY)
+        if stopped():
+            return total
+
+
+def _follow(
+    live: Live,
+    total: Followed,
+    until_idle: bool,
+    stopped: Callable[[], bool],
+    wait: Callable[[], None],
+    told: Callable[[Followed, int, float], None],
+    prometheus: Path | None,
+) -> bool:
+    """Rounds until the run is asked for (True), or the work is done (False)."""
+    looked = 0.0
+    since_clean = 0
+    while not stopped():
+        wait()
+        last = live.round()
+        entries = last.entries + last.reversed_entries
+        total.rounds += bool(entries)
+        total.entries += entries
+        total.rows += last.rows
+        total.refused += last.refused
+        total.conflicts += last.conflicts
+        total.direction = live.run.direction
+        since_clean += entries
+        if since_clean > _CLEAN_AFTER:
+            since_clean = 0
+            live.main.execute("vacuum (skip_locked, truncate off) tenantry.source_log, tenantry.target_log")
+        if time.monotonic() - looked > _LOOK_EVERY:
+            looked = time.monotonic()
+            told(total, live.pending(), last.oldest)
+            if prometheus is not None:
+                from tenantry.migrate.metrics import write_metrics  # noqa: PLC0415
+
+                write_metrics(live.main, prometheus)
+            live.refresh()
+            if live.run.status == "contracted":
+                raise NoRun("The run was contracted: there is no other side any more.", hint="Nothing is left to do.")
+            if live.run.direction == "both" and live.run.grace_until and live.run.grace_until < datetime.now(UTC):
+                try:
+                    end_grace(live, Bounds())
+                    live.observer.notice("The grace is over: the source refuses writes from now on.")
+                    live.refresh()
+                except CutOverFailed as error:
+                    live.observer.notice(f"The grace is over, but the source could not be closed yet: {error.message}")
+            if is_awaited(live.main):
+                live.observer.notice("Another command asks for the run: it is let go, and taken up again behind it.")
+                return True
+        if entries == 0:
+            if until_idle:
+                return False
+            time.sleep(0.1)
+    return False
+
+
+__all__ = ["Followed", "follow"]

@@ -1,0 +1,294 @@
+"""A run that has copied everything: the rounds that keep both sides in step, in whatever direction, and what every command on
+such a run needs first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import psycopg
+from tenantry.migrate.reverse import Reverser
+
+from tenantry.errors import NoRun, NotReady
+from tenantry.manifest import Manifest, Mapping
+from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.migrate import verify
+from tenantry.migrate.altered import absorb
+from tenantry.migrate.chunks import same_key
+from tenantry.migrate.journal import Connection, Journal, Run, last_run
+from tenantry.migrate.lock import wait_for_run_lock
+from tenantry.migrate.observer import Observer, Silent
+from tenantry.migrate.prepare import Prepared, prepare
+from tenantry.migrate.replay import ROUND_ENTRIES, Replayer, Round, pending, take_log
+from tenantry.migrate.session import Session
+from tenantry.migrate.watch import Watch, check_login, check_server
+from tenantry.postgres import explain, ident, literal
+
+BeforeCommit = Callable[[Connection, Round], None]
+EVERYTHING = 1_000_000_000
+"""As a limit of entries: all that are visible."""
+
+
+class Live:
+    """A context in which this process is the one that works on the run.
+
+    Attributes:
+        main: the connection that holds the run lock.
+        run: the run as it was when it was last looked at.
+    """
+
+    def __init__(
+        self, dsn: str, manifest: Manifest, observer: Observer | None = None, *, patience: float = 30.0
+    ) -> None:
+        """
+        Args:
+            patience: seconds to wait for another process to let go of the run; `tenantry replay` does when asked.
+        """
+        self._dsn, self._manifest, self._patience = dsn, manifest, patience
+        self.observer: Observer = observer or Silent()
+        self.session = Session(dsn)
+
+    def __enter__(self) -> Live:
+        try:
+            self.main: Connection = self.session.open("tenantry: run")
+            wait_for_run_lock(self.main, self._patience)
+            self.prepared: Prepared = prepare(self.main, self._manifest)
+            self.load()
+        except psycopg.Error as error:
+            self.session.close()
+            raise explain(error, "looking at the run") from error
+        except BaseException:
+            self.session.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+        if isinstance(error, psycopg.Error):
+            raise explain(error, "working on the run") from error
+
+    def load(self) -> None:
+        """Look at the run, the login, the tables and the server, as each command does when it begins."""
+        run = self.prepared.run
+        if run is None:
+            raise NoRun(
+                "There is no run of Tenantry in this database yet.",
+                hint="`tenantry plan` shows what would be done, `tenantry migrate` does it.",
+            )
+        self.run: Run = run
+        self.journal = Journal(run.id)
+        self.project = self.prepared.project
+        check_login(self.main, run, self.prepared.environment.login)
+        self.replayer = Replayer(self.project)
+        self.reverser = Reverser(self.project)
+        self.watch = Watch(self.project)
+        self._rounds: Connection | None = None
+        self.done = self.journal.done_steps(self.main)
+
+    def check(self) -> None:
+        """That tables and server are what they were.
+
+        Raises:
+            SourceAltered: they are not, and this cannot be gone on with.
+        """
+        absorb(self.main, self.journal, self.prepared, self.observer.notice)
+        check_server(self.main, self.journal, self.run, self.observer.notice)
+        self.watch.begin(self.main)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the run's row again."""
+        run = last_run(self.main)
+        assert run is not None
+        self.run = run
+
+    def need_copied(self) -> None:
+        """
+        Raises:
+            NotReady: there are steps before the cut-over that are not done.
+        """
+        plan = self.prepared.plan
+        missing = [
+            step.id
+            for step in plan
+            if step.phase in ("expand", "capture", "copy", "secure") and step.id not in self.done
+        ]
+        if missing:
+            raise NotReady(
+                f"Run {self.run.id} is not ready: it is in phase {self.run.phase} and has {len(missing)} steps to do"
+                f" (the next: {missing[0]}).",
+                hint="Run `tenantry migrate`: it goes on, and stops when everything is ready for the cut-over.",
+            )
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
+
+    @property
+    def rounds(self) -> Connection:
+        """The connection over which rounds are done."""
+        if self._rounds is None or self._rounds.closed:
+            self._rounds = self.session.open("tenantry: replay")
+            self.replayer = Replayer(self.project)
+            self.replayer.begin(self._rounds)
+            self._rounds.execute("set synchronous_commit = off")
+        return self._rounds
+
+    def round(
+        self, *, limit: int = ROUND_ENTRIES, check: bool = True, before_commit: BeforeCommit | None = None
+    ) -> Round:
+        """One round in the run's direction, tried again where it fails in passing."""
+
+        def once() -> Round:
+            connection = self.rounds
+            with connection.transaction():
+                connection.execute("set transaction isolation level repeatable read")
+                done = self.carry(connection, self.run.direction, limit)
+                if before_commit is not None:
+                    before_commit(connection, done)
+                if check and (done.entries or done.reversed_entries):
+                    self.watch.check(connection)
+            self.replayer.made()
+            return done
+
+        return self.session.again(once)
+
+    def carry(self, connection: Connection, direction: str, limit: int) -> Round:
+        """The work of a round, in the transaction that is open.
+
+        Under grace, with writers on both sides, changes of the target go to the source first: what is then derived from the
+        source has them. Where both sides changed a row since the last round, the later change wins.
+        """
+        done = Round()
+        if direction in ("forward", "both"):
+            done = self.replayer.take(connection, limit)
+        if direction in ("reverse", "both"):
+            done.reversed_entries, oldest = take_log(
+                connection, "target_log", "tenantry_changed (table_name, legacy_id, at)", limit
+            )
+            done.oldest = max(done.oldest, oldest)
+            self._truncated(connection)
+        if direction == "both" and done.entries and done.reversed_entries:
+            done.conflicts = self._settle_conflicts(connection)
+        if done.reversed_entries:
+            back = self.reverser.apply(connection)
+            done.rows += back.inserted + back.updated + back.deleted
+            done.conflicts += back.conflicts
+        if done.entries:
+            self.replayer.apply(connection, done)
+        return done
+
+    def _truncated(self, connection: Connection) -> None:
+        """A truncated table of the target: every row that the source has of it is looked at."""
+        for (table,) in connection.execute(
+            "select table_name from tenantry_changed where legacy_id is null"
+        ).fetchall():
+            for mapping in self.project.by_target.get(str(table), ()):
+                prefix = literal(mapping.legacy_prefix)
+                source = ident(self.project.source.schema, mapping.source.name)
+                connection.execute(
+                    f"insert into tenantry_changed select {literal(str(table))}, {prefix} || {mapping_key(mapping)},"
+                    f" clock_timestamp() from {source} s"
+                )
+        connection.execute("delete from tenantry_changed where legacy_id is null")
+
+    def _settle_conflicts(self, connection: Connection) -> int:
+        """Rows that both sides changed since the last round: the later change wins, the other one is kept in the journal."""
+        found = 0
+        for mapping in self.project:
+            legacy = f"{literal(mapping.legacy_prefix)} || e.key" if mapping.legacy_prefix else "e.key"
+            both = (
+                f"tenantry_entry e join tenantry_changed c on e.table_name = {literal(mapping.source.name)}"
+                f" and c.table_name = {literal(mapping.target.name)} and c.legacy_id = {legacy}"
+            )
+            target = ident(self.project.target.schema, mapping.target.name)
+            source = ident(self.project.source.schema, mapping.source.name)
+            hidden = [c.name for c in mapping.columns if mapping.is_secret(c)]
+            t_row = f"to_jsonb(t) - array[{', '.join(literal(n) for n in hidden)}]::text[]"
+            s_row = f"to_jsonb(s) - array[{', '.join(literal(n) for n in mapping.secrets)}]::text[]"
+            found += connection.execute(
+                f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)\n"
+                f"select 'reverse', {literal(mapping.target.name)}, c.legacy_id, e.key, 'source', {t_row},"
+                f" 'both sides changed the row; the source did so later' from {both} left join {target} t"
+                " on t.legacy_id = c.legacy_id where e.at >= c.at\n"
+                f"union all select 'forward', {literal(mapping.target.name)}, c.legacy_id, e.key, 'target', {s_row},"
+                f" 'both sides changed the row; the target did so later' from {both} left join {source} s"
+                f" on {same_key(mapping, 's', 'e.key')} where e.at < c.at"
+            ).rowcount
+            connection.execute(
+                f"with late as (select e.key, c.legacy_id, e.at >= c.at as source_wins from {both}),"
+                f" gone as (delete from tenantry_changed c using late l where l.source_wins and c.legacy_id = l.legacy_id"
+                f" and c.table_name = {literal(mapping.target.name)})"
+                " delete from tenantry_entry e using late l where not l.source_wins and e.key = l.key"
+                f" and e.table_name = {literal(mapping.source.name)}"
+            )
+        return found
+
+    def pending(self) -> int:
+        """Entries that wait in the logs of the run's direction; 100,000 where there are more."""
+        logs = {"forward": ["source_log"], "reverse": ["target_log"], "both": ["source_log", "target_log"]}
+        return sum(pending(self.main, log)[0] for log in logs[self.run.direction])
+
+    def catch_up(self, *, small: int = 500, quick: float = 0.3, stopped: Callable[[], bool] = lambda: False) -> Round:
+        """Rounds until one had little to do and was quick about it."""
+        while True:
+            begun = time.monotonic()
+            last = self.round()
+            spent = time.monotonic() - begun
+            entries = last.entries + last.reversed_entries
+            if stopped() or (entries <= small and spent <= quick) or entries == 0:
+                return last
+
+    # -- comparing ---------------------------------------------------------------------------------------------------
+
+    def touched_differences(self, connection: Connection) -> list[verify.Difference]:
+        """What is not as it should be among the rows that this round carried forward."""
+        found: list[verify.Difference] = []
+        for position, mapping in enumerate(self.project.mappings):
+            keys = [
+                str(row[0])
+                for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
+            ]
+            found += verify.compare_rows(connection, self.project, mapping, keys)[0]
+        return found
+
+    def compare_all(self, *, target: bool = True) -> list[verify.Verification]:
+        """Compare everything, while applications write: first as it is found, then, within a round, what differed.
+
+        What stands in the target only, as the journal lists it, is no difference.
+        """
+        suspects = verify.look_for_suspects(self.main, self.project, self.journal)
+        found: list[verify.Verification] = []
+
+        def compare(connection: Connection, _done: Round) -> None:
+            found.clear()
+            found.extend(
+                self._without_kept(
+                    connection, mapping, verify.settle(connection, self.project, mapping, suspects[mapping.name])
+                )
+                for mapping in self.project
+            )
+
+        self.round(limit=EVERYTHING, before_commit=compare)
+        if target:
+            found += verify.verify_target(self.main, self.project)
+        passed = all(check.passed for check in found)
+        self.journal.say(self.main, "set_verified", verified=passed)
+        return found
+
+    def _without_kept(
+        self, connection: Connection, mapping: Mapping, found: verify.Verification
+    ) -> verify.Verification:
+        """A comparison without what is kept in the target only, and without what the accounting says of it."""
+        kept: dict[str, set[str]] = {}
+        for legacy, column in connection.execute(
+            f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s", [mapping.target.name]
+        ):
+            kept.setdefault(str(legacy), set()).add(str(column))
+        if not kept:
+            return found
+        return verify.without_kept(found, mapping, kept)
+
+
+__all__ = ["EVERYTHING", "BeforeCommit", "Live"]

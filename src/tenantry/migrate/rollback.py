@@ -1,0 +1,201 @@
+"""Go back. After the cut-over: what was written since is carried into the source, and applications write that again. Before
+it: every step that the journal has as done is undone, the last one first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenantry.errors import NotReady
+from tenantry.manifest import Manifest, Project
+from tenantry.manifest.derive import JOURNAL
+from tenantry.migrate.journal import Connection, journal_exists
+from tenantry.migrate.live import Live
+from tenantry.migrate.lock import capture_tables
+from tenantry.migrate.observer import Observer
+from tenantry.migrate.turn import Bounds, Turned, target_tables, turn
+from tenantry.plan import Plan, Step
+from tenantry.postgres import ident, literal
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What was taken back.
+
+    Attributes:
+        turned: the way back from a cut-over, where there was one to take.
+        undone: ids of the steps that were undone, in this order.
+        kept: what stands in the target only and has no source form: table and rows. After steps were undone it stands in
+            schema `archive`.
+        archive: the schema into which rows without a source form were put, or empty.
+    """
+
+    turned: Turned | None
+    undone: tuple[str, ...]
+    kept: tuple[tuple[str, int], ...]
+    archive: str = ""
+
+
+def roll_back(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    bounds: Bounds | None = None,
+    everything: bool = False,
+    patience: float = 60.0,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> RolledBack:
+    """Take a run back: from behind the cut-over to before it (the target is kept in step then, and can be cut over again);
+    from before it, or with `everything`, to the state before the run.
+
+    Raises:
+        NotReady: the run was contracted.
+        CutOverFailed: writers of the target could not be stopped within the bound; nothing was turned.
+    """
+    with Live(dsn, manifest, observer) as live:
+        if live.run.status == "contracted":
+            raise NotReady(
+                "The run was contracted: the source is gone, and there is no way back.",
+                hint="An archive of the source, where one was made, can be restored beside the target by hand.",
+            )
+        turned = None
+        if live.run.is_over:
+            live.check()
+            turned = _turn_back(live, bounds or Bounds())
+            live.refresh()
+            if not everything:
+                return RolledBack(turned, (), kept_rows(live.main, live.project))
+        archive, kept = _archive(live)
+        return RolledBack(turned, _undo(live, patience, stopped), kept, archive)
+
+
+def _turn_back(live: Live, bounds: Bounds) -> Turned:
+    step = live.prepared.plan.phase("cut over")[0]
+    return turn(
+        live,
+        "forward",
+        step.undo,
+        tables=target_tables(live),
+        bounds=bounds,
+        phase="secure",
+        status="ready",
+        step=step.id,
+        undone=True,
+        event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
+    )
+
+
+def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
+    """What is done before the cut-over, the last step first. Steps that only fill what a later undo drops are passed over."""
+    return [step for step in reversed(plan.steps) if step.id in done and step.phase not in ("cut over", "contract")]
+
+
+def undo_script(plan: Plan, done: set[str], direction: str) -> str:
+    """What a rollback would run, as SQL, for people to read and for the worst case to run by hand."""
+    parts = []
+    if direction != "forward":
+        step = plan.phase("cut over")[0]
+        parts += [
+            "-- 1. Entries of tenantry.target_log are carried back into the source, in rounds; the last one with the target's",
+            "--    tables locked. This part is not SQL alone: `tenantry rollback` does it. Then, in the same transaction:",
+            *(f"{statement.rstrip(';')};" for statement in step.undo),
+            "update tenantry.run set direction = 'forward', status = 'ready' where id = (select max(id) from tenantry.run);",
+            "",
+            "-- 2. Back to the state before the run (tenantry rollback --everything):",
+        ]
+    for step in steps_to_undo(plan, done):
+        if step.undo:
+            parts.append(f"-- {step.id}: {step.title}")
+            parts += [f"{statement.rstrip(';')};" for statement in step.undo]
+    return "\n".join(parts) + "\n"
+
+
+def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str, ...]:
+    undone: list[str] = []
+    journal, done = live.journal, live.journal.done_steps(live.main)
+    journal.say(live.main, "set_status", status="running")
+    journal.event(live.main, "undoing", "the run is taken back step by step")
+    todo = steps_to_undo(live.prepared.plan, done)
+    for step in todo:
+        if stopped():
+            journal.say(live.main, "set_status", status="interrupted")
+            raise NotReady(
+                f"Stopped after {len(undone)} of {len(todo)} steps were undone; nothing is half done.",
+                hint="Run `tenantry rollback` again to go on with it.",
+            )
+        live.observer.started(step, rows=0, done_rows=0)
+
+        def mark(step: Step = step) -> None:
+            # The first step made the journal: with it the memory of the run goes.
+            if journal_exists(live.main):
+                journal.say(live.main, "reopen_steps", steps=[step.id])
+
+        tables = [step.table] if step.phase == "capture" and step.table else []
+        capture_tables(
+            live.main, live.prepared.plan.source_schema, tables, step.undo, mark,
+            patience=patience, notice=live.observer.notice, stopped=stopped,
+        )  # fmt: skip
+        live.observer.finished(step, seconds=0.0, rows=None)
+        undone.append(step.id)
+    return tuple(undone)
+
+
+def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int], ...]:
+    """What stands in the target and has no source form: rows of new tables, and rows that could not be carried back."""
+    found = []
+    for table in project.new_tables:
+        if table.partition_of is not None:
+            continue
+        count = connection.execute(f"select count(*) from {ident(table.schema, table.name)}").fetchone()
+        assert count is not None
+        if count[0]:
+            found.append((table.name, int(count[0])))
+    for name, number in connection.execute(
+        f"select table_name, count(*) from {JOURNAL}.kept where column_name = '' group by 1 order by 1"
+    ):
+        found.append((str(name), int(number)))
+    return tuple(found)
+
+
+def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Put what has no source form into a schema of its own, before the target is dropped."""
+    project = live.project
+    if "expand.schema" not in live.journal.done_steps(live.main):
+        return "", ()
+    kept = kept_rows(live.main, project)
+    cells = live.main.execute(f"select count(*) from {JOURNAL}.kept where column_name <> ''").fetchone()
+    if not kept and (cells is None or not cells[0]):
+        return "", ()
+    schema = f"{project.target.schema}_kept"
+    quoted = ident(schema)
+    new = {table.name for table in project.new_tables}
+    with live.main.transaction():
+        live.main.execute(f"create schema if not exists {quoted}; revoke all on schema {quoted} from public")
+        for name, _ in kept:
+            target, there = ident(project.target.schema, name), ident(schema, name)
+            where = (
+                ""
+                if name in new
+                else f" where legacy_id in (select legacy_id from {JOURNAL}.kept where table_name = {literal(name)}"
+                " and column_name = '')"
+            )
+            live.main.execute(f"drop table if exists {there}; create table {there} as select * from {target}{where}")
+        live.main.execute(
+            f"drop table if exists {quoted}.tenantry_cells; create table {quoted}.tenantry_cells as select k.*, null::jsonb as value"
+            f" from {JOURNAL}.kept k where column_name <> ''"
+        )
+        for mapping in project:
+            target = ident(project.target.schema, mapping.target.name)
+            hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
+            live.main.execute(
+                f"update {quoted}.tenantry_cells c set value = to_jsonb(t) -> c.column_name from {target} t"
+                f" where c.table_name = {literal(mapping.target.name)} and t.legacy_id = c.legacy_id"
+                " and not c.column_name = any (%s)",
+                [hidden],
+            )
+    live.observer.notice(f"Rows without a source form are kept in schema {schema}.")
+    return schema, kept
+
+
+__all__ = ["RolledBack", "kept_rows", "roll_back", "steps_to_undo", "undo_script"]

@@ -1,0 +1,136 @@
+-- How a run stands, for `tenantry status`. Nothing here waits, and nothing is written.
+
+-- name: known
+-- Which tables there are: a journal may be older than this version, or be gone after a rollback.
+select to_regclass('tenantry.run') is not null, to_regclass('tenantry.conflict') is not null,
+       to_regclass('tenantry.kept') is not null
+
+-- name: conflicts
+(select count(*) from tenantry.conflict)
+
+-- name: kept
+(select count(*) from tenantry.kept)
+
+-- name: none
+0::bigint
+
+-- name: look
+-- Everything in one row. `conflicts` and `kept` take the places of their marks where those tables exist.
+with r as materialized (
+    select id, name, source_schema, target_schema, status, direction, phase, started_at, finished_at, verified_at,
+           grace_until, process
+      from tenantry.run order by id desc limit 1
+),
+us as materialized (
+    select pid, application_name, backend_start, query from pg_stat_activity
+     where datname = current_database() and starts_with(application_name, 'tenantry') and pid <> pg_backend_pid()
+),
+steps as (
+    select s.id, s.phase, s.status, s.started_at, s.finished_at, s.seconds, s.row_count as rows, s.message, s.position
+      from tenantry.step s where s.run_id = (select id from r)
+),
+copies as (
+    -- What was carried over before the step was last begun is no measure of how fast it goes now.
+    select c.mapping, count(*) as chunks, count(*) filter (where c.status = 'done') as done,
+           coalesce(sum(c.source_rows), 0)::bigint as source_rows, coalesce(sum(c.target_rows), 0)::bigint as target_rows,
+           coalesce(sum(c.quarantined_rows), 0)::bigint as quarantined_rows,
+           count(*) filter (where c.finished_at >= s.started_at) as done_lately,
+           coalesce(sum(c.source_rows) filter (where c.finished_at >= s.started_at), 0)::bigint as rows_lately,
+           extract(epoch from case when s.status = 'running' then clock_timestamp() else max(c.finished_at) end
+                              - s.started_at)::float8 as seconds,
+           s.position
+      from tenantry.chunk c
+      left join tenantry.step s on s.run_id = c.run_id and s.id = 'copy.' || c.mapping
+     where c.run_id = (select id from r)
+     group by c.mapping, s.status, s.started_at, s.position
+),
+logs as (
+    -- Beyond a hundred thousand the exact number tells nobody more.
+    select 'forward' as direction, count(*) as entries, min(at) as oldest,
+           pg_total_relation_size('tenantry.source_log') as bytes
+      from (select at from tenantry.source_log limit %(most)s) z
+    union all
+    select 'reverse', count(*), min(at), pg_total_relation_size('tenantry.target_log')
+      from (select at from tenantry.target_log limit %(most)s) z
+),
+waits as materialized (
+    -- pg_blocking_pids() stops the lock manager for a moment: it is asked about those who have waited longest.
+    select l.pid, min(l.waitstart) as since,
+           max(case when l.database = (select oid from pg_database where datname = current_database()) then l.relation end)
+               as relation
+      from pg_locks l
+     where not l.granted and l.waitstart is not null and l.locktype <> 'advisory' and l.pid not in (select pid from us)
+     group by l.pid order by since limit 50
+),
+waiters as (
+    select w.pid, a.application_name as application, extract(epoch from clock_timestamp() - w.since)::float8 as seconds,
+           coalesce(w.relation, (select t.relation from pg_locks t
+                                  where t.pid = w.pid and t.locktype = 'tuple' and t.granted limit 1))::regclass::text as relation,
+           b.application_name as held_by, b.query
+      from waits w
+      left join pg_stat_activity a on a.pid = w.pid
+      cross join lateral (select u.application_name, u.query from us u where u.pid = any (pg_blocking_pids(w.pid)) limit 1) b
+     order by seconds desc limit 5
+),
+writers as materialized (
+    -- Sessions whose locks a turn would have to wait for, on the side (or both) that applications write.
+    select a.pid, a.application_name as application, a.state, a.query,
+           extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds
+      from pg_stat_activity a
+     where a.pid <> pg_backend_pid() and not starts_with(a.application_name, 'tenantry') and exists (
+           select from pg_locks l
+             join pg_class c on c.oid = l.relation
+             join pg_namespace n on n.oid = c.relnamespace
+             cross join r
+            where l.pid = a.pid and l.granted and c.relkind in ('r', 'p')
+              and l.database = (select oid from pg_database where datname = current_database())
+              and (n.nspname = r.source_schema and r.direction <> 'reverse'
+                   or n.nspname = r.target_schema and r.direction <> 'forward')
+              and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                             'ExclusiveLock', 'AccessExclusiveLock'))
+),
+standing as (
+    select pid, application, state, query, seconds from writers where seconds > 1 order by seconds desc limit 5
+),
+samples as (
+    select s.at, s.phase, s.rows, s.lag_entries, s.wal_bytes, s.data
+      from tenantry.sample s
+     where s.run_id = (select id from r) and s.at > clock_timestamp() - interval '15 seconds'
+    union
+    select * from (select s.at, s.phase, s.rows, s.lag_entries, s.wal_bytes, s.data
+                     from tenantry.sample s where s.run_id = (select id from r) order by s.at desc limit 1) newest
+),
+events as (
+    select e.at, e.code, e.message, e.data, e.id from tenantry.event e
+     where e.run_id = (select id from r) order by e.id desc limit 5
+),
+turns as (
+    -- The last turn of each kind.
+    select distinct on (e.code) e.code, e.at, e.data, e.id from tenantry.event e
+     where e.run_id = (select id from r) and e.code in ('cut_over', 'rolled_back', 'grace_ended')
+     order by e.code, e.id desc
+)
+select to_jsonb(r) as run,
+       clock_timestamp() as at,
+       coalesce((select jsonb_agg(jsonb_build_object('pid', pid, 'application', application_name, 'since', backend_start)) from us), '[]') as us,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.position) from steps x), '[]') as steps,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.position, x.mapping) from copies x), '[]') as copies,
+       (select jsonb_agg(to_jsonb(x)) from logs x) as logs,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.seconds desc) from waiters x), '[]') as waiters,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.seconds desc) from standing x), '[]') as standing,
+       (select count(*) from writers where seconds is null) as hidden_writers,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.at) from samples x), '[]') as samples,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.id) from events x), '[]') as events,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.id) from turns x), '[]') as turns,
+       (select count(*) from tenantry.quarantine where state = 'open') as quarantined,
+       (select count(*) from tenantry.merged) as merged,
+       /* conflicts */ as conflicts,
+       /* kept */ as kept,
+       -- What the copy has to read: tables that are captured, by the planner's estimate.
+       (select sum(greatest(c.reltuples, 0))::float8 from pg_class c
+         where exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'tenantry_capture')) as source_rows,
+       pg_is_in_recovery() as standby,
+       case when pg_is_in_recovery() then pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')
+            else pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') end as wal,
+       case when %(size)s then pg_database_size(current_database()) end as database_size
+  from r

@@ -1,0 +1,304 @@
+"""Turn a run round: from the source to the target (cut over), both at a time (grace), and back. Each turn is one transaction
+that locks the side that was written, carries over what is left, compares it, and opens the other side.
+
+Writers wait while it lasts, so it has a bound: what is not done within it is taken back, and tried again a little later.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.errors import CutOverFailed, VerificationFailed
+from tenantry.manifest.derive import JOURNAL
+from tenantry.migrate import verify
+from tenantry.migrate.journal import Connection
+from tenantry.migrate.live import EVERYTHING, Live
+from tenantry.migrate.lock import blockers
+from tenantry.migrate.replay import Round
+from tenantry.postgres import ident, literal
+
+Direction = Literal["forward", "both", "reverse"]
+
+_SHARE_OF_COMMIT = 0.85
+"""Part of the bound after which nothing is committed any more: the commit itself takes time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A turn that was done.
+
+    Attributes:
+        stall: seconds for which writers of the locked side waited, in the attempt that succeeded.
+        longest_stall: the same for the longest attempt.
+        entries: log entries that were carried over while they waited.
+    """
+
+    direction: Direction
+    stall: float
+    longest_stall: float
+    attempts: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How a turn is tried.
+
+    Attributes:
+        max_stall: seconds for which writers may wait; an attempt that takes longer is taken back.
+        patience: seconds for which attempts go on.
+    """
+
+    max_stall: float = 1.0
+    patience: float = 120.0
+
+
+def turn(
+    live: Live,
+    to: Direction,
+    statements: Sequence[str],
+    *,
+    tables: Sequence[str],
+    bounds: Bounds,
+    phase: str,
+    status: str,
+    step: str | None = None,
+    undone: bool = False,
+    grace: float | None = None,
+    event: tuple[str, str],
+) -> Turned:
+    """Do it, within the bounds.
+
+    Args:
+        statements: what opens one side and closes the other.
+        tables: qualified names of the side that is written now, and is locked.
+        step: the journal's step that this does, or undoes.
+        grace: seconds for which both sides shall be written.
+        event: code and text for the journal.
+
+    Raises:
+        CutOverFailed: it could not be done; everything is as before.
+        VerificationFailed: what was carried over is not as it should be; everything is as before.
+    """
+    deadline = time.monotonic() + bounds.patience
+    attempts, longest = 0, 0.0
+    while True:
+        live.catch_up(quick=bounds.max_stall / 4, stopped=lambda: time.monotonic() > deadline)
+        attempts += 1
+        clock = _Clock()
+        try:
+            done = _attempt(live, to, statements, tables, bounds, phase, status, step, undone, grace, event, clock)
+            return Turned(
+                to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
+            )
+        except (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure, _TooLong) as error:
+            longest = max(longest, clock.seconds)
+            if _is_turned(live, to):
+                return Turned(to, clock.seconds, longest, attempts, 0)  # the commit arrived, only its answer did not
+            said = "; ".join(_in_the_way(live, tables)) or "nobody who could be named"
+            if time.monotonic() > deadline:
+                live.journal.event(live.main, "turn_failed", "the turn was given up", to=to, attempts=attempts)
+                raise CutOverFailed(
+                    f"It could not be done within {bounds.max_stall:g} s of stall in {attempts} attempts over"
+                    f" {bounds.patience:g} s, and everything is as it was. In the way: {said}.",
+                    hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer stall"
+                    " (--max-stall 3).",
+                ) from error
+            live.observer.notice(
+                f"Attempt {attempts} was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}."
+            )
+            time.sleep(random.uniform(0.2, 0.8) * min(attempts, 5))  # noqa: S311 - jitter
+        except psycopg.OperationalError:
+            if _is_turned(live, to):
+                return Turned(to, clock.seconds, max(longest, clock.seconds), attempts, 0)
+            raise
+
+
+class _TooLong(Exception):
+    """The bound of the stall was reached."""
+
+
+class _Clock:
+    """How long writers have waited."""
+
+    def __init__(self) -> None:
+        self._begun: float | None = None
+        self._ended: float | None = None
+
+    def begin(self) -> None:
+        self._begun = time.monotonic()
+
+    def end(self) -> None:
+        self._ended = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        if self._begun is None:
+            return 0.0
+        return (self._ended or time.monotonic()) - self._begun
+
+
+def _attempt(
+    live: Live,
+    to: Direction,
+    statements: Sequence[str],
+    tables: Sequence[str],
+    bounds: Bounds,
+    phase: str,
+    status: str,
+    step: str | None,
+    undone: bool,
+    grace: float | None,
+    event: tuple[str, str],
+    clock: _Clock,
+) -> Round:
+    connection = live.rounds
+    # At half of the bound, so that there is time for the work behind the lock.
+    patience = max(50, min(900, int(bounds.max_stall * 500)))
+    over = threading.Event()
+
+    def cut_off() -> None:
+        over.set()
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=1)
+
+    timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, cut_off)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "set transaction isolation level repeatable read; set local synchronous_commit = on;"
+                f" set local lock_timeout = '{patience}ms'"
+            )
+            clock.begin()
+            timer.start()
+            # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
+            connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
+            direction = live.run.direction
+            done = live.carry(connection, direction, EVERYTHING)
+            _compare(live, connection, direction, done)
+            live.watch.check(connection)
+            # Tables with checks that still wait cannot be altered.
+            connection.execute("set constraints all immediate;\n" + ";\n".join(statements))
+            if step is not None:
+                live.journal.say(connection, "step_started", step=step)
+                if undone:
+                    live.journal.say(connection, "reopen_steps", steps=[step])
+                else:
+                    live.journal.say(connection, "step_done", step=step, rows=done.entries, message=None)
+            live.journal.say(
+                connection, "turn", direction=to, status=status, phase=phase,
+                grace=None if grace is None else f"{grace} seconds",
+            )  # fmt: skip
+            live.journal.event(
+                connection, event[0], event[1], entries=done.entries + done.reversed_entries,
+                stall_ms=round(clock.seconds * 1000),
+            )  # fmt: skip
+            timer.cancel()
+            if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
+                raise _TooLong
+        return done
+    finally:
+        timer.cancel()
+        clock.end()
+        live.replayer.made()
+
+
+def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:
+    """The final verification: every row that these last entries changed."""
+    differences: list[verify.Difference] = []
+    if direction in ("forward", "both") and done.entries:
+        differences += live.touched_differences(connection)
+    if direction in ("reverse", "both") and done.reversed_entries:
+        differences += reversed_differences(live, connection)
+    if differences:
+        listed = "\n  ".join(str(each) for each in differences[:20])
+        raise VerificationFailed(
+            f"Source and target do not agree in what was carried over last; nothing was turned:\n  {listed}",
+            hint="Everything is as it was. Run `tenantry verify`, and `tenantry verify --repair` if it finds the same.",
+            detail={"differences": [str(each) for each in differences]},
+        )
+
+
+def reversed_differences(live: Live, connection: Connection) -> list[verify.Difference]:
+    """What differs among the rows that this round carried back, but for what is kept in the target only."""
+    found: list[verify.Difference] = []
+    for mapping in live.project:
+        prefix = len(mapping.legacy_prefix)
+        keys = [
+            str(row[0])
+            for row in connection.execute(
+                f"select distinct substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = %s"
+                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.kept k where"
+                " k.table_name = c.table_name and k.legacy_id = c.legacy_id)"
+                f" and not exists (select from {JOURNAL}.conflict x where x.table_name = c.table_name"
+                " and x.legacy_id = c.legacy_id)",
+                [mapping.target.name, mapping.legacy_prefix],
+            )
+        ]
+        found += verify.compare_rows(connection, live.project, mapping, keys)[0]
+    return found
+
+
+def _is_turned(live: Live, to: Direction) -> bool:
+    with suppress(psycopg.Error):
+        live.refresh()
+        return live.run.direction == to
+    return False
+
+
+def _in_the_way(live: Live, tables: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    with suppress(psycopg.Error):
+        for schema in dict.fromkeys((live.project.source.schema, live.project.target.schema)):
+            names = [table.name for table in (*live.project.source.tables, *live.project.target.tables)]
+            found += [each for each in blockers(live.main, schema, names) if each not in found]
+    del tables
+    return found
+
+
+def source_tables(live: Live) -> list[str]:
+    return [ident(live.project.source.schema, table.name) for table in live.project.source_tables]
+
+
+def target_tables(live: Live) -> list[str]:
+    return [ident(live.project.target.schema, name) for name in live.project.by_target]
+
+
+def wait_until(live: Live, moment: float, stopped: Callable[[], bool]) -> None:
+    """Keep both sides in step until a time (seconds since the epoch)."""
+    while time.time() < moment and not stopped():
+        live.round()
+        time.sleep(min(0.5, max(0.0, moment - time.time())))
+
+
+def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> None:
+    """Keep both sides in step until for some seconds nobody has written, and nobody holds a lock of writers."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < seconds and not stopped():
+        last = live.round()
+        if last.entries or last.reversed_entries or _in_the_way(live, []):
+            quiet_since = time.monotonic()
+        time.sleep(0.2)
+
+
+__all__ = [
+    "Bounds",
+    "Direction",
+    "Turned",
+    "literal",
+    "reversed_differences",
+    "source_tables",
+    "target_tables",
+    "turn",
+    "wait_until",
+    "wait_until_idle",
+]
