@@ -19,15 +19,16 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
+from tenantry.commands import live, throttle
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
 from tenantry.errors import TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.migrate import quarantine as held
+from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.status import read_status
-from tenantry.migrate.verify import verify_all
 from tenantry.plan import read_environment
 from tenantry.postgres import with_parameters
 from tenantry.progress import Bars
@@ -48,8 +49,9 @@ Take a PostgreSQL application from one tenant to many: UUIDs, Supabase-style aut
 no tenant can see another.
 
 `tenantry demo` shows all of it in a minute. With a database of your own the order is **analyze** (what is there),
-**plan** (what would be done), **migrate** (do it; it can be stopped and gone on with), **quarantine** (rows that need a
-hand), **prove** (run the access matrix).
+**plan** (what would be done), **migrate** (carry everything over while the application writes on; it can be stopped and gone
+on with), **quarantine** (rows that need a hand), **cutover** (the application writes the new tables from now on), **prove**
+(run the access matrix), **rollback** (back, at any time, with nothing lost) or **contract** (final).
 
 The database is `--dsn`, else `TENANTRY_DSN`, else `DATABASE_URL`, else an embedded PostgreSQL that is started as needed.
 The manifest is `--manifest`, else `TENANTRY_MANIFEST`, else `tenantry.toml` in this folder.
@@ -201,17 +203,23 @@ def migrate(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     workers: Workers = 2,
-    chunk_rows: Annotated[int, typer.Option(help="Source rows of one key range.", min=1)] = 50_000,
-    lock_patience: Annotated[float, typer.Option(help="Seconds for which the source's write lock is tried for.")] = 60,
+    chunk_rows: Annotated[int, typer.Option(help="Source rows of the smallest key range.", min=1)] = 10_000,
+    lock_patience: Annotated[
+        float, typer.Option(help="Seconds for which a table's lock is tried for, to set triggers.")
+    ] = 60,
+    follow_: Annotated[
+        bool,
+        typer.Option("--follow", help="When ready, keep the target in step until stopped, as `tenantry replay` does."),
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.html and report.json.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the plan: expand, copy, verify, secure, cut over.
+    """Run the plan up to the cut-over: expand, capture, copy, replay, verify, secure. The application reads and writes on.
 
-    Writes to the source wait while this runs (it says so); reading goes on. It can be stopped or killed at any moment: run
-    it again and it goes on from its journal. Nothing is cut over unless source and target agree in every row.
+    It can be stopped or killed at any moment: run it again and it goes on from its journal. In the end it says whether
+    everything is ready; `tenantry cutover` is the next step, and `tenantry rollback` takes everything back.
     """
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
@@ -221,6 +229,8 @@ def migrate(
             outcome = Migration(address, loaded, options, bars).run()
         prepared = prepare(connection, loaded)
         content = _report(connection, prepared, outcome)
+        state = readiness(connection, prepared)
+    content["readiness"] = asdict(state)
     if report is not None:
         write_report(content, report)
     if as_json:
@@ -228,6 +238,11 @@ def migrate(
     else:
         terminal.accounts(out, outcome)
         terminal.report_summary(out, content, str(report) if report is not None else None)
+        terminal.readiness(out, state)
+    if follow_:
+        live.replay(dsn=dsn, manifest=manifest, as_json=as_json)
+    if not state.ready:
+        raise typer.Exit(1)
 
 
 def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
@@ -265,27 +280,6 @@ def status(
             if not watch or now.status != "running":
                 break
             time.sleep(1)
-
-
-@app.command()
-def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
-    """Compare source and target again: rows, ids, references, keys, rules. After the cut-over, rows that the application
-    has changed in the target show as differences. Exit code 1: there are differences."""
-    with prepared_project(dsn, manifest) as (_, connection, prepared):
-        checks = verify_all(connection, prepared.project, held.check_ready(prepared.run).id)
-    failed = [check for check in checks if not check.passed]
-    if as_json:
-        print_json({"passed": not failed, "checks": [check.to_json() for check in checks]})
-    else:
-        for check in checks:
-            mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
-            out.print(f"{mark} {check.check:<10} {check.table:<28} {check.compared:>12,} compared")
-            for difference in check.differences:
-                out.print(f"    {escape(str(difference))}")
-            if check.more:
-                out.print(f"    … and {check.more:,} more rows")
-    if failed:
-        raise typer.Exit(1)
 
 
 # -- after -------------------------------------------------------------------------------------------------------------
@@ -427,6 +421,10 @@ def demo(
         terminal.report_summary(out, report, str(folder))
     if not (report["proof"]["passed"] and all(check["passed"] for check in report["verifications"])):
         raise typer.Exit(1)
+
+
+live.register(app)
+throttle.register(app)
 
 
 # Every usage error of the library; it gives only the leaves of the hierarchy a public name.

@@ -17,6 +17,7 @@ from tenantry.access import roles_sql
 from tenantry.analyze import analyze, gather
 from tenantry.errors import DemoMissing, SettingsError, nearest
 from tenantry.manifest import load_manifest
+from tenantry.migrate.cutover import cut_over
 from tenantry.migrate.engine import Migration, Options
 from tenantry.migrate.prepare import prepare
 from tenantry.postgres import connect, with_parameters
@@ -113,6 +114,9 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             findings = analyze(prepared.project, evidence)
         with stage("migrate"):
             outcome = Migration(dsn, manifest, options, bars).run()
+        with stage("cut over"):
+            turned = cut_over(dsn, manifest, observer=bars)
+            bars.notice(f"Cut over: writers waited {turned.stall * 1000:.0f} ms.")
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login)
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)

@@ -110,6 +110,15 @@ class Bars:
                     counted = f", {rows:,} rows" if rows is not None else ""
                     self._say(f"  {step.title} [dim]({seconds:.1f} s{counted})[/]")
 
+    def line(self, text: str) -> None:
+        """One line that is replaced by the next; nothing where stderr is no terminal."""
+        if not self._live:
+            return
+        with self._guard:
+            if "line" not in self._tasks:
+                self._tasks["line"] = self._progress.add_task(text, total=None)
+            self._progress.update(self._tasks["line"], description=text)
+
     def notice(self, message: str) -> None:
         self._say(f"[dim]{message}[/]")
 

@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.transforms import (
     NUMBERS,
+    as_text,
     base_type,
     boolean,
+    boolean_text,
     exact,
     is_number,
     is_text,
     number,
+    number_text,
     numeric_limits,
     precision,
     text_length,
     utc,
+    wall_clock,
+    within_precision,
 )
 from tenantry.postgres import literal, literals
 
@@ -73,6 +78,36 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
         case ("timestamp with time zone", "timestamp without time zone"):
             return f"({raw} at time zone 'UTC')::{to}"
     return f"{raw}::{to}"
+
+
+def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
+    """The inverse of a cast: a target's value as one of the source, from which the cast makes the same value again; null where
+    there is none.
+
+    Args:
+        value: of a type that is no domain, as is the source's.
+        labels: those of the source's type where it is an enum.
+    """
+    if source.type == target.type:
+        return value
+    held, wanted = base_type(target.type), base_type(source.type)
+    if is_text(source) and not is_text(target):
+        if is_number(target):
+            return as_text(number_text(value, target.type), source.type)
+        if held == "boolean":
+            return boolean_text(value, source.type)
+        if held == "timestamp with time zone":
+            return as_text(f"({value} at time zone 'UTC')::text || '+00'", source.type)
+        return as_text(f"{value}::text", source.type)
+    if held == "timestamp with time zone" and wanted in _DATES:
+        return wall_clock(value, source, "'UTC'")
+    if held == "timestamp without time zone" and wanted == "timestamp with time zone":
+        return f"({within_precision(value, source.type)} at time zone 'UTC')::{source.type}"
+    if held == "timestamp without time zone" and wanted == "timestamp without time zone":
+        return f"{within_precision(value, source.type)}::{source.type}"
+    if held == "timestamp without time zone" and wanted == "date":
+        return f"case when {value} = date_trunc('day', {value}) then {value}::date end"
+    return cast(value, target, source, labels, server_version)
 
 
 def loses(source: CatalogColumn, target: CatalogColumn) -> bool:

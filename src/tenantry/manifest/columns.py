@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
@@ -17,6 +18,7 @@ from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Tran
 from tenantry.manifest.places import Key
 from tenantry.postgres import ident, literal, literals
 
+_OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\w$]*))""")
 _READS_TEXT = ("number", "money", "percent", "integer", "boolean", "email", "trim")
 _READS_TIME = ("utc", "local_time", "local_day")
 
@@ -91,9 +93,9 @@ class ColumnCompiler:
                 target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
-        source = _plain(source, self.source_catalog)
+        original, source = source, plain_column(source, self.source_catalog)
         if rule.transform == "json_ids":
-            if wrong := misfit("json_ids", source, _plain(target, self.target_catalog)):
+            if wrong := misfit("json_ids", source, plain_column(target, self.target_catalog)):
                 self.say((*key, "as"), wrong)
                 return None
             raw = raw if source.type == "jsonb" else f"{raw}::jsonb"
@@ -103,14 +105,14 @@ class ColumnCompiler:
                 ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
             )  # fmt: skip
         raw = transforms.plain_source(source, raw)
-        plain = _plain(target, self.target_catalog)
+        plain = plain_column(target, self.target_catalog)
         made = self._transformed(raw, source, plain, rule, key)
         if made is None:
             return None
-        if plain is not target:
-            checks = [text for domain in _domains(target, self.target_catalog) for text in domain.expressions]
-            made = casts.into_domain(made, target.type, checks)
-        return self._treated(made, raw, source, target, rule, key)
+        made = into_column(made, target, self.target_catalog)
+        return replace(
+            self._treated(made, raw, source, target, rule, key), down=self._down(original, source, target, rule, key)
+        )
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -123,16 +125,88 @@ class ColumnCompiler:
     def _expression(self, target: CatalogColumn, rule: ColumnRule, key: Key) -> Column | None:
         assert rule.up is not None
         known = self.expressions.check(rule.up, self._scopes(), (*key, "up"))
-        if rule.down is not None:
-            self.expressions.check(rule.down, {"t": self.target}, (*key, "down"))
         if rule.source is not None and self.source.column(rule.source) is None:
             self._no_column(rule.source, (*key, "from"))
         if not known:
             return None
+        source, down = rule.source, None
+        if rule.down is not None and self.expressions.check(rule.down, {"t": self.target}, (*key, "down")):
+            source = source or self._column_of(target, rule.up, (*key, "down"))
+            column = self.source.column(source or "")
+            down = f"({rule.down})::{column.type}" if column is not None else None
         value = f"({rule.up})::{target.type}"
         missing = None if target.nullable else f"({rule.up}) is null"
-        return Column(target.name, target.type, target.nullable, "value", rule.source, value, missing=missing, down=rule.down,
+        return Column(target.name, target.type, target.nullable, "value", source, value, missing=missing, down=down,
                       zoned=names(rule.up, "tenant"))  # fmt: skip
+
+    def _column_of(self, target: CatalogColumn, up: str, key: Key) -> str | None:
+        """The source column that a `down` gives: the one of the same name, or the only one that `up` reads."""
+        if self.source.column(target.name) is not None:
+            return target.name
+        read: set[str] = {
+            quoted.replace('""', '"') if quoted else plain.lower()
+            for quoted, plain in _OF_SOURCE.findall(up)
+            if quoted or plain
+        }
+        if len(read) == 1:
+            return next(iter(read))
+        self.say(key, f'which column of {self.source.name} is this? Say so: from = "…"')
+        return None
+
+    def _down(
+        self, original: CatalogColumn, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> str | None:
+        """The source's value again, over the target's row `t` and its `tenant`; null where there is none.
+
+        Args:
+            original: the source column itself; `source` is without its domain.
+        """
+        held = plain_column(target, self.target_catalog)
+        value = f"t.{ident(target.name)}"
+        if rule.down is not None:
+            if not self.expressions.check(rule.down, {"t": self.target}, (*key, "down")):
+                return None
+            return f"({rule.down})::{original.type}"
+        if held is not target:
+            value = f"{value}::{held.type}"
+        if rule.map is not None:
+            made = self._unmapped(value, source, held, rule)
+        elif rule.transform in ("utc", "local_time"):
+            made = transforms.wall_clock(value, source, self._zone(rule, key))
+        elif rule.transform == "local_day":
+            made = transforms.midnight(value, source, self._zone(rule, key))
+        else:
+            made = casts.back(
+                value, held, source, enum_labels(source, self.source_catalog) or (), self.source_catalog.server_version
+            )
+        nothing = self._no_value(source, target, rule)
+        if nothing is not None:
+            made = f"case when {value} is null then {literal(nothing)}::{source.type} else {made} end"
+        return into_column(made, original, self.source_catalog)
+
+    def _unmapped(self, value: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str:
+        """The first of the source's words that mean the value."""
+        assert rule.map is not None
+        words: dict[str, str] = {}
+        for given, meant in rule.map.items():
+            if unfit(given, source.type, enum_labels(source, self.source_catalog)) is None:
+                words.setdefault(constant_text(meant), given)
+        whens = " ".join(
+            f"when {literal(meant)}::{target.type} then {literal(given)}" for meant, given in words.items()
+        )
+        return f"(case {value} {whens} end)::{source.type}" if words else f"null::{source.type}"
+
+    @staticmethod
+    def _no_value(source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str | None:
+        """The text that stands for a null of the target where the source cannot hold, or does not mean, a null."""
+        default: Treatment = "carry" if target.nullable else "quarantine"
+        null = rule.null or default
+        if not target.nullable or not transforms.is_text(source) or (source.nullable and null == "carry"):
+            return None
+        plain_text = transforms.is_text(target) and rule.transform is None and rule.map is None and not rule.missing
+        if (rule.empty or null) != "carry" or plain_text:
+            return None
+        return rule.missing[0] if rule.missing else ""
 
     def _no_column(self, name: str, key: Key) -> None:
         self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
@@ -195,13 +269,11 @@ class ColumnCompiler:
         return casts.cast(raw, source, target, self._labels(target) or (), self.target_catalog.server_version)
 
     def _labels(self, target: CatalogColumn) -> tuple[str, ...] | None:
-        """The labels of the target's enum; None for any other type, and for an enum of another schema."""
-        enums = self.target_catalog.enums
-        return next((e.labels for e in enums if (e.schema, e.name) == (target.type_schema, target.type_name)), None)
+        return enum_labels(target, self.target_catalog)
 
     def _constant(self, value: str | int | float, target: CatalogColumn, key: Key) -> None:
         """Say what is wrong with a constant that shall stand in a column."""
-        if wrong := unfit(value, _plain(target, self.target_catalog).type, self._labels(target)):
+        if wrong := unfit(value, plain_column(target, self.target_catalog).type, self._labels(target)):
             self.say(key, wrong)
 
     def _mapped(self, raw: str, target: CatalogColumn, rule: ColumnRule, key: Key) -> str:
@@ -237,7 +309,7 @@ class ColumnCompiler:
     ) -> Column:
         """Put what null, empty and invalid mean around a transformed value."""
         text_source = transforms.is_text(source)
-        plain_text = text_source and transforms.is_text(_plain(target, self.target_catalog))
+        plain_text = text_source and transforms.is_text(plain_column(target, self.target_catalog))
         reads = rule.transform is not None or rule.map is not None or not plain_text
         sees_empty = text_source and (rule.empty is not None or bool(rule.missing) or reads)
         default: Treatment = "carry" if target.nullable else "quarantine"
@@ -325,10 +397,23 @@ class ColumnCompiler:
         return f"null::{target.type}"
 
 
-def _plain(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
+def enum_labels(column: CatalogColumn, catalog: Catalog) -> tuple[str, ...] | None:
+    """The labels of a column's enum; None for any other type, and for an enum of another schema."""
+    return next((e.labels for e in catalog.enums if (e.schema, e.name) == (column.type_schema, column.type_name)), None)
+
+
+def plain_column(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
     """The column itself, or one of a domain as one of the type under it."""
     domains = _domains(column, catalog)
     return transforms.without_domain(column, domains[-1].base) if domains else column
+
+
+def into_column(made: str, column: CatalogColumn, catalog: Catalog) -> str:
+    """A value of the type under a column's domain as one of the domain, null where the domain refuses it; any other as it is."""
+    domains = _domains(column, catalog)
+    if not domains:
+        return made
+    return casts.into_domain(made, column.type, [text for domain in domains for text in domain.expressions])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -148,8 +148,8 @@ class ColumnRule(_Record):
             raise ValueError('as = "json_ids" needs ids = { "path[*].to.id" = "target table" }')
         if self.transform in ("local_day", "local_time") and self.zone is None:
             raise ValueError(f'as = "{self.transform}" needs zone = "tenant.<column>" or a time zone\'s name')
-        if self.down is not None and self.up is None:
-            raise ValueError("down without up: give both, or neither")
+        if self.down is not None and self.up is None and self.map is None:
+            raise ValueError("down without up or map: all other ways are found back by themselves; take it out")
         self._nothing_unread(ways[0] if ways else "")
         return self
 
@@ -325,6 +325,9 @@ class Source(_Record):
     """Columns by source table that no report, log or listing may show."""
     ignore: tuple[str, ...] = ()
     """Source tables that are deliberately left behind, as `_prisma_migrations`."""
+    down: Mapping[str, Mapping[str, Sql]] = {}
+    """By source table and column: SQL of the value on the way back, over the row `t` of the target table without a part, and
+    over the rows of other parts by their tables' names."""
 
 
 class Target(_Record):
@@ -403,6 +406,91 @@ class Rule(_Record):
     sql: Sql
 
 
+class Throttle(_Record):
+    """How a run makes way for others. Times and sizes are texts with a unit; "off" switches a limit off.
+
+    docs/how-to/throttle.md says what each limit holds back. While a run goes on, `tenantry throttle set` overrides them.
+    """
+
+    sleep: str = "off"
+    chunk_target: str = "500ms"
+    max_lock_wait: str = "1s"
+    max_replication_lag: str = "10s"
+    max_slot_lag: str = "8GB"
+    max_transaction_age: str = "5min"
+    max_wal_per_second: str = "64MB"
+    max_wal_directory: str = "off"
+    max_database_growth: str = "off"
+    min_free_disk: str = "1GB"
+    yield_to_autovacuum: bool = True
+
+    @field_validator("sleep", mode="before")
+    @classmethod
+    def _is_rest(cls, value: object) -> str:
+        none = isinstance(value, str) and re.fullmatch(r"\s*0+(\.0+)?\s*(ms|s|min|h|d)\s*", value)
+        return "off" if none else cls._is_time(value)
+
+    @field_validator("max_lock_wait", "max_replication_lag", "max_transaction_age", mode="before")
+    @classmethod
+    def _is_time(cls, value: object) -> str:
+        return cls._amount(value, cls._TIMES, "time", '"500ms", "10s", "5min", "2h" or "off"')
+
+    @field_validator("chunk_target", mode="before")
+    @classmethod
+    def _is_time_of_a_chunk(cls, value: object) -> str:
+        text = cls._amount(value, cls._TIMES, "time", '"500ms", "2s" or "1min"')
+        if not 0.01 <= cls.amount(text) <= 3600:
+            raise ValueError("a key range is to take between 10ms and 1h")
+        return text
+
+    @field_validator(
+        "max_slot_lag",
+        "max_wal_per_second",
+        "max_wal_directory",
+        "max_database_growth",
+        "min_free_disk",
+        mode="before",
+    )
+    @classmethod
+    def _is_size(cls, value: object) -> str:
+        return cls._amount(value, cls._SIZES, "size", '"512kB", "64MB", "8GB", "1TB" or "off"')
+
+    @field_validator("yield_to_autovacuum", mode="before")
+    @classmethod
+    def _is_said(cls, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+
+    _TIMES: ClassVar[Mapping[str, float]] = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+    # As PostgreSQL counts and writes them.
+    _SIZES: ClassVar[Mapping[str, float]] = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+
+    @classmethod
+    def _amount(cls, value: object, units: Mapping[str, float], what: str, examples: str) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a {what} with its unit: {examples}")
+        text = "".join(value.split())
+        if text == "off":
+            return text
+        # Units are found whatever their case, as long as they mean one thing: mb is MB.
+        found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]+)", text, re.ASCII)
+        unit = next((unit for unit in units if found and unit.lower() == found[2].lower()), None)
+        if found is None or unit is None:
+            raise ValueError(f"{value!r} is no {what}; write {examples}")
+        if float(found[1]) == 0:
+            raise ValueError(
+                f'a limit of nothing would hold everything back for ever; "off" switches it off, or write {examples}'
+            )
+        return found[1] + unit
+
+    @classmethod
+    def amount(cls, text: str) -> float:
+        """A checked text in seconds or bytes; "off" is 0."""
+        number = text.rstrip("abcdefghijklmnopqrstuvwxyzBGKMT")
+        return float(number) * {**cls._TIMES, **cls._SIZES}[text[len(number) :]] if number else 0.0
+
+
 class Manifest(_Record):
     name: Name
     source: Source
@@ -415,6 +503,7 @@ class Manifest(_Record):
     database_roles: DatabaseRoles = DatabaseRoles()
     tables: Mapping[str, TableRule]
     rules: tuple[Rule, ...] = ()
+    throttle: Throttle = Throttle()
 
     path: Annotated[Path, Field(exclude=True)] = Path("tenantry.toml")
     text: Annotated[str, Field(exclude=True)] = ""

@@ -284,3 +284,83 @@ def local_day(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str
 
 def has_zone(column: CatalogColumn) -> bool:
     return base_type(column.type) == "timestamp with time zone"
+
+
+# -- the way back ----------------------------------------------------------------------------------------------------
+
+
+def number_text(value: str, type_name: str) -> str:
+    """A number as the plain text that every transform for numbers reads back as the same number; null for what no text of
+    digits is: NaN, infinity, and more digits than are read."""
+    if base_type(type_name) in _INTEGERS:
+        return f"{value}::text"
+    if numeric_limits(type_name).whole is not None and base_type(type_name) == "numeric":
+        return f"case when {value} <> 'NaN' then trim_scale({value})::text end"
+    # The text of a float is the shortest that tells it, though perhaps with an exponent.
+    number = f"{value}::text::numeric" if base_type(type_name) in _FLOATS else value
+    return (
+        f"(select case when v.digits ~ '^-?[0-9]' and octet_length(v.digits) <= {LONGEST} then v.digits end"
+        f" from (select trim_scale({number})::text offset 0) as v (digits))"
+    )
+
+
+def as_text(text: str, type_name: str) -> str:
+    """A text as a value of a text type; null where that is too short for it."""
+    return _no_longer(f"({text})", type_name)
+
+
+def boolean_text(value: str, type_name: str) -> str:
+    """true or false, or their first letters where the type holds no more."""
+    length = text_length(type_name)
+    word = f"left({value}::text, 1)" if length is not None and length < len("false") else f"{value}::text"
+    return as_text(word, type_name)
+
+
+def wall_clock(value: str, source: CatalogColumn, zone: str) -> str:
+    """The inverse of `utc` and `local_time`: what the clock of a zone showed at an instant, as the source's type.
+
+    Fractions of a second that the source does not hold are cut off. Null where the clock's time would be read as another
+    instant (the first of two hours that it shows twice), and for a date where it is no midnight.
+    """
+    to = source.type
+    if has_zone(source):
+        return f"{within_precision(value, to)}::{to}"
+    clock = f"({within_precision(value, to)} at time zone {zone})"
+    if to == "date":
+        return f"(select case when v.wall = date_trunc('day', v.wall) then v.wall::date end from (select {clock} offset 0) as v (wall))"
+    if zone == "'UTC'":
+        return f"{clock}::{to}"
+    return (
+        f"(select case when v.wall at time zone {zone} = {within_precision(value, to)} then v.wall end"
+        f" from (select {clock}::{to} offset 0) as v (wall))"
+    )
+
+
+def midnight(value: str, source: CatalogColumn, zone: str) -> str:
+    """The inverse of `local_day`: a day as its plain midnight, or as the instant of its midnight in the zone.
+
+    Null where the zone never had that day, and for days that no timestamp reaches.
+    """
+    to = source.type
+    if to == "date":
+        return value
+    reached = f"not isfinite({value}) or {value} between date '4713-01-02 BC' and date '294276-12-30'"
+    if not has_zone(source):
+        return f"case when {reached} then {value}::{to} end"
+    return (
+        f"(select case when (v.moment at time zone {zone})::date = {value} then v.moment end"
+        f" from (select case when {reached} then ({value}::timestamp at time zone {zone})::{to} end offset 0) as v (moment))"
+    )
+
+
+def within_precision(value: str, type_name: str) -> str:
+    """A time without the fractions of a second that a type does not hold: cut off, since a cast would round up."""
+    match precision(type_name) if "(" in type_name else 6:
+        case 6:
+            return value
+        case 3:
+            return f"date_trunc('milliseconds', {value})"
+        case 0:
+            return f"date_trunc('second', {value})"
+        case digits:
+            return f"date_bin('{10 ** (6 - digits)} microseconds', {value}, '2000-01-01')"

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from tenantry.errors import NotReady, RunFinished
 from tenantry.manifest import Manifest
 from tenantry.migrate.engine import verification_failed
-from tenantry.migrate.journal import Connection
+from tenantry.migrate.journal import Connection, Journal
 from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer
+from tenantry.migrate.prepare import Prepared
 from tenantry.migrate.turn import Bounds, Turned, source_tables, turn, wait_until, wait_until_idle
 from tenantry.plan.operations.capture import source_fence
 from tenantry.postgres import load_blocks
@@ -132,25 +133,25 @@ class Readiness:
     """Steps that are to do."""
 
 
-def readiness(
-    connection: Connection, live_steps: list[str], verified: bool, schema: str, tables: list[str]
-) -> Readiness:
-    """How things stand, for people: by one look at the server."""
+def readiness(connection: Connection, prepared: Prepared) -> Readiness:
+    """How things stand, for people: by a few looks at the server."""
     blocks = load_blocks("tenantry.migrate.sql", "locks")
+    run = prepared.run
+    done = Journal(run.id).done_steps(connection) if run is not None else set()
+    missing = tuple(
+        step.id for step in prepared.plan if step.phase not in ("cut over", "contract") and step.id not in done
+    )
     row = connection.execute(blocks["readiness"]).fetchone()
     assert row is not None
     standing = tuple(
         f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
         for pid, application, state, seconds, query in connection.execute(
-            blocks["in_the_way"], {"schema": schema, "tables": tables}
+            blocks["in_the_way"],
+            {
+                "schema": prepared.project.source.schema,
+                "tables": [table.name for table in prepared.project.source_tables],
+            },
         )
     )
-    return Readiness(
-        ready=not live_steps and verified,
-        verified=verified,
-        lag_entries=int(row[0]),
-        lag_seconds=float(row[1]),
-        quarantined=int(row[2]),
-        blockers=standing,
-        missing=tuple(live_steps),
-    )
+    verified = run is not None and run.verified_at is not None
+    return Readiness(not missing and verified, verified, int(row[0]), float(row[1]), int(row[2]), standing, missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group
@@ -12,16 +13,18 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from tenantry.analyze import Finding
+from tenantry.migrate.cutover import Readiness
 from tenantry.migrate.engine import Outcome
 from tenantry.migrate.quarantine import Entry
-from tenantry.migrate.status import Status
+from tenantry.migrate.signals import in_bytes
+from tenantry.migrate.status import CopyStatus, Status
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.prove import Proof
 
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
 
 
-_PROSE = {"finding", "what", "what is wrong", "value"}
+_PROSE = {"finding", "what", "what is wrong", "what happened", "value"}
 
 
 def seconds(value: float) -> str:
@@ -141,37 +144,234 @@ def accounts(console: Console, outcome: Outcome) -> None:
     console.print(table)
 
 
+_STANDING = {
+    "running": "cyan",
+    "ready": "green",
+    "cut over": "green",
+    "contracted": "green",
+    "interrupted": "yellow",
+    "failed": "bold red",
+    "died": "bold red",
+}
+
+
 def status(console: Console, now: Status) -> None:
     """Where a run stands."""
-    style = {"cut over": "green", "running": "cyan"}.get(now.status, "yellow")
-    console.print(f"Run {now.run} of {now.name}: [{style}]{now.status}[/], phase {now.phase}, begun {now.started_at:%Y-%m-%d %H:%M:%S} UTC"
-                  f" by process {now.process}")  # fmt: skip
-    table = _table("phase", "steps done", "", right=("steps done",))
-    for phase, done, total in now.phases:
-        bar = "█" * round(20 * done / total) if total else ""
-        table.add_row(phase, f"{done}/{total}", Text(f"{bar:<20}", style="green"))
-    console.print(table)
-    if now.copies:
-        copies = _table("copy", "ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining",
-                        right=("ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining"))  # fmt: skip
-        for copy in now.copies:
-            copies.add_row(
-                copy.mapping, f"{copy.chunks_done}/{copy.chunks}", f"{copy.source_rows:,}", f"{copy.target_rows:,}",
-                f"{copy.quarantined_rows:,}", f"{copy.rate:,.0f}" if copy.rate else "",
-                seconds(copy.remaining_seconds) if copy.remaining_seconds else "",
-            )  # fmt: skip
-        console.print(copies)
-    for step in now.steps:
-        if step.status == "failed":
-            console.print(f"[bold red]failed[/] {step.id}: {escape(step.message or '')}")
-    console.print(f"In quarantine: {now.quarantined:,}; merged: {now.merged:,}.")
+    console.print(status_view(now))
+
+
+def status_view(now: Status, *, everything: bool = True) -> Group:
+    """All that is known of a run at one moment.
+
+    Args:
+        everything: also copies that are through, and the last events: more than fits on a screen.
+    """
+    parts: list[Any] = [
+        Text.assemble(
+            f"Run {now.run} of {now.name}: ",
+            (now.status, _STANDING[now.status]),
+            f", phase {now.phase}, begun {_at(now.started_at)}",
+        ),
+        Text(now.writers),
+        _phases(now),
+    ]
+    copies = [copy for copy in now.copies if everything or copy.chunks_done < copy.chunks]
+    if copies:
+        parts.append(_copies(copies))
+    parts.append(_figures(now))
+    parts += [
+        Text.assemble(("failed ", "bold red"), f"{step.id}: {step.message or ''}")
+        for step in now.steps
+        if step.status == "failed"
+    ]
+    parts += _others(now)
+    if everything and now.events:
+        events = _table("event", "at", "what happened")
+        for event in now.events:
+            stall = f" ({event.data['stall_ms']} ms of stall)" if "stall_ms" in event.data else ""
+            events.add_row(event.code, _at(event.at), escape(event.message) + stall)
+        parts.append(events)
     hints = {
         "died": "The process that ran it is gone. `tenantry migrate` goes on from here.",
         "interrupted": "It was stopped. `tenantry migrate` goes on from here.",
         "failed": "Mend what failed; `tenantry migrate` goes on from here.",
     }
     if now.status in hints:
-        console.print(hints[now.status])
+        parts.append(Text(hints[now.status]))
+    elif not now.working and now.status in ("ready", "cut over"):
+        parts.append(
+            Text(
+                "Nobody keeps both sides in step at the moment: changes are noted, and the log grows. `tenantry replay` carries them over."
+            )
+        )
+    return Group(*parts)
+
+
+def status_line(now: Status) -> str:
+    """The same in one line, for logs."""
+    steps = next(((phase.done, phase.steps) for phase in now.phases if phase.phase == now.phase), (0, 0))
+    said = [
+        f"{now.at:%H:%M:%S} run {now.run} {now.status}, {now.phase} {steps[0]}/{steps[1]} steps",
+        f"{now.rows_copied:,} rows copied" + (f" ({now.rates.copied:,.0f}/s)" if now.rates.copied else ""),
+        f"lag {_lag(now)}" + (f" (replay {now.rates.replayed:,.0f} rows/s)" if now.rates.replayed else ""),
+        f"{now.quarantined:,} in quarantine",
+    ]
+    if now.remaining_seconds is not None:
+        said.append(f"about {seconds(now.remaining_seconds)} to go in this phase")
+    if now.reasons:
+        said.append(f"held back: {', '.join(reason.code for reason in now.reasons)}")
+    return "; ".join(said)
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _lag(now: Status) -> str:
+    more = "more than " if any(log.more for log in now.logs) else ""
+    return f"{more}{now.lag_entries:,} entries, {seconds(now.lag_seconds)}" if now.lag_entries else "0 entries"
+
+
+def _phases(now: Status) -> RichTable:
+    table = _table("phase", "steps done", "", "took", "", right=("steps done", "took"))
+    for phase in now.phases:
+        bar = "█" * round(20 * phase.done / phase.steps) if phase.steps else ""
+        current = phase.phase == now.phase and now.status == "running"
+        table.add_row(
+            Text(phase.phase, style="bold" if current else ""),
+            f"{phase.done}/{phase.steps}",
+            Text(f"{bar:<20}", style="green"),
+            seconds(phase.seconds) if phase.seconds is not None else "",
+            f"about {seconds(now.remaining_seconds)} to go" if current and now.remaining_seconds is not None else "",
+        )
+    return table
+
+
+def _copies(shown: Sequence[CopyStatus]) -> RichTable:
+    numbers = ("ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining")
+    table = _table("copy", *numbers, right=numbers)
+    for copy in shown:
+        table.add_row(
+            copy.mapping, f"{copy.chunks_done}/{copy.chunks}", f"{copy.source_rows:,}", f"{copy.target_rows:,}",
+            f"{copy.quarantined_rows:,}", f"{copy.rate:,.0f}" if copy.rate else "",
+            seconds(copy.remaining_seconds) if copy.remaining_seconds else "",
+        )  # fmt: skip
+    return table
+
+
+def _figures(now: Status) -> RichTable:
+    """What has one line each, by its name."""
+    table = RichTable.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+
+    def line(name: str, said: str) -> None:
+        # Names of hosts, folders and programs are no markup.
+        table.add_row(name, Text(said))
+
+    rates = now.rates
+    speed = [
+        f"{value:,.0f} rows/s {word}"
+        for value, word in ((rates.copied, "copied"), (rates.replayed, "replayed"))
+        if value
+    ]
+    if rates.lag and round(rates.lag):
+        speed.append(f"the lag {'grows' if rates.lag > 0 else 'shrinks'} by {abs(rates.lag):,.0f} entries/s")
+    age = f", the oldest {seconds(now.lag_seconds)} old" if now.lag_entries else ""
+    more = "more than " if any(log.more for log in now.logs) else ""
+    line("not carried over yet", f"{more}{now.lag_entries:,} entries{age}")
+    if speed:
+        line("speed", "; ".join(speed))
+    line(
+        "logs",
+        ", ".join(f"{'source' if log.direction == 'forward' else 'target'} {in_bytes(log.bytes)}" for log in now.logs),
+    )
+    line(
+        "set aside",
+        f"{now.quarantined:,} in quarantine, {now.merged:,} merged, {now.conflicts:,} conflicts,"
+        f" {now.kept:,} kept in the target only",
+    )
+    server = now.server
+    facts = [f"{in_bytes(rates.wal_bytes)}/s of WAL"] if rates.wal_bytes is not None else []
+    if server.database_bytes is not None:
+        facts.append(f"database {in_bytes(server.database_bytes)}")
+    if server.free_disk_bytes is not None:
+        facts.append(f"{in_bytes(server.free_disk_bytes)} of disk free")
+    elif server.free_disk_unknown:
+        facts.append(f"free disk unknown: {server.free_disk_unknown}")
+    line("server", "; ".join(facts))
+    line("Tenantry", _process(now))
+    if now.cut_over is not None or now.rolled_back is not None:
+        for word, event in (("cut over", now.cut_over), ("rolled back", now.rolled_back)):
+            if event is not None:
+                line(word, f"{_at(event.at)}, {event.data.get('stall_ms', '?')} ms of stall for writers")
+    if now.direction == "forward" and now.status != "contracted":
+        line("cut-over", _ready(now))
+    return table
+
+
+def _process(now: Status) -> str:
+    process = now.process
+    who = f"process {process.pid} of {process.user} on {process.host}"
+    if not now.working:
+        return f"nobody works on the run (last: {who})"
+    match process.place:
+        case "here":
+            cpu = f"{process.cpu_percent:.0f} % of a core" if process.cpu_percent is not None else "CPU unknown"
+            return f"{who}: {cpu}, {in_bytes(process.memory_bytes or 0)} of memory; {now.server_process}"
+        case "on another host":
+            return f"{who}, which is another host: CPU and memory cannot be seen from here; {now.server_process}"
+        case "gone":
+            return f"{now.server_process}; the journal names {who}, which is gone: another process has the run"
+    return f"{who}; {now.server_process}; CPU and memory cannot be known here"
+
+
+def _ready(now: Status) -> str:
+    said = []
+    if now.readiness.missing:
+        missing = now.readiness.missing
+        said.append(f"{len(missing)} {'step is' if len(missing) == 1 else 'steps are'} to do, the next: {missing[0]}")
+    if not now.readiness.verified:
+        said.append("source and target have not been compared as a whole")
+    if not said:
+        return "ready"
+    return f"not ready: {'; '.join(said)}"
+
+
+def _others(now: Status) -> list[Any]:
+    """What Tenantry and others do to each other."""
+    parts: list[Any] = [
+        Text.assemble(
+            ("waits for us ", "bold red"),
+            f"pid {waiter.pid} ({waiter.application or 'no name'}) since {seconds(waiter.seconds)} for"
+            f" {waiter.relation or 'a lock'}, held by {waiter.held_by} ({waiter.query})",
+        )
+        for waiter in now.waiters
+    ]
+    parts += [
+        Text.assemble((_IN_THE_WAY[now.direction], "yellow"), f" {blocker}") for blocker in now.readiness.blockers
+    ]
+    if now.hidden_writers:
+        parts.append(
+            Text(
+                f"{now.hidden_writers} sessions of other logins have written and not committed; since when is shown to members"
+                " of pg_monitor only.",
+                style="dim",
+            )
+        )
+    for reason in now.reasons or ():
+        copy, replay = reason.effect("copy", next(iter(reason.tables), None)), reason.effect("replay")
+        parts.append(
+            Text.assemble((f"held back ({reason.code}) ", "bold red"), f"{reason.text}. Copy {copy}, replay {replay}.")
+        )
+    return parts
+
+
+_IN_THE_WAY = {
+    "forward": "in the way of a cut-over:",
+    "both": "in the way of the end of the grace:",
+    "reverse": "in the way of a rollback:",
+}
 
 
 def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> None:
@@ -284,3 +484,22 @@ def report_summary(console: Console, report: Mapping[str, Any], folder: str | No
         console.print(f"  • {escape(step)}", highlight=False)
     if folder is not None:
         console.print(f"\nReport: {escape(folder)}/report.html (and report.json)", highlight=False)
+
+
+def readiness(console: Console, state: Readiness) -> None:
+    """Whether the cut-over can be done, and what stands in its way."""
+    if state.ready:
+        console.print("[green]✓[/] Ready for the cut-over: everything is carried over, compared and secured.")
+    else:
+        console.print("[red]✗[/] Not ready for the cut-over.")
+        for step in state.missing[:5]:
+            console.print(f"  to do: {escape(step)}")
+        if not state.verified:
+            console.print("  source and target have not been compared as a whole, or did not agree")
+    console.print(f"  lag: {state.lag_entries:,} changes, the oldest {seconds(state.lag_seconds)} old")
+    if state.quarantined:
+        console.print(f"  {state.quarantined:,} rows in quarantine stay behind: `tenantry quarantine list`")
+    for blocker in state.blockers:
+        console.print(f"  in the way: {escape(blocker)}")
+    if state.ready:
+        console.print("Keep the target in step: `tenantry replay`. The next step: `tenantry cutover`.")

@@ -1,0 +1,379 @@
+"""tenantry cutover, replay, rollback, contract, verify: a run whose copy is done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
+from tenantry.errors import SettingsError
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.migrate.contract import contract as make_final
+from tenantry.migrate.cutover import When, cut_over
+from tenantry.migrate.follow import Followed, follow
+from tenantry.migrate.journal import Journal, last_run
+from tenantry.migrate.live import Live
+from tenantry.migrate.prepare import prepare
+from tenantry.migrate.repair import rebuild, repair
+from tenantry.migrate.rollback import roll_back, undo_script
+from tenantry.migrate.throttle import Throttle
+from tenantry.migrate.turn import Bounds, Turned
+from tenantry.migrate.verify import Difference
+from tenantry.progress import Bars
+from tenantry.report.terminal import seconds as in_words
+from tenantry.settings import read_settings
+
+MaxStall = Annotated[
+    float,
+    typer.Option("--max-stall", help="Seconds for which writers may wait; what takes longer is taken back.", min=0.1),
+]
+Patience = Annotated[float, typer.Option("--patience", help="Seconds for which it is tried again.", min=0.0)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    for command in (cutover, replay, rollback, contract, verify):
+        app.command()(command)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask for an end between two rounds; a second one ends at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        err.print("Stopping behind this round; once more to stop at once.")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _run(dsn: str | None, manifest: Path | None) -> Iterator[tuple[str, Manifest]]:
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    loaded = load_manifest(settings.need_manifest())
+    with connected(settings, loaded) as (address, connection):
+        connection.close()
+        yield address, loaded
+
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """Seconds of '90', '90s', '15min', '1h', '2d'.
+
+    Raises:
+        typer.BadParameter
+    """
+    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz").strip()
+    unit = text.strip()[len(number) :].strip() or "s"
+    try:
+        return float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 15min, 1h or 2d") from None
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of '23:30' (the next one, local time) or an ISO date with time.
+
+    Raises:
+        typer.BadParameter
+    """
+    now = datetime.now().astimezone()
+    try:
+        if len(text) <= 5 and ":" in text:
+            hour, minute = (int(part) for part in text.split(":"))
+            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+            return at.timestamp() + (86400 if at <= now else 0)
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo is not None else at.astimezone()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write 23:30, or 2030-01-31T23:30") from None
+    if at <= now:
+        raise typer.BadParameter(f"{text} is past")
+    return at.timestamp()
+
+
+def cutover(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    max_stall: MaxStall = 1.0,
+    patience: Patience = 120.0,
+    at: Annotated[
+        str | None, typer.Option("--at", help="When: 23:30, or 2030-01-31T23:30.", show_default=False)
+    ] = None,
+    when_idle: Annotated[
+        bool, typer.Option("--when-idle", help="As soon as nobody has written the source for 3 seconds.")
+    ] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            "--grace",
+            help="Keep the source writable beside the target for this long, as 1h; changes go both ways."
+            " During a grace: a new end of it.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have applications write the target from now on. The source follows, and `tenantry rollback` goes back at any time.
+
+    Writers of the source wait while the last changes are carried over and compared: never longer than --max-stall; an attempt
+    that takes longer is taken back and tried again. Without --grace the source refuses writes from then on, with a message
+    that says where the data is. During a grace, `tenantry cutover` ends it. Exit code 1: not done, everything is as before.
+    """
+    given = When(at=moment(at) if at else None, idle=when_idle)
+    allowed = duration(grace) if grace else None
+    with _run(dsn, manifest) as (address, loaded), Bars(err, quiet=as_json) as bars, _stoppable() as stopped:
+        done = cut_over(
+            address,
+            loaded,
+            bounds=Bounds(max_stall, patience),
+            when=given,
+            grace=allowed,
+            observer=bars,
+            stopped=stopped,
+        )
+    if as_json:
+        print_json(asdict(done))
+        return
+    _turned(done)
+    if done.direction == "both":
+        out.print("Both sides may be written now. Keep `tenantry replay` running: it carries changes both ways,")
+        out.print("and closes the source when the grace is over (or end it yourself: `tenantry cutover`).")
+    else:
+        out.print("Keep `tenantry replay` running: it carries what is written in the target into the source.")
+    out.print("Back: `tenantry rollback`. For good: `tenantry contract`.")
+
+
+def _turned(done: Turned) -> None:
+    words = {
+        "reverse": "Applications write the target now; the source refuses writes and follows.",
+        "both": "Applications may write the target and the source.",
+        "forward": "Applications write the source again; the target follows.",
+    }
+    out.print(f"[green]✓[/] {words[done.direction]}")
+    tries = f", attempt {done.attempts}" if done.attempts > 1 else ""
+    out.print(
+        f"  Writers waited {done.stall * 1000:.0f} ms; {done.entries:,} changes were carried over meanwhile{tries}."
+    )
+
+
+def replay(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End as soon as nothing is left to carry over.")
+    ] = False,
+    prometheus: Annotated[
+        Path | None, typer.Option(help="Rewrite this file with metrics, for a node exporter.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep both sides in step until stopped (Ctrl-C): source to target before the cut-over, target to source after it.
+
+    Other commands (cutover, rollback, verify) may be run beside it: it lets them have the run and goes on behind them.
+    Stopped, nothing is lost: changes are noted in the database, and carried over when it runs again.
+    """
+    with _run(dsn, manifest) as (address, loaded), Bars(err, quiet=as_json) as bars, _stoppable() as stopped:
+        throttle = Throttle(address, loaded.throttle, notice=bars.notice, stopped=stopped)
+
+        def told(total: Followed, lag: int, age: float) -> None:
+            bars.line(f"{total.direction}: {total.entries:,} changes carried over, lag {lag:,} entries, {age:.1f} s")
+
+        try:
+            done = follow(
+                address, loaded, until_idle=until_idle, observer=bars, stopped=stopped,
+                wait=lambda: _wait(throttle), told=told, prometheus=prometheus,
+            )  # fmt: skip
+        finally:
+            throttle.close()
+    if as_json:
+        print_json(asdict(done))
+    else:
+        out.print(
+            f"{done.entries:,} changes in {done.rounds:,} rounds: {done.rows:,} rows written, {done.refused:,} into quarantine,"
+            f" {done.conflicts:,} conflicts."
+        )
+
+
+def _wait(throttle: Throttle) -> None:
+    throttle.wait("replay")
+
+
+def rollback(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    everything: Annotated[
+        bool,
+        typer.Option("--everything", help="After a cut-over: go back to the state before the run, not just before it."),
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print what would be run, and change nothing.")] = False,
+    max_stall: MaxStall = 1.0,
+    patience: Patience = 120.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go back, from every phase, with nothing lost.
+
+    After a cut-over: what was written in the target since is carried into the source, compared, and applications write the
+    source again; the target is kept, in step, and can be cut over another time. Before it, or with --everything: each step
+    is undone, the last one first, until the database is as it was before the run. It can be stopped and gone on with.
+    """
+    with _run(dsn, manifest) as (address, loaded):
+        if sql:
+            print(_script(address, loaded))  # noqa: T201 - not for rich: it would wrap the statements
+            return
+        with Bars(err, quiet=as_json) as bars, _stoppable() as stopped:
+            if not yes and not as_json and err.is_terminal and not _agreed(address, everything):
+                raise typer.Exit(1)
+            done = roll_back(
+                address, loaded, bounds=Bounds(max_stall, patience), everything=everything, patience=patience,
+                observer=bars, stopped=stopped,
+            )  # fmt: skip
+    if as_json:
+        print_json(asdict(done))
+        return
+    if done.turned is not None:
+        _turned(done.turned)
+    if done.undone:
+        out.print(f"[green]✓[/] {len(done.undone)} steps were undone: the database is as it was before the run.")
+    for table, number in done.kept:
+        there = f"schema {done.archive}" if done.archive else "the target"
+        out.print(f"  {number:,} rows of {escape(table)} have no source form: they are kept in {there}.")
+    if done.turned is not None and not done.undone:
+        out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback`.")
+
+
+def _agreed(address: str, everything: bool) -> bool:
+    from tenantry.postgres import connect  # noqa: PLC0415
+
+    with connect(address) as connection:
+        run = last_run(connection)
+    if run is None or (run.is_over and not everything):
+        return True
+    return typer.confirm(f"Undo run {run.id}, and drop schema {run.target_schema}?", err=True)
+
+
+def _script(address: str, loaded: Manifest) -> str:
+    from tenantry.postgres import connect  # noqa: PLC0415
+
+    with connect(address) as connection:
+        prepared = prepare(connection, loaded)
+        if prepared.run is None:
+            return "-- There is no run to take back."
+        done = Journal(prepared.run.id).done_steps(connection)
+    return undo_script(prepared.plan, done, prepared.run.direction)
+
+
+def contract(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="First archive the source schema into this file (pg_dump).", show_default=False)
+    ] = None,
+    look: Annotated[float, typer.Option(help="Seconds for which it is watched who reads the source.", min=0.0)] = 3.0,
+    force: Annotated[bool, typer.Option("--force", help="Whoever still reads the source.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the cut-over final: drop the source tables and what served the way back. THERE IS NO WAY BACK FROM THIS.
+
+    Refused while anything still reads the source: views, foreign keys of other tables, sessions, or scans that the statistics
+    count while it is watched.
+    """
+    with _run(dsn, manifest) as (address, loaded):
+        if not yes:
+            wanted = loaded.source.schema_name
+            err.print(
+                f"[bold red]This drops the source tables in schema {escape(wanted)}. Nothing brings them back"
+                + (f" but the archive {archive}" if archive else "")
+                + ".[/]"
+            )
+            if typer.prompt("Type the name of the source schema to go on", err=True) != wanted:
+                raise SettingsError("That is not its name; nothing was done.", hint="Run the same command again.")
+        with Bars(err, quiet=as_json) as bars:
+            done = make_final(address, loaded, archive=archive, look=look, force=force, observer=bars)
+    if as_json:
+        print_json(asdict(done))
+        return
+    out.print(
+        f"[green]✓[/] {len(done.dropped)} source tables are gone; the migration is final ({in_words(done.seconds)})."
+    )
+    if done.archive is not None:
+        out.print(f"  The source is archived in {done.archive} (pg_restore reads it).")
+
+
+def verify(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Derive rows that differ again, and say what differed.")
+    ] = False,
+    journal: Annotated[
+        bool,
+        typer.Option("--journal", help="Rebuild the journal's lists (quarantine, merged, changes) from both sides."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare source and target: rows, ids, references, keys, rules; while applications go on writing.
+
+    What differs at first sight is looked at again within a round of replay, where both sides are seen at one moment. What is
+    kept in the target only is no difference. Exit code 1: there are differences (that were not repaired).
+    """
+    begun = time.monotonic()
+    with (
+        _run(dsn, manifest) as (address, loaded),
+        Bars(err, quiet=as_json) as bars,
+        Live(address, loaded, bars) as live,
+    ):
+        live.need_copied()
+        live.check()
+        repaired: tuple[Difference, ...] = ()
+        if journal:
+            bars.notice("The journal's lists are made anew.")
+            rebuild(live)
+        checks = live.compare_all()
+        if mend and not all(check.passed for check in checks):
+            repaired = tuple(difference for check in checks for difference in check.differences)
+            checks = repair(live)
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        print_json(
+            {
+                "passed": not failed,
+                "checks": [check.to_json() for check in checks],
+                "repaired": [asdict(difference) for difference in repaired],
+            }
+        )
+    else:
+        for check in checks:
+            mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
+            out.print(f"{mark} {check.check:<10} {check.table:<28} {check.compared:>12,} compared")
+            for difference in check.differences:
+                out.print(f"    {escape(str(difference))}")
+            if check.more:
+                out.print(f"    … and {check.more:,} more rows")
+        for difference in repaired:
+            out.print(f"  repaired: {escape(str(difference))}")
+        out.print(f"Compared in {in_words(time.monotonic() - begun)}.")
+    if failed:
+        raise typer.Exit(1)
