@@ -31,9 +31,12 @@ from clinic.legacy import Planted, create_schema, generate, load
 from tenantry.access import roles_sql
 from tenantry.catalog import read_catalog
 from tenantry.manifest import Manifest, Project, load_manifest
+from tenantry.migrate.cutover import cut_over
 from tenantry.migrate.engine import Migration, Options, Outcome
+from tenantry.migrate.journal import Journal
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import prepare
+from tenantry.migrate.verify import Verification, look_for_suspects, settle, verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
 from tests.conftest import Database, _server, _version_parameters, fresh_database
 
@@ -193,9 +196,31 @@ def migrate(
     options: Options = OPTIONS,
     owner: str = OWNER,
 ) -> Outcome:
-    """A whole run, as the owner."""
+    """A whole run with its cut-over, as the owner."""
+    outcome = carry_over(database, manifest, observer=observer, options=options, owner=owner)
+    cut_over(database.dsn_as(owner), manifest or clinic_manifest(), observer=observer)
+    return outcome
+
+
+def carry_over(
+    database: Database,
+    manifest: Manifest | None = None,
+    *,
+    observer: Observer | None = None,
+    options: Options = OPTIONS,
+    owner: str = OWNER,
+) -> Outcome:
+    """A run up to the cut-over, as the owner."""
     os.environ.setdefault(tokens.VARIABLE, TOKEN_KEY)
     return Migration(database.dsn_as(owner), manifest or clinic_manifest(), options, observer).run()
+
+
+def verify_all(connection: Any, project: Project, run: int) -> list[Verification]:
+    """Every check, for a database in which nobody writes."""
+    suspects = look_for_suspects(connection, project, Journal(run))
+    with connection.transaction():
+        rows = [settle(connection, project, mapping, suspects[mapping.name]) for mapping in project]
+    return [*rows, *verify_target(connection, project)]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tenantry.errors import RunInProgress, TenantryError
 from tenantry.manifest import load_manifest
+from tenantry.migrate.cutover import cut_over
 from tenantry.migrate.engine import Migration, Options
 from tenantry.migrate.observer import Silent
 from tenantry.plan import PHASES, Phase, Step
@@ -59,6 +60,7 @@ def _run(dsn: str, manifest: Path, order: dict[str, object]) -> int:
     while True:
         try:
             Migration(dsn, loaded, options, observer).run()
+            cut_over(dsn, loaded, observer=observer)
             return 0
         except RunInProgress:
             # The server notices a killed client when it next hears, or does not hear, from it.

@@ -9,7 +9,6 @@ import pytest
 from tenantry.errors import NoRun, QuarantineEntryUnknown
 from tenantry.migrate import quarantine as held
 from tenantry.migrate.quarantine import Entry, Retried
-from tenantry.migrate.verify import verify_all
 from tests.conftest import Database
 from tests.migrate_support import (
     OWNER,
@@ -24,6 +23,7 @@ from tests.migrate_support import (
     planted,
     project_of,
     rows,
+    verify_all,
 )
 
 

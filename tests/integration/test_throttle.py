@@ -22,7 +22,7 @@ from tenantry.errors import ManifestError, NoRun, SettingsError, TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.overrides import change_settings, pause, reset_settings, resume, stored_settings
-from tenantry.migrate.signals import _EFFECTS, Course, Look, Reason, Work, judge
+from tenantry.migrate.signals import _EFFECTS, Course, Limits, Look, Reason, Work, judge
 from tenantry.migrate.throttle import INTERVAL, Throttle
 from tenantry.postgres import EmbeddedServer, connect, load_sql
 from tests.conftest import Database, fresh_database
@@ -277,6 +277,7 @@ def test_a_long_transaction_slows_copying_and_leaves_replay_alone(database_each:
 
 def test_a_transaction_that_holds_nothing_back_is_no_reason(database: Database) -> None:
     with watched(journal(database), settings(max_transaction_age="10ms")) as by, session(database, "idle") as other:
+        other.prepare_threshold = None  # the portal of a prepared statement would keep its snapshot
         other.execute("begin")
         other.execute("select 1")
         wait_for(
@@ -468,8 +469,11 @@ def test_copying_yields_to_autovacuum_of_its_own_table(own: EmbeddedServer) -> N
             " autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 1000000)"
         )
         admin.execute("insert into visits select n, repeat(md5(n::text), 20) from generate_series(1, 20000) n")
-        wait_for("autovacuum", by.codes, seconds=60)
-        (reason,) = by.throttle.reasons()
+        admin.execute(
+            "select pg_stat_force_next_flush()"
+        )  # autovacuum goes by the statistics, which come late by themselves
+        # The catalog's own tables get their share, too.
+        (reason,) = wait_for("autovacuum", lambda: by.throttle.reasons(["public.visits"]), seconds=60)
         assert reason.code == "autovacuum"
         assert re.search(r"autovacuum works on public\.visits_1", reason.text)
         for table in ("public.visits_1", "public.visits", "visits"):
@@ -493,8 +497,8 @@ def test_copying_waits_for_a_vacuum_that_prevents_wraparound(own: EmbeddedServer
         )
         admin.execute("insert into visits select n, repeat(md5(n::text), 20) from generate_series(1, 20000) n")
         admin.execute("do $$ begin for i in 1 .. 100100 loop perform pg_current_xact_id(); commit; end loop; end $$")
-        wait_for("autovacuum", by.codes, seconds=60)
-        (reason,) = by.throttle.reasons()
+        # The catalog's own tables get their share, too.
+        (reason,) = wait_for("autovacuum", lambda: by.throttle.reasons(["public.visits"]), seconds=60)
         waiting = Waiting(by, "copy", "public.visits")
         wait_for("the notice", lambda: by.notices)
         assert by.throttle.wait("copy", "public.other") == pytest.approx(0.2, abs=0.15)
@@ -540,6 +544,10 @@ ALL = {**NOTHING, "min_free_disk": "1kB", "max_transaction_age": "50ms", "max_wa
 
 
 def test_a_login_without_pg_monitor_is_told_what_it_cannot_see(database_each: Database, plain: str) -> None:
+    def codes() -> list[str]:
+        # The journal was made a moment ago: the server's autovacuum may be at it.
+        return [code for code in by.codes() if code != "autovacuum"]
+
     values = Settings.model_validate({**ALL, "max_lock_wait": "10ms", "yield_to_autovacuum": True})
     with watched(database_each.dsn_as(plain), values) as by, session(database_each, "report") as other:
         other.execute("begin isolation level repeatable read")
@@ -547,16 +555,16 @@ def test_a_login_without_pg_monitor_is_told_what_it_cannot_see(database_each: Da
         assert by.throttle.wait("copy") == 0.0
         assert by.throttle.wait("copy") == 0.0
         unknown = {each.setting: each.unknown for each in by.throttle.readings() if each.unknown}
-        assert by.codes() == []
+        assert codes() == []
         # Locks are everybody's to see.
         with blocked(database_each, "tenantry: worker"):
-            wait_for("the lock wait", lambda: by.codes() == ["lock_wait"])
+            wait_for("the lock wait", lambda: codes() == ["lock_wait"])
         with database_each.connect() as admin:
             admin.execute(f"grant pg_monitor to {plain}")
-            wait_for("the right's effect", lambda: set(by.codes()) == {"wal_directory", "long_transaction"})
+            wait_for("the right's effect", lambda: set(codes()) == {"wal_directory", "long_transaction"})
             assert not [each for each in by.throttle.readings() if each.unknown and each.setting != "min_free_disk"]
             admin.execute(f"revoke pg_monitor from {plain}")
-            wait_for("its end", lambda: by.codes() == [])
+            wait_for("its end", lambda: codes() == [])
     assert unknown.keys() == {"max_transaction_age", "max_wal_directory", "min_free_disk", "yield_to_autovacuum"}
     assert all("members of" in each for each in unknown.values())
     (notice,) = by.notices
@@ -660,10 +668,6 @@ def test_a_look_that_gets_no_answer_holds_copying_until_there_is_one(database: D
 
 
 def test_nothing_but_a_pause_holds_replay_for_ever() -> None:
-    limits = Throttle(lambda: pytest.fail("no look is needed"), Settings(), notice=print, stopped=lambda: True)
-    del limits
-    from tenantry.migrate.signals import Limits  # noqa: PLC0415
-
     held = {code: Reason(code, "").patience("replay", None, Limits.of(Settings())) for code in _EFFECTS}
     assert held.pop("paused") == float("inf")
     assert set(held.values()) == {0.0, 2.0}

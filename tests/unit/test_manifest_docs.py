@@ -30,6 +30,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "access": model.Access,
     "columns": model.ColumnRule,
     "rules": model.Rule,
+    "throttle": model.Throttle,
 }
 
 

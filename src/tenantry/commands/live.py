@@ -345,7 +345,7 @@ def verify(
         Bars(err, quiet=as_json) as bars,
         Live(address, loaded, bars) as live,
     ):
-        live.need_copied()
+        live.need_copied(secured=False)
         live.check()
         repaired: tuple[Difference, ...] = ()
         if journal:

@@ -99,6 +99,12 @@ def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple
         if held == "timestamp with time zone":
             return as_text(f"({value} at time zone 'UTC')::text || '+00'", source.type)
         return as_text(f"{value}::text", source.type)
+    if (held, wanted) == ("real", "double precision"):
+        # The shortest digits that tell it, as the way there takes them.
+        return f"{value}::text::{source.type}"
+    if (held, wanted) == ("double precision", "real"):
+        fits = f"abs({value}) < 3e38 and ({value} = 0 or abs({value}) > 1e-37) and {value}::{source.type}::{target.type} = {value}"
+        return f"case when {value} in ('NaN', 'Infinity', '-Infinity') or ({fits}) then {value}::{source.type} end"
     if held == "timestamp with time zone" and wanted in _DATES:
         return wall_clock(value, source, "'UTC'")
     if held == "timestamp without time zone" and wanted == "timestamp with time zone":

@@ -583,8 +583,10 @@ class SourceTable:
         """Value, whether it is meant, and whether something differs that it would mend."""
         for n, extra in enumerate(self.extras):
             if extra.column == slot.column.name:
-                asked = [self._flag(i, name) for i, name in extra.asked]
-                return f"extra{n}", "h0", " or ".join(asked) or "true"
+                # What no target column is made of is written along with any other change.
+                every = [(i, column.name) for i, part in enumerate(self.parts) for column in part.compared]
+                asked = [self._flag(i, name) for i, name in extra.asked or every]
+                return f"extra{n}", "h0", f"({' or '.join(asked)})"
         values, permits, differs = [], [], []
         for i, n in slot.feeds:
             feed = self.parts[i].feeds[n]
@@ -617,7 +619,8 @@ class SourceTable:
                 else f"(z.s).{ident(each)} is null"
                 for each in others
             ]
-            more.append(f"(h{i} and has_s and not del and g{j} and {' and '.join(after)} and v{j} is not null)")
+            cleared = " or ".join(f"c{place[each]}" for each in others if each in place)
+            more.append(f"(h{i} and ({cleared}) and g{j} and {' and '.join(after)} and v{j} is not null)")
         return " or ".join([f"c{j}", *more]) + f" as c{j}" if more else f"c{j}"
 
     def _differs(self, i: int, column: Column) -> str:
@@ -657,7 +660,11 @@ class SourceTable:
             assert held is not None
             listed.append(f"({extra.sql})::{held.type} as g{n}")
         joins = [f"{self.link(0)} l", f"join {self._target(self.parts[0])} t on t.legacy_id = l.legacy"]
+        seen = set()
         for i, part in enumerate(self.parts[1:], start=1):
+            if part.target in seen:
+                continue
+            seen.add(part.target)
             name = ident(part.target)
             joins.append(f"left join {self.link(i)} l{i} on l{i}.key = l.key")
             joins.append(f"left join {self._target(part)} {name} on {name}.legacy_id = l{i}.legacy")

@@ -75,6 +75,7 @@ def cut_over(
         if stopped():
             raise NotReady("Stopped before the cut-over; nothing was turned.", hint="Run the same command again.")
         step = live.prepared.plan.phase("cut over")[0]
+        live.observer.phase("cut over", rows=0, steps=1)
         fences = set(source_fence(live.project, on=True))
         statements = [statement for statement in step.sql if grace is None or statement not in fences]
         done = turn(
@@ -85,7 +86,7 @@ def cut_over(
             bounds=bounds,
             phase="cut over",
             status="cut over",
-            step=step.id,
+            step=step,
             grace=grace,
             event=("cut_over", "clients write the target from now on")
             if grace is None

@@ -37,10 +37,11 @@ from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.replay import ROW_ERRORS, Replayer, Round, pending, replay_round
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.session import Session
-from tenantry.migrate.watch import Watch, check_login, check_server
+from tenantry.migrate.throttle import Throttle
+from tenantry.migrate.watch import Watch, check_login, check_owner, check_server
 from tenantry.plan import Phase, Step, prerequisites
 from tenantry.plan.operations.defer import CATCH_UP
-from tenantry.postgres import explain
+from tenantry.postgres import explain, ident
 
 BEFORE_CUT_OVER: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure")
 
@@ -54,15 +55,15 @@ class Options:
 
     Attributes:
         workers: connections that copy, index and verify side by side.
-        chunk_rows: source rows of the smallest key range; as many are carried over as one as take `chunk_seconds`.
-        chunk_seconds: how long one statement of the copy shall take, about.
+        chunk_rows: source rows of the smallest key range; as many are carried over as one as take that long.
+        chunk_seconds: how long one statement of the copy shall take, about; None: as [throttle] says, chunk_target.
         lock_patience: seconds for which a table's lock is tried for, to set triggers.
         work_mem, maintenance_work_mem: what each worker may use in the server for hashing, and for building indexes.
     """
 
     workers: int = 2
     chunk_rows: int = chunked.CHUNK_ROWS
-    chunk_seconds: float = 1.0
+    chunk_seconds: float | None = None
     lock_patience: float = 60.0
     work_mem: str = "128MB"
     maintenance_work_mem: str = "256MB"
@@ -126,6 +127,9 @@ class Migration:
             dsn, work_mem=self._options.work_mem, maintenance_work_mem=self._options.maintenance_work_mem
         )
         self._verifications: list[verify.Verification] = []
+        self._throttle = Throttle(
+            dsn, manifest.throttle, notice=self._observer.notice, stopped=self._session.stop.is_set
+        )
         self._suspects: dict[str, list[str]] = {}
         self._ranges: dict[str, int] = {}
         self._done: set[str] = set()
@@ -144,6 +148,7 @@ class Migration:
             take_run_lock(main, lambda: describe_holder(main))
             prepared = prepare(main, self._manifest)
             check_login(main, prepared.run, prepared.environment.login)
+            check_owner(main, prepared.project)
             if prepared.run is not None and prepared.run.is_over:
                 raise RunFinished(
                     f"This database was cut over on {prepared.run.finished_at:%Y-%m-%d %H:%M} UTC.",
@@ -155,6 +160,7 @@ class Migration:
             raise explain(error, "running the migration") from error
         finally:
             self._session.close()
+            self._throttle.close()
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -407,10 +413,9 @@ class Migration:
         taken = [first]
         if first.position in copy.alone:
             return (first,)
+        wanted = self._options.chunk_seconds or self._throttle.limits().chunk_target
         # Not all that is left, so that every worker has something.
-        most = max(
-            1, min(round(copy.rate * self._options.chunk_seconds), len(copy.waiting) // self._options.workers + 1)
-        )
+        most = max(1, min(round(copy.rate * wanted), len(copy.waiting) // self._options.workers + 1))
         for following in list(islice(copy.waiting, most - 1)):
             if following.low != taken[-1].high or following.position in copy.alone:
                 break
@@ -492,6 +497,7 @@ class Migration:
         """Rounds until one took all that it saw (to catch up with the copy), or next to nothing was left."""
         catching_up = step.id == CATCH_UP
         while not self._session.stop.is_set():
+            self._throttle.wait("replay")
             last = self._session.again(lambda: self._round(thorough=catching_up, check=True))
             self._observer.progress(step, last.entries)
             left = pending(connection)[0]
@@ -541,6 +547,7 @@ class Migration:
         chunks: tuple[Chunk, ...],
     ) -> tuple[chunked.Copied | None, list[Chunk], float]:
         """Neighbouring ranges; or, where a row of them is refused by the server, what to try instead; and how long it took."""
+        self._throttle.wait("copy", ident(prepared.project.source.schema, mapping.source.name))
         started = time.monotonic()
         try:
             copied = self._session.again(

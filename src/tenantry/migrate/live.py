@@ -105,17 +105,17 @@ class Live:
         assert run is not None
         self.run = run
 
-    def need_copied(self) -> None:
+    def need_copied(self, *, secured: bool = True) -> None:
         """
+        Args:
+            secured: policies must stand as well.
+
         Raises:
             NotReady: there are steps before the cut-over that are not done.
         """
         plan = self.prepared.plan
-        missing = [
-            step.id
-            for step in plan
-            if step.phase in ("expand", "capture", "copy", "secure") and step.id not in self.done
-        ]
+        phases = ("expand", "capture", "copy", *(["secure"] if secured else []))
+        missing = [step.id for step in plan if step.phase in phases and step.id not in self.done]
         if missing:
             raise NotReady(
                 f"Run {self.run.id} is not ready: it is in phase {self.run.phase} and has {len(missing)} steps to do"

@@ -67,12 +67,12 @@ class Retried:
 
 
 def check_ready(run: Run | None) -> Run:
-    """The run, if its target is complete: rows can be taken up again, and both sides compared.
+    """The run, if its target is complete, so that rows can be taken up again.
 
     Raises:
-        NoRun: there is none, or it has not been cut over yet.
+        NoRun: there is none, or it is still being copied.
     """
-    if run is None or run.status != "cut over":
+    if run is None or run.status not in ("ready", "cut over"):
         raise NoRun(
             "There is no finished run in this database" + (f": run {run.id} is in phase {run.phase}." if run else "."),
             hint="`tenantry migrate` begins one, or goes on with it.",

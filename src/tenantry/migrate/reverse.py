@@ -142,6 +142,7 @@ class _Round:
         self.failures: dict[tuple[str, str], _Failure] = {}
         self.made: dict[str, SourceTable] = {}
         self.counts: dict[str, Counts] = {}
+        self.refused: dict[str, set[str]] = {}
         self.whole: set[str] = set()
         """Tables whose work table still tells of every row looked at, as it is now."""
 
@@ -181,7 +182,7 @@ class _Round:
                 continue
             new = table.name not in self.made
             self._open(table)
-            self.connection.execute(f"update {table.keys} set now = false")
+            self.connection.execute(f"update {table.keys} set now = false where now")
             for texts in table.changed_keys():
                 self.connection.execute(table.add_keys(texts))
             self._examine(table)
@@ -210,14 +211,46 @@ class _Round:
         self.counts[table.name] = Counts()
 
     def _examine(self, table: SourceTable, keys: Sequence[str] | None = None) -> None:
-        """Compare the rows of these keys, or of those that are marked."""
-        execute = self.connection.execute
+        """Compare the rows of these keys, or of those that are marked; rows with which SQL of the manifest fails are left out."""
         if keys is not None:
-            execute(f"update {table.keys} set now = key = any (%s)", [list(keys)])
+            self.connection.execute(f"update {table.keys} set now = key = any (%s)", [list(keys)])
+        refused = self.refused.setdefault(table.name, set())
+        if refused:
+            self.connection.execute(f"update {table.keys} set now = false where key = any (%s)", [list(refused)])
+        try:
+            with self.connection.transaction():
+                self._compare(table)
+            return
+        except ROW_ERRORS:
+            marked = [
+                str(row[0]) for row in self.connection.execute(f"select key from {table.keys} where now").fetchall()
+            ]
+        self._find_refused(table, marked)
+        self.connection.execute(
+            f"update {table.keys} set now = key = any (%s)", [[k for k in marked if k not in refused]]
+        )
+        self._compare(table)
+
+    def _find_refused(self, table: SourceTable, keys: Sequence[str]) -> None:
+        """Halve the rows until those are found whose comparison fails."""
+        try:
+            with self.connection.transaction(force_rollback=True):
+                self.connection.execute(f"update {table.keys} set now = key = any (%s)", [list(keys)])
+                self._compare(table)
+        except ROW_ERRORS as error:
+            if len(keys) == 1:
+                self.refused[table.name].add(keys[0])
+                self.failures[table.name, keys[0]] = _Failure("value", _reason(table, error))
+                return
+            middle = len(keys) // 2
+            self._find_refused(table, keys[:middle])
+            self._find_refused(table, keys[middle:])
+
+    def _compare(self, table: SourceTable) -> None:
+        execute = self.connection.execute
         for statement in table.clear_tables(all_keys=False):
             execute(statement)
-        count = execute(f"select count(*) from {table.keys}").fetchone()
-        large = count is not None and count[0] >= _ANALYZE_FROM
+        large = self._count(f"{table.keys} where now") >= _ANALYZE_FROM
         if large:
             execute(f"analyze {table.keys}")
         for statement in table.read_rows():
@@ -314,9 +347,9 @@ class _Round:
         source = table.gone if kind == "delete" else table.work
         row = self.connection.execute(f"select key from {source} where n = %s", [place]).fetchone()
         assert row is not None
-        secret = any(part.mapping.secrets for part in table.parts)
-        reason = _WITHHELD if secret else error.diag.message_primary or type(error).__name__
-        self.failures[table.name, str(row[0])] = _Failure(kind, reason, isinstance(error, pg.UniqueViolation))
+        self.failures[table.name, str(row[0])] = _Failure(
+            kind, _reason(table, error), isinstance(error, pg.UniqueViolation)
+        )
 
     def _retry(self) -> None:
         """Try again what was refused: what stood in its way may be done by now."""
@@ -324,7 +357,11 @@ class _Round:
         while progress:
             progress = False
             for table in self.tables:
-                keys = [key for (name, key), failure in self.failures.items() if name == table.name]
+                keys = [
+                    key
+                    for (name, key), failure in self.failures.items()
+                    if name == table.name and failure.kind != "value"
+                ]
                 if not keys:
                     continue
                 for key in keys:
@@ -487,7 +524,7 @@ class _Round:
         """Compare once more, and list what the target alone has."""
         execute = self.connection.execute
         for table in self.made.values():
-            execute(f"update {table.keys} set now = true")
+            execute(f"update {table.keys} set now = true where not now")
             if table.name not in self.whole:
                 self._examine(table)
                 execute(f"delete from {table.gone}")
@@ -510,6 +547,14 @@ class _Round:
                 execute(
                     f"insert into tenantry_keep select {literal(table.name)}, z.a, z.b, '', z.c from ({query}) z (a, b, c)"
                     " where not exists (select from tenantry_placed p where p.table_name = z.a and p.legacy_id = z.b)"
+                )
+        for name, refused in self.refused.items():
+            for part in self.made[name].parts:
+                legacies = [f"{part.mapping.legacy_prefix}{key}" for key in refused]
+                execute(
+                    "insert into tenantry_keep select %s, %s, t.legacy_id, '', 'refused: see tenantry.conflict' from"
+                    f" {ident(self.project.target.schema, part.target)} t where t.legacy_id = any (%s)",
+                    [name, part.target, legacies],
                 )
         self._foreign()
         self._script("insert into tenantry_examined select table_name, legacy_id from tenantry_look")
@@ -543,11 +588,12 @@ class _Round:
                 f"select resp, {', '.join(f'legacy{i}' for i in range(len(table.parts)))} from {table.work} where key = %s",
                 [key],
             ).fetchone()
-            position, legacy = 0, key
+            position, legacy = 0, None
             if row is not None:
                 position = next((i for i in range(len(table.parts)) if row[1 + i] is not None), row[0] or 0)
-                legacy = row[1 + position] or key
+                legacy = row[1 + position]
             part = table.parts[position]
+            legacy = legacy or f"{part.mapping.legacy_prefix}{key}"
             loser = Jsonb({"deleted": True})
             if failure.kind != "delete":
                 found = self.connection.execute(
@@ -555,8 +601,6 @@ class _Round:
                     [legacy],
                 ).fetchone()
                 loser = Jsonb(found[0] if found is not None else {})
-            elif row is None or row[1 + position] is None:
-                legacy = f"{part.mapping.legacy_prefix}{key}"
             self.connection.execute(
                 f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
                 " select 'reverse', %(table)s, %(legacy)s, %(key)s, 'source', %(loser)s, %(reason)s"
@@ -568,6 +612,13 @@ class _Round:
     def _script(self, text: str) -> None:
         for statement in text.split(";\n"):
             self.connection.execute(statement)
+
+
+def _reason(table: SourceTable, error: psycopg.Error) -> str:
+    """What the server said, unless it may have named a secret."""
+    if any(part.mapping.secrets for part in table.parts):
+        return _WITHHELD
+    return error.diag.message_primary or type(error).__name__
 
 
 def _between(low: int, high: int) -> str:

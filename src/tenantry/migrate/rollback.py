@@ -80,7 +80,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
         bounds=bounds,
         phase="secure",
         status="ready",
-        step=step.id,
+        step=step,
         undone=True,
         event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
     )

@@ -24,6 +24,7 @@ from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import blockers
 from tenantry.migrate.replay import Round
+from tenantry.plan import Step
 from tenantry.postgres import ident, literal
 
 Direction = Literal["forward", "both", "reverse"]
@@ -71,7 +72,7 @@ def turn(
     bounds: Bounds,
     phase: str,
     status: str,
-    step: str | None = None,
+    step: Step | None = None,
     undone: bool = False,
     grace: float | None = None,
     event: tuple[str, str],
@@ -81,7 +82,7 @@ def turn(
     Args:
         statements: what opens one side and closes the other.
         tables: qualified names of the side that is written now, and is locked.
-        step: the journal's step that this does, or undoes.
+        step: the plan's step that this does, or undoes.
         grace: seconds for which both sides shall be written.
         event: code and text for the journal.
 
@@ -155,7 +156,7 @@ def _attempt(
     bounds: Bounds,
     phase: str,
     status: str,
-    step: str | None,
+    step: Step | None,
     undone: bool,
     grace: float | None,
     event: tuple[str, str],
@@ -189,11 +190,12 @@ def _attempt(
             # Tables with checks that still wait cannot be altered.
             connection.execute("set constraints all immediate;\n" + ";\n".join(statements))
             if step is not None:
-                live.journal.say(connection, "step_started", step=step)
+                live.journal.say(connection, "step_started", step=step.id)
                 if undone:
-                    live.journal.say(connection, "reopen_steps", steps=[step])
+                    live.journal.say(connection, "reopen_steps", steps=[step.id])
                 else:
-                    live.journal.say(connection, "step_done", step=step, rows=done.entries, message=None)
+                    live.journal.say(connection, "step_done", step=step.id, rows=done.entries, message=None)
+                live.observer.started(step, rows=done.entries, done_rows=0)
             live.journal.say(
                 connection, "turn", direction=to, status=status, phase=phase,
                 grace=None if grace is None else f"{grace} seconds",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from tenantry.errors import LoginShared, SourceAltered
+from tenantry.errors import LoginShared, RightsMissing, SourceAltered
 from tenantry.manifest import Project
 from tenantry.migrate.journal import Connection, Journal, Run
-from tenantry.plan.operations.capture import leaves
 from tenantry.postgres import load_blocks
 
 _SQL = "tenantry.migrate.sql"
@@ -92,6 +91,25 @@ def check_login(connection: Connection, run: Run | None, login: str) -> None:
         )
 
 
+def check_owner(connection: Connection, project: Project) -> None:
+    """Triggers on a table are its owner's to make; said before anything is done.
+
+    Raises:
+        RightsMissing: naming the tables, and who owns them.
+    """
+    rows = connection.execute(
+        load_blocks(_SQL, "watch")["not_owned"],
+        {"schema": project.source.schema, "tables": [table.name for table in project.source_tables]},
+    ).fetchall()
+    if rows:
+        owners = ", ".join(sorted({str(row[1]) for row in rows}))
+        raise RightsMissing(
+            f"The login does not own the source tables {', '.join(str(row[0]) for row in rows)}; {owners} does.",
+            hint=f"Connect as {owners}, or as a member of it (GRANT {owners} TO …, and options='-c role={owners}' in the DSN).",
+            detail={"tables": [row[0] for row in rows]},
+        )
+
+
 def check_server(connection: Connection, journal: Journal, run: Run, notice: Callable[[str], None]) -> bool:
     """Whether this is the server on which the run was last seen; if it was restored or promoted meanwhile, the journal notes
     it, and a whole comparison is due again before the cut-over.
@@ -125,4 +143,4 @@ def check_server(connection: Connection, journal: Journal, run: Run, notice: Cal
     return False
 
 
-__all__ = ["Signature", "Watch", "check_login", "check_server", "leaves"]
+__all__ = ["Signature", "Watch", "check_login", "check_owner", "check_server"]

@@ -15,6 +15,7 @@ from tenantry.migrate.engine import Outcome
 from tenantry.migrate.journal import Connection, run_sql
 from tenantry.plan import Plan
 from tenantry.postgres import ident
+from tenantry.report.timeline import read_timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ def build_report(
         "planted": [dict(each) for each in planted] if planted is not None else None,
         "proof": dict(proof) if proof is not None else None,
     }
+    timeline = read_timeline(connection)
+    if timeline is not None:
+        report["timeline"] = timeline.to_json()
     if outcome is not None:
         report["phases"] = [asdict(timing) for timing in outcome.timings]
         report["accounts"] = [{**asdict(account), "balanced": account.balanced} for account in outcome.accounts]

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from tenantry.plan import PHASES, Plan
+from tenantry.report.drawing import clock, course_of
 from tenantry.report.page import (
     accounts_of,
     command_of,
@@ -66,6 +67,7 @@ def render_html(report: Mapping[str, Any]) -> str:
             failures=failures_of(report, proof, accounts),
             figures=figures_of(report, proof),
             bars=timeline_of(report),
+            course=course_of(report),
             accounts=accounts,
             planted=planted_of(report),
             quarantine=grouped(report.get("quarantine") or (), "mapping"),
@@ -115,6 +117,7 @@ def _environment() -> Environment:
         "number": lambda value: f"{value:,}",
         "count": count,
         "duration": duration,
+        "clock": clock,
         "when": when,
         "marked_up": marked_up,
         "quoted": shlex.quote,

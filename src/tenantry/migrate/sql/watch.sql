@@ -39,3 +39,11 @@ select pid, coalesce(application_name, ''), coalesce(client_addr::text, 'local')
  where datname = current_database() and usename = session_user and pid <> pg_backend_pid()
    and application_name not like 'tenantry%%' and backend_type = 'client backend'
  order by pid limit 5
+
+-- name: not_owned
+select c.relname, r.rolname
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+  join pg_catalog.pg_roles r on r.oid = c.relowner
+ where c.relname = any (%(tables)s) and not pg_has_role(current_user, c.relowner, 'USAGE')
+ order by 1

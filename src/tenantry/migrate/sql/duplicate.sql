@@ -1,0 +1,70 @@
+-- What is to be known of a database that is copied, and of where the copy goes.
+
+-- name: original
+select current_database()::text as database,
+       current_user::text as user,
+       session_user::text as login,
+       (select rolsuper from pg_roles where rolname = current_user) as superuser,
+       current_setting('server_version_num')::int as version,
+       (select system_identifier::text from pg_control_system()) as system,
+       pg_database_size(current_database()) as size,
+       (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema') as tables,
+       (select rolsuper or rolcreatedb from pg_roles where rolname = current_user) as may_create,
+       (select rolsuper or rolcreatedb from pg_roles where rolname = session_user) as login_creates,
+       pg_has_role(d.datdba, 'usage') as owned,
+       -- Autovacuum has no user, and gives way; a transaction that was prepared counts as a session.
+       array(select coalesce(nullif(application_name, ''), usename, 'no name')::text from pg_stat_activity
+              where datid = d.oid and pid <> pg_backend_pid() and usesysid is not null)
+           || array(select 'prepared transaction ' || gid from pg_prepared_xacts where database = d.datname) as sessions,
+       to_jsonb(d) || jsonb_build_object('encoding_name', pg_encoding_to_char(d.encoding)) as facts,
+       coalesce((select s.setconfig from pg_db_role_setting s where s.setdatabase = d.oid and s.setrole = 0), '{}') as settings
+  from pg_database d where d.datname = current_database()
+
+-- name: leftovers
+select d.datname::text, shobj_description(d.oid, 'pg_database'),
+       (select count(*) from pg_stat_activity a where a.datid = d.oid and a.usesysid is not null),
+       pg_has_role(d.datdba, 'usage')
+  from pg_database d
+ where starts_with(shobj_description(d.oid, 'pg_database'), %(mark)s)
+ order by 1
+
+-- name: home
+select current_database()::text as database,
+       current_setting('server_version_num')::int as version,
+       (select system_identifier::text from pg_control_system()) as system,
+       pg_has_role(d.datdba, 'usage') as owned,
+       shobj_description(d.oid, 'pg_database') as comment,
+       not exists (select from pg_namespace n where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'public'))
+           and not exists (select from pg_class c where c.relnamespace = to_regnamespace('public'))
+           and not exists (select from pg_proc p where p.pronamespace = to_regnamespace('public'))
+           and not exists (select from pg_type t where t.typnamespace = to_regnamespace('public')) as empty
+  from pg_database d where d.datname = current_database()
+
+-- name: everything
+-- The statements that drop all that a restore can have made.
+select format('drop publication %I', pubname) from pg_publication
+ union all
+select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
+ union all
+select format('drop schema if exists %I cascade', nspname) from pg_namespace
+ where nspname !~ '^pg_' and nspname <> 'information_schema'
+ union all
+select 'create schema public authorization pg_database_owner'
+ union all
+select 'grant usage on schema public to public'
+ union all
+select format('select lo_unlink(%s)', oid) from pg_largeobject_metadata
+
+-- name: roles
+-- The roles of a cluster as another one needs them: only the migrator's login keeps its attributes.
+select r.rolname::text,
+       case when r.rolname = %(login)s
+            then concat_ws(' ', 'login', case when r.rolsuper then 'superuser' end, case when r.rolcreaterole then 'createrole' end,
+                           case when r.rolcreatedb then 'createdb' end, case when r.rolbypassrls then 'bypassrls' end)
+            else 'nologin' end,
+       array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
+              where m.member = r.oid and g.rolname = any (%(names)s))
+  from pg_roles r
+ where r.rolname = any (%(names)s)
+ order by r.rolname

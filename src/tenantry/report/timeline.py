@@ -1,0 +1,319 @@
+"""How a run went, as data: rates and lag over time from the samples of the journal, thinned to what a picture can show, with
+its phases and turns. drawing.py makes pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tenantry.migrate.journal import Connection, journal_exists
+from tenantry.migrate.status import gained
+from tenantry.postgres import load_blocks
+
+POINTS = 300
+"""About how many points a line has, however long a run lasted."""
+
+PAUSE = 10.0
+"""Seconds without a sample after which nobody was at work: samples are written about once a second."""
+
+TURNS: Mapping[str, str] = {"cut_over": "cut over", "rolled_back": "rolled back", "grace_ended": "grace ended"}
+"""Events at which writers waited; their data says how long."""
+
+_EVENTS: Mapping[str, str] = {
+    **TURNS,
+    "ready": "ready",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "resumed": "resumed",
+    "turn_failed": "turn given up",
+    "server_changed": "server changed",
+    "altered": "tables altered",
+    "undoing": "undoing",
+    "contracted": "contracted",
+}
+_RAGGED = 1.5
+"""Seconds by which samples, which know only the second, are off."""
+_FINE = 5_000
+"""Points that are held in memory while the samples are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A stretch of time; times in seconds since the run was begun.
+
+    Attributes:
+        band: what was being done: a phase, or which side followed the other.
+        copied, replayed: rows a second, on average.
+        lag_entries, lag_seconds: the most that there was.
+        p50_ms, p99_ms: the application's latency, where somebody measured it: the average, and the worst.
+    """
+
+    begun: float
+    ended: float
+    band: str
+    copied: float
+    replayed: float
+    lag_entries: int
+    lag_seconds: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.begun
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A phase, from its begin to its end."""
+
+    name: str
+    begun: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a moment. `stall_ms`: for how long writers waited; None where they did not."""
+
+    at: float
+    code: str
+    stall_ms: float | None = None
+    entries: int | None = None
+
+    @property
+    def word(self) -> str:
+        return _EVENTS.get(self.code, self.code)
+
+    @property
+    def is_turn(self) -> bool:
+        return self.code in TURNS
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    begun: datetime
+    points: tuple[Point, ...]
+    bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "begun": self.begun.isoformat(),
+            "points": [_rounded(asdict(point)) for point in self.points],
+            "bands": [_rounded(asdict(band)) for band in self.bands],
+            "marks": [_rounded(asdict(mark)) for mark in self.marks],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Timeline:
+        return cls(
+            datetime.fromisoformat(data["begun"]),
+            tuple(Point(**point) for point in data["points"]),
+            tuple(Band(**band) for band in data["bands"]),
+            tuple(Mark(**mark) for mark in data["marks"]),
+        )
+
+
+def _rounded(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in data.items()}
+
+
+def read_timeline(connection: Connection) -> Timeline | None:
+    """How the newest run went; None where there is no run, or none that lasted long enough to be sampled."""
+    if not journal_exists(connection):
+        return None
+    blocks = load_blocks("tenantry.migrate.sql", "status")
+    row = connection.execute(blocks["timeline"]).fetchone()
+    if row is None or row[2] == 0:
+        return None
+    run, started, _, first, last = row
+    # Weeks of samples go by here one after the other.
+    with connection.cursor() as cursor:
+        samples = (
+            {"at": at, "phase": phase, "rows": rows, "lag_entries": entries, "lag_seconds": seconds, "data": data}
+            for at, phase, rows, entries, seconds, data in cursor.stream(blocks["timeline_samples"], {"run": run})
+        )
+        fine = thin(stretches(samples, started), (last - first).total_seconds() / _FINE)
+    points = thin(fine, sum(point.seconds for point in fine) / POINTS)
+    steps = [
+        Band(phase, (begun - started).total_seconds(), (ended - started).total_seconds())
+        for phase, begun, ended in connection.execute(blocks["timeline_steps"], {"run": run})
+    ]
+    marks = tuple(
+        Mark((at - started).total_seconds(), code, data.get("stall_ms"), data.get("entries"))
+        for at, code, data in connection.execute(blocks["timeline_events"], {"run": run, "codes": list(_EVENTS)})
+    )
+    return Timeline(started.astimezone(UTC), tuple(points), tuple(bands(points, steps)), marks)
+
+
+def stretches(samples: Iterable[Mapping[str, Any]], started: datetime) -> Iterator[Point]:
+    """What lies between each sample and the next; where nobody was at work there is nothing."""
+    before: Mapping[str, Any] | None = None
+    for sample in samples:
+        at = sample["at"]
+        if before is None and (at - started).total_seconds() < PAUSE:
+            # The run's first second: nothing was carried over when it was begun.
+            before = {**sample, "at": started, "rows": 0, "data": {**sample["data"], "replayed": 0}}
+        if before is not None and 0 < (seconds := (at - before["at"]).total_seconds()) < PAUSE:
+            copied, replayed = gained(before, sample)
+            data = sample["data"]
+            yield Point(
+                begun=(before["at"] - started).total_seconds(),
+                ended=(at - started).total_seconds(),
+                band=_band(sample),
+                copied=copied / seconds,
+                replayed=replayed / seconds,
+                lag_entries=sample["lag_entries"],
+                lag_seconds=sample["lag_seconds"],
+                p50_ms=_number(data.get("app_p50_ms")),
+                p99_ms=_number(data.get("app_p99_ms")),
+            )
+        before = sample
+
+
+def _band(sample: Mapping[str, Any]) -> str:
+    if not sample["data"].get("following"):
+        return str(sample["phase"])
+    return "source follows" if sample["phase"] == "cut over" else "target follows"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def thin(points: Iterable[Point], width: float) -> list[Point]:
+    """Neighbours made one until each is at least `width` seconds long: the average of rates, the most of lags.
+
+    What is not next to each other, or belongs to another phase, stays apart.
+    """
+    thinned: list[Point] = []
+    for point in points:
+        last = thinned[-1] if thinned else None
+        if (
+            last is not None
+            and last.band == point.band
+            and point.begun - last.ended < 1e-3
+            and last.seconds < width * 0.999
+        ):
+            thinned[-1] = _joined(last, point)
+        else:
+            thinned.append(point)
+    return thinned
+
+
+def _joined(a: Point, b: Point) -> Point:
+    whole = a.seconds + b.seconds
+    share = b.seconds / whole if whole else 0.5
+
+    def mean(x: float, y: float) -> float:
+        return x + share * (y - x)
+
+    medians = [each for each in (a.p50_ms, b.p50_ms) if each is not None]
+    return replace(
+        a,
+        ended=b.ended,
+        copied=mean(a.copied, b.copied),
+        replayed=mean(a.replayed, b.replayed),
+        lag_entries=max(a.lag_entries, b.lag_entries),
+        lag_seconds=max(a.lag_seconds, b.lag_seconds),
+        p50_ms=mean(*medians) if len(medians) == 2 else next(iter(medians), None),
+        p99_ms=max((each for each in (a.p99_ms, b.p99_ms) if each is not None), default=None),
+    )
+
+
+def bands(points: Sequence[Point], steps: Sequence[Band]) -> list[Band]:
+    """Phases side by side. Steps say to the millisecond when they were done, the last time; samples know of earlier times too,
+    and of those in which no step was under way."""
+    painted: list[Band] = []
+    exact = [step for step in sorted(steps, key=lambda step: step.begun) if step.name != "cut over"]
+    for each in (*(Band(point.band, point.begun, point.ended) for point in points), *exact):
+        painted = _paint(painted, each)
+    joined: list[Band] = []
+    edges = {edge for step in exact for edge in (step.begun, step.ended)}
+    for band in sorted(painted, key=lambda band: band.begun):
+        last = joined[-1] if joined else None
+        if last is not None and last.name == band.name and band.begun - last.ended < _RAGGED:
+            joined[-1] = replace(last, ended=max(band.ended, last.ended))
+        elif last is not None and _is_scrap(last, edges) and last.ended == band.begun:
+            joined[-1] = replace(band, begun=last.begun)
+        else:
+            joined.append(band)
+    return joined
+
+
+def _is_scrap(band: Band, edges: set[float]) -> bool:
+    """What a sample says of the second before it, and a step has since said better: it began in another phase."""
+    return band.ended - band.begun < _RAGGED and band.ended in edges and band.begun not in edges
+
+
+def _paint(painted: list[Band], over: Band) -> list[Band]:
+    """One band over the others, which keep what is left of them on either side."""
+    left: list[Band] = []
+    for band in painted:
+        if band.ended <= over.begun or band.begun >= over.ended:
+            left.append(band)
+            continue
+        if band.begun < over.begun:
+            left.append(replace(band, ended=over.begun))
+        if band.ended > over.ended:
+            left.append(replace(band, begun=over.ended))
+    return [*left, over]
+
+
+# -- in numbers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A phase in numbers, for those who do not see the picture."""
+
+    name: str
+    begun: float
+    seconds: float
+    copied: float
+    replayed: float
+    lag_entries: int
+    lag_seconds: float
+    p99_ms: float | None
+
+
+def rows_of(timeline: Timeline) -> list[Row]:
+    """Each band with what was carried over in it (rows), the highest lag and the worst latency.
+
+    A point on the border of two phases counts for the one that it was taken in; rows are copied in the copy alone.
+    """
+    if not timeline.bands:
+        return []
+    mine: list[list[Point]] = [[] for _ in timeline.bands]
+    copied = [0.0] * len(timeline.bands)
+    for point in timeline.points:
+        overlaps = [min(point.ended, band.ended) - max(point.begun, band.begun) for band in timeline.bands]
+
+        def place(name: str, overlaps: Sequence[float] = overlaps) -> int:
+            return max(
+                range(len(overlaps)),
+                key=lambda n: (overlaps[n] > 0, overlaps[n] > 0 and timeline.bands[n].name == name, overlaps[n]),
+            )
+
+        mine[place(point.band)].append(point)
+        copied[place("copy")] += point.copied * point.seconds
+    return [
+        Row(
+            band.name,
+            band.begun,
+            band.ended - band.begun,
+            copied[n],
+            sum(point.replayed * point.seconds for point in mine[n]),
+            max((point.lag_entries for point in mine[n]), default=0),
+            max((point.lag_seconds for point in mine[n]), default=0.0),
+            max((point.p99_ms for point in mine[n] if point.p99_ms is not None), default=None),
+        )
+        for n, band in enumerate(timeline.bands)
+    ]
+
+
+__all__ = ["PAUSE", "POINTS", "TURNS", "Band", "Mark", "Point", "Row", "Timeline", "bands", "read_timeline", "rows_of",
+           "stretches", "thin"]  # fmt: skip

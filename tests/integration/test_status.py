@@ -1,0 +1,565 @@
+"""`tenantry status` on runs that go on, are ready, were cut over, or died; what scripts and monitoring get of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tenantry.commands import status as command
+from tenantry.commands.status import Until, is_reached
+from tenantry.errors import NoRun, SettingsError
+from tenantry.migrate.cutover import cut_over
+from tenantry.migrate.engine import Migration
+from tenantry.migrate.metrics import metrics_text, write_metrics
+from tenantry.migrate.observer import Silent
+from tenantry.migrate.overrides import pause
+from tenantry.migrate.process import Process, look_at
+from tenantry.migrate.rollback import roll_back
+from tenantry.migrate.status import Event, Status, first_words, read_status
+from tenantry.migrate.throttle import Throttle
+from tenantry.plan import Step
+from tenantry.postgres import load_sql
+from tests.conftest import Database
+from tests.migrate_support import (
+    MANIFEST,
+    OPTIONS,
+    OWNER,
+    Said,
+    cli,
+    clinic_manifest,
+    engine,
+    rows,
+    tool_environment,
+    wait_for,
+)
+
+COPY = "copy.metric_values"
+
+
+class Held(Silent):
+    """Stands still where a copy has carried its first key range over, until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def progress(self, step: Step, rows: int) -> None:
+        del rows
+        if step.id == COPY and not self.reached.is_set():
+            self.reached.set()
+            self.go.wait(60)
+
+
+@contextmanager
+def held_run(database: Database) -> Iterator[Callable[[], None]]:
+    """A run that stands in the middle of a copy; the call lets it go on and waits for its end."""
+    observer = Held()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            Migration(database.dsn_as(OWNER), clinic_manifest(), OPTIONS, observer).run()
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits for the end
+            failed.append(error)
+            observer.reached.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    def end() -> None:
+        observer.go.set()
+        thread.join(60)
+        assert not thread.is_alive()
+        if failed:
+            raise failed[0]
+
+    try:
+        assert observer.reached.wait(60)
+        if failed:
+            raise failed[0]
+        yield end
+    finally:
+        observer.go.set()
+        thread.join(60)
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """The command by itself, run as the command line runs it."""
+    from tenantry import cli as tool  # noqa: PLC0415 - only these tests need the whole program
+
+    app = typer.Typer()
+    command.register(app)
+    # A second command, or there would be no names of commands.
+    app.command("other")(lambda: None)
+    monkeypatch.setattr(tool, "app", app)
+
+    def run(*arguments: str) -> Said:
+        return cli("status", *arguments, "--manifest", str(MANIFEST))
+
+    return run
+
+
+def look(database: Database, **more: Any) -> Status:
+    with engine(database) as connection:
+        return read_status(connection, **more)
+
+
+def kill_in_copy(database: Database) -> None:
+    """A run in a process of its own, killed in the midst of its copy."""
+    orders = [{"phase": "copy", "event": 4}]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.driver", database.dsn_as(OWNER), str(MANIFEST)],
+        input="".join(json.dumps(order) + "\n" for order in orders),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+        env=tool_environment(),
+    )
+    assert json.loads(done.stdout) == {"signal": 9}
+    wait_for(
+        "the server to notice",
+        lambda: (
+            not rows(
+                database,
+                "select 1 from pg_stat_activity where datname = current_database() and application_name like 'tenantry%%'",
+            )
+        ),
+    )
+
+
+# -- how a run stands ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_in_the_midst_of_its_copy(legacy_each: Database) -> None:
+    with held_run(legacy_each) as end:
+        with legacy_each.connect() as application:
+            changed = application.execute("update clinics set name = name").rowcount
+        now = wait_for("the samples", lambda: (s := look(legacy_each)).rates.copied is not None and s)
+        assert (now.status, now.phase, now.direction, now.working) == ("running", "copy", "forward", True)
+        assert now.writers.startswith("Applications write public (the source)")
+        copy = next(each for each in now.copies if f"copy.{each.mapping}" == COPY)
+        assert 0 < copy.chunks_done < copy.chunks
+        assert 0 < copy.source_rows < 2000
+        assert copy.rate is not None
+        assert copy.remaining_seconds is not None
+        assert now.remaining_seconds is not None
+        assert now.rows_copied == sum(each.target_rows for each in now.copies) > 0
+        assert (now.lag_entries, now.logs[0].entries, now.logs[1].entries) == (changed, changed, 0)
+        assert now.lag_seconds > 0
+        assert now.logs[0].bytes > 0
+        phases = {phase.phase: phase for phase in now.phases}
+        assert phases["capture"].done == phases["capture"].steps > 0
+        assert phases["copy"].done < phases["copy"].steps
+        assert (phases["verify"].done, phases["verify"].seconds) == (0, None)
+        assert not now.readiness.ready
+        assert COPY in now.readiness.missing
+        assert now.rates.wal_bytes is not None
+        assert now.server.database_bytes is not None
+        assert now.events[0].code == "begun" if now.events else True
+        end()
+    now = look(legacy_each)
+    assert (now.status, now.lag_entries, now.working) == ("ready", 0, False)
+    assert now.rows_replayed >= changed
+
+
+def test_the_process_of_a_run_on_this_host_is_measured(legacy: Database) -> None:
+    with held_run(legacy):
+        first = look(legacy)
+        wait_for(
+            "some CPU time", lambda: sum(range(100_000)) and os.times().user - (first.process.cpu_seconds or 0) > -1
+        )
+        second = look(legacy, before=first)
+    assert (first.process.pid, first.process.place) == (os.getpid(), "here")
+    assert first.process.memory_bytes is not None
+    assert first.process.memory_bytes > 10_000_000
+    assert second.process.cpu_seconds is not None
+    assert first.process.cpu_seconds is not None
+    assert second.process.cpu_seconds >= first.process.cpu_seconds
+    assert second.process.cpu_percent is not None
+    assert second.server_process.endswith("(tenantry: run)")
+
+
+def test_a_process_elsewhere_or_gone_is_not_measured() -> None:
+    here = {"pid": os.getpid(), "user": "me", "host": os.uname().nodename}
+    assert look_at({**here, "host": "far.example"}).place == "on another host"
+    assert look_at({**here, "pid": 2**22 + 1}).place == "gone"
+    assert look_at({}).place == "unknown"
+    assert look_at(here, proc=Path("/nowhere")).place == "unknown"
+    assert look_at(here).place == "here"
+
+
+def test_a_number_that_another_process_has_now_is_not_taken_for_the_run(legacy: Database) -> None:
+    (begun,) = rows(legacy, "select clock_timestamp() - interval '10 years'")[0]
+    here = {"pid": os.getpid(), "user": "me", "host": os.uname().nodename}
+    assert look_at(here, connected_at=begun) == Process(os.getpid(), "me", os.uname().nodename, "gone")
+
+
+def test_a_run_that_is_ready_lacks_nothing(finished_each: Database) -> None:
+    now = look(finished_each)
+    assert (now.status, now.working, now.stopped) == ("ready", False, False)
+    assert now.readiness.ready
+    assert now.readiness.missing == ()
+    assert now.verified_at is not None
+    assert all(phase.done == phase.steps for phase in now.phases if phase.phase not in ("cut over", "contract"))
+    assert (now.conflicts, now.kept) == (0, 0)
+    assert (
+        now.quarantined
+        == rows(finished_each, "select count(*) from tenantry.quarantine where state = 'open'")[0][0]
+        > 0
+    )
+    assert now.merged > 0
+    assert now.events[-1].code == "ready"
+    assert json.loads(json.dumps(now.to_json()))["readiness"]["ready"] is True
+
+
+def test_a_run_whose_process_was_killed_has_died(legacy: Database, program: Callable[..., Said]) -> None:
+    kill_in_copy(legacy)
+    now = look(legacy)
+    assert (now.status, now.working, now.process.place, now.stopped) == ("died", False, "gone", True)
+    said = program("--dsn", legacy.dsn)
+    assert said.code == 1
+    assert "The process that ran it is gone. `tenantry migrate` goes on from here." in said.everything
+    assert program("--dsn", legacy.dsn, "--watch").code == 1
+    assert program("--dsn", legacy.dsn, "--until", "ready").code == 1
+
+
+def test_a_failed_step_is_named_with_its_message(finished: Database, program: Callable[..., Said]) -> None:
+    with finished.connect() as admin:
+        admin.execute("update tenantry.run set status = 'failed'")
+        admin.execute("update tenantry.step set status = 'failed', message = 'no [room]' where id = 'verify.ids'")
+    said = program("--dsn", finished.dsn)
+    assert said.code == 1
+    assert "failed verify.ids: no [room]" in said.out
+    assert "not ready: 1 step is to do, the next: verify.ids" in said.everything
+
+
+def test_there_must_be_a_run(database: Database, program: Callable[..., Said]) -> None:
+    said = program("--dsn", database.dsn, "--json")
+    assert (said.code, said.json["error"]["code"]) == (2, "TN-403")
+    assert program("--dsn", database.dsn, "--until", "ready").code == 2
+    with database.connect() as admin:
+        admin.execute(load_sql("tenantry.migrate.sql", "journal"))
+    with engine(database, "postgres") as connection, pytest.raises(NoRun):
+        read_status(connection)
+
+
+def test_a_login_without_rights_on_the_journal_is_told_so(finished: Database, program: Callable[..., Said]) -> None:
+    said = program("--dsn", finished.dsn_as("authenticator_of_none"))
+    assert (said.code, "TN-202" in said.err) == (2, True)
+    with finished.connect() as admin:
+        admin.execute(
+            "revoke all on tenantry.quarantine from clinic_owner; alter table tenantry.quarantine owner to postgres"
+        )
+    said = program("--dsn", finished.dsn_as(OWNER))
+    assert (said.code, "TN-204" in said.err) == (2, True)
+
+
+# -- others ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_transaction_in_the_way_is_named_without_its_values(finished: Database) -> None:
+    with finished.connect(autocommit=False, user=OWNER) as application:
+        application.execute("set application_name = 'nightly'")
+        application.execute("update clinics set name = 'Dr. Secret' where name <> ''")
+        now = wait_for("the transaction to be old", lambda: (s := look(finished)).standing and s)
+        (standing,) = now.standing
+        assert (standing.pid, standing.application, standing.state) == (
+            application.info.backend_pid, "nightly", "idle in transaction",
+        )  # fmt: skip
+        assert standing.query == "update clinics set name = …"
+        assert now.readiness.blockers == (
+            f"pid {standing.pid} (nightly, idle in transaction, {standing.seconds:.0f} s): update clinics set name = …",
+        )
+    assert look(finished).standing == ()
+
+
+def test_writers_whose_age_is_hidden_are_counted(finished: Database) -> None:
+    with finished.connect() as admin:
+        admin.execute("alter table clinics owner to postgres")
+    with finished.connect(autocommit=False) as application:
+        application.execute("update clinics set name = name")
+        now = look(finished)
+        assert (now.hidden_writers, now.standing) == (1, ())
+
+
+def test_a_reader_is_in_nobodys_way(finished: Database) -> None:
+    with finished.connect(autocommit=False, user=OWNER) as application:
+        application.execute("select count(*) from clinics")
+        application.execute("set application_name = 'reader'")
+        old = "select 1 from pg_stat_activity where application_name = 'reader' and xact_start < clock_timestamp() - interval '1.1 s'"
+        wait_for("the transaction to be old", lambda: rows(finished, old))
+        assert look(finished).standing == ()
+
+
+def test_who_waits_for_a_lock_of_tenantry_is_named(finished: Database) -> None:
+    with finished.connect(user=OWNER) as ours, finished.connect(user=OWNER) as application:
+        ours.execute("set application_name = 'tenantry: worker'")
+        ours.execute("begin; lock table clinics in share row exclusive mode")
+        application.execute("set application_name = 'app'")
+        application.pgconn.send_query(b"update clinics set name = name")
+        now = wait_for("the waiter", lambda: (s := look(finished)).waiters and s)
+        (waiter,) = now.waiters
+        assert (waiter.pid, waiter.application, waiter.relation) == (application.info.backend_pid, "app", "clinics")
+        assert waiter.held_by == "tenantry: worker"
+        ours.execute("rollback")
+        while application.pgconn.get_result() is not None:
+            pass
+    assert look(finished).waiters == ()
+
+
+def test_what_holds_the_run_back_is_told(finished: Database, program: Callable[..., Said]) -> None:
+    with engine(finished, "postgres") as connection:
+        pause(connection, by="night shift", reason="backup")
+    limits = clinic_manifest().throttle
+    with Throttle(finished.dsn, limits, notice=print, stopped=lambda: False) as throttle:
+        now = look(finished, throttle=throttle)
+    assert [reason.code for reason in now.reasons or () if reason.code == "paused"] == ["paused"]
+    assert now.server.free_disk_bytes is not None or now.server.free_disk_unknown
+    said = program("--dsn", finished.dsn)
+    assert said.code == 0
+    assert "held back (paused) paused by night shift" in said.everything
+    assert look(finished).reasons is None
+
+
+@pytest.mark.parametrize(
+    ("query", "want"),
+    [
+        ("select\n  *   from t", "select * from t"),
+        ("update t set a = 'x y' where b", "update t set a = …"),
+        ("update t set a = E'x'", "update t set a = …"),
+        ("do $body$ begin", "do …"),
+        ("select * from t2 where id = 4711 and x=$1", "select * from t2 where id = ? and x=$1"),
+        ("select " + "a, " * 50, "select " + "a, " * 17 + "a, …"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_of_a_query_the_first_words_are_shown_and_no_values(query: str | None, want: str) -> None:
+    assert first_words(query) == want
+
+
+# -- behind the cut-over ---------------------------------------------------------------------------------------------------
+
+
+def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
+    finished: Database, program: Callable[..., Said]
+) -> None:
+    turned = cut_over(finished.dsn_as(OWNER), clinic_manifest())
+    now = look(finished)
+    assert (now.status, now.direction, now.lag_entries) == ("cut over", "reverse", 0)
+    assert now.writers.startswith("Applications write clinic (the target); changes are carried back into public")
+    assert now.cut_over is not None
+    assert 0 < now.cut_over.data["stall_ms"] <= turned.stall * 1000 + 1
+    assert not now.readiness.ready
+    assert program("--dsn", finished.dsn, "--until", "cut-over").code == 0
+    assert program("--dsn", finished.dsn, "--until", "idle").code == 0
+    assert "ms of stall for writers" in program("--dsn", finished.dsn).out
+    metrics = parsed(metrics_text(now))
+    assert metrics["tenantry_cut_over_stall_seconds"].only() == now.cut_over.data["stall_ms"] / 1000
+    assert "tenantry_rollback_stall_seconds" not in metrics
+    assert not is_reached(Until.ROLLED_BACK, now)
+
+    roll_back(finished.dsn_as(OWNER), clinic_manifest())
+    now = look(finished)
+    assert (now.status, now.direction) == ("ready", "forward")
+    assert now.rolled_back is not None
+    assert is_reached(Until.ROLLED_BACK, now)
+    assert not is_reached(Until.CUT_OVER, now)
+    assert "tenantry_rollback_stall_seconds" in parsed(metrics_text(now))
+
+
+def test_a_journal_that_was_taken_back_ends_the_watch(finished: Database) -> None:
+    now = look(finished)
+    with finished.connect() as admin:
+        admin.execute("drop schema tenantry cascade")
+    with (
+        engine(finished, "postgres") as connection,
+        Throttle(finished.dsn, clinic_manifest().throttle, notice=print, stopped=lambda: False) as throttle,
+    ):
+        assert command._look(connection, now, throttle, Until.ROLLED_BACK) is None
+        assert command._look(connection, now, throttle, None) is None
+        with pytest.raises(NoRun):
+            command._look(connection, now, throttle, Until.READY)
+
+
+# -- waiting ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_script_can_wait_until_a_run_is_ready(legacy: Database, program: Callable[..., Said], tmp_path: Path) -> None:
+    file = tmp_path / "tenantry.prom"
+    with held_run(legacy) as end:
+        ender = threading.Timer(0.5, end)
+        ender.start()
+        said = program(
+            "--dsn", legacy.dsn, "--until", "ready", "--interval", "0.1", "--json", "--prometheus", str(file)
+        )  # fmt: skip
+        ender.join()
+    looks = [json.loads(line) for line in said.out.splitlines()]
+    assert said.code == 0
+    assert (looks[0]["status"], looks[0]["phase"]) == ("running", "copy")
+    assert looks[-1]["status"] == "ready"
+    assert {look["status"] for look in looks} == {"running", "ready"}
+    assert parsed(file.read_text())["tenantry_run_state"].of(state="ready") == 1
+
+
+def test_the_watch_without_a_terminal_says_a_line_at_each_look(legacy: Database, program: Callable[..., Said]) -> None:
+    with held_run(legacy) as end:
+        ender = threading.Timer(0.3, end)
+        ender.start()
+        said = program("--dsn", legacy.dsn, "--watch", "--interval", "0.1")
+        ender.join()
+    lines = said.out.splitlines()
+    assert said.code == 0
+    assert len(lines) > 1
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d run 1 running, copy \d+/\d+ steps; [\d,]+ rows copied.*; lag .*; [\d,]+ in quarantine.*",
+        lines[0],
+    )
+    assert re.match(r"\d\d:\d\d:\d\d run 1 ready, secure", lines[-1])
+
+
+def test_the_watch_ends_where_nobody_works(finished: Database, program: Callable[..., Said]) -> None:
+    assert program("--dsn", finished.dsn, "--watch").out.count("\n") == 1
+
+
+def test_a_follower_that_lets_others_in_is_not_taken_for_gone(finished: Database) -> None:
+    now = look(finished)
+    ended = command._Ended(None)
+    works = replace(now, working=True)
+    assert [ended(each) for each in (works, now, now, works, now, now, now)] == [False] * 6 + [True]
+
+
+@pytest.mark.parametrize(
+    ("until", "changes", "want"),
+    [
+        (Until.READY, {"status": "running"}, False),
+        (Until.READY, {"status": "cut over"}, True),
+        (Until.IDLE, {"lag_entries": 1}, False),
+        (Until.IDLE, {"status": "running"}, False),
+        (Until.IDLE, {}, True),
+        (Until.CUT_OVER, {}, False),
+        (Until.CUT_OVER, {"direction": "both"}, True),
+        (Until.CONTRACTED, {"status": "contracted"}, True),
+        (Until.CONTRACTED, {}, False),
+    ],
+)
+def test_what_counts_as_reached(migrated: Database, until: Until, changes: dict[str, Any], want: bool) -> None:
+    assert is_reached(until, replace(look(migrated), **changes)) is want
+
+
+# -- Prometheus ------------------------------------------------------------------------------------------------------------
+
+
+class Parsed:
+    """The samples of one metric."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.samples: dict[tuple[tuple[str, str], ...], float] = {}
+
+    def of(self, **labels: str) -> float:
+        (value,) = [value for key, value in self.samples.items() if labels.items() <= dict(key).items()]
+        return value
+
+    def only(self) -> float:
+        (value,) = self.samples.values()
+        return value
+
+
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\n"])*)"')
+_ESCAPED = {"\\\\": "\\", "\\n": "\n", '\\"': '"'}
+
+
+def parsed(text: str) -> dict[str, Parsed]:
+    """The text format, read as strictly as Prometheus does and more: help, type, then all samples of a metric, each once."""
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    found: dict[str, Parsed] = {}
+    helped = current = ""
+    for line in text[:-1].split("\n"):
+        if match := re.fullmatch(rf"# HELP ({_NAME}) ((?:[^\\\n]|\\[\\n])+)", line):
+            helped = match[1]
+            assert helped not in found
+        elif match := re.fullmatch(rf"# TYPE ({_NAME}) (gauge|counter)", line):
+            current = match[1]
+            assert current == helped
+            assert current.endswith("_total") is (match[2] == "counter")
+            found[current] = Parsed(match[2])
+        else:
+            match = re.fullmatch(rf"({_NAME})\{{(.*)\}} (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|NaN|[+-]Inf)", line)
+            assert match, line
+            assert match[1] == current
+            pairs = _PAIR.findall(match[2])
+            assert ",".join(f'{name}="{value}"' for name, value in pairs) == match[2]
+            labels = tuple((name, re.sub(r"\\.", lambda each: _ESCAPED[each[0]], value)) for name, value in pairs)
+            assert len(dict(labels)) == len(labels)
+            assert labels not in found[current].samples
+            found[current].samples[labels] = float(match[3])
+    return found
+
+
+def test_the_metrics_are_valid_and_say_what_the_status_says(migrated: Database, tmp_path: Path) -> None:
+    file = tmp_path / "tenantry.prom"
+    file.write_text("old")
+    with engine(migrated) as connection:
+        write_metrics(connection, file)
+        now = read_status(connection)
+    assert [each.name for each in tmp_path.iterdir()] == ["tenantry.prom"]
+    found = parsed(file.read_text(encoding="utf-8"))
+    run = str(now.run)
+    assert all(dict(labels)["run"] == run for metric in found.values() for labels in metric.samples)
+    assert found["tenantry_run_info"].of(name="clinic", source="public", target="clinic") == 1
+    states = found["tenantry_run_state"]
+    assert {dict(key)["state"]: value for key, value in states.samples.items()} == {
+        "running": 0, "ready": 1, "cut over": 0, "contracted": 0, "failed": 0, "interrupted": 0, "died": 0,
+    }  # fmt: skip
+    assert (
+        sum(found["tenantry_run_phase"].samples.values()) == sum(found["tenantry_run_direction"].samples.values()) == 1
+    )
+    assert found["tenantry_rows_copied_total"].only() == now.rows_copied > 0
+    assert found["tenantry_quarantined_rows"].only() == now.quarantined
+    assert found["tenantry_lag_entries"].of(direction="forward") == 0
+    assert found["tenantry_lag_entries"].of(direction="reverse") == 0
+    assert found["tenantry_log_bytes"].of(direction="forward") == now.logs[0].bytes
+    assert found["tenantry_steps_done"].of(phase="copy") == found["tenantry_steps"].of(phase="copy") > 0
+    assert "tenantry_cut_over_stall_seconds" not in found
+    assert file.stat().st_mode & 0o044 == 0o044 & ~_umask()
+
+
+def _umask() -> int:
+    before = os.umask(0)
+    os.umask(before)
+    return before
+
+
+def test_hostile_names_are_escaped(migrated: Database) -> None:
+    name = 'a "quoted"\\name\nof two lines'
+    now = replace(look(migrated), name=name, cut_over=Event(look(migrated).at, "cut_over", "", {"stall_ms": 214}))
+    found = parsed(metrics_text(now))
+    assert found["tenantry_run_info"].of(name=name) == 1
+    assert found["tenantry_cut_over_stall_seconds"].only() == 0.214
+
+
+def test_a_file_that_cannot_be_written_is_a_message(
+    finished: Database, program: Callable[..., Said], tmp_path: Path
+) -> None:
+    said = program("--dsn", finished.dsn, "--prometheus", str(tmp_path / "no" / "folder.prom"))
+    assert (said.code, "TN-101" in said.err) == (2, True)
+    (tmp_path / "taken").mkdir()
+    with engine(finished) as connection, pytest.raises(SettingsError):
+        write_metrics(connection, tmp_path / "taken")
+    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
