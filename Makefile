@@ -5,13 +5,16 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test lint bench docs lock clean
+.PHONY: demo test chaos lint bench docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
 
 test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
+	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy, and the rule that tenantry never imports clinic
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -19,7 +18,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import live, throttle
+from tenantry.commands import live, status, throttle
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
 from tenantry.errors import TenantryError
@@ -28,7 +27,6 @@ from tenantry.migrate import quarantine as held
 from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.migrate.status import read_status
 from tenantry.plan import read_environment
 from tenantry.postgres import with_parameters
 from tenantry.progress import Bars
@@ -258,30 +256,6 @@ def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Ou
     )
 
 
-@app.command()
-def status(
-    dsn: Dsn = None,
-    manifest: ManifestPath = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every second until the run ends.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show how far a run has come, from any terminal."""
-    settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
-    with connected(settings, loaded) as (_, connection):
-        while True:
-            now = read_status(connection)
-            if as_json:
-                print_json(now.to_json())
-            else:
-                if watch and out.is_terminal:
-                    out.clear()
-                terminal.status(out, now)
-            if not watch or now.status != "running":
-                break
-            time.sleep(1)
-
-
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
@@ -424,6 +398,7 @@ def demo(
 
 
 live.register(app)
+status.register(app)
 throttle.register(app)
 
 

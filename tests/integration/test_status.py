@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +23,35 @@ from tenantry.commands.status import Until, is_reached
 from tenantry.errors import NoRun, SettingsError
 from tenantry.migrate.cutover import cut_over
 from tenantry.migrate.engine import Migration
+from tenantry.migrate.follow import follow
 from tenantry.migrate.metrics import metrics_text, write_metrics
 from tenantry.migrate.observer import Silent
 from tenantry.migrate.overrides import pause
+from tenantry.migrate.prepare import prepare
 from tenantry.migrate.process import Process, look_at
 from tenantry.migrate.rollback import roll_back
 from tenantry.migrate.status import Event, Status, first_words, read_status
 from tenantry.migrate.throttle import Throttle
 from tenantry.plan import Step
-from tenantry.postgres import load_sql
-from tests.conftest import Database
+from tenantry.postgres import EmbeddedServer, load_sql
+from tenantry.report import build_report
+from tenantry.report.html import render_html
+from tenantry.report.timeline import Timeline, read_timeline
+from tests.conftest import Database, _server, _version_parameters, fresh_database
 from tests.migrate_support import (
     MANIFEST,
     OPTIONS,
     OWNER,
     Said,
+    _fill_legacy,
+    carry_over,
     cli,
     clinic_manifest,
     engine,
+    grant_rights,
+    one,
     rows,
+    shared_template,
     tool_environment,
     wait_for,
 )
@@ -59,6 +70,31 @@ class Held(Silent):
         if step.id == COPY and not self.reached.is_set():
             self.reached.set()
             self.go.wait(60)
+
+
+def _fill_ready(database: Database) -> None:
+    _fill_legacy(database)
+    carry_over(database)
+
+
+@contextmanager
+def clone_ready(server: EmbeddedServer) -> Iterator[Database]:
+    with fresh_database(server, shared_template(server, "clinic_ready", _fill_ready)) as made:
+        grant_rights(made, clinic_manifest())
+        yield made
+
+
+@pytest.fixture
+def ready(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
+    """A Clinic that can be cut over, on PostgreSQL 18."""
+    with clone_ready(_server(servers, 18)) as made:
+        yield made
+
+
+@pytest.fixture(params=_version_parameters())
+def ready_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
+    with clone_ready(_server(servers, request.param)) as made:
+        yield made
 
 
 @contextmanager
@@ -168,19 +204,14 @@ def test_a_run_in_the_midst_of_its_copy(legacy_each: Database) -> None:
         assert COPY in now.readiness.missing
         assert now.rates.wal_bytes is not None
         assert now.server.database_bytes is not None
-        assert now.events[0].code == "begun" if now.events else True
         end()
     now = look(legacy_each)
     assert (now.status, now.lag_entries, now.working) == ("ready", 0, False)
-    assert now.rows_replayed >= changed
 
 
 def test_the_process_of_a_run_on_this_host_is_measured(legacy: Database) -> None:
     with held_run(legacy):
         first = look(legacy)
-        wait_for(
-            "some CPU time", lambda: sum(range(100_000)) and os.times().user - (first.process.cpu_seconds or 0) > -1
-        )
         second = look(legacy, before=first)
     assert (first.process.pid, first.process.place) == (os.getpid(), "here")
     assert first.process.memory_bytes is not None
@@ -207,8 +238,8 @@ def test_a_number_that_another_process_has_now_is_not_taken_for_the_run(legacy: 
     assert look_at(here, connected_at=begun) == Process(os.getpid(), "me", os.uname().nodename, "gone")
 
 
-def test_a_run_that_is_ready_lacks_nothing(finished_each: Database) -> None:
-    now = look(finished_each)
+def test_a_run_that_is_ready_lacks_nothing(ready_each: Database) -> None:
+    now = look(ready_each)
     assert (now.status, now.working, now.stopped) == ("ready", False, False)
     assert now.readiness.ready
     assert now.readiness.missing == ()
@@ -216,9 +247,7 @@ def test_a_run_that_is_ready_lacks_nothing(finished_each: Database) -> None:
     assert all(phase.done == phase.steps for phase in now.phases if phase.phase not in ("cut over", "contract"))
     assert (now.conflicts, now.kept) == (0, 0)
     assert (
-        now.quarantined
-        == rows(finished_each, "select count(*) from tenantry.quarantine where state = 'open'")[0][0]
-        > 0
+        now.quarantined == rows(ready_each, "select count(*) from tenantry.quarantine where state = 'open'")[0][0] > 0
     )
     assert now.merged > 0
     assert now.events[-1].code == "ready"
@@ -236,11 +265,11 @@ def test_a_run_whose_process_was_killed_has_died(legacy: Database, program: Call
     assert program("--dsn", legacy.dsn, "--until", "ready").code == 1
 
 
-def test_a_failed_step_is_named_with_its_message(finished: Database, program: Callable[..., Said]) -> None:
-    with finished.connect() as admin:
+def test_a_failed_step_is_named_with_its_message(ready: Database, program: Callable[..., Said]) -> None:
+    with ready.connect() as admin:
         admin.execute("update tenantry.run set status = 'failed'")
         admin.execute("update tenantry.step set status = 'failed', message = 'no [room]' where id = 'verify.ids'")
-    said = program("--dsn", finished.dsn)
+    said = program("--dsn", ready.dsn)
     assert said.code == 1
     assert "failed verify.ids: no [room]" in said.out
     assert "not ready: 1 step is to do, the next: verify.ids" in said.everything
@@ -256,25 +285,25 @@ def test_there_must_be_a_run(database: Database, program: Callable[..., Said]) -
         read_status(connection)
 
 
-def test_a_login_without_rights_on_the_journal_is_told_so(finished: Database, program: Callable[..., Said]) -> None:
-    said = program("--dsn", finished.dsn_as("authenticator_of_none"))
+def test_a_login_without_rights_on_the_journal_is_told_so(ready: Database, program: Callable[..., Said]) -> None:
+    said = program("--dsn", ready.dsn_as("authenticator_of_none"))
     assert (said.code, "TN-202" in said.err) == (2, True)
-    with finished.connect() as admin:
+    with ready.connect() as admin:
         admin.execute(
             "revoke all on tenantry.quarantine from clinic_owner; alter table tenantry.quarantine owner to postgres"
         )
-    said = program("--dsn", finished.dsn_as(OWNER))
+    said = program("--dsn", ready.dsn_as(OWNER))
     assert (said.code, "TN-204" in said.err) == (2, True)
 
 
 # -- others ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_long_transaction_in_the_way_is_named_without_its_values(finished: Database) -> None:
-    with finished.connect(autocommit=False, user=OWNER) as application:
+def test_a_long_transaction_in_the_way_is_named_without_its_values(ready: Database) -> None:
+    with ready.connect(autocommit=False, user=OWNER) as application:
         application.execute("set application_name = 'nightly'")
         application.execute("update clinics set name = 'Dr. Secret' where name <> ''")
-        now = wait_for("the transaction to be old", lambda: (s := look(finished)).standing and s)
+        now = wait_for("the transaction to be old", lambda: (s := look(ready)).standing and s)
         (standing,) = now.standing
         assert (standing.pid, standing.application, standing.state) == (
             application.info.backend_pid, "nightly", "idle in transaction",
@@ -283,55 +312,55 @@ def test_a_long_transaction_in_the_way_is_named_without_its_values(finished: Dat
         assert now.readiness.blockers == (
             f"pid {standing.pid} (nightly, idle in transaction, {standing.seconds:.0f} s): update clinics set name = …",
         )
-    assert look(finished).standing == ()
+    assert look(ready).standing == ()
 
 
-def test_writers_whose_age_is_hidden_are_counted(finished: Database) -> None:
-    with finished.connect() as admin:
+def test_writers_whose_age_is_hidden_are_counted(ready: Database) -> None:
+    with ready.connect() as admin:
         admin.execute("alter table clinics owner to postgres")
-    with finished.connect(autocommit=False) as application:
+    with ready.connect(autocommit=False) as application:
         application.execute("update clinics set name = name")
-        now = look(finished)
+        now = look(ready)
         assert (now.hidden_writers, now.standing) == (1, ())
 
 
-def test_a_reader_is_in_nobodys_way(finished: Database) -> None:
-    with finished.connect(autocommit=False, user=OWNER) as application:
+def test_a_reader_is_in_nobodys_way(ready: Database) -> None:
+    with ready.connect(autocommit=False, user=OWNER) as application:
         application.execute("select count(*) from clinics")
         application.execute("set application_name = 'reader'")
         old = "select 1 from pg_stat_activity where application_name = 'reader' and xact_start < clock_timestamp() - interval '1.1 s'"
-        wait_for("the transaction to be old", lambda: rows(finished, old))
-        assert look(finished).standing == ()
+        wait_for("the transaction to be old", lambda: rows(ready, old))
+        assert look(ready).standing == ()
 
 
-def test_who_waits_for_a_lock_of_tenantry_is_named(finished: Database) -> None:
-    with finished.connect(user=OWNER) as ours, finished.connect(user=OWNER) as application:
+def test_who_waits_for_a_lock_of_tenantry_is_named(ready: Database) -> None:
+    with ready.connect(user=OWNER) as ours, ready.connect(user=OWNER) as application:
         ours.execute("set application_name = 'tenantry: worker'")
         ours.execute("begin; lock table clinics in share row exclusive mode")
         application.execute("set application_name = 'app'")
         application.pgconn.send_query(b"update clinics set name = name")
-        now = wait_for("the waiter", lambda: (s := look(finished)).waiters and s)
+        now = wait_for("the waiter", lambda: (s := look(ready)).waiters and s)
         (waiter,) = now.waiters
         assert (waiter.pid, waiter.application, waiter.relation) == (application.info.backend_pid, "app", "clinics")
         assert waiter.held_by == "tenantry: worker"
         ours.execute("rollback")
         while application.pgconn.get_result() is not None:
             pass
-    assert look(finished).waiters == ()
+    assert look(ready).waiters == ()
 
 
-def test_what_holds_the_run_back_is_told(finished: Database, program: Callable[..., Said]) -> None:
-    with engine(finished, "postgres") as connection:
+def test_what_holds_the_run_back_is_told(ready: Database, program: Callable[..., Said]) -> None:
+    with engine(ready, "postgres") as connection:
         pause(connection, by="night shift", reason="backup")
     limits = clinic_manifest().throttle
-    with Throttle(finished.dsn, limits, notice=print, stopped=lambda: False) as throttle:
-        now = look(finished, throttle=throttle)
+    with Throttle(ready.dsn, limits, notice=print, stopped=lambda: False) as throttle:
+        now = look(ready, throttle=throttle)
     assert [reason.code for reason in now.reasons or () if reason.code == "paused"] == ["paused"]
     assert now.server.free_disk_bytes is not None or now.server.free_disk_unknown
-    said = program("--dsn", finished.dsn)
+    said = program("--dsn", ready.dsn)
     assert said.code == 0
     assert "held back (paused) paused by night shift" in said.everything
-    assert look(finished).reasons is None
+    assert look(ready).reasons is None
 
 
 @pytest.mark.parametrize(
@@ -355,25 +384,25 @@ def test_of_a_query_the_first_words_are_shown_and_no_values(query: str | None, w
 
 
 def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
-    finished: Database, program: Callable[..., Said]
+    ready: Database, program: Callable[..., Said]
 ) -> None:
-    turned = cut_over(finished.dsn_as(OWNER), clinic_manifest())
-    now = look(finished)
+    turned = cut_over(ready.dsn_as(OWNER), clinic_manifest())
+    now = look(ready)
     assert (now.status, now.direction, now.lag_entries) == ("cut over", "reverse", 0)
     assert now.writers.startswith("Applications write clinic (the target); changes are carried back into public")
     assert now.cut_over is not None
     assert 0 < now.cut_over.data["stall_ms"] <= turned.stall * 1000 + 1
     assert not now.readiness.ready
-    assert program("--dsn", finished.dsn, "--until", "cut-over").code == 0
-    assert program("--dsn", finished.dsn, "--until", "idle").code == 0
-    assert "ms of stall for writers" in program("--dsn", finished.dsn).out
+    assert program("--dsn", ready.dsn, "--until", "cut-over").code == 0
+    assert program("--dsn", ready.dsn, "--until", "idle").code == 0
+    assert "ms of stall for writers" in program("--dsn", ready.dsn).out
     metrics = parsed(metrics_text(now))
     assert metrics["tenantry_cut_over_stall_seconds"].only() == now.cut_over.data["stall_ms"] / 1000
     assert "tenantry_rollback_stall_seconds" not in metrics
     assert not is_reached(Until.ROLLED_BACK, now)
 
-    roll_back(finished.dsn_as(OWNER), clinic_manifest())
-    now = look(finished)
+    roll_back(ready.dsn_as(OWNER), clinic_manifest())
+    now = look(ready)
     assert (now.status, now.direction) == ("ready", "forward")
     assert now.rolled_back is not None
     assert is_reached(Until.ROLLED_BACK, now)
@@ -381,18 +410,88 @@ def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
     assert "tenantry_rollback_stall_seconds" in parsed(metrics_text(now))
 
 
-def test_a_journal_that_was_taken_back_ends_the_watch(finished: Database) -> None:
-    now = look(finished)
-    with finished.connect() as admin:
+def test_a_journal_that_was_taken_back_ends_the_watch(ready: Database) -> None:
+    now = look(ready)
+    with ready.connect() as admin:
         admin.execute("drop schema tenantry cascade")
     with (
-        engine(finished, "postgres") as connection,
-        Throttle(finished.dsn, clinic_manifest().throttle, notice=print, stopped=lambda: False) as throttle,
+        engine(ready, "postgres") as connection,
+        Throttle(ready.dsn, clinic_manifest().throttle, notice=print, stopped=lambda: False) as throttle,
     ):
         assert command._look(connection, now, throttle, Until.ROLLED_BACK) is None
         assert command._look(connection, now, throttle, None) is None
         with pytest.raises(NoRun):
             command._look(connection, now, throttle, Until.READY)
+
+
+def test_a_follower_is_seen_at_work_with_its_rate(ready: Database) -> None:
+    stop = threading.Event()
+    follower = threading.Thread(
+        target=lambda: follow(ready.dsn_as(OWNER), clinic_manifest(), stopped=stop.is_set), daemon=True
+    )
+    follower.start()
+    try:
+        with ready.connect() as application:
+
+            def changed_and_seen() -> Status | None:
+                application.execute("update clinics set name = name || '.'")
+                now = look(ready)
+                return now if now.rates.replayed else None
+
+            now = wait_for("a rate of replay", changed_and_seen, seconds=30)
+            assert (now.status, now.working, now.process.place) == ("ready", True, "here")
+            assert now.rates.copied == 0
+            assert now.rows_replayed > 0
+            assert (
+                parsed(metrics_text(now))["tenantry_rows_replayed_total"].of(direction="forward") == now.rows_replayed
+            )
+            wait_for("everything to be carried over", lambda: is_reached(Until.IDLE, look(ready)))
+    finally:
+        stop.set()
+        follower.join(30)
+    with engine(ready) as connection:
+        timeline = read_timeline(connection)
+    assert timeline is not None
+    assert "target follows" in [band.name for band in timeline.bands]
+    assert sum(point.replayed * point.seconds for point in timeline.points) > 0
+    assert look(ready).working is False
+
+
+# -- the timeline of a run -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_a_timeline_that_its_report_shows(legacy: Database) -> None:
+    with held_run(legacy) as end:
+        wait_for("two samples", lambda: rows(legacy, "select 1 from tenantry.sample offset 1"))
+        end()
+    cut_over(legacy.dsn_as(OWNER), clinic_manifest())
+    with engine(legacy) as connection:
+        prepared = prepare(connection, clinic_manifest())
+        report = build_report(
+            connection, prepared.project, plan=prepared.plan, findings=(), outcome=None, proof=None, durations=(),
+            command_prefix="tenantry",
+        )  # fmt: skip
+    timeline = Timeline.from_json(report["timeline"])
+    assert [band.name for band in timeline.bands][:3] == ["expand", "capture", "copy"]
+    assert {"verify", "secure"} <= {band.name for band in timeline.bands}
+    assert all(a.ended <= b.begun + 1e-3 for a, b in pairwise(timeline.bands))
+    copied = sum(point.copied * point.seconds for point in timeline.points)
+    # Rates are kept with few digits.
+    assert 0 < copied <= one(legacy, "select sum(target_rows) from tenantry.chunk") * Decimal("1.01")
+    assert [mark.word for mark in timeline.marks][-2:] == ["ready", "cut over"]
+    assert timeline.marks[-1].stall_ms == look(legacy).cut_over.data["stall_ms"]  # type: ignore[union-attr]
+    html = render_html(report)
+    assert html.count("<svg ") == 3
+    assert f"cut over, {timeline.marks[-1].stall_ms:.0f} ms" in html
+
+
+def test_without_samples_there_is_no_timeline(database: Database, ready: Database) -> None:
+    with engine(database, "postgres") as connection:
+        assert read_timeline(connection) is None
+    with ready.connect() as admin:
+        admin.execute("delete from tenantry.sample")
+    with engine(ready) as connection:
+        assert read_timeline(connection) is None
 
 
 # -- waiting ---------------------------------------------------------------------------------------------------------------
@@ -431,12 +530,12 @@ def test_the_watch_without_a_terminal_says_a_line_at_each_look(legacy: Database,
     assert re.match(r"\d\d:\d\d:\d\d run 1 ready, secure", lines[-1])
 
 
-def test_the_watch_ends_where_nobody_works(finished: Database, program: Callable[..., Said]) -> None:
-    assert program("--dsn", finished.dsn, "--watch").out.count("\n") == 1
+def test_the_watch_ends_where_nobody_works(ready: Database, program: Callable[..., Said]) -> None:
+    assert program("--dsn", ready.dsn, "--watch").out.count("\n") == 1
 
 
-def test_a_follower_that_lets_others_in_is_not_taken_for_gone(finished: Database) -> None:
-    now = look(finished)
+def test_a_follower_that_lets_others_in_is_not_taken_for_gone(ready: Database) -> None:
+    now = look(ready)
     ended = command._Ended(None)
     works = replace(now, working=True)
     assert [ended(each) for each in (works, now, now, works, now, now, now)] == [False] * 6 + [True]
@@ -456,8 +555,8 @@ def test_a_follower_that_lets_others_in_is_not_taken_for_gone(finished: Database
         (Until.CONTRACTED, {}, False),
     ],
 )
-def test_what_counts_as_reached(migrated: Database, until: Until, changes: dict[str, Any], want: bool) -> None:
-    assert is_reached(until, replace(look(migrated), **changes)) is want
+def test_what_counts_as_reached(ready: Database, until: Until, changes: dict[str, Any], want: bool) -> None:
+    assert is_reached(until, replace(look(ready), **changes)) is want
 
 
 # -- Prometheus ------------------------------------------------------------------------------------------------------------
@@ -512,10 +611,10 @@ def parsed(text: str) -> dict[str, Parsed]:
     return found
 
 
-def test_the_metrics_are_valid_and_say_what_the_status_says(migrated: Database, tmp_path: Path) -> None:
+def test_the_metrics_are_valid_and_say_what_the_status_says(ready: Database, tmp_path: Path) -> None:
     file = tmp_path / "tenantry.prom"
     file.write_text("old")
-    with engine(migrated) as connection:
+    with engine(ready) as connection:
         write_metrics(connection, file)
         now = read_status(connection)
     assert [each.name for each in tmp_path.iterdir()] == ["tenantry.prom"]
@@ -546,20 +645,20 @@ def _umask() -> int:
     return before
 
 
-def test_hostile_names_are_escaped(migrated: Database) -> None:
+def test_hostile_names_are_escaped(ready: Database) -> None:
     name = 'a "quoted"\\name\nof two lines'
-    now = replace(look(migrated), name=name, cut_over=Event(look(migrated).at, "cut_over", "", {"stall_ms": 214}))
+    now = replace(look(ready), name=name, cut_over=Event(look(ready).at, "cut_over", "", {"stall_ms": 214}))
     found = parsed(metrics_text(now))
     assert found["tenantry_run_info"].of(name=name) == 1
     assert found["tenantry_cut_over_stall_seconds"].only() == 0.214
 
 
 def test_a_file_that_cannot_be_written_is_a_message(
-    finished: Database, program: Callable[..., Said], tmp_path: Path
+    ready: Database, program: Callable[..., Said], tmp_path: Path
 ) -> None:
-    said = program("--dsn", finished.dsn, "--prometheus", str(tmp_path / "no" / "folder.prom"))
+    said = program("--dsn", ready.dsn, "--prometheus", str(tmp_path / "no" / "folder.prom"))
     assert (said.code, "TN-101" in said.err) == (2, True)
     (tmp_path / "taken").mkdir()
-    with engine(finished) as connection, pytest.raises(SettingsError):
+    with engine(ready) as connection, pytest.raises(SettingsError):
         write_metrics(connection, tmp_path / "taken")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]

@@ -227,7 +227,7 @@ RACES = (
     Race(
         G.ONE_WRITER_PER_ROW,
         "insert, delete, and the parent moves",
-        "a child comes under a tenant before its parent does",
+        "a child comes under a tenant that its parent is just leaving",
     ),
     Race(
         G.REPEATABLE_READ,

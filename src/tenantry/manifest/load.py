@@ -45,8 +45,8 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def manifest_digest(manifest: Manifest) -> str:
-    """SHA-256 over what the manifest says (not over comments or layout), and over the target's files."""
-    digest = hashlib.sha256(manifest.model_dump_json(by_alias=True).encode())
+    """SHA-256 over what the manifest says (not over comments, layout, or what a run makes way for), and over the target's files."""
+    digest = hashlib.sha256(manifest.model_dump_json(by_alias=True, exclude={"throttle"}).encode())
     for file in target_files(manifest):
         digest.update(b"\x00" + file.name.encode() + b"\x00" + file.read_bytes())
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.manifest.model import COMMANDS, Access, Colleagues, ColumnRule, Manifest, Own, SourceRule, TableRule
 from tenantry.manifest.places import Key, Places, Problem, in_order
+from tenantry.manifest.reverse import check_downs
 from tenantry.postgres import ident
 
 AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
@@ -131,6 +132,7 @@ class _Resolver:
                     self._need_column(table, column, ("source", "secrets", name, place))
         for place, name in enumerate(manifest.source.ignore):
             self._source_table(name, ("source", "ignore", place))
+        check_downs(manifest, self.source, self.target, self.say, self.expressions)
         if manifest.users is not None:
             table = self._source_table(manifest.users.source, ("users", "from"))
             if table is not None:

@@ -86,6 +86,8 @@ class Original:
     login_creates: bool
     """Only as the login itself, not as the role that it acts as."""
     owned: bool
+    lacking: tuple[str, ...]
+    """Rights that a migration needs here, and that the copy, which belongs to the login, cannot show the lack of."""
     sessions: tuple[str, ...]
     facts: Mapping[str, Any]
     settings: tuple[str, ...]
@@ -116,7 +118,7 @@ class Copy:
 
 
 @contextmanager
-def reading(dsn: str, schema: str) -> Iterator[tuple[Connection, Original]]:
+def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original]]:
     """The original over a connection that cannot write, and what is to be known of it.
 
     Raises:
@@ -124,21 +126,24 @@ def reading(dsn: str, schema: str) -> Iterator[tuple[Connection, Original]]:
         SchemaMissing: there is no source schema.
     """
     with connect(dsn, name="tenantry: rehearsal") as connection:
-        connection.execute("set default_transaction_read_only = on")
+        connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
         if connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
             raise RunInProgress(
                 "Another rehearsal of this database is under way.",
                 hint="Wait for its end; its lock goes with its connection.",
             )
-        yield connection, _look(connection, dsn, schema)
+        yield connection, _look(connection, dsn, manifest)
 
 
-def _look(connection: Connection, dsn: str, schema: str) -> Original:
+def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
     blocks = load_blocks(_SQL, "duplicate")
+    schema = manifest.source.schema_name
+    catalog = read_catalog(connection, schema)
+    fed = {part.source for rule in manifest.tables.values() for part in rule.parts().values()}
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(blocks["original"]).fetchone()
+        row = cursor.execute(blocks["original"], {"schema": schema, "tables": sorted(fed)}).fetchone()
     assert row is not None
-    return Original(dsn=dsn, catalog=read_catalog(connection, schema), **_tuples(row))
+    return Original(dsn=dsn, catalog=catalog, **_tuples(row))
 
 
 def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +163,7 @@ def duplicated(
     scratch: Path | None = None,
     notice: Callable[[str], None] = lambda _text: None,
     count: Count = lambda _name, _done, _total: None,
+    left: list[str] | None = None,
 ) -> Iterator[Copy]:
     """A copy, for as long as this lasts, or for longer with `keep`.
 
@@ -167,11 +173,12 @@ def duplicated(
         embedded: the folder of an embedded server that the copy goes to.
         jobs: connections of pg_dump and of pg_restore.
         scratch: a folder with room for the dump.
+        left: is given what could not be dropped in the end, with the reason; it is marked, and the next rehearsal drops it.
 
     Raises:
         RightsMissing, RolesMissing, CopyRefused: with what to do; nothing was left behind.
     """
-    maker = _Maker(connection, original, manifest, jobs, scratch, notice, count)
+    maker = _Maker(connection, original, manifest, jobs, scratch, notice, count, left if left is not None else [])
     begun = time.monotonic()
     if copy_dsn is not None:
         home = maker.elsewhere(copy_dsn)
@@ -200,10 +207,11 @@ class _Maker:
         scratch: Path | None,
         notice: Callable[[str], None],
         count: Count,
+        left: list[str],
     ) -> None:
         self.connection, self.original, self.manifest = connection, original, manifest
         self.jobs, self.scratch, self.notice, self.count = jobs, scratch, notice, count
-        self.kept = False
+        self.kept, self.left = False, left
 
     # -- homes -------------------------------------------------------------------------------------------------------
 
@@ -312,7 +320,12 @@ class _Maker:
             )
             if left_over:
                 self.notice(f"{found['database']} holds the copy of an earlier rehearsal, which is removed.")
-                _empty(home)
+                refused = _empty(home)
+                if refused:
+                    raise CopyRefused(
+                        f"The copy of an earlier rehearsal could not be removed: {_said(refused)}.",
+                        hint="Remove it by hand, or give another empty database.",
+                    )
             elif not found["empty"]:
                 raise CopyRefused(
                     f"The database of --copy-dsn is not empty ({where}).",
@@ -335,8 +348,9 @@ class _Maker:
             finally:
                 if self.kept:
                     run(f"comment on database {ident(found['database'])} is {literal(self._comment(kept=True))}")
+                elif refused := _empty(home):
+                    self.left.append(f"{found['database']} ({_said(refused)})")
                 else:
-                    _empty(home)
                     run(f"comment on database {ident(found['database'])} is {literal(before or None)}")
 
     # -- creating and dropping -----------------------------------------------------------------------------------------
@@ -378,20 +392,19 @@ class _Maker:
 
     def _drop(self, name: str, run: Callable[[str], None], connection: Connection) -> None:
         try:
-            run(f"drop database if exists {ident(name)} with (force)")
+            _dropped(name, run)
+            return
         except psycopg.Error as error:
-            if connection.closed and connection is self.connection:
-                # The connection went, as at a restart of the server: once more, over a new one.
-                with (
-                    suppress(psycopg.Error, TenantryError),
-                    connect(self.original.dsn, name="tenantry: rehearsal") as again,
-                ):
-                    again.execute(f"drop database if exists {ident(name)} with (force)".encode())
-                    return
-            self.notice(
-                f"The copy {name} could not be dropped ({error.diag.message_primary or type(error).__name__}). It is marked, and"
-                f" the next rehearsal drops it; or say: drop database {ident(name)} with (force)"
-            )
+            why = error.diag.message_primary or type(error).__name__
+        if connection.closed and connection is self.connection:
+            # The connection went, as at a restart of the server: once more, over a new one.
+            with (
+                suppress(psycopg.Error, TenantryError),
+                connect(self.original.dsn, name="tenantry: rehearsal") as again,
+            ):
+                _dropped(name, lambda statement: again.execute(statement.encode()))
+                return
+        self.left.append(f"{name} ({why})")
 
     def _free_name(self, connection: Connection) -> str:
         taken = {row[0] for row in connection.execute("select datname::text from pg_database")}
@@ -413,7 +426,7 @@ class _Maker:
                 self.notice(f"{name} is a copy that an earlier rehearsal left behind; it is not dropped: {why}.")
             else:
                 self.notice(f"Dropping {name}, a copy that an earlier rehearsal left behind.")
-                run(f"drop database {ident(name)} with (force)")
+                _dropped(name, run)
 
     def _set_up(self, run: Callable[[str], None], name: str) -> None:
         """What belongs to the database itself: settings, and that strangers cannot get at the copy."""
@@ -529,6 +542,8 @@ class _Maker:
         # Newer programs set it in older servers, which do not know it; it limits nothing.
         errors = [error for error in errors if "transaction_timeout" not in error]
         copy.notes += [f"not restored: {error}" for error in errors[:20]]
+        if len(errors) > 20:
+            copy.notes.append(f"not restored: {len(errors) - 20} more")
         with connect(restore or copy.dsn, name="tenantry: rehearsal") as connection:
             lacking = _lacking(self.original.catalog, read_catalog(connection, self.original.catalog.schema))
         lost = [error for error in errors if "COPY failed" in error]
@@ -568,6 +583,20 @@ class _Maker:
             )
             for other in granted:
                 admin.execute(f"grant {ident(other)} to {ident(name)}".encode())
+
+
+def _dropped(name: str, run: Callable[[str], object]) -> None:
+    """Drop a database of ours, whoever is connected.
+
+    By force only at last: nobody but a superuser may end an autovacuum worker by force, while a plain drop makes it go.
+    """
+    for force in ("", " with (force)", "", " with (force)"):
+        try:
+            run(f"drop database if exists {ident(name)}{force}")
+            return
+        except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
+            time.sleep(0.2)
+    run(f"drop database if exists {ident(name)}")
 
 
 def _roles_missing(missing: Sequence[str], where: str, suffix: str) -> RolesMissing:
@@ -625,6 +654,8 @@ def _run(
                 told(done)
             elif ": error: " in said:
                 errors.append(said.partition(": error: ")[2])
+            elif said.startswith("Command was: ") and errors:
+                errors[-1] += f" ({said.removeprefix('Command was: ')[:120]})"
         code = process.wait()
     except BaseException:
         process.terminate()
@@ -661,12 +692,18 @@ def _lacking(original: Catalog, copy: Catalog) -> list[str]:
     return [f"the copy has no {part}" for part in sorted(parts(original) - parts(copy))]
 
 
-def _empty(home: Connection) -> None:
-    """Drop everything in a database that was empty before the copy went into it."""
+def _empty(home: Connection) -> list[str]:
+    """Drop everything in a database that was empty before the copy went into it; what could not be dropped, and why."""
     blocks = load_blocks(_SQL, "duplicate")
+    refused = []
     for (statement,) in home.execute(blocks["everything"]).fetchall():
-        with suppress(psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
+        try:
             home.execute(str(statement).encode())
+        except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
+            pass  # it went with something else
+        except psycopg.Error as error:
+            refused.append(f"{statement}: {error.diag.message_primary}")
+    return refused
 
 
 __all__ = ["MARK", "Copy", "CopyRefused", "Original", "duplicated", "reading"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
-from tenantry.migrate.reverse import Reverser
+from psycopg.types.json import Jsonb
 
 from tenantry.errors import NoRun, NotReady
 from tenantry.manifest import Manifest, Mapping
@@ -16,11 +16,12 @@ from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.migrate import verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.chunks import same_key
-from tenantry.migrate.journal import Connection, Journal, Run, last_run
+from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.replay import ROUND_ENTRIES, Replayer, Round, pending, take_log
+from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import Session
 from tenantry.migrate.watch import Watch, check_login, check_server
 from tenantry.postgres import explain, ident, literal
@@ -87,6 +88,7 @@ class Live:
         self.watch = Watch(self.project)
         self._rounds: Connection | None = None
         self.done = self.journal.done_steps(self.main)
+        self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
     def check(self) -> None:
         """That tables and server are what they were.
@@ -161,6 +163,9 @@ class Live:
         source has them. Where both sides changed a row since the last round, the later change wins.
         """
         done = Round()
+        if direction != "forward":
+            # All of them at once: of changes that belong together, none may be carried back before the other.
+            limit = EVERYTHING
         if direction in ("forward", "both"):
             done = self.replayer.take(connection, limit)
         if direction in ("reverse", "both"):
@@ -181,15 +186,15 @@ class Live:
 
     def _truncated(self, connection: Connection) -> None:
         """A truncated table of the target: every row that the source has of it is looked at."""
-        for (table,) in connection.execute(
-            "select table_name from tenantry_changed where legacy_id is null"
+        for table, at in connection.execute(
+            "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
         ).fetchall():
             for mapping in self.project.by_target.get(str(table), ()):
                 prefix = literal(mapping.legacy_prefix)
                 source = ident(self.project.source.schema, mapping.source.name)
                 connection.execute(
                     f"insert into tenantry_changed select {literal(str(table))}, {prefix} || {mapping_key(mapping)},"
-                    f" clock_timestamp() from {source} s"
+                    f" {literal(at)}::timestamptz from {source} s"
                 )
         connection.execute("delete from tenantry_changed where legacy_id is null")
 

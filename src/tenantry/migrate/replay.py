@@ -85,6 +85,7 @@ class Replayer:
         self._mended: frozenset[str] = frozenset()
         self._positions = {mapping.name: i for i, mapping in enumerate(project.mappings)}
         self._made: set[int] = set()
+        self._making: set[int] = set()
         self._statements: dict[tuple[int, frozenset[str]], str] = {}
         self._profiles = profile_mapping(project)
 
@@ -107,13 +108,14 @@ class Replayer:
             thorough: what was copied was read at different moments, so that a row counts as moved even if it already
                 stands in the target as it should: others may have seen it otherwise.
         """
-        self._mended = _mended(connection)
-        connection.execute("set constraints all deferred")
         self._mark(connection)
         return self.settle(connection, done, thorough=thorough)
 
     def settle(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
         """Derive everything that is marked as dirty, and what follows from it, until nothing is left."""
+        self._mended = _mended(connection)
+        self._making.clear()
+        connection.execute("set constraints all deferred")
         while True:
             todo = {int(row[0]) for row in connection.execute("select distinct m from tenantry_dirty").fetchall()}
             if not todo:
@@ -309,6 +311,7 @@ class Replayer:
 
     def _table(self, connection: Connection, position: int, mapping: Mapping) -> None:
         if position not in self._made:
+            self._making.add(position)
             fields = ", ".join(f"{ident(column.name)} {column.type}" for column in mapping.columns)
             connection.execute(
                 f"create temporary table if not exists {_new(position)} ({fields}) on commit delete rows"
@@ -316,7 +319,7 @@ class Replayer:
 
     def made(self) -> None:
         """The round has been committed, and with it the temporary tables that it made."""
-        self._made.update(range(len(self.project.mappings)))
+        self._made |= self._making
 
     def _statement(self, position: int, mapping: Mapping) -> str:
         found = self._statements.get((position, self._mended))

@@ -87,8 +87,17 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
 
 
 def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
-    """What is done before the cut-over, the last step first. Steps that only fill what a later undo drops are passed over."""
-    return [step for step in reversed(plan.steps) if step.id in done and step.phase not in ("cut over", "contract")]
+    """What is done before the cut-over, the last step first, without what is gone anyhow when the target's schema is dropped."""
+    return [
+        step
+        for step in reversed(plan.steps)
+        if step.id in done and step.phase not in ("cut over", "contract") and not _goes_with_the_target(step)
+    ]
+
+
+def _goes_with_the_target(step: Step) -> bool:
+    outside = step.id in ("copy.accounts", "copy.link_accounts") or step.id.endswith(".foreign")
+    return step.id == "expand.defer" or (step.phase == "copy" and not outside)
 
 
 def undo_script(plan: Plan, done: set[str], direction: str) -> str:

@@ -38,7 +38,10 @@ class Sampler:
     def _work(self) -> None:
         with suppress(Exception), connect(self._dsn, name="tenantry: samples") as connection:
             connection.execute("set synchronous_commit = off")
-            while not self._stop.wait(_EVERY):
+            ended = False
+            while not ended:
+                # Also when it ends, so that the last second is not missing.
+                ended = self._stop.wait(_EVERY)
                 with suppress(psycopg.Error):
                     facts = self._facts()
                     rows = facts.pop("rows", 0)

@@ -414,7 +414,7 @@ def _rates(row: Mapping[str, Any], before: Status | None, spent: float, mine: Se
     times = [_moment(sample["at"]) for sample in samples]
     if len(samples) > 1 and (row["at"] - times[-1]).total_seconds() < _FRESH:
         span = (times[-1] - times[0]).total_seconds()
-        if 0 < span < 3 * _FRESH + 1:
+        if span > 0:
             steps = [gained(a, b) for a, b in pairwise(samples)]
             return Rates(
                 copied=sum(copied for copied, _ in steps) / span,

@@ -207,11 +207,11 @@ def _attempt(
             timer.cancel()
             if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
                 raise _TooLong
+        live.replayer.made()
         return done
     finally:
         timer.cancel()
         clock.end()
-        live.replayer.made()
 
 
 def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:

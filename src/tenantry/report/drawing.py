@@ -247,6 +247,7 @@ def draw(timeline: Timeline, size: Size) -> Markup:
     parts += [_chart(panel, points, axis, size, at, left, right) for panel, at in zip(panels, tops, strict=True)]
     parts += [_mark(mark, axis, band_top, bottom) for mark in timeline.marks]
     # Words come last, so that no line runs through them.
+    parts.append(_names(timeline.bands, axis, band_top + 14))
     parts += [_head(panel, at - 8, left, right) for panel, at in zip(panels, tops, strict=True)]
     parts += labels
     parts.append(_time(axis, size, bottom))
@@ -286,21 +287,28 @@ def _spans(timeline: Timeline) -> list[tuple[float, float]]:
 
 
 def _bands(bands: Sequence[Band], axis: Axis, top: float, bottom: float) -> Markup:
-    parts = []
-    free = -math.inf
-    for number, band in enumerate(bands):
-        begun, ended = axis.x(band.begun), axis.x(band.ended)
-        width = max(ended - begun, 0.5)
-        parts.append(
-            Markup(
-                '<rect class="tl-band{}" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}"><title>{}</title></rect>'
-            ).format(number % 2, begun, top, width, bottom - top, f"{band.name}: {clock(band.ended - band.begun)}")
+    return Markup("").join(
+        Markup(
+            '<rect class="tl-band{}" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}"><title>{}</title></rect>'
+        ).format(
+            number % 2,
+            axis.x(band.begun),
+            top,
+            max(axis.x(band.ended) - axis.x(band.begun), 0.5),
+            bottom - top,
+            f"{band.name}: {clock(band.ended - band.begun)}",
         )
-        needed = len(band.name) * _LETTER + 6
-        if width >= needed and begun >= free:
-            parts.append(_text(begun + 4, top + 14, band.name, "tl-name"))
-            free = begun + needed
-    return Markup("").join(parts)
+        for number, band in enumerate(bands)
+    )
+
+
+def _names(bands: Sequence[Band], axis: Axis, y: float) -> Markup:
+    """Names of the phases that are wide enough for them."""
+    return Markup("").join(
+        _text(axis.x(band.begun) + 4, y, band.name, "tl-name tl-clear")
+        for band in bands
+        if axis.x(band.ended) - axis.x(band.begun) >= len(band.name) * _LETTER + 6
+    )
 
 
 def _pauses(axis: Axis, size: Size, top: float, bottom: float, panel: float) -> Markup:
@@ -328,13 +336,13 @@ def _head(panel: Panel, y: float, left: float, right: float) -> Markup:
     at = right
     for series in reversed(panel.series if len(panel.series) > 1 else ()):
         parts.append(_text(at, y, series.name, "tl-small tl-clear", anchor="end"))
-        at -= len(series.name) * _LETTER + 22
+        at -= len(series.name) * (_LETTER + 0.8) + 23
         parts.append(
             Markup('<line class="tl-line tl-{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
                 series.kind, at, y - 4, at + 17, y - 4
             )
         )
-        at -= 12
+        at -= 10
     return Markup("").join(parts)
 
 

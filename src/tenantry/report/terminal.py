@@ -302,11 +302,11 @@ def _figures(now: Status) -> RichTable:
     line("server", "; ".join(facts))
     line("Tenantry", _process(now))
     if now.cut_over is not None or now.rolled_back is not None:
-        for word, event in (("cut over", now.cut_over), ("rolled back", now.rolled_back)):
+        for word, event in (("last cut-over", now.cut_over), ("last rollback", now.rolled_back)):
             if event is not None:
                 line(word, f"{_at(event.at)}, {event.data.get('stall_ms', '?')} ms of stall for writers")
     if now.direction == "forward" and now.status != "contracted":
-        line("cut-over", _ready(now))
+        line("for the cut-over", _ready(now))
     return table
 
 

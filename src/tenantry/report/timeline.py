@@ -33,6 +33,8 @@ _EVENTS: Mapping[str, str] = {
     "undoing": "undoing",
     "contracted": "contracted",
 }
+_FOLLOWS = ("target follows", "source follows")
+"""What is done when no phase is: before the cut-over, and after it."""
 _RAGGED = 1.5
 """Seconds by which samples, which know only the second, are off."""
 _FINE = 5_000
@@ -146,7 +148,7 @@ def read_timeline(connection: Connection) -> Timeline | None:
         Mark((at - started).total_seconds(), code, data.get("stall_ms"), data.get("entries"))
         for at, code, data in connection.execute(blocks["timeline_events"], {"run": run, "codes": list(_EVENTS)})
     )
-    return Timeline(started.astimezone(UTC), tuple(points), tuple(bands(points, steps)), marks)
+    return Timeline(started.astimezone(UTC), tuple(points), tuple(bands(points, steps, marks)), marks)
 
 
 def stretches(samples: Iterable[Mapping[str, Any]], started: datetime) -> Iterator[Point]:
@@ -177,7 +179,7 @@ def stretches(samples: Iterable[Mapping[str, Any]], started: datetime) -> Iterat
 def _band(sample: Mapping[str, Any]) -> str:
     if not sample["data"].get("following"):
         return str(sample["phase"])
-    return "source follows" if sample["phase"] == "cut over" else "target follows"
+    return _FOLLOWS[sample["phase"] == "cut over"]
 
 
 def _number(value: object) -> float | None:
@@ -224,43 +226,70 @@ def _joined(a: Point, b: Point) -> Point:
     )
 
 
-def bands(points: Sequence[Point], steps: Sequence[Band]) -> list[Band]:
+def bands(points: Sequence[Point], steps: Sequence[Band], marks: Sequence[Mark] = ()) -> list[Band]:
     """Phases side by side. Steps say to the millisecond when they were done, the last time; samples know of earlier times too,
-    and of those in which no step was under way."""
-    painted: list[Band] = []
-    exact = [step for step in sorted(steps, key=lambda step: step.begun) if step.name != "cut over"]
-    for each in (*(Band(point.band, point.begun, point.ended) for point in points), *exact):
-        painted = _paint(painted, each)
-    joined: list[Band] = []
-    edges = {edge for step in exact for edge in (step.begun, step.ended)}
-    for band in sorted(painted, key=lambda band: band.begun):
-        last = joined[-1] if joined else None
-        if last is not None and last.name == band.name and band.begun - last.ended < _RAGGED:
-            joined[-1] = replace(last, ended=max(band.ended, last.ended))
-        elif last is not None and _is_scrap(last, edges) and last.ended == band.begun:
-            joined[-1] = replace(band, begun=last.begun)
+    and of those in which no step was under way. Marks say when one side ceased to follow and the other began."""
+    painted: list[_Painted] = []
+    for point in points:
+        painted = _paint(painted, Band(point.band, point.begun, point.ended), exact=False)
+    for step in sorted(steps, key=lambda step: step.begun):
+        if step.name != "cut over":
+            painted = _paint(painted, step, exact=True)
+    found = _neighbours(painted)
+    kept: list[_Painted] = []
+    before: float | None = None
+    for n, (band, exact) in enumerate(found):
+        follows = found[n + 1] if n + 1 < len(found) else None
+        scrap = not exact and band.ended - band.begun < _RAGGED
+        if scrap and kept and kept[-1][1] and kept[-1][0].ended == band.begun:
+            # Between two steps a sample says no more than they do, and may say it too early.
+            kept[-1] = (replace(kept[-1][0], ended=band.ended), True)
+        elif scrap and follows is not None and follows[1] and follows[0].begun == band.ended:
+            before = band.begun
         else:
-            joined.append(band)
-    return joined
+            kept.append((band if before is None else replace(band, begun=before), exact))
+            before = None
+    return _turned([band for band, _ in _neighbours(kept)], marks)
 
 
-def _is_scrap(band: Band, edges: set[float]) -> bool:
-    """What a sample says of the second before it, and a step has since said better: it began in another phase."""
-    return band.ended - band.begun < _RAGGED and band.ended in edges and band.begun not in edges
+def _turned(found: list[Band], marks: Sequence[Mark]) -> list[Band]:
+    """The border between two directions is their turn, which the sample behind it says too early."""
+    for n in range(1, len(found)):
+        before, behind = found[n - 1], found[n]
+        if {before.name, behind.name} == set(_FOLLOWS) and before.ended == behind.begun:
+            turn = next((m.at for m in marks if m.is_turn and before.begun < m.at < behind.ended), before.ended)
+            found[n - 1], found[n] = replace(before, ended=turn), replace(behind, begun=turn)
+    return found
 
 
-def _paint(painted: list[Band], over: Band) -> list[Band]:
+_Painted = tuple[Band, bool]
+"""A band, and whether a step says so."""
+
+
+def _neighbours(painted: Iterable[_Painted]) -> list[_Painted]:
+    """In order; what has the same name and stands next to each other is one."""
+    found: list[_Painted] = []
+    for band, exact in sorted(painted, key=lambda each: each[0].begun):
+        last = found[-1] if found else None
+        if last is not None and last[0].name == band.name and band.begun - last[0].ended < _RAGGED:
+            found[-1] = (replace(last[0], ended=max(band.ended, last[0].ended)), exact or last[1])
+        else:
+            found.append((band, exact))
+    return found
+
+
+def _paint(painted: list[_Painted], over: Band, *, exact: bool) -> list[_Painted]:
     """One band over the others, which keep what is left of them on either side."""
-    left: list[Band] = []
-    for band in painted:
+    left: list[_Painted] = []
+    for band, was_exact in painted:
         if band.ended <= over.begun or band.begun >= over.ended:
-            left.append(band)
+            left.append((band, was_exact))
             continue
         if band.begun < over.begun:
-            left.append(replace(band, ended=over.begun))
+            left.append((replace(band, ended=over.begun), was_exact))
         if band.ended > over.ended:
-            left.append(replace(band, begun=over.ended))
-    return [*left, over]
+            left.append((replace(band, begun=over.ended), was_exact))
+    return [*left, (over, exact)]
 
 
 # -- in numbers ------------------------------------------------------------------------------------------------------

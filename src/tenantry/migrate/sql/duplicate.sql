@@ -13,6 +13,11 @@ select current_database()::text as database,
        (select rolsuper or rolcreatedb from pg_roles where rolname = current_user) as may_create,
        (select rolsuper or rolcreatedb from pg_roles where rolname = session_user) as login_creates,
        pg_has_role(d.datdba, 'usage') as owned,
+       array(select format('%%s belongs to %%s', c.oid::regclass, pg_get_userbyid(c.relowner)) from pg_class c
+              where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and c.relkind in ('r', 'p')
+                and c.relname = any (%(tables)s) and not pg_has_role(c.relowner, 'usage') order by 1)
+           || array(select format('there is no right to CREATE in database %%s', current_database())
+                     where not has_database_privilege(d.oid, 'create')) as lacking,
        -- Autovacuum has no user, and gives way; a transaction that was prepared counts as a session.
        array(select coalesce(nullif(application_name, ''), usename, 'no name')::text from pg_stat_activity
               where datid = d.oid and pid <> pg_backend_pid() and usesysid is not null)

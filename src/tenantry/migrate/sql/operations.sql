@@ -31,6 +31,9 @@ update tenantry.run
        grace_until = clock_timestamp() + %(grace)s::interval
  where id = %(run)s
 
+-- name: set_process
+update tenantry.run set process = %(process)s where id = %(run)s
+
 -- name: set_server
 update tenantry.run set server = %(server)s where id = %(run)s
 
@@ -42,15 +45,14 @@ update tenantry.run set source_catalog = %(catalog)s where id = %(run)s
 
 -- name: sample
 insert into tenantry.sample (run_id, phase, rows, lag_entries, lag_seconds, log_bytes, wal_bytes, data)
-select %(run)s, r.phase, %(rows)s, l.entries, l.seconds, pg_total_relation_size(l.log),
+select %(run)s, r.phase, %(rows)s, l.entries, coalesce(extract(epoch from clock_timestamp() - l.oldest), 0),
+       pg_total_relation_size('tenantry.source_log') + pg_total_relation_size('tenantry.target_log'),
        pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, %(data)s
   from tenantry.run r,
-       lateral (select case when r.direction = 'reverse' then 'tenantry.target_log' else 'tenantry.source_log' end::regclass as log,
-                       case when r.direction = 'reverse' then (select count(*) from (select from tenantry.target_log limit 100000) z)
-                            else (select count(*) from (select from tenantry.source_log limit 100000) z) end as entries,
-                       coalesce(extract(epoch from clock_timestamp() - case when r.direction = 'reverse'
-                            then (select min(at) from (select at from tenantry.target_log limit 100) z)
-                            else (select min(at) from (select at from tenantry.source_log limit 100) z) end), 0) as seconds) l
+       lateral (select (select count(*) from (select from tenantry.source_log where r.direction <> 'reverse' limit 100000) z)
+                       + (select count(*) from (select from tenantry.target_log where r.direction <> 'forward' limit 100000) z) as entries,
+                       least((select min(at) from (select at from tenantry.source_log where r.direction <> 'reverse' limit 1000) z),
+                             (select min(at) from (select at from tenantry.target_log where r.direction <> 'forward' limit 1000) z)) as oldest) l
  where r.id = %(run)s
 
 -- name: set_phase

@@ -95,7 +95,7 @@ standing as (
 samples as (
     select s.at, s.phase, s.rows, s.lag_entries, s.wal_bytes, s.data
       from tenantry.sample s
-     where s.run_id = (select id from r) and s.at > clock_timestamp() - interval '15 seconds'
+     where s.run_id = (select id from r) and s.at > clock_timestamp() - interval '6 seconds'
     union
     select * from (select s.at, s.phase, s.rows, s.lag_entries, s.wal_bytes, s.data
                      from tenantry.sample s where s.run_id = (select id from r) order by s.at desc limit 1) newest

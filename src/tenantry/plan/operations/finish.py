@@ -139,7 +139,12 @@ def cut_over(project: Project, after: Sequence[str]) -> Step:
             *target_capture(project, on=True),
             *source_fence(project, on=True),
         ),
-        undo=(*source_fence(project, on=False), *target_capture(project, on=False), *triggers(project, on=False), *cutover_revokes(project)),
+        undo=(
+            *source_fence(project, on=False),
+            *target_capture(project, on=False),
+            *triggers(project, on=False),
+            *cutover_revokes(project),
+        ),
         lock="SHARE ROW EXCLUSIVE on the source tables: writers wait for at most the stall that is allowed (1 s)",
         risk="high",
         risk_note="From here on the application must use the target; the source refuses writes and says where the data is.",

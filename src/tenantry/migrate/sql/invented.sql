@@ -1,0 +1,29 @@
+-- Rights for invented writes, on a copy.
+
+-- name: rights
+-- Statements that let a role write the tables of a schema, each with the one that takes it back: only what it lacks.
+select format('grant usage on schema %%I to %%I', n.nspname, r.rolname),
+       format('revoke usage on schema %%I from %%I', n.nspname, r.rolname)
+  from pg_namespace n, pg_roles r
+ where n.nspname = %(schema)s and r.rolname = %(role)s and not has_schema_privilege(r.oid, n.oid, 'usage')
+   and pg_has_role(n.nspowner, 'usage')
+ union all
+select format('grant select, insert, update, delete on %%s to %%I', c.oid::regclass, r.rolname),
+       format('revoke select, insert, update, delete on %%s from %%I', c.oid::regclass, r.rolname)
+  from pg_class c, pg_roles r
+ where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and c.relkind in ('r', 'p') and r.rolname = %(role)s
+   and pg_has_role(c.relowner, 'usage')
+   and not (has_table_privilege(r.oid, c.oid, 'select') and has_table_privilege(r.oid, c.oid, 'update')
+            and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'delete'))
+ union all
+select format('grant usage on sequence %%s to %%I', c.oid::regclass, r.rolname),
+       format('revoke usage on sequence %%s from %%I', c.oid::regclass, r.rolname)
+  from pg_class c, pg_roles r
+ where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and c.relkind = 'S' and r.rolname = %(role)s
+   and pg_has_role(c.relowner, 'usage') and not has_sequence_privilege(r.oid, c.oid, 'usage')
+ union all
+select format('create policy tenantry_rehearsal on %%s to %%I using (true) with check (true)', c.oid::regclass, r.rolname),
+       format('drop policy if exists tenantry_rehearsal on %%s', c.oid::regclass)
+  from pg_class c, pg_roles r
+ where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and c.relkind in ('r', 'p') and r.rolname = %(role)s
+   and c.relrowsecurity and pg_has_role(c.relowner, 'usage')
