@@ -18,12 +18,14 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import live, status, throttle
+from tenantry.commands import live, rehearse, status, throttle
+from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
 from tenantry.errors import TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.migrate import quarantine as held
+from tenantry.migrate.backups import backup_lines, look_for_backups
 from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
@@ -127,8 +129,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
-    with prepared_project(dsn, manifest) as (_, _connection, prepared):
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
         planned = prepared.plan
+        backups = look_for_backups(connection)
     if html is not None:
         write_plan(planned, html)
         err.print(f"Written: {html}")
@@ -138,6 +141,8 @@ def plan(
         print(terminal.plan_sql(planned))  # noqa: T201 - not for rich: it would wrap the statements
     elif html is None:
         terminal.plan(out, planned)
+        for line in backup_lines(backups):
+            out.print(escape(line))
 
 
 @app.command()
@@ -399,7 +404,9 @@ def demo(
 
 live.register(app)
 status.register(app)
+reporting.register(app)
 throttle.register(app)
+rehearse.register(app)
 
 
 # Every usage error of the library; it gives only the leaves of the hierarchy a public name.

@@ -22,6 +22,7 @@ from tenantry.manifest import Manifest, load_manifest
 from tenantry.migrate import duplicate
 from tenantry.migrate import rehearse as rehearsing
 from tenantry.migrate.backups import backup_lines, judge, look_for_backups, managed_service
+from tenantry.migrate.dump import run_program
 from tenantry.migrate.duplicate import MARK, Copy, CopyRefused, duplicated, reading
 from tenantry.migrate.engine import Options
 from tenantry.migrate.rehearse import rehearse
@@ -387,7 +388,7 @@ def test_stopped_by_the_user_it_drops_the_copy(
     if place == "while it is migrated":
         monkeypatch.setattr(rehearsing, "Migration", stop)
     else:
-        monkeypatch.setattr(duplicate, "_run", stop)
+        monkeypatch.setattr(duplicate, "run_program", stop)
     # Somebody is connected: it is dumped.
     with database.connect(), pytest.raises(RunInterrupted, match="the copy was dropped"):
         rehearsed(database, manifest)
@@ -408,7 +409,7 @@ def test_a_program_is_ended_with_us(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(KeyboardInterrupt):
-        duplicate._run(["sh", "-c", "echo dumping >&2; exec sleep 600"], dict(os.environ), "dumping", stop)
+        run_program(["sh", "-c", "echo dumping >&2; exec sleep 600"], dict(os.environ), "dumping", stop)
     assert processes[0].returncode is not None
 
 
@@ -501,13 +502,13 @@ def test_a_copy_has_what_the_original_has_on_every_version(legacy_each: Database
 def test_passwords_are_in_no_argument(stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     database, manifest = stall
     called: list[tuple[list[str], str | None]] = []
-    plain = duplicate._run
+    plain = run_program
 
     def run_and_note(command: Any, environment: Any, *more: Any) -> Any:
         called.append((list(command), environment.get("PGPASSWORD")))
         return plain(command, environment, *more)
 
-    monkeypatch.setattr(duplicate, "_run", run_and_note)
+    monkeypatch.setattr(duplicate, "run_program", run_and_note)
     dsn = f"{database.dsn_as(STALL_OWNER)} password=hush-hush"
     with (
         database.connect(),

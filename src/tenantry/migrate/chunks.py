@@ -248,6 +248,8 @@ def run_python(
     connection.execute(
         f"create temporary table if not exists {temporary} (key text primary key, {fields}) on commit delete rows"
     )
+    # The same rows may come again within one transaction.
+    connection.execute(f"delete from {temporary}")
     table = relation or ident(project.source.schema, mapping.source.name)
     inputs = ", ".join(f"s.{ident(column.source or '')}" for column in columns)
     query = f"select {mapping_key(mapping)}, {inputs} from {table} s where {condition}"

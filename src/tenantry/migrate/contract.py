@@ -7,10 +7,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tenantry.errors import NotReady, StepFailed
 from tenantry.manifest import Manifest
@@ -170,22 +169,12 @@ def find_program(name: str) -> str | None:
 
 
 def program_environment(dsn: str) -> tuple[list[str], dict[str, str]]:
-    """How a PostgreSQL program is told a DSN: arguments without, and an environment with the password."""
+    """How a PostgreSQL program is told a DSN: as an argument without the password, which goes into its environment."""
     parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
     environment = dict(os.environ)
     if "password" in parts:
-        environment["PGPASSWORD"] = unquote(parts.pop("password"))
-    names = {"host": "--host", "port": "--port", "user": "--username", "dbname": "--dbname"}
-    arguments = [f"{names[key]}={value}" for key, value in parts.items() if key in names]
-    variables = {
-        "options": "PGOPTIONS",
-        "sslmode": "PGSSLMODE",
-        "sslrootcert": "PGSSLROOTCERT",
-        "sslcert": "PGSSLCERT",
-        "sslkey": "PGSSLKEY",
-    }
-    environment.update({variables[key]: value for key, value in parts.items() if key in variables})
-    return arguments, environment
+        environment["PGPASSWORD"] = parts.pop("password")
+    return [f"--dbname={make_conninfo(**parts)}"], environment
 
 
 def dump_schema(dsn: str, schema: str, path: Path) -> None:

@@ -61,7 +61,8 @@ def cut_over(
             )
         live.need_copied()
         live.check()
-        if live.run.verified_at is None:
+        live.refresh()
+        if live.run.verified_at is None or live.run.unverified:
             live.observer.notice("Source and target are compared as a whole before the cut-over.")
             failed = [check for check in live.compare_all() if not check.passed]
             if failed:

@@ -6,12 +6,9 @@ comment on the database, and nothing without that mark is ever dropped.
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,9 +21,10 @@ from psycopg.rows import dict_row
 
 from tenantry.access import missing_roles, roles_sql
 from tenantry.catalog import Catalog, read_catalog
-from tenantry.errors import EmbeddedServerFailed, RightsMissing, RolesMissing, RunInProgress, TenantryError
+from tenantry.errors import RightsMissing, RolesMissing, RunInProgress, TenantryError
 from tenantry.manifest import Manifest
 from tenantry.migrate.contract import find_program, program_environment
+from tenantry.migrate.dump import fitting_programs, in_short, run_program
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import (
     EmbeddedServer,
@@ -38,7 +36,6 @@ from tenantry.postgres import (
     short_name,
     with_parameters,
 )
-from tenantry.postgres.embedded import binaries
 
 Count = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""
@@ -323,7 +320,7 @@ class _Maker:
                 refused = _empty(home)
                 if refused:
                     raise CopyRefused(
-                        f"The copy of an earlier rehearsal could not be removed: {_said(refused)}.",
+                        f"The copy of an earlier rehearsal could not be removed: {in_short(refused)}.",
                         hint="Remove it by hand, or give another empty database.",
                     )
             elif not found["empty"]:
@@ -349,7 +346,7 @@ class _Maker:
                 if self.kept:
                     run(f"comment on database {ident(found['database'])} is {literal(self._comment(kept=True))}")
                 elif refused := _empty(home):
-                    self.left.append(f"{found['database']} ({_said(refused)})")
+                    self.left.append(f"{found['database']} ({in_short(refused)})")
                 else:
                     run(f"comment on database {ident(found['database'])} is {literal(before or None)}")
 
@@ -490,19 +487,7 @@ class _Maker:
         found = find_program("pg_dump")
         if found is None:
             return None
-        oldest, fitting = self.original.version // 10000, copy_version // 10000
-        folders = [Path(found).parent]
-        for version in (fitting, oldest):
-            with suppress(EmbeddedServerFailed):
-                folders.append(binaries(version))
-        there = {
-            version: (str(folder / "pg_dump"), str(folder / "pg_restore"))
-            for folder in folders
-            if (folder / "pg_restore").exists() and (version := _version(folder / "pg_dump")) >= oldest
-        }
-        if not there:
-            return None
-        return there[min(there, key=lambda version: (version != fitting, version))]
+        return fitting_programs(Path(found), self.original.version // 10000, copy_version // 10000)
 
     def _fill(self, copy: Copy, version: int, restore: str | None = None) -> None:
         """Dump the original and restore it into the copy.
@@ -518,20 +503,20 @@ class _Maker:
         try:
             arguments, environment = program_environment(self.original.dsn)
             shape = ["--format=directory", "--compress=1", f"--jobs={self.jobs}", "--no-sync"]
-            code, errors = _run(
+            code, errors = run_program(
                 [programs[0], *arguments, "--no-password", "--verbose", *shape, "--no-subscriptions",
                  "--lock-wait-timeout=10000", f"--file={folder / 'dump'}"],
                 environment, "dumping contents of table", lambda done: self._count("dumping tables", done),
             )  # fmt: skip
             if code != 0:
                 raise CopyRefused(
-                    f"pg_dump could not read the original: {_said(errors)}.",
+                    f"pg_dump could not read the original: {in_short(errors)}.",
                     hint="Mend the cause: the login needs to read every table of the database; --scratch names another folder"
                     " for the dump where the disk is full.",
                     detail={"errors": errors},
                 )
             arguments, environment = program_environment(restore or copy.dsn)
-            code, errors = _run(
+            code, errors = run_program(
                 [programs[1], *arguments, "--no-password", "--verbose", f"--jobs={self.jobs}", "--no-subscriptions",
                  str(folder / "dump")],
                 environment, "processing data for table", lambda done: self._count("restoring tables", done),
@@ -549,7 +534,7 @@ class _Maker:
         lost = [error for error in errors if "COPY failed" in error]
         if lacking or lost or (code != 0 and not errors):
             raise CopyRefused(
-                f"pg_restore could not make a whole copy: {_said([*lost, *errors, *lacking])}.",
+                f"pg_restore could not make a whole copy: {in_short([*lost, *errors, *lacking])}.",
                 hint="Mend the cause: the login needs the right to make what the original has (extensions, schemas, owners).",
                 detail={"errors": errors, "lacking": lacking},
             )
@@ -611,68 +596,6 @@ def _roles_missing(missing: Sequence[str], where: str, suffix: str) -> RolesMiss
 def _named(sessions: Sequence[str]) -> str:
     names = list(dict.fromkeys(sessions))
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def _version(program: Path) -> int:
-    """The major version of a PostgreSQL program; 0 where it does not run."""
-    try:
-        said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return 0
-    found = re.search(r"\) (\d+)", said)
-    return int(found[1]) if found else 0
-
-
-def _run(
-    command: Sequence[str], environment: Mapping[str, str], line: str, told: Callable[[int], None]
-) -> tuple[int, list[str]]:
-    """Run a PostgreSQL program to its end; its exit code and what it calls errors. Ended with us, however we end.
-
-    Args:
-        line: what its messages about each table hold; `told` is called with their number.
-    """
-    process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, with arguments of ours
-        list(command),
-        env={**environment, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    errors: list[str] = []
-    last: deque[str] = deque(maxlen=3)
-    done = 0
-    try:
-        assert process.stderr is not None
-        for text in process.stderr:
-            said = text.strip()
-            last.append(said)
-            if line in said:
-                done += 1
-                told(done)
-            elif ": error: " in said:
-                errors.append(said.partition(": error: ")[2])
-            elif said.startswith("Command was: ") and errors:
-                errors[-1] += f" ({said.removeprefix('Command was: ')[:120]})"
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-        process.kill()
-        raise
-    finally:
-        if process.stderr is not None:
-            process.stderr.close()
-        process.wait()
-    return code, errors or (list(last) if code != 0 else [])
-
-
-def _said(errors: Sequence[str]) -> str:
-    shown = "; ".join(error.rstrip(".") for error in errors[:3]) or "no message"
-    return shown + (f"; and {len(errors) - 3} more" if len(errors) > 3 else "")
 
 
 def _lacking(original: Catalog, copy: Catalog) -> list[str]:

@@ -300,10 +300,16 @@ class Migration:
         def compare(connection: Connection, _done: Round) -> None:
             found.clear()
             found.extend(
-                verify.settle(connection, prepared.project, mapping, self._suspects.get(mapping.name, ()),
-                              ranges=self._ranges.get(mapping.name, 1))
+                verify.settle(
+                    connection,
+                    prepared.project,
+                    mapping,
+                    self._suspects.get(mapping.name, ()),
+                    kept=verify.kept_in_target(connection, mapping),
+                    ranges=self._ranges.get(mapping.name, 1),
+                )
                 for mapping in prepared.project
-            )  # fmt: skip
+            )
             self._watch.check(connection)
 
         def once() -> Round:

@@ -75,7 +75,7 @@ def chosen_keys(connection: Connection, project: Project, rows: int = ROWS) -> d
     """By source table, the keys of the rows that are written."""
     found: dict[str, tuple[str, ...]] = {}
     for table in project.source_tables:
-        mapping = _first(project, table)
+        mapping = first_mapping(project, table)
         source = ident(project.source.schema, table.name)
         order = idents(mapping.key, prefix="s")
         down = ", ".join(f"s.{ident(name)} desc" for name in mapping.key)
@@ -95,7 +95,7 @@ def source_places(
     """Where the source is written; and the tables that cannot be, with the reason."""
     places = []
     for table in project.source_tables:
-        mapping = _first(project, table)
+        mapping = first_mapping(project, table)
         candidates = [pair[0] for each in _parts(project, table) for pair in pairs(project, each)]
         same = f"{ident(mapping.key[0])} = {ident(mapping.key[0])}"
         find = same_key(mapping, "s", _KEY)
@@ -155,7 +155,7 @@ def _parts(project: Project, table: Table) -> list[Mapping]:
     return sorted(project.of_source(table.name), key=lambda mapping: mapping.namespace != table.name)
 
 
-def _first(project: Project, table: Table) -> Mapping:
+def first_mapping(project: Project, table: Table) -> Mapping:
     return _parts(project, table)[0]
 
 
@@ -461,91 +461,7 @@ class Writer:
                             return
 
 
-# -- what became of it ---------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class State:
-    """What the source holds, at one moment.
-
-    Attributes:
-        others: by table, the number and the combined checksum of the rows that are not written.
-        rows: by table and key, the written ones.
-    """
-
-    others: dict[str, tuple[int, str]]
-    rows: dict[str, dict[str, dict[str, Any]]]
-
-
-def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str, ...]]) -> State:
-    """Checksums of all rows of the source tables, and the written rows as they are."""
-    state = State({}, {})
-    for table in project.source_tables:
-        mapping = _first(project, table)
-        source, key = ident(project.source.schema, table.name), mapping_key(mapping)
-        chosen = list(keys[table.name])
-        row = connection.execute(
-            f"select count(*), coalesce(sum(hashtextextended(s::text, 0)::numeric), 0)::text from {source} s"
-            f" where not {key} = any (%s)",
-            [chosen],
-        ).fetchone()
-        assert row is not None
-        state.others[table.name] = (int(row[0]), str(row[1]))
-        state.rows[table.name] = dict(
-            connection.execute(f"select {key}, to_jsonb(s) from {source} s where {key} = any (%s)", [chosen]).fetchall()
-        )
-    return state
-
-
-@dataclass(frozen=True)
-class Compared:
-    """How the source differs from what it was.
-
-    Attributes:
-        differences: what nothing explains.
-        stamped: by `table.column`, the written rows in which a trigger changed it with the invented writes.
-    """
-
-    tables: int
-    rows: int
-    written: int
-    differences: tuple[str, ...]
-    stamped: dict[str, int]
-
-
-def compare_states(before: State, now: State, also: dict[str, set[str]], most: int = 20) -> Compared:
-    """What differs between two moments.
-
-    Args:
-        also: by source table, the columns that triggers change with a write.
-    """
-    differences: list[str] = []
-    stamped: Counter[str] = Counter()
-    for table, (count, checksum) in before.others.items():
-        found = now.others[table]
-        if found != (count, checksum):
-            what = f"{count:,} rows, now {found[0]:,}" if count != found[0] else "some rows hold other values"
-            differences.append(f"{table}: rows that the rehearsal did not write are not as they were ({what})")
-        for key, row in before.rows[table].items():
-            after = now.rows[table].get(key)
-            if after is None:
-                differences.append(f"{table} {key}: the row is gone")
-                continue
-            for column, value in row.items():
-                if after.get(column) == value:
-                    continue
-                if column in also.get(table, set()):
-                    stamped[f"{table}.{column}"] += 1
-                else:
-                    differences.append(f"{table} {key}: column {column} is not as it was")
-    shown = [*differences[:most], *([f"and {len(differences) - most:,} more"] if len(differences) > most else [])]
-    return Compared(
-        len(before.others),
-        sum(count for count, _ in before.others.values()) + sum(len(rows) for rows in before.rows.values()),
-        sum(len(rows) for rows in before.rows.values()),
-        tuple(shown),
-        dict(stamped),
-    )
+# -- what it leaves -----------------------------------------------------------------------------------------------------
 
 
 def stamped_columns(project: Project, places: Sequence[Place], *, target: bool) -> dict[str, set[str]]:
@@ -564,18 +480,15 @@ def stamped_columns(project: Project, places: Sequence[Place], *, target: bool) 
 
 __all__ = [
     "CannotWrite",
-    "Compared",
     "Place",
-    "State",
     "Writer",
     "Written",
     "allowed",
     "chosen_keys",
-    "compare_states",
+    "first_mapping",
     "login_address",
     "opened",
     "source_places",
     "stamped_columns",
-    "state_of",
     "target_places",
 ]

@@ -52,6 +52,7 @@ class Run:
     migrator: str
     server: Mapping[str, Any]
     verified_at: datetime | None
+    unverified: bool
     grace_until: datetime | None
     source_catalog: Catalog
     target_catalog: Catalog
@@ -97,7 +98,7 @@ def last_run(connection: Connection) -> Run | None:
     row = run_sql(connection, "last_run").fetchone()
     if row is None:
         return None
-    facts: list[Any] = [*row[:17], Catalog.from_json(row[17]), Catalog.from_json(row[18])]
+    facts: list[Any] = [*row[:18], Catalog.from_json(row[18]), Catalog.from_json(row[19])]
     return Run(*facts)
 
 

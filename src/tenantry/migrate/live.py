@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantry.errors import NoRun, NotReady
-from tenantry.manifest import Manifest, Mapping
+from tenantry.manifest import Manifest
 from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.migrate import verify
 from tenantry.migrate.altered import absorb
@@ -20,15 +20,13 @@ from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_pr
 from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.migrate.replay import ROUND_ENTRIES, Replayer, Round, pending, take_log
+from tenantry.migrate.replay import EVERYTHING, ROUND_ENTRIES, Replayer, Round, pending, take_log
 from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import Session
 from tenantry.migrate.watch import Watch, check_login, check_server
 from tenantry.postgres import explain, ident, literal
 
 BeforeCommit = Callable[[Connection, Round], None]
-EVERYTHING = 1_000_000_000
-"""As a limit of entries: all that are visible."""
 
 
 class Live:
@@ -149,8 +147,11 @@ class Live:
                 done = self.carry(connection, self.run.direction, limit)
                 if before_commit is not None:
                     before_commit(connection, done)
-                if check and (done.entries or done.reversed_entries):
-                    self.watch.check(connection)
+                if done.entries or done.reversed_entries:
+                    if check:
+                        self.watch.check(connection)
+                    if before_commit is None:
+                        self.journal.say(connection, "set_unverified")
             self.replayer.made()
             return done
 
@@ -235,11 +236,18 @@ class Live:
         logs = {"forward": ["source_log"], "reverse": ["target_log"], "both": ["source_log", "target_log"]}
         return sum(pending(self.main, log)[0] for log in logs[self.run.direction])
 
-    def catch_up(self, *, small: int = 500, quick: float = 0.3, stopped: Callable[[], bool] = lambda: False) -> Round:
+    def catch_up(
+        self,
+        *,
+        small: int = 500,
+        quick: float = 0.3,
+        stopped: Callable[[], bool] = lambda: False,
+        before_commit: BeforeCommit | None = None,
+    ) -> Round:
         """Rounds until one had little to do and was quick about it."""
         while True:
             begun = time.monotonic()
-            last = self.round()
+            last = self.round(before_commit=before_commit)
             spent = time.monotonic() - begun
             entries = last.entries + last.reversed_entries
             if stopped() or (entries <= small and spent <= quick) or entries == 0:
@@ -255,7 +263,9 @@ class Live:
                 str(row[0])
                 for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
             ]
-            found += verify.compare_rows(connection, self.project, mapping, keys)[0]
+            if keys:
+                kept = verify.kept_in_target(connection, mapping)
+                found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
         return found
 
     def compare_all(self, *, target: bool = True) -> list[verify.Verification]:
@@ -269,8 +279,12 @@ class Live:
         def compare(connection: Connection, _done: Round) -> None:
             found.clear()
             found.extend(
-                self._without_kept(
-                    connection, mapping, verify.settle(connection, self.project, mapping, suspects[mapping.name])
+                verify.settle(
+                    connection,
+                    self.project,
+                    mapping,
+                    suspects[mapping.name],
+                    kept=verify.kept_in_target(connection, mapping),
                 )
                 for mapping in self.project
             )
@@ -281,19 +295,6 @@ class Live:
         passed = all(check.passed for check in found)
         self.journal.say(self.main, "set_verified", verified=passed)
         return found
-
-    def _without_kept(
-        self, connection: Connection, mapping: Mapping, found: verify.Verification
-    ) -> verify.Verification:
-        """A comparison without what is kept in the target only, and without what the accounting says of it."""
-        kept: dict[str, set[str]] = {}
-        for legacy, column in connection.execute(
-            f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s", [mapping.target.name]
-        ):
-            kept.setdefault(str(legacy), set()).add(str(column))
-        if not kept:
-            return found
-        return verify.without_kept(found, mapping, kept)
 
 
 __all__ = ["EVERYTHING", "BeforeCommit", "Live"]

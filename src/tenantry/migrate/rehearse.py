@@ -39,12 +39,10 @@ from tenantry.migrate.invented import (
     Writer,
     allowed,
     chosen_keys,
-    compare_states,
     login_address,
     opened,
     source_places,
     stamped_columns,
-    state_of,
     target_places,
 )
 from tenantry.migrate.journal import Connection, journal_exists, last_run
@@ -54,6 +52,7 @@ from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.rehearsed import Carried, Lock, Problem, Rehearsal, Stage, Turn, Wishes
 from tenantry.migrate.rollback import roll_back
 from tenantry.migrate.turn import Bounds, Turned
+from tenantry.migrate.unchanged import compare_states, state_of
 from tenantry.migrate.watch import check_login
 from tenantry.plan import Phase, Step
 from tenantry.postgres import connect, explain, load_blocks

@@ -10,7 +10,8 @@ from tenantry.analyze import Finding
 from tenantry.migrate.backups import Backups
 from tenantry.migrate.duplicate import Copy
 from tenantry.migrate.engine import Options, Outcome
-from tenantry.migrate.invented import Compared, Written
+from tenantry.migrate.invented import Written
+from tenantry.migrate.unchanged import Compared
 from tenantry.prove import Proof
 
 

@@ -29,7 +29,10 @@ from tenantry.postgres import ident, idents, literal
 ROUND_ENTRIES = 50_000
 """Log entries that one round takes at most: bounds its duration, and what a kill costs."""
 
-ROW_ERRORS = (pg.DataError, pg.IntegrityError)
+EVERYTHING = 1_000_000_000
+"""As a limit of entries: all that are visible."""
+
+ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
 
 _TABLES = """
 create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz) on commit delete rows;
@@ -667,8 +670,9 @@ def take_log(connection: Connection, log: str, into: str, limit: int) -> tuple[i
     """
     row = connection.execute("select current_setting('track_commit_timestamp')").fetchone()
     when = "pg_xact_commit_timestamp(xmin)" if row is not None and row[0] == "on" else "at"
+    some = f" where ctid = any (array(select ctid from {JOURNAL}.{log} limit {limit}))" if limit < EVERYTHING else ""
     row = connection.execute(
-        f"with gone as (delete from {JOURNAL}.{log} where ctid = any (array(select ctid from {JOURNAL}.{log} limit {limit}))"
+        f"with gone as (delete from {JOURNAL}.{log}{some}"
         f" returning table_name, old_key, new_key, at, coalesce({when}, at) as changed),\n"
         f"keys as (insert into {into} select g.table_name, k.key, max(g.changed) from gone g cross join lateral"
         " (values (g.old_key), (g.new_key)) k (key) where k.key is not null"
@@ -760,4 +764,4 @@ def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str,
     return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
 
 
-__all__ = ["ROUND_ENTRIES", "Replayer", "Round", "pending", "replay_round"]
+__all__ = ["EVERYTHING", "ROUND_ENTRIES", "Replayer", "Round", "pending", "replay_round"]

@@ -93,7 +93,11 @@ def turn(
     deadline = time.monotonic() + bounds.patience
     attempts, longest = 0, 0.0
     while True:
-        live.catch_up(quick=bounds.max_stall / 4, stopped=lambda: time.monotonic() > deadline)
+        live.catch_up(
+            quick=bounds.max_stall / 4,
+            stopped=lambda: time.monotonic() > deadline,
+            before_commit=lambda c, done: _compare(live, c, live.run.direction, done),
+        )
         attempts += 1
         clock = _Clock()
         try:
@@ -231,7 +235,7 @@ def _compare(live: Live, connection: Connection, direction: str, done: Round) ->
 
 
 def reversed_differences(live: Live, connection: Connection) -> list[verify.Difference]:
-    """What differs among the rows that this round carried back, but for what is kept in the target only."""
+    """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
     found: list[verify.Difference] = []
     for mapping in live.project:
         prefix = len(mapping.legacy_prefix)
@@ -239,14 +243,14 @@ def reversed_differences(live: Live, connection: Connection) -> list[verify.Diff
             str(row[0])
             for row in connection.execute(
                 f"select distinct substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = %s"
-                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.kept k where"
-                " k.table_name = c.table_name and k.legacy_id = c.legacy_id)"
-                f" and not exists (select from {JOURNAL}.conflict x where x.table_name = c.table_name"
-                " and x.legacy_id = c.legacy_id)",
+                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.conflict x"
+                " where x.table_name = c.table_name and x.legacy_id = c.legacy_id)",
                 [mapping.target.name, mapping.legacy_prefix],
             )
         ]
-        found += verify.compare_rows(connection, live.project, mapping, keys)[0]
+        if keys:
+            kept = verify.kept_in_target(connection, mapping)
+            found += verify.compare_rows(connection, live.project, mapping, keys, kept)[0]
     return found
 
 

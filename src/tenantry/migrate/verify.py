@@ -32,7 +32,7 @@ from tenantry.postgres import ident, idents, literal
 
 SAMPLES = 20
 MOST_RANGES = 64
-MOST_SUSPECTS = 100_000
+MOST_SUSPECTS = 1_000_000
 """Keys that are compared again at most; more of them mean that the target is not what it should be."""
 _REFUSED = object()
 _HASHED_AS_THEY_ARE = {
@@ -96,6 +96,9 @@ class Verification:
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "passed": self.passed}
 
+
+Kept = MappingType[str, set[str]]
+"""By legacy id the columns that stand in the target only; '' for whole rows."""
 
 Sum = tuple[int, int | None]
 """Number of rows, and the checksums of all of them combined."""
@@ -163,39 +166,53 @@ def suspects(
     return sum(count for count, _ in found.values()), list(dict.fromkeys(keys))
 
 
+def kept_in_target(connection: Connection, mapping: Mapping) -> dict[str, set[str]]:
+    """What of a mapping's rows stands in the target only, as the journal lists it."""
+    found: dict[str, set[str]] = {}
+    for legacy, column in connection.execute(
+        f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s", [mapping.target.name]
+    ):
+        found.setdefault(str(legacy), set()).add(str(column))
+    return found
+
+
 def settle(
     connection: Connection,
     project: Project,
     mapping: Mapping,
     keys: Sequence[str],
     *,
-    count: bool = True,
+    kept: Kept | None = None,
     ranges: int = 0,
 ) -> Verification:
     """Compare some rows one by one, and count all of them; call it where both sides are seen at the same moment.
 
     Args:
         keys: source keys.
-        count: also account for every row of the table.
+        kept: what stands in the target only, and is no difference.
     """
-    differences, more = compare_rows(connection, project, mapping, keys)
-    row = (
-        connection.execute(f"select count(*) from {_target(project, mapping)} t{_mine(mapping)}").fetchone()
-        if count
-        else None
-    )
-    if row is None:
-        return Verification("rows", mapping.name, len(keys), tuple(differences), more, None, ranges)
-    account = _account(connection, project, mapping, int(row[0]))
+    differences, more = compare_rows(connection, project, mapping, keys, kept)
+    if len(keys) >= MOST_SUSPECTS:
+        differences.append(
+            Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")
+        )
+    row = connection.execute(f"select count(*) from {_target(project, mapping)} t{_mine(mapping)}").fetchone()
+    assert row is not None
+    whole = sum("" in columns for columns in (kept or {}).values())
+    account = _account(connection, project, mapping, int(row[0]) - whole)
     if not account.balanced:
         differences.append(_unbalanced(mapping, account))
     return Verification("rows", mapping.name, account.target, tuple(differences), more, account, ranges)
 
 
 def compare_rows(
-    connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str]
+    connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str], kept: Kept | None = None
 ) -> tuple[list[Difference], int]:
-    """What differs in the rows of these source keys: expected rows against the target's, and no row where there is none."""
+    """What differs in the rows of these source keys: expected rows against the target's, and no row where there is none.
+
+    Returns:
+        The differences of the first rows that differ, and the number of further rows.
+    """
     if not keys:
         return [], 0
     source = (
@@ -212,39 +229,24 @@ def compare_rows(
     columns = _compared(mapping)
     legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
     tail = (
-        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text, count(*) over ()\n"
+        "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text\n"
         f"  from (select __key as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d) e\n"
         f"  full join (select b.key as k, {_hash(mapping.target, columns, 't')} as h,"
         f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
-        f" where e.h is distinct from f.h order by 1 limit {SAMPLES}"
+        " where e.h is distinct from f.h order by 1"
     )
-    found = connection.execute(derivation.statement(tail, few=True).replace(RANGE, "true")).fetchall()
-    differences, more = _named(mapping, columns, found)
+    with connection.cursor(name="tenantry_differences") as cursor:
+        cursor.itersize = 500
+        cursor.execute(derivation.statement(tail, few=True).replace(RANGE, "true"))
+        differences, more = _named(mapping, columns, cursor, kept or {})
     if mapping.python_columns:
-        differences += _verify_python(connection, project, mapping, only=rows)
+        differences += [
+            each
+            for each in _verify_python(connection, project, mapping, only=rows)
+            if not _is_kept(mapping, each, kept or {})
+        ]
     return differences, more
-
-
-def without_kept(found: Verification, mapping: Mapping, kept: MappingType[str, set[str]]) -> Verification:
-    """A comparison without what stands in the target only, as the journal lists it.
-
-    Args:
-        kept: by legacy id the columns without a way back, '' for whole rows.
-    """
-
-    def is_kept(difference: Difference) -> bool:
-        columns = kept.get(f"{mapping.legacy_prefix}{difference.key}", set())
-        return "" in columns or difference.column in columns
-
-    differences = [each for each in found.differences if each.check != "accounting" and not is_kept(each)]
-    account = found.account
-    if account is not None:
-        whole = sum("" in columns for columns in kept.values())
-        account = replace(account, target=account.target - whole)
-        if not account.balanced:
-            differences.append(_unbalanced(mapping, account))
-    return replace(found, differences=tuple(differences), account=account)
 
 
 def _python_suspects(connection: Connection, project: Project, mapping: Mapping) -> list[str]:
@@ -353,38 +355,46 @@ def _bucket(mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
 
 
 def _named(
-    mapping: Mapping, columns: Sequence[Column], found_rows: Sequence[Sequence[Any]]
+    mapping: Mapping, columns: Sequence[Column], found: Iterable[Sequence[Any]], kept: Kept
 ) -> tuple[list[Difference], int]:
-    """Differences from (key, not expected, not found, expected row, found row, how many in all)."""
+    """Differences from (key, not expected, not found, expected row, found row)."""
     differences: list[Difference] = []
-    total = rows = 0
-    for key, not_expected, not_found, expected, found, count in found_rows:
-        total = count
-        rows += 1
+    rows = 0
+    for key, not_expected, not_found, expected, got in found:
+        named: list[Difference] = []
         if not_found:
-            differences.append(Difference("rows", mapping.name, key, "", "a row", "none"))
+            named.append(Difference("rows", mapping.name, key, "", "a row", "none"))
         elif not_expected:
-            differences.append(Difference("rows", mapping.name, key, "", "no row", "one"))
+            named.append(Difference("rows", mapping.name, key, "", "no row", "one"))
         else:
             # Decimals: as floats, numbers of many digits would look alike.
-            wanted, got = (json.loads(text, parse_float=Decimal) for text in (expected, found))
-            named = len(differences)
+            wanted, there = (json.loads(text, parse_float=Decimal) for text in (expected, got))
             for column in columns:
-                if wanted.get(column.name) != got.get(column.name):
+                if wanted.get(column.name) != there.get(column.name):
                     hidden = mapping.is_secret(column)
-                    differences.append(
+                    named.append(
                         Difference(
                             "rows",
                             mapping.name,
                             key,
                             column.name,
                             "(secret)" if hidden else _show(wanted.get(column.name)),
-                            "(another secret)" if hidden else _show(got.get(column.name)),
+                            "(another secret)" if hidden else _show(there.get(column.name)),
                         )
                     )
-            if len(differences) == named:
-                differences.append(Difference("rows", mapping.name, key, "", "the source's row", "another"))
-    return differences, max(0, total - rows)
+            if not named:
+                named.append(Difference("rows", mapping.name, key, "", "the source's row", "another"))
+        named = [each for each in named if not _is_kept(mapping, each, kept)]
+        if named:
+            rows += 1
+            if rows <= SAMPLES:
+                differences += named
+    return differences, max(0, rows - SAMPLES)
+
+
+def _is_kept(mapping: Mapping, difference: Difference, kept: Kept) -> bool:
+    columns = kept.get(f"{mapping.legacy_prefix}{difference.key}", set())
+    return "" in columns or difference.column in columns
 
 
 def _show(value: Any) -> str:

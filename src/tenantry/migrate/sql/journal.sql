@@ -20,6 +20,7 @@ create table if not exists tenantry.run (
     migrator        text        not null default session_user,
     server          jsonb       not null default '{}',
     verified_at     timestamptz,
+    unverified      boolean     not null default false,
     grace_until     timestamptz,
     phase           text        not null default 'expand',
     started_at      timestamptz not null default clock_timestamp(),
@@ -30,7 +31,8 @@ comment on table tenantry.run is 'One migration of one manifest; it is gone on w
 comment on column tenantry.run.direction is 'Which side applications write: forward the source, reverse the target, both during the grace after a cut-over.';
 comment on column tenantry.run.migrator is 'The login of the runs: what it writes is told from what applications write.';
 comment on column tenantry.run.server is 'The server and database that the run was last seen on, to notice that it was restored or promoted.';
-comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed; what changed since is compared as it is carried over.';
+comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed.';
+comment on column tenantry.run.unverified is 'Rows were carried over since then that have not been compared; the cut-over compares everything again first.';
 
 create table if not exists tenantry.step (
     run_id      bigint      not null references tenantry.run (id),

@@ -5,7 +5,7 @@ select to_regclass('tenantry.run') is not null
 
 -- name: last_run
 select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,
-       finished_at, process, direction, migrator, server, verified_at, grace_until, source_catalog, target_catalog
+       finished_at, process, direction, migrator, server, verified_at, unverified, grace_until, source_catalog, target_catalog
   from tenantry.run order by id desc limit 1
 
 -- name: new_run
@@ -38,7 +38,11 @@ update tenantry.run set process = %(process)s where id = %(run)s
 update tenantry.run set server = %(server)s where id = %(run)s
 
 -- name: set_verified
-update tenantry.run set verified_at = case when %(verified)s then clock_timestamp() end where id = %(run)s
+update tenantry.run set verified_at = case when %(verified)s then clock_timestamp() end, unverified = false where id = %(run)s
+
+-- name: set_unverified
+-- Rows were carried over since everything was compared.
+update tenantry.run set unverified = true where id = %(run)s and not unverified
 
 -- name: set_source_catalog
 update tenantry.run set source_catalog = %(catalog)s where id = %(run)s
