@@ -229,6 +229,8 @@ def migrate(
     options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=lock_patience)
     with connected(settings, loaded) as (address, connection):
         with Bars(err, quiet=as_json) as bars:
+            for line in backup_lines(look_for_backups(connection)):
+                bars.notice(line)
             outcome = Migration(address, loaded, options, bars).run()
         prepared = prepare(connection, loaded)
         content = _report(connection, prepared, outcome)
@@ -285,7 +287,8 @@ def prove(
     of two invented tenants that are removed in the end. Exit code 1: some cell or check fails.
     """
     with prepared_project(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
-        login_dsn = login or with_parameters(address, user=prepared.project.manifest.database_roles.login)
+        # Without options: they may name a role that this login cannot become.
+        login_dsn = login or with_parameters(address, user=prepared.project.manifest.database_roles.login, options="")
         proof = run_proof(prepared.project, owner_dsn=address, login_dsn=login_dsn, progress=bars.count)
     if as_json:
         print_json(proof.to_json())

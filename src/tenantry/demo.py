@@ -118,7 +118,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             turned = cut_over(dsn, manifest, observer=bars)
             bars.notice(f"Cut over: writers waited {turned.stall * 1000:.0f} ms.")
         with stage("prove"):
-            login = with_parameters(dsn, user=manifest.database_roles.login)
+            login = with_parameters(dsn, user=manifest.database_roles.login, options="")
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
         report = build_report(
             connection,

@@ -184,7 +184,7 @@ class NoRun(TenantryError):
 
 
 class SourceLocked(TenantryError):
-    """The write lock on the source could not be had in time."""
+    """A table that applications use could not be locked in time."""
 
     code = "TN-404"
 

@@ -13,9 +13,19 @@ import pytest
 from psycopg import errors as pg
 from psycopg import sql
 
-from tenantry.errors import CutOverFailed, LoginShared, NotReady, RunFinished, SourceAltered, VerificationFailed
+from tenantry.commands.live import duration, moment
+from tenantry.errors import (
+    CutOverFailed,
+    JournalDamaged,
+    JournalMismatch,
+    LoginShared,
+    NotReady,
+    RunFinished,
+    SourceAltered,
+    VerificationFailed,
+)
 from tenantry.migrate.contract import contract
-from tenantry.migrate.cutover import cut_over
+from tenantry.migrate.cutover import When, cut_over
 from tenantry.migrate.follow import follow
 from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Silent
@@ -659,6 +669,57 @@ def test_a_journal_that_lost_its_lists_is_noticed_and_made_anew(ready: Database)
     assert one(ready, "select count(*) from tenantry.quarantine") == held
     assert one(ready, "select count(*) from tenantry.merged") == merged
     assert one(ready, "select count(*) from tenantry.change") == changed
+
+
+def test_steps_that_the_journal_lost_are_noticed_and_made_anew(ready: Database) -> None:
+    with ready.connect() as admin:
+        admin.execute("delete from tenantry.step where id in ('copy.goals', 'capture.users')")
+    where = ("--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
+    with pytest.raises(JournalDamaged, match="lacks 2 steps"):
+        turn_over(ready)
+    assert cli("verify", "--journal", *where).code == 0
+    assert turn_over(ready).direction == "reverse"
+
+
+def test_a_journal_of_another_version_is_refused(ready: Database) -> None:
+    with ready.connect() as admin:
+        admin.execute("update tenantry.run set tool_version = '0.0.1'")
+        admin.execute("update tenantry.step set id = 'copy.renamed' where id = 'copy.goals'")
+    with pytest.raises(JournalMismatch, match=r"begun by Tenantry 0\.0\.1"):
+        turn_over(ready)
+
+
+def test_a_cut_over_when_nobody_writes_waits_for_that_and_carries_over_meanwhile(
+    ready: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenantry.migrate.cutover._IDLE_SECONDS", 0.6)
+    stop = threading.Event()
+    last = [0.0]
+
+    def load() -> None:
+        with application(ready) as client:
+            while not stop.wait(0.1):
+                client.execute("update providers set name = name || '.' where id = (select min(id) from providers)")
+                last[0] = time.monotonic()
+
+    writer = threading.Thread(target=load)
+    writer.start()
+    threading.Timer(1.5, stop.set).start()
+    done = turn_over(ready, when=When(idle=True))
+    writer.join()
+    assert done.direction == "reverse"
+    assert time.monotonic() - last[0] >= 0.6
+    assert differences(ready) == []
+
+
+def test_a_cut_over_at_a_time_waits_for_it(ready: Database) -> None:
+    at = time.time() + 1.2
+    turn_over(ready, when=When(at=at))
+    assert time.time() >= at
+    for text in ("25:00", "yesterday", "2001-01-01T00:00"):
+        assert cli("cutover", "--at", text, "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST).code == 2
+    assert (duration("90"), duration("15min"), duration("1h"), duration("2d")) == (90, 900, 3600, 172800)
+    assert moment("23:59") > time.time()
 
 
 # -- the end -------------------------------------------------------------------------------------------------------------

@@ -197,7 +197,15 @@ def replay(
         throttle = Throttle(address, loaded.throttle, notice=bars.notice, stopped=stopped)
 
         def told(total: Followed, lag: int, age: float) -> None:
-            bars.line(f"{total.direction}: {total.entries:,} changes carried over, lag {lag:,} entries, {age:.1f} s")
+            words = {"forward": "source to target", "reverse": "target to source", "both": "both ways"}
+            sides = (
+                f" ({total.from_source:,} made in the source, {total.from_target:,} in the target)"
+                if total.direction == "both"
+                else ""
+            )
+            bars.line(
+                f"{words.get(total.direction, '')}: {total.entries:,} changes carried over{sides}, lag {lag:,} entries, {age:.1f} s"
+            )
 
         try:
             done = follow(
@@ -243,7 +251,7 @@ def rollback(
             print(_script(address, loaded))  # noqa: T201 - not for rich: it would wrap the statements
             return
         with Bars(err, quiet=as_json) as bars, _stoppable() as stopped:
-            if not yes and not as_json and err.is_terminal and not _agreed(address, everything):
+            if not yes and not _agreed(address, everything):
                 raise typer.Exit(1)
             done = roll_back(
                 address, loaded, bounds=Bounds(max_stall, patience), everything=everything, patience=patience,
@@ -270,6 +278,11 @@ def _agreed(address: str, everything: bool) -> bool:
         run = last_run(connection)
     if run is None or (run.is_over and not everything):
         return True
+    if not err.is_terminal:
+        raise SettingsError(
+            f"This would undo run {run.id} and drop schema {run.target_schema}, and there is nobody to ask.",
+            hint="Give --yes where that is wanted.",
+        )
     return typer.confirm(f"Undo run {run.id}, and drop schema {run.target_schema}?", err=True)
 
 
@@ -345,12 +358,12 @@ def verify(
         Bars(err, quiet=as_json) as bars,
         Live(address, loaded, bars) as live,
     ):
-        live.need_copied(secured=False)
-        live.check()
         repaired: tuple[Difference, ...] = ()
         if journal:
             bars.notice("The journal's lists are made anew.")
             rebuild(live)
+        live.need_copied(secured=False)
+        live.check()
         checks = live.compare_all()
         if mend and not all(check.passed for check in checks):
             repaired = tuple(difference for check in checks for difference in check.differences)

@@ -29,6 +29,8 @@ class Followed:
 
     rounds: int = 0
     entries: int = 0
+    from_source: int = 0
+    from_target: int = 0
     rows: int = 0
     refused: int = 0
     conflicts: int = 0
@@ -61,13 +63,23 @@ def follow(
         with Live(dsn, manifest, observer, patience=300.0) as live:
             live.need_copied()
             live.check()
-            with Sampler(dsn, live.journal, lambda: {"rows": total.rows, "following": True}):
+            with Sampler(dsn, live.journal, lambda: _facts(total)):
                 if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
                     return total
         # Somebody asked for the run: give that process time to take it.
         time.sleep(_LOOK_EVERY)
         if stopped():
             return total
+
+
+def _facts(total: Followed) -> dict[str, object]:
+    return {
+        "rows": total.rows,
+        "replayed": total.rows,
+        "following": True,
+        "from_source": total.from_source,
+        "from_target": total.from_target,
+    }
 
 
 def _follow(
@@ -88,6 +100,8 @@ def _follow(
         entries = last.entries + last.reversed_entries
         total.rounds += bool(entries)
         total.entries += entries
+        total.from_source += last.entries
+        total.from_target += last.reversed_entries
         total.rows += last.rows
         total.refused += last.refused
         total.conflicts += last.conflicts

@@ -10,7 +10,8 @@ from types import TracebackType
 import psycopg
 from psycopg.types.json import Jsonb
 
-from tenantry.errors import NoRun, NotReady
+from tenantry import __version__
+from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
 from tenantry.manifest import Manifest
 from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.migrate import verify
@@ -88,12 +89,37 @@ class Live:
         self.done = self.journal.done_steps(self.main)
         self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
+    def check_journal(self) -> None:
+        """That the journal has the steps of this version's plan.
+
+        Raises:
+            JournalMismatch: another version of Tenantry began the run.
+            JournalDamaged: steps are missing.
+        """
+        known = {str(row[0]) for row in self.journal.say(self.main, "steps")}
+        wanted = {step.id for step in self.prepared.plan}
+        if known == wanted:
+            return
+        if known < wanted and self.run.tool_version == __version__:
+            missing = sorted(wanted - known)
+            raise JournalDamaged(
+                f"The journal of run {self.run.id} lacks {len(missing)} steps of its plan, as {missing[0]}.",
+                hint="`tenantry verify --journal` makes the journal anew from both sides.",
+                detail={"missing": missing},
+            )
+        raise JournalMismatch(
+            f"The run was begun by Tenantry {self.run.tool_version}, whose plan has other steps than {__version__}'s.",
+            hint=f"Go on with Tenantry {self.run.tool_version}.",
+        )
+
     def check(self) -> None:
-        """That tables and server are what they were.
+        """That journal, tables and server are what they were.
 
         Raises:
             SourceAltered: they are not, and this cannot be gone on with.
+            JournalMismatch, JournalDamaged: the journal is not that of this plan.
         """
+        self.check_journal()
         absorb(self.main, self.journal, self.prepared, self.observer.notice)
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)
@@ -112,7 +138,14 @@ class Live:
 
         Raises:
             NotReady: there are steps before the cut-over that are not done.
+            JournalMismatch, JournalDamaged: the journal is not that of this plan.
         """
+        if self.run.status == "contracted":
+            raise NotReady(
+                f"Run {self.run.id} was contracted: there is no source any more, and nothing to compare or to carry over.",
+                hint="The migration is final. `tenantry status` and `tenantry prove` go on working.",
+            )
+        self.check_journal()
         plan = self.prepared.plan
         phases = ("expand", "capture", "copy", *(["secure"] if secured else []))
         missing = [step.id for step in plan if step.phase in phases and step.id not in self.done]

@@ -98,9 +98,9 @@ def check_journal(run: Run, manifest: Manifest) -> None:
         started = f"{run.started_at:%Y-%m-%d %H:%M}"
         raise JournalMismatch(
             f"The manifest or its target files have changed since the run of {started} was begun ({run.status}).",
-            hint="Put the files back as they were and go on; or, to start over with the new ones, take the run back first:"
-            f" drop schema {run.target_schema} cascade; drop schema tenantry cascade;"
-            if run.status != "cut over"
+            hint="Put the files back as they were and go on; or, to start over with the new ones: put them back, `tenantry rollback`,"
+            " change them again, and begin anew."
+            if run.direction == "forward"
             else "The run has been cut over. Put the files back as they were; later changes of the target are ordinary"
             " migrations of the application.",
             detail={"run": run.id, "digest": run.manifest_digest},

@@ -51,6 +51,16 @@ def rebuild(live: Live) -> None:
             hint="Go back first (tenantry rollback), rebuild, and cut over again.",
         )
 
+    if live.run.status in ("ready", "cut over"):
+        # The run could not have come so far with one of them undone.
+        later = [step for step in live.prepared.plan if step.phase not in ("cut over", "contract")]
+        live.journal.add_steps(live.main, live.prepared.plan.steps)
+        for step in later:
+            if step.id not in live.done:
+                live.journal.say(live.main, "step_started", step=step.id)
+                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="made anew")
+        live.done = live.journal.done_steps(live.main)
+
     def again(connection: Connection, done: Round) -> None:
         for mapping in live.project:
             live.replayer.mark_all(connection, mapping)

@@ -15,6 +15,7 @@ from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.turn import Bounds, Turned, target_tables, turn
 from tenantry.plan import Plan, Step
+from tenantry.plan.operations.finish import source_sequences
 from tenantry.postgres import ident, literal
 
 
@@ -75,7 +76,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
     return turn(
         live,
         "forward",
-        step.undo,
+        [*source_sequences(live.project), *step.undo],
         tables=target_tables(live),
         bounds=bounds,
         phase="secure",

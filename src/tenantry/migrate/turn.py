@@ -279,10 +279,15 @@ def target_tables(live: Live) -> list[str]:
     return [ident(live.project.target.schema, name) for name in live.project.by_target]
 
 
+def compared_round(live: Live) -> Round:
+    """A round whose rows are compared before it is committed."""
+    return live.round(before_commit=lambda c, done: _compare(live, c, live.run.direction, done))
+
+
 def wait_until(live: Live, moment: float, stopped: Callable[[], bool]) -> None:
     """Keep both sides in step until a time (seconds since the epoch)."""
     while time.time() < moment and not stopped():
-        live.round()
+        compared_round(live)
         time.sleep(min(0.5, max(0.0, moment - time.time())))
 
 
@@ -290,7 +295,7 @@ def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> 
     """Keep both sides in step until for some seconds nobody has written, and nobody holds a lock of writers."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds and not stopped():
-        last = live.round()
+        last = compared_round(live)
         if last.entries or last.reversed_entries or _in_the_way(live, []):
             quiet_since = time.monotonic()
         time.sleep(0.2)

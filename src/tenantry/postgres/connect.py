@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import errors as pg
@@ -77,7 +77,7 @@ def normalise_dsn(dsn: str) -> str:
         if "://" in text:
             parts = urlsplit(text)
             kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _FOREIGN_PARAMETERS]
-            text = urlunsplit(parts._replace(query=urlencode(kept)))
+            text = urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
         conninfo_to_dict(text)
     except (psycopg.Error, ValueError):
         raise SettingsError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tenantry.access import cutover_grants, cutover_revokes, secure_statements
+from tenantry.catalog import Catalog
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.plan.environment import Environment
@@ -200,15 +201,29 @@ def final(project: Project, after: str) -> list[Step]:
 
 
 def sequences(project: Project) -> list[str]:
-    """Identity and serial columns of the target go on behind the largest value that was copied."""
+    """Identity and serial columns of the target go on behind the largest value that was carried over."""
+    return _go_on(project.target, {table.name for table in project.target.tables})
+
+
+def source_sequences(project: Project) -> list[str]:
+    """The same for the source, on the way back."""
+    return _go_on(project.source, {table.name for table in project.source_tables})
+
+
+def _go_on(catalog: Catalog, tables: Collection[str]) -> list[str]:
     statements = []
-    for sequence in project.target.sequences:
+    for sequence in catalog.sequences:
         if sequence.owned_by is None:
             continue
         table, column = sequence.owned_by[-2:]
-        largest = "min" if sequence.increment < 0 else "max"
+        if table not in tables:
+            continue
+        largest, beyond = ("min", "<") if sequence.increment < 0 else ("max", ">")
+        name = ident(sequence.schema, sequence.name)
+        # Never back: a value that was given out may be in use by a client that has not written it yet.
         statements.append(
-            f"select setval({literal(ident(sequence.schema, sequence.name))}, v) from"
-            f" (select {largest}({ident(column)}) as v from {ident(project.target.schema, table)}) m where v is not null"
+            f"select setval({literal(name)}, v) from (select {largest}({ident(column)}) as v from"
+            f" {ident(catalog.schema, table)}) m where v is not null and (v {beyond} (select last_value from {name})"
+            f" or not (select is_called from {name}))"
         )
     return statements
