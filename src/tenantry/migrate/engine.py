@@ -305,7 +305,7 @@ class Migration:
                     prepared.project,
                     mapping,
                     self._suspects.get(mapping.name, ()),
-                    kept=verify.kept_in_target(connection, mapping),
+                    kept=verify.kept_in_target(connection, prepared.project, mapping),
                     ranges=self._ranges.get(mapping.name, 1),
                 )
                 for mapping in prepared.project

@@ -14,6 +14,7 @@ from tenantry import __version__
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
 from tenantry.manifest import Manifest
 from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.ids import id_sql
 from tenantry.migrate import verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.chunks import same_key
@@ -211,6 +212,7 @@ class Live:
         if direction == "both" and done.entries and done.reversed_entries:
             done.conflicts = self._settle_conflicts(connection)
         if done.reversed_entries:
+            self._naming(connection)
             back = self.reverser.apply(connection)
             done.rows += back.inserted + back.updated + back.deleted
             done.conflicts += back.conflicts
@@ -231,6 +233,26 @@ class Live:
                     f" {literal(at)}::timestamptz from {source} s"
                 )
         connection.execute("delete from tenantry_changed where legacy_id is null")
+
+    def _naming(self, connection: Connection) -> None:
+        """Documents that name a row of the target which is gone are looked at with it."""
+        for mapping in self.project:
+            for column in mapping.columns:
+                for each in column.ids:
+                    for parent in self.project.by_target[each.parent]:
+                        gone = id_sql(
+                            self.project.manifest.ids.namespace,
+                            parent.namespace,
+                            f"substr(c.legacy_id, {len(parent.legacy_prefix) + 1})",
+                        )
+                        connection.execute(
+                            f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
+                            f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
+                            f" jsonb_path_query(t.{ident(column.name)}::jsonb, {literal('$.' + each.path)}::jsonpath) x"
+                            f" where x #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
+                            f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
+                            f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
+                        )
 
     def _settle_conflicts(self, connection: Connection) -> int:
         """Rows that both sides changed since the last round: the later change wins, the other one is kept in the journal."""
@@ -297,7 +319,7 @@ class Live:
                 for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
             ]
             if keys:
-                kept = verify.kept_in_target(connection, mapping)
+                kept = verify.kept_in_target(connection, self.project, mapping)
                 found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
         return found
 
@@ -317,7 +339,7 @@ class Live:
                     self.project,
                     mapping,
                     suspects[mapping.name],
-                    kept=verify.kept_in_target(connection, mapping),
+                    kept=verify.kept_in_target(connection, self.project, mapping),
                 )
                 for mapping in self.project
             )

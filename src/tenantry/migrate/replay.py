@@ -44,9 +44,16 @@ create temporary table if not exists tenantry_all (key text primary key) on comm
 create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
 create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
 create temporary table if not exists tenantry_patch (key text, patch jsonb) on commit delete rows;
+create temporary table if not exists tenantry_known (key text) on commit delete rows;
+create temporary table if not exists tenantry_gone (name text, legacy text, primary key (name, legacy)) on commit delete rows;
+create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
 create temporary table if not exists tenantry_moved
-    (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean) on commit delete rows;
+    (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
 """
+
+
+_STATES = ("all", "before", "after", "moved", "known")
+"""What is remembered of the rows of one mapping while they are derived."""
 
 
 @dataclass
@@ -179,6 +186,8 @@ class Replayer:
             " insert into tenantry_batch select distinct key from gone",
             [position],
         )
+        # Outside of what is taken back when a row is refused.
+        self._table(connection, position, mapping)
         try:
             with connection.transaction():
                 done.rows += self._derive(connection, position, mapping, thorough=thorough)
@@ -226,14 +235,12 @@ class Replayer:
             again = list(failed)
             failed.clear()
             with connection.transaction():
-                target = self._target(mapping)
-                old = [f"{mapping.legacy_prefix}{key}" for key in again]
                 # Their dependents find them gone and come again, then find them there.
                 _fill(connection, again)
-                _clear(connection, "all", "before", "after", "moved")
+                _clear(connection, *_STATES)
                 connection.execute("insert into tenantry_all select key from tenantry_batch")
                 connection.execute(self._state(mapping, "batch", "before"))
-                connection.execute(f"delete from {target} t where t.legacy_id = any (%s)", [old])
+                self._take_out(connection, mapping, "tenantry_batch")
                 self._spread(connection, position, mapping, thorough=thorough)
             for key in again:
                 attempt([key])
@@ -258,13 +265,11 @@ class Replayer:
             else error.diag.message_primary
         )
         _fill(connection, [key])
-        _clear(connection, "all", "before", "after", "moved")
+        _clear(connection, *_STATES)
         connection.execute("insert into tenantry_all select key from tenantry_batch")
         connection.execute(self._state(mapping, "batch", "before"))
         self._forget(connection, mapping)
-        connection.execute(
-            f"delete from {self._target(mapping)} t where t.legacy_id = %s", [f"{mapping.legacy_prefix}{key}"]
-        )
+        self._take_out(connection, mapping, "tenantry_batch")
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
@@ -277,9 +282,8 @@ class Replayer:
 
     def _derive(self, connection: Connection, position: int, mapping: Mapping, *, thorough: bool) -> int:
         """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written."""
-        self._table(connection, position, mapping)
         new = _new(position)
-        _clear(connection, "all", "before", "after", "moved", new.removeprefix("tenantry_"))
+        _clear(connection, *_STATES, new.removeprefix("tenantry_"))
         seen = self._is_parent(position, mapping)
         if mapping is self._profiles:
             connection.execute(link_statement(self.project, only="select key from tenantry_batch"))
@@ -290,6 +294,12 @@ class Replayer:
             connection.execute("insert into tenantry_all select key from tenantry_batch on conflict do nothing")
             if seen:
                 connection.execute(self._state(mapping, "batch", "before"))
+                connection.execute(
+                    f"with was as (delete from tenantry_was w using tenantry_batch b where w.m = {position}"
+                    " and w.key = b.key returning w.key, w.id, w.tenant)"
+                    " insert into tenantry_before select w.key, w.id, w.tenant, null from was w"
+                    " where not exists (select from tenantry_before x where x.key = w.key)"
+                )
             self._forget(connection, mapping)
             if mapping.python_columns:
                 run_python(connection, self.project, mapping, "true", relation=self._rows(mapping))
@@ -301,10 +311,27 @@ class Replayer:
             self._merge(connection, position, mapping)
         connection.execute("analyze tenantry_all")
         connection.execute(f"analyze {new}")
-        written = 0
+        written = self._take_out(
+            connection,
+            mapping,
+            "tenantry_all",
+            f"not exists (select from {new} n where n.legacy_id = t.legacy_id)"
+            # What has no source form is kept, and so has no source row.
+            f" and not exists (select from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
+            " and k.legacy_id = t.legacy_id and k.column_name = '')",
+        )
         for statement in self._write(position, mapping):
             written += max(0, connection.execute(statement).rowcount)
         connection.execute(f"insert into tenantry_touched select {position}, key from tenantry_all")
+        # Rows that were derived are what the source says: nothing of them is kept in the target only.
+        connection.execute(
+            f"delete from {JOURNAL}.kept k using {new} n where k.table_name = {literal(mapping.target.name)}"
+            " and k.legacy_id = n.legacy_id"
+        )
+        connection.execute(
+            f"delete from {JOURNAL}.born_part b using tenantry_all a where b.mapping = {literal(mapping.name)}"
+            f" and b.legacy_id = {_legacy(mapping, 'a.key')}"
+        )
         if mapping is self._profiles:
             for statement in account_statements(self.project, only="select key from tenantry_all"):
                 connection.execute(statement)
@@ -371,7 +398,8 @@ class Replayer:
         name = literal(mapping.name)
         connection.execute(
             f"with gone as (delete from {JOURNAL}.quarantine q using tenantry_batch b where q.mapping = {name}"
-            " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch)"
+            " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch),"
+            " known as (insert into tenantry_known select source_key from gone)"
             " insert into tenantry_patch select source_key, patch from gone where patch <> '{}'"
         )
         connection.execute(
@@ -388,12 +416,80 @@ class Replayer:
             f" from p where q.mapping = {literal(mapping.name)} and q.source_key = p.key and q.state = 'open'"
         )
 
+    def _take_out(self, connection: Connection, mapping: Mapping, keys: str, condition: str = "true") -> int:
+        """Delete rows of the target, and before them those that a foreign key would delete or change with them: they are
+        derived again, as their source says, and not as the key's action would have it. Returns the rows of the mapping itself.
+
+        Args:
+            keys: a temporary table with the source keys.
+            condition: over the target's row `t`.
+        """
+        target = self._target(mapping)
+        name = mapping.target.name
+        _clear(connection, "gone")
+        found = connection.execute(
+            f"insert into tenantry_gone select {literal(name)}, t.legacy_id from {target} t join {keys} a"
+            f" on t.legacy_id = {_legacy(mapping, 'a.key')} where {condition}"
+        ).rowcount
+        if not found:
+            return 0
+        reached, new = [name], {name}
+        while new:
+            parents, new = new, set()
+            for child, columns, parent, others in self._acting:
+                if parent not in parents:
+                    continue
+                here, there = ident(self.project.target.schema, child), ident(self.project.target.schema, parent)
+                on = " and ".join(f"t.{ident(a)} = p.{ident(b)}" for a, b in zip(columns, others, strict=True))
+                more = connection.execute(
+                    f"insert into tenantry_gone select {literal(child)}, t.legacy_id from tenantry_gone g"
+                    f" join {there} p on p.legacy_id = g.legacy join {here} t on {on}"
+                    f" where g.name = {literal(parent)} on conflict do nothing"
+                ).rowcount
+                if more:
+                    new.add(child)
+                    reached = [*(each for each in reached if each != child), child]
+        for table in reversed(reached):
+            here = ident(self.project.target.schema, table)
+            rows = f"tenantry_gone g join {here} t on t.legacy_id = g.legacy where g.name = {literal(table)}"
+            for position, each in enumerate(self.project.mappings):
+                if each.target.name != table or (each is mapping and len(reached) == 1):
+                    continue
+                # The rows that were asked for are being derived; all others are to be, and what they were is remembered.
+                others_only = (
+                    f" and not exists (select from {keys} a where t.legacy_id = {_legacy(mapping, 'a.key')})"
+                    if each is mapping
+                    else ""
+                )
+                connection.execute(
+                    f"insert into tenantry_was select {position}, {_stripped(each, 't')}, t.id, {self._tenant(each, 't')}"
+                    f" from {rows}{_mine(each, ' and')}{others_only}"
+                )
+                connection.execute(
+                    f"insert into tenantry_dirty select {position}, {_stripped(each, 't')}"
+                    f" from {rows}{_mine(each, ' and')}{others_only}"
+                )
+            connection.execute(
+                f"delete from {here} t using tenantry_gone g where g.name = {literal(table)} and t.legacy_id = g.legacy"
+            )
+        return found
+
+    @cached_property
+    def _acting(self) -> list[tuple[str, tuple[str, ...], str, tuple[str, ...]]]:
+        """Foreign keys among tables that a source feeds whose parent takes its children along, or changes them, when it goes."""
+        fed = self.project.by_target
+        return [
+            (table.name, fk.columns, str(fk.ref_table), fk.ref_columns)
+            for table in self.project.target.tables
+            if table.name in fed
+            for fk in table.foreign_keys
+            if fk.ref_schema == self.project.target.schema
+            and fk.ref_table in fed
+            and fk.on_delete in ("cascade", "set null", "set default")
+        ]
+
     def _write(self, position: int, mapping: Mapping) -> Iterator[str]:
         target, new = self._target(mapping), _new(position)
-        yield (
-            f"delete from {target} t using tenantry_all a where t.legacy_id = {_legacy(mapping, 'a.key')}"
-            f" and not exists (select from {new} n where n.legacy_id = t.legacy_id)"
-        )
         fixed = {column.name for column in mapping.target.columns if column.identity == "always"} | {"legacy_id"}
         settable = [column.name for column in mapping.columns if column.name not in fixed]
         compared = idents(settable, prefix="t"), idents(settable, prefix="n")
@@ -469,11 +565,18 @@ class Replayer:
         zoned = mapping.is_root and bool(self._tenant_columns)
         connection.execute(self._state(mapping, "all", "after"))
         moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
+        named = moved
+        if position in self._documented:
+            # Ids in documents are those of rows that the source has, whether they could be carried over or not.
+            source = ident(self.project.source.schema, mapping.source.name)
+            known = "(b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
+            there = f"exists (select from {source} s where {same_key(mapping, 's', 'k.key')})"
+            named = f"({moved} or {known} <> {there})"
         connection.execute(
             "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
-            f"{moved}, b.extra is distinct from a.extra\n"
+            f"{moved}, b.extra is distinct from a.extra, {named}\n"
             "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key"
-            + ("" if thorough else f" where {moved} or b.extra is distinct from a.extra")
+            + ("" if thorough else f" where {named} or b.extra is distinct from a.extra")
         )
         if connection.execute("select from tenantry_moved limit 1").fetchone() is None:
             return
@@ -528,7 +631,7 @@ class Replayer:
 
     def _documents(self, parent: Mapping, *, thorough: bool) -> Iterator[str]:
         """Rows with documents in which ids of the moved rows stand."""
-        which = "true" if thorough else "v.moved"
+        which = "true" if thorough else "v.named"
         for position, mapping in enumerate(self.project.mappings):
             for column in mapping.columns:
                 for each in column.ids:
@@ -564,7 +667,7 @@ class Replayer:
                 target, parent = self._target(mapping), ident(self.project.target.schema, ref.parent)
                 feeding = self.project.feeding(ref)[0]
                 key = key_sql("s", ref.columns, is_text=False)
-                _clear(connection, "batch", "all", "before", "after", "moved")
+                _clear(connection, "batch", *_STATES)
                 connection.execute(
                     f"insert into tenantry_batch select distinct x.key from tenantry_touched x join {target} t"
                     f" on t.legacy_id = {_legacy(mapping, 'x.key')} where x.m = {position} and t.{ident(column.name)}"
@@ -573,9 +676,7 @@ class Replayer:
                 connection.execute("insert into tenantry_all select key from tenantry_batch")
                 connection.execute(self._state(mapping, "batch", "before"))
                 self._forget(connection, mapping)
-                gone = connection.execute(
-                    f"delete from {target} t using tenantry_batch b where t.legacy_id = {_legacy(mapping, 'b.key')}"
-                ).rowcount
+                gone = self._take_out(connection, mapping, "tenantry_batch")
                 if not gone:
                     continue
                 found = True

@@ -65,6 +65,7 @@ def roll_back(
             live.check()
             turned = _turn_back(live, bounds or Bounds())
             live.refresh()
+            live.catch_up(stopped=stopped)
             if not everything:
                 return RolledBack(turned, (), kept_rows(live.main, live.project))
         archive, kept = _archive(live)
@@ -76,7 +77,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
     return turn(
         live,
         "forward",
-        [*source_sequences(live.project), *step.undo],
+        [*source_sequences(live.project), *_derived_again(live.project), *step.undo],
         tables=target_tables(live),
         bounds=bounds,
         phase="secure",
@@ -85,6 +86,22 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
         undone=True,
         event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
     )
+
+
+def _derived_again(project: Project) -> list[str]:
+    """What the source says of rows is not what the target has, where these were born there as part of another row, or name rows
+    that are gone: they are derived again behind the turn."""
+    documents = dict.fromkeys(
+        mapping.source.name for mapping in project if any(column.ids for column in mapping.columns)
+    )
+    return [
+        *(
+            f"insert into {JOURNAL}.source_log (table_name, old_key, new_key) select {literal(mapping.source.name)}, legacy_id,"
+            f" source_key from {JOURNAL}.born_part where mapping = {literal(mapping.name)}"
+            for mapping in project
+        ),
+        *(f"insert into {JOURNAL}.source_log (table_name) values ({literal(table)})" for table in documents),
+    ]
 
 
 def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:

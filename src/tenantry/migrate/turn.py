@@ -249,7 +249,7 @@ def reversed_differences(live: Live, connection: Connection) -> list[verify.Diff
             )
         ]
         if keys:
-            kept = verify.kept_in_target(connection, mapping)
+            kept = verify.kept_in_target(connection, live.project, mapping)
             found += verify.compare_rows(connection, live.project, mapping, keys, kept)[0]
     return found
 

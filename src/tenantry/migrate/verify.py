@@ -166,13 +166,22 @@ def suspects(
     return sum(count for count, _ in found.values()), list(dict.fromkeys(keys))
 
 
-def kept_in_target(connection: Connection, mapping: Mapping) -> dict[str, set[str]]:
-    """What of a mapping's rows stands in the target only, as the journal lists it."""
+def kept_in_target(connection: Connection, project: Project, mapping: Mapping) -> dict[str, set[str]]:
+    """What of a mapping's rows stands in the target only, as the journal lists it: cells, rows, and rows that were born there
+    as part of a source row, with the row that the source would make in their place."""
     found: dict[str, set[str]] = {}
     for legacy, column in connection.execute(
-        f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s", [mapping.target.name]
+        f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s"
+        f" union all select legacy_id, '' from {JOURNAL}.born_part where mapping = %s",
+        [mapping.target.name, mapping.name],
     ):
         found.setdefault(str(legacy), set()).add(str(column))
+    for column in mapping.columns:
+        if column.kind == "account":
+            # A person who was born in the target has the account that was made for them there, or none.
+            born = f"select legacy_id from {_target(project, mapping)} where legacy_id = id::text"
+            for (legacy,) in connection.execute(born):
+                found.setdefault(str(legacy), set()).add(column.name)
     return found
 
 
@@ -196,10 +205,15 @@ def settle(
         differences.append(
             Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")
         )
-    row = connection.execute(f"select count(*) from {_target(project, mapping)} t{_mine(mapping)}").fetchone()
+    whole = [legacy for legacy, columns in (kept or {}).items() if "" in columns]
+    row = connection.execute(
+        f"select count(*), count(*) filter (where t.legacy_id = any (%s)) from {_target(project, mapping)} t{_mine(mapping)}",
+        [whole],
+    ).fetchone()
     assert row is not None
-    whole = sum("" in columns for columns in (kept or {}).values())
-    account = _account(connection, project, mapping, int(row[0]) - whole)
+    # Those that are there have no source row; those that are not are rows which another one, born there, stands for.
+    here = int(row[1])
+    account = _account(connection, project, mapping, int(row[0]) - here + (len(whole) - here))
     if not account.balanced:
         differences.append(_unbalanced(mapping, account))
     return Verification("rows", mapping.name, account.target, tuple(differences), more, account, ranges)
