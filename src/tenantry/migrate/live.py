@@ -299,14 +299,18 @@ class Live:
         stopped: Callable[[], bool] = lambda: False,
         before_commit: BeforeCommit | None = None,
     ) -> Round:
-        """Rounds until one had little to do and was quick about it."""
+        """Rounds until one had little to do and was quick about it, or they get no smaller: then what is left is what comes
+        in while a round lasts."""
+        before = None
         while True:
             begun = time.monotonic()
             last = self.round(before_commit=before_commit)
             spent = time.monotonic() - begun
             entries = last.entries + last.reversed_entries
-            if stopped() or (entries <= small and spent <= quick) or entries == 0:
+            settled = before is not None and entries >= 0.8 * before and spent <= 2 * quick
+            if stopped() or entries == 0 or (entries <= small and spent <= quick) or settled:
                 return last
+            before = entries
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 

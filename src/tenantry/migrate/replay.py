@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import psycopg
 from psycopg import errors as pg
@@ -523,19 +524,31 @@ class Replayer:
     def _equals(self, connection: Connection, position: int, mapping: Mapping) -> bool:
         """Make a batch of the target's rows that mean the same as a row just derived; False where there is none."""
         assert mapping.merge is not None
-        nullable = {column.name for column in mapping.target.columns if column.nullable}
-        same = " and ".join(
-            f"t.{ident(name)} is not distinct from n.{ident(name)}"
-            if name in nullable
-            else f"t.{ident(name)} = n.{ident(name)}"
-            for name in mapping.merge.by
-        )
+        nullable = [
+            name for name in mapping.merge.by if (column := mapping.target.column(name)) is not None and column.nullable
+        ]
+        # One condition for each set of columns that are null: an index serves none that leaves it open.
+        ways = []
+        for empty in product((False, True), repeat=len(nullable)):
+            null = dict(zip(nullable, empty, strict=True))
+            ways.append(
+                " and ".join(
+                    f"t.{ident(name)} is null and n.{ident(name)} is null"
+                    if null.get(name)
+                    else f"t.{ident(name)} = n.{ident(name)}"
+                    for name in mapping.merge.by
+                )
+            )
         _clear(connection, "batch")
         connection.execute(f"analyze {_new(position)}")
-        found = connection.execute(
-            f"insert into tenantry_batch select distinct {_stripped(mapping, 't')} from {_new(position)} n"
+        equal = " union ".join(
+            f"select t.legacy_id, {_stripped(mapping, 't')} as key from {_new(position)} n"
             f" join {self._target(mapping)} t on {same}"
-            f" where not exists (select from tenantry_all a where t.legacy_id = {_legacy(mapping, 'a.key')})"
+            for same in ways
+        )
+        found = connection.execute(
+            f"insert into tenantry_batch select distinct e.key from ({equal}) e"
+            f" where not exists (select from tenantry_all a where e.legacy_id = {_legacy(mapping, 'a.key')})"
         )
         return found.rowcount > 0
 
@@ -543,11 +556,11 @@ class Replayer:
         merge, new = mapping.merge, _new(position)
         assert merge is not None
         connection.execute(
-            f"with ranked as (select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived, first_value(t.legacy_id) over w as"
+            f"with ranked as (select t.ctid as tid, first_value(t.legacy_id) over w as"
             f" into_key, row_number() over w as place from {new} t window w as"
             f" (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})),\n"
             f"gone as (delete from {new} t using ranked r where t.ctid = r.tid and r.place > 1"
-            " returning r.legacy_id, r.into_key, r.derived)\n"
+            " returning t.legacy_id, r.into_key, to_jsonb(t) as derived)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
             f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(merge.reason)},"
             " to_jsonb(s), g.derived\n"

@@ -90,7 +90,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
 
 def _derived_again(project: Project) -> list[str]:
     """What the source says of rows is not what the target has, where these were born there as part of another row, or name rows
-    that are gone: they are derived again behind the turn."""
+    that are gone; and a row in quarantine may have been changed by a key's action. They are derived again behind the turn."""
     documents = dict.fromkeys(
         mapping.source.name for mapping in project if any(column.ids for column in mapping.columns)
     )
@@ -101,6 +101,8 @@ def _derived_again(project: Project) -> list[str]:
             for mapping in project
         ),
         *(f"insert into {JOURNAL}.source_log (table_name) values ({literal(table)})" for table in documents),
+        f"insert into {JOURNAL}.source_log (table_name, new_key) select distinct source_table, source_key"
+        f" from {JOURNAL}.quarantine where state = 'open'",
     ]
 
 

@@ -93,15 +93,19 @@ def turn(
     deadline = time.monotonic() + bounds.patience
     attempts, longest = 0, 0.0
     while True:
+        # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
+        enough = time.monotonic() + max(5.0, bounds.patience / 4)
         live.catch_up(
             quick=bounds.max_stall / 4,
-            stopped=lambda: time.monotonic() > deadline,
+            stopped=lambda enough=enough: time.monotonic() > min(deadline, enough),  # type: ignore[misc]
             before_commit=lambda c, done: _compare(live, c, live.run.direction, done),
         )
         attempts += 1
         clock = _Clock()
         try:
-            done = _attempt(live, to, statements, tables, bounds, phase, status, step, undone, grace, event, clock)
+            done = _attempt(
+                live, to, statements, tables, bounds, phase, status, step, undone, grace, event, clock, attempts
+            )
             return Turned(
                 to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
             )
@@ -165,10 +169,12 @@ def _attempt(
     grace: float | None,
     event: tuple[str, str],
     clock: _Clock,
+    number: int,
 ) -> Round:
     connection = live.rounds
-    # At half of the bound, so that there is time for the work behind the lock.
-    patience = max(50, min(900, int(bounds.max_stall * 500)))
+    # Short at first, since a try that stands in somebody's way costs all that it waits; never more than half of the bound, so
+    # that there is time for the work behind the lock.
+    patience = max(50, min(900, int(bounds.max_stall * 500), 60 * 2 ** (number - 1)))
     over = threading.Event()
 
     def cut_off() -> None:
@@ -186,7 +192,7 @@ def _attempt(
             clock.begin()
             timer.start()
             # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
-            connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
+            connection.execute(f"lock table {', '.join(busiest_first(live, tables))} in share row exclusive mode")
             direction = live.run.direction
             done = live.carry(connection, direction, EVERYTHING)
             _compare(live, connection, direction, done)
@@ -269,6 +275,18 @@ def _in_the_way(live: Live, tables: Sequence[str]) -> list[str]:
             found += [each for each in blockers(live.main, schema, names) if each not in found]
     del tables
     return found
+
+
+def busiest_first(live: Live, tables: Sequence[str]) -> list[str]:
+    """Tables in the order in which transactions of applications probably lock them, so that neither waits for the other in a
+    circle: those first that are written most."""
+    writes = {
+        ident(str(schema), str(name)): int(count)
+        for schema, name, count in live.main.execute(
+            "select schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables"
+        )
+    }
+    return sorted(tables, key=lambda table: -writes.get(table, 0))
 
 
 def source_tables(live: Live) -> list[str]:

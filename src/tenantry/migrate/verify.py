@@ -31,6 +31,8 @@ from tenantry.plan.operations.defer import in_transition
 from tenantry.postgres import ident, idents, literal
 
 SAMPLES = 20
+_AT_ONCE = 2_000
+"""Rows of which the differences are read at once; of more, piece by piece."""
 MOST_RANGES = 64
 MOST_SUSPECTS = 1_000_000
 """Keys that are compared again at most; more of them mean that the target is not what it should be."""
@@ -250,10 +252,14 @@ def compare_rows(
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
         " where e.h is distinct from f.h order by 1"
     )
-    with connection.cursor(name="tenantry_differences") as cursor:
-        cursor.itersize = 500
-        cursor.execute(derivation.statement(tail, few=True).replace(RANGE, "true"))
-        differences, more = _named(mapping, columns, cursor, kept or {})
+    statement = derivation.statement(tail, few=True).replace(RANGE, "true")
+    if len(keys) <= _AT_ONCE:
+        differences, more = _named(mapping, columns, connection.execute(statement), kept or {})
+    else:
+        with connection.cursor(name="tenantry_differences") as cursor:
+            cursor.itersize = 500
+            cursor.execute(statement)
+            differences, more = _named(mapping, columns, cursor, kept or {})
     if mapping.python_columns:
         differences += [
             each

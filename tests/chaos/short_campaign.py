@@ -1,0 +1,59 @@
+"""The part of the campaign that is short enough for every test run: there and back again under load, with 30 kills and more.
+
+`make chaos` runs the whole of it: every boundary of the journal, every fault, crashes of the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tenantry.postgres import EmbeddedServer
+from tests.chaos.campaign import Bench, Kill, Scenario, bench_on, run_scenario
+from tests.conftest import _server
+
+
+@pytest.fixture(scope="module")
+def bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
+    with bench_on({18: _server(servers, 18)}) as made:
+        yield made
+
+
+def at(*events: str) -> tuple[Kill, ...]:
+    return tuple({"event": event} for event in events)
+
+
+def message(*numbers: int) -> tuple[Kill, ...]:
+    """Every second one when it has been sent, before the answer is read."""
+    return tuple({"trip": number, "sent": bool(i % 2)} for i, number in enumerate(numbers))
+
+
+SCENARIOS = [
+    Scenario(
+        1, "boundaries", 101, workers=1,
+        migrate=at(
+            "started expand.schema", "finished expand.schema", "phase capture", "started capture.metric_values",
+            "finished capture.users", "phase copy", "progress copy.metric_values 2", "finished copy.metric_values",
+            "started copy.widgets", "finished copy.catch_up", "phase replay", "finished replay.drain", "phase verify",
+            "phase secure",
+        ),
+        cut_over=message(60, 400), follow=({"after": 0.3},), roll_back=message(80, 700), forward=message(300),
+    ),
+    Scenario(
+        2, "messages", 102,
+        migrate=message(30, 400, 900, 700), cut_over=message(150, 120), follow=message(200), roll_back=message(300),
+        forward=message(90),
+    ),
+    Scenario(3, "taken back", 103, migrate=message(600, 900), roll_back=message(60, 90), back_first=True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.kind)
+def test_nothing_is_lost_wherever_the_tool_dies(bench: Bench, scenario: Scenario) -> None:
+    result = run_scenario(bench, scenario)
+    assert result.violations == []
+    wanted = sum(len(kills) for kills in (scenario.migrate, scenario.cut_over, scenario.follow, scenario.forward))
+    # Some come to nothing: the run was done before it came to the place.
+    assert result.kills >= wanted * 0.6
+    assert result.turns == 3
