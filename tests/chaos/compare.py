@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from tenantry.manifest import Project
 from tenantry.migrate.live import Live
 from tenantry.postgres import connect
-from tests.chaos.ledger import ABSENT, TOKENS, Connection, Side, Token, read_tokens, show, token_violations
+from tests.chaos.ledger import ABSENT, TOKENS, Connection, Side, read_tokens, same, show, token_violations
 from tests.chaos.load import State
-from tests.chaos.oracle import COLUMNS, Expected, Facts, expected, found, number
+from tests.chaos.oracle import COLUMNS, Expected, Facts, expected, found
 
 _PARTS = frozenset({"user_clinic_roles", "google_credentials", "spreadsheet_connections"})
 LISTED = 12
@@ -87,6 +87,8 @@ class Lists:
             (row[0], row[1]): row[2]
             for row in connection.execute("select mapping, legacy_id, source_key from tenantry.born_part")
         }
+        row = connection.execute("select direction from tenantry.run order by id desc limit 1").fetchone()
+        self.direction = "forward" if row is None else str(row[0])
         # Whether applications have ever written the target: then it holds what the source cannot, as microseconds.
         self.turned = (
             connection.execute("select 1 from tenantry.event where code = 'rolled_back'").fetchone() is not None
@@ -117,7 +119,19 @@ def tokens(connection: Connection, journal: Lists, state: State) -> list[str]:
 def token_part(connection: Connection, journal: Lists, state: State) -> list[str]:
     """The same, within the caller's transaction."""
     source, target = read_tokens(connection, "source"), read_tokens(connection, "target")
-    wrong = _short(token_violations(state.may_be, source if state.side == "source" else target, state.side))
+    if journal.direction == "forward":
+        # The source is what counts; behind a rollback it has what was written to the target, and what that never had.
+        may_be = {table: {**state.elsewhere.get(table, {}), **rows} for table, rows in state.may_be.items()}
+        wrong = _short(token_violations(may_be, source, "source"))
+    elif state.side == "source":
+        wrong = _short(token_violations(state.may_be, source, "source"))
+    else:
+        # What stood aside may have come to light: what it was merged with may be gone.
+        may_be = {
+            table: {**{key: [ABSENT, *maybe] for key, maybe in state.elsewhere.get(table, {}).items()}, **rows}
+            for table, rows in state.may_be.items()
+        }
+        wrong = _short(token_violations(may_be, target, "target"))
     only_there = {(table, key) for table, key, column in journal.kept if not column}
     for table, where in TOKENS.items():
         mapping = where.target_table
@@ -137,7 +151,7 @@ def token_part(connection: Connection, journal: Lists, state: State) -> list[str
                     f"target {there != ABSENT}, quarantine {quarantined is not None}, merged {merged is not None}"
                 )
             elif there != ABSENT:
-                if not _same(here, there, numeric=where.numeric):
+                if not same(table, here, there):
                     listed.append(f"{table} {key}: the source says {show(here)}, the target {show(there)}")
             else:
                 original = quarantined if quarantined is not None else merged[1] if merged is not None else {}
@@ -149,12 +163,6 @@ def token_part(connection: Connection, journal: Lists, state: State) -> list[str
         if key not in source["users"]:
             wrong.append(f"users {key} is listed in the journal, and the source has no such row")
     return wrong
-
-
-def _same(here: Token, there: Token, *, numeric: bool) -> bool:
-    if not numeric or here is None or there is None:
-        return here == there
-    return number(here) == number(there)
 
 
 # -- (b) row by row ----------------------------------------------------------------------------------------------------

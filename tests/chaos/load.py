@@ -30,7 +30,7 @@ from psycopg import errors as pg
 
 from tenantry.postgres import ident, literal, with_parameters
 from tests.chaos import source_writes, target_writes
-from tests.chaos.ledger import Effects, Held, Ledger, Side, Token, read_tokens
+from tests.chaos.ledger import Effects, Held, Ledger, Side, Token, only_in_source, read_tokens
 from tests.chaos.source_writes import SourceWork
 from tests.chaos.target_writes import TargetWork
 from tests.chaos.work import Skip, TakenBack, Vanished, Work
@@ -124,6 +124,8 @@ class State:
     seed: int
     may_be: dict[str, dict[str, list[Token]]]
     """table → key → the tokens that the row may have; see tests.chaos.ledger."""
+    elsewhere: dict[str, dict[str, list[Token]]]
+    """Rows that only the source had when the target began to be written, with the tokens that they may have."""
     problems: list[str]
     """What must not happen to an application, and did."""
     transactions: dict[str, int]
@@ -236,7 +238,8 @@ class Load:
 
     def state(self) -> State:
         return State(
-            self.side, self._seed, self.ledger.may_be(), list(self.ledger.problems), dict(self.transactions),
+            self.side, self._seed, self.ledger.may_be(), self.ledger.elsewhere,
+            list(self.ledger.problems), dict(self.transactions),
             dict(self.errors), self.fenced, self.doubtful, self.speed.summary(), list(self.held_up),
         )  # fmt: skip
 
@@ -252,6 +255,7 @@ class Load:
         with psycopg.connect(self._dsn) as connection:
             connection.execute("set transaction isolation level repeatable read")
             held: Held = read_tokens(connection, self.side)
+            elsewhere = only_in_source(connection, held) if self.side == "target" else {}
             maker = source_writes if self.side == "source" else target_writes
             owners = maker.owners(connection, self._connections)
             shared: dict[str, list[Any]] = {
@@ -263,7 +267,7 @@ class Load:
             owners["metric_values"], key=lambda key: (owners["metric_values"][key][1]["clinic"] is None, key)
         )
         hot = [("metric_values", key) for key in values[:3]] + [("providers", min(owners["providers"]))]
-        self.ledger.begin(held, hot)
+        self.ledger.begin(held, hot, elsewhere)
         self._works = []
         for number in range(self._connections):
             kind: type[SourceWork | TargetWork] = SourceWork if self.side == "source" else TargetWork

@@ -15,7 +15,7 @@ from tests.chaos.compare import compare
 from tests.chaos.faults import terminate
 from tests.chaos.ledger import ABSENT, read_tokens, token_violations
 from tests.chaos.load import Load, State, make_app_roles
-from tests.chaos.oracle import number
+from tests.chaos.numbers import number
 from tests.chaos.source_writes import SourceWork
 from tests.conftest import Database, _server
 from tests.migrate_support import OWNER, clinic_manifest, project_of, wait_for

@@ -12,27 +12,20 @@ import uuid
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from clinic.legacy import LOCATIONS
 from tests.chaos.ledger import Connection
+from tests.chaos.numbers import BLANKS, number
 
 Row = dict[str, Any]
 Facts = tuple[Any, ...]
 
-_BLANKS = " \t\r\n\u00a0"
-_DIGITS = r"(?:[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.[0-9]*)?|\.[0-9]+"
-_NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)\s*\$?\s*(?P<plain>{_DIGITS})|\$\s*(?P<inner>[-+]?)\s*(?P<after>{_DIGITS})"
-    rf"|(?:\(\s*\$?|\$\s*\()\s*(?P<bracket>{_DIGITS})\s*\)"
-)
-_PERCENT = re.compile(rf"(?P<sign>[-+]?)\s*(?P<plain>{_DIGITS})\s*%|\(\s*(?P<bracket>{_DIGITS})\s*(?:\)\s*%|%\s*\))")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EMAIL = re.compile(rf"{_LOCAL}(?:\.{_LOCAL})*@{_LABEL}(?:\.{_LABEL})+")
 _ROLES = {"office_manager": "clinic_admin", "dentist": "provider", "front_desk": "staff", "admin": "viewer"}
 _RANK = ("viewer", "staff", "provider", "clinic_admin")
@@ -82,26 +75,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 # -- texts ---------------------------------------------------------------------------------------------------------------
 
 
-def number(text: str) -> Decimal | None:
-    """The number that a text of the old application means; None where it means none."""
-    bare = text.strip(_BLANKS)
-    if found := _NUMBER.fullmatch(bare):
-        digits = found["plain"] or found["after"] or found["bracket"]
-        negative = found["bracket"] or "-" in (found["sign"] or "") or "-" in (found["inner"] or "")
-        amount = Decimal(digits.replace(",", ""))
-    elif found := _PERCENT.fullmatch(bare):
-        digits = found["plain"] or found["bracket"]
-        negative = found["bracket"] or found["sign"] == "-"
-        amount = Decimal(digits.replace(",", "")).scaleb(-2)
-    else:
-        return None
-    if amount != round(amount, 4) or abs(amount) >= 10**16:
-        return None
-    return -amount if negative else amount
-
-
 def address(text: str) -> str | None:
-    plain = text.strip(_BLANKS)
+    plain = text.strip(BLANKS)
     lower = "".join(char.lower() if char.isascii() else char for char in plain)
     return lower if len(plain.encode()) <= 254 and _EMAIL.fullmatch(lower) else None
 
@@ -207,7 +182,7 @@ def _simple(source: dict[str, dict[str, Row]], made: dict[str, Expected]) -> Non
         if row["status"] not in _STATUS:
             clinics.quarantined[key] = "status"
             continue
-        zone = _zones().get(row["location"].strip(_BLANKS), "America/New_York")
+        zone = _zones().get(row["location"].strip(BLANKS), "America/New_York")
         clinics.rows[key] = (row["name"], row["location"], row["status"], zone, _utc(row["updated_at"]))
     for key, row in source["metric_definitions"].items():
         made["metric_definitions"].rows[key] = (
@@ -261,7 +236,7 @@ def _people(source: dict[str, dict[str, Row]], made: dict[str, Expected], given:
         given.get("profiles", {}),
     )
     for key, row in users.items():
-        role = _ROLES.get(row["role"].strip(_BLANKS))
+        role = _ROLES.get(row["role"].strip(BLANKS))
         if role is None:
             members.quarantined[key] = "role"
         elif not profiles.there(key):
@@ -291,7 +266,7 @@ def _values(source: dict[str, dict[str, Row]], made: dict[str, Expected], given:
     values, zones = made["metric_values"], {key: row[3] for key, row in made["clinics"].rows.items()}
     for key, row in source["metric_values"].items():
         clinic, conflict = _clinic_of(row, source)
-        text = row["value"].strip(_BLANKS)
+        text = row["value"].strip(BLANKS)
         value = None if text in ("", "N/A") else number(text)
         why = (
             "provider" if row["provider_id"] is not None and not made["providers"].there(row["provider_id"])
