@@ -445,6 +445,52 @@ def test_after_the_cut_over_the_source_follows_and_refuses_applications(ready: D
         turn_over(ready)
 
 
+_OWN_TRIGGERS = """
+create function public.touch() returns trigger language plpgsql as $$ begin new.name := 'Touched'; return new; end $$;
+create trigger touch before insert or update on public.providers for each row execute function public.touch();
+create trigger touch_always before update on public.providers for each row execute function public.touch();
+alter table public.providers enable always trigger touch_always;
+create trigger touch_never before update on public.providers for each row execute function public.touch();
+alter table public.providers disable trigger touch_never;
+"""
+_STATES = (
+    "select tgname, tgenabled from pg_trigger where tgrelid = 'public.providers'::regclass and not tgisinternal"
+    " and tgname like 'touch%' order by 1"
+)
+
+
+def test_triggers_of_the_source_sleep_while_it_follows_and_come_back_as_they_were(ready: Database) -> None:
+    with ready.connect() as admin:
+        admin.execute(_OWN_TRIGGERS)
+    before = rows(ready, _STATES)
+    turn_over(ready)
+    assert {state for _, state in rows(ready, _STATES)} == {"D"}
+    with application(ready) as client:
+        client.execute("set role service_role")
+        client.execute("update clinic.providers set name = 'As It Was Written'")
+    catch_up(ready)
+    assert one(ready, "select count(*) from public.providers where name = 'Touched'") == 0
+    assert differences(ready) == []
+    turn_back(ready)
+    assert rows(ready, _STATES) == before
+    with application(ready) as client:
+        client.execute("update providers set name = 'x'")
+    assert one(ready, "select count(*) from public.providers where name <> 'Touched'") == 0
+
+
+def test_under_grace_triggers_of_the_source_are_named_and_sleep_when_it_ends(ready: Database) -> None:
+    with ready.connect() as admin:
+        admin.execute(_OWN_TRIGGERS)
+    before, notes = rows(ready, _STATES), Notes()
+    turn_over(ready, grace=60.0, observer=notes)
+    assert any("touch on providers, touch_always on providers." in said for said in notes.said)
+    assert rows(ready, _STATES) == before
+    turn_over(ready)
+    assert {state for _, state in rows(ready, _STATES)} == {"D"}
+    turn_back(ready)
+    assert rows(ready, _STATES) == before
+
+
 def test_the_way_there_and_back_loses_nothing_and_leaves_originals_as_they_were(ready: Database) -> None:
     before = contents(ready)
     turn_over(ready)

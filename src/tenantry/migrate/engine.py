@@ -34,7 +34,7 @@ from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists,
 from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.migrate.replay import ROW_ERRORS, Replayer, Round, pending, replay_round
+from tenantry.migrate.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Round, pending, replay_round
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.session import Session
 from tenantry.migrate.throttle import Throttle
@@ -135,6 +135,7 @@ class Migration:
         self._done: set[str] = set()
         self._rows = 0
         self._replayed = 0
+        self._pace = Pace()
 
     def run(self) -> Outcome:
         """Begin, or go on with, the migration, up to but not including the cut-over.
@@ -313,9 +314,12 @@ class Migration:
             self._watch.check(connection)
 
         def once() -> Round:
-            return self._round(limit=10_000_000, before_commit=compare)
+            return self._round(before_commit=compare)
 
-        self._session.again(once)
+        for _ in range(verify.LOOKS):
+            self._session.again(once)
+            if all(check.passed for check in found):
+                break
         self._verifications = [*found, *self._verifications]
         failed = [v for v in self._verifications if not v.passed]
         journal.say(main, "set_verified", verified=not failed)
@@ -504,17 +508,18 @@ class Migration:
         catching_up = step.id == CATCH_UP
         while not self._session.stop.is_set():
             self._throttle.wait("replay")
-            last = self._session.again(lambda: self._round(thorough=catching_up, check=True))
+            limit, begun = self._pace.limit, time.monotonic()
+            last = self._session.again(lambda limit=limit: self._round(limit=limit, thorough=catching_up, check=True))  # type: ignore[misc]
+            self._pace.tell(last.entries, time.monotonic() - begun)
             self._observer.progress(step, last.entries)
-            left = pending(connection)[0]
-            if last.entries < (_NEARLY_EMPTY if not catching_up else 50_000) and (left < _NEARLY_EMPTY or catching_up):
+            if last.entries < limit and (catching_up or pending(connection)[0] < _NEARLY_EMPTY):
                 break
         journal.say(connection, "step_done", step=step.id, rows=None, message=None)
 
     def _round(
         self,
         *,
-        limit: int = 50_000,
+        limit: int = EVERYTHING,
         thorough: bool = False,
         check: bool = False,
         before_commit: Callable[[Connection, Round], None] | None = None,

@@ -22,7 +22,7 @@ from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_pr
 from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.migrate.replay import EVERYTHING, ROUND_ENTRIES, Replayer, Round, pending, take_log
+from tenantry.migrate.replay import EVERYTHING, Pace, Replayer, Round, or_everything, pending, take_log
 from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import Session
 from tenantry.migrate.watch import Watch, check_login, check_server
@@ -87,6 +87,7 @@ class Live:
         self.reverser = Reverser(self.project)
         self.watch = Watch(self.project)
         self._rounds: Connection | None = None
+        self._pace = Pace()
         self.done = self.journal.done_steps(self.main)
         self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
@@ -170,12 +171,17 @@ class Live:
         return self._rounds
 
     def round(
-        self, *, limit: int = ROUND_ENTRIES, check: bool = True, before_commit: BeforeCommit | None = None
+        self, *, limit: int | None = None, check: bool = True, before_commit: BeforeCommit | None = None
     ) -> Round:
-        """One round in the run's direction, tried again where it fails in passing."""
+        """One round in the run's direction, tried again where it fails in passing.
 
-        def once() -> Round:
+        Args:
+            limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
+        """
+
+        def once(limit: int) -> Round:
             connection = self.rounds
+            begun = time.monotonic()
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read")
                 done = self.carry(connection, self.run.direction, limit)
@@ -187,9 +193,10 @@ class Live:
                     if before_commit is None:
                         self.journal.say(connection, "set_unverified")
             self.replayer.made()
+            self._pace.tell(done.entries, time.monotonic() - begun)
             return done
 
-        return self.session.again(once)
+        return self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))
 
     def carry(self, connection: Connection, direction: str, limit: int) -> Round:
         """The work of a round, in the transaction that is open.
@@ -307,8 +314,8 @@ class Live:
             last = self.round(before_commit=before_commit)
             spent = time.monotonic() - begun
             entries = last.entries + last.reversed_entries
-            settled = before is not None and entries >= 0.8 * before and spent <= 2 * quick
-            if stopped() or entries == 0 or (entries <= small and spent <= quick) or settled:
+            settled = last.complete and before is not None and entries >= 0.8 * before and spent <= 2 * quick
+            if stopped() or entries == 0 or (last.complete and entries <= small and spent <= quick) or settled:
                 return last
             before = entries
 
@@ -348,7 +355,10 @@ class Live:
                 for mapping in self.project
             )
 
-        self.round(limit=EVERYTHING, before_commit=compare)
+        for _ in range(verify.LOOKS):
+            self.round(limit=EVERYTHING, before_commit=compare)
+            if all(check.passed for check in found):
+                break
         if target:
             found += verify.verify_target(self.main, self.project)
         passed = all(check.passed for check in found)

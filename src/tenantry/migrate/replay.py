@@ -28,7 +28,11 @@ from tenantry.plan.operations.copy import RUN, copy_statement
 from tenantry.postgres import ident, idents, literal
 
 ROUND_ENTRIES = 50_000
-"""Log entries that one round takes at most: bounds its duration, and what a kill costs."""
+"""Log entries that one round takes at most, however quick it is: bounds what a kill costs."""
+
+ROUND_SECONDS = 1.0
+"""How long a round shall take, about: while it lasts, whoever wants to truncate or alter a table that it reads must wait, and
+everybody else behind him."""
 
 EVERYTHING = 1_000_000_000
 """As a limit of entries: all that are visible."""
@@ -67,9 +71,27 @@ class Round:
     refused: int = 0
     oldest: float = 0.0
     """Age in seconds of the oldest entry that it took."""
+    complete: bool = True
+    """It took all entries that it saw. If not, rows may stand beside others that are not up to date: they are not compared yet."""
     reversed_entries: int = 0
     """Entries of the target's log."""
     conflicts: int = 0
+
+
+class Pace:
+    """How many entries a round takes: as many as lately were carried over in ROUND_SECONDS."""
+
+    _LEAST = 2_000
+
+    def __init__(self) -> None:
+        self.limit = ROUND_ENTRIES // 5
+
+    def tell(self, entries: int, seconds: float) -> None:
+        """What a round of this limit did, and how long it took."""
+        if seconds > 2 * ROUND_SECONDS:
+            self.limit = max(self._LEAST, int(min(entries, self.limit) * ROUND_SECONDS / seconds))
+        elif entries >= self.limit and seconds < ROUND_SECONDS / 2:
+            self.limit = min(ROUND_ENTRIES, 2 * self.limit)
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,9 @@ class Replayer:
         self._making: set[int] = set()
         self._statements: dict[tuple[int, frozenset[str]], str] = {}
         self._profiles = profile_mapping(project)
+        # Whether entries may have been left out by the round before this one, which may have been another process's.
+        self._loose = True
+        self._still_loose = True
 
     # -- the round ---------------------------------------------------------------------------------------------------
 
@@ -107,10 +132,12 @@ class Replayer:
         """The session's temporary tables; once for a connection, outside of a round."""
         connection.execute(_TABLES)
 
-    def take(self, connection: Connection, limit: int = ROUND_ENTRIES) -> Round:
+    def take(self, connection: Connection, limit: int = EVERYTHING) -> Round:
         """Take entries from the log: the first statement of a round, whose snapshot all others share."""
         entries, oldest = take_log(connection, "source_log", "tenantry_entry (table_name, key, at)", limit)
-        return Round(entries=entries, oldest=oldest)
+        complete = entries < limit
+        self._loose, self._still_loose = self._still_loose or not complete, not complete
+        return Round(entries=entries, oldest=oldest, complete=complete)
 
     def apply(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
         """Bring the target in line with the source for all entries taken.
@@ -189,12 +216,15 @@ class Replayer:
         )
         # Outside of what is taken back when a row is refused.
         self._table(connection, position, mapping)
-        try:
-            with connection.transaction():
-                done.rows += self._derive(connection, position, mapping, thorough=thorough)
-                return
-        except ROW_ERRORS:
-            pass  # some row of many: looked for below
+        for evict in (False, True):
+            try:
+                with connection.transaction():
+                    done.rows += self._derive(connection, position, mapping, thorough=thorough, evict=evict)
+                    return
+            except pg.UniqueViolation:
+                continue  # perhaps of rows that pass a value on to each other
+            except ROW_ERRORS:
+                break  # some row of many: looked for below
         keys = [str(row[0]) for row in connection.execute("select key from tenantry_batch order by key").fetchall()]
         self._one_by_one(connection, position, mapping, keys, done, thorough=thorough)
 
@@ -281,8 +311,14 @@ class Replayer:
         connection.execute("insert into tenantry_touched select %s, key from tenantry_batch", [position])
         self._spread(connection, position, mapping, thorough=thorough)
 
-    def _derive(self, connection: Connection, position: int, mapping: Mapping, *, thorough: bool) -> int:
-        """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written."""
+    def _derive(
+        self, connection: Connection, position: int, mapping: Mapping, *, thorough: bool, evict: bool = False
+    ) -> int:
+        """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written.
+
+        Args:
+            evict: rows of the batch that stand where another one of it shall stand are taken out first.
+        """
         new = _new(position)
         _clear(connection, *_STATES, new.removeprefix("tenantry_"))
         seen = self._is_parent(position, mapping)
@@ -321,6 +357,9 @@ class Replayer:
             f" and not exists (select from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
             " and k.legacy_id = t.legacy_id and k.column_name = '')",
         )
+        if evict:
+            for condition in self._passed_on(position, mapping):
+                self._take_out(connection, mapping, "tenantry_all", condition)
         for statement in self._write(position, mapping):
             written += max(0, connection.execute(statement).rowcount)
         connection.execute(f"insert into tenantry_touched select {position}, key from tenantry_all")
@@ -489,6 +528,23 @@ class Replayer:
             and fk.on_delete in ("cascade", "set null", "set default")
         ]
 
+    def _passed_on(self, position: int, mapping: Mapping) -> Iterator[str]:
+        """Conditions over target rows `t`: the row gives up a unique value that another row of the batch shall have. An update
+        of both would meet the old one, since unique indexes are checked row by row."""
+        known, new = {column.name for column in mapping.columns}, _new(position)
+        keys = dict.fromkeys(
+            (tuple(name for name in index.columns if name is not None), index.nulls_not_distinct)
+            for index in mapping.target.indexes
+            if index.unique and set(index.columns) <= known
+        )
+        for columns, nulls in keys:
+            own = " and ".join(f"t.{ident(name)} is not distinct from m.{ident(name)}" for name in columns)
+            for same in _same_values(mapping, columns, "t", "o", nulls=nulls):
+                yield (
+                    f"exists (select from {new} o where o.legacy_id <> t.legacy_id and {same}) and exists"
+                    f" (select from {new} m where m.legacy_id = t.legacy_id and not ({own}))"
+                )
+
     def _write(self, position: int, mapping: Mapping) -> Iterator[str]:
         target, new = self._target(mapping), _new(position)
         fixed = {column.name for column in mapping.target.columns if column.identity == "always"} | {"legacy_id"}
@@ -524,21 +580,7 @@ class Replayer:
     def _equals(self, connection: Connection, position: int, mapping: Mapping) -> bool:
         """Make a batch of the target's rows that mean the same as a row just derived; False where there is none."""
         assert mapping.merge is not None
-        nullable = [
-            name for name in mapping.merge.by if (column := mapping.target.column(name)) is not None and column.nullable
-        ]
-        # One condition for each set of columns that are null: an index serves none that leaves it open.
-        ways = []
-        for empty in product((False, True), repeat=len(nullable)):
-            null = dict(zip(nullable, empty, strict=True))
-            ways.append(
-                " and ".join(
-                    f"t.{ident(name)} is null and n.{ident(name)} is null"
-                    if null.get(name)
-                    else f"t.{ident(name)} = n.{ident(name)}"
-                    for name in mapping.merge.by
-                )
-            )
+        ways = _same_values(mapping, mapping.merge.by, "t", "n", nulls=True)
         _clear(connection, "batch")
         connection.execute(f"analyze {_new(position)}")
         equal = " union ".join(
@@ -612,10 +654,11 @@ class Replayer:
                 f" {literal(parent.source.name)} and q.parent_key = v.key where q.mapping = {literal(mapping.name)}"
                 " and q.state = 'open' and v.moved"
             )
-        # Where the source has a foreign key, no row can have referred to one before that was there.
+        # Where the source has a foreign key, no row can have referred to one before that was there; but its entry can have been
+        # taken before that one's where a round did not take all.
         every = ref.late or not own
         which = "v.moved" if not (thorough and every) else "true"
-        if child.enforced and own and not (thorough and every):
+        if child.enforced and own and not self._loose and not (thorough and every):
             which += " and not v.born"
         source = ident(self.project.source.schema, mapping.source.name)
         if own:
@@ -812,20 +855,34 @@ def replay_round(
     connection: Connection,
     replayer: Replayer,
     *,
-    limit: int = ROUND_ENTRIES,
+    limit: int = EVERYTHING,
     thorough: bool = False,
     before_commit: Callable[[Connection, Round], None] | None = None,
 ) -> Round:
     """One round, in a transaction of its own."""
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read")
-        done = replayer.take(connection, limit)
-        if done.entries or before_commit is not None:
-            replayer.apply(connection, done, thorough=thorough)
-        if before_commit is not None:
-            before_commit(connection, done)
-    replayer.made()
-    return done
+
+    def once(limit: int) -> Round:
+        with connection.transaction():
+            connection.execute("set transaction isolation level repeatable read")
+            done = replayer.take(connection, limit)
+            if done.entries or before_commit is not None:
+                replayer.apply(connection, done, thorough=thorough)
+            if before_commit is not None:
+                before_commit(connection, done)
+        replayer.made()
+        return done
+
+    return or_everything(once, limit)
+
+
+def or_everything(once: Callable[[int], Round], limit: int) -> Round:
+    """A round that a foreign key refuses, since what it left in the log belonged to what it took, takes everything instead."""
+    try:
+        return once(limit)
+    except pg.IntegrityError:
+        if limit >= EVERYTHING:
+            raise
+        return once(EVERYTHING)
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------------
@@ -853,6 +910,26 @@ def _new(position: int) -> str:
     return f"tenantry_new_{position}"
 
 
+def _same_values(mapping: Mapping, columns: Sequence[str], one: str, other: str, *, nulls: bool) -> list[str]:
+    """Conditions, of which any may hold, that two rows of the target have the same values: one for each set of columns that are
+    null, where nulls count as the same, since an index serves no condition that leaves it open."""
+    nullable = [
+        name for name in columns if nulls and (column := mapping.target.column(name)) is not None and column.nullable
+    ]
+    ways = []
+    for empty in product((False, True), repeat=len(nullable)):
+        null = dict(zip(nullable, empty, strict=True))
+        ways.append(
+            " and ".join(
+                f"{one}.{ident(name)} is null and {other}.{ident(name)} is null"
+                if null.get(name)
+                else f"{one}.{ident(name)} = {other}.{ident(name)}"
+                for name in columns
+            )
+        )
+    return ways
+
+
 def _legacy(mapping: Mapping, key: str) -> str:
     return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
 
@@ -878,4 +955,4 @@ def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str,
     return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
 
 
-__all__ = ["EVERYTHING", "ROUND_ENTRIES", "Replayer", "Round", "pending", "replay_round"]
+__all__ = ["EVERYTHING", "ROUND_ENTRIES", "ROUND_SECONDS", "Pace", "Replayer", "Round", "pending", "replay_round"]

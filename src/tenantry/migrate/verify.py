@@ -30,6 +30,9 @@ from tenantry.migrate.journal import Chunk, Connection, Journal
 from tenantry.plan.operations.defer import in_transition
 from tenantry.postgres import ident, idents, literal
 
+LOOKS = 3
+"""How often a comparison is made while applications write before a difference is believed: a TRUNCATE shows in snapshots that were
+taken before it."""
 SAMPLES = 20
 _AT_ONCE = 2_000
 """Rows of which the differences are read at once; of more, piece by piece."""

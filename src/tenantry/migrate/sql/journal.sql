@@ -231,6 +231,59 @@ $$;
 comment on function tenantry.refuse_write is 'The fence on the source after the cut-over.';
 revoke all on function tenantry.refuse_write() from public;
 
+create table if not exists tenantry.sleeping (
+    relation     text   not null,
+    trigger_name text   not null,
+    state        "char" not null,
+    primary key (relation, trigger_name)
+);
+comment on table tenantry.sleeping is 'Triggers of the application on the source, switched off while the source follows the target, and the state that each had.';
+
+create or replace function tenantry.sleep_triggers(tables text[]) returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found record;
+begin
+    for found in
+        select c.oid::regclass::text as relation, t.tgname::text as trigger_name, t.tgenabled as state
+          from unnest(tables) n (name)
+         cross join lateral (select n.name::regclass::oid union select p.relid::oid from pg_partition_tree(n.name::regclass) p) r (id)
+          join pg_class c on c.oid = r.id
+          join pg_trigger t on t.tgrelid = c.oid
+         where not t.tgisinternal and t.tgenabled <> 'D' and t.tgname !~ '^tenantry_(capture|fence)(_truncate)?$'
+         order by 1, 2
+    loop
+        insert into tenantry.sleeping values (found.relation, found.trigger_name, found.state) on conflict do nothing;
+        execute format('alter table only %s disable trigger %I', found.relation, found.trigger_name);
+    end loop;
+end
+$$;
+comment on function tenantry.sleep_triggers is 'What is carried back into the source is as it shall be already: no trigger may change it, or tell others of it again.';
+revoke all on function tenantry.sleep_triggers(text[]) from public;
+
+create or replace function tenantry.wake_triggers() returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found record;
+begin
+    for found in
+        select s.* from tenantry.sleeping s
+          join pg_trigger t on t.tgrelid = to_regclass(s.relation) and t.tgname = s.trigger_name
+         order by 1, 2
+    loop
+        execute format('alter table only %s enable%s trigger %I', found.relation,
+                       case found.state when 'A' then ' always' when 'R' then ' replica' else '' end, found.trigger_name);
+    end loop;
+    delete from tenantry.sleeping;
+end
+$$;
+comment on function tenantry.wake_triggers is 'Each trigger of the source back to the state that it had, when applications write the source again.';
+revoke all on function tenantry.wake_triggers() from public;
+
 create or replace function tenantry.capture_target() returns trigger
     language plpgsql security definer
     set search_path = pg_catalog, pg_temp

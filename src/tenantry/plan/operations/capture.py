@@ -68,6 +68,14 @@ def source_fence(project: Project, *, on: bool) -> list[str]:
     ]
 
 
+def source_triggers(project: Project, *, on: bool) -> list[str]:
+    """The application's own triggers on the source: they sleep while nobody but Tenantry writes it."""
+    if on:
+        return [f"select {JOURNAL}.wake_triggers()"]
+    names = ", ".join(literal(ident(project.source.schema, table.name)) for table in project.source_tables)
+    return [f"select {JOURNAL}.sleep_triggers(array[{names}])"]
+
+
 def source_capture(project: Project, *, on: bool) -> list[str]:
     """Note changes of the source, or note them no longer."""
     state = "enable always" if on else "disable"

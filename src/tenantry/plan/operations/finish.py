@@ -16,6 +16,7 @@ from tenantry.plan.operations.capture import (
     capture_function,
     fed_tables,
     source_fence,
+    source_triggers,
     target_capture,
     target_triggers,
 )
@@ -139,8 +140,10 @@ def cut_over(project: Project, after: Sequence[str]) -> Step:
             *triggers(project, on=True),
             *target_capture(project, on=True),
             *source_fence(project, on=True),
+            *source_triggers(project, on=False),
         ),
         undo=(
+            *source_triggers(project, on=True),
             *source_fence(project, on=False),
             *target_capture(project, on=False),
             *triggers(project, on=False),
