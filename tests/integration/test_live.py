@@ -491,6 +491,24 @@ def test_under_grace_triggers_of_the_source_are_named_and_sleep_when_it_ends(rea
     assert rows(ready, _STATES) == before
 
 
+def test_a_document_that_names_a_row_deleted_in_the_target_holds_no_rollback_up(ready: Database) -> None:
+    turn_over(ready)
+    with application(ready) as client:
+        client.execute("set role service_role")
+        # A row that the document of its dashboard names, and that of nobody else.
+        gone = client.execute(
+            "delete from clinic.widgets w using clinic.dashboards d where w.id = (select (x #>> '{}')::uuid from clinic.dashboards d,"
+            " jsonb_path_query(d.layout_config, '$.widgets[*].id') x where d.id = w.dashboard_id limit 1)"
+            " and d.clinic_id = w.clinic_id and d.id = w.dashboard_id and w.legacy_id is not null returning w.legacy_id, d.legacy_id"
+        ).fetchall()
+    assert gone
+    turn_back(ready)
+    for widget, dashboard in gone:
+        assert one(ready, "select count(*) from public.widgets where id = %s", [widget]) == 0
+        assert one(ready, "select count(*) from clinic.dashboards where legacy_id = %s", [dashboard]) == 1
+    assert differences(ready) == []
+
+
 def test_the_way_there_and_back_loses_nothing_and_leaves_originals_as_they_were(ready: Database) -> None:
     before = contents(ready)
     turn_over(ready)

@@ -314,7 +314,7 @@ class Live:
             last = self.round(before_commit=before_commit)
             spent = time.monotonic() - begun
             entries = last.entries + last.reversed_entries
-            settled = last.complete and before is not None and entries >= 0.8 * before and spent <= 2 * quick
+            settled = last.complete and before is not None and entries >= 0.8 * before
             if stopped() or entries == 0 or (last.complete and entries <= small and spent <= quick) or settled:
                 return last
             before = entries

@@ -107,6 +107,8 @@ class Reverser:
             raise ManifestError(in_order(problems))
         self.project = project
         self.tables = reverse_statements(project)
+        self.documented = {mapping.source.name for mapping in project if any(column.ids for column in mapping.columns)}
+        """Source tables with documents in which ids of other rows stand."""
 
     def apply(self, connection: Connection, changed: str = "pg_temp.tenantry_changed") -> Reversed:
         """Bring the source in line with these rows of the target, in the transaction that the caller has begun.
@@ -137,6 +139,7 @@ class _Round:
         self.connection = connection
         self.tables = reverser.tables
         self.project = reverser.project
+        self.documented = reverser.documented
         self.mended = mended_mappings(connection)
         self.blocks = load_blocks("tenantry.migrate.sql", "reverse_round")
         self.failures: dict[tuple[str, str], _Failure] = {}
@@ -305,6 +308,8 @@ class _Round:
 
     def _insert(self, table: SourceTable, condition: str) -> int:
         done = self.connection.execute(table.insert(condition)).rowcount
+        # What a document says of ids depends on which rows there are.
+        self.whole -= self.documented
         self._mark(table, "inserted", f"w.ins and {condition}")
         return done
 
@@ -446,7 +451,7 @@ class _Round:
             counted = self._count(table.gone)
             self.counts[table.name].deleted += counted
             if counted:
-                self.whole.discard(table.name)
+                self.whole -= {table.name, *self.documented}
             for statement in table.forget():
                 self.connection.execute(statement)
             self.connection.execute(f"update {table.keys} k set state = null from {table.gone} d where k.key = d.key")
