@@ -14,7 +14,6 @@ test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
-	$(BIN)/python -m pytest -n $(WORKERS) tests/chaos/load_checks.py tests/chaos/short_campaign.py
 	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy, and the rule that tenantry never imports clinic

@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,6 @@ from tests.migrate_support import (
 
 Kill = dict[str, Any]
 
-KILLED = {"signal": 9}
 VALUES, CLINICS, SEED = 1000, 3, 7
 PAUSE = 0.03
 """Seconds that a connection of the application rests after a transaction: some 80 transactions a second in all."""
@@ -81,6 +80,8 @@ class Scenario:
     version: int = 18
     workers: int = 2
     migrate: tuple[Kill, ...] = ()
+    everywhere: tuple[str, ...] = ()
+    """Boundaries of the migration: it is killed at each of them that it comes to, one after the other."""
     cut_over: tuple[Kill, ...] = ()
     follow: tuple[Kill, ...] = ()
     roll_back: tuple[Kill, ...] = ()
@@ -100,8 +101,6 @@ class Result:
     kills: int = 0
     places: list[str] = field(default_factory=list)
     """Where the tool was killed, in the order of the campaign's table."""
-    missed: list[Kill] = field(default_factory=list)
-    """Boundaries of the migration that the run did not come to."""
     struck: int = 0
     violations: list[str] = field(default_factory=list)
     transactions: int = 0
@@ -115,6 +114,10 @@ class Result:
     @property
     def failed(self) -> bool:
         return bool(self.violations)
+
+
+def killed(answer: dict[str, Any]) -> bool:
+    return answer.get("signal") == 9
 
 
 class Failed(Exception):
@@ -165,6 +168,7 @@ class Course:
             for kill in scenario.migrate[:2]:
                 self._order("migrate", kill)
             self._take_back(scenario.roll_back[:2])
+        self._migrate_everywhere(set(scenario.everywhere))
         self._migrate(scenario.migrate)
         if scenario.grow:
             self._stand_still()
@@ -179,11 +183,17 @@ class Course:
         self._turn("cutover", scenario.forward, "reverse")
         self._compare("behind the second cut-over")
 
+    def _migrate_everywhere(self, boundaries: set[str]) -> None:
+        while boundaries:
+            answer = self._order("migrate", {"events": sorted(boundaries)})
+            if not killed(answer):
+                break
+            boundaries.remove(answer["at"])
+
     def _migrate(self, kills: Sequence[Kill]) -> None:
-        for position, kill in enumerate(kills):
+        for kill in kills:
             answer = self._order("migrate", kill)
-            if answer != KILLED and answer["exit"] == 0:
-                self.result.missed += [kill, *kills[position + 1 :]]
+            if not killed(answer) and answer["exit"] == 0:
                 break
         self._until_done("migrate", lambda: self._run_row()[0] == "ready")
 
@@ -191,10 +201,10 @@ class Course:
         """A turn with kills on its way: whatever happens, applications write exactly one side."""
         for kill in kills:
             answer = self._order(do, kill)
-            if answer == KILLED and self._run_row()[1] == direction:
+            if killed(answer) and self._run_row()[1] == direction:
                 # Killed behind the commit: it is done.
                 break
-            if answer != KILLED and answer["exit"] == 0:
+            if not killed(answer) and answer["exit"] == 0:
                 break
         if self._run_row()[1] != direction:
             self._until_done(do, lambda: self._run_row()[1] == direction)
@@ -251,9 +261,9 @@ class Course:
                 do, kill=kill, options=options, dsn=self.database.dsn_as(OWNER), manifest=str(MANIFEST)
             )
         self.result.struck += struck[0]
-        if answer == KILLED:
+        if killed(answer):
             self.result.kills += 1
-            self.result.places.append(_place(do, kill or {}))
+            self.result.places.append(_place(do, {**(kill or {}), **({"event": answer["at"]} if answer["at"] else {})}))
         elif answer["exit"] in (98, 99):
             self._violated(f"{do} {kill or ''}: {answer['said']}")
             raise Failed
@@ -402,7 +412,7 @@ def private_servers(versions: Sequence[int]) -> Iterator[dict[int, EmbeddedServe
 # -- the plan --------------------------------------------------------------------------------------------------------------
 
 KINDS: dict[str, str] = {
-    "boundaries": "killed at each boundary of the journal in turn: steps begun and ended, pieces, phases",
+    "boundaries": "killed at every boundary of the journal, one after the other: steps begun and ended, pieces, phases",
     "messages": "killed at any message to the server: before it is sent, or before its answer is read",
     "moments": "killed from outside at random moments",
     "taken back": "killed, taken back before the cut-over (killed in that too), and begun anew",
@@ -412,6 +422,8 @@ KINDS: dict[str, str] = {
 """Kinds of scenarios, and what they mean."""
 
 _TURN_KILLS = 2
+_EACH = 7
+"""Kills of a scenario, about."""
 
 
 @dataclass(frozen=True)
@@ -423,22 +435,16 @@ class Survey:
 
 
 def make_plan(survey: Survey, *, seed: int, kills: int, versions: Sequence[int]) -> list[Scenario]:
-    """Scenarios with about so many kills; boundaries come in their order, spread over the scenarios of that kind."""
+    """Every boundary on every version, and of all other kinds as many scenarios as make about so many kills."""
     rng = random.Random(f"{seed}/plan")  # noqa: S311 - the same plan each time
-    events = list(dict.fromkeys(survey.events))
+    events = tuple(dict.fromkeys(survey.events))
     others = [kind for kind in KINDS if kind != "boundaries"]
-    each = 3 * _TURN_KILLS + 1
-    # Every boundary needs one kill; the turns of those scenarios have theirs beside them.
-    rounds = max(1, min(len(events), round((kills - len(events)) / (each + len(others) / 3 * (each + 3)))))
     plan: list[Scenario] = []
-    for number in range(rounds):
-        plan.append(
-            _scenario(
-                rng, survey, len(plan), "boundaries", seed, versions, [{"event": e} for e in events[number::rounds]]
-            )
-        )
-        for kind in others[number % 3 :: 3] if rounds >= 3 else others:
-            plan.append(_scenario(rng, survey, len(plan), kind, seed, versions, None))
+    for _ in range(max(1, -(-kills // (len(others) * _EACH)))):
+        plan += [_scenario(rng, survey, len(plan) + i, kind, seed, versions) for i, kind in enumerate(others)]
+    for version in versions:
+        scenario = _scenario(rng, survey, len(plan), "boundaries", seed, [version])
+        plan.append(replace(scenario, workers=1, migrate=(), everywhere=events))
     return plan
 
 
@@ -449,7 +455,6 @@ def _scenario(
     kind: str,
     seed: int,
     versions: Sequence[int],
-    migrate: Sequence[Kill] | None,
 ) -> Scenario:
     def message(do: str) -> Kill:
         return {"trip": rng.randint(1, max(2, survey.trips.get(do, 300))), "sent": rng.random() < 0.5}
@@ -470,7 +475,7 @@ def _scenario(
         seed * 1000 + number,
         version=versions[number % len(versions)],
         workers=1 + rng.randrange(2),
-        migrate=tuple(migrate) if migrate is not None else some("migrate", 3),
+        migrate=some("migrate", 3),
         cut_over=some("cutover", few),
         follow=(moment(0.8),),
         roll_back=some("rollback", few),
@@ -530,29 +535,15 @@ def run_campaign(
     plan = make_plan(survey, seed=seed, kills=kills, versions=versions)
     if only:
         plan = [scenario for scenario in plan if scenario.number in only]
-    missed: list[Kill] = []
     while plan and time.monotonic() - begun < minutes * 60:
         scenario = plan.pop(0)
         result = run_scenario(bench, scenario)
         campaign.add(result)
-        missed += [kill for kill in result.missed if "event" in kill]
         say(_line(result))
         for violation in result.violations:
             say(f"    {violation}")
         if result.failed:
             say(f"    repeat: {repeat(seed, kills, scenario)}")
-        if not plan and not only:
-            # Boundaries that a run did not come to, since another kill had passed them by: one for each run.
-            todo = [kill for kill in missed if kill["event"] not in campaign.died_at]
-            missed = []
-            number = max(r.scenario.number for r in campaign.results) + 1
-            plan = [
-                Scenario(
-                    number + i, "boundaries", seed * 1000 + number + i, version=versions[0], workers=1, migrate=(kill,)
-                )
-                for i, kill in enumerate(todo)
-                if not any(kill in r.scenario.migrate and len(r.scenario.migrate) == 1 for r in campaign.results)
-            ]
     campaign.died_at &= boundaries
     campaign.seconds = time.monotonic() - begun
     return campaign

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,17 +51,18 @@ LIMIT = 150.0
 
 
 class Listener(Silent):
-    """Writes down the events of a run, and kills its own process at the wanted one."""
+    """Writes down the events of a run, and kills its own process at the first that is wanted; says before at which."""
 
-    def __init__(self, wanted: str | None) -> None:
+    def __init__(self, wanted: Collection[str], answer: int) -> None:
         self.events: list[str] = []
-        self._wanted = wanted
+        self._wanted, self._answer = wanted, answer
         self._guard = threading.Lock()
 
     def _event(self, name: str) -> None:
         with self._guard:
             self.events.append(name)
-            if name == self._wanted:
+            if name in self._wanted:
+                os.write(self._answer, json.dumps({"at": name}).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def phase(self, phase: Phase, *, rows: int, steps: int) -> None:
@@ -138,7 +139,7 @@ def _again(dsn: str, manifest: Path, what: str, options: dict[str, Any], listene
 def _child(dsn: str, manifest: Path, order: dict[str, Any], answer: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     kill: dict[str, Any] = order.get("kill") or {}
-    listener = Listener(kill.get("event"))
+    listener = Listener(frozenset(kill.get("events", [kill.get("event")])), answer)
     trips = Trips(kill.get("trip"), sent=bool(kill.get("sent")))
     trips.install()
     code, said = 0, ""
@@ -179,7 +180,9 @@ def main() -> None:
         if hung:
             answer = {"exit": 98, "said": "it did not come to its end in time", "trips": 0, "events": []}
         else:
-            answer = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else json.loads(said)
+            answer = json.loads(said or b"{}")
+            if os.WIFSIGNALED(status):
+                answer = {"signal": os.WTERMSIG(status), "at": answer.get("at")}
         print(json.dumps(answer), flush=True)  # noqa: T201 - this is the answer
 
 

@@ -80,7 +80,8 @@ def test_a_lost_connection_leaves_both_outcomes_open_and_the_load_goes_on(small:
     load = Load(small.dsn, seed=5, connections=4).start()
     for _ in range(25):
         before = sum(load.transactions.values())
-        assert terminate(small, "the application", rng)
+        # Those that were ended a moment ago may not be back yet.
+        wait_for("a session to end", lambda: terminate(small, "the application", rng))
         committed(load, before + 20)
     state = load.stop()
     assert state.problems == []
