@@ -1,6 +1,6 @@
 """What a live migration costs those who write meanwhile, and how long it takes: `python benchmarks/live.py`.
 
-The work is done in benchmarks/living; `--quick` takes a minute and a half, the whole about eight.
+The work is done in benchmarks/living; `--quick` takes two minutes, the whole half an hour.
 """
 
 from __future__ import annotations
