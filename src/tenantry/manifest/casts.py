@@ -100,8 +100,9 @@ def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple
             return as_text(f"({value} at time zone 'UTC')::text || '+00'", source.type)
         return as_text(f"{value}::text", source.type)
     if (held, wanted) == ("real", "double precision"):
-        # The shortest digits that tell it, as the way there takes them.
-        return f"{value}::text::{source.type}"
+        # The shortest digits that tell it, as the way there takes them; and some servers read a few of these a bit beside.
+        there = f"{value}::text::{source.type}"
+        return f"case when ({there})::text::numeric = {value}::text::numeric then {there} end"
     if (held, wanted) == ("double precision", "real"):
         fits = f"abs({value}) < 3e38 and ({value} = 0 or abs({value}) > 1e-37) and {value}::{source.type}::{target.type} = {value}"
         return f"case when {value} in ('NaN', 'Infinity', '-Infinity') or ({fits}) then {value}::{source.type} end"
