@@ -31,6 +31,16 @@ _FOLDER = "TENANTRY_TEST_SERVERS"
 _serial = itertools.count()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests say with record_property("confusion", line): each check of the proof on what invites it, and on its twin."""
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    lines = {value for report in reports for key, value in getattr(report, "user_properties", ()) if key == "confusion"}
+    if lines:
+        terminalreporter.section("confusion table: check, lab, on the lab, on its mended twin")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
+
+
 def available(version: int) -> bool:
     with contextlib.suppress(EmbeddedServerFailed):
         binaries(version)

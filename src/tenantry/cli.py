@@ -18,7 +18,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import live, rehearse, status, throttle
+from tenantry.commands import access, lint, live, rehearse, seal, status, throttle
 from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
@@ -273,8 +273,8 @@ def prove(
     login: Annotated[
         str | None,
         typer.Option(
-            help="Connection string of the API's login, which the cells are run over; else the same server as the manifest's"
-            " login role, with the password from PGPASSWORD or ~/.pgpass.",
+            help="Prove over the API's login: its connection string, or 'auto' for the manifest's login role on the same server,"
+            " with the password from PGPASSWORD or ~/.pgpass. Invented rows are committed then, and removed.",
             show_default=False,
         ),
     ] = None,
@@ -283,12 +283,16 @@ def prove(
 ) -> None:
     """Execute every cell of the access matrix: role × table × command × own and other tenant, as that role.
 
-    The statements run over a login that owns nothing and is no superuser, each in a transaction that is rolled back, on rows
-    of two invented tenants that are removed in the end. Exit code 1: some cell or check fails.
+    Without --login it is done in place: one transaction of the owner, with rows of two invented tenants that nobody else ever sees;
+    it becomes each role in turn, and is rolled back. What that leaves (gaps in sequences, WAL) is said, and tables whose
+    triggers act outside of a transaction are left out and named. With --login the statements run over the API's own login,
+    which owns nothing. Exit code 1: some cell or check fails.
     """
     with prepared_project(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
-        # Without options: they may name a role that this login cannot become.
-        login_dsn = login or with_parameters(address, user=prepared.project.manifest.database_roles.login, options="")
+        login_dsn = login
+        if login == "auto":
+            # Without options: they may name a role that this login cannot become.
+            login_dsn = with_parameters(address, user=prepared.project.manifest.database_roles.login, options="")
         proof = run_proof(prepared.project, owner_dsn=address, login_dsn=login_dsn, progress=bars.count)
     if as_json:
         print_json(proof.to_json())
@@ -405,11 +409,14 @@ def demo(
         raise typer.Exit(1)
 
 
+access.register(app)
+lint.register(app)
 live.register(app)
 status.register(app)
 reporting.register(app)
 throttle.register(app)
 rehearse.register(app)
+seal.register(app)
 
 
 # Every usage error of the library; it gives only the leaves of the hierarchy a public name.

@@ -34,6 +34,7 @@ from tests.isolation.build import (
     build_clinic,
     context,
     make_roles,
+    open_context,
     run,
     secure,
 )
@@ -46,8 +47,7 @@ def _value(connection: Connection, query: str, *values: object) -> object:
 
 
 def _claims(connection: Connection, claims: object) -> None:
-    text = claims if isinstance(claims, str) else json.dumps(claims)
-    connection.execute("select set_config('request.jwt.claims', %s, true)", [text])
+    open_context(connection, json.dumps(claims))
 
 
 class People:
@@ -182,7 +182,9 @@ def test_the_context_can_be_made_again_before_and_after_the_target(database_each
             "select proname::text, pg_get_userbyid(proowner)::text, has_schema_privilege(proowner, 'tenantry', 'CREATE')"
             " from pg_proc where pronamespace = 'tenantry'::regnamespace and prosecdef and proname <> all (array['mirror_account', 'capture_target'])"
         ).fetchall()
-    assert {row[0] for row in owners} == {"is_super", "profile_id", "tenants", "colleagues"}
+    assert {row[0] for row in owners} == {
+        *("is_super", "profile_id", "tenants", "colleagues", "shared", "claims", "open")
+    }
     assert {row[1:] for row in owners} == {("tenantry_definer", False)}
 
 
@@ -263,8 +265,17 @@ MALFORMED = [
 ]
 
 
-def test_claims_that_are_no_claims_give_nothing_and_raise_nothing(people_each: People) -> None:
-    people, built = people_each, people_each.built
+def _say(connection: Connection, text: str) -> None:
+    connection.execute("select set_config('request.jwt.claims', %s, true)", [text])
+
+
+def test_unsealed_claims_that_are_no_claims_give_nothing_and_raise_nothing(database_each: Database) -> None:
+    built = build_clinic(database_each, sealed=False)
+    with built.owner() as owner:
+        _try_malformed(People(built, owner), built)
+
+
+def _try_malformed(people: People, built: Built) -> None:
     account = people.account(app={"super_admin": True})
     people.member(people.profile(account), people.clinics[0], "clinic_admin")
     asks = (
@@ -275,13 +286,14 @@ def test_claims_that_are_no_claims_give_nothing_and_raise_nothing(people_each: P
         for text in MALFORMED:
             with login.transaction():
                 run(login, "set local role authenticated")
-                _claims(login, text.replace("%s", str(account)))
+                _say(login, text.replace("%s", str(account)))
                 assert _value(login, asks) == [None] * 5, text
                 assert _value(login, "select count(*) from clinic.clinics") == 0
         with login.transaction():
             run(login, "set local role authenticated")
             assert _value(login, asks) == [None] * 5
-            _claims(login, {"sub": str(account).upper(), "x": ['é " \\ \U0001f600', {"n": [-1.5e3, True, None]}]})
+            told = {"sub": str(account).upper(), "x": ['é " \\ \U0001f600', {"n": [-1.5e3, True, None]}]}
+            _say(login, json.dumps(told))
             assert _value(login, asks) != [None] * 5
             assert _value(login, "select tenantry.uid()") == account
             login.execute("select set_config('request.jwt.claim.sub', 'nobody', true)")

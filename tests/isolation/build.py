@@ -14,12 +14,17 @@ from psycopg import errors, sql
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.catalog import read_catalog
 from tenantry.manifest import Manifest, Project, load_manifest, resolve
+from tenantry.manifest.model import Context
 from tenantry.postgres import ident
+from tenantry.postgres.seal import SealKey
 from tests.conftest import Database
 
 OWNER = "tenantry_test_owner"
 LOGIN = "tenantry_login"
 CLINIC = Path(str(files("clinic").joinpath("tenantry.toml")))
+
+KEY = SealKey("test", b"the key of those who test, of 32")
+"""With which tests open contexts."""
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -69,6 +74,25 @@ def context(owner: Connection, manifest: Manifest) -> None:
             package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
             context_sql(manifest),
         )
+        if manifest.context.sealed:
+            add_key(owner, KEY)
+
+
+def add_key(owner: Connection, key: SealKey) -> None:
+    blocks = key.blocks()
+    owner.execute(
+        f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
+        [key.kid, *blocks.values()],
+    )
+
+
+def open_context(login: Connection, claims: str, key: SealKey = KEY) -> None:
+    """As the application does: the token is the login's to give, whatever role it has taken."""
+    role = login.execute("select current_setting('role')").fetchone()
+    assert role is not None
+    login.execute("reset role")
+    login.execute("select tenantry.open(%s, %s)", [claims, key.token(claims)])
+    login.execute("select set_config('role', %s, true)", [role[0]])
 
 
 def build(
@@ -100,8 +124,8 @@ def secure(owner: Connection, project: Project) -> None:
         run(owner, *cutover_grants(project))
 
 
-def build_clinic(database: Database, *, secured: bool = True) -> Built:
-    manifest = load_manifest(CLINIC)
+def build_clinic(database: Database, *, secured: bool = True, sealed: bool = True) -> Built:
+    manifest = load_manifest(CLINIC).model_copy(update={"context": Context(sealed=sealed)})
     legacy = CLINIC.parent.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
     make_roles(database, manifest)
     with database.connect() as admin:

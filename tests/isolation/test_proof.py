@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.access import cutover_revokes
-from tenantry.errors import RolesMissing, RunInProgress
+from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.manifest import COMMANDS
 from tenantry.manifest.model import DatabaseRoles
 from tenantry.postgres import connect
@@ -277,6 +277,69 @@ BROKEN: dict[str, tuple[str, list[str], set[Cell], set[str]]] = {
 }
 
 
+def _in_place(built: Built, *tables: str) -> Proof:
+    return prove(built.project, owner_dsn=built.owner_dsn, login_dsn=None, tables=tables or None)
+
+
+def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database_each: Database) -> None:
+    built = build_clinic(database_each)
+    names = [table.name for table in built.project.target.tables]
+    counts = " union all ".join(f"select '{name}', count(*) from clinic.{name}" for name in names)
+    with built.owner() as owner:
+        before = owner.execute(counts.encode()).fetchall()
+        proof = _in_place(built)
+        assert proof.passed, proof.failures[:5]
+        assert len(proof.cells) > 2500
+        assert "in place" in proof.login
+        assert any("what is left after the rollback" in note for note in proof.notes)
+        assert owner.execute(counts.encode()).fetchall() == before
+        for nothing in ("auth.users", "tenantry.account"):
+            assert owner.execute(f"select count(*) from {nothing}".encode()).fetchone() == (0,)
+        assert owner.execute("select to_regclass('tenantry.proof_fixture')").fetchone() == (None,)
+        assert owner.execute("select count(*) from tenantry.seal_key").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_broken_is_named_in_place_as_well(kind: str, database: Database) -> None:
+    table, statements, cells, checks = BROKEN[kind]
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public", *statements)
+    proof = _in_place(built, table)
+    assert cells <= _failures(proof)
+    assert bool(cells) == bool(proof.failures)
+    assert set(_failed_checks(proof)) == checks
+
+
+def test_in_place_tables_whose_triggers_act_outside_are_left_out_and_named(database: Database) -> None:
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(
+            owner,
+            "create function clinic.tell() returns trigger language plpgsql as"
+            " $$ begin perform dblink_exec('host=elsewhere', 'select 1'); return new; end $$",
+            "create trigger tell after insert on clinic.locations for each row execute function clinic.tell()",
+        )
+    proof = _in_place(built, "locations", "providers")
+    assert "locations" not in {cell.table for cell in proof.cells}
+    assert any(
+        note.startswith("locations: its trigger may act outside of the transaction: tell") for note in proof.notes
+    )
+    assert proof.failures == ()
+
+
+def test_who_cannot_become_the_clients_proves_nothing_in_place(database: Database) -> None:
+    built = build_clinic(database)
+    other = f"{database.name}_owner"
+    with database.connect() as admin:
+        run(admin, f"create role {other} login superuser noinherit", f"alter role {other} nosuperuser")
+        try:
+            with pytest.raises(RightsMissing, match="cannot become anon and authenticated"):
+                prove(built.project, owner_dsn=database.dsn_as(other), login_dsn=None)
+        finally:
+            run(admin, f"drop role {other}")
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_broken_is_named(kind: str, database: Database) -> None:
     table, statements, cells, checks = BROKEN[kind]
@@ -306,6 +369,10 @@ UNFIT: dict[str, tuple[Callable[[str], list[str]], str]] = {
         "owns",
     ),
     "member of the service": (lambda login: [f"grant service_role to {login}"], "service_role"),
+    "cannot open": (
+        lambda login: [f"revoke execute on function tenantry.open(text, text) from {login}"],
+        "cannot open a context",
+    ),
     "no client": (lambda login: [f"revoke authenticated from {login}"], "cannot become authenticated"),
 }
 
@@ -320,6 +387,11 @@ def test_a_login_with_rights_of_its_own_is_refused_before_anything_is_made(kind:
         try:
             if database.version >= 16:
                 run(admin, f"grant anon, authenticated to {login} with inherit false, set true")
+            run(
+                admin,
+                f"grant usage on schema tenantry to {login}",
+                f"grant execute on function tenantry.open(text, text) to {login}",
+            )
             assert prove(
                 built.project, owner_dsn=built.owner_dsn, login_dsn=database.dsn_as(login), tables=["locations"]
             ).passed

@@ -16,15 +16,17 @@ from tenantry.access import (
     cutover_grants,
     cutover_revokes,
     insertable,
+    matrix_html,
     matrix_markdown,
     roles_sql,
     secure_statements,
     selectable,
     updatable,
 )
+from tenantry.access.functions import words
 from tenantry.catalog import Catalog, Column, Constraint, Table, View
 from tenantry.errors import ManifestError, TenantryError
-from tenantry.manifest import COMMANDS, Manifest, Own, Project, resolve
+from tenantry.manifest import COMMANDS, Manifest, Own, Project, load_manifest, resolve
 from tenantry.manifest.model import Access, TableRule
 from tenantry.prove.model import Cell, Check, Proof
 from tenantry.prove.oracle import NEW, Facts, may
@@ -176,7 +178,7 @@ def test_columns_that_clients_may_not_name_are_in_no_grant() -> None:
     note, access = TARGET.table("Note"), project.manifest.tables["Note"].access
     assert note is not None
     assert selectable(note, access) == (*("orgId", "id", "legacy_id", "authorId", "body", "created_at", "updated_by"),)
-    assert insertable(note) == ("orgId", "id", "authorId", "body", "secret")
+    assert insertable(project, note) == ("orgId", "id", "authorId", "body", "secret")
     assert updatable(project, note) == ("authorId", "body", "secret")
     person = TARGET.table("Person")
     assert person is not None
@@ -331,3 +333,248 @@ def test_package_data_holds_every_script() -> None:
         text = script.read_text(encoding="utf-8")
         assert text.startswith("-- title: ")
         assert "\n-- mending: " in text
+
+
+# -- kinds of tables, and what opens more than a cell ---------------------------------------------------------------------
+
+
+def _cells(kind: object, *, order: tuple[str, ...] = ("guest", "boss"), **more: object) -> Access:
+    data = _manifest().model_dump(by_alias=True, exclude={"tables"})
+    data |= {
+        "roles": {"order": list(order)},
+        "tables": {"Tag": {"access": kind if not more else {"kind": kind, **more}}},
+    }
+    return Manifest.model_validate(data).tables["Tag"].access
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [
+        ("tenant", ("a", "b", "b", "c")),
+        ("managed", ("a", "c", "c", "c")),
+        ("system", ("a", "c", "c", "c")),
+        ("append_only", ("a", "b", "service", "service")),
+        ("shared", ("signed_in", "super", "super", "super")),
+        ("service", ("service",) * 4),
+        ("own", (Own(own="personId", role="a"),) * 4),
+    ],
+)
+def test_a_kind_of_table_stands_for_its_four_cells(kind: str, cells: tuple[object, ...]) -> None:
+    access = _cells(kind, order=("a", "b", "c"))
+    assert tuple(access.cell(command) for command in COMMANDS) == cells
+    assert access.system == ("signed_in" if kind == "system" else None)
+    assert _cells(kind, order=("a", "b", "c"), hidden=["name"]).hidden == ("name",)
+
+
+def test_what_is_given_stands_before_what_a_kind_says() -> None:
+    access = _cells("tenant", select="boss")
+    assert (access.select, access.insert, access.delete) == ("boss", "boss", "boss")
+    assert _cells("tenant", order=("only",)).delete == "only"
+    assert _cells("own", by="author").select == Own(own="author", role="guest")
+
+
+def test_a_word_that_is_no_kind_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "tenantry.toml"
+    path.write_text(
+        'name = "a"\nsource = { schema = "b" }\ntarget = { schema = "c", files = ["*.sql"] }\nids = { namespace = "a" }\n'
+        'tenant = { table = "t", column = "t_id" }\nmembership = { table = "m", profile = "p", role = "r" }\n'
+        'roles = { order = ["x"] }\n[tables.t]\naccess = "tenent"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ManifestError, match=r"tables\.t\.access.*'tenent' is not one of .*; did you mean 'tenant'"):
+        load_manifest(path)
+
+
+TENANTS = "\"orgId\" = any ((select tenantry.tenants('guest')"
+NOTE = {"select": "guest", "insert": "guest", "update": "guest", "delete": "boss"}
+SHARES = {"notes": {"table": "Member", "to": "id", "active": "level = 'x'"}}
+
+
+def _rich(shares: dict[str, object] | None = None, **note: object) -> Project:
+    tables = []
+    for table in TARGET.tables:
+        columns = tuple(
+            replace(column, nullable=True) if (table.name, column.name) == ("Note", "orgId") else column
+            for column in table.columns
+        )
+        tables.append(replace(table, columns=columns))
+    manifest = _manifest(Note={**NOTE, **note})
+    known = Manifest.model_validate(
+        {**manifest.model_dump(by_alias=True), "shares": SHARES if shares is None else shares}
+    )
+    return resolve(known, SOURCE, replace(TARGET, tables=tuple(tables)))
+
+
+def _condition(project: Project, command: str = "select", role: str = "authenticated") -> str:
+    """The condition of a policy of Note, as it was written, on one line."""
+    entry = next(entry for entry in secure_statements(project, owner="o") if entry.table == "Note")
+    text = next(t for t in entry.statements if t.startswith("create policy") and f"for {command} to {role}" in t)
+    return " ".join(text.split()).partition("using (" if command != "insert" else "with check (")[2]
+
+
+def test_a_share_is_one_more_array_in_the_same_comparison() -> None:
+    want = TENANTS + " || tenantry.shared('notes'))::uuid[]))"
+    assert _condition(_rich(shared="notes")).startswith(want)
+    for command in ("insert", "update", "delete"):
+        assert "shared" not in _condition(_rich(shared="notes"), command)
+
+
+def test_a_share_stands_beside_own_rows() -> None:
+    text = _condition(_rich(shared="notes", select=OWN_NOTE))
+    assert text.endswith("or \"orgId\" = any ((select tenantry.shared('notes'))::uuid[]));")
+    assert text.startswith("(\"orgId\" = any ((select tenantry.tenants('guest'))::uuid[]) and")
+
+
+def test_the_definer_reads_shares_and_nothing_more_of_them() -> None:
+    statements = "\n".join(_statements(_rich()))
+    assert 'grant select ("orgId", id, "personId", level)' in statements
+    assert "tenantry.shared" in context_sql(_rich().manifest)
+    assert "tenantry.shared" not in context_sql(_manifest())
+
+
+def test_rows_without_a_tenant_are_written_by_super_admins_where_clients_write_at_all() -> None:
+    project = _rich(system="signed_in", delete="service")
+    assert _condition(project).endswith(
+        '"orgId" is null and (select tenantry.profile_id() is not null or tenantry.is_super()));'
+    )
+    for command in ("insert", "update"):
+        assert '"orgId" is null and (select tenantry.is_super())' in _condition(project, command)
+    assert ("Note", "delete") not in _client_policies(project)
+    assert _condition(_rich(system="super")).endswith('"orgId" is null and (select tenantry.is_super()));')
+
+
+def test_public_rows_have_a_policy_and_a_right_for_visitors_and_no_other_table_has() -> None:
+    project = _rich(public="body is not null", public_columns=["id", "body"], hidden=["secret"])
+    assert _condition(project, role="anon") == "body is not null);"
+    assert _condition(project).endswith("or (body is not null));")
+    statements = _statements(project)
+    assert [text for text in statements if text.startswith("grant") and text.endswith("to anon;")] == [
+        'grant select (id, body)\n    on "My App"."Note" to anon;'
+    ]
+    assert any(text.startswith('grant usage on schema "My App" to anon, ') for text in statements)
+    assert not any("anon" in text for text in _statements(_rich()) if text.startswith("grant"))
+    assert not [text for text in cutover_grants(project) if "anon" in text]
+
+
+def test_a_public_table_is_open_without_a_condition() -> None:
+    project = _project(Tag={**ACCESS["Tag"], "select": "public"})
+    found = [policy for policy in _policies(project) if policy.table is not None and policy.table.relname == "Tag"]
+    assert {
+        role.rolename
+        for policy in found
+        if policy.policy_name in ("select_public", "visitors_select")
+        for role in policy.roles or ()
+    } == {"authenticated", "anon"}
+
+
+def test_lists_of_columns_narrow_what_clients_give_and_change() -> None:
+    project = _rich(insert_columns=["body"], update_columns=["body", "secret"])
+    note = project.target.table("Note")
+    assert note is not None
+    assert insertable(project, note) == ("orgId", "body")
+    assert updatable(project, note) == ("body", "secret")
+
+
+def test_what_only_grows_is_not_changed_by_the_service_either() -> None:
+    project = _project(Remark={"kind": "append_only"})
+    rights = [text for text in cutover_grants(project) if "Remark" in text and "service_role" in text]
+    assert rights == ['grant insert on "My App"."Remark" to service_role;']
+
+
+def test_compilation_is_deterministic() -> None:
+    first, second = (_rich(shared="notes", system="super", public="body is not null") for _ in range(2))
+    assert secure_statements(first, owner="o") == secure_statements(second, owner="o")
+    assert context_sql(first.manifest) == context_sql(second.manifest)
+    assert matrix_markdown(first) == matrix_markdown(second)
+
+
+@pytest.mark.parametrize(
+    ("table", "one", "many"),
+    [
+        ("clinics", "clinic", "clinics"),
+        ("companies", "company", "companies"),
+        ("boxes", "box", "boxes"),
+        ("addresses", "address", "addresses"),
+        ("Org", "org", "orgs"),
+        ("team", "team", "teams"),
+        ("company", "company", "companies"),
+        ("class", "class", "classes"),
+        ("campus", "campus", "campuses"),
+        ("day care", "day_care", "day_cares"),
+        ("houses", "house", "houses"),
+    ],
+)
+def test_the_helpers_are_named_after_the_tenant_table(table: str, one: str, many: str) -> None:
+    assert words(table) == (one, many)
+
+
+# -- in words -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_table_says_how_it_is_decided() -> None:
+    text = matrix_markdown(_rich(shared="notes", system="signed_in", public="body is not null", select=OWN_NOTE))
+    section = text.partition("### `Note`")[2].partition("###")[0]
+    assert section.strip().splitlines()[:9] == [
+        "- **read**",
+        "  - the row is public, whoever asks: `body is not null` → **yes**",
+        "  - the row belongs to no org:",
+        "    - anybody → **yes**",
+        "  - guest or higher in the row's org, or super admin:",
+        "    - `authorId` is the caller's own profile → **yes**",
+        "    - anybody else's → no",
+        "  - guest or higher in an org that the row's org lets read it by the share `notes` → **yes**",
+        "  - anybody else → no",
+    ]
+    assert (
+        "| `Note` | guest, own rows; others by the share notes; signed in where there is no tenant; everybody where public |"
+        in text
+    )
+    assert "### Not signed in\n\n- may read: some rows of `Note`\n" in text
+
+
+def test_the_page_says_the_same_and_escapes_everything() -> None:
+    project = _rich(public="body = '<script>'")
+    target = replace(project.target, tables=tuple(replace(table, comment="<b>") for table in project.target.tables))
+    page = matrix_html(replace(project, target=target))
+    assert page.startswith('<section class="access">')
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "&lt;script&gt;" in page
+    for table in project.manifest.tables:
+        assert f">{table}<" in page
+    for role in ("guest", "boss", "super admin", "signed in", "not signed in"):
+        assert f"<summary>{role}</summary>" in page
+
+
+# -- the oracle, further ------------------------------------------------------------------------------------------------
+
+
+def _may(project: Project, command: str, row: Facts) -> list[str]:
+    return [person.label for person in EVERYBODY if may(project.manifest, command, person, row)]  # type: ignore[arg-type]
+
+
+def test_the_oracle_knows_what_opens_more_than_a_cell() -> None:
+    shared = Facts("Note", OTHER, shared_with=frozenset({OWN}))
+    assert _may(_rich(shared="notes"), "select", shared) == ["guest", "boss", "mixed", "super"]
+    assert _may(_rich(shared="notes"), "update", shared) == ["mixed", "super"]
+    assert _may(_rich(), "select", shared) == ["mixed", "super"]
+    nobodys = Facts("Note")
+    assert _may(_rich(), "select", nobodys) == []
+    assert _may(_rich(system="signed_in"), "select", nobodys) == ["guest", "boss", "mixed", "super", "signed in"]
+    assert _may(_rich(system="super"), "select", nobodys) == ["super"]
+    assert _may(_rich(system="signed_in"), "update", nobodys) == ["super"]
+    assert _may(_rich(system="signed_in", delete="service"), "delete", nobodys) == []
+    public = Facts("Note", OTHER, public=True)
+    project = _rich(public="body is not null")
+    assert _may(project, "select", public) == [person.label for person in EVERYBODY]
+    assert may(project.manifest, "select", None, public)
+    assert not may(project.manifest, "update", None, public)
+    assert _may(project, "update", public) == ["mixed", "super"]
+
+
+def test_the_oracle_asks_the_table_that_the_cell_names() -> None:
+    link = {"own": "noteId", "role": "guest", "through": {"table": "Member", "match": "id", "profile": "personId"}}
+    project = _project(Remark={**ACCESS["Remark"], "select": link})
+    assert _may(project, "select", Facts("Remark", OWN, parent=Facts("Member", OWN, GUEST))) == ["guest"]
+    assert _may(project, "select", Facts("Remark", OWN, parent=Facts("Note", OWN, GUEST))) == []
+    assert _may(project, "select", Facts("Remark", OWN)) == []

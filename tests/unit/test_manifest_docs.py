@@ -24,6 +24,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "roles": model.Roles,
     "users": model.Users,
     "database_roles": model.DatabaseRoles,
+    "context": model.Context,
+    "shares": model.Share,
     "tables": model.TableRule,
     "Several sources": model.SourceRule,
     "merge": model.Merge,
@@ -69,7 +71,14 @@ def test_every_key_stands_in_its_section_with_a_default_if_it_may_be_left_out(na
 def test_every_record_of_the_model_has_its_section_or_its_words() -> None:
     text = PAGE.read_text(encoding="utf-8")
     rest = [record for record in records() if record not in SECTIONS.values() and record.model_fields]
-    assert {record.__name__ for record in rest} == {"Default", "Correct", "PythonTransform", "Own", "Colleagues"}
+    assert {record.__name__ for record in rest} == {
+        "Default",
+        "Correct",
+        "PythonTransform",
+        "Own",
+        "Colleagues",
+        "Through",
+    }
     for record in rest:
         for key in keys(record):
             assert f"{key} = " in text

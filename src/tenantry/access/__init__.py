@@ -3,6 +3,7 @@
 from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updatable
 from tenantry.access.context import context_sql
 from tenantry.access.matrix import matrix_markdown
+from tenantry.access.page import matrix_html
 from tenantry.access.roles import missing_roles, roles_sql
 from tenantry.access.secure import TableSecurity, cutover_grants, cutover_revokes, secure_statements
 
@@ -13,6 +14,7 @@ __all__ = [
     "cutover_grants",
     "cutover_revokes",
     "insertable",
+    "matrix_html",
     "matrix_markdown",
     "missing_roles",
     "roles_sql",

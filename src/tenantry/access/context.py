@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from tenantry.access.functions import access_sql, shared_sql
 from tenantry.manifest.mapping import ROW_ID
 from tenantry.manifest.model import Manifest
 from tenantry.postgres import ident, literal, literals, load_sql
 
 _SQL = "tenantry.access.sql"
 
-_OPEN = ("claims()", "uid()", "role()", "email()")
+_CALLER = ("uid()", "role()", "email()")
 _DEFINER = ("is_super()", "profile_id()", "tenants(text)", "colleagues(text)")
+_SHARED = "shared(text)"
+"""Is made where the manifest has shares."""
 
 
 def context_sql(manifest: Manifest) -> str:
@@ -19,17 +22,23 @@ def context_sql(manifest: Manifest) -> str:
     by a role that may create in schema tenantry and may SET ROLE to the definer (see `roles_sql`). The functions that
     read tables of the target are bound when they are called.
     """
+    sealed = manifest.context.sealed
     return "\n".join(
         [
             load_sql(_SQL, "account"),
-            load_sql(_SQL, "claims"),
+            load_sql(_SQL, "seal_key") if sealed else "",
+            _other_mode(manifest),
+            load_sql(_SQL, "caller" if sealed else "claims"),
             _open_grants(manifest),
             _as_definer(manifest),
+            _sealed(manifest) if sealed else "",
             _is_super(),
             _profile_id(manifest),
             _tenants(manifest),
             _colleagues(manifest),
+            shared_sql(manifest),
             _definer_grants(manifest),
+            access_sql(manifest),
         ]
     )
 
@@ -41,15 +50,44 @@ def _clients(manifest: Manifest) -> str:
 
 def _open_grants(manifest: Manifest) -> str:
     roles = manifest.database_roles
-    functions = ", ".join(f"tenantry.{signature}" for signature in _OPEN)
+    sealed = manifest.context.sealed
+    functions = ", ".join(f"tenantry.{signature}" for signature in (_CALLER if sealed else ("claims()", *_CALLER)))
+    keys = f"grant select on tenantry.seal_key to {ident(roles.definer)};\n" if sealed else ""
+    login = f", {ident(roles.login)}" if sealed else ""
     return f"""\
 -- Who may call what. The definer calls these from within its own functions.
 
 grant usage on schema tenantry
-    to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)}, {ident(roles.backup)};
+    to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)}, {ident(roles.backup)}{login};
 grant execute on function {functions}
     to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)};
 grant select on tenantry.account to {ident(roles.definer)}, {ident(roles.backup)};
+{keys}"""
+
+
+def _other_mode(manifest: Manifest) -> str:
+    """A database that changes between sealed and unsealed claims: what the other mode made goes."""
+    return f"""\
+do $$
+begin
+    if exists (
+        select from pg_proc as p
+         where p.oid = to_regprocedure('tenantry.claims()') and p.prosecdef <> {str(manifest.context.sealed).lower()}) then
+        drop function tenantry.claims();
+        drop function if exists tenantry.open(text, text);
+    end if;
+end
+$$;
+"""
+
+
+def _sealed(manifest: Manifest) -> str:
+    roles, context = manifest.database_roles, manifest.context
+    text = load_sql(_SQL, "sealed").format(lifetime=context.lifetime * 1000, tolerance=context.tolerance * 1000)
+    return f"""\
+{text}
+grant execute on function tenantry.open(text, text) to {ident(roles.login)};
+grant execute on function tenantry.claims() to {ident(roles.anon)};
 """
 
 
@@ -71,8 +109,15 @@ set local role {definer};
 
 def _definer_grants(manifest: Manifest) -> str:
     definer = ident(manifest.database_roles.definer)
-    functions = ", ".join(f"tenantry.{signature}" for signature in _DEFINER)
-    names = literals(signature.partition("(")[0] for signature in _DEFINER)
+    signatures = (
+        *_DEFINER,
+        *(["claims()"] if manifest.context.sealed else []),
+        *([_SHARED] if manifest.shares else []),
+    )
+    functions = ", ".join(f"tenantry.{signature}" for signature in signatures)
+    names = literals(signature.partition("(")[0] for signature in signatures)
+    mine = f"{functions}, tenantry.open(text, text)" if manifest.context.sealed else functions
+    opens = ", and a proof opens contexts" if manifest.context.sealed else ""
     return f"""\
 do $$
 begin
@@ -80,7 +125,7 @@ begin
           from pg_proc as p
          where p.pronamespace = 'tenantry'::regnamespace and p.proname in ({names})
            and p.prosecdef and pg_get_userbyid(p.proowner) = {literal(manifest.database_roles.definer)}
-       ) <> {len(_DEFINER)} then
+       ) <> {len(signatures)} then
         raise exception 'the context functions of schema tenantry do not belong to the definer role'
             using hint = 'Run this script in one transaction, as it is.';
     end if;
@@ -90,10 +135,10 @@ $$;
 revoke all on function {functions} from public;
 grant execute on function {functions} to {_clients(manifest)};
 
--- Triggers call them while the owner of the tables loads rows.
+-- Triggers call them while the owner of the tables loads rows{opens}.
 do $$
 begin
-    execute format('grant execute on function {functions} to %I', current_setting('tenantry.script_role'));
+    execute format('grant execute on function {mine} to %I', current_setting('tenantry.script_role'));
     perform set_config('role', current_setting('tenantry.script_role'), true);
 end
 $$;
@@ -161,6 +206,14 @@ def _tenants(manifest: Manifest) -> str:
     tenant, membership = manifest.tenant, manifest.membership
     roles = literals(manifest.roles.order)
     column = ident(tenant.column)
+    if manifest.users is None:
+        caller, people = "a.user_id", "tenantry.account as a"
+    else:
+        profile = _target(manifest, manifest.users.profile)
+        caller = f"p.{ident(ROW_ID)}"
+        people = (
+            f"tenantry.account as a\n      left join {profile} as p on p.{ident(manifest.users.account)} = a.user_id"
+        )
     conditions = [
         f"context.caller = {ident(membership.profile)}",
         f"{ident(membership.role)}::text = any (context.enough)",
@@ -183,6 +236,7 @@ as $$
 declare
     roles  constant text[] := array[{roles}];  -- each may do what the ones before it may
     enough text[];
+    all_of_them boolean;
     caller uuid;
 begin
     if array_position(context.roles, tenants.at_least) is null then
@@ -190,10 +244,14 @@ begin
             using errcode = 'invalid_parameter_value';
     end if;
     context.enough := context.roles[array_position(context.roles, tenants.at_least) :];
-    if tenantry.is_super() then
+    -- As is_super() and profile_id() say, with one look at the seal.
+    select a.is_super, {caller} into context.all_of_them, context.caller
+      from {people}
+     where a.user_id = tenantry.uid()
+       and {_LIVE};
+    if context.all_of_them then
         return array(select {ident(ROW_ID)} from {_target(manifest, tenant.table)});
     end if;
-    context.caller := tenantry.profile_id();
     if context.caller is null then
         return '{{}}';
     end if;

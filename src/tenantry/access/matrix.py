@@ -1,93 +1,126 @@
-"""The access matrix for people: role × table × command, in Markdown. Pure and deterministic."""
+"""The access matrix for people, in Markdown: role × table × command, then role by role and table by table. Pure and
+deterministic."""
 
 from __future__ import annotations
 
-from tenantry.access.columns import updatable
-from tenantry.manifest.mapping import Project
-from tenantry.manifest.model import COMMANDS, Cell, Colleagues, Command, Own
+from collections.abc import Iterator, Sequence
 
-_LETTERS: dict[Command, str] = {"select": "S", "insert": "I", "update": "U", "delete": "D"}
+from tenantry.access.document import PREMISE, AccessDocument, Branch, RoleAccess, TableAccess, describe, title
+from tenantry.manifest.mapping import Project
+from tenantry.manifest.model import COMMANDS, Command
+
+LETTERS: dict[Command, str] = {"select": "S", "insert": "I", "update": "U", "delete": "D"}
+VERBS: dict[Command, str] = {"select": "read", "insert": "add", "update": "change", "delete": "delete"}
 
 
 def matrix_markdown(project: Project) -> str:
-    """Two tables: what each command needs at least, and what each role may do with the rows of its tenant."""
-    manifest = project.manifest
-    roles = [*manifest.roles.order, "super admin", "signed in"]
-    tables = sorted(manifest.tables)
-    least = ["| Table | Select | Insert | Update | Delete | Never read | Never changed |", "| --- " * 7 + "|"]
-    may = [f"| Table | {' | '.join(_title(role) for role in roles)} |", "| --- " * (len(roles) + 1) + "|"]
-    for name in tables:
-        access = manifest.tables[name].access
-        needs = " | ".join(_need(access.cell(command)) for command in COMMANDS)
-        least.append(f"| {_code(name)} | {needs} | {_codes(access.hidden)} | {_codes(access.fixed)} |")
-        may.append(f"| {_code(name)} | {' | '.join(_marks(project, name, role) for role in roles)} |")
-    order = " < ".join(manifest.roles.order)
-    return "\n".join(
-        [
-            "# Access matrix",
-            "",
-            f"Who may do what in `{manifest.target.schema_name}`. Roles hold within one tenant: {order}; each may do"
-            " all that the ones before it may. Super admins are in every tenant. Who is not signed in sees nothing.",
-            "",
-            "## What each command needs at least",
-            "",
-            *least,
-            "",
-            "## What each role may do",
-            "",
-            "S select, I insert, U update, D delete; small letters: own rows only. An update or a delete that looks for"
-            " its rows also needs the right to see them.",
-            "",
-            *may,
-            "",
-        ]
+    """What each command needs at least, what each role may do, and for each table how it is decided."""
+    return "\n".join(_lines(describe(project)))
+
+
+def marks(role: RoleAccess, table: str) -> str:
+    """What a role may do on a table, in letters; small ones for some rows only."""
+    may = role.tables.get(table, {})
+    found = [
+        LETTERS[command] if may[command] == "all" else LETTERS[command].lower()
+        for command in COMMANDS
+        if command in may
+    ]
+    return "".join(found) or "—"
+
+
+def _lines(document: AccessDocument) -> Iterator[str]:
+    order = " < ".join(document.order)
+    yield from (
+        "# Access matrix",
+        "",
+        f"Who may do what in `{document.schema}`. Roles hold within one {document.tenant}: {order}; each may do all that the ones"
+        f" before it may. A membership counts while it and its {document.tenant} are active. Super admins are in every"
+        f" {document.tenant}. Who is not signed in sees nothing, but for rows that are public.",
+        "",
+        "## What each command needs at least",
+        "",
+        "| Table | Select | Insert | Update | Delete | Never read | Never changed |",
+        "| --- " * 7 + "|",
     )
+    for table in document.tables:
+        needs = " | ".join(_cell(table.least[command]) for command in COMMANDS)
+        yield f"| {_code(table.name)} | {needs} | {_codes(table.hidden)} | {_codes(table.fixed)} |"
+    yield from (
+        "",
+        "## What each role may do",
+        "",
+        "S select, I insert, U update, D delete; small letters: some rows only, as one's own. An update or a delete that looks for"
+        " its rows also needs the right to see them.",
+        "",
+        f"| Table | {' | '.join(title(role.name) for role in document.roles)} |",
+        "| --- " * (len(document.roles) + 1) + "|",
+    )
+    for table in document.tables:
+        yield f"| {_code(table.name)} | {' | '.join(marks(role, table.name) for role in document.roles)} |"
+    yield from ("", "## By role", "")
+    for role in document.roles:
+        yield from _role(role)
+    yield from ("## By table", "", PREMISE, "")
+    for table in document.tables:
+        yield from _table(table)
 
 
-def _title(role: str) -> str:
-    return role.replace("_", " ")
+def _role(role: RoleAccess) -> Iterator[str]:
+    yield from (f"### {title(role.name)[:1].upper()}{title(role.name)[1:]}", "")
+    if not role.tables:
+        yield from ("- nothing", "")
+        return
+    for command in COMMANDS:
+        whole, part = role.of(command, "all"), role.of(command, "some")
+        said = [_codes(whole)] if whole else []
+        said += [f"some rows of {_codes(part)}"] if part else []
+        if said:
+            yield f"- may {VERBS[command]}: {'; '.join(said)}"
+    yield ""
+
+
+def _table(table: TableAccess) -> Iterator[str]:
+    yield from (f"### `{table.name}`", "")
+    yield from ((table.comment, "") if table.comment else ())
+    for name, value in columns(table):
+        yield f"- {name}: {_codes(value)}"
+    for decision in table.decisions:
+        yield f"- **{', '.join(VERBS[command] for command in decision.commands)}**"
+        yield from _branches(decision.tree, 1)
+    yield ""
+
+
+def columns(table: TableAccess) -> Iterator[tuple[str, Sequence[str]]]:
+    """The limits of columns that a table has, in words."""
+    for name, value in (
+        ("clients never read", table.hidden),
+        ("clients never change", table.fixed),
+        ("clients may give only", table.given),
+        ("clients may change only", table.changed),
+        ("people not signed in may read only", table.public),
+    ):
+        if value:
+            yield name, value
+
+
+def _branches(tree: Sequence[Branch], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for branch in tree:
+        if isinstance(branch.then, bool):
+            yield f"{indent}- {branch.when} → {'**yes**' if branch.then else 'no'}"
+        else:
+            yield f"{indent}- {branch.when}:"
+            yield from _branches(branch.then, depth + 1)
 
 
 def _code(name: str) -> str:
     return "`" + name.replace("|", "\\|") + "`"
 
 
-def _codes(names: tuple[str, ...]) -> str:
+def _codes(names: Sequence[str]) -> str:
     return ", ".join(_code(name) for name in names)
 
 
-def _need(cell: Cell) -> str:
-    if isinstance(cell, Colleagues):
-        return f"own row; {_title(cell.colleagues)} for colleagues"
-    if isinstance(cell, Own):
-        rows = "own rows" if cell.parent is None else f"rows of visible {_code(cell.parent)}"
-        return rows if cell.role is None else f"{_title(cell.role)}, {rows}"
-    return {"super": "super admin", "signed_in": "signed in", "service": "—"}.get(cell, _title(cell))
-
-
-def _marks(project: Project, table: str, role: str) -> str:
-    access = project.manifest.tables[table].access
-    found = []
-    for command in COMMANDS:
-        cell = access.cell(command)
-        target = project.target.table(table)
-        if command == "update" and target is not None and not updatable(project, target):
-            continue
-        whole = _whole(project, cell, role)
-        if whole is not None:
-            found.append(_LETTERS[command] if whole else _LETTERS[command].lower())
-    return "".join(found) or "—"
-
-
-def _whole(project: Project, cell: Cell, role: str) -> bool | None:
-    """Whether a role may use all rows (of its tenant), its own only (False), or none (None)."""
-    order = project.manifest.roles.order
-    if isinstance(cell, Colleagues):
-        return _whole(project, cell.colleagues, role) or False
-    if isinstance(cell, Own):
-        return None if cell.role is not None and _whole(project, cell.role, role) is None else False
-    if cell == "service":
-        return None
-    if role == "super admin" or cell == "signed_in":
-        return True
-    return True if cell in order and role in order and order.index(role) >= order.index(cell) else None
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from tenantry.manifest.presets import with_cells
+
 Transform = Literal["text", "trim", "number", "money", "percent", "integer", "boolean", "utc", "local_time", "local_day",
                     "email", "json_ids"]  # fmt: skip
 """Built-in column transforms; docs/reference/transforms.md says what each accepts."""
@@ -191,14 +193,31 @@ class Merge(_Record):
         return value
 
 
+class Through(_Record):
+    """A table of the target whose rows say what is whose: one's own is what `match` names in the rows whose `profile` is the
+    caller's. The table of memberships does for what hangs on a membership, as a provider."""
+
+    table: Name
+    match: Name = "id"
+    profile: Name
+
+
 class Own(_Record):
     """Own rows only: those whose column holds the caller's profile id, and at least `role` where the table has a tenant.
 
-    "column -> table" means the rows whose column names a row of that other table which the caller may see.
+    "column -> table" means the rows whose column names a row of that other table which the caller may see; with `through` the
+    rows whose column names something that is the caller's own there.
     """
 
     own: Way
     role: Name | None = None
+    through: Through | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Own:
+        if self.through is not None and self.parent is not None:
+            raise ValueError('through takes the place of "-> table"; write own = "column" beside it')
+        return self
 
     @property
     def column(self) -> str:
@@ -229,12 +248,19 @@ Cell = Annotated[
     Annotated[str, Tag("<role>")] | Annotated[Own, Tag("<own>")] | Annotated[Colleagues, Tag("<colleagues>")],
     Discriminator(_kind_of_cell),
 ]
-"""A role's name, 'super', 'signed_in', 'service' (no client at all), or one of the records above."""
+"""A role's name, 'super', 'signed_in', 'service' (no client at all), for select also 'public', or one of the records above."""
+
+TableKind = Literal["tenant", "managed", "own", "shared", "system", "append_only", "service"]
+"""Kinds of tables that have cells of their own; see presets.py."""
 
 
 class Access(_Record):
     """The least that each command needs. Every table is decided; none is open by silence."""
 
+    kind: TableKind | None = None
+    """Where the cells that are not given come from. `access = "tenant"` is short for `access = { kind = "tenant" }`."""
+    by: Name | None = None
+    """For the kind 'own': the column that holds the profile; without it the column that memberships have for it."""
     select: Cell
     insert: Cell
     update: Cell
@@ -242,10 +268,72 @@ class Access(_Record):
     hidden: tuple[Name, ...] = ()
     """Columns that clients never read: the service role alone does."""
     fixed: tuple[Name, ...] = ()
-    """Columns that clients never write, besides ids, tenant and audit columns."""
+    """Columns that clients never change, besides ids, tenant and audit columns."""
+    insert_columns: tuple[Name, ...] | None = None
+    """The columns that clients may give for a new row, and the tenant; without it all but the past and the authors."""
+    update_columns: tuple[Name, ...] | None = None
+    """The columns that clients may change; without it all but the past, the authors, ids, tenants and what is fixed."""
+    system: Literal["signed_in", "super"] | None = None
+    """Who reads the rows that have no tenant; super admins alone write them."""
+    shared: Name | None = None
+    """The share by which members of other tenants read rows."""
+    public: Sql | None = None
+    """SQL condition over the row: those for which it is true are read by everybody, signed in or not."""
+    public_columns: tuple[Name, ...] | None = None
+    """The columns that visitors read of public rows; without it all that are not hidden."""
 
     def cell(self, command: Command) -> Cell:
         return {"select": self.select, "insert": self.insert, "update": self.update, "delete": self.delete}[command]
+
+    @property
+    def for_visitors(self) -> bool:
+        """Whether people who are not signed in may read some rows."""
+        return self.select == "public" or self.public is not None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Access:
+        if self.kind == "append_only" and (self.update, self.delete) != ("service", "service"):
+            raise ValueError(
+                "rows of an append_only table are neither changed nor deleted by clients; take update and delete out"
+            )
+        if self.by is not None and self.kind != "own":
+            raise ValueError('by belongs to kind = "own"')
+        if self.public is not None and self.select == "public":
+            raise ValueError('select = "public" shows every row to everybody already; take public out')
+        if self.public is not None and self.select == "service":
+            raise ValueError('public shows rows to everybody, but select is "service"; name who else reads, as "super"')
+        if self.public_columns is not None and not self.for_visitors:
+            raise ValueError("public_columns without public: no row is public")
+        if self.shared is not None and self.select in ("service", "public", "signed_in", "super"):
+            raise ValueError(
+                f'shared widens what members may read, but select is "{self.select}"; name a role of a tenant'
+            )
+        for columns, cell, command in (
+            (self.insert_columns, self.insert, "insert"),
+            (self.update_columns, self.update, "update"),
+        ):
+            if columns is not None and (cell == "service" or not columns):
+                raise ValueError(
+                    f'{command}_columns: no client would {command} anything; write {command} = "service" alone'
+                )
+        if self.fixed and self.update_columns is not None and set(self.fixed) & set(self.update_columns):
+            raise ValueError("a column cannot be both in fixed and in update_columns")
+        return self
+
+
+class Share(_Record):
+    """A table by whose rows one tenant lets the members of another read: the row's own tenant is the one that shares.
+
+    A share holds while its row fulfils `active` and the tenant that shares is active; it gives nothing but reading.
+    """
+
+    table: Name
+    to: Name
+    """The column that names the tenant whose members may read."""
+    role: Name | None = None
+    """The least role in that tenant; without it any."""
+    active: Sql | None = None
+    """SQL condition over the share's row."""
 
 
 def _part(value: str) -> str:
@@ -359,7 +447,7 @@ class Roles(_Record):
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
             raise ValueError("name at least one role, each once")
-        taken = {"super", "signed_in", "service", "anyone"} & set(value)
+        taken = {"super", "signed_in", "service", "public", "anyone"} & set(value)
         if taken:
             raise ValueError(f"{sorted(taken)[0]!r} has a meaning of its own in the access matrix; choose another name")
         return value
@@ -397,6 +485,21 @@ class DatabaseRoles(_Record):
     backup: Name = "tenantry_backup"
     login: Name = "tenantry_login"
     """The API's login: member of anon and authenticated only, without inheritance, owner of nothing."""
+
+
+class Context(_Record):
+    """How the database comes to know the caller.
+
+    Attributes:
+        sealed: claims count only if the application sealed them for this transaction (tenantry.postgres.tenant). False where
+            others set them, as PostgREST does on a hosted Supabase: then every statement on a connection is trusted with them.
+        lifetime: seconds between making a token and its arrival.
+        tolerance: seconds by which the clocks of application and server may differ.
+    """
+
+    sealed: bool = True
+    lifetime: Annotated[int, Field(ge=1, le=30)] = 30
+    tolerance: Annotated[int, Field(ge=0, le=30)] = 5
 
 
 class Rule(_Record):
@@ -501,6 +604,8 @@ class Manifest(_Record):
     users: Users | None = None
     ids: Ids
     database_roles: DatabaseRoles = DatabaseRoles()
+    context: Context = Context()
+    shares: Mapping[str, Share] = {}
     tables: Mapping[str, TableRule]
     rules: tuple[Rule, ...] = ()
     throttle: Throttle = Throttle()
@@ -508,6 +613,11 @@ class Manifest(_Record):
     path: Annotated[Path, Field(exclude=True)] = Path("tenantry.toml")
     text: Annotated[str, Field(exclude=True)] = ""
     """The file's text, so that later checks can name lines."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_of_tables(cls, value: object) -> object:
+        return with_cells(value)
 
     @property
     def folder(self) -> Path:

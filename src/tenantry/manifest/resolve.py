@@ -12,17 +12,16 @@ from graphlib import CycleError, TopologicalSorter
 
 from tenantry.catalog import Catalog, Constraint, Table
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.errors import ManifestError, nearest
+from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
 from tenantry.manifest.columns import ColumnCompiler
-from tenantry.manifest.expressions import Expressions
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
-from tenantry.manifest.model import COMMANDS, Access, Colleagues, ColumnRule, Manifest, Own, SourceRule, TableRule
-from tenantry.manifest.places import Key, Places, Problem, in_order
+from tenantry.manifest.model import ColumnRule, Manifest, SourceRule, TableRule
+from tenantry.manifest.places import Key
 from tenantry.manifest.reverse import check_downs
 from tenantry.postgres import ident
 
-AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
+__all__ = ["AUDIT_COLUMNS", "resolve"]
 
 
 def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
@@ -34,40 +33,34 @@ def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
     return _Resolver(manifest, source, target).project()
 
 
-class _Resolver:
+class _Resolver(TargetChecks):
     def __init__(self, manifest: Manifest, source: Catalog, target: Catalog) -> None:
-        self.manifest = manifest
+        super().__init__(manifest, target)
         self.source = source
-        self.target = target
-        self.places = Places(str(manifest.path), manifest.text)
-        self.problems: list[Problem] = []
-        self.expressions = Expressions(self.say)
-        self.labels = {(enum.schema, enum.name): tuple(enum.labels) for enum in target.enums}
         # Which target table stands for a source table when a foreign key names it: the one without a part.
         self.primary: dict[str, str] = {}
 
-    def say(self, key: Key, message: str) -> None:
-        self.problems.append(self.places.problem(key, message))
-
     def project(self) -> Project:
-        self._check_ground()
-        self._stop_at_problems()  # without tenant and membership hardly a word below could be right
+        self.check_ground()
+        self.stop_at_problems()  # without tenant and membership hardly a word below could be right
         self._check_sections()
+        self.check_shares()
         self._check_tables()
         self._check_parts()
         mappings: list[Mapping] = []
         for name, rule in self.manifest.tables.items():
             if self.target.table(name) is None:
                 continue
-            self._check_access(name, rule.access)
+            self.check_access(name, rule.access)
             self._check_merge(name, rule)
             for label, part in rule.parts().items():
                 if self.source.table(part.source) is not None:
                     made = self._mapping(name, rule, label, part, _part_key(name, label))
                     if made is not None:
                         mappings.append(made)
-        self._check_circles(mappings)
-        self._stop_at_problems()
+        self.check_circles()
+        self._check_ways(mappings)
+        self.stop_at_problems()
         ordered = _in_order(mappings)
         by_target: dict[str, tuple[Mapping, ...]] = {}
         for mapping in ordered:
@@ -76,11 +69,7 @@ class _Resolver:
             self.manifest, manifest_digest(self.manifest), self.source, self.target, tuple(ordered), by_target
         )
 
-    def _stop_at_problems(self) -> None:
-        if self.problems:
-            raise ManifestError(in_order(self.problems))
-
-    def _check_circles(self, mappings: Sequence[Mapping]) -> None:
+    def _check_ways(self, mappings: Sequence[Mapping]) -> None:
         """A tenant that is to be found by way of the table itself is found nowhere."""
         leads: dict[str, set[str]] = {}
         for mapping in mappings:
@@ -97,57 +86,31 @@ class _Resolver:
 
     # -- sections ----------------------------------------------------------------------------------------------------
 
-    def _check_ground(self) -> None:
-        """Tenant, membership and roles, on which all else stands."""
-        manifest = self.manifest
-        root = self._target_table(manifest.tenant.table, ("tenant", "table"))
-        if root is not None:
-            if root.primary_key is None or root.primary_key.columns != (ROW_ID,):
-                self.say(("tenant", "table"), f"the tenant table {root.name} needs the primary key (id)")
-            if manifest.tenant.active:
-                self.expressions.check(manifest.tenant.active, {"": root}, ("tenant", "active"))
-        membership = self._target_table(manifest.membership.table, ("membership", "table"))
-        if membership is not None:
-            self._need_column(membership, manifest.tenant.column, ("tenant", "column"))
-            self._need_column(membership, manifest.membership.profile, ("membership", "profile"))
-            role = self._need_column(membership, manifest.membership.role, ("membership", "role"))
-            if role is not None and role.type_kind == "enum":
-                labels = self.labels.get((role.type_schema, role.type_name), ())
-                for place, name in enumerate(manifest.roles.order):
-                    if name not in labels:
-                        near = nearest(name, labels)
-                        self.say(
-                            ("roles", "order", place),
-                            f"{name!r} is no value of {membership.name}.{role.name}" + _did_you_mean(near),
-                        )
-            if manifest.membership.active:
-                self.expressions.check(manifest.membership.active, {"": membership}, ("membership", "active"))
-
     def _check_sections(self) -> None:
         manifest = self.manifest
         for name in manifest.source.secrets:
             table = self._source_table(name, ("source", "secrets", name))
             for place, column in enumerate(manifest.source.secrets[name]):
                 if table is not None:
-                    self._need_column(table, column, ("source", "secrets", name, place))
+                    self.need_column(table, column, ("source", "secrets", name, place))
         for place, name in enumerate(manifest.source.ignore):
             self._source_table(name, ("source", "ignore", place))
         check_downs(manifest, self.source, self.target, self.say, self.expressions)
         if manifest.users is not None:
             table = self._source_table(manifest.users.source, ("users", "from"))
             if table is not None:
-                self._need_column(table, manifest.users.email, ("users", "email"))
+                self.need_column(table, manifest.users.email, ("users", "email"))
                 if manifest.users.super:
                     self.expressions.check(manifest.users.super, {"s": table}, ("users", "super"))
-            profile = self._target_table(manifest.users.profile, ("users", "profile"))
+            profile = self.target_table(manifest.users.profile, ("users", "profile"))
             if profile is not None:
-                self._need_column(profile, manifest.users.account, ("users", "account"))
+                self.need_column(profile, manifest.users.account, ("users", "account"))
         for place, query in enumerate(manifest.rules):
             self.expressions.check_query(query.sql, ("rules", place, "sql"))
 
     def _check_tables(self) -> None:
         for name, rule in self.manifest.tables.items():
-            self._target_table(name, ("tables", name))
+            self.target_table(name, ("tables", name))
             for label, part in rule.parts().items():
                 self._source_table(part.source, (*_part_key(name, label), "from"))
         for table in self.target.tables:
@@ -196,82 +159,13 @@ class _Resolver:
             self.say(key, "merge works for a table with one from, not with [sources]; merge in the source first, or"
                      " carry the sources into tables of their own")  # fmt: skip
         for place, column in enumerate(rule.merge.by):
-            self._need_column(table, column, (*key, "by", place))
+            self.need_column(table, column, (*key, "by", place))
         self.expressions.check_order(rule.merge.keep, {"": table}, (*key, "keep"))
-
-    def _check_access(self, name: str, access: Access) -> None:
-        table = self.target.table(name)
-        assert table is not None
-        tenant = self.manifest.tenant
-        scoped = table.column(tenant.column) is not None or name == tenant.table
-        known = (*self.manifest.roles.order, "super", "signed_in", "service")
-        for command in COMMANDS:
-            key: Key = ("tables", name, "access", command)
-            cell = access.cell(command)
-            role: str | None
-            if isinstance(cell, Own):
-                self._need_column(table, cell.column, key)
-                self._check_parent(name, cell, key)
-                role = cell.role
-                if scoped and role is None:
-                    self.say(key, 'own rows of a tenant table also need the least role in it: role = "…"')
-            elif isinstance(cell, Colleagues):
-                self._need_column(table, cell.own, key)
-                role = cell.colleagues
-                if scoped:
-                    self.say(key, f"colleagues is for people's rows, but {name} has a tenant: name a role instead")
-            else:
-                role = cell
-            if role in self.manifest.roles.order and not scoped and not isinstance(cell, Colleagues):
-                self.say(
-                    key,
-                    f"{role!r} is a role in a tenant, but {name} has no {tenant.column}; use signed_in, super or service",
-                )
-            if role is not None and role not in known:
-                self.say(key, f"{role!r} is no role" + _did_you_mean(nearest(role, known)))
-        for field in ("hidden", "fixed"):
-            for place, column in enumerate(getattr(access, field)):
-                self._need_column(table, column, ("tables", name, "access", field, place))
-
-    def _check_parent(self, name: str, cell: Own, key: Key) -> None:
-        """What follows the arrow in own = "column -> table": another table of the target whose rows clients may see."""
-        if cell.parent is None:
-            return
-        parent = self._target_table(cell.parent, key)
-        rule = self.manifest.tables.get(cell.parent)
-        if parent is None or rule is None:
-            return
-        self._need_column(parent, ROW_ID, key)
-        if cell.parent == name:
-            self.say(key, f"{name} cannot decide about itself; name the table that its rows hang on")
-        elif rule.access.select == "service":
-            self.say(key, f"no client sees rows of {cell.parent}, so none could see those that hang on them")
-        elif isinstance(rule.access.select, Own) and rule.access.select.parent is not None:
-            above = rule.access.select.parent
-            if above == name:
-                self.say(key, f"{name} and {cell.parent} decide about each other in a circle")
 
     # -- names -------------------------------------------------------------------------------------------------------
 
-    def _target_table(self, name: str, key: Key) -> Table | None:
-        return self._table(self.target, name, key, "target")
-
     def _source_table(self, name: str, key: Key) -> Table | None:
-        return self._table(self.source, name, key, "source")
-
-    def _table(self, catalog: Catalog, name: str, key: Key, side: str) -> Table | None:
-        found = catalog.table(name)
-        if found is None:
-            near = nearest(name, [table.name for table in catalog.tables])
-            self.say(key, f"the {side} schema {catalog.schema} has no table {name!r}" + _did_you_mean(near))
-        return found
-
-    def _need_column(self, table: Table, name: str, key: Key) -> CatalogColumn | None:
-        found = table.column(name)
-        if found is None:
-            near = nearest(name, [column.name for column in table.columns])
-            self.say(key, f"{table.name} has no column {name!r}" + _did_you_mean(near))
-        return found
+        return self.table(self.source, name, key, "source")
 
     # -- one mapping -------------------------------------------------------------------------------------------------
 
@@ -308,7 +202,7 @@ class _Resolver:
                 ' first: tenant = ["…"]',
             )
         for column_name in part.columns:
-            self._need_column(target, column_name, (*key, "columns", column_name))
+            self.need_column(target, column_name, (*key, "columns", column_name))
         if part.where:
             self.expressions.check(part.where, {"s": source}, (*key, "where"))
         namespace = source.name if part.part is None else f"{source.name}/{part.part}"
@@ -400,9 +294,9 @@ class _Resolver:
             if rule.ref is None:
                 continue
             column_key = (*key, "columns", name, "ref")
-            parent = self._target_table(rule.ref, column_key)
+            parent = self.target_table(rule.ref, column_key)
             column = rule.source or name
-            if parent is None or self._need_column(source, column, (*key, "columns", name, "from")) is None:
+            if parent is None or self.need_column(source, column, (*key, "columns", name, "from")) is None:
                 continue
             feeding = self._parent_of(rule.ref)
             if feeding is None:
@@ -452,11 +346,11 @@ class _Resolver:
         for position, text in enumerate(part.tenant or self._default_paths(source)):
             path_key: Key = (*key, "tenant", position) if part.tenant else (*key, "tenant")
             column, _, to = (piece.strip() for piece in text.partition("->"))
-            if self._need_column(source, column, path_key) is None:
+            if self.need_column(source, column, path_key) is None:
                 continue
             known = next((ref for ref in references.values() if ref.columns[-1] == column), None)
             if to:
-                if self._target_table(to, path_key) is None:
+                if self.target_table(to, path_key) is None:
                     continue
                 feeding = self._parent_of(to)
                 if feeding is None:
@@ -494,10 +388,6 @@ class _Resolver:
     def _scoped(self, name: str) -> bool:
         table = self.target.table(name)
         return table is not None and table.column(self.manifest.tenant.column) is not None
-
-
-def _did_you_mean(near: str | None) -> str:
-    return f"; did you mean {near!r}?" if near else ""
 
 
 def _part_key(name: str, label: str) -> Key:

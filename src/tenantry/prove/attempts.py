@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tenantry.access.columns import insertable, visible
 from tenantry.catalog import Table
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Project
 from tenantry.manifest.model import Command
 from tenantry.postgres import ident, literal
 from tenantry.prove.fixtures import FixtureRow, Fixtures, slots
+from tenantry.prove.further import places
 from tenantry.prove.maker import CannotMake, Maker, Values
 from tenantry.prove.oracle import EXISTING, NEW, Facts, may, own_columns, parent_columns
 from tenantry.prove.people import OTHER, OWN, Caller, Person
@@ -55,7 +57,9 @@ class Book:
 
     def prepare(self, maker: Maker, table: Table) -> None:
         """Find an INSERT for every place of a table in which a row could be put."""
-        without = (LEGACY_ID, *AUDIT)
+        without = [LEGACY_ID, *AUDIT]
+        if self.project.manifest.tables[table.name].access.insert_columns is not None:
+            without += {column.name for column in table.columns} - set(insertable(self.project, table))
         found = []
         for facts, given in self._places(table):
             try:
@@ -81,7 +85,7 @@ class Book:
             for which in (OWN, OTHER):
                 yield Facts(name, which), {column: self.fixtures.tenants[which], role: manifest.roles.order[-1]}
         else:
-            for place in (OWN, OTHER) if self.project.scoped(name) else (None,):
+            for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
                 yield from slots(self.project, self.fixtures, self.persons, table, place)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
@@ -108,11 +112,15 @@ class Book:
         """The columns of a table that the manifest leaves open to change."""
         manifest = self.project.manifest
         table = self.project.target.table(table_name)
+        listed = manifest.tables[table_name].access.update_columns
         closed = {ROW_ID, LEGACY_ID, manifest.tenant.column, *AUDIT, *manifest.tables[table_name].access.fixed}
         return [
             column.name
             for column in (table.columns if table else ())
-            if column.name not in closed and column.generated is None and column.identity != "always"
+            if column.name not in closed
+            and column.generated is None
+            and column.identity != "always"
+            and (listed is None or column.name in listed)
         ]
 
     def _rows(self, caller: Caller, table: Table) -> list[tuple[str, FixtureRow]]:
@@ -125,13 +133,17 @@ class Book:
     def relation(self, person: Person | None, facts: Facts) -> str:
         """How a row stands to a person, in words."""
         if person is None:
-            found = "any row"
+            found = "public row" if facts.public else "any row"
+        elif facts.public:
+            found = "public row"
         elif facts.tenant == NEW:
             found = "new row"
         elif facts.person is person:
             found = "own row" if facts.tenant in (OWN, None) else "own row, other membership"
         elif facts.tenant is not None and facts.tenant not in person.memberships:
-            found = "other tenant"
+            found = "shared row" if facts.shared_with & set(person.memberships) else "other tenant"
+        elif facts.tenant is None and self.project.scoped(facts.table):
+            found = "system row"
         elif facts.tenant is not None:
             tenant = "own tenant" if facts.tenant == OWN else "tenant of the other membership"
             found = tenant if facts.person is None else f"another's row, {tenant}"
@@ -145,6 +157,9 @@ class Book:
     def _selects(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
         name = ident(table.schema, table.name)
         access = self.project.manifest.tables[table.name].access
+        if caller.person is None and access.for_visitors:
+            yield from self._as_anybody(caller, table, rows)
+            return
         if caller.person is None:
             # The whole table: nobody sees any row of anybody, invented or not.
             statement = f"select count(*) from (select from {name} limit 1) as seen"
@@ -159,6 +174,16 @@ class Book:
         for column in access.hidden:
             statement = f"select {ident(column)} from {name} where false"
             yield Attempt(caller, table.name, "select", f"column {column}", "refuse", statement, doubt="no row is read")
+
+    def _as_anybody(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        """Who is nobody sees public rows, found by the columns that he may read, and no others."""
+        name = ident(table.schema, table.name)
+        shown = visible(table, self.project.manifest.tables[table.name].access)
+        doubt = "" if set(table.row_key or ()) <= set(shown) else "its key is not for visitors"
+        for relation, row in rows:
+            statement = f"select count(*) from {name} where {row.where}"
+            expected = self._expect(caller, "select", row.facts)
+            yield Attempt(caller, table.name, "select", relation, expected, statement, True, doubt)
 
     def _inserts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
         seen: set[str] = set()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
@@ -19,8 +20,10 @@ from tenantry.catalog import Table
 from tenantry.errors import TenantryError
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.postgres import ident, literal, load_sql
+from tenantry.postgres.seal import SealKey
+from tenantry.prove.further import LENDER, conditions, places, share_columns, shared_with, tenants
 from tenantry.prove.maker import CannotMake, Maker, Values
-from tenantry.prove.oracle import EXISTING, Facts, own_columns, parent_columns
+from tenantry.prove.oracle import EXISTING, Facts, own_columns, parent_columns, parent_values
 from tenantry.prove.people import OTHER, OWN, Person
 
 
@@ -50,6 +53,8 @@ class Fixtures:
     """Table → why it has no row."""
     profiles: dict[str, str] = field(default_factory=dict)
     """Account → profile."""
+    key: SealKey | None = None
+    """With which contexts are opened; None where claims are not sealed."""
     tenants: dict[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, list[Values]]:
@@ -77,17 +82,29 @@ def _remove(conn: psycopg.Connection[Any]) -> int:
     return len(rows)
 
 
-def make_fixtures(conn: psycopg.Connection[Any], project: Project, persons: Sequence[Person]) -> Fixtures:
+def make_fixtures(
+    conn: psycopg.Connection[Any],
+    project: Project,
+    persons: Sequence[Person],
+    *,
+    without: Mapping[str, str] | None = None,
+    removable: bool = True,
+) -> Fixtures:
     """Make and commit everything, after it was found that it can be removed again.
+
+    Args:
+        without: tables of which no row is to be made, with the reason.
+        removable: False where the caller's transaction is rolled back anyway.
 
     Raises:
         TenantryError: tenants, people or memberships cannot be made, or the rows could not be removed again.
     """
-    builder = _Builder(conn, project, persons)
+    builder = _Builder(conn, project, persons, without or {}, removable)
     with conn.transaction():
         conn.execute("set constraints all immediate")
         builder.build()
-        _try_removal(conn)
+        if removable:
+            _try_removal(conn)
     return builder.fixtures
 
 
@@ -107,7 +124,16 @@ def _try_removal(conn: psycopg.Connection[Any]) -> None:
 
 
 class _Builder:
-    def __init__(self, conn: psycopg.Connection[Any], project: Project, persons: Sequence[Person]) -> None:
+    def __init__(
+        self,
+        conn: psycopg.Connection[Any],
+        project: Project,
+        persons: Sequence[Person],
+        without: Mapping[str, str],
+        removable: bool,
+    ) -> None:
+        self.without = without
+        self.removable = removable
         self.conn = conn
         self.project = project
         self.manifest = project.manifest
@@ -117,10 +143,14 @@ class _Builder:
         self.maker = maker(conn, project, self.rows, persons)
 
     def build(self) -> None:
+        if self.manifest.context.sealed:
+            self._seal_key()
         for person in self.persons:
             self._account(person)
         for table in in_order(self.project):
             try:
+                if table.name in self.without:
+                    raise CannotMake(self.without[table.name])
                 self._table(table)
             except CannotMake as error:
                 if table.name in self._needed():
@@ -129,10 +159,22 @@ class _Builder:
                         hint="Relax what refuses it, or run the proof on a copy of the database where that is relaxed.",
                     ) from None
                 self.fixtures.reasons[table.name] = str(error)
+        self._check_shares()
 
     def _needed(self) -> set[str]:
         users = self.manifest.users
         return {self.manifest.tenant.table, self.manifest.membership.table, *([users.profile] if users else [])}
+
+    def _seal_key(self) -> None:
+        """A key of this proof's own: the application's is nobody else's to know."""
+        key = SealKey.new("proof-" + uuid4().hex[:12])
+        blocks = key.blocks()
+        self.conn.execute(
+            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
+            [key.kid, *blocks.values()],
+        )
+        self._journal("tenantry", "seal_key", {"kid": key.kid})
+        self.fixtures.key = key
 
     def _account(self, person: Person) -> None:
         self.conn.execute(
@@ -153,19 +195,70 @@ class _Builder:
 
     def _table(self, table: Table) -> None:
         made: list[FixtureRow] = []
-        for facts, given in self._wanted(table):
-            reason = self._unremovable(table, given)
+        wanted = [(facts, given, None) for facts, given in self._wanted(table)]
+        for facts, given, condition in [*wanted, *self._further(table)]:
+            reason = self._unremovable(table, given) if self.removable else None
             if reason is not None:
                 self.fixtures.reasons[table.name] = f"rows of this table can never be removed ({reason})"
                 made = self._existing(table)
                 break
-            values = self.maker.insert(table, given)
-            row = FixtureRow(table, facts, values)
+            values = self._maker(table, condition).insert(table, given)
+            row = FixtureRow(table, self._seen(table, facts, values), values)
             self._journal(table.schema, table.name, {name: values[name] for name in table.row_key or ()})
             self.rows.setdefault(table.name, []).append(values)
             made.append(row)
             self._note(table, facts, values)
         self.fixtures.rows[table.name] = made
+        if not made:
+            self.fixtures.reasons.setdefault(table.name, "there is no row that its rows could hang on")
+
+    def _further(self, table: Table) -> Iterator[tuple[Facts, Values, str | None]]:
+        """Rows that are shared, public, or without a tenant."""
+        tenant = self.manifest.tenant.column
+        own = self.fixtures.tenants.get(OWN)
+        for facts, values, condition in conditions(self.project, table):
+            given: Values = {} if facts.tenant is None else {tenant: self.fixtures.tenants[facts.tenant]}
+            yield (
+                facts,
+                {**given, **{name: own if value is None else value for name, value in values.items()}},
+                condition,
+            )
+
+    def _check_shares(self) -> None:
+        """Where no row could be made by which a tenant shares, nothing of it is shared."""
+        for rows in self.fixtures.rows.values():
+            for at, row in enumerate(rows):
+                if row.facts.shared_with and not self._is_shared(row.table.name):
+                    rows[at] = replace(row, facts=replace(row.facts, shared_with=frozenset()))
+                    self.fixtures.reasons.setdefault(
+                        row.table.name, "no share could be made by which its rows are read"
+                    )
+
+    def _is_shared(self, table: str) -> bool:
+        share = self.manifest.shares[self.manifest.tables[table].access.shared or ""]
+        tenant = self.manifest.tenant.column
+        query = (
+            f"select from {ident(self.project.target.schema, share.table)} where {ident(tenant)}::text = %s"
+            f" and {ident(share.to)}::text = %s and ({(share.active or 'true').replace('%', '%%')})"
+        )
+        lender, reader = self.fixtures.tenants[LENDER], self.fixtures.tenants[OWN]
+        return self.conn.execute(query.encode(), [lender, reader]).fetchone() is not None
+
+    def _maker(self, table: Table, condition: str | None) -> Maker:
+        if condition is None:
+            return self.maker
+        return replace(self.maker, conditions={**self.maker.conditions, table.name: condition})
+
+    def _seen(self, table: Table, facts: Facts, values: Values) -> Facts:
+        """With the fact whether everybody sees the row."""
+        public = self.manifest.tables[table.name].access.public
+        if public is None:
+            return facts
+        where = FixtureRow(table, facts, values).where
+        row = self.conn.execute(
+            f"select ({public}) is true from {ident(table.schema, table.name)} where {where}"
+        ).fetchone()
+        return replace(facts, public=row == (True,))
 
     def _note(self, table: Table, facts: Facts, values: Values) -> None:
         users = self.manifest.users
@@ -179,7 +272,9 @@ class _Builder:
         manifest = self.manifest
         name, tenant = table.name, manifest.tenant.column
         if name == manifest.tenant.table:
-            yield from ((Facts(name, which), {}) for which in (OWN, OTHER))
+            access = manifest.tables[name].access
+            for which in (OWN, OTHER, *tenants(self.project)):
+                yield Facts(name, which, shared_with=shared_with(access, which)), {}
         elif manifest.users is not None and name == manifest.users.profile:
             for person in self.persons:
                 yield Facts(name, None, person), {manifest.users.account: person.uid}
@@ -191,8 +286,11 @@ class _Builder:
                     given[profile] = self.fixtures.profiles[person.uid]
                     yield Facts(name, which, person), given
         else:
-            for place in (OWN, OTHER) if self.project.scoped(name) else (None,):
-                yield from slots(self.project, self.fixtures, self.persons, table, place)
+            readers = share_columns(self.project, name)
+            for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
+                for facts, values in slots(self.project, self.fixtures, self.persons, table, place):
+                    # What these tenants share, nobody here is to see.
+                    yield facts, {**values, **dict.fromkeys(readers, self.fixtures.tenants.get(LENDER))}
 
     def _unremovable(self, table: Table, given: Values) -> str | None:
         """Why a row could not be removed again; found by removing one that is never committed."""
@@ -245,17 +343,22 @@ def slots(
     access = project.manifest.tables[table.name].access
     base: Values = {} if which is None else {project.manifest.tenant.column: fixtures.tenants[which]}
     parents, owns = parent_columns(access), own_columns(access)
-    if parents:
+    shared = shared_with(access, which)
+    if which is None and access.system is not None:
+        yield Facts(table.name), {}
+    elif parents:
         column, parent = next(iter(parents.items()))
+        named = parent_values(access)[column]
         for row in fixtures.rows.get(parent, ()):
-            if row.facts.tenant in (which, None):
-                yield Facts(table.name, which, row.facts.person, row.facts), {**base, column: row.values[ROW_ID]}
+            if row.facts.tenant in (which, None) and row.values[named] is not None:
+                facts = Facts(table.name, which, row.facts.person, row.facts, shared_with=shared)
+                yield facts, {**base, column: row.values[named]}
     elif owns:
         for person in persons:
             if which is None or which in person.memberships:
                 yield Facts(table.name, which, person), {**base, **dict.fromkeys(owns, fixtures.profiles[person.uid])}
     else:
-        yield Facts(table.name, which), base
+        yield Facts(table.name, which, shared_with=shared), base
 
 
 def in_order(project: Project) -> tuple[Table, ...]:
@@ -269,6 +372,7 @@ def in_order(project: Project) -> tuple[Table, ...]:
         set_columns = {column.name for column in table.columns if not column.nullable} | set(own_columns(access))
         parents = {key.ref_table for key in table.foreign_keys if set(key.columns) <= set_columns}
         parents |= set(parent_columns(access).values())
+        parents |= {manifest.tenant.table} if share_columns(project, table.name) else set()
         if own_columns(access) and manifest.users is not None:
             parents.add(manifest.users.profile)
         if project.scoped(table.name):

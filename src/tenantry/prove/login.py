@@ -21,8 +21,8 @@ def check_login(conn: psycopg.Connection[Any], manifest: Manifest) -> str:
     """The login's name.
 
     Raises:
-        UnfitLogin: it is a superuser, bypasses row-level security, owns something, or is member of more than the two
-            client roles, or of less.
+        UnfitLogin: it is a superuser, bypasses row-level security, owns something, is member of more than the two
+            client roles, or of less, or cannot open a context.
     """
     roles = manifest.database_roles
     login = conn.info.user
@@ -33,6 +33,11 @@ def check_login(conn: psycopg.Connection[Any], manifest: Manifest) -> str:
         for role in (roles.anon, roles.authenticated)
         if conn.execute("select pg_has_role(session_user, %s, 'MEMBER')", [role]).fetchone() != (True,)
     ]
+    if manifest.context.sealed and conn.execute(
+        "select has_schema_privilege('tenantry', 'USAGE')"
+        " and has_function_privilege(to_regprocedure('tenantry.open(text, text)'), 'EXECUTE')"
+    ).fetchone() != (True,):
+        missing.append("it cannot open a context (usage on schema tenantry, execute on tenantry.open)")
     if found or missing:
         raise UnfitLogin(
             f"The login {login} cannot stand for the application: {'; '.join([*found, *missing])}.",

@@ -129,6 +129,10 @@ _ATTACKS = ("move", "give", "column")
 """Relations of writes that nobody may do, or few: they say nothing about what a role may do with its rows."""
 
 
+_OUTSIDE = ("other tenant", "shared row", "system row", "public row")
+"""Rows that are nobody's own tenant's: that writing them is refused does not make a role's rights partial."""
+
+
 def _mark(cells: list[Cell]) -> str:
     if any(cell.failed for cell in cells):
         return "failed"
@@ -140,5 +144,5 @@ def _mark(cells: list[Cell]) -> str:
         return "no"
     if all(relation.startswith("own row") for relation in allowed):
         return "own"
-    inside = [cell for cell in plain if cell.relation != "other tenant" or cell.expected == "allow"]
+    inside = [cell for cell in plain if cell.relation not in _OUTSIDE or cell.expected == "allow"]
     return "yes" if all(cell.expected == "allow" for cell in inside) else "part"

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tenantry.manifest.mapping import ROW_ID
 from tenantry.manifest.model import Access, Cell, Colleagues, Command, Manifest, Own
 from tenantry.prove.people import Person
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """How a row stands in the world: its tenant, whose it is, and the row that it hangs on."""
+    """How a row stands in the world: its tenant, whose it is, and the row that it hangs on.
+
+    Attributes:
+        tenant: None in a table for all, and where a row belongs to no tenant.
+        person: whose row it is, by the column that holds a profile.
+        parent: the row that decides about it: the one that it names, or the one through which it is somebody's.
+        public: it fulfils the condition under which everybody reads it.
+        shared_with: the tenants whose members its tenant lets read it, by the share that the table names.
+    """
 
     table: str
     tenant: str | None = None
     person: Person | None = None
     parent: Facts | None = None
+    public: bool = False
+    shared_with: frozenset[str] = frozenset()
 
 
 EXISTING = "existing"
@@ -30,12 +41,46 @@ def may(manifest: Manifest, command: Command, person: Person | None, row: Facts)
 
     An update or a delete looks for its rows, and so needs the right to see them too.
     """
-    if person is None or person.is_banned:
-        return False
     access = manifest.tables[row.table].access
-    if not _reaches(manifest, access.cell(command), person, row):
+    sees = _sees_as_anybody(access, row)
+    if person is None or person.is_banned:
+        return command == "select" and sees
+    if command == "select":
+        return sees or _reads(manifest, access, person, row)
+    return _writes(manifest, access, command, person, row) and (
+        command == "insert" or sees or _reads(manifest, access, person, row)
+    )
+
+
+def _sees_as_anybody(access: Access, row: Facts) -> bool:
+    return access.select == "public" or row.public
+
+
+def _reads(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+    if access.select == "service":
         return False
-    return command not in ("update", "delete") or _reaches(manifest, access.select, person, row)
+    if access.system is not None and row.tenant is None:
+        return person.is_super or access.system == "signed_in"
+    return _reaches(manifest, access.select, person, row) or _shares(manifest, access, person, row)
+
+
+def _writes(manifest: Manifest, access: Access, command: Command, person: Person, row: Facts) -> bool:
+    cell = access.cell(command)
+    if cell == "service":
+        return False
+    if access.system is not None and row.tenant is None:
+        return person.is_super
+    return _reaches(manifest, cell, person, row)
+
+
+def _shares(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+    if access.shared is None:
+        return False
+    needed = manifest.shares[access.shared].role or manifest.roles.order[0]
+    return any(
+        person.is_super or (tenant in person.memberships and _at_least(manifest, person.memberships[tenant], needed))
+        for tenant in row.shared_with
+    )
 
 
 def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool:
@@ -48,7 +93,7 @@ def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool
     if cell == "signed_in":
         return True
     if person.is_super:
-        return row.tenant != NEW
+        return row.tenant not in (None, NEW)
     held = person.memberships.get(row.tenant or "")
     return held is not None and _at_least(manifest, held, cell)
 
@@ -56,13 +101,18 @@ def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool
 def _owns(manifest: Manifest, cell: Own, person: Person, row: Facts) -> bool:
     if cell.role is not None and not _reaches(manifest, cell.role, person, row):
         return False
+    other = row.parent
+    if cell.through is not None:
+        mine = other is not None and other.table == cell.through.table and other.person is person
+        return mine and other is not None and may(manifest, "select", person, other)
     if cell.parent is not None:
-        return row.parent is not None and may(manifest, "select", person, row.parent)
+        return other is not None and other.table == cell.parent and may(manifest, "select", person, other)
     return row.person is person
 
 
 def _is_colleague(manifest: Manifest, needed: str, person: Person, other: Person | None) -> bool:
-    theirs = {} if other is None else other.memberships
+    """Of those who are, or were, members of the same tenant."""
+    theirs = set() if other is None else {*other.memberships, *other.former}
     return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
 
 
@@ -73,11 +123,25 @@ def _at_least(manifest: Manifest, held: str, needed: str) -> bool:
 
 def own_columns(access: Access) -> tuple[str, ...]:
     """The columns that hold the profile whose row it is, by any cell."""
-    cells = (access.select, access.insert, access.update, access.delete)
-    return tuple(dict.fromkeys(cell.column for cell in cells if isinstance(cell, Own) and cell.parent is None))
+    return tuple(
+        dict.fromkeys(cell.column for cell in _own_cells(access) if cell.parent is None and cell.through is None)
+    )
 
 
 def parent_columns(access: Access) -> dict[str, str]:
     """Column → table, for the cells that ask another table whose rows these are."""
-    cells = (access.select, access.insert, access.update, access.delete)
-    return {cell.column: cell.parent for cell in cells if isinstance(cell, Own) and cell.parent is not None}
+    found = {cell.column: cell.parent for cell in _own_cells(access) if cell.parent is not None}
+    return {**found, **{cell.column: cell.through.table for cell in _own_cells(access) if cell.through is not None}}
+
+
+def parent_values(access: Access) -> dict[str, str]:
+    """For the same columns: the column of that table whose values they hold."""
+    return {
+        cell.column: ROW_ID if cell.through is None else cell.through.match
+        for cell in _own_cells(access)
+        if cell.parent is not None or cell.through is not None
+    }
+
+
+def _own_cells(access: Access) -> list[Own]:
+    return [cell for cell in (access.select, access.insert, access.update, access.delete) if isinstance(cell, Own)]

@@ -19,6 +19,8 @@ class Person:
     label: str
     memberships: dict[str, str] = field(default_factory=dict)
     """Role by tenant."""
+    former: frozenset[str] = frozenset()
+    """Tenants in which the membership, or which themselves, are not active any more."""
     is_super: bool = False
     is_banned: bool = False
     acts: bool = True

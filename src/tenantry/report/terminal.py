@@ -450,7 +450,7 @@ def proof(console: Console, shown: Proof) -> None:
     counts = shown.counts
     verdict = "[green]Every one holds.[/]" if shown.passed else "[bold red]NOT all hold.[/]"
     console.print(
-        f"\n{counts['cells']:,} cells executed as login {shown.login}, which owns nothing; {counts['failed']} failed,"
+        f"\n{counts['cells']:,} cells executed ({shown.login}); {counts['failed']} failed,"
         f" {counts['untried']} not tried; {counts['checks']} static checks, {counts['checks_failed']} failed"
         f" ({seconds(shown.seconds)}). {verdict}"
     )

@@ -42,10 +42,11 @@ begin
         end if;
     end loop;
 
-    -- Who may become whom: the API's login its two clients, the owner of the tables the definer, whose functions it makes.
+    -- Who may become whom: the API's login its two clients, the owner of the tables the definer, whose functions it makes,
+    -- and the clients, to prove what these may do.
     for wanted in
         select r.name as granted, r.member
-          from (select unnest(clients) as name, login as member union all select definer, owner) as r
+          from (select unnest(clients) as name, login as member union all select unnest(clients || definer), owner) as r
          where not exists (
                select from pg_auth_members as m
                 where m.roleid = to_regrole(quote_ident(r.name)) and m.member = to_regrole(quote_ident(r.member))

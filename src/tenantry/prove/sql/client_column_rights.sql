@@ -1,12 +1,16 @@
 -- title: No client may change an id, a tenant, or who made a row and when
+-- level: error
+-- why: Who may update the tenant column of a row can move it into another tenant, or take it out of his own.
 -- mending: revoke update on … from …, then grant it again column by column without these.
-select c.relname::text || '.' || a.attname || ': ' || r.rolname || ' has UPDATE' as violation
-  from pg_class as c
-  join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
- cross join pg_roles as r
- where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-   and c.relkind in ('r', 'p')
-   and a.attname = any (%(protected)s::text[])
-   and r.rolname = any (%(callers)s::text[]) and not r.rolsuper
-   and has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
+-- uses: grants, tenant_columns
+-- proof: yes
+select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,
+       case when %(strict)s then 'error' else 'warning' end as level
+  from relations as r
+  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'UPDATE'
+ where r.relkind in ('r', 'p')
+   and (a.attname = any (%(protected)s::text[])
+        or exists (select from tenant_columns as t where t.oid = r.oid and t.number = a.attnum))
+ group by r.object, a.attname
  order by 1

@@ -1,16 +1,20 @@
 -- title: No client role is a superuser, bypasses row-level security, owns anything, or is member of another role
+-- level: error
+-- why: Policies do not bind superusers, BYPASSRLS and owners; a membership gives the rights of another role on top.
 -- mending: alter role … nosuperuser nobypassrls; revoke the membership; give what it owns to the owner of the tables.
-select r.rolname::text || ' is a superuser or bypasses row-level security' as violation
+-- proof: yes
+select '' as object, r.rolname::text || ' is a superuser or bypasses row-level security' as detail, 'error' as level
   from pg_roles as r
  where r.rolname = any (%(clients)s::text[]) and (r.rolsuper or r.rolbypassrls)
  union all
-select r.rolname::text || ' is a member of ' || g.rolname
+select '', r.rolname::text || ' is a member of ' || g.rolname, case when %(strict)s then 'error' else 'warning' end
   from pg_roles as r
   join pg_auth_members as m on m.member = r.oid
   join pg_roles as g on g.oid = m.roleid
- where r.rolname = any (%(clients)s::text[])
+ where r.rolname = any (%(clients)s::text[]) and not r.rolname = any (%(logins)s::text[])
  union all
-select r.rolname::text || ' owns ' || c.oid::regclass::text
+select format('%%I.%%I', n.nspname, c.relname), r.rolname::text || ' owns it', 'error'
   from pg_roles as r
   join pg_class as c on c.relowner = r.oid
- where r.rolname = any (%(clients)s::text[])
+  join pg_namespace as n on n.oid = c.relnamespace
+ where r.rolname = any (%(clients)s::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')

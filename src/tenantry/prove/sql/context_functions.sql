@@ -1,6 +1,10 @@
 -- title: The functions of schema tenantry have a fixed search_path, and no definer function is open to PUBLIC
+-- level: error
+-- why: Whoever can put an object before the one that is meant has it run with the rights of the context functions.
 -- mending: alter function … set search_path = pg_catalog, pg_temp; revoke all on function … from public.
-select p.oid::regprocedure::text || ': ' || reason.text as violation
+-- needs: tenantry
+-- proof: yes
+select p.oid::regprocedure::text as object, reason.text as detail
   from pg_proc as p
  cross join lateral (values
        (not exists (
@@ -11,4 +15,4 @@ select p.oid::regprocedure::text || ': ' || reason.text as violation
             select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as g where g.grantee = 0),
         'PUBLIC may execute it')) as reason (found, text)
  where p.pronamespace = to_regnamespace('tenantry') and reason.found
- order by 1
+ order by 1, 2

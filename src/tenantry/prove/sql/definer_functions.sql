@@ -1,11 +1,16 @@
--- title: Clients can call no definer function of the target that anybody could turn against its owner
+-- title: Clients can call no definer function that anybody could turn against its owner
+-- level: error
+-- why: Without a fixed search_path the caller decides which tables and operators the function means, with its owner's rights.
 -- mending: revoke all on function … from public, and set its search_path to pg_catalog, pg_temp.
-select p.oid::regprocedure::text || ': ' || reason.text as violation
-  from pg_proc as p
+-- uses: functions, callable
+-- proof: yes
+select f.oid::regprocedure::text as object, reason.text as detail, reason.level
+  from functions as f
+  left join callable as c on c.oid = f.oid
  cross join lateral (values
-       (not exists (select from unnest(p.proconfig) as setting where setting like 'search_path=%%'),
-        'it has no fixed search_path'),
-       (exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as g where g.grantee = 0),
-        'PUBLIC may execute it')) as reason (found, text)
- where p.pronamespace = to_regnamespace(quote_ident(%(schema)s)) and p.prosecdef and reason.found
- order by 1
+       (f.path is null, 'it has no fixed search_path', case when %(strict)s or c.oid is not null then 'error' else 'warning' end),
+       (exists (select from aclexplode(coalesce(f.proacl, acldefault('f', f.owner))) as g where g.grantee = 0)
+           and (%(strict)s or f.prorettype <> 'trigger'::regtype),
+        'PUBLIC may execute it', case when %(strict)s then 'error' else 'warning' end)) as reason (found, text, level)
+ where f.definer and reason.found
+ order by 1, 2

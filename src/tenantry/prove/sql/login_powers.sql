@@ -1,6 +1,10 @@
 -- title: The application's login has no power of its own
+-- level: error
+-- why: All that the application says to the database can use these powers, also what somebody injected.
 -- mending: Take the attributes and memberships away, and give what the login owns to the owner of the tables; or let the
 --   application use another login.
+-- needs: login
+-- proof: yes
 select 'it is a superuser' as violation from pg_roles where rolname = %(login)s and rolsuper
  union all
 select 'it bypasses row-level security' from pg_roles where rolname = %(login)s and rolbypassrls

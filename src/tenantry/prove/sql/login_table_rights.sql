@@ -1,14 +1,13 @@
 -- title: The login itself, visitors and PUBLIC have no right on any table of the target
+-- level: error
+-- why: What they may do needs no role of somebody who signed in; a policy that is for everybody would be all there is.
 -- mending: revoke all on … from …; only the role of people who signed in is given rights.
-select distinct c.relname::text || ': ' || coalesce(r.rolname::text, 'PUBLIC') || ' has ' || g.privilege_type as violation
-  from pg_class as c
- cross join lateral (
-       select * from aclexplode(c.relacl)
-        union all
-       select x.* from pg_attribute as a cross join lateral aclexplode(a.attacl) as x where a.attrelid = c.oid
-       ) as g
-  left join pg_roles as r on r.oid = g.grantee
- where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-   and c.relkind in ('r', 'p', 'v', 'm', 'f')
-   and (g.grantee = 0 or r.rolname in (%(anon)s, %(login)s))
- order by 1
+-- uses: grants
+-- needs: manifest
+-- proof: yes
+select r.object, g.who || ' has ' || string_agg(distinct g.privilege, ', ' order by g.privilege) as detail
+  from relations as r
+  join grants as g on g.oid = r.oid
+ where r.relkind in ('r', 'p', 'v', 'm', 'f') and g.who in ('PUBLIC', %(anon)s, %(login)s)
+ group by r.object, g.who
+ order by 1, 2

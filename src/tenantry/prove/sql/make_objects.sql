@@ -1,14 +1,20 @@
 -- title: Clients can make nothing: no table, no function, no temporary object that shadows another
+-- level: error
+-- why: An object of one's own can stand in for the one that a function of higher rights means, and lives on for the next user of
+--   the connection.
 -- mending: revoke create on schema … from …, public; revoke temporary, create on database … from …, public.
-select n.nspname::text || ': ' || r.rolname || ' may create in the schema' as violation
+-- uses: reach
+-- proof: yes
+select quote_ident(n.nspname) as object, h.who || ' may create in the schema' as detail, 'error' as level
   from pg_namespace as n
- cross join pg_roles as r
- where n.nspname in (%(schema)s, 'tenantry', 'auth')
-   and r.rolname = any (%(callers)s::text[]) and not r.rolsuper
-   and has_schema_privilege(r.oid, n.oid, 'CREATE')
- union all
-select 'database ' || current_database() || ': ' || r.rolname || ' has ' || p.privilege
-  from pg_roles as r
- cross join (values ('CREATE'), ('TEMPORARY')) as p (privilege)
- where r.rolname = any (%(callers)s::text[]) and not r.rolsuper
-   and has_database_privilege(r.oid, current_database(), p.privilege)
+ cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as x
+  join reach as h on h.grantee = x.grantee
+ where x.privilege_type = 'CREATE' and n.nspname !~ '^pg_'
+ union
+select '', 'database ' || quote_ident(d.datname) || ': ' || h.who || ' has ' || x.privilege_type,
+       case when x.privilege_type = 'TEMPORARY' and not %(strict)s then 'warning' else 'error' end
+  from pg_database as d
+ cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as x
+  join reach as h on h.grantee = x.grantee
+ where d.datname = current_database() and x.privilege_type in ('CREATE', 'TEMPORARY')
+ order by 1, 2

@@ -1,17 +1,28 @@
--- title: Clients have at most one policy for each table and command, and none for all commands at once
--- mending: Drop what the access matrix does not name: permissive policies open each other.
+-- title: Clients have at most one permissive policy for each table and command
+-- level: error
+-- why: Permissive policies open each other: a row that one of them lets through is through.
+-- mending: Make one policy of them, or restrictive ones of those that are meant to hold for all. Where a manifest says what is
+--   meant, drop what its access matrix does not name.
+-- uses: policies
+-- proof: yes
 with client as (
-    select c.relname::text as table_name, p.polname::text as name, p.polcmd, p.polpermissive, r.rolname
-      from pg_policy as p
-      join pg_class as c on c.oid = p.polrelid
-      join pg_roles as r on r.oid = any (p.polroles) or 0 = any (p.polroles)
-     where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-       and r.rolname = any (%(clients)s::text[])
+    select p.object, p.name, p.command, c.command as single, h.who
+      from policies as p
+     cross join lateral unnest(case when p.command = '*' then '{r,a,w,d}' else array[p.command] end::"char"[]) as c (command)
+      join pg_policy as q on q.oid = p.oid
+      join reach as h on h.grantee = any (q.polroles) or 0 = any (q.polroles)
+     where p.permissive
 )
-select distinct table_name || ': policy ' || name || ' is for all commands' as violation from client where polcmd = '*'
- union
-select table_name || ': policies ' || string_agg(name, ', ' order by name) || ' are for the same command'
+select distinct object, 'policy ' || quote_ident(name) || ' is for all commands' as detail, 'error' as level
   from client
- where polpermissive and polcmd <> '*'
- group by table_name, polcmd, rolname
-having count(*) > 1
+ where command = '*' and %(strict)s
+ union
+select object,
+       'policies ' || string_agg(distinct quote_ident(name), ', ' order by quote_ident(name)) || ' open each other for '
+       || case single when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
+       case when %(strict)s then 'error' else 'warning' end
+  from client
+ where not %(strict)s or command <> '*'
+ group by object, single, who
+having count(distinct name) > 1
+ order by 1, 2

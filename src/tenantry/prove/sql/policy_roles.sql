@@ -1,10 +1,15 @@
--- title: No policy of the target is for PUBLIC, for visitors or for the login
+-- title: No permissive policy is for PUBLIC; with a manifest also none for visitors or for the login
+-- level: error
+-- why: A policy for PUBLIC opens its rows to every role that ever gets a right on the table, also to people who never signed in.
 -- mending: drop policy …; policies are written to the role of people who signed in, or to a role that is no client.
-select c.relname::text || ': policy ' || p.polname || ' is for ' || coalesce(r.rolname::text, 'PUBLIC') as violation
-  from pg_policy as p
-  join pg_class as c on c.oid = p.polrelid
- cross join lateral unnest(p.polroles) as to_role (oid)
+-- uses: policies
+-- proof: yes
+select p.object, 'policy ' || quote_ident(p.name) || ' is for ' || coalesce(r.rolname::text, 'PUBLIC') as detail,
+       case when %(strict)s then 'error' else 'warning' end as level
+  from policies as p
+  join pg_policy as q on q.oid = p.oid
+ cross join lateral unnest(q.polroles) as to_role (oid)
   left join pg_roles as r on r.oid = to_role.oid
- where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-   and (to_role.oid = 0 or r.rolname in (%(anon)s, %(login)s))
- order by 1
+ where (p.permissive or %(strict)s)
+   and (to_role.oid = 0 or (%(strict)s and r.rolname in (%(anon)s, %(login)s)))
+ order by 1, 2

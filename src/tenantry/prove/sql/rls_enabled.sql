@@ -1,7 +1,16 @@
--- title: Every table of the target has row-level security enabled
+-- title: Every table that clients reach has row-level security enabled
+-- level: error
+-- why: Without it a right on the table is a right on the rows of all tenants.
 -- mending: alter table … enable row level security, and see that the table has its policies.
-select c.relname::text || ': row-level security is disabled' as violation
-  from pg_class as c
- where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-   and c.relkind in ('r', 'p') and not c.relrowsecurity
+-- uses: grants
+-- proof: yes
+select r.object,
+       'row-level security is disabled'
+       || coalesce('; ' || string_agg(distinct g.who || ' has ' || g.privilege, ', ' order by g.who || ' has ' || g.privilege), '')
+       as detail
+  from relations as r
+  left join grants as g on g.oid = r.oid and g.privilege in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+ where r.relkind in ('r', 'p') and not r.relrowsecurity and (%(strict)s or g.oid is not null)
+   and (%(strict)s or not r.relispartition)
+ group by r.object
  order by 1

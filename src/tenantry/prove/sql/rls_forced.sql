@@ -1,7 +1,27 @@
--- title: Row-level security binds the owner of every table of the target
+-- title: Row-level security binds the owner of every table, wherever somebody can act as the owner
+-- level: error
+-- why: Policies do not bind the owner: an application that logs in as the owner, or a function that runs as it, sees everything.
 -- mending: alter table … force row level security, with a stated policy for the owner's role.
-select c.relname::text || ': row-level security is not forced' as violation
-  from pg_class as c
- where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
-   and c.relkind in ('r', 'p') and not c.relforcerowsecurity
+-- uses: relations
+-- proof: yes
+with owners as (
+    -- Owners that log in, or that a login is a member of; who bypasses row-level security is not bound by FORCE either.
+    select o.oid, o.rolname::text as name,
+           (select string_agg(l.rolname, ', ' order by l.rolname)
+              from pg_roles as l
+             where l.rolcanlogin and not l.rolsuper
+               and (l.oid = o.oid or exists (
+                   select from pg_auth_members as m where m.member = l.oid and m.roleid = o.oid))
+               and has_database_privilege(l.oid, current_database(), 'CONNECT')) as logins
+      from pg_roles as o
+     where not o.rolsuper and not o.rolbypassrls and o.oid in (select relowner from relations)
+)
+select r.object, 'row-level security is not forced'
+       || coalesce(', and ' || o.logins || case when o.logins = o.name then ' owns the table' else ' can act as its owner' end, '')
+       as detail,
+       case when %(strict)s then 'error' else 'warning' end as level
+  from relations as r
+  left join owners as o on o.oid = r.relowner
+ where r.relkind in ('r', 'p') and not r.relforcerowsecurity
+   and (%(strict)s or (r.relrowsecurity and o.logins is not null))
  order by 1

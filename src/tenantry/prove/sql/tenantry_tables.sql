@@ -1,12 +1,18 @@
 -- title: No client can reach a table of schema tenantry
+-- level: error
+-- why: The journal holds rows of all tenants, and the keys of the sealed context stand there.
 -- mending: revoke all on all tables in schema tenantry from …, public.
-select c.relname::text || ': ' || r.rolname || ' has ' || p.privilege as violation
+-- uses: reach
+-- needs: tenantry
+-- proof: yes
+select format('%%I.%%I', n.nspname, c.relname) as object, h.who || ' has ' || x.privilege_type as detail
   from pg_class as c
- cross join pg_roles as r
- cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('REFERENCES'), ('TRIGGER'))
-       as p (privilege)
- where c.relnamespace = to_regnamespace('tenantry')
-   and c.relkind in ('r', 'p', 'v', 'm')
-   and r.rolname = any (%(callers)s::text[]) and not r.rolsuper
-   and has_table_privilege(r.oid, c.oid, p.privilege)
- order by 1
+  join pg_namespace as n on n.oid = c.relnamespace
+ cross join lateral (
+       select * from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)))
+        union all
+       select y.* from pg_attribute as a cross join lateral aclexplode(a.attacl) as y where a.attrelid = c.oid
+       ) as x
+  join reach as h on h.grantee = x.grantee
+ where n.nspname = 'tenantry' and c.relkind in ('r', 'p', 'v', 'm')
+ order by 1, 2

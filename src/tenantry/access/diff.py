@@ -1,0 +1,454 @@
+"""How a live database departs from its manifest: what is expected, what was found, and the statements that mend it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tenantry.access.context import context_sql
+from tenantry.access.functions import helpers_sql
+from tenantry.access.live import CONTEXT, MIRRORS, Live, governed
+from tenantry.access.policies import TablePolicy, table_policies
+from tenantry.access.rights import (
+    Right,
+    column_list,
+    function_name,
+    function_right,
+    schema_right,
+    sequence_right,
+    table_reads,
+    table_writes,
+    view_right,
+)
+from tenantry.access.script import Script, ScriptFunction, read_script
+from tenantry.access.secure import default_privileges, is_invoker
+from tenantry.catalog import PUBLIC, Catalog, Function, Grant, Policy, Table, View
+from tenantry.manifest.mapping import Project
+from tenantry.postgres import ident
+
+Kind = Literal[
+    "table", "row-level security", "policy", "right", "function", "default privileges", "owner", "view", "trigger"
+]
+State = Literal["missing", "different", "extra"]
+Held = set[tuple[str, str, str | None]]
+"""(role, RIGHT, column)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the manifest says.
+
+    Attributes:
+        on: the table, view, sequence or function; for what is about the whole schema its name.
+        what: the policy, the right and its role, …
+        mend: the statements that mend it, in order. Empty where that is left to people: `advice` says how.
+        script: it is mended by running the script of the context functions again.
+        removes: mending it takes something away.
+    """
+
+    kind: Kind
+    state: State
+    on: str
+    what: str
+    expected: str
+    found: str
+    mend: tuple[str, ...] = ()
+    script: bool = False
+    removes: bool = False
+    advice: str = ""
+
+    @property
+    def mendable(self) -> bool:
+        return bool(self.mend) or self.script
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "mend": list(self.mend), "mendable": self.mendable}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that `access apply` does."""
+
+    on: str
+    title: str
+    statements: tuple[str, ...]
+    removes: bool = False
+
+
+def differences(project: Project, live: Live, *, writes: bool = True) -> tuple[Difference, ...]:
+    """Everything that departs, by what it is about: the schema, functions, then table by table.
+
+    Args:
+        project: of the manifest and the live target; see resolve_access().
+        writes: False before the cut-over, when nobody has rights to write yet.
+    """
+    return (
+        *_tables_known(project),
+        *_schema(project, live),
+        *_context(project, live),
+        *_functions(project, live),
+        *(found for table in governed(project) for found in _table(project, live, table, writes=writes)),
+        *(found for view in project.target.views for found in _view(project, live, view)),
+        *_sequences(project, live, writes=writes),
+    )
+
+
+def changes(project: Project, found: Iterable[Difference]) -> tuple[Change, ...]:
+    """What mends the differences, in the order in which it is done: what is taken away first, then functions, then the rest."""
+    mendable = [difference for difference in found if difference.mendable]
+    removals = [_change(each) for each in mendable if each.removes]
+    script = [each for each in mendable if each.script and not each.removes]
+    rest = [_change(each) for each in mendable if not each.script and not each.removes]
+    if script:
+        names = ", ".join(dict.fromkeys(each.on for each in script))
+        rest.insert(
+            0,
+            Change(
+                CONTEXT, f"make the functions that know the caller again ({names})", (context_sql(project.manifest),)
+            ),
+        )
+    return (*removals, *rest)
+
+
+def _change(difference: Difference) -> Change:
+    verb = {"missing": "add", "extra": "remove", "different": "mend"}[difference.state]
+    return Change(difference.on, f"{verb} {difference.what}", difference.mend, difference.removes)
+
+
+# -- tables, as a whole -------------------------------------------------------------------------------------------------
+
+
+def _tables_known(project: Project) -> Iterator[Difference]:
+    ours = {table.name for table in governed(project)}
+    for table in project.target.tables:
+        if table.name not in ours:
+            security = "forced" if table.rls_forced else "enabled" if table.rls_enabled else "off"
+            reach = _said({(g.grantee, g.privilege, g.column) for g in table.grants if g.grantee != table.owner})
+            yield Difference(
+                "table", "extra", table.name, "table", "decided in the manifest",
+                f"{table.kind}, row-level security {security}, rights: {reach or 'none'}",
+                advice=f"Add [tables.{table.name}] with its access to the manifest, or drop the table; it is never touched here.",
+            )  # fmt: skip
+    for name in project.manifest.tables:
+        if project.target.table(name) is None:
+            yield Difference(
+                "table", "missing", name, "table", "a table", "no such table",
+                advice=f"Make it, or take [tables.{name}] out of the manifest.",
+            )  # fmt: skip
+
+
+def _table(project: Project, live: Live, table: Table, *, writes: bool) -> Iterator[Difference]:
+    name = ident(table.schema, table.name)
+    if table.owner != live.owner:
+        yield _owner(table.name, f"table {name}", live.owner, table.owner)
+    if not (table.rls_enabled and table.rls_forced):
+        yield Difference(
+            "row-level security", "different", table.name, "row-level security", "enabled and forced",
+            "enabled, not forced" if table.rls_enabled else "disabled",
+            mend=(f"alter table {name} enable row level security, force row level security;",),
+        )  # fmt: skip
+    yield from _policies(project, live, table)
+    rights = [*table_reads(project, table), *(table_writes(project, table) if writes else ())]
+    yield from _compare(live, "table", name, table.name, _expected(rights), table.grants, table.owner)
+
+
+def _owner(on: str, what: str, expected: str, found: str) -> Difference:
+    """Only the owner and superusers give something to another owner: left to them."""
+    statement = f"alter {what} owner to {ident(expected)};"
+    return Difference(
+        "owner", "different", on, "owner", expected, found, advice=f"Let {found}, or a superuser, run: {statement}"
+    )
+
+
+# -- policies -----------------------------------------------------------------------------------------------------------
+
+
+def _policies(project: Project, live: Live, table: Table) -> Iterator[Difference]:
+    name = ident(table.schema, table.name)
+    found = {policy.name: policy for policy in table.policies}
+    for want in table_policies(project, table, live.owner):
+        shown = live.conditions.get((table.name, want.name))
+        using, check = shown if shown is not None else (want.using, want.check)
+        expected = Policy(want.name, want.command, True, (want.role,), using, check, want.comment)  # type: ignore[arg-type]
+        got = found.pop(want.name, None)
+        if got is None:
+            yield Difference(
+                "policy", "missing", table.name, f"policy {want.name}", _policy(expected), "none",
+                mend=(want.create(name), want.say(name)),
+            )  # fmt: skip
+        elif got != expected:
+            yield _other_policy(table, name, want, expected, got)
+    for policy in found.values():
+        yield Difference(
+            "policy", "extra", table.name, f"policy {policy.name}", "none", _policy(policy),
+            mend=(f"drop policy {ident(policy.name)} on {name};",), removes=True,
+        )  # fmt: skip
+
+
+def _other_policy(table: Table, name: str, want: TablePolicy, expected: Policy, got: Policy) -> Difference:
+    shown = _policy(expected), _policy(got)
+    if shown[0] == shown[1]:
+        return Difference(
+            "policy", "different", table.name, f"comment of policy {want.name}", expected.comment or "", got.comment or "none",
+            mend=(want.say(name),),
+        )  # fmt: skip
+    return Difference("policy", "different", table.name, f"policy {want.name}", *shown, mend=want.statements(name))
+
+
+def _policy(policy: Policy) -> str:
+    parts = [f"{'' if policy.permissive else 'restrictive, '}for {policy.command} to {', '.join(policy.roles)}"]
+    parts += [f"using {policy.using}"] if policy.using is not None else []
+    parts += [f"with check {policy.check}"] if policy.check is not None else []
+    return " ".join(parts)
+
+
+# -- rights -------------------------------------------------------------------------------------------------------------
+
+
+def _expected(rights: Iterable[Right]) -> Held:
+    return {
+        (role, privilege.upper(), column)
+        for right in rights
+        for role in right.roles
+        for privilege in right.privileges
+        for column in (right.columns or (None,))
+    }
+
+
+def _compare(
+    live: Live, on: str, name: str, label: str, expected: Held, grants: Iterable[Grant], owner: str
+) -> Iterator[Difference]:
+    """Rights on one object, by role and right. What its owner and superusers hold, they hold anyway."""
+    passed_over = {owner, live.owner, *live.superusers}
+    counted = [grant for grant in grants if grant.grantee not in passed_over]
+    found: Held = {(grant.grantee, grant.privilege, grant.column) for grant in counted}
+    onward = {(grant.grantee, grant.privilege) for grant in counted if grant.grantable}
+    for role, privilege in sorted({(role, privilege) for role, privilege, _ in expected | found}):
+        want = {column for r, p, column in expected if (r, p) == (role, privilege)}
+        got = {column for r, p, column in found if (r, p) == (role, privilege)}
+        passes_on = (role, privilege) in onward
+        if want == got and not passes_on:
+            continue
+        removes = bool(got - want) or passes_on
+        who = "public" if role == PUBLIC else ident(role)
+        target = name if on == "table" else f"{on} {name}"
+        mend = [f"revoke {privilege.lower()} on {target} from {who} cascade;"] if removes else []
+        if want:
+            mend.append(f"grant {_right(privilege, want if removes else want - got)} on {target} to {who};")
+        if owner != live.owner and owner not in live.superusers:
+            # Rights are taken back by who gave them.
+            mend = [f"set local role {ident(owner)};", *mend, f"set local role {ident(live.owner)};"]
+        yield Difference(
+            "right",
+            "missing" if not got else "extra" if not want else "different",
+            label,
+            f"{privilege} for {role}",
+            _shown(privilege, want),
+            _shown(privilege, got) + (", to be passed on" if passes_on else ""),
+            mend=tuple(mend),
+            removes=removes,
+        )
+
+
+def _right(privilege: str, columns: Collection[str | None]) -> str:
+    named = tuple(sorted(column for column in columns if column is not None))
+    return privilege.lower() if None in columns else column_list(privilege.lower(), named)
+
+
+def _shown(privilege: str, columns: Collection[str | None]) -> str:
+    if not columns:
+        return "none"
+    named = sorted(column for column in columns if column is not None)
+    whole = [privilege] if None in columns else []
+    return ", ".join([*whole, *([f"{privilege} ({', '.join(named)})"] if named else [])])
+
+
+def _said(held: Held) -> str:
+    by_role: dict[str, set[str]] = {}
+    for role, privilege, _ in held:
+        by_role.setdefault(role, set()).add(privilege)
+    return "; ".join(f"{role}: {', '.join(sorted(rights))}" for role, rights in sorted(by_role.items()))
+
+
+# -- views and sequences ------------------------------------------------------------------------------------------------
+
+
+def _view(project: Project, live: Live, view: View) -> Iterator[Difference]:
+    name = ident(view.schema, view.name)
+    if not view.materialized and not is_invoker(view):
+        yield Difference(
+            "view", "different", view.name, "security_invoker", "true", "false: it shows everybody what its owner may see",
+            mend=(f"alter view {name} set (security_invoker = true);",),
+        )  # fmt: skip
+    right = view_right(project, view)
+    yield from _compare(live, "table", name, view.name, _expected([right]), view.grants, view.owner)
+
+
+def _sequences(project: Project, live: Live, *, writes: bool) -> Iterator[Difference]:
+    ours = {table.name for table in governed(project)}
+    for sequence in project.target.sequences:
+        if sequence.owned_by is None or sequence.owned_by[0] in ours:
+            right = sequence_right(project, sequence)
+            expected = _expected([right] if writes else [])
+            yield from _compare(live, right.on, right.name, sequence.name, expected, sequence.grants, sequence.owner)
+
+
+# -- the schema ---------------------------------------------------------------------------------------------------------
+
+
+def _schema(project: Project, live: Live) -> Iterator[Difference]:
+    right = schema_right(project)
+    target = project.target
+    yield from _compare(
+        live, "schema", right.name, f"schema {target.schema}", _expected([right]), target.grants, target.owner
+    )
+    yield from _defaults(project, live)
+
+
+def _defaults(project: Project, live: Live) -> Iterator[Difference]:
+    """Whatever is made later is closed to clients."""
+    roles = project.manifest.database_roles
+    close, *_ = default_privileges(project, live.owner)
+    on = f"schema {project.target.schema}"
+    functions = [
+        each for each in live.defaults if (each.role, each.schema, each.kind) == (live.owner, None, "functions")
+    ]
+    if not functions or any(each.grantee == PUBLIC for each in functions):
+        yield Difference(
+            "default privileges", "missing", on, f"functions made later by {live.owner}", "PUBLIC may not execute them",
+            "PUBLIC may execute them", mend=(close,),
+        )  # fmt: skip
+    clients = {PUBLIC, roles.anon, roles.authenticated, roles.login}
+    opened = sorted(
+        {
+            (each.role, each.schema or "", each.kind, each.grantee, each.privilege)
+            for each in live.defaults
+            if each.grantee in clients and each.privilege is not None and each.kind in ("tables", "sequences", "functions")
+            and not (each.kind == "functions" and each.schema is None and each.grantee == PUBLIC)
+        }
+    )  # fmt: skip
+    for role, schema, kind, grantee, privilege in opened:
+        within = f" in schema {ident(schema)}" if schema else ""
+        who = "public" if grantee == PUBLIC else ident(str(grantee))
+        statement = f"alter default privileges for role {ident(role)}{within} revoke {str(privilege).lower()} on {kind} from {who};"
+        mine = role == live.owner
+        yield Difference(
+            "default privileges", "extra", on, f"{kind} made later by {role}", "closed to clients", f"{privilege} for {grantee}",
+            mend=(statement,) if mine else (), removes=mine,
+            advice="" if mine else f"Let {role}, or a superuser, run: {statement}",
+        )  # fmt: skip
+
+
+# -- functions ----------------------------------------------------------------------------------------------------------
+
+
+def _context(project: Project, live: Live) -> Iterator[Difference]:
+    """Schema tenantry: the functions that know the caller, and the tables that they read."""
+    expected = read_script([context_sql(project.manifest)])
+    found = live.context or Catalog(CONTEXT)
+    yield from _script_functions(live, expected, found, in_script=True)
+    if live.context is not None:
+        right = expected.rights.get(CONTEXT, set())
+        yield from _compare(live, "schema", CONTEXT, f"schema {CONTEXT}", right, found.grants, found.owner)
+    for table in found.tables:
+        rights = expected.rights.get(f"{CONTEXT}.{table.name}")
+        if rights is not None:
+            name = ident(CONTEXT, table.name)
+            yield from _compare(live, "table", name, f"{CONTEXT}.{table.name}", rights, table.grants, table.owner)
+    for mirror in MIRRORS:
+        if not live.mirrors.get(mirror):
+            yield Difference(
+                "trigger", "different" if mirror in live.mirrors else "missing", "auth.users", f"trigger {mirror}", "enabled",
+                "disabled" if mirror in live.mirrors else "none", script=mirror not in live.mirrors,
+                advice="" if mirror not in live.mirrors else f"Let its owner run: alter table auth.users enable always trigger {mirror};",
+            )  # fmt: skip
+
+
+def _functions(project: Project, live: Live) -> Iterator[Difference]:
+    """The target's own functions: helpers as they are made, and who may call the others."""
+    helpers = helpers_sql(project)
+    script = read_script(helpers)
+    statements = {
+        function.signature: tuple(text for text in helpers if _is_about(text, function))
+        for function in script.functions.values()
+    }
+    yield from _script_functions(live, script, project.target, mends=statements)
+    made = {(function.schema, function.name) for function in script.functions.values()}
+    for function in project.target.functions:
+        if function.kind not in ("function", "procedure") or (function.schema, function.name) in made:
+            continue
+        right = function_right(project, function)
+        grants = function.grants
+        if right is None:
+            # Triggers, and definer functions, which are opened by hand: just not to everybody.
+            grants = tuple(grant for grant in grants if grant.grantee == PUBLIC)
+        on = "procedure" if function.kind == "procedure" else "function"
+        expected = _expected([right] if right is not None else [])
+        yield from _compare(live, on, function_name(function), f"{function.name}()", expected, grants, function.owner)
+
+
+def _is_about(text: str, function: ScriptFunction) -> bool:
+    return f"{ident(function.schema, function.name)}(" in text
+
+
+def _script_functions(
+    live: Live,
+    expected: Script,
+    found: Catalog,
+    *,
+    in_script: bool = False,
+    mends: dict[str, tuple[str, ...]] | None = None,
+) -> Iterator[Difference]:
+    there = {(function.name, _arity(function)): function for function in found.functions}
+    for want in expected.functions.values():
+        got = there.get((want.name, len(want.arguments)))
+        mend = (mends or {}).get(want.signature, ())
+        label = f"{want.name}()"
+        if got is None:
+            yield Difference(
+                "function",
+                "missing",
+                label,
+                f"function {want.signature}",
+                "a function",
+                "none",
+                mend=mend,
+                script=in_script,
+            )
+            continue
+        name = function_name(got)
+        if want.owner not in (None, got.owner):
+            yield _owner(label, f"function {name}", str(want.owner), got.owner)
+        facts = _facts(want, got)
+        if facts:
+            yield Difference(
+                "function", "different", label, f"function {want.signature}", ", ".join(fact[0] for fact in facts),
+                ", ".join(fact[1] for fact in facts), mend=mend, script=in_script,
+            )  # fmt: skip
+        rights = expected.rights.get(want.signature, set())
+        yield from _compare(live, "function", name, label, rights, got.grants, got.owner)
+
+
+def _facts(want: ScriptFunction, got: Function) -> list[tuple[str, str]]:
+    """What differs of a function: expected and found."""
+    compared = [
+        (f"security {_security(want.definer)}", f"security {_security(got.security_definer)}"),
+        (want.volatility, got.volatility),
+        (f"parallel {want.parallel}", f"parallel {got.parallel}"),
+        (", ".join(want.config) or "no settings", ", ".join(got.config) or "no settings"),
+    ]
+    found = [pair for pair in compared if pair[0] != pair[1]]
+    body = re.search(r"^AS (\$\w*\$)(.*)\1$", got.definition or "", re.MULTILINE | re.DOTALL)
+    if body is None or body[2] != want.body:
+        found.append(("its body", "another body"))
+    return found
+
+
+def _security(definer: bool) -> str:
+    return "definer" if definer else "invoker"
+
+
+def _arity(function: Function) -> int:
+    return len(function.arguments.split(",")) if function.arguments else 0

@@ -1,0 +1,143 @@
+"""The policies of a table, compiled from its row of the access matrix. Pure.
+
+One for each table, command and role; those that let somebody write say apart which rows may be touched (USING) and what may
+come of it (WITH CHECK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pglast
+from pglast import ast
+from pglast.visitors import Visitor
+
+from tenantry.access.cells import client_policy, visitors_cell, visitors_condition
+from tenantry.catalog import Table
+from tenantry.manifest.mapping import ROW_ID, Project
+from tenantry.manifest.model import COMMANDS, Access
+from tenantry.postgres import ident, literal, short_name
+
+
+@dataclass(frozen=True, slots=True)
+class TablePolicy:
+    """A policy as it is to be; `using` and `check` are SQL over the row."""
+
+    name: str
+    command: str
+    role: str
+    using: str | None
+    check: str | None
+    comment: str
+
+    def create(self, table: str) -> str:
+        """
+        Args:
+            table: its name as SQL.
+        """
+        lines = [f"create policy {ident(self.name)} on {table} for {self.command} to {ident(self.role)}"]
+        if self.using is not None:
+            lines.append(f"    using ({_indented(self.using)})")
+        if self.check is not None:
+            lines.append(f"    with check ({_indented(self.check)})")
+        return "\n".join(lines) + ";"
+
+    def say(self, table: str) -> str:
+        """The statement that notes the cell on the policy."""
+        return f"comment on policy {ident(self.name)} on {table} is\n    {literal(self.comment)};"
+
+    def drop(self, table: str) -> str:
+        return f"drop policy if exists {ident(self.name)} on {table};"
+
+    def statements(self, table: str) -> tuple[str, ...]:
+        """What makes it, whether or not it is there."""
+        return self.drop(table), self.create(table), self.say(table)
+
+
+def _indented(condition: str) -> str:
+    return condition.replace("\n", "\n        ")
+
+
+def table_policies(project: Project, table: Table, owner: str) -> tuple[TablePolicy, ...]:
+    """All policies of a table: of clients, then of the roles that are no client.
+
+    Args:
+        owner: the role that owns the tables, which FORCE ROW LEVEL SECURITY binds too.
+    """
+    return (*_clients(project, table), *_others(project, table, owner))
+
+
+def decided(project: Project, table: Table) -> Access | None:
+    """What the manifest says of a table. A partition is reached through its parent, and so has no access of its own."""
+    rule = project.manifest.tables.get(table.name)
+    return None if rule is None or table.partition_of is not None else rule.access
+
+
+def _clients(project: Project, table: Table) -> Iterator[TablePolicy]:
+    access = decided(project, table)
+    if access is None:
+        return
+    roles = project.manifest.database_roles
+    key = f"Access matrix: tables.{table.name}.access"
+    for command in COMMANDS:
+        found = client_policy(project, table, access, command)
+        if found is not None:
+            yield TablePolicy(
+                short_name(command, found.label),
+                command,
+                roles.authenticated,
+                None if command == "insert" else found.condition,
+                found.condition if command in ("insert", "update") else None,
+                f"{key}.{command} = {found.cell}",
+            )
+    condition = visitors_condition(access)
+    if condition is not None:
+        yield TablePolicy("visitors_select", "select", roles.anon, condition, None, f"{key}.{visitors_cell(access)}")
+
+
+def _others(project: Project, table: Table, owner: str) -> Iterator[TablePolicy]:
+    """The policies of the roles that are no client: FORCE ROW LEVEL SECURITY binds them all, and silently."""
+    roles = project.manifest.database_roles
+    yield TablePolicy("owner_all", "all", owner, "true", "true", "Migrations and constraints see every row.")
+    yield TablePolicy("service_all", "all", roles.service, "true", "true", "The application; no client can become it.")
+    yield TablePolicy("backup_select", "select", roles.backup, "true", None, "For pg_dump --enable-row-security.")
+    if definer_columns(project, table):
+        yield TablePolicy(
+            "definer_select", "select", roles.definer, "true", None, "What policies call reads this table."
+        )
+
+
+# -- what the context functions read ------------------------------------------------------------------------------------
+
+
+def definer_columns(project: Project, table: Table) -> tuple[str, ...]:
+    """The columns that the context functions read, in the table's order; empty for the tables that they do not read."""
+    manifest = project.manifest
+    needed: set[str] = set()
+    if table.name == manifest.tenant.table:
+        needed |= {ROW_ID, *_columns_in(manifest.tenant.active, table)}
+    if table.name == manifest.membership.table:
+        membership = manifest.membership
+        needed |= {manifest.tenant.column, membership.profile, membership.role, *_columns_in(membership.active, table)}
+    if manifest.users is not None and table.name == manifest.users.profile:
+        needed |= {ROW_ID, manifest.users.account}
+    for share in manifest.shares.values():
+        if share.table == table.name:
+            needed |= {manifest.tenant.column, share.to, *_columns_in(share.active, table)}
+    return tuple(column.name for column in table.columns if column.name in needed)
+
+
+class _Names(Visitor):
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_ColumnRef(self, _ancestors: object, node: ast.ColumnRef) -> None:
+        self.found.update(part.sval or "" for part in node.fields or () if isinstance(part, ast.String))
+
+
+def _columns_in(expression: str | None, table: Table) -> set[str]:
+    names = _Names()
+    if expression is not None:
+        names(pglast.parse_sql(f"select ({expression})"))
+    return {column.name for column in table.columns if column.name in names.found}

@@ -1,0 +1,51 @@
+-- What the catalog of a schema does not hold of the access to a database.
+
+-- name: default_privileges
+-- Rights on what is made later, by who makes it, schema (null: all), kind and grantee; one row without a grantee for a kind that
+-- nobody is given anything of.
+select
+    pg_get_userbyid(d.defaclrole)::text as role,
+    n.nspname::text as schema,
+    case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+        else 'schemas' end as kind,
+    case g.grantee when 0 then 'PUBLIC' else pg_get_userbyid(g.grantee)::text end as grantee,
+    g.privilege_type as privilege
+from pg_default_acl d
+left join pg_namespace n on n.oid = d.defaclnamespace
+left join aclexplode(d.defaclacl) g on true
+where d.defaclnamespace = 0 or n.nspname = %(schema)s
+order by 1, 2 nulls first, 3, 4, 5;
+
+-- name: mirrors
+-- The triggers that carry bans, deletions and the super flag from auth.users into tenantry.account.
+select t.tgname::text as name, t.tgenabled in ('A', 'O') as enabled
+from pg_trigger t
+where t.tgrelid = to_regclass('auth.users') and t.tgname = any (%(names)s)
+order by 1;
+
+-- name: superusers
+select rolname::text as name from pg_roles where rolsuper order by 1;
+
+-- name: conditions
+-- The policies of this session's temporary tables, as PostgreSQL writes their conditions.
+select
+    c.relname::text as relation,
+    p.polname::text as name,
+    pg_get_expr(p.polqual, p.polrelid) as using,
+    pg_get_expr(p.polwithcheck, p.polrelid) as check
+from pg_policy p
+join pg_class c on c.oid = p.polrelid
+where c.relnamespace = pg_my_temp_schema();
+
+-- name: holders
+-- Who uses tables of a schema, the longest first: any use stands in the way of a change of policies.
+select distinct a.pid, a.application_name, coalesce(a.state, 'busy'),
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8
+from pg_locks l
+join pg_class c on c.oid = l.relation
+join pg_namespace n on n.oid = c.relnamespace
+join pg_stat_activity a on a.pid = l.pid
+where l.granted and l.pid <> pg_backend_pid()
+    and (n.nspname = %(schema)s and c.relname = any (%(tables)s) or c.oid = to_regclass('auth.users'))
+order by 4 desc
+limit 5;

@@ -1,0 +1,68 @@
+-- Who calls, from claims that the application sealed. SQL that runs as the caller can set any setting, but cannot make a seal:
+-- open() asks for a token that only the application can compute, and what it leaves behind holds for this transaction only,
+-- since the second seal is over the time at which the transaction began.
+
+create or replace function tenantry.open(claims text, token text) returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key tenantry.seal_key;
+    given record;
+    age numeric;
+begin
+    select split_part(token, '.', 1) as kid, split_part(token, '.', 2) as issued, split_part(token, '.', 3) as mac into given;
+    if claims is null or length(claims) > 16384 or token is null
+       or token !~ '^[0-9A-Za-z_-]{{1,32}}\.[0-9]{{13}}\.[0-9a-f]{{64}}$' then
+        raise exception 'the context was refused' using errcode = 'invalid_authorization_specification';
+    end if;
+    select k.* into key from tenantry.seal_key as k
+     where k.kid = given.kid and (k.not_after is null or k.not_after > clock_timestamp());
+    if not found
+       or encode(sha256(key.open_outer || sha256(key.open_inner || convert_to(
+              given.kid || '.' || given.issued || '.' || claims, 'UTF8'))), 'hex') <> given.mac then
+        raise exception 'the context was refused' using errcode = 'invalid_authorization_specification';
+    end if;
+    age := extract(epoch from clock_timestamp()) * 1000 - given.issued::numeric;
+    if age not between -{tolerance} and {lifetime} + {tolerance} then
+        raise exception 'the context is % ms old', round(age)
+            using errcode = 'invalid_authorization_specification',
+                  hint = 'It is made anew for each transaction. If it was, the clocks of application and server differ.';
+    end if;
+    if (claims::jsonb ->> 'exp')::numeric <= extract(epoch from clock_timestamp()) then
+        raise exception 'the token of the caller has expired' using errcode = 'invalid_authorization_specification';
+    end if;
+    perform set_config('request.jwt.claims', claims, true);
+    perform set_config('tenantry.seal', key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
+        || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex'), true);
+end
+$$;
+comment on function tenantry.open(text, text) is
+    'Opens the caller''s context for this transaction: claims as JSON, and the application''s token over them.';
+revoke all on function tenantry.open(text, text) from public;
+
+create or replace function tenantry.claims() returns jsonb
+    language plpgsql stable parallel safe security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    given constant text := nullif(current_setting('request.jwt.claims', true), '');
+    seal constant text := nullif(current_setting('tenantry.seal', true), '');
+    key tenantry.seal_key;
+begin
+    if given is null or seal is null then
+        return null;
+    end if;
+    select k.* into key from tenantry.seal_key as k
+     where k.kid = split_part(seal, '.', 1) and (k.not_after is null or k.not_after > clock_timestamp());
+    if not found
+       or encode(sha256(key.context_outer || sha256(key.context_inner
+              || convert_to(extract(epoch from transaction_timestamp())::text || '.' || given, 'UTF8'))), 'hex')
+          <> split_part(seal, '.', 2) then
+        return null;
+    end if;
+    return given::jsonb;
+end
+$$;
+comment on function tenantry.claims() is 'The claims of the caller; null unless they were opened in this transaction by tenantry.open().';
+revoke all on function tenantry.claims() from public;

@@ -1,0 +1,191 @@
+"""tenantry lint: the static checks of isolation, on any database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
+from tenantry.errors import SchemaMissing, SettingsError
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.prove.checks import LEVELS, check_files
+from tenantry.prove.formats import as_junit, as_markdown, as_sarif
+from tenantry.prove.lint import Lint, find_exceptions, load_exceptions, run_lint
+from tenantry.settings import read_settings
+
+_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    app.command()(lint)
+
+
+def lint(
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    schema: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Look at this schema (again for more); else at those in which clients have rights.", show_default=False
+        ),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take this role for a client (again for more); else anon, authenticated, and logins that own nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    tenant_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The column that holds the tenant; else the one that references one table from most.",
+            show_default=False,
+        ),
+    ] = None,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Find out what is what, also where there is a manifest.")
+    ] = False,
+    check: Annotated[
+        list[str] | None, typer.Option(help="Make this check only (again for more).", show_default=False)
+    ] = None,
+    exceptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Also write JUnit XML to this file.", show_default=False, dir_okay=False)
+    ] = None,
+    sarif: Annotated[
+        Path | None, typer.Option(help="Also write SARIF 2.1.0 to this file.", show_default=False, dir_okay=False)
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the checks, without a database.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for holes in the isolation of tenants: row-level security, policies, grants, functions, keys, roles. Any database will do.
+
+    Reads the catalog only: no table is touched, in a transaction that is read-only and rolled back. A manifest says which schema,
+    roles and tenant column are meant; without one they are found, and the first lines say how. Every finding names the object,
+    what is wrong, and how to mend it; docs/reference/checks.md says for each check what an attacker gains.
+
+    **Errors** are ways into another tenant, **warnings** are ways to one (or slow enough to be one), **info** is worth knowing.
+    What is meant to be so goes into `tenantry-lint.toml`, with its reason:
+
+        [[allow]]
+        check = "unique_oracle"
+        object = "public.users*"
+        reason = "An address has one account, whichever tenants it is in."
+
+    Exit code 0: no error stands; 1: one does; 2: wrong usage.
+    """
+    if listed:
+        _list(as_json)
+        return
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    guess = discover or bool(schema or role or tenant_column)
+    if guess and manifest is not None:
+        raise SettingsError(
+            "--manifest says what is meant; --schema, --role, --tenant-column and --discover find it out.",
+            hint="Give the one or the others.",
+        )
+    # The database of the embedded server is named by the manifest, also where nothing else is taken from it.
+    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
+    folder = loaded.folder if loaded is not None else settings.folder
+    allowed = load_exceptions(exceptions) if exceptions is not None else find_exceptions(folder)
+    with connected(settings, loaded) as (_, connection):
+        if loaded is not None and not guess:
+            _need_schema(connection, loaded)
+        found = run_lint(
+            connection,
+            manifest=None if guess else loaded,
+            schemas=schema or (),
+            roles=role or (),
+            tenant_column=tenant_column,
+            exceptions=allowed,
+            only=check,
+        )
+    results = found.results()
+    if junit is not None:
+        junit.write_text(as_junit(results, suite="tenantry lint", seconds=found.seconds), encoding="utf-8")
+        err.print(f"Written: {junit}")
+    if sarif is not None:
+        artifact = "" if guess or loaded is None else loaded.path.as_posix()
+        content = as_sarif(results, found.rules, artifact=artifact)
+        sarif.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        err.print(f"Written: {sarif}")
+    if as_json:
+        print_json(found.to_json())
+    elif markdown:
+        print(as_markdown(results, found.rules, title="Lint"))  # noqa: T201 - not for rich: it would wrap the lines
+    else:
+        _show(found)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _need_schema(connection: psycopg.Connection[tuple[object, ...]], manifest: Manifest) -> None:
+    rows = connection.execute("select nspname::text from pg_namespace where nspname !~ '^pg_' order by 1").fetchall()
+    there = [str(row[0]) for row in rows]
+    if manifest.target.schema_name not in there:
+        raise SchemaMissing(manifest.target.schema_name, connection.info.dbname, there)
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        print_json([{"check": each.name, "level": each.level, "title": each.title} for each in check_files()])
+        return
+    table = _table("check", "level", "what holds where nothing is found")
+    for each in check_files():
+        table.add_row(each.name, Text(each.level, style=_STYLE[each.level]), escape(each.title))
+    out.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("level", "check"))
+    return table
+
+
+def _show(found: Lint) -> None:
+    for sentence in found.scope.sentences:
+        out.print(f"[dim]{escape(sentence)}[/]")
+    if found.findings:
+        out.print()
+        table = _table("level", "object", "what", "how to mend it")
+        last = ""
+        for finding in found.findings:
+            # What is said once for a check holds for the lines under it.
+            again = finding.check == last
+            last = finding.check
+            table.add_row(
+                Text(finding.level, style=_STYLE[finding.level]),
+                escape(finding.object),
+                f"{escape(finding.detail)} [dim]({finding.check})[/]",
+                "[dim]as above[/]" if again else escape(finding.mending),
+            )
+        out.print(table)
+    out.print()
+    for finding, by in found.allowed:
+        out.print(f"[dim]allowed: {escape(str(finding))}. {escape(by.reason)}[/]")
+    for each in found.unused:
+        out.print(f"[yellow]not needed any more:[/] the exception {escape(str(each))}")
+    for reason in found.unread:
+        out.print(f"[yellow]not looked at:[/] {escape(reason)}")
+    counts = found.counts
+    said = ", ".join(f"{counts[level]} {level}" for level in LEVELS)
+    out.print(f"{counts['checks']} checks in {found.seconds:.1f} s: {said}; {counts['allowed']} allowed.")
+    if found.not_applicable:
+        names = ", ".join(f"{name} ({reason})" for name, reason in found.not_applicable)
+        out.print(f"[dim]Not applicable: {escape(names)}.[/]")

@@ -1,0 +1,92 @@
+"""The application's side of the sealed context: keys, and tokens over claims.
+
+A token is `kid.issued.mac`: the key's name, milliseconds since the epoch, and the HMAC-SHA-256 (RFC 2104) in hex, over
+`kid.issued.claims`, under a key that is derived from the secret for this use alone. The database holds what it needs to check
+that, and for the seal of the transaction another derived key, which the application never uses.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenantry.errors import SettingsError
+
+_BLOCK = 64
+_OPEN, _CONTEXT = b"tenantry open v1", b"tenantry context v1"
+
+
+@dataclass(frozen=True, slots=True)
+class SealKey:
+    """A secret of 32 bytes or more and its name; its text form is `kid:base64url`. Never shown by repr()."""
+
+    kid: str
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9A-Za-z_-]{1,32}", self.kid):
+            raise SettingsError("The name of a seal key is made of 1 to 32 letters, digits, - and _.")
+        if len(self.secret) < 32:
+            raise SettingsError(
+                "A seal key has at least 32 bytes.", hint="Make one with `tenantry seal new`; it is random."
+            )
+
+    @classmethod
+    def new(cls, kid: str | None = None) -> SealKey:
+        """A random key, named after today where no name is given."""
+        return cls(kid or time.strftime("k%Y%m%d-") + secrets.token_hex(3), secrets.token_bytes(32))
+
+    @classmethod
+    def parse(cls, text: str) -> SealKey:
+        """
+        Raises:
+            SettingsError: it is not `kid:base64url`; what was given is not repeated.
+        """
+        kid, _, encoded = text.strip().partition(":")
+        try:
+            secret = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            secret = b""
+        if not secret:
+            raise SettingsError(
+                "That is no seal key.", hint="It is written kid:base64url, as `tenantry seal new` prints it."
+            )
+        return cls(kid, secret)
+
+    def text(self) -> str:
+        """The form that parse() reads. A secret: for a file or a secret store, never for a log."""
+        return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).rstrip(b'=').decode()}"
+
+    def token(self, claims: str, *, now: float | None = None) -> str:
+        """The token with which the database opens these claims (JSON), for one transaction, from now on for some seconds."""
+        issued = f"{int((time.time() if now is None else now) * 1000):013d}"
+        message = f"{self.kid}.{issued}.{claims}".encode()
+        return f"{self.kid}.{issued}.{hmac.new(self._derived(_OPEN), message, hashlib.sha256).hexdigest()}"
+
+    def blocks(self) -> dict[str, bytes]:
+        """What the row in tenantry.seal_key holds: by column, blocks of 64 bytes."""
+        return {
+            f"{use}_{part}": bytes(byte ^ pad for byte in self._derived(label).ljust(_BLOCK, b"\0"))
+            for use, label in (("open", _OPEN), ("context", _CONTEXT))
+            for part, pad in (("inner", 0x36), ("outer", 0x5C))
+        }
+
+    def _derived(self, label: bytes) -> bytes:
+        return hmac.new(self.secret, label, hashlib.sha256).digest()
+
+
+def claims_text(claims: Mapping[str, Any]) -> str:
+    """Claims as the JSON that is sealed and sent: the same text in both places."""
+    return json.dumps(claims, separators=(",", ":"), ensure_ascii=True)
+
+
+__all__ = ["SealKey", "claims_text"]

@@ -1,0 +1,298 @@
+"""Transactions on behalf of somebody: role, sealed claims, search path and timeouts, all for one transaction only, sent together
+with its first query in one round trip.
+
+    pool = tenant_pool(dsn)
+    with pool.connection() as connection, tenant(connection, claims, key, schema="clinic") as me:
+        rows = me.execute("select name from providers").fetchall()
+
+`claims` are what the application verified of the caller (`sub`, `role`, …). SQL that runs in the transaction, whatever it is,
+remains that caller's: another's seal cannot be made with SQL, and one that was seen holds in no other transaction.
+
+Connections must not prepare statements under names (prepare_threshold=None: a caller's SQL could put his own behind the name) and
+are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.abc import Params
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from tenantry.errors import SettingsError
+from tenantry.postgres.connect import normalise_dsn
+from tenantry.postgres.seal import SealKey, claims_text
+from tenantry.postgres.sql import idents
+
+Query = bytes | sql.SQL | sql.Composed | LiteralString
+
+CLIENT_ROLES = ("anon", "authenticated")
+
+_SETTINGS = (
+    "pg_catalog.set_config('role', %s, true), pg_catalog.set_config('search_path', %s, true),"
+    " pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true),"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)"
+)
+_SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
+_UNSEALED = f"select pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
+
+
+class _Opening:
+    """The statement that opens a context, and its parameters."""
+
+    def __init__(
+        self,
+        claims: Mapping[str, Any],
+        key: SealKey | None,
+        schema: str | Sequence[str],
+        roles: Sequence[str],
+        statement_timeout: float,
+        lock_timeout: float,
+        idle_timeout: float,
+    ) -> None:
+        role = claims.get("role")
+        if role not in roles:
+            raise SettingsError(
+                "The claims name no role that a client may have.",
+                hint=f"`role` is one of: {', '.join(roles)}.",
+            )
+        self._claims, self._key = claims_text(claims), key
+        names = [schema] if isinstance(schema, str) else list(schema)
+        self._settings = [
+            role,
+            f"pg_catalog, {idents(names)}, pg_temp" if names else "pg_catalog, pg_temp",
+            *(f"{max(0, round(seconds * 1000))}ms" for seconds in (statement_timeout, lock_timeout, idle_timeout)),
+        ]
+
+    def statement(self) -> tuple[LiteralString, list[Any]]:
+        """Made when it is sent: a token lives for seconds."""
+        if self._key is None:
+            return _UNSEALED, [self._claims, *self._settings]
+        return _SEALED, [self._claims, self._key.token(self._claims), *self._settings]
+
+
+def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    if not connection.autocommit or connection.prepare_threshold is not None:
+        raise SettingsError(
+            "This connection cannot carry tenants: it must be in autocommit mode, and prepare no statements by name.",
+            hint="Take it from tenant_pool(), or connect with autocommit=True, prepare_threshold=None.",
+        )
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise SettingsError("A transaction is open on this connection: the caller's would be a part of it.")
+
+
+class Tenant:
+    """A transaction on behalf of one caller; it begins with the first query."""
+
+    def __init__(self, connection: psycopg.Connection[Any], opening: _Opening) -> None:
+        self._connection, self._opening = connection, opening
+        self._begun = False
+
+    def execute(self, query: Query, params: Params | None = None) -> psycopg.Cursor[Any]:
+        """Run a statement as the caller; the first one travels together with the opening of the context.
+
+        Raises:
+            psycopg.errors.InvalidAuthorizationSpecification: the database refused the seal; the statement did not run.
+        """
+        if self._begun:
+            return self._connection.execute(query, params)
+        with self._connection.pipeline():
+            self._begin()
+            cursor = self._connection.cursor()
+            cursor.execute(query, params)
+        return cursor
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The connection, with the context open: for COPY, server-side cursors and savepoints."""
+        if not self._begun:
+            with self._connection.pipeline():
+                self._begin()
+        return self._connection
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._connection.execute("begin")
+        statement, parameters = self._opening.statement()
+        self._connection.execute(statement, parameters)
+
+    def commit(self) -> None:
+        """End the transaction.
+
+        Raises:
+            psycopg.errors.InFailedSqlTransaction: a statement had failed, and everything was rolled back.
+            psycopg.errors.NoActiveSqlTransaction: SQL of the caller had ended the transaction.
+        """
+        if self._begun:
+            _check_end(self._connection.info.transaction_status)
+            _check_commit(self._connection.execute("commit").statusmessage)
+
+    def rollback(self) -> None:
+        """Take it back, if the connection is still there."""
+        if self._begun and not self._connection.closed:
+            self._connection.execute("rollback")
+
+
+class AsyncTenant:
+    """The same over an asynchronous connection."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], opening: _Opening) -> None:
+        self._connection, self._opening = connection, opening
+        self._begun = False
+
+    async def execute(self, query: Query, params: Params | None = None) -> psycopg.AsyncCursor[Any]:
+        """As Tenant.execute()."""
+        if self._begun:
+            return await self._connection.execute(query, params)
+        async with self._connection.pipeline():
+            await self._begin()
+            cursor = self._connection.cursor()
+            await cursor.execute(query, params)
+        return cursor
+
+    async def connection(self) -> psycopg.AsyncConnection[Any]:
+        """As Tenant.connection."""
+        if not self._begun:
+            async with self._connection.pipeline():
+                await self._begin()
+        return self._connection
+
+    async def _begin(self) -> None:
+        self._begun = True
+        await self._connection.execute("begin")
+        statement, parameters = self._opening.statement()
+        await self._connection.execute(statement, parameters)
+
+    async def commit(self) -> None:
+        """As Tenant.commit()."""
+        if self._begun:
+            _check_end(self._connection.info.transaction_status)
+            _check_commit((await self._connection.execute("commit")).statusmessage)
+
+    async def rollback(self) -> None:
+        """As Tenant.rollback()."""
+        if self._begun and not self._connection.closed:
+            await self._connection.execute("rollback")
+
+
+def _check_end(status: TransactionStatus) -> None:
+    if status == TransactionStatus.IDLE:
+        raise errors.NoActiveSqlTransaction("SQL that ran in it has ended the caller's transaction")
+
+
+def _check_commit(said: str | None) -> None:
+    if said == "ROLLBACK":
+        raise errors.InFailedSqlTransaction("a statement had failed: the caller's transaction was rolled back")
+
+
+@contextmanager
+def tenant(
+    connection: psycopg.Connection[Any],
+    claims: Mapping[str, Any],
+    key: SealKey | None,
+    *,
+    schema: str | Sequence[str],
+    roles: Sequence[str] = CLIENT_ROLES,
+    statement_timeout: float = 30.0,
+    lock_timeout: float = 5.0,
+    idle_timeout: float = 60.0,
+) -> Iterator[Tenant]:
+    """A transaction on behalf of one caller; committed at the end, rolled back where something is raised.
+
+    Args:
+        connection: idle, in autocommit mode, without named prepared statements.
+        claims: what the application verified of the caller; `role` is the database role.
+        key: the application's seal key; None where claims are not sealed ([context] sealed = false).
+        schema: what names without a schema mean; pg_catalog comes before it, pg_temp last.
+        statement_timeout, lock_timeout, idle_timeout: seconds; 0 for none.
+
+    Raises:
+        SettingsError: the connection or the claims do not fit.
+        psycopg.Error: as Tenant.commit() says.
+    """
+    _check(connection)
+    me = Tenant(connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout))
+    try:
+        yield me
+    except BaseException:
+        me.rollback()
+        raise
+    me.commit()
+
+
+@asynccontextmanager
+async def async_tenant(
+    connection: psycopg.AsyncConnection[Any],
+    claims: Mapping[str, Any],
+    key: SealKey | None,
+    *,
+    schema: str | Sequence[str],
+    roles: Sequence[str] = CLIENT_ROLES,
+    statement_timeout: float = 30.0,
+    lock_timeout: float = 5.0,
+    idle_timeout: float = 60.0,
+) -> AsyncIterator[AsyncTenant]:
+    """As tenant(), over an asynchronous connection."""
+    _check(connection)
+    me = AsyncTenant(connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout))
+    try:
+        yield me
+    except BaseException:
+        await me.rollback()
+        raise
+    await me.commit()
+
+
+# -- pools ---------------------------------------------------------------------------------------------------------------
+
+_CONNECTION = {"autocommit": True, "prepare_threshold": None}
+
+
+def tenant_pool(dsn: str, *, min_size: int = 1, max_size: int = 10, **more: Any) -> ConnectionPool[Any]:
+    """A pool whose connections can carry tenants; what one left behind in the session is gone before the next.
+
+    Args:
+        more: for psycopg_pool.ConnectionPool.
+    """
+    return ConnectionPool(
+        normalise_dsn(dsn),
+        min_size=min_size,
+        max_size=max_size,
+        kwargs=dict(_CONNECTION),
+        reset=_empty,
+        open=True,
+        **more,
+    )
+
+
+def async_tenant_pool(dsn: str, *, min_size: int = 1, max_size: int = 10, **more: Any) -> AsyncConnectionPool[Any]:
+    """As tenant_pool(); it is to be opened with `async with` or open()."""
+    return AsyncConnectionPool(
+        normalise_dsn(dsn), min_size=min_size, max_size=max_size, kwargs=dict(_CONNECTION), reset=_empty_async,
+        open=False, **more,
+    )  # fmt: skip
+
+
+def _empty(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("discard all")
+
+
+async def _empty_async(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.execute("discard all")
+
+
+__all__ = [
+    "CLIENT_ROLES",
+    "AsyncTenant",
+    "SealKey",
+    "Tenant",
+    "async_tenant",
+    "async_tenant_pool",
+    "tenant",
+    "tenant_pool",
+]

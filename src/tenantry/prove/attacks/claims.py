@@ -1,0 +1,286 @@
+"""Attacks on the context: claims that nobody sealed, seals that were copied, plans of other callers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+
+from tenantry.postgres import ident, literal
+from tenantry.postgres.seal import claims_text
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.rights import unsealed
+from tenantry.prove.attacks.scene import Scene, Seat
+
+UNSEALED = (
+    "contexts are not sealed ([context] sealed = false): there is no token, and everybody states his claims himself"
+)
+
+
+def victims_claims(scene: Scene) -> str:
+    return claims_text(scene.ground.claims(scene.victim))
+
+
+def _set(name: str, value: str, *, local: bool = True) -> str:
+    return f"select set_config('{name}', {literal(value)}, {str(local).lower()})"
+
+
+def became(scene: Scene, me: Seat, how: str) -> Verdict | None:
+    """Whether a seat is somebody else now."""
+    found = scene.foreign_rows(me)
+    return broken(f"{how} the attacker sees {found}") if found else None
+
+
+def _claims_set(scene: Scene, statements: Callable[[str], Iterator[str]]) -> Verdict:
+    with scene.turn(scene.attacker) as me:
+        for statement in statements(victims_claims(scene)):
+            me.run(statement)
+            verdict = became(scene, me, "with claims of his own making")
+            if verdict is not None:
+                return verdict
+    with scene.bare(scene.ground.client) as me:
+        for statement in statements(victims_claims(scene)):
+            me.run(statement)
+            verdict = became(scene, me, "without a context, but with claims of his own making,")
+            if verdict is not None:
+                return verdict
+    return held("claims that were set by hand show no row")
+
+
+@attack(
+    "session",
+    tries="Sets the claims of somebody else with SET and SET LOCAL.",
+    gains="To be anybody, with one injected statement.",
+    source="https://supabase.com/docs/guides/database/postgres/row-level-security",
+    rights=unsealed,
+)
+def claims_by_set(scene: Scene) -> Verdict:
+    def statements(claims: str) -> Iterator[str]:
+        yield f"set local request.jwt.claims = {literal(claims)}"
+        yield f"set session request.jwt.claims = {literal(claims)}"
+
+    return _claims_set(scene, statements)
+
+
+@attack(
+    "session",
+    tries="Sets the claims of somebody else with set_config, within a SELECT.",
+    gains="To be anybody, from within a single injected query.",
+    rights=unsealed,
+)
+def claims_by_set_config(scene: Scene) -> Verdict:
+    def statements(claims: str) -> Iterator[str]:
+        yield _set("request.jwt.claims", claims)
+        yield _set("request.jwt.claims", claims, local=False)
+
+    return _claims_set(scene, statements)
+
+
+@attack(
+    "session",
+    tries="Sets single claims, as older gateways did: request.jwt.claim.sub, request.jwt.claim.role.",
+    gains="To be anybody, where these are still read.",
+    rights=unsealed,
+)
+def single_claims_by_set(scene: Scene) -> Verdict:
+    def statements(_claims: str) -> Iterator[str]:
+        for name, value in (("sub", scene.victim.uid), ("role", scene.ground.client), ("email", scene.victim.email)):
+            yield _set(f"request.jwt.claim.{name}", value)
+
+    return _claims_set(scene, statements)
+
+
+@attack(
+    "session",
+    tries="Changes the claims within one query, before a subquery reads the tables.",
+    gains="A single SELECT that begins as one and reads as another.",
+    rights=unsealed,
+)
+def claims_within_a_query(scene: Scene) -> Verdict:
+    claims = literal(victims_claims(scene))
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys():
+            if not prey.readable:
+                continue
+            turned = f"(select set_config('request.jwt.claims', {claims}, true))"
+            keys = " or ".join(f"({row.where})" for row in prey.hidden)
+            for statement in (
+                f"with turned as materialized {turned} select count(*) from turned, {prey.name} where {keys}",
+                f"select count(*) from (select {turned} as x offset 0) as t"
+                f" join lateral (select from {prey.name} where ({keys}) and t.x is not null) as r on true",
+            ):
+                if me.run(statement, undo=True).number:
+                    return broken(f"{prey.table.name}: claims that were set within the query showed rows")
+    return held("claims that were set within a query showed no row")
+
+
+@attack(
+    "session",
+    tries="Makes up a seal: random ones, ones of the right form, the hash of the claims, and the own seal on others' claims.",
+    gains="To be anybody, if the seal were not looked at.",
+    rights=unsealed,
+)
+def seal_made_up(scene: Scene) -> Verdict:
+    if scene.ground.key is None:
+        return _claims_set(scene, lambda claims: iter([_set("request.jwt.claims", claims)]))
+    kid, claims = scene.ground.key.kid, victims_claims(scene)
+    with scene.turn(scene.attacker) as me:
+        own = str(me.run("select current_setting('tenantry.seal', true)").value or "")
+        made_up = [
+            own,
+            f"{kid}.{secrets.token_hex(32)}",
+            f"{kid}.{'0' * 64}",
+            f"{kid}.",
+            f"{kid}",
+            ".",
+            f"nobody.{secrets.token_hex(32)}",
+            f"{kid}.{_digest(me, claims)}",
+            scene.ground.key.token(claims + " "),
+        ]
+        for seal in made_up:
+            me.run(_set("request.jwt.claims", claims))
+            me.run(_set("tenantry.seal", seal))
+            verdict = became(scene, me, "with a seal of his own making")
+            if verdict is not None:
+                return verdict
+    return held(f"{len(made_up)} seals opened nothing")
+
+
+def _digest(me: Seat, claims: str) -> str:
+    return str(me.run("select encode(sha256(convert_to(%s, 'UTF8')), 'hex')", [claims]).value)
+
+
+_SEEN = ("request.jwt.claims", "tenantry.seal")
+
+
+def _captured(seat: Seat) -> list[str]:
+    """What SQL that runs in somebody's transaction can see of his context, to be set again elsewhere."""
+    values = [str(seat.run(f"select current_setting('{name}', true)").value or "") for name in _SEEN]
+    return [_set(name, value) for name, value in zip(_SEEN, values, strict=True)]
+
+
+@attack(
+    "session",
+    tries="Copies the settings of the user before, from within his transaction, and sets them again in the next one.",
+    gains="To be him whenever one likes.",
+    rights=unsealed,
+)
+def seal_in_the_next_transaction(scene: Scene) -> Verdict:
+    seat = scene.connect()
+    with scene.turn(scene.victim, seat) as me:
+        captured = _captured(me)
+    for role in (False, True):
+        with scene.turn(scene.attacker, seat) if role else scene.bare(scene.ground.client, seat) as me:
+            for statement in captured:
+                me.run(statement)
+            verdict = became(scene, me, "with settings of the transaction before")
+            if verdict is not None:
+                return verdict
+    return held("what was copied opens nothing in the next transaction")
+
+
+@attack(
+    "session",
+    tries="Copies the settings of a user and sets them in another session while his transaction is still open.",
+    gains="To be him at the same time.",
+    rights=unsealed,
+)
+def seal_in_another_session(scene: Scene) -> Verdict:
+    with scene.turn(scene.victim) as other:
+        captured = _captured(other)
+        with scene.turn(scene.attacker) as me:
+            for statement in captured:
+                me.run(statement)
+            verdict = became(scene, me, "with settings of another session")
+    return verdict or held("what was copied opens nothing in another session")
+
+
+@attack(
+    "session",
+    tries="Ends the transaction with COMMIT AND CHAIN, or begins a new one within the same message, and sets its settings again.",
+    gains="A context that outlives its transaction.",
+    source="https://www.postgresql.org/docs/current/sql-commit.html",
+    rights=unsealed,
+)
+def seal_in_a_chained_transaction(scene: Scene) -> Verdict:
+    for ending in ("commit and chain", "rollback and chain", "commit; begin"):
+        seat = scene.connect()
+        with scene.turn(scene.victim, seat) as me:
+            captured = _captured(me)
+            client = f"set local role {ident(scene.ground.client)}"
+            me.raw("; ".join([ending, *captured, client]))
+            found = scene.foreign_rows(me)
+        if found:
+            return broken(f"after {ending} the context of the transaction before still shows {found}")
+    return held("what was copied opens nothing in the transaction that follows")
+
+
+def _plans(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Prepared statements whose answer is how many rows of the other tenant are seen."""
+    for number, prey in enumerate(prey for prey in scene.preys() if prey.readable):
+        keys = " or ".join(f"({row.where})" for row in prey.hidden)
+        yield prey.table.name, f"prepare plan_{number}_0 as select count(*) from {prey.name} where {keys}"
+        yield (
+            prey.table.name,
+            f"prepare plan_{number}_1 as with seen as (select {prey.columns} from {prey.name} where {keys})"
+            " select count(*) from seen",
+        )
+        yield (
+            prey.table.name,
+            f"prepare plan_{number}_2 as select (select count(*) from {prey.name} where {keys})"
+            f" + (case when exists (select from {prey.name} where {keys}) then 1 else 0 end)",
+        )
+        if number >= 7:
+            break
+
+
+@attack(
+    "session",
+    tries="Lets another caller prepare plans on a connection and run them until they are generic, then runs them oneself.",
+    gains="Plans in which another's tenants are written down.",
+    source="CVE-2024-10976, CVE-2023-2455",
+)
+def plan_of_another_caller(scene: Scene) -> Verdict:
+    seat = scene.connect()
+    plans = list(_plans(scene))
+    names = [statement.split()[1] for _, statement in plans]
+    with scene.turn(scene.victim, seat, keep=True) as me:
+        me.raw("set local plan_cache_mode = force_generic_plan")
+        for name, (_, statement) in zip(names, plans, strict=True):
+            me.run(statement)
+            for _ in range(2):
+                me.run(f"execute {name}")
+    with scene.turn(scene.attacker, seat) as me:
+        for mode in ("force_generic_plan", "auto"):
+            me.raw(f"set local plan_cache_mode = {mode}")
+            for name, (table, _) in zip(names, plans, strict=True):
+                if me.run(f"execute {name}").number:
+                    return broken(f"{table}: a plan that another caller prepared shows the attacker his rows")
+    return held(f"{len(plans)} plans of another caller show nothing of his")
+
+
+@attack(
+    "session",
+    tries="Runs the plans of a signed-in user as a visitor and as the login itself, on the same connection.",
+    gains="Plans in which the policies of another role are written down, or none.",
+    source="CVE-2024-10976, CVE-2023-2455",
+)
+def plan_of_another_role(scene: Scene) -> Verdict:
+    seat = scene.connect()
+    roles = scene.manifest.database_roles
+    plans = list(_plans(scene))
+    names = [statement.split()[1] for _, statement in plans]
+    with scene.turn(scene.victim, seat, keep=True) as me:
+        for name, (_, statement) in zip(names, plans, strict=True):
+            me.run(statement)
+            me.run(f"execute {name}")
+    for role in (roles.anon, None):
+        with scene.bare(role, seat) as me:
+            for name, (table, _) in zip(names, plans, strict=True):
+                if me.run(f"execute {name}").number:
+                    return broken(f"{table}: the plan of a signed-in user serves {role or 'the login itself'}")
+    return held(f"{len(plans)} plans serve nobody else")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,402 @@
+"""Attacks on who one is: no context, strange ones, and people whose rights have just ended."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import psycopg
+
+from tenantry.catalog import Table
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.scene import Claims, Prey, Scene, Seat
+from tenantry.prove.maker import columns_in
+from tenantry.prove.people import OWN, Person
+from tenantry.prove.values import candidates
+
+
+def _sees(scene: Scene, me: Seat, person: Person) -> int:
+    """How many of the rows that a member should see, a seat sees."""
+    total = 0
+    for prey in _members_tables(scene, person):
+        keys = " or ".join(f"({row.where})" for row in prey.visible if row.facts.tenant == OWN)
+        total += me.run(f"select count(*) from {prey.name} where {keys}").number
+    return total
+
+
+def _members_tables(scene: Scene, person: Person) -> list[Prey]:
+    tables = scene.open_tables(person)
+    return [prey for prey in tables if any(row.facts.tenant == OWN for row in prey.visible)]
+
+
+def _nobody_sees(scene: Scene, seat: Seat, who: str) -> Verdict | None:
+    found = scene.any_rows(seat)
+    return broken(f"{who} sees {found}") if found else None
+
+
+# -- none, and strange ones ------------------------------------------------------------------------------------------
+
+
+@attack(
+    "context",
+    tries="Reads under the client role without any context.",
+    gains="All rows, where no caller means every caller.",
+)
+def no_context(scene: Scene) -> Verdict:
+    with scene.bare(scene.ground.client) as me:
+        verdict = _nobody_sees(scene, me, "a client without a context")
+    return verdict or held("no row is seen")
+
+
+def _strange(scene: Scene, kinds: Iterator[tuple[str, Claims | None, str | None]]) -> Verdict:
+    """Contexts that the application opened, and that mean nobody: what kind, claims, or their text."""
+    tried = 0
+    seat = scene.connect()
+    for kind, claims, text in kinds:
+        with scene.bare(None, seat) as me:
+            if text is None:
+                assert claims is not None
+                scene.open(me, claims)
+            else:
+                key = scene.ground.key
+                if key is None:
+                    me.run("select set_config('request.jwt.claims', %s, true)", [text])
+                else:
+                    me.run("select tenantry.open(%s, %s)", [text, key.token(text)])
+            me.raw(f"set local role {ident(scene.ground.client)}")
+            verdict = _nobody_sees(scene, me, f"a caller with {kind}")
+            tried += 1
+        if verdict is not None:
+            return verdict
+    return held(f"{tried} such contexts show no row")
+
+
+@attack("context", tries="Opens contexts whose claims are empty: no text, an empty object, null, nothing but blanks.",
+        gains="All rows, where empty means anybody.")  # fmt: skip
+def empty_claims(scene: Scene) -> Verdict:
+    texts = ["", "{}", "null", " ", "[]", '""', '{"sub":null}', '{"sub":""}']
+    return _strange(scene, ((f"the claims {text!r}", None, text) for text in texts))
+
+
+@attack("context", tries="Opens contexts whose claims are malformed: cut off, of the wrong types, with ids that are none.",
+        gains="An error that tells something, or rows where a cast is caught.")  # fmt: skip
+def malformed_claims(scene: Scene) -> Verdict:
+    uid = scene.attacker.uid
+    values: list[object] = [
+        f"{uid}'",
+        f"{uid} ",
+        f"{{{uid}}} or true",
+        [uid],
+        {"eq": uid},
+        1,
+        True,
+        "00000000-0000-0000-0000-000000000000",
+        f"{uid}\u0000"[:36] + "x",
+        "*",
+        "%",
+    ]
+    kinds = [(f"the subject {json.dumps(value)}"[:60], None, json.dumps({"sub": value})) for value in values]
+    kinds += [("claims that are cut off", None, json.dumps({"sub": uid})[:-3]), ("a number for claims", None, "1")]
+    return _strange(scene, iter(kinds))
+
+
+@attack(
+    "context", tries="Opens the context of an account that nobody has.", gains="Rows for a stranger with a valid token."
+)
+def unknown_account(scene: Scene) -> Verdict:
+    claims = {"sub": scene.unknown(), "role": scene.ground.client}
+    return _strange(scene, iter([("an unknown account", claims, None)]))
+
+
+@attack("context", tries="Claims another's e-mail address, profile and tenants beside the own subject.",
+        gains="Another's rows, where something else than the subject is asked.")  # fmt: skip
+def claims_of_another_beside_ones_own(scene: Scene) -> Verdict:
+    victim = scene.victim
+    more = {
+        "email": victim.email,
+        "user_id": victim.uid,
+        "profile_id": scene.ground.fixtures.profiles[victim.uid],
+        "tenant": scene.other,
+        scene.manifest.tenant.column: scene.other,
+        "tenants": [scene.other],
+        "app_metadata": {"tenant": scene.other, "tenants": [scene.other], scene.manifest.tenant.column: scene.other},
+    }
+    with scene.turn({**scene.ground.claims(scene.attacker), **more}) as me:
+        found = scene.foreign_rows(me)
+    return (
+        broken(f"with claims of another beside his own subject the attacker sees {found}")
+        if found
+        else held("only the subject counts")
+    )
+
+
+@attack("context", tries="Promotes oneself in metadata that users edit: raw_user_meta_data, and user_metadata in the claims.",
+        gains="All tenants.", source="https://supabase.com/docs/guides/database/database-advisors (rls_references_user_metadata)")  # fmt: skip
+def role_in_user_metadata(scene: Scene) -> Verdict:
+    nobody = scene.ground.nobody
+    top = scene.manifest.roles.order[-1]
+    said = {"super_admin": True, "is_super": "true", "role": top, "roles": [top], "tenants": [scene.own]}
+    statement = "update auth.users set raw_user_meta_data = %s where id = %s"
+    undo = f"update auth.users set raw_user_meta_data = '{{}}' where id = {literal(nobody.uid)}"
+    claims = {**scene.ground.claims(nobody), "user_metadata": said}
+    with scene.ground.changed(statement, undo, [json.dumps(said), nobody.uid]), scene.turn(claims) as me:
+        verdict = _nobody_sees(scene, me, "somebody who promoted himself")
+    return verdict or held("what people say of themselves gives nothing")
+
+
+@attack("context", tries="Is called super admin in the claims, while the account is none.",
+        gains="All tenants, where the token is believed and not the account.")  # fmt: skip
+def super_flag_in_claims(scene: Scene) -> Verdict:
+    more = {
+        "app_metadata": {"super_admin": True, "is_super": True},
+        "super_admin": True,
+        "is_super": True,
+        "is_admin": True,
+    }
+    with scene.turn({**scene.ground.claims(scene.ground.nobody), **more}) as me:
+        verdict = _nobody_sees(scene, me, "somebody whose claims call him super admin")
+    return verdict or held("only the account says who is super admin")
+
+
+@attack("context", tries="Claims the role service_role, or the owner's.", gains="A role that no policy binds.")
+def service_role_in_claims(scene: Scene) -> Verdict:
+    roles = scene.manifest.database_roles
+    owner = scene.project.target.tables[0].owner
+    for name in (roles.service, roles.definer, owner, "postgres"):
+        with scene.bare() as me:
+            scene.open(me, {**scene.ground.claims(scene.ground.nobody), "role": name})
+            taken = me.run(f"set local role {ident(name)}")
+            if taken.ok:
+                return broken(f"the application's login takes the role {name}")
+            me.raw(f"set local role {ident(scene.ground.client)}")
+            verdict = _nobody_sees(scene, me, f"somebody who claims to be {name}")
+            if verdict is not None:
+                return verdict
+    return held("the login takes no such role, and the claim gives nothing")
+
+
+# -- rights that have just ended ---------------------------------------------------------------------------------------
+
+
+@attack("context", tries="Goes on reading after the membership was removed by somebody else, a moment before.",
+        gains="A tenant's rows after one has left.")  # fmt: skip
+def removed_member(scene: Scene) -> Verdict:
+    person = scene.ground.nobody
+    with scene.ground.member(person, OWN, scene.manifest.roles.order[-1]), scene.turn(person) as me:
+        before = _sees(scene, me, scene.attacker)
+    with scene.turn(person) as me:
+        after = _sees(scene, me, scene.attacker)
+    return _ended(before, after, "whose membership was removed")
+
+
+def _ended(before: int, after: int, who: str) -> Verdict:
+    if after:
+        return broken(f"somebody {who} still sees {after} rows of the tenant")
+    if not before:
+        return not_applicable("a member sees no row, so that nothing could end")
+    return held(f"{before} rows were seen before, none after")
+
+
+@attack("context", tries="Goes on reading in a transaction that is open while the membership is removed in another session.",
+        gains="A tenant's rows for as long as one keeps a transaction open.")  # fmt: skip
+def removed_member_in_the_transaction(scene: Scene) -> Verdict:
+    person = scene.ground.nobody
+    seat = scene.connect()
+    membership = scene.ground.member(person, OWN, scene.manifest.roles.order[-1])
+    membership.__enter__()
+    inside = True
+    try:
+        with scene.turn(person, seat) as me:
+            before = _sees(scene, me, scene.attacker)
+            inside = False
+            membership.__exit__(None, None, None)
+            after = _sees(scene, me, scene.attacker)
+    finally:
+        if inside:
+            membership.__exit__(None, None, None)
+    return _ended(before, after, "whose membership was removed in the middle of his transaction")
+
+
+def _violating(scene: Scene, table: Table, condition: str, where: str) -> str | None:
+    """An assignment that makes a row no longer fulfil a condition, found by trying; None where none is found."""
+    owner, name = scene.ground.owner, ident(table.schema, table.name)
+    columns = [
+        column for column in table.columns if column.name in columns_in(condition, table) and column.generated is None
+    ]
+    for column in columns:
+        values = (
+            [None, *candidates(scene.project.target, table, column)]
+            if column.nullable
+            else list(candidates(scene.project.target, table, column))
+        )
+        for value in itertools.islice(values, 30):
+            assignment = f"{ident(column.name)} = {literal(value)}::{column.type}"
+            try:
+                with owner.transaction(force_rollback=True):
+                    row = owner.execute(
+                        f"update {name} set {assignment} where {where} returning ({condition}) is not true".encode()
+                    ).fetchone()
+            except psycopg.Error:
+                continue
+            if row is not None and row[0] is True:
+                return assignment
+    return None
+
+
+@attack("context", tries="Reads with a membership that was suspended in the middle of the transaction.",
+        gains="A tenant's rows while one is suspended.")  # fmt: skip
+def inactive_membership(scene: Scene) -> Verdict:
+    condition = scene.manifest.membership.active
+    if condition is None:
+        return not_applicable("memberships cannot be suspended ([membership] active)")
+    person = scene.ground.nobody
+    with scene.ground.member(person, OWN, scene.manifest.roles.order[-1]) as row:
+        assignment = _violating(scene, row.table, condition, row.where)
+        if assignment is None:
+            return not_applicable(f"no value was found with which {condition} does not hold")
+        name = ident(row.table.schema, row.table.name)
+        with scene.turn(person) as me:
+            before = _sees(scene, me, scene.attacker)
+            scene.ground.owner.execute(f"update {name} set {assignment} where {row.where}".encode())
+            after = _sees(scene, me, scene.attacker)
+    return _ended(before, after, "whose membership was suspended")
+
+
+@attack(
+    "context",
+    tries="Reads a tenant that was closed in the middle of the transaction.",
+    gains="The rows of a tenant that is closed.",
+)
+def inactive_tenant(scene: Scene) -> Verdict:
+    condition = scene.manifest.tenant.active
+    if condition is None:
+        return not_applicable("tenants cannot be closed ([tenant] active)")
+    root = scene.project.target.table(scene.manifest.tenant.table)
+    assert root is not None
+    where = f"id = {literal(scene.own)}"
+    assignment = _violating(scene, root, condition, where)
+    if assignment is None:
+        return not_applicable(f"no value was found with which {condition} does not hold")
+    name = ident(root.schema, root.name)
+    column = assignment.partition(" = ")[0]
+    kept = scene.ground.ask(f"select {column}::text from {name} where {where}")[0][0]
+    kind = assignment.rpartition("::")[2]
+    undo = f"update {name} set {column} = {literal(kept)}::{kind} where {where}"
+    with scene.turn(scene.attacker) as me:
+        before = _sees(scene, me, scene.attacker)
+        with scene.ground.changed(f"update {name} set {assignment} where {where}", undo):
+            after = _sees(scene, me, scene.attacker)
+    return _ended(before, after, "whose tenant was closed")
+
+
+def _account_ended(scene: Scene, assignment: str, undo: str, who: str) -> Verdict:
+    person = scene.attacker
+    where = f" where id = {literal(person.uid)}"
+    with scene.turn(person) as me:
+        before = _sees(scene, me, person)
+        with scene.ground.changed(f"update auth.users set {assignment}{where}", f"update auth.users set {undo}{where}"):
+            after = _sees(scene, me, person)
+    return _ended(before, after, who)
+
+
+@attack(
+    "context",
+    tries="Goes on reading while one is banned, in the same second.",
+    gains="Rows after a ban, until the token ends.",
+)
+def banned_account(scene: Scene) -> Verdict:
+    return _account_ended(scene, "banned_until = 'infinity'", "banned_until = null", "who was banned")
+
+
+@attack(
+    "context",
+    tries="Goes on reading while the account is deleted, in the same second.",
+    gains="Rows after one's account is gone.",
+)
+def deleted_account(scene: Scene) -> Verdict:
+    return _account_ended(scene, "deleted_at = now()", "deleted_at = null", "whose account was deleted")
+
+
+@attack("context", tries="Goes on as super admin in a transaction that is open while the flag is taken away.",
+        gains="All tenants, for as long as a transaction is kept open.")  # fmt: skip
+def demoted_super_admin(scene: Scene) -> Verdict:
+    person = scene.ground.person("super admin")
+    where = f" where id = {literal(person.uid)}"
+    with scene.turn(person) as me:
+        before = _sees(scene, me, scene.attacker)
+        taken = f"update auth.users set raw_app_meta_data = '{{}}'{where}"
+        given = f"update auth.users set raw_app_meta_data = '{{\"super_admin\": true}}'{where}"
+        with scene.ground.changed(taken, given):
+            after = _sees(scene, me, scene.attacker)
+    return _ended(before, after, "who is super admin no more")
+
+
+# -- somebody between two tenants, and the next one ----------------------------------------------------------------------
+
+
+@attack("context", tries="As the lowest member of one tenant who is administrator of another, does in the first what only its"
+        " administrators may.", gains="Every tenant that takes one in as a guest.")  # fmt: skip
+def administrator_elsewhere(scene: Scene) -> Verdict:
+    order = scene.manifest.roles.order
+    if len(order) < 2:
+        return not_applicable("there is but one role")
+    person = scene.ground.person(f"{order[0]} here, {order[-1]} elsewhere")
+    tried = 0
+    with scene.turn(person) as me:
+        for prey in scene.ground.preys(person):
+            rows = [
+                row for row in (*prey.visible, *scene.ground.fixtures.rows[prey.table.name]) if row.facts.tenant == OWN
+            ]
+            for row in rows[:2]:
+                statements = []
+                if not scene.ground.may(person, "select", row.facts) and prey.readable:
+                    statements.append(f"select 1 from {prey.name} where {row.where}")
+                if not scene.ground.may(person, "update", row.facts) and prey.updatable:
+                    column = ident(prey.updatable[0])
+                    statements.append(f"update {prey.name} set {column} = {column} where {row.where}")
+                if not scene.ground.may(person, "delete", row.facts) and prey.deletable:
+                    statements.append(f"delete from {prey.name} where {row.where}")
+                for statement in statements:
+                    answer = me.run(statement, undo=True)
+                    tried += 1
+                    if answer.touched or answer.sqlstate.startswith("23"):
+                        return broken(f"{person.label}: {statement.split()[0]} reaches {prey.table.name} here")
+    if not tried:
+        return not_applicable(f"{order[0]} may do all that {order[-1]} may")
+    return held(f"{tried} statements reached no row")
+
+
+@attack("context", tries="Comes without a context to a pooled connection on which somebody's transaction has just ended.",
+        gains="To be whoever was there before.")  # fmt: skip
+def context_left_on_a_pooled_connection(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+            seat.run("select 1")
+        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+            verdict = _nobody_sees(scene, me, "whoever comes next, without a context,")
+        if verdict is None:
+            with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+                found = scene.foreign_rows(me)
+                verdict = broken(f"whoever comes next sees {found}") if found else None
+    return verdict or held("whoever comes next is nobody, or himself")
+
+
+@attack("context", tries="Goes on after the application's transaction failed in the middle, on the same connection.",
+        gains="The context of a request that ended with an error.")  # fmt: skip
+def context_after_an_error(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        try:
+            with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+                seat.connection.execute(b"select 1 / 0")
+        except psycopg.errors.DivisionByZero:
+            pass
+        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+            verdict = _nobody_sees(scene, me, "whoever comes after an error, without a context,")
+    return verdict or held("whoever comes next is nobody")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,268 @@
+"""Attacks that lead out of the role and the transaction which the application opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.postgres import ident, literal
+from tenantry.postgres.seal import claims_text
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Scene, Seat
+from tenantry.prove.attacks.trials import (
+    refused,
+)
+
+
+def _escaped(scene: Scene, *statements: str, role: str | None = None) -> Verdict:
+    """Whether rows of the other tenant are seen after these statements, run in the attacker's transaction."""
+    with scene.turn(scene.attacker) as me:
+        answers = [me.raw(statement) for statement in statements]
+        if role is not None:
+            me.raw(f"set role {ident(role)}")
+        found = scene.foreign_rows(me)
+    if found:
+        return broken(f"after {statements[-1]} the attacker sees {found}")
+    refused = [str(answer) for answer in answers if not answer.ok]
+    return held(f"refused: {refused[-1]}" if refused else "no row of the other tenant was seen")
+
+
+@attack(
+    "session",
+    tries="RESET ROLE, to be the login itself.",
+    gains="The rights of the application's login, whatever they are.",
+)
+def reset_role(scene: Scene) -> Verdict:
+    return _escaped(scene, "reset role")
+
+
+@attack(
+    "session",
+    tries="SET ROLE to every role of the cluster: service, owner, definer, superusers, pg_read_all_data.",
+    gains="Whatever that role may.",
+    source="https://www.postgresql.org/docs/current/sql-set-role.html",
+    rights=right("login_becomes"),
+)
+def set_role(scene: Scene) -> Verdict:
+    clients = (scene.ground.client, scene.manifest.database_roles.anon)
+    names = [
+        row[0] for row in scene.ground.ask("select rolname::text from pg_roles order by 1") if row[0] not in clients
+    ]
+    with scene.turn(scene.attacker) as me:
+        login = me.run("select session_user::text").value
+        for name in names:
+            if name != login and me.run(f"set local role {ident(name)}", undo=True).ok:
+                return broken(f"the attacker becomes {name}")
+    return held(f"{len(names) - 1} roles are refused")
+
+
+@attack(
+    "session",
+    tries="SET SESSION AUTHORIZATION to the owner, the service and superusers.",
+    gains="To be another login for good.",
+    source="https://www.postgresql.org/docs/current/sql-set-session-authorization.html",
+    rights=right("login_becomes"),
+)
+def set_session_authorization(scene: Scene) -> Verdict:
+    roles = scene.manifest.database_roles
+    supers = [row[0] for row in scene.ground.ask("select rolname::text from pg_roles where rolsuper limit 3")]
+    owners = [scene.project.target.tables[0].owner] if scene.project.target.tables else []
+    with scene.turn(scene.attacker) as me:
+        me.raw("reset role")
+        for name in filter(None, (*supers, *owners, roles.service, roles.definer, roles.backup)):
+            if me.run(f"set session authorization {ident(name)}", undo=True).ok:
+                return broken(f"the session becomes {name}")
+    return held("refused for every role that is worth it")
+
+
+@attack(
+    "session",
+    tries="As a visitor takes the role of those who have signed in.",
+    gains="What policies give to everybody who has that role.",
+)
+def visitor_takes_the_client_role(scene: Scene) -> Verdict:
+    with scene.bare(scene.manifest.database_roles.anon) as me:
+        me.raw(f"set local role {ident(scene.ground.client)}")
+        found = scene.any_rows(me)
+        for prey in scene.ground.preys(scene.ground.nobody):
+            row = next((row for row in prey.visible if not scene.ground.may(None, "select", row.facts)), None)
+            if (
+                not found
+                and row is not None
+                and prey.readable
+                and me.run(f"select count(*) from {prey.name} where {row.where}").number
+            ):
+                found = f"rows of {prey.table.name}"
+    return broken(f"a visitor sees {found}") if found else held("the role alone shows no row")
+
+
+@attack(
+    "session",
+    tries="RESET ALL and DISCARD, within the transaction and after it.",
+    gains="A session without the limits that the application set.",
+    source="https://www.postgresql.org/docs/current/sql-discard.html",
+)
+def reset_all(scene: Scene) -> Verdict:
+    first = _escaped(scene, "reset all")
+    if first.outcome == "broken":
+        return first
+    return _escaped(scene, "commit", "discard all", role=scene.ground.client)
+
+
+@attack(
+    "session",
+    tries="COMMIT in the middle, then takes the client role again and goes on without a context.",
+    gains="A transaction that the application did not open.",
+)
+def commit_inside(scene: Scene) -> Verdict:
+    return _escaped(scene, "commit", "begin", role=scene.ground.client)
+
+
+@attack(
+    "session",
+    tries="Sends several statements as one text: ends the transaction, takes the role, sets the claims of another.",
+    gains="What one statement alone would not be allowed to.",
+)
+def several_statements(scene: Scene) -> Verdict:
+    text = literal(claims_text(scene.ground.claims(scene.victim)))
+    return _escaped(
+        scene,
+        f"select 1; commit; begin; set local role {ident(scene.ground.client)};"
+        f" select set_config('request.jwt.claims', {text}, true)",
+    )
+
+
+@attack(
+    "session",
+    tries="Tries it all from within a DO block: roles, claims, dynamic SQL, and errors caught and passed over.",
+    gains="Code that runs on after every refusal.",
+    source="https://www.postgresql.org/docs/current/sql-do.html",
+)
+def do_block(scene: Scene) -> Verdict:
+    roles = scene.manifest.database_roles
+    claims = literal(claims_text(scene.ground.claims(scene.victim)))
+    tables = [prey for prey in scene.preys() if prey.readable]
+    body = [f"perform set_config('request.jwt.claims', {claims}, true);"]
+    body += [f"set local role {ident(name)};" for name in (roles.service, roles.definer, roles.backup)]
+    body += ["set local row_security = off;"]
+    queries = [
+        f"select count(*) into n from {prey.name} where {prey.hidden[0].where};"
+        f" if n > 0 then raise notice 'seen: %', {literal(prey.table.name)}; end if;"
+        for prey in tables
+    ]
+    blocks = " ".join(f"begin {each} exception when others then null; end;" for each in (*body, *queries))
+    with scene.turn(scene.attacker) as me:
+        answer = me.run(f"do $attack$ declare n bigint; begin {blocks} end $attack$")
+    seen = [notice for notice in answer.notices if notice.startswith("seen: ")]
+    if seen:
+        return broken(f"a DO block sees rows of the other tenant: {seen[0].removeprefix('seen: ')}")
+    return held(f"{len(queries)} tables showed nothing" if answer.ok else str(answer))
+
+
+@attack(
+    "session",
+    tries="ROLLBACK TO a savepoint from before the context was opened.",
+    gains="To be whoever was there before.",
+    source="https://www.postgresql.org/docs/current/sql-rollback-to.html",
+)
+def rollback_before_the_context(scene: Scene) -> Verdict:
+    seat = scene.connect()
+    with scene.bare(None, seat) as me:
+        me.raw("savepoint before")
+        scene.open(me, scene.ground.claims(scene.attacker))
+        me.raw(f"set local role {ident(scene.ground.client)}")
+        me.raw("rollback to savepoint before")
+        me.raw(f"set local role {ident(scene.ground.client)}")
+        found = scene.any_rows(me)
+    return broken(f"after it the attacker sees {found}") if found else held("after it there is no context, and no row")
+
+
+@attack(
+    "session",
+    tries="Sets row_security off.",
+    gains="Queries without policies, if one had the right to it.",
+    source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY",
+)
+def row_security_off(scene: Scene) -> Verdict:
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys():
+            if prey.readable:
+                me.run("set local row_security = off")
+                answer = me.run(f"select count(*) from {prey.name} where {prey.hidden[0].where}")
+                if answer.number:
+                    return broken(f"{prey.table.name} shows rows of the other tenant")
+    return held("every query is refused, or shows nothing")
+
+
+@attack(
+    "session",
+    tries="Sets session_replication_role to replica.",
+    gains="Writes without triggers and without foreign keys: no audit, no stamps, references to rows of others.",
+    source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SESSION-REPLICATION-ROLE",
+    rights=right("settings"),
+)
+def replication_role(scene: Scene) -> Verdict:
+    return refused(scene, [("session_replication_role = replica", "set local session_replication_role = replica")])
+
+
+@attack(
+    "session",
+    tries="Changes settings of the database or of the server: ALTER DATABASE, ALTER SYSTEM, ALTER ROLE of others.",
+    gains="That everybody's sessions begin as the attacker wants.",
+    source="https://www.postgresql.org/docs/current/sql-altersystem.html",
+)
+def settings_of_others(scene: Scene) -> Verdict:
+    database = ident(str(scene.ground.ask("select current_database()::text")[0][0]))
+    roles = scene.manifest.database_roles
+
+    def statements() -> Iterator[tuple[str, str]]:
+        yield "ALTER DATABASE … SET", f"alter database {database} set search_path = planted"
+        # The settings of client roles count at a login of theirs, and they have none.
+        for role in (roles.service, roles.definer, roles.backup):
+            yield f"ALTER ROLE {role} SET", f"alter role {ident(role)} set search_path = planted"
+        yield "ALTER ROLE ALL SET", f"alter role all in database {database} set search_path = planted"
+
+    first = refused(scene, statements())
+    if first.outcome == "broken":
+        return first
+    seat = scene.connect()
+    if seat.raw("alter system set log_statement = 'none'").ok:
+        scene.ground.owner.execute("alter system reset log_statement")
+        return broken("ALTER SYSTEM is not refused")
+    return first
+
+
+@attack(
+    "session",
+    tries="Lets parallel workers read, which are other processes with other numbers.",
+    gains="Rows, where a worker does not know the caller as its leader does.",
+    source="https://www.postgresql.org/docs/current/parallel-safety.html",
+)
+def parallel_workers(scene: Scene) -> Verdict:
+    forced = "debug_parallel_query" if scene.ground.version >= 16 else "force_parallel_mode"
+    settings = (
+        "set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_table_scan_size = 0;"
+        f" set local enable_indexscan = off; set local enable_bitmapscan = off; set local {forced} = on;"
+        " set local parallel_leader_participation = off"
+    )
+    with scene.turn(scene.attacker) as me:
+        alone = _visible(scene, me)
+        me.raw(settings)
+        found = scene.foreign_rows(me)
+        together = _visible(scene, me)
+    if found:
+        return broken(f"parallel workers show {found}")
+    different = [name for name in alone if alone[name] != together[name]]
+    if different:
+        return broken(f"{different[0]}: {together[different[0]]} rows with workers, {alone[different[0]]} without")
+    return held(f"{len(alone)} tables show the same rows with workers as without")
+
+
+def _visible(scene: Scene, seat: Seat) -> dict[str, int]:
+    tables = [prey for prey in scene.ground.preys(scene.attacker) if prey.readable]
+    return {prey.table.name: seat.run(f"select count(*) from {prey.name}").number for prey in tables}
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,310 @@
+"""Attacks that read nothing and learn from functions in conditions, from errors and from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.catalog import Table
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.rights import any_of, right
+from tenantry.prove.attacks.scene import Prey, Scene
+from tenantry.prove.attacks.trials import (
+    NO_INDEXES,
+    client_relations,
+    makes_functions,
+    nothing_to_see,
+)
+from tenantry.prove.people import OWN
+
+
+@attack(
+    "reads",
+    tries="Makes a function that costs next to nothing and writes down what it is given, and uses it in conditions.",
+    gains="Every row that the server looks at before it asks whether it may be shown.",
+    source="https://www.postgresql.org/docs/current/rules-privileges.html",
+    rights=any_of(right("temporary"), right("create_in_schemas")),
+)
+def leak_by_cheap_function(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        me.raw(NO_INDEXES)
+        schema = makes_functions(scene, me)
+        if schema is None:
+            return held("no function can be made: CREATE on every schema and TEMP are refused")
+        for name, columns in client_relations(scene):
+            for column in columns:
+                answer = me.run(f"select 1 from {name} where {schema}.prowl({ident(column)}::text)", undo=True)
+                tried += 1
+                if scene.leaked(answer.text):
+                    return broken(f"{name}: a function in the condition was given {column} of others")
+    return held(f"a cheap function in {tried} conditions was given no value of others")
+
+
+@attack(
+    "reads",
+    tries="Casts columns to types that they do not fit, so that the error quotes the value.",
+    gains="One value with each query, whatever the row's tenant.",
+    source="https://www.postgresql.org/docs/current/rules-privileges.html",
+)
+def leak_by_cast(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        me.raw(NO_INDEXES)
+        for name, columns in client_relations(scene):
+            for column in columns:
+                # The cast is reached only in rows whose value is a hidden one: one's own would fail first.
+                known = f"{ident(column)}::text = any (%s)"
+                answer = me.run(
+                    f"select 1 from {name} where case when {known} then ({ident(column)}::text)::integer end is not null",
+                    [scene.marks],
+                    undo=True,
+                )
+                tried += 1
+                if answer.error and scene.leaked(answer.text):
+                    return broken(f"{name}: the error of a cast quotes {column} of others")
+    return held(f"{tried} casts failed on no value of others") if tried else nothing_to_see()
+
+
+@attack(
+    "reads",
+    tries="Divides by zero where a hidden value is what was guessed.",
+    gains="Hidden values, guess by guess, from whether the query fails.",
+    source="https://www.postgresql.org/docs/current/rules-privileges.html",
+)
+def leak_by_division(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        me.raw(NO_INDEXES)
+        for name, columns in client_relations(scene):
+            for column in columns:
+                guess = " or ".join(f"{ident(column)}::text = {literal(mark)}" for mark in scene.marks)
+                answer = me.run(f"select 1 from {name} where 1 / (case when {guess} then 0 else 1 end) = 1", undo=True)
+                tried += 1
+                if answer.sqlstate == "22012":
+                    return broken(f"{name}: the division fails where {column} of a hidden row is guessed right")
+    return held(f"{tried} divisions went well, whatever was guessed") if tried else nothing_to_see()
+
+
+@attack(
+    "reads",
+    tries="Uses functions of the database that claim to be leakproof in conditions, where they come before the policies.",
+    gains="What such a function lets out: it is given the values of hidden rows.",
+    source="https://www.postgresql.org/docs/current/sql-createfunction.html (LEAKPROOF)",
+)
+def leak_by_leakproof_function(scene: Scene) -> Verdict:
+    found = scene.ground.ask(
+        "select n.nspname::text, p.proname::text, format_type(p.proargtypes[0], null) from pg_proc as p"
+        " join pg_namespace as n on n.oid = p.pronamespace where p.proleakproof and n.nspname <> 'pg_catalog'"
+        " and p.pronargs = 1 and p.prokind = 'f' and has_function_privilege(%s, p.oid, 'EXECUTE')",
+        [scene.ground.client],
+    )
+    if not found:
+        return not_applicable("no function of one argument besides PostgreSQL's own is marked leakproof")
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        me.raw(NO_INDEXES)
+        for name, columns in client_relations(scene):
+            for column in columns:
+                for schema, function, kind in found:
+                    called = f"{ident(schema, function)}({ident(column)}::{kind}) is not null"
+                    answer = me.run(f"select 1 from {name} where {called}", undo=True)
+                    tried += 1
+                    if scene.leaked(answer.text):
+                        return broken(f"{function} in a condition on {name} lets out {column} of others")
+    return held(f"{tried} conditions let nothing out")
+
+
+@attack(
+    "reads",
+    tries="Provokes errors of every kind, by what is unique, checked, referenced or not null, and looks at what they quote.",
+    gains="Values of rows, or of columns, that one must not see, in an error's detail.",
+)
+def errors_quote_values(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            secrets = _secrets_of(scene, prey)
+            for statement in _mistakes(scene, prey):
+                answer = me.run(statement, undo=True)
+                tried += 1
+                given = [mark for mark in scene.marks if mark in statement]
+                if scene.leaked(answer.text, besides=given):
+                    return broken(f"{prey.table.name}: an error ({answer.sqlstate}) quotes values of the other tenant")
+                if any(secret in answer.text for secret in secrets):
+                    return broken(f"{prey.table.name}: an error ({answer.sqlstate}) quotes a column that is hidden")
+    return held(f"{tried} errors quoted nothing of others") if tried else nothing_to_see()
+
+
+def _secrets_of(scene: Scene, prey: Prey) -> list[str]:
+    """Values of hidden columns long enough to be recognised."""
+    rule = scene.manifest.tables.get(prey.table.name)
+    names = () if rule is None else rule.access.hidden
+    values = (row.values.get(name) for row in (*prey.visible, *prey.hidden) for name in names)
+    return [value for value in values if value is not None and len(value) > 6]
+
+
+def _mistakes(scene: Scene, prey: Prey) -> Iterator[str]:
+    """Statements of a client that fail, if at all, on some constraint."""
+    row = next((row for row in prey.visible if row.facts.tenant is not None), None)
+    for column in prey.updatable:
+        name = ident(column)
+        where = "true" if row is None else row.where
+        yield f"update {prey.name} set {name} = null where {where}"
+        yield f"update {prey.name} set {name} = (select {prey.value(column, _odd(prey, column))}) where {where}"
+        for hidden in prey.hidden[:2]:
+            if hidden.values.get(column) is not None:
+                yield f"update {prey.name} set {name} = {prey.value(column, hidden.values[column])} where {where}"
+    if prey.insertable:
+        for hidden in prey.hidden[:1]:
+            columns = [name for name in prey.insertable if hidden.values.get(name) is not None]
+            names = ", ".join(ident(name) for name in columns)
+            values = ", ".join(prey.value(name, hidden.values[name]) for name in columns)
+            yield f"insert into {prey.name} ({names}) values ({values})"
+            if prey.tenant in columns:
+                mine = ", ".join(
+                    prey.value(name, scene.own if name == prey.tenant else hidden.values[name]) for name in columns
+                )
+                yield f"insert into {prey.name} ({names}) values ({mine})"
+    if prey.deletable and row is not None:
+        yield f"delete from {prey.name} where {row.where}"
+
+
+def _odd(prey: Prey, column: str) -> str | None:
+    kind = prey.column(column).type
+    if kind.startswith(("text", "character")):
+        return ""
+    if kind in ("integer", "bigint", "numeric") or kind.startswith("numeric"):
+        return "-1"
+    return None
+
+
+@attack(
+    "reads",
+    tries="Reads and moves sequences: last_value, nextval, setval, currval.",
+    gains="How many rows all tenants have made, and gaps or collisions in their numbers.",
+    source="https://www.postgresql.org/docs/current/functions-sequence.html",
+    rights=right("sequences"),
+)
+def sequence_read(scene: Scene) -> Verdict:
+    sequences = [each for each in scene.project.target.sequences if _feeds_tenants(scene, each.owned_by)]
+    if not sequences:
+        return not_applicable("no sequence gives numbers to rows of tenants")
+    with scene.turn(scene.attacker) as me:
+        for sequence in sequences:
+            name = ident(sequence.schema, sequence.name)
+            for what, statement in (
+                ("last_value is read", f"select last_value from {name}"),
+                ("nextval is called", f"select nextval({literal(name)})"),
+                ("setval is called", f"select setval({literal(name)}, 1)"),
+                (
+                    "pg_sequences shows last_value",
+                    "select last_value from pg_sequences where (schemaname, sequencename) ="
+                    f" ({literal(sequence.schema)}, {literal(sequence.name)}) and last_value is not null",
+                ),
+            ):
+                answer = me.run(statement, undo=True)
+                if answer.ok and answer.rows:
+                    return broken(f"{sequence.name}: {what}")
+    return held(f"{len(sequences)} sequences are closed")
+
+
+def _feeds_tenants(scene: Scene, owned_by: tuple[str, str] | None) -> bool:
+    return owned_by is not None and scene.project.scoped(owned_by[0])
+
+
+@attack(
+    "reads",
+    tries="Makes two rows while another tenant makes some in between, and compares their numbers.",
+    gains="How many rows all the others make, from the gaps between one's own.",
+)
+def sequence_gaps(scene: Scene) -> Verdict:
+    numbered = [
+        (prey, each.owned_by[1])
+        for prey in scene.preys()
+        for each in scene.project.target.sequences
+        if each.owned_by is not None and each.owned_by[0] == prey.table.name and prey.tenant and prey.insertable
+    ]
+    if not numbered:
+        return not_applicable("no row of a tenant gets its number from a sequence")
+    tried = 0
+    for prey, column in numbered:
+        statement = _own_row(scene, prey, column)
+        if statement is None:
+            continue
+        with scene.turn(scene.attacker) as me:
+            first = me.run(statement, undo=True)  # numbers are not given back
+            with scene.ground.more_rows([prey.table]) as made:
+                second = me.run(statement, undo=True)
+        if made and first.ok and second.ok:
+            tried += 1
+            apart = second.number - first.number
+            if apart > 1:
+                return broken(f"{prey.table.name}.{column}: the numbers of two own rows are {apart} apart")
+    return held(f"{tried} tables leave no gap") if tried else not_applicable("no numbered row could be made")
+
+
+def _own_row(scene: Scene, prey: Prey, column: str) -> str | None:
+    """A statement that makes a row of the attacker's and returns its number."""
+    row = scene.ground.new_row(prey.table, OWN)
+    if row is None or column not in prey.readable:
+        return None
+    names = [name for name in prey.insertable if row.get(name) is not None and name != column]
+    values = ", ".join(prey.value(name, row[name]) for name in names)
+    columns = ", ".join(ident(name) for name in names)
+    return f"insert into {prey.name} ({columns}) values ({values}) returning {ident(column)}"
+
+
+def _of_one_tenant(scene: Scene, table: Table) -> bool:
+    """Whether a relation holds rows of a single tenant, so that its size is that tenant's."""
+    column = scene.manifest.tenant.column
+    if table.column(column) is None or table.partition_of is None:
+        return False
+    name = ident(table.schema, table.name)
+    rows = scene.ground.ask(f"select count(distinct {ident(column)}) from {name}")
+    return bool(rows and rows[0][0] == 1)
+
+
+def _single(scene: Scene, what: str, statement: str) -> Verdict:
+    tables = [table for table in scene.project.target.tables if _of_one_tenant(scene, table)]
+    if not tables:
+        with scene.turn(scene.attacker) as me:
+            answer = me.run(statement, [scene.preys()[0].name if scene.preys() else "pg_class"])
+        seen = "is seen" if answer.ok else "is refused"
+        return held(f"{what} {seen}, of tables that all tenants share")
+    with scene.turn(scene.attacker) as me:
+        for table in tables:
+            answer = me.run(statement, [ident(table.schema, table.name)])
+            if answer.ok and answer.value is not None:
+                return broken(f"{what} of {table.name} is seen, which holds rows of one tenant alone")
+    return held(f"{what} is refused")
+
+
+@attack(
+    "reads",
+    tries="Asks for the sizes of tables, and looks for one that holds the rows of a single tenant.",
+    gains="How much data one tenant has, and how it grows.",
+    source="https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-DBSIZE",
+)
+def sizes_of_one_tenant(scene: Scene) -> Verdict:
+    return _single(scene, "the size", "select pg_relation_size(to_regclass(%s))")
+
+
+@attack(
+    "reads",
+    tries="Reads how many rows a table has, by the server's own count and estimate, where it holds those of a single tenant.",
+    gains="How many rows one tenant has, written and deleted.",
+    source="https://www.postgresql.org/docs/current/monitoring-stats.html",
+)
+def counts_of_one_tenant(scene: Scene) -> Verdict:
+    return _single(
+        scene,
+        "the number of rows",
+        "select coalesce(s.n_live_tup, 0) + c.reltuples from pg_class as c left join pg_stat_all_tables as s"
+        " on s.relid = c.oid where c.oid = to_regclass(%s)",
+    )
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

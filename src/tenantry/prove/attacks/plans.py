@@ -1,0 +1,276 @@
+"""Attacks that read nothing and learn from plans and statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Literal
+
+import psycopg
+
+from tenantry.manifest.mapping import ROW_ID
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Prey, Scene, Seat
+from tenantry.prove.attacks.trials import (
+    NO_INDEXES,
+    makes_functions,
+    nothing_to_see,
+)
+
+_PLANNERS = (
+    "",
+    NO_INDEXES,
+    "set local enable_seqscan = off",
+    "set local enable_seqscan = off; set local enable_indexscan = off; set local enable_indexonlyscan = off",
+    "set local enable_seqscan = off; set local enable_bitmapscan = off",
+)
+
+Part = Literal["rows", "started", "estimates"]
+"""What of a plan is compared: rows that were found or left out, subqueries that were started, rows that were expected."""
+
+Place = tuple[Prey, str, str]
+"""A table, a column, and a value that stands in a hidden row."""
+
+_ASIDE = ("InitPlan", "SubPlan")
+
+
+def _seen(me: Seat, statement: str, part: Part) -> str | None:
+    """What a plan shows; None where the statement is refused."""
+    how = "costs on" if part == "estimates" else "analyze, timing off, summary off, costs off"
+    answer = me.run(f"explain ({how}, format json) {statement}", undo=True)
+    if not answer.ok:
+        return None
+    plan = answer.value if isinstance(answer.value, list) else json.loads(answer.value)
+    return ", ".join(_numbers(plan[0]["Plan"], part))
+
+
+def _numbers(node: dict[str, Any], part: Part, aside: bool = False) -> Iterator[str]:
+    aside = aside or node.get("Parent Relationship") in _ASIDE
+    if part == "estimates":
+        names: tuple[str, ...] = () if aside else ("Plan Rows",)
+    elif part == "started":
+        names = ("Actual Loops",) if aside else ()
+    else:
+        names = () if aside else ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    yield from (f"{name.lower()} {node[name]:g}" for name in names if node.get(name))
+    for child in node.get("Plans", ()):
+        yield from _numbers(child, part, aside)
+
+
+def _differs(scene: Scene, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
+    """The first place where the plan for a value in a hidden row differs from that for one that stands nowhere."""
+    for planner in planners:
+        with scene.turn(scene.attacker) as me:
+            if planner:
+                me.raw(planner)
+            for prey, column, there in places:
+                head = f"select 1 from {prey.name} where {ident(column)} ="
+                values = (there, _nowhere(prey, column, there))
+                got = [_seen(me, f"{head} {prey.value(column, value)}", part) for value in values]
+                if None not in got and got[0] != got[1]:
+                    one, other = (each or "nothing" for each in got)
+                    return f"{prey.table.name}.{column}: {one} for a value that is there, {other} for one that is not"
+    return ""
+
+
+def _nowhere(prey: Prey, column: str, there: str) -> str | None:
+    """A value like another one that stands in no row."""
+    kind = prey.column(column).type
+    if kind == "uuid":
+        return "ffffffff-0000-4000-8000-" + there[-12:]
+    if kind.startswith(("text", "character")):
+        return there + "x" if kind == "text" else None
+    if kind in ("integer", "bigint") or kind.startswith("numeric"):
+        return str(Decimal(there) + 103)
+    return None
+
+
+@attack(
+    "reads",
+    tries="Lets EXPLAIN ANALYZE count the rows of another tenant that a plan found and then left out.",
+    gains="How many rows another tenant has in any table, day by day.",
+    source="https://www.postgresql.org/docs/current/sql-explain.html",
+)
+def explain_counts_rows_of_a_tenant(scene: Scene) -> Verdict:
+    return _of_tenants(scene, "rows")
+
+
+def _of_tenants(scene: Scene, part: Part) -> Verdict:
+    preys = [prey for prey in scene.preys() if prey.tenant in prey.readable and not prey.mixed]
+    places: list[Place] = [(prey, prey.tenant, scene.other) for prey in preys if prey.tenant is not None]
+    if not places:
+        return nothing_to_see()
+    found = _differs(scene, places, part)
+    return broken(found) if found else held(f"{len(places)} tables: the same for another tenant as for none")
+
+
+@attack(
+    "reads",
+    tries="Looks in EXPLAIN ANALYZE whether the subquery of a policy was started at all, as it is only for rows that fulfil the"
+    " condition beside it.",
+    gains="Whether there are rows of a tenant, of a day, of an amount, guess by guess.",
+    source="https://www.postgresql.org/docs/current/rules-privileges.html",
+)
+def explain_tells_whether_rows_exist(scene: Scene) -> Verdict:
+    return _of_tenants(scene, "started")
+
+
+@attack(
+    "reads",
+    tries="Lets EXPLAIN ANALYZE tell whether an index that does not begin with the tenant has a guessed value.",
+    gains="Whether some e-mail address, code or name is known in any tenant, guess by guess.",
+    source="https://www.postgresql.org/docs/current/rules-privileges.html",
+)
+def explain_finds_a_guessed_value(scene: Scene) -> Verdict:
+    places: list[Place] = []
+    for prey in scene.preys():
+        for index in prey.table.indexes:
+            column = index.columns[0] if index.columns else None
+            if column is None or column == prey.tenant or column not in prey.readable or index.method != "btree":
+                continue
+            own = {row.values.get(column) for row in prey.visible}
+            there = next((row.values.get(column) for row in prey.hidden if row.values.get(column) not in own), None)
+            # Nobody guesses a uuid.
+            if there is not None and prey.column(column).type != "uuid" and _nowhere(prey, column, there) is not None:
+                places.append((prey, column, there))
+    if not places:
+        return not_applicable("no index of a table with hidden rows begins with anything but the tenant or a uuid")
+    found = _differs(scene, places, "rows")
+    return (
+        broken(found)
+        if found
+        else held(f"{len(places)} indexes: the same numbers for a value that is there as for none")
+    )
+
+
+@attack(
+    "reads",
+    tries="Compares how many rows the planner expects of another tenant and of one that does not exist.",
+    gains="About how many rows each tenant has, from the statistics.",
+    source="https://www.postgresql.org/docs/current/planner-stats-security.html",
+)
+def explain_estimates_a_tenant(scene: Scene) -> Verdict:
+    crowded = _crowd(scene)
+    if crowded is None:
+        return not_applicable("no table takes many rows that differ in their ids alone")
+    prey, remove = crowded
+    try:
+        assert prey.tenant is not None
+        found = _differs(scene, [(prey, prey.tenant, scene.other)], "estimates", _PLANNERS[:1])
+    finally:
+        scene.ground.owner.execute(remove.encode())
+        scene.ground.owner.execute(f"analyze {prey.name}".encode())
+    if found:
+        return broken(found)
+    return held(f"{prey.table.name}: the planner expects the same of a tenant with 3,000 rows as of none")
+
+
+def _crowd(scene: Scene) -> tuple[Prey, str] | None:
+    """Fill a table with rows of the other tenant, and let the server look at it; how these go again."""
+    owner = scene.ground.owner
+    for prey in scene.preys():
+        column = prey.table.column(ROW_ID)
+        if prey.tenant in (None, ROW_ID) or column is None or column.type != "uuid" or prey.table.kind != "table":
+            continue
+        if prey.table.name in scene.ground.fixtures.reasons or prey.tenant not in prey.readable or prey.mixed:
+            continue
+        names = [each.name for each in prey.table.columns if each.generated is None and each.name != ROW_ID]
+        columns = ", ".join(ident(name) for name in names)
+        row = prey.hidden[0].where
+        filled = (
+            f"insert into {prey.name} ({ROW_ID}, {columns}) select gen_random_uuid(), {columns}"
+            f" from {prey.name}, generate_series(1, 3000) where {row}"
+        )
+        kept = " and ".join(f"not ({each.where})" for each in (*prey.hidden, *prey.visible))
+        remove = f"delete from {prey.name} where {ident(prey.tenant or '')} = {literal(scene.other)} and {kept}"
+        try:
+            owner.execute(filled.encode())
+        except psycopg.Error:
+            continue
+        owner.execute(f"analyze {prey.name}".encode())
+        return prey, remove
+    return None
+
+
+def _analyzed(scene: Scene) -> None:
+    for prey in scene.preys():
+        scene.ground.owner.execute(f"analyze {prey.name}".encode())
+
+
+def _shown(scene: Scene, views: tuple[str, ...]) -> Verdict:
+    _analyzed(scene)
+    refused = 0
+    with scene.turn(scene.attacker) as me:
+        for view in views:
+            answer = me.run(f"select string_agg(s::text, ' ') from {view} as s")
+            refused += not answer.ok
+            # Some of it is shown in hex, where a uuid is its digits.
+            marks = [*scene.marks, *(mark.replace("-", "") for mark in scene.marks)]
+            if answer.ok and any(mark in str(answer.value) for mark in marks):
+                return broken(f"{view} shows values of the other tenant's rows")
+    return held(f"{len(views) - refused} catalogs show none of their values, {refused} are refused")
+
+
+@attack(
+    "reads",
+    tries="Reads the most common values and the bounds of histograms that the server keeps about each column.",
+    gains="Samples of real values of all tenants.",
+    source="CVE-2017-7484; https://www.postgresql.org/docs/current/view-pg-stats.html",
+    rights=right("statistics"),
+)
+def statistics_of_columns(scene: Scene) -> Verdict:
+    return _shown(scene, ("pg_catalog.pg_stats", "pg_catalog.pg_statistic"))
+
+
+@attack(
+    "reads",
+    tries="Reads extended statistics: common combinations of values, and expressions.",
+    gains="Combinations of real values of all tenants.",
+    source="CVE-2025-8713, CVE-2024-4317",
+    rights=right("statistics"),
+)
+def statistics_extended(scene: Scene) -> Verdict:
+    if not scene.ground.ask("select 1 from pg_statistic_ext limit 1"):
+        return not_applicable("the database has no extended statistics")
+    return _shown(
+        scene,
+        ("pg_catalog.pg_stats_ext", "pg_catalog.pg_stats_ext_exprs", "pg_catalog.pg_statistic_ext_data"),
+    )
+
+
+@attack(
+    "reads",
+    tries="Makes an operator whose estimate looks into the statistics with a function of one's own, and explains a query.",
+    gains="The values in the statistics, handed to a function that writes them down.",
+    source="CVE-2017-7484, CVE-2019-10130, CVE-2025-8713",
+)
+def statistics_through_an_operator(scene: Scene) -> Verdict:
+    _analyzed(scene)
+    with scene.turn(scene.attacker) as me:
+        schema = makes_functions(scene, me)
+        if schema is None:
+            return held("no function can be made, and so no operator: CREATE on every schema and TEMP are refused")
+        me.run(
+            f"create function {schema}.tell(text, text) returns boolean language plpgsql immutable cost 0.0001"
+            " as 'begin raise notice ''told: % %'', $1, $2; return true; end'"
+        )
+        me.run(
+            f"create operator {schema}.=== (function = {schema}.tell, leftarg = text, rightarg = text, restrict = eqsel)"
+        )
+        for prey in scene.preys():
+            for column in prey.readable:
+                answer = me.run(
+                    f"explain select 1 from {prey.name} where {ident(column)}::text operator({schema}.===) ''",
+                    undo=True,
+                )
+                if scene.leaked(answer.text):
+                    return broken(f"{prey.table.name}.{column}: planning handed values of others to an operator")
+    return held("the planner hands no value of a table with policies to an operator that is not leakproof")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,299 @@
+"""Attacks by what ties rows together: foreign keys, unique keys, cascades."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import psycopg
+
+from tenantry.manifest.mapping import ROW_ID
+from tenantry.postgres import ident
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.scene import Answer, Prey, Scene, Seat
+from tenantry.prove.attacks.trials import (
+    insert_sql,
+    own_row,
+)
+from tenantry.prove.fixtures import FixtureRow
+from tenantry.prove.people import OTHER, OWN
+
+
+def _references(scene: Scene) -> Iterator[tuple[Prey, str, str, FixtureRow]]:
+    """Foreign keys from a tenant's table that clients write to a table with hidden rows: child, column, parent's column, row."""
+    preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
+    for child in preys.values():
+        if child.tenant in (None, ROW_ID):
+            continue
+        for key in child.table.foreign_keys:
+            parent = preys.get(key.ref_table or "")
+            if parent is None or key.ref_schema != child.table.schema or not parent.hidden:
+                continue
+            if parent.tenant in (None, ROW_ID):
+                continue  # to name a tenant, as one shares with, is not to hang on its rows
+            pairs = list(zip(key.columns, key.ref_columns, strict=True))
+            for column, there in pairs:
+                own = {row.values[there] for row in parent.visible}
+                row = next((row for row in parent.hidden if row.values[there] not in (None, *own)), None)
+                if column != child.tenant and row is not None and (there != parent.tenant or len(pairs) == 1):
+                    yield child, column, there, row
+
+
+def _refer(scene: Scene, me: Seat, child: Prey, column: str, value: str | None) -> Answer | None:
+    """Let an own row of the attacker refer to something: by UPDATE, else by INSERT; None where he may do neither."""
+    row = own_row(scene, child)
+    given = child.value(column, value)
+    if row is not None and column in child.updatable:
+        statement = f"update {child.name} set {ident(column)} = {given} where {row.where}"
+    else:
+        fresh = scene.ground.new_row(child.table, OWN) if column in child.insertable else None
+        made = None if fresh is None else insert_sql(child, {**fresh, column: value})
+        if made is None:
+            return None
+        statement = made
+    # Deferred constraints speak now, within the savepoint.
+    return me.run(f"do $do$ begin {statement}; set constraints all immediate; end $do$", undo=True)
+
+
+@attack("writes", tries="Hangs an own row on a parent of another tenant.", gains="One's rows in others' lists, and a hold on their rows.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
+def refer_to_anothers_row(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for child, column, there, parent in _references(scene):
+            answer = _refer(scene, me, child, column, parent.values[there])
+            if answer is None:
+                continue
+            tried += 1
+            if answer.ok:
+                return broken(f"{child.table.name}.{column} refers to a row of the other tenant's {parent.table.name}")
+    if not tried:
+        return not_applicable("no foreign key between tables of tenants that clients write")
+    return held(f"{tried} foreign keys refuse it")
+
+
+@attack("writes", tries="Compares what a foreign key says of a hidden row's id and of an id that is nobody's.",
+        gains="Whether a row with a known id exists in any tenant.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
+def foreign_key_tells_existence(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for child, column, there, parent in _references(scene):
+            if child.column(column).type != "uuid":
+                continue
+            there_is = _refer(scene, me, child, column, parent.values[there])
+            is_not = _refer(scene, me, child, column, scene.unknown())
+            if there_is is None or is_not is None:
+                continue
+            tried += 1
+            if there_is.sqlstate != is_not.sqlstate:
+                return broken(
+                    f"{child.table.name}.{column}: {there_is.sqlstate or 'no error'} for a hidden row,"
+                    f" {is_not.sqlstate or 'no error'} for none"
+                )
+    if not tried:
+        return not_applicable("no foreign key between tables of tenants that clients write")
+    return held(f"{tried} foreign keys say the same of both")
+
+
+def _uniques(scene: Scene) -> Iterator[tuple[Prey, tuple[str, ...], FixtureRow]]:
+    """Unique keys without the tenant, with a hidden row whose values all columns of the key have."""
+    for prey in scene.preys():
+        for index in prey.table.indexes:
+            names = tuple(name for name in index.columns if name is not None)
+            if not index.unique or not index.valid or len(names) != len(index.columns) or prey.tenant in names:
+                continue
+            row = next((row for row in prey.hidden if all(row.values.get(name) is not None for name in names)), None)
+            if row is not None and prey.tenant is not None:
+                yield prey, names, row
+
+
+@attack("writes", tries="Gives own rows the unique values of another tenant's row, by INSERT and by UPDATE.",
+        gains="Whether a value exists in any tenant: the error of the duplicate key tells.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
+def unique_key_tells_existence(scene: Scene) -> Verdict:
+    tried = 0
+    keys = list(_uniques(scene))
+    if not keys:
+        return not_applicable("every unique key of a table with hidden rows has the tenant in it")
+    with scene.turn(scene.attacker) as me:
+        for prey, names, hidden in keys:
+            taken = {name: hidden.values[name] for name in names}
+            answers = []
+            row = own_row(scene, prey)
+            if row is not None and set(names) <= set(prey.updatable):
+                values = ", ".join(f"{ident(name)} = {prey.value(name, value)}" for name, value in taken.items())
+                answers.append(me.run(f"update {prey.name} set {values} where {row.where}", undo=True))
+            if set(names) <= set(prey.insertable):
+                fresh = scene.ground.new_row(prey.table, OWN) if prey.tenant != ROW_ID else None
+                made = None if fresh is None else insert_sql(prey, {**fresh, **taken})
+                if made is not None:
+                    answers.append(me.run(made, undo=True))
+            tried += len(answers)
+            if any(answer.sqlstate == "23505" for answer in answers):
+                return broken(f"{prey.table.name} ({', '.join(names)}): a duplicate of another tenant's value is told")
+    return held(f"{tried} writes told nothing of others' values; clients cannot state more of {len(keys)} keys")
+
+
+@attack("writes", tries="Inserts unique values of another tenant's row with ON CONFLICT DO NOTHING and DO UPDATE.",
+        gains="Whether a value exists in any tenant, without an error.",
+        source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
+def upsert_tells_existence(scene: Scene) -> Verdict:
+    tried = 0
+    keys = list(_uniques(scene))
+    if not keys:
+        return not_applicable("every unique key of a table with hidden rows has the tenant in it")
+    with scene.turn(scene.attacker) as me:
+        for prey, names, hidden in keys:
+            if not set(names) <= set(prey.insertable) or prey.tenant == ROW_ID:
+                continue
+            fresh = scene.ground.new_row(prey.table, OWN)
+            if fresh is None:
+                continue
+            taken = {name: hidden.values[name] for name in names}
+            doing = [" on conflict do nothing"]
+            if prey.updatable:
+                column = ident(prey.updatable[0])
+                target = ", ".join(ident(name) for name in names)
+                doing.append(f" on conflict ({target}) do update set {column} = excluded.{column}")
+            for more in doing:
+                there, nowhere = insert_sql(prey, {**fresh, **taken}, more=more), insert_sql(prey, fresh, more=more)
+                if there is None or nowhere is None:
+                    continue
+                answers = [me.run(statement, undo=True) for statement in (there, nowhere)]
+                tried += 1
+                if answers[1].ok and (answers[0].sqlstate, answers[0].touched) != ("", answers[1].touched):
+                    return broken(f"{prey.table.name} ({', '.join(names)}): {more.strip()} tells {answers[0]}")
+    return held(f"{tried} upserts told nothing of others' values; clients cannot state more of {len(keys)} keys")
+
+
+@attack("writes", tries="Deletes a row that one may delete, on which rows of another tenant hang with ON DELETE CASCADE or SET NULL.",
+        gains="Deleted and emptied rows of others: foreign keys know no policies.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
+def cascade_into_another_tenant(scene: Scene) -> Verdict:
+    return _cascades(scene, "delete")
+
+
+@attack("writes", tries="Changes a key that one may change, which ON UPDATE CASCADE carries into rows of another tenant.",
+        gains="Changed rows of others.", source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
+def cascade_of_an_update(scene: Scene) -> Verdict:
+    return _cascades(scene, "update")
+
+
+def _cascades(scene: Scene, command: Literal["update", "delete"]) -> Verdict:
+    """Make a row of the other tenant that hangs on one the attacker may change, let him do so, and look what became of it."""
+    tried = 0
+    preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
+    for child in preys.values():
+        for key in child.table.foreign_keys:
+            action = key.on_delete if command == "delete" else key.on_update
+            parent = preys.get(key.ref_table or "")
+            if action not in ("cascade", "set null", "set default") or parent is None or child.tenant is None:
+                continue
+            right = parent.deletable if command == "delete" else set(key.ref_columns) & set(parent.updatable)
+            row = next((row for row in parent.visible if scene.ground.may(scene.attacker, command, row.facts)), None)
+            if not right or row is None:
+                continue
+            tried += 1
+            if (
+                parent.tenant is not None
+                and dict(zip(key.columns, key.ref_columns, strict=True)).get(child.tenant) == parent.tenant
+            ):
+                continue  # what hangs on a row is of its tenant
+            if _carried(scene, child, key.columns, key.ref_columns, parent, row, command):
+                return broken(
+                    f"{key.name}: {command} of a {parent.table.name} row reached the other tenant's {child.table.name}"
+                )
+    if not tried:
+        return not_applicable(f"no foreign key carries an {command} of clients further" if command == "update" else
+                              "no foreign key carries a delete of clients further")  # fmt: skip
+    return held(f"{tried} foreign keys carry nothing into another tenant: no row of theirs can hang on such a row")
+
+
+def _carried(
+    scene: Scene,
+    child: Prey,
+    columns: tuple[str, ...],
+    there: tuple[str, ...],
+    parent: Prey,
+    row: FixtureRow,
+    command: str,
+) -> bool:
+    """Whether a row of the other tenant that hangs on `row` is gone or changed; it is made and looked at by the owner."""
+    base = next((each for each in child.hidden if each.facts.tenant == OTHER), None)
+    if base is None:
+        return False
+    hung = ", ".join(
+        f"{ident(mine)} = {child.value(mine, row.values[theirs])}" for mine, theirs in zip(columns, there, strict=True)
+    )
+    keys = (
+        " and ".join(
+            f"{ident(name)} = {child.value(name, base.values[name])}"
+            for name in child.table.row_key or ()
+            if name not in columns
+        )
+        or "false"
+    )
+    mark = f"select md5(string_agg(t::text, '' order by t::text)) from {child.name} as t where {keys}"
+    owner = scene.ground
+    try:
+        owner.owner.execute(f"update {child.name} set {hung} where {base.where}".encode())
+        before = owner.ask(mark)
+        with scene.turn(scene.attacker, keep=True) as me:
+            if command == "delete":
+                me.run(f"delete from {parent.name} where {row.where}")
+            else:
+                for name in there:
+                    if name in parent.updatable:
+                        value = scene.unknown() if parent.column(name).type == "uuid" else f"{row.values[name]}1"
+                        me.run(
+                            f"update {parent.name} set {ident(name)} = {parent.value(name, value)} where {row.where}"
+                        )
+        return owner.ask(mark) != before
+    except psycopg.Error:
+        return False
+    finally:
+        scene.ground.rebuild()
+
+
+@attack("writes", tries="Deletes a row that one may delete, on which rows hang by ON DELETE CASCADE that one may not delete.",
+        gains="More than the role allows, within the own tenant.",
+        source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
+def cascade_beyond_the_role(scene: Scene) -> Verdict:
+    tried = 0
+    for person in scene.ground.persons:
+        if not person.acts or not person.memberships:
+            continue
+        preys = {prey.table.name: prey for prey in scene.ground.preys(person)}
+        for child in preys.values():
+            for key in child.table.foreign_keys:
+                parent = preys.get(key.ref_table or "")
+                if key.on_delete != "cascade" or parent is None or not parent.deletable:
+                    continue
+                for row in parent.visible:
+                    if not scene.ground.may(person, "delete", row.facts):
+                        continue
+                    hanging = [
+                        each
+                        for each in child.visible
+                        if all(
+                            each.values[a] == row.values[b] for a, b in zip(key.columns, key.ref_columns, strict=True)
+                        )
+                        and not scene.ground.may(person, "delete", each.facts)
+                    ]
+                    for each in hanging[:1]:
+                        tried += 1
+                        with scene.turn(person) as me:
+                            me.run(f"delete from {parent.name} where {row.where}")
+                            if not me.run(f"select count(*) from {child.name} where {each.where}").number:
+                                return broken(
+                                    f"{person.label} deletes {child.table.name} rows by way of {parent.table.name}"
+                                )
+    if not tried:
+        return not_applicable("whoever may delete a row may delete what hangs on it by ON DELETE CASCADE")
+    return held(f"{tried} deletes left what hangs on them")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,191 @@
+"""Attacks on what comes later, and on the server around the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.privileges import roles_of, word
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Scene
+from tenantry.prove.attacks.trials import (
+    refused,
+)
+
+
+@contextmanager
+def _made_by_owner(scene: Scene, create: str, drop: str) -> Iterator[None]:
+    """An object that whoever owns the target's tables makes later on."""
+    owner = scene.project.target.tables[0].owner
+    connection = scene.ground.owner
+    connection.execute(f"set role {ident(owner)}".encode())
+    try:
+        connection.execute(create.encode())
+        yield
+    finally:
+        connection.execute(drop.encode())
+        connection.execute("reset role")
+
+
+def _closed(scene: Scene, *statements: str) -> str:
+    """The first of these that a client, a visitor or the login itself may do; empty where all are refused."""
+    with scene.turn(scene.attacker) as me:
+        for role in roles_of(scene):
+            me.raw(f"set local role {role}")
+            for statement in statements:
+                if me.run(statement, undo=True).ok:
+                    return f"{statement.split()[0].upper()} by {word(role)}"
+    return ""
+
+
+@attack("privileges", tries="Reads and writes a table that the owner makes today, without a word about rights or policies.",
+        gains="Every table that somebody forgets to close.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
+        rights=right("later_tables"))  # fmt: skip
+def table_made_later(scene: Scene) -> Verdict:
+    name = ident(scene.project.target.schema, "tenantry_later")
+    create = f"create table {name} as select {literal(scene.other)}::uuid as tenant"
+    with _made_by_owner(scene, create, f"drop table if exists {name}"):
+        found = _closed(scene, f"select * from {name}", f"insert into {name} values (null)", f"delete from {name}")
+    return (
+        broken(f"a table made later is open: {found}") if found else held("a table made later is closed to all of them")
+    )
+
+
+@attack("privileges", tries="Reads a view and a materialized view that the owner makes today over the tables of tenants.",
+        gains="All rows, through the owner's rights.", source="https://www.postgresql.org/docs/current/sql-createview.html",
+        rights=right("later_tables"))  # fmt: skip
+def view_made_later(scene: Scene) -> Verdict:
+    table = scene.project.target.table(scene.manifest.tenant.table)
+    assert table is not None
+    name, base = ident(scene.project.target.schema, "tenantry_later"), ident(table.schema, table.name)
+    for kind in ("view", "materialized view"):
+        with _made_by_owner(scene, f"create {kind} {name} as select * from {base}", f"drop {kind} if exists {name}"):
+            found = _closed(scene, f"select * from {name}")
+        if found:
+            return broken(f"a {kind} made later is open: {found}")
+    return held("views made later are closed to all of them")
+
+
+@attack("privileges", tries="Calls a function with rights of its owner that the owner makes today.",
+        gains="Whatever it does, for everybody: functions are open to PUBLIC unless somebody closes them.",
+        source="https://www.postgresql.org/docs/current/sql-createfunction.html", rights=right("later_functions"))  # fmt: skip
+def function_made_later(scene: Scene) -> Verdict:
+    table = scene.project.target.table(scene.manifest.tenant.table)
+    assert table is not None
+    name = ident(scene.project.target.schema, "tenantry_later")
+    base = ident(table.schema, table.name)
+    create = (
+        f"create function {name}() returns bigint language sql security definer set search_path = pg_catalog, pg_temp"
+        f" as 'select count(*) from {base}'"
+    )
+    with _made_by_owner(scene, create, f"drop function if exists {name}()"):
+        found = _closed(scene, f"select {name}()")
+    return (
+        broken(f"a function made later is open: {found}")
+        if found
+        else held("a function made later is closed to all of them")
+    )
+
+
+@attack("privileges", tries="Reads a partition that the owner makes today of a table that has policies.",
+        gains="The rows of the new partition: policies of the parent do not hold on it.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("later_tables"))  # fmt: skip
+def partition_made_later(scene: Scene) -> Verdict:
+    parents = [table for table in scene.project.target.tables if table.kind == "partitioned"]
+    if not parents:
+        return not_applicable("no table is partitioned")
+    name = ident(scene.project.target.schema, "tenantry_later")
+    for table in parents:
+        parent = ident(table.schema, table.name)
+        create = f"create table {name} (like {parent} including all)"
+        with _made_by_owner(scene, create, f"drop table if exists {name}"):
+            # Whether its bounds are free is another matter: rights are given when it is made.
+            found = _closed(scene, f"select * from {name}", f"delete from {name}")
+        if found:
+            return broken(f"a partition of {table.name} made later is open: {found}")
+    return held("partitions made later are closed to all of them")
+
+
+@attack("privileges", tries="Reads and writes files of the server: pg_read_file, pg_ls_dir, lo_import, lo_export, COPY of a file.",
+        gains="Passwords, other databases, and a way to run code.", source="https://www.postgresql.org/docs/current/functions-admin.html",
+        rights=right("server_files"))  # fmt: skip
+def files_of_the_server(scene: Scene) -> Verdict:
+    return refused(
+        scene,
+        {
+            "pg_read_file": "select pg_read_file('PG_VERSION')",
+            "pg_read_binary_file": "select pg_read_binary_file('PG_VERSION')",
+            "pg_ls_dir": "select pg_ls_dir('.')",
+            "pg_stat_file": "select pg_stat_file('PG_VERSION')",
+            "lo_import": "select lo_import('/etc/hostname')",
+            "lo_export": "select lo_export(lo_creat(-1), '/dev/null')",
+            "COPY of a file": "copy (select 1) to '/dev/null'",
+            "pg_hba_file_rules": "select * from pg_hba_file_rules",
+            "pg_file_settings": "select * from pg_file_settings",
+            "pg_authid": "select rolpassword from pg_authid",
+        }.items(),
+    )
+
+
+@attack("privileges", tries="Runs programs on the server: COPY … PROGRAM, C functions, LOAD.", gains="The server.",
+        source="CVE-2019-9193 (disputed); https://www.postgresql.org/docs/current/sql-copy.html", rights=right("server_files"))  # fmt: skip
+def programs_of_the_server(scene: Scene) -> Verdict:
+    return refused(
+        scene,
+        {
+            "COPY TO PROGRAM": "copy (select 1) to program 'true'",
+            "a C function": "create function planted() returns integer language c as '$libdir/plpgsql', 'plpgsql_validator'",
+            "LOAD": "load '/tmp/tenantry-planted'",
+            "pg_reload_conf": "select pg_reload_conf()",
+        }.items(),
+    )
+
+
+@attack("privileges", tries="Connects from within the database to other databases, and back to this one as somebody else.",
+        gains="Sessions of other logins, from the server's own address.", source="https://www.postgresql.org/docs/current/dblink.html",
+        rights=right("remote"))  # fmt: skip
+def other_databases(scene: Scene) -> Verdict:
+    there = [
+        row[0]
+        for row in scene.ground.ask(
+            "select p.oid::regprocedure::text from pg_proc as p where p.proname in ('dblink', 'dblink_connect', 'dblink_exec',"
+            " 'dblink_connect_u') and has_function_privilege(%s, p.oid, 'EXECUTE')"
+            " and has_schema_privilege(%s, p.pronamespace, 'USAGE')",
+            [scene.ground.client, scene.ground.client],
+        )
+    ]
+    if there:
+        return broken(f"clients may execute {there[0]}")
+    return refused(
+        scene,
+        {
+            "CREATE EXTENSION dblink": "create extension dblink",
+            "CREATE EXTENSION postgres_fdw": "create extension postgres_fdw",
+            "CREATE SUBSCRIPTION": "create subscription planted connection 'host=localhost' publication planted with (connect = false)",
+        }.items(),
+    )
+
+
+@attack("privileges", tries="Cancels and ends the sessions of others, which are sessions of the same login.",
+        gains="That others' requests fail, for as long as one likes.",
+        source="https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL", rights=right("other_sessions"))  # fmt: skip
+def end_others_sessions(scene: Scene) -> Verdict:
+    other = scene.connect()
+    pid = int(other.run("select pg_backend_pid()").value)
+    with scene.turn(scene.attacker) as me:
+        for role in roles_of(scene):
+            me.raw(f"set local role {role}")
+            for call in ("pg_cancel_backend", "pg_terminate_backend"):
+                answer = me.run(f"select {call}(%s)", [pid])
+                if answer.ok and answer.value is True:
+                    return broken(
+                        f"{call} is not refused to {word(role)}: whoever resets the role ends anybody's request"
+                    )
+    return held(f"refused: {answer}")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

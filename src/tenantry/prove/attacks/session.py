@@ -1,0 +1,290 @@
+"""Attacks on the session: what one caller leaves behind for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tenantry.postgres import ident, literal
+from tenantry.postgres.seal import claims_text
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Prey, Scene, Seat
+
+
+def _poisoned(scene: Scene, pool: Any, *statements: str) -> list[str]:
+    """The attacker's turn on the pool's only connection: he ends the transaction and works on the session; what was refused."""
+    with pool.connection() as connection:
+        seat = Seat(connection)
+        with scene.turn(scene.attacker, seat, keep=True):
+            return [str(answer) for statement in statements for answer in [seat.raw(statement)] if not answer.ok]
+
+
+@contextmanager
+def _next_user(scene: Scene, pool: Any) -> Iterator[Seat]:
+    """The victim's turn on the same connection."""
+    with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)) as seat:
+        yield seat
+
+
+def _open_table(scene: Scene) -> Prey | None:
+    """A table of which the victim sees rows."""
+    return next(iter(scene.open_tables(scene.victim)), None)
+
+
+@attack(
+    "session",
+    tries="Replaces the statements that the driver prepared under names, and waits for the next user of the connection.",
+    gains="Whatever SQL one likes, run as somebody else.",
+    source="https://www.postgresql.org/docs/current/sql-prepare.html",
+)
+def prepared_statement_replaced(scene: Scene) -> Verdict:
+    query = b"select 'the answer'::text where %s::int = 1"
+    with scene.pool() as pool:
+        # Prepared by the driver on the way, where it does that.
+        for _ in range(7):
+            with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)):
+                connection.execute(query, [1])
+        names = "; ".join(f"prepare _pg3_{n} (int) as select 'another answer'::text" for n in range(12))
+        _poisoned(scene, pool, "commit", "deallocate all", names)
+        with _next_user(scene, pool) as me:
+            left = me.run("select count(*) from pg_prepared_statements where statement like '%another%'").number
+            row = me.connection.execute(query, [1]).fetchone()
+            if row != ("the answer",):
+                return broken("the next user's query was answered by a statement that the attacker prepared")
+    if left:
+        return broken(f"{left} statements of the attacker were still prepared for the next user")
+    return held("the next user's connection had no statement of another, and his query its own answer")
+
+
+@attack(
+    "session",
+    tries="Leaves temporary tables and views with the names of the application's tables for the next user.",
+    gains="What the next user writes, and what he is shown.",
+    source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH",
+    rights=right("temporary"),
+)
+def temporary_table_left(scene: Scene) -> Verdict:
+    prey = _open_table(scene)
+    if prey is None:
+        return not_applicable("nobody of the other tenant sees a row")
+    name = ident(prey.table.name)
+    with scene.pool() as pool:
+        refused = _poisoned(scene, pool, "commit", f"create temporary table {name} (planted text)")
+        refused += _poisoned(scene, pool, "commit", f"create temporary view {name} as select 1 as planted")
+        with _next_user(scene, pool) as me:
+            if me.run(f"select planted from {name} limit 1").ok:
+                return broken(f"the next user's {prey.table.name} is a temporary table of the attacker")
+            left = me.run("select to_regclass('pg_temp.' || quote_ident(%s))::text", [prey.table.name]).value
+    if left is not None:
+        return broken("a temporary table of the attacker was still there for the next user")
+    return held(f"refused ({refused[0]})" if refused else "it was gone before the next user")
+
+
+@attack(
+    "session",
+    tries="Sets search_path for the session, in every way, and leaves the connection to the next user.",
+    gains="That the next user's names mean other tables and functions.",
+    source="CVE-2018-1058",
+)
+def search_path_left(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        _poisoned(
+            scene,
+            pool,
+            "commit",
+            "set session search_path = planted, pg_catalog",
+            "select set_config('search_path', 'planted', false)",
+        )
+        with _next_user(scene, pool) as me:
+            path = str(me.run("show search_path").value)
+        with pool.connection() as connection:
+            bare = str(Seat(connection).run("show search_path").value)
+    if "planted" in path:
+        return broken(f"the next user's search path was the attacker's: {path}")
+    if "planted" in bare:
+        return broken("the connection kept the attacker's search path outside of transactions")
+    return held(f"the next user's search path was the application's: {path}")
+
+
+@attack(
+    "session",
+    tries="Takes the client role for the session, and leaves the connection to whoever comes without a context.",
+    gains="That a request which should be nobody's runs under a role.",
+)
+def role_left(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        _poisoned(scene, pool, "commit", f"set session role {ident(scene.ground.client)}")
+        with pool.connection() as connection:
+            seat = Seat(connection)
+            role, login = seat.run("select current_user::text, session_user::text").rows[0]
+    if role != login:
+        return broken(f"the next user of the connection was {role} before he said who he is")
+    return held(f"the next user of the connection was {login} again")
+
+
+@attack(
+    "session",
+    tries="Sets claims, and the seal that is there, for the session, and leaves the connection to whoever comes without any.",
+    gains="That somebody else acts under these claims, or oneself later on.",
+)
+def claims_left(scene: Scene) -> Verdict:
+    text = literal(claims_text(scene.ground.claims(scene.attacker)))
+    with scene.pool() as pool:
+        _poisoned(
+            scene,
+            pool,
+            f"select set_config('request.jwt.claims', {text}, false),"
+            " set_config('tenantry.seal', current_setting('tenantry.seal', true), false)",
+            f"select set_config('request.jwt.claim.sub', {literal(scene.attacker.uid)}, false)",
+            "commit",
+        )
+        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+            found = scene.any_rows(me)
+    if found:
+        return broken(f"without any context the next user of the connection saw {found}")
+    return held("the next user of the connection saw no row before he said who he is")
+
+
+@attack(
+    "session",
+    tries="Fetches from cursors that the user before declared WITH HOLD.",
+    gains="The rows that he was shown.",
+    source="https://www.postgresql.org/docs/current/sql-declare.html",
+)
+def held_cursor_left(scene: Scene) -> Verdict:
+    prey = _open_table(scene)
+    if prey is None:
+        return not_applicable("nobody of the other tenant sees a row")
+    with scene.pool() as pool:
+        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+            declared = seat.run(f"declare page cursor with hold for select {prey.columns} from {prey.name}")
+        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+            names = [row[0] for row in me.run("select name from pg_cursors where is_holdable").rows]
+            got = sum(len(me.run(f"fetch all from {ident(name)}").rows) for name in names)
+    if got:
+        return broken(f"{got} rows came from a cursor of the user before")
+    return held("no cursor was left" if declared.ok else f"no cursor can be held: {declared}")
+
+
+@attack(
+    "session",
+    tries="Asks for the last number that the user before got from a sequence.",
+    gains="The number of somebody else's newest row.",
+    source="https://www.postgresql.org/docs/current/functions-sequence.html",
+)
+def last_number_left(scene: Scene) -> Verdict:
+    sequence = next(
+        (
+            each
+            for each in scene.project.target.sequences
+            if scene.ground.ask(
+                "select has_sequence_privilege(%s, to_regclass(%s), 'usage')",
+                [scene.ground.client, ident(each.schema, each.name)],
+            )[0][0]
+        ),
+        None,
+    )
+    if sequence is None:
+        return not_applicable("clients may use no sequence")
+    name = literal(ident(sequence.schema, sequence.name))
+    with scene.pool() as pool:
+        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+            seat.run(f"select nextval({name})")
+        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+            for statement in ("select lastval()", f"select currval({name})"):
+                if me.run(statement).ok:
+                    return broken(f"{statement} gives the number of the user before")
+    return held("lastval and currval know nothing of the user before")
+
+
+@attack(
+    "session",
+    tries="Listens on a channel, or holds an advisory lock, beyond the own turn.",
+    gains="Messages for others that the next user's request would receive; a lock that nobody gives back.",
+    source="https://www.postgresql.org/docs/current/sql-discard.html",
+)
+def locks_and_listeners_left(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        _poisoned(scene, pool, "listen planted", "select pg_advisory_lock(42, 4711)")
+        with _next_user(scene, pool) as me:
+            if me.run("select count(*) from pg_listening_channels()").number:
+                return broken("the next user still listens on the attacker's channel")
+            lock = (
+                "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and objid = 4711"
+            )
+            if me.run(lock).number:
+                return broken("the attacker's lock was still held for the next user")
+    return held("neither a channel nor a lock was left")
+
+
+@attack(
+    "session",
+    tries="Changes settings that decide what literals, dates and numbers mean, for the session.",
+    gains="That the next user's statements mean something else; with standard_conforming_strings off, injections.",
+    source="https://www.postgresql.org/docs/current/runtime-config-compatible.html",
+)
+def settings_left(scene: Scene) -> Verdict:
+    with scene.pool() as pool:
+        with pool.connection() as connection:
+            before = _settings(Seat(connection))
+        _poisoned(scene, pool, "commit", *(f"set session {name} = {value}" for name, value in _HOSTILE.items()))
+        with pool.connection() as connection:
+            after = _settings(Seat(connection))
+    changed = [name for name in _HOSTILE if before[name] != after[name]]
+    if changed:
+        return broken(f"the next user had the attacker's {', '.join(changed)}")
+    return held(f"none of {len(_HOSTILE)} settings reached the next user")
+
+
+_HOSTILE = {
+    "standard_conforming_strings": "off",
+    "datestyle": "'SQL, DMY'",
+    "timezone": "'Etc/GMT+12'",
+    "transform_null_equals": "on",
+    "default_transaction_read_only": "on",
+    "bytea_output": "'escape'",
+    "row_security": "off",
+}
+
+
+def _settings(seat: Seat) -> dict[str, str]:
+    return {name: str(seat.run(f"show {name}").value) for name in _HOSTILE}
+
+
+@attack(
+    "session",
+    tries="As the login itself, states settings for all its later sessions with ALTER ROLE … SET.",
+    gains="That all sessions which the application opens from now on begin as the attacker wants.",
+    source="https://www.postgresql.org/docs/current/sql-alterrole.html",
+)
+def settings_of_the_login(scene: Scene) -> Verdict:
+    if not scene.ground.own_login:
+        return not_applicable("the login is the application's own, whose settings are not to be changed")
+    login, database = scene.connect().run("select session_user::text, current_database()::text").rows[0]
+    where = f"alter role {ident(login)} in database {ident(database)}"
+    try:
+        with scene.pool() as pool:
+            with _next_user(scene, pool) as me:
+                before = {**_settings(me), "search_path": me.run("show search_path").value}
+            refused = _poisoned(
+                scene,
+                pool,
+                "commit",
+                *(f"{where} set {name} = {value}" for name, value in _HOSTILE.items()),
+                f"{where} set search_path = planted",
+            )
+        with scene.pool() as pool, _next_user(scene, pool) as me:
+            after = {**_settings(me), "search_path": me.run("show search_path").value}
+    finally:
+        scene.ground.owner.execute(f"{where} reset all".encode())
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        return broken(f"new sessions of the application begin with the attacker's {', '.join(changed)}")
+    return held("refused" if refused else "the application states these settings by itself")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,284 @@
+"""Attacks on the token with which the application opens a context."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+
+from tenantry.postgres import ident, literal
+from tenantry.postgres.seal import SealKey, claims_text
+from tenantry.prove.attacks.claims import UNSEALED, became, victims_claims
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.scene import Answer, Claims, Scene
+
+
+def _opened(scene: Scene, tokens: Iterator[tuple[str, Claims | str, str]]) -> Verdict:
+    """Whether one of these tokens opens a context; each is what kind, claims and token."""
+    if scene.ground.key is None:
+        return not_applicable(UNSEALED)
+    tried = 0
+    seat = scene.connect()
+    for kind, claims, token in tokens:
+        text = claims if isinstance(claims, str) else claims_text(claims)
+        with scene.bare(None, seat) as me:
+            answer = me.run("select tenantry.open(%s, %s)", [text, token])
+            me.raw(f"set local role {ident(scene.ground.client)}")
+            found = scene.foreign_rows(me)
+            tried += 1
+            if found:
+                return broken(f"{kind}: the attacker sees {found}")
+            if answer.ok and me.run("select tenantry.uid() is not null").value is True:
+                return broken(f"{kind}: a context was opened")
+    return held(f"{tried} tokens were refused")
+
+
+def _good(scene: Scene) -> tuple[SealKey, str, str]:
+    """The application's key, the victim's claims and the token that would open them."""
+    key = scene.ground.key
+    assert key is not None
+    claims = victims_claims(scene)
+    return key, claims, key.token(claims)
+
+
+@attack("session", tries="Opens a context with tokens of another key, under its name and under names that nobody gave.",
+        gains="To be anybody, without the application's secret.")  # fmt: skip
+def token_of_another_key(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene)
+        for kid in (key.kid, "nobody", "0"):
+            yield "a token of another key", claims, SealKey(kid, secrets.token_bytes(32)).token(claims)
+        yield "a token of a key of zeros", claims, SealKey(key.kid, bytes(32)).token(claims)
+
+    return _opened(scene, tokens())
+
+
+@attack(
+    "session",
+    tries="Cuts tokens off, at every part and in the middle of each.",
+    gains="To be anybody, if a prefix were enough.",
+)
+def token_cut_off(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        _, claims, token = _good(scene)
+        for length in (
+            0,
+            1,
+            token.index("."),
+            token.rindex("."),
+            token.rindex(".") + 1,
+            len(token) - 32,
+            len(token) - 1,
+        ):
+            yield f"a token of {length} characters", claims, token[:length]
+
+    return _opened(scene, tokens())
+
+
+@attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code behind the first.",
+        gains="To be anybody, if what follows were passed over.")  # fmt: skip
+def token_lengthened(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, token = _good(scene)
+        forged = SealKey(key.kid, secrets.token_bytes(32)).token(claims)
+        for more in ("0", " ", "\n", ".", "." + token.rpartition(".")[2]):
+            yield f"a forged token and {more[:1]!r}", claims, forged + more
+            yield f"a token and {more[:1]!r}", claims, token + more
+            yield f"{more[:1]!r} and a token", claims, more + token
+
+    return _opened(scene, tokens())
+
+
+@attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
+        gains="To be anybody, if the comparison were loose.")  # fmt: skip
+def token_altered(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        _, claims, token = _good(scene)
+        start = token.rindex(".") + 1
+        for at in (0, token.index(".") + 1, start - 1, start, start + 31, len(token) - 1):
+            other = "1" if token[at] != "1" else "2"
+            yield f"a token with another character at {at}", claims, token[:at] + other + token[at + 1 :]
+        yield "a token in capitals", claims, token[:start] + token[start:].upper().replace("0", "O")
+
+    return _opened(scene, tokens())
+
+
+@attack(
+    "session",
+    tries="Uses tokens that are older than their lifetime, and ones from the future.",
+    gains="A context from a token that was seen once, in a log or a backup.",
+)
+def token_out_of_time(scene: Scene) -> Verdict:
+    context = scene.manifest.context
+
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene)
+        late, early = context.lifetime + context.tolerance + 5, context.tolerance + 5
+        for name, shift in (
+            ("old", -late),
+            ("a day old", -86400.0),
+            ("from the future", early),
+            ("of year 0", -time.time()),
+        ):
+            yield f"a token that is {name}", claims, key.token(claims, now=time.time() + shift)
+
+    return _opened(scene, tokens())
+
+
+@attack(
+    "session",
+    tries="Uses a good token with other claims: another person's, another role, one blank more.",
+    gains="To be anybody, with a token for oneself.",
+)
+def token_for_other_claims(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene)
+        own = claims_text(scene.ground.claims(scene.attacker))
+        yield "the attacker's token with the victim's claims", claims, key.token(own)
+        yield "a token for claims with a blank more", claims + " ", key.token(claims)
+        yield "a token for claims without their end", claims[:-1] + ',"role":"service_role"}', key.token(claims)
+        yield "a token for nothing", claims, key.token("")
+
+    return _opened(scene, tokens())
+
+
+@attack(
+    "session",
+    tries="Puts dots, other scripts' digits, line ends and null-like words where the parts of a token meet.",
+    gains="That a token is read in another way than it was written.",
+)
+def token_with_odd_characters(scene: Scene) -> Verdict:
+    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
+        _key, claims, token = _good(scene)
+        kid, issued, mac = token.split(".")
+        arabic = "".join(chr(0x0660 + int(digit)) for digit in issued)
+        for odd in (
+            f"{kid}.{arabic}.{mac}",
+            f"{kid}..{mac}",
+            f"{kid}.{issued}.{mac}.{mac}",
+            f".{issued}.{mac}",
+            f"{kid}.-{issued[1:]}.{mac}",
+            f"{kid}.{issued}e0.{mac}",
+            f"{kid}%.{issued}.{mac}",
+            f"{kid}' or true --.{issued}.{mac}",
+            f"{kid}\uff0e{issued}.{mac}",
+            f"{kid}.{issued}.null",
+            "null",
+            "..",
+        ):
+            yield "a token with odd characters", claims, odd
+        # The same bytes under the code, cut at another place.
+        yield "claims that begin in the token", claims[1:], f"{kid}.{issued}.{mac}"
+
+    return _opened(scene, tokens())
+
+
+@attack(
+    "session",
+    tries="Opens a context with a good token over claims whose own end (exp) has passed, and with a key that was retired.",
+    gains="To go on after signing out, or with a key that was lost.",
+)
+def token_of_an_ended_session(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+
+    def ended() -> Iterator[tuple[str, Claims | str, str]]:
+        claims = claims_text(scene.ground.claims(scene.victim, exp=int(time.time()) - 1))
+        yield "claims that have ended", claims, key.token(claims)
+
+    def retired() -> Iterator[tuple[str, Claims | str, str]]:
+        claims = victims_claims(scene)
+        yield "a retired key", claims, key.token(claims)
+
+    verdict = _opened(scene, ended())
+    if verdict.outcome == "held":
+        kid = literal(key.kid)
+        with scene.ground.changed(
+            f"update tenantry.seal_key set not_after = now() where kid = {kid}",
+            f"update tenantry.seal_key set not_after = null where kid = {kid}",
+        ):
+            return _opened(scene, retired())
+    return verdict
+
+
+@attack(
+    "session",
+    tries="Calls tenantry.open() as a client, with a token that is good.",
+    gains="To change into whoever's token one has seen, from within injected SQL.",
+)
+def open_as_a_client(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+    claims = victims_claims(scene)
+    with scene.turn(scene.attacker) as me:
+        for role in (scene.ground.client, scene.manifest.database_roles.anon):
+            me.raw(f"set local role {ident(role)}")
+            answer = me.run("select tenantry.open(%s, %s)", [claims, key.token(claims)])
+            if answer.ok:
+                return broken(f"{role} may call tenantry.open()")
+    return held(str(answer))
+
+
+@attack(
+    "session",
+    tries="Opens a second context within the transaction, as the login, with tokens that are not good, and looks who one is then.",
+    gains="To be somebody else after an error that was caught.",
+)
+def open_twice(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+    claims = victims_claims(scene)
+    with scene.turn(scene.attacker) as me:
+        for token in (key.token(claims_text(scene.ground.claims(scene.attacker))), key.token(claims)[:-1], ""):
+            me.raw("reset role")
+            me.run("select tenantry.open(%s, %s)", [claims, token])
+            me.run(
+                "do $do$ begin perform tenantry.open(current_setting('request.jwt.claims'), 'x'); exception when others"
+                " then null; end $do$"
+            )
+            me.raw(f"set local role {ident(scene.ground.client)}")
+            verdict = became(scene, me, "after a context that was refused")
+            if verdict is not None:
+                return verdict
+    return held("a refused context changes nothing")
+
+
+@attack(
+    "session",
+    tries="Looks for the token that opened somebody's context: in his own settings, statements and cursors, and from another"
+    " session in pg_stat_activity; and uses what is found.",
+    gains="To be him for as long as the token lives.",
+    source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
+)
+def token_seen(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+    places = (
+        "select current_query()",
+        "select string_agg(setting, ' ') from pg_settings",
+        "select string_agg(statement, ' ') from pg_prepared_statements",
+        "select string_agg(statement, ' ') from pg_cursors",
+        "select string_agg(query, ' ') from pg_stat_activity",
+    )
+    with scene.bare() as other:
+        scene.open(other, scene.ground.claims(scene.victim))
+        with scene.turn(scene.attacker) as me:
+            me.raw("reset role")
+            answers = [me.run(places[-1])] + [other.run(place) for place in places]
+    for answer in answers:
+        if f"{key.kid}.1" in _text(answer) or f"{key.kid}.2" in _text(answer):
+            return broken("the token of another caller was seen, and opens his context for as long as it lives")
+    return held("the token is nowhere to be seen")
+
+
+def _text(answer: Answer) -> str:
+    return f"{answer.value} {answer.text}"
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,259 @@
+"""Attacks that read by way of views and functions, and in schemas that are none of the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice, product
+from typing import Any
+
+import psycopg
+
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Answer, Scene, Seat
+
+
+def _reading(me: Seat, name: str, marks: list[str]) -> tuple[bool, str]:
+    """Whether rows of others were seen in a relation, and a digest of all that was."""
+    mark = (
+        f"select count(*) from {name} as v where exists"
+        " (select from unnest(%s::text[]) as m (x) where strpos(v::text, m.x) > 0)"
+    )
+    found = me.run(mark, [marks])
+    digest = me.run(f"select md5(coalesce(string_agg(v::text, chr(10) order by v::text), '')) from {name} as v")
+    return bool(found.number), str(digest.value) if digest.ok else f"refused: {digest.error}"
+
+
+def _view_leak(scene: Scene, kinds: str) -> Verdict:
+    """Look for marks of others in views, and whether what is shown changes when only another tenant's rows did."""
+    views = [row for row in scene.relations() if row["kind"] in kinds]
+    if not views:
+        return not_applicable(f"the database has no {'materialized view' if kinds == 'm' else 'view'}")
+    names = [ident(row["schema_name"], row["name"]) for row in views]
+    with scene.turn(scene.attacker) as me:
+        before = {}
+        for name in names:
+            leaks, before[name] = _reading(me, name, scene.marks)
+            if leaks:
+                return broken(f"{name} shows rows of the other tenant")
+            if _reading(me, name, scene.marks)[1] != before[name]:
+                before[name] = ""  # changes by itself
+    readable = [name for name in names if not before[name].startswith("refused") and before[name]]
+    if readable:
+        with scene.ground.more_rows(scene.project.target.tables):
+            if kinds == "m":
+                _refresh(scene, views)
+            with scene.turn(scene.attacker) as me:
+                for name in readable:
+                    if _reading(me, name, scene.marks)[1] != before[name]:
+                        return broken(f"{name} changes when only the other tenant's rows do")
+        if kinds == "m":
+            _refresh(scene, views)
+    refused = len(names) - len(readable)
+    return held(f"{len(readable)} show nothing of theirs, {refused} are refused")
+
+
+def _refresh(scene: Scene, views: list[dict[str, Any]]) -> None:
+    for row in views:
+        name = ident(row["schema_name"], row["name"])
+        with suppress(psycopg.Error):
+            scene.ground.owner.execute(f"refresh materialized view {name}".encode())
+
+
+@attack(
+    "reads",
+    tries="Reads every view, once more after rows of another tenant were added.",
+    gains="Rows of all tenants, through a view that has the rights of its owner.",
+    source="https://www.postgresql.org/docs/current/sql-createview.html (security_invoker)",
+    rights=right("owner_views"),
+)
+def read_through_view(scene: Scene) -> Verdict:
+    return _view_leak(scene, "v")
+
+
+@attack(
+    "reads",
+    tries="Reads every materialized view, which knows no policies, once more after rows of another tenant were added.",
+    gains="Rows, or sums, of all tenants.",
+    source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
+    rights=right("materialized_views"),
+)
+def read_through_materialized_view(scene: Scene) -> Verdict:
+    views = [row for row in scene.relations() if row["kind"] == "m"]
+    _refresh(scene, views)
+    return _view_leak(scene, "m")
+
+
+def _arguments(scene: Scene, types: list[str]) -> Iterator[list[str]]:
+    """Values to call a function with: another tenant's ids, roles, numbers."""
+    profile = scene.ground.fixtures.profiles[scene.victim.uid]
+    rows = [row for prey in scene.preys() for row in prey.hidden[:1] if "id" in row.values][:2]
+    ids = [scene.other, profile, scene.victim.uid, *(str(row.values["id"]) for row in rows)]
+    known = {
+        "uuid": [f"{literal(each)}::uuid" for each in ids],
+        "uuid[]": [f"array[{literal(scene.other)}]::uuid[]"],
+        "text": [literal(scene.manifest.roles.order[0]), literal(scene.other), "'%'", "''"],
+        "character varying": [literal(scene.other), "'%'"],
+        "boolean": ["true", "false"],
+        "integer": ["1", "1000"],
+        "bigint": ["1", "1000"],
+        "date": ["date '2000-01-01'", "date '2100-01-01'"],
+        "jsonb": ["'{}'::jsonb"],
+    }
+    choices = [known.get(each, [f"null::{each}"]) for each in types]
+    yield from islice((list(picked) for picked in product(*choices)), 24)
+
+
+@attack(
+    "reads",
+    tries="Calls every function that has the rights of its owner, with ids of another tenant, and once more after rows of that"
+    " tenant were added.",
+    gains="Whatever the function shows to whoever asks with the right id.",
+    source="https://www.postgresql.org/docs/current/sql-createfunction.html (SECURITY DEFINER)",
+)
+def read_through_definer_function(scene: Scene) -> Verdict:
+    functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
+    if not functions:
+        return not_applicable("clients may execute no function that has the rights of its owner")
+
+    def calls() -> Iterator[tuple[str, str, list[str]]]:
+        for row in functions:
+            name = ident(row["schema_name"], row["name"])
+            for picked in _arguments(scene, row["types"]):
+                yield name, f"select count(*), string_agg(f::text, ' ') from {name}({', '.join(picked)}) as f", picked
+
+    def ask(me: Seat) -> Iterator[tuple[str, str, list[str], Answer]]:
+        for name, statement, picked in calls():
+            yield name, statement, picked, me.run(statement, undo=True)
+
+    before: dict[str, object] = {}
+    with scene.turn(scene.attacker) as me:
+        for name, statement, picked, answer in ask(me):
+            text = f"{answer.rows[0][1]} {answer.text}" if answer.ok else answer.text
+            if scene.leaked(text, besides=[each.strip("'").partition("'")[0] for each in picked]):
+                return broken(f"{name} shows values of the other tenant's rows")
+            before[statement] = answer.rows
+        for _, statement, _, answer in ask(me):
+            if answer.rows != before[statement]:
+                before.pop(statement)  # changes by itself
+    with scene.ground.more_rows(scene.project.target.tables), scene.turn(scene.attacker) as me:
+        for name, statement, _, answer in ask(me):
+            if statement in before and answer.rows != before[statement]:
+                return broken(f"{name} answers otherwise when only the other tenant's rows changed")
+    return held(f"{len(functions)} functions were called in {len(before)} ways")
+
+
+def _schema_read(scene: Scene, wanted: Callable[[str], bool], none: str) -> Verdict:
+    """Whether a client, a visitor or the login itself reads relations of schemas that are none of theirs."""
+    found = [row for row in scene.relations() if wanted(row["schema_name"])]
+    if not found:
+        return not_applicable(none)
+    roles = scene.manifest.database_roles
+    for role in (roles.authenticated, roles.anon, None):
+        with scene.bare(role) if role != roles.authenticated else scene.turn(scene.attacker) as me:
+            for row in found:
+                name = ident(row["schema_name"], row["name"])
+                answer = me.run(f"select count(*) from {name}")
+                if answer.ok and (answer.number or not _has_policies(scene, row)):
+                    return broken(f"{name} is read by {role or 'the login itself'}: {answer.number} rows")
+    return held(f"{len(found)} relations are refused, or show nothing")
+
+
+def _has_policies(scene: Scene, row: dict[str, Any]) -> bool:
+    """A right without rows is harmless where row-level security stands behind it."""
+    answer = scene.ground.ask("select relrowsecurity from pg_class where oid = %s", [row["oid"]])
+    return bool(answer and answer[0][0])
+
+
+@attack(
+    "reads",
+    tries="Reads the tables of the source schema, which hold the rows of all tenants without any policy.",
+    gains="Everything, as it was before the migration.",
+    rights=right("foreign_schemas"),
+)
+def read_source_schema(scene: Scene) -> Verdict:
+    source = scene.manifest.source.schema_name
+    if source == scene.project.target.schema:
+        return not_applicable("source and target are one schema")
+    return _schema_read(scene, lambda name: name == source, f"there is no table in the source schema {source}")
+
+
+@attack(
+    "reads",
+    tries="Reads Tenantry's own tables: journal, id maps, quarantine, accounts, and the keys of sealed contexts.",
+    gains="Old ids, whole rows in quarantine, who is super admin; with a key, every identity.",
+    rights=right("foreign_schemas"),
+)
+def read_engine_schema(scene: Scene) -> Verdict:
+    return _schema_read(scene, lambda name: name == "tenantry", "there is no schema tenantry")
+
+
+@attack(
+    "reads",
+    tries="Reads the accounts in auth.users and whatever else stands in schema auth.",
+    gains="E-mail addresses and password hashes of everybody.",
+    rights=right("foreign_schemas"),
+)
+def read_accounts(scene: Scene) -> Verdict:
+    return _schema_read(scene, lambda name: name == "auth", "there is no schema auth")
+
+
+@attack(
+    "reads",
+    tries="Reads every other table of the database, as a client, as a visitor and as the login itself.",
+    gains="Whatever was left open to PUBLIC.",
+    source="https://www.postgresql.org/docs/current/ddl-priv.html",
+    rights=right("foreign_schemas"),
+)
+def read_other_schemas(scene: Scene) -> Verdict:
+    known = {scene.manifest.source.schema_name, scene.project.target.schema, "tenantry", "auth"}
+    return _schema_read(scene, lambda name: name not in known, "there is no further schema with tables")
+
+
+@attack(
+    "reads",
+    tries="Reads partitions and inheriting tables by their own names, where the policies of the parent do not hold.",
+    gains="All rows of a partition.",
+    source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
+    rights=right("children"),
+)
+def read_partition_directly(scene: Scene) -> Verdict:
+    children = [row for row in scene.relations() if row["is_child"] and row["kind"] in "rpf"]
+    if not children:
+        return not_applicable("no table is partitioned or inherited from")
+    with scene.turn(scene.attacker) as me:
+        for row in children:
+            name = ident(row["schema_name"], row["name"])
+            answer = me.run(f"select count(*) from {name}")
+            own = _visible_through_parent(scene, me, row)
+            if answer.ok and (own is None or answer.number > own):
+                return broken(f"{name} shows {answer.number} rows, its parent {own or 0} of them")
+    return held(f"{len(children)} tables are refused, or show no more than their parents do")
+
+
+def _visible_through_parent(scene: Scene, me: Seat, row: dict[str, Any]) -> int | None:
+    parent = scene.ground.ask(
+        "select inhparent::regclass::text from pg_inherits where inhrelid = %s limit 1", [row["oid"]]
+    )
+    if not parent:
+        return None
+    answer = me.run(f"select count(*) from {parent[0][0]} where tableoid = {row['oid']}")
+    return answer.number if answer.ok else None
+
+
+@attack(
+    "reads",
+    tries="Reads each table as a visitor who has not signed in.",
+    gains="Everything that a policy written to PUBLIC lets through.",
+)
+def read_as_visitor(scene: Scene) -> Verdict:
+    with scene.bare(scene.manifest.database_roles.anon) as me:
+        found = scene.any_rows(me)
+    return broken(f"a visitor sees {found}") if found else held("no row of any tenant is seen")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

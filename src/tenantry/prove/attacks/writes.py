@@ -1,0 +1,284 @@
+"""Attacks that write rows of another tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tenantry.manifest.mapping import ROW_ID
+from tenantry.postgres import ident
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.rights import right
+from tenantry.prove.attacks.scene import Prey, Scene
+from tenantry.prove.attacks.trials import (
+    NO_WRITES,
+    insert_sql,
+    touched,
+)
+from tenantry.prove.people import OTHER, OWN
+
+
+@attack("writes", tries="Inserts rows that belong to another tenant.", gains="Planted rows in anybody's data.")
+def insert_for_another_tenant(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        row = scene.ground.new_row(prey.table, OTHER) if prey.tenant not in (None, ROW_ID) and prey.insertable else None
+        if row is not None:
+            statement = insert_sql(prey, row)
+            if statement is not None:
+                yield "an INSERT for the other tenant", statement
+
+    return touched(scene, statements, NO_WRITES)
+
+
+@attack("writes", tries="Moves own rows into another tenant, by UPDATE of the tenant column.",
+        gains="Planted rows, and rows that vanish from one's own audit.",
+        source="https://www.postgresql.org/docs/current/sql-createpolicy.html (WITH CHECK)", rights=right("protected_columns"))  # fmt: skip
+def update_the_tenant(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
+        if row is not None and prey.tenant not in (None, ROW_ID):
+            column = ident(prey.tenant or "")
+            value = prey.value(prey.tenant or "", scene.other)
+            yield "moving a row to the other tenant", f"update {prey.name} set {column} = {value} where {row.where}"
+
+    return touched(scene, statements, NO_WRITES, scene.ground.preys(scene.attacker))
+
+
+@attack("writes", tries="Changes the ids of own rows, to new ones and to those of another tenant's rows.",
+        gains="Rows that take the place of others, and references that lead elsewhere.", rights=right("protected_columns"))  # fmt: skip
+def update_the_id(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
+        column = prey.table.column(ROW_ID)
+        if row is None or column is None or column.type != "uuid":
+            return
+        ids = [scene.unknown(), *(str(hidden.values[ROW_ID]) for hidden in prey.hidden[:1])]
+        for value in ids:
+            given = prey.value(ROW_ID, value)
+            yield "a change of the id", f"update {prey.name} set {ROW_ID} = {given} where {row.where}"
+
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            for what, statement in statements(prey):
+                answer = me.run(statement, undo=True)
+                tried += 1
+                # Where only a constraint objects, the right is there.
+                if answer.touched or answer.sqlstate.startswith("23"):
+                    return broken(f"{prey.table.name}: {what} is not refused ({answer})")
+    return held(f"{tried} statements were refused") if tried else not_applicable(NO_WRITES)
+
+
+@attack("writes", tries="Updates and deletes rows of another tenant by their keys, and all rows at once.",
+        gains="Changed and deleted rows of others.")  # fmt: skip
+def change_by_key(scene: Scene) -> Verdict:
+    return touched(scene, _changes, NO_WRITES)
+
+
+@attack("writes", tries="Updates and deletes whole tables without a look at any column, so that no policy for reading is asked.",
+        gains="Everybody's rows, where the policy for writing alone is too wide.",
+        source="https://www.postgresql.org/docs/current/sql-createpolicy.html")  # fmt: skip
+def change_blindly(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys():
+            rows = (*prey.visible, *scene.ground.fixtures.rows[prey.table.name])
+            statements: list[tuple[Literal["update", "delete"], str]] = []
+            nullable = [name for name in prey.updatable if prey.column(name).nullable]
+            statements += [("update", f"update {prey.name} set {ident(name)} = null") for name in nullable[:1]]
+            statements += [("delete", f"delete from {prey.name}")] if prey.deletable else []
+            for command, statement in statements:
+                mine = {id(row) for row in rows if scene.ground.may(scene.attacker, command, row.facts)}
+                answer = me.run(statement, undo=True)
+                tried += 1
+                if answer.touched > len(mine):
+                    return broken(
+                        f"{prey.table.name}: a blind {command} touched {answer.touched} rows; {len(mine)} are the attacker's"
+                    )
+    return held(f"{tried} statements touched own rows only, or were refused") if tried else not_applicable(NO_WRITES)
+
+
+def _keys(prey: Prey) -> str:
+    return " or ".join(f"({row.where})" for row in prey.hidden)
+
+
+def _changes(prey: Prey) -> Iterator[tuple[str, str]]:
+    for column in prey.updatable[:1]:
+        name = ident(column)
+        yield "an UPDATE by key", f"update {prey.name} set {name} = {name} where {_keys(prey)}"
+    if prey.deletable:
+        yield "a DELETE by key", f"delete from {prey.name} where {_keys(prey)}"
+
+
+@attack("writes", tries="Updates and deletes rows of another tenant that a join finds.", gains="Changed and deleted rows of others.",
+        source="https://www.postgresql.org/docs/current/sql-update.html (FROM)")  # fmt: skip
+def change_by_join(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        if prey.tenant is None:
+            return
+        given = f"(values ({prey.value(prey.tenant, scene.other)})) as v (x)"
+        match = f"t.{ident(prey.tenant)} = v.x"
+        for column in prey.updatable[:1]:
+            yield (
+                "an UPDATE … FROM",
+                f"update {prey.name} as t set {ident(column)} = t.{ident(column)} from {given} where {match}",
+            )
+        if prey.deletable:
+            yield "a DELETE … USING", f"delete from {prey.name} as t using {given} where {match}"
+
+    return touched(scene, statements, NO_WRITES)
+
+
+@attack("writes", tries="Merges into rows of another tenant: update, delete, and insert where nothing matches.",
+        gains="Changed, deleted and planted rows of others.", source="https://www.postgresql.org/docs/current/sql-merge.html")  # fmt: skip
+def merge_into_another_tenant(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        if prey.tenant is None:
+            return
+        head = (
+            f"merge into {prey.name} as t using (values ({prey.value(prey.tenant, scene.other)})) as v (x)"
+            f" on t.{ident(prey.tenant)} = v.x"
+        )
+        for column in prey.updatable[:1]:
+            yield "MERGE … UPDATE", f"{head} when matched then update set {ident(column)} = t.{ident(column)}"
+        if prey.deletable:
+            yield "MERGE … DELETE", f"{head} when matched then delete"
+        row = scene.ground.new_row(prey.table, OTHER) if prey.insertable and prey.tenant != ROW_ID else None
+        names = [name for name in prey.insertable if row is not None and row.get(name) is not None]
+        if row is not None and names:
+            columns = ", ".join(ident(name) for name in names)
+            values = ", ".join(prey.value(name, row[name]) for name in names)
+            unmatched = head.partition(" on ")[0] + " on false"
+            yield "MERGE … INSERT", f"{unmatched} when not matched then insert ({columns}) values ({values})"
+
+    return touched(scene, statements, NO_WRITES)
+
+
+@attack("writes", tries="Inserts with the key of another tenant's row, and takes the way of ON CONFLICT DO UPDATE.",
+        gains="An update of a row that one may not see.", source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
+def upsert_onto_anothers_row(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        key = prey.table.row_key
+        if not key or not prey.updatable or not set(key) <= set(prey.insertable):
+            return
+        column = ident(prey.updatable[0])
+        target = ", ".join(ident(name) for name in key)
+        doing = f" on conflict ({target}) do update set {column} = excluded.{column}"
+        for hidden in prey.hidden[:2]:
+            statement = insert_sql(prey, hidden.values, more=doing)
+            if statement is not None:
+                yield "an upsert onto the other tenant's row", statement
+
+    return touched(scene, statements, "no table can be both inserted into by its key and updated")
+
+
+@attack("writes", tries="Writes within a query: INSERT, UPDATE and DELETE in a WITH clause, on rows of another tenant.",
+        gains="Writes by a statement that begins with SELECT.", source="https://www.postgresql.org/docs/current/queries-with.html")  # fmt: skip
+def write_within_a_query(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys():
+            for what, statement in _changes(prey):
+                answer = me.run(f"with done as ({statement} returning 1) select count(*) from done", undo=True)
+                tried += 1
+                if answer.number:
+                    return broken(f"{prey.table.name}: {what} in a WITH clause touched {answer.number} rows")
+    return held(f"{tried} queries wrote nothing") if tried else not_applicable(NO_WRITES)
+
+
+@attack(
+    "writes",
+    tries="Copies rows of another tenant into the own one: INSERT … SELECT.",
+    gains="Others' rows as one's own.",
+)
+def insert_from_another_tenant(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        names = [name for name in prey.insertable if name in prey.readable and name != ROW_ID]
+        if prey.tenant is None or prey.tenant not in names:
+            return
+        columns = ", ".join(ident(name) for name in names)
+        own = prey.value(prey.tenant, scene.own)
+        taken = ", ".join(own if name == prey.tenant else ident(name) for name in names)
+        yield (
+            "INSERT … SELECT of the other tenant's rows",
+            f"insert into {prey.name} ({columns}) select {taken} from {prey.name} where {_keys(prey)}",
+        )
+
+    return touched(scene, statements, NO_WRITES)
+
+
+@attack("writes", tries="Loads rows of another tenant with COPY FROM.", gains="Planted rows by the thousand.",
+        source="https://www.postgresql.org/docs/current/sql-copy.html")  # fmt: skip
+def copy_for_another_tenant(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys():
+            row = (
+                scene.ground.new_row(prey.table, OTHER)
+                if prey.tenant not in (None, ROW_ID) and prey.insertable
+                else None
+            )
+            if row is None:
+                continue
+            names = [name for name in prey.insertable if row.get(name) is not None]
+            columns = ", ".join(ident(name) for name in names)
+            line = "\t".join(_escaped(str(row[name])) for name in names)
+            answer = me.copy_in(f"copy {prey.name} ({columns}) from stdin", line + "\n")
+            tried += 1
+            if answer.ok and answer.touched:
+                return broken(f"{prey.table.name}: COPY loaded a row of the other tenant")
+    return held(f"{tried} times COPY was refused") if tried else not_applicable(NO_WRITES)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+@attack("writes", tries="Updates rows of another tenant to have their old and new values returned.", gains="Rows, by way of a write.",
+        source="https://www.postgresql.org/docs/18/dml-returning.html")  # fmt: skip
+def returning_old_and_new(scene: Scene) -> Verdict:
+    if scene.ground.version < 18:
+        return not_applicable("RETURNING old and new came with PostgreSQL 18")
+
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        for column in prey.updatable[:1]:
+            name = ident(column)
+            yield (
+                "UPDATE … RETURNING old, new",
+                f"update {prey.name} set {name} = {name} where {_keys(prey)} returning old.{name}, new.{name}",
+            )
+
+    return touched(scene, statements, NO_WRITES)
+
+
+@attack("writes", tries="Locks rows of another tenant: SELECT … FOR UPDATE, FOR SHARE and FOR KEY SHARE.",
+        gains="Rows that their owner cannot change while one holds them.",
+        source="https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS")  # fmt: skip
+def lock_rows(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        if prey.readable and (prey.updatable or prey.deletable):
+            for strength in ("update", "no key update", "share", "key share"):
+                statement = f"select 1 from {prey.name} where {_keys(prey)} for {strength} skip locked"
+                yield f"SELECT … FOR {strength.upper()}", statement
+
+    return touched(scene, statements, "clients have no right that locks rows")
+
+
+@attack("writes", tries="Locks whole tables against everybody: LOCK TABLE … IN ACCESS EXCLUSIVE MODE.",
+        gains="The application stands still for all tenants.", source="https://www.postgresql.org/docs/current/sql-lock.html",
+        rights=right("lock_table"))  # fmt: skip
+def lock_table(scene: Scene) -> Verdict:
+    with scene.turn(scene.attacker) as me:
+        tables = [
+            prey.table.name
+            for prey in scene.ground.preys(scene.attacker)
+            if me.run(f"lock table {prey.name} in access exclusive mode nowait", undo=True).ok
+        ]
+    if tables:
+        return broken(f"{len(tables)} tables can be locked by a client, as {tables[0]}")
+    return held("refused for every table")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,187 @@
+"""What is read once for all checks: the conditions of policies, and what functions know of the caller."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import psycopg
+
+from tenantry.postgres import load_blocks
+from tenantry.prove.clauses import Kind, Record, read_clause
+from tenantry.prove.nodes import parse
+from tenantry.prove.truth import Surroundings
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_CHAIN = re.compile(rf"({_PART}(?:\s*\.\s*{_PART})*)\s*(\()?")
+_PIECE = re.compile(_PART)
+# A setting of the server's own, as server_version_num, says nothing of the caller: those of applications have a dot.
+_SEED = re.compile(
+    r"current_setting\s*\(\s*(?!'[^'.]*'(?:::text)?\s*[,)])|\brequest\.jwt|\bsession_user\b|\bauth\.(?:uid|role|jwt|email)\s*\(",
+    re.IGNORECASE,
+)
+_SETTING = re.compile(r"current_setting\s*\(\s*'([^']+)'", re.IGNORECASE)
+_EDITABLE = re.compile(r"\b(?:raw_)?user_meta_?data\b", re.IGNORECASE)
+_EXECUTE = re.compile(r"\bexecute\s+(?!function\b|procedure\b|on\b)(.*?)(?:;|$)", re.IGNORECASE | re.DOTALL)
+_QUOTED = re.compile(r"\bquote_(?:ident|literal|nullable)\s*\(|::\s*reg[a-z]+|\bformat\s*\(", re.IGNORECASE)
+_UNQUOTED_FORMAT = re.compile(r"\bformat\s*\(\s*E?'(?:[^']|'')*?%(?:\d+\$)?s", re.IGNORECASE)
+_CALLER_NAMES = frozenset({"uid", "role", "jwt", "email"})
+_CURRENT_SETTING = (2077, 3294)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What the checks ask of a function.
+
+    Attributes:
+        caller: it knows who calls: it reads settings or claims, or calls a function that does.
+        direct: it gives the caller, or something of him: neither a truth value nor a set; null where nobody calls.
+        reads: oids of the tables and views that its text names.
+        settings: names of the settings that its text reads.
+        dynamic: its text puts a statement together and executes it, and nowhere quotes what it puts in.
+        editable: its text names the metadata that users edit themselves.
+    """
+
+    oid: int
+    caller: bool
+    direct: bool
+    reads: list[int]
+    calls: list[int]
+    settings: list[str]
+    dynamic: bool
+    editable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """JSON for the parts `clauses` and `functions` of the checks, and what could not be read."""
+
+    clauses: str
+    functions: str
+    unread: tuple[str, ...] = ()
+
+
+def gather_facts(
+    conn: psycopg.Connection[Any], schemas: Sequence[str], *, signed_in: Collection[str], visitors: Collection[str]
+) -> Facts:
+    """Read them from the catalog; the connection's search_path does not matter."""
+    blocks = load_blocks("tenantry.prove", "facts")
+    rows = conn.execute(blocks["functions"]).fetchall()
+    functions = read_functions(rows, conn.execute(blocks["relations"]).fetchall())
+    required: dict[int, set[int]] = {}
+    for table, number in conn.execute(blocks["required"]).fetchall():
+        required.setdefault(table, set()).add(number)
+    known = Surroundings(
+        callers={function.oid for function in functions if function.direct},
+        roles={oid for oid, _, name, *_ in rows if name == "role"},
+        operators=dict(conn.execute(blocks["operators"]).fetchall()),
+        required={(table, number) for table, numbers in required.items() for number in numbers},
+        signed_in=signed_in,
+        visitors=visitors,
+    )
+    callers = {function.oid for function in functions if function.caller} | set(_CURRENT_SETTING)
+    records: list[Record] = []
+    unread: list[str] = []
+    # Policies of many tables say the same; what they say depends on the table by its columns that are never null only.
+    read: dict[tuple[str, frozenset[int]], Record] = {}
+    for policy, table, clause, text in conn.execute(blocks["conditions"], {"schemas": list(schemas)}).fetchall():
+        kind: Kind = "USING" if clause == "USING" else "WITH CHECK"
+        key = (text, frozenset(required.get(table, ())))
+        try:
+            if key not in read:
+                read[key] = read_clause(policy, table, kind, parse(text), known, callers)
+            records.append(replace(read[key], policy=policy, clause=kind))
+        except (ValueError, IndexError, RecursionError) as error:
+            unread.append(f"the condition {kind} of policy {policy} cannot be read ({error})")
+    return Facts(
+        json.dumps([_filled(record) for record in records]),
+        json.dumps([_filled(function) for function in functions]),
+        tuple(unread),
+    )
+
+
+def _filled(record: Record | Function) -> dict[str, object]:
+    values = {each.name: getattr(record, each.name) for each in fields(record)}
+    return {name: value for name, value in values.items() if value}
+
+
+def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[Any, ...]]) -> tuple[Function, ...]:
+    """The facts of functions, from rows of the blocks `functions` and `relations`. Pure."""
+    bodies = {row[0]: _COMMENT.sub(" ", row[3] or "") for row in rows}
+    names = _Names((schema, name, oid) for oid, schema, name, *_ in rows)
+    tables = _Names((schema, name, oid) for oid, schema, name in relations)
+    mentioned = {oid: list(_chains(body)) for oid, body in bodies.items()}
+    calls = {
+        oid: {each for chain, called in chains if called for each in names.at_end(chain)} - {oid}
+        for oid, chains in mentioned.items()
+    }
+    callers = _callers(rows, bodies, calls)
+    return tuple(
+        Function(
+            oid,
+            caller=oid in callers,
+            direct=oid in callers and not proretset and category not in ("B", "A", "P") and type_name != "record",
+            reads=sorted({table for chain, _ in mentioned[oid] for table in tables.at_start(chain)}),
+            calls=sorted(calls[oid]),
+            settings=sorted(set(_SETTING.findall(bodies[oid]))),
+            dynamic=_is_dynamic(bodies[oid]),
+            editable=_EDITABLE.search(bodies[oid]) is not None,
+        )
+        for oid, _, _, _, _, proretset, type_name, category in rows
+    )
+
+
+def _callers(rows: Sequence[tuple[Any, ...]], bodies: Mapping[int, str], calls: Mapping[int, set[int]]) -> set[int]:
+    """Those that read who calls, and those that call them."""
+    found = {
+        oid
+        for oid, schema, name, *_ in rows
+        if (schema == "auth" and name in _CALLER_NAMES) or _SEED.search(bodies[oid])
+    }
+    while True:
+        more = {oid for oid, called in calls.items() if oid not in found and called & found}
+        if not more:
+            return found
+        found |= more
+
+
+def _is_dynamic(body: str) -> bool:
+    return any(
+        ("||" in statement and not _QUOTED.search(statement)) or _UNQUOTED_FORMAT.search(statement) is not None
+        for statement in _EXECUTE.findall(body)
+    )
+
+
+class _Names:
+    """Oids by name, and by schema and name."""
+
+    def __init__(self, entries: Iterable[tuple[str, str, int]]) -> None:
+        self._by_name: dict[str, list[int]] = {}
+        self._by_both: dict[tuple[str, str], list[int]] = {}
+        for schema, name, oid in entries:
+            self._by_name.setdefault(name, []).append(oid)
+            self._by_both.setdefault((schema, name), []).append(oid)
+
+    def at_end(self, chain: tuple[str, ...]) -> list[int]:
+        """`schema.f`, or any `f`; of one name all, since arguments are not read."""
+        if len(chain) > 1:
+            return self._by_both.get((chain[-2], chain[-1]), [])
+        return self._by_name.get(chain[-1], [])
+
+    def at_start(self, chain: tuple[str, ...]) -> list[int]:
+        """`schema.table` or `schema.table.column`; else any `table`, also before a column."""
+        found = self._by_both.get((chain[0], chain[1]), []) if len(chain) > 1 else []
+        return found or self._by_name.get(chain[0], [])
+
+
+def _chains(body: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The names in a text, in their parts, and whether an opening bracket follows."""
+    for text, bracket in _CHAIN.findall(body):
+        parts = tuple(
+            part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in _PIECE.findall(text)
+        )
+        yield parts, bool(bracket)

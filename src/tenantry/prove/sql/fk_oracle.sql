@@ -1,0 +1,16 @@
+-- title: Foreign keys between tenants' tables contain the tenant on both sides
+-- level: error
+-- why: Foreign keys are checked past every policy: a row can hang on another tenant's row, and the error says which of them exist.
+-- mending: Make the key (tenant, id) unique in the parent, and reference it: foreign key (tenant, parent_id) references parent (tenant, id).
+-- uses: foreign_keys, tenant_columns, grants
+select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' does not compare the tenant' as detail
+  from foreign_keys as k
+  join tenant_columns as c on c.oid = k.child and not c.is_root
+  join tenant_columns as p on p.oid = k.parent and not p.is_root
+ where not exists (
+       select from unnest(k.child_columns, k.parent_columns) as pair (child, parent)
+        where pair.child = c.number and pair.parent = p.number)
+   and exists (
+       select from grants as g
+        where g.oid = k.child and g.privilege in ('INSERT', 'UPDATE') and (g.number = 0 or g.number = any (k.child_columns)))
+ order by 1, 2

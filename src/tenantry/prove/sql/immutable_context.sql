@@ -1,0 +1,10 @@
+-- title: No function that asks who calls is IMMUTABLE
+-- level: error
+-- why: The planner computes it once and keeps the answer: a prepared statement goes on with the rights of its first caller.
+-- mending: alter function … stable.
+-- uses: bodies
+select p.oid::regprocedure::text as object, 'it is IMMUTABLE, and reads who calls' as detail
+  from bodies as b
+  join pg_proc as p on p.oid = b.oid
+ where b.caller and p.provolatile = 'i'
+ order by 1

@@ -1,0 +1,12 @@
+-- title: Where policies stand, they are in force
+-- level: error
+-- why: The policies are there to be read, and bind nobody: the table is open to every right on it.
+-- mending: alter table … enable row level security.
+-- uses: relations
+select r.object, count(*) || case count(*) when 1 then ' policy is' else ' policies are' end
+       || ' without effect: row-level security is disabled' as detail
+  from relations as r
+  join pg_policy as p on p.polrelid = r.oid
+ where not r.relrowsecurity
+ group by r.object
+ order by 1

@@ -1,0 +1,12 @@
+-- title: No policy takes the database role for the person
+-- level: warning
+-- why: All callers of an API share one database role: what is its own is everybody's. session_user is the pool's login.
+-- mending: Compare with the caller's id from the request, as auth.uid() gives it.
+-- uses: clauses
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares '
+       || quote_ident(a.attname) || ' with the database role' as detail
+  from clauses as c
+ cross join lateral jsonb_array_elements(c.compared) as e
+  join pg_attribute as a on a.attrelid = c.relation and a.attnum = (e ->> 0)::int
+ where e ->> 2 = 'database user'
+ order by 1, 2

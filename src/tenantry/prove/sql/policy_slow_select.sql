@@ -1,0 +1,11 @@
+-- title: Policies select once a statement, not once a row
+-- level: warning
+-- why: A sub-select that becomes a filter makes lookups by id and counts tens to hundreds of times slower: a way to exhaust the
+--   server, and a reason for somebody to disable row-level security.
+-- mending: tenant = any (array(select …)), or = any ((select f())::uuid[]) with a STABLE function: computed once, and an index serves.
+-- uses: clauses
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' has '
+       || array_to_string(c.per_row_selects, ', and ') as detail
+  from clauses as c
+ where c.per_row_selects <> '{}'
+ order by 1, 2

@@ -1,0 +1,9 @@
+-- title: No condition is true where nobody is signed in
+-- level: error
+-- why: auth.uid() and its like are null for visitors: `is null or …` gives them every row.
+-- mending: Turn the test round: without a caller the condition must be false. Compare with `=`, which is never true for null.
+-- uses: clauses
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true without a caller' as detail
+  from clauses as c
+ where c.permissive and c.nobody and not c.always
+ order by 1, 2

@@ -1,0 +1,15 @@
+-- title: Every EXISTS in a policy asks about the row or the caller
+-- level: error
+-- why: A sub-select that looks at neither is true for everybody as soon as one such row exists.
+-- mending: Tie the sub-select to the caller (user_id = (select auth.uid())) and to the row's tenant.
+-- uses: clauses
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' asks whether any row exists in '
+       || string_agg(format('%%I.%%I', n.nspname, r.relname), ', ' order by n.nspname, r.relname) as detail
+  from clauses as c
+ cross join lateral unnest(c.unbound) as u (oid)
+  join pg_class as r on r.oid = u.oid
+  join pg_namespace as n on n.oid = r.relnamespace
+ -- Where row-level security shows the caller his rows only, the sub-select is about him.
+ where c.permissive and (not r.relrowsecurity or r.oid = %(membership)s or n.nspname = 'auth')
+ group by c.object, c.name, c.who, c.clause
+ order by 1, 2

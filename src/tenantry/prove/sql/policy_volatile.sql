@@ -1,0 +1,13 @@
+-- title: Policies call no volatile function
+-- level: warning
+-- why: Its answer may differ from row to row within a statement: what is seen depends on chance or on timing.
+-- mending: Declare the function STABLE if it is, or take it out of the policy.
+-- uses: clauses
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' calls '
+       || string_agg(p.oid::regprocedure::text, ', ' order by p.oid::regprocedure::text) || ', which is volatile' as detail
+  from clauses as c
+ cross join lateral unnest(c.calls) as f (oid)
+  join pg_proc as p on p.oid = f.oid
+ where p.provolatile = 'v'
+ group by c.object, c.name, c.who, c.clause
+ order by 1, 2

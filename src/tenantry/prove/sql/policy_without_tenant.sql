@@ -1,0 +1,16 @@
+-- title: Every permissive policy of a tenant's table looks at the tenant
+-- level: warning
+-- why: Permissive policies open each other: one that does not look at the tenant lets rows of other tenants, or of a tenant that
+--   the caller has left, through.
+-- mending: Add the comparison of the tenant to each of them, or make it one restrictive policy that holds beside all.
+-- uses: clauses, tenant_columns
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' does not look at '
+       || quote_ident(a.attname) as detail
+  from clauses as c
+  join tenant_columns as t on t.oid = c.relation and not t.is_root
+  join pg_attribute as a on a.attrelid = t.oid and a.attnum = t.number
+ where c.permissive and c.columns <> '{}' and not t.number = any (c.columns) and not c.always and not c.nobody
+   and not exists (
+       select from clauses as f
+        where f.relation = c.relation and not f.permissive and t.number = any (f.columns) and f.command in (c.command, '*'))
+ order by 1, 2

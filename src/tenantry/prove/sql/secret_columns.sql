@@ -1,0 +1,16 @@
+-- title: Clients read no column that is named like a secret
+-- level: warning
+-- why: Policies give whole rows: every member of the tenant reads the token or the hash that stands in one of its columns.
+-- mending: revoke select on … from …, then grant it again column by column without these.
+-- uses: grants
+select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct g.who, ', ' order by g.who) || ' may read it' as detail
+  from relations as r
+  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type as t on t.oid = a.atttypid
+  join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'SELECT'
+ where r.relkind in ('r', 'p', 'v', 'm')
+   and t.typcategory in ('S', 'U') and t.typname not in ('uuid', 'timestamptz', 'date')
+   and a.attname ~* ('(^|_)(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|secret_?key|credentials?'
+                     || '|otp|totp|cvv|cvc|ssn)(s|_hash|_encrypted|_digest)?$')
+ group by r.object, a.attname
+ order by 1

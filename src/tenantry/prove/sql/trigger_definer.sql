@@ -1,0 +1,18 @@
+-- title: Triggers that clients set off do not run past the policies
+-- level: error
+-- why: A definer trigger writes and reads with its owner's rights whatever the caller's row makes it look for.
+-- mending: Make the function SECURITY INVOKER, or give it an owner whom policies bind, a fixed search_path, and let it compare tenants.
+-- uses: grants
+select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regprocedure::text || ' as ' || o.rolname || ', '
+       || case when o.rolsuper then 'a superuser'
+               when o.rolbypassrls then 'who bypasses row-level security'
+               else 'without a fixed search_path' end as detail,
+       case when o.rolsuper or o.rolbypassrls then 'warning' else 'error' end as level
+  from relations as r
+  join pg_trigger as t on t.tgrelid = r.oid and not t.tgisinternal and t.tgenabled <> 'D'
+  join pg_proc as p on p.oid = t.tgfoid and p.prosecdef
+  join pg_roles as o on o.oid = p.proowner
+ where exists (select from grants as g where g.oid = r.oid and g.privilege in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'))
+   and (o.rolsuper or o.rolbypassrls
+        or not exists (select from unnest(p.proconfig) as s where s like 'search_path=%%'))
+ order by 1, 2

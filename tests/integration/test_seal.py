@@ -1,0 +1,544 @@
+"""The sealed context: the library that opens it, the tokens that the database takes, and what SQL on the connection can do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from tenantry.errors import SettingsError
+from tenantry.postgres.seal import SealKey, claims_text
+from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
+from tests.conftest import Database
+from tests.isolation.build import KEY, LOGIN, Built, Connection, add_key, build_clinic, run
+from tests.migrate_support import tool_environment, wait_for
+
+SCHEMA = "clinic"
+WHO = "select tenantry.uid()::text"
+OTHER = SealKey("other", b"another key that nobody knows of!")
+
+
+class World:
+    """Two clinics with a member each."""
+
+    def __init__(self, built: Built) -> None:
+        self.built = built
+        with built.owner() as owner:
+            self.clinics = [self._clinic(owner, name) for name in ("Fernhill", "Oakdale")]
+            self.people = [self._member(owner, clinic) for clinic in self.clinics]
+
+    @staticmethod
+    def _clinic(owner: Connection, name: str) -> UUID:
+        row = owner.execute(
+            "insert into clinic.clinics (name, location, time_zone) values (%s, 'x', 'UTC') returning id", [name]
+        ).fetchone()
+        assert row is not None
+        return UUID(str(row[0]))
+
+    @staticmethod
+    def _member(owner: Connection, clinic: UUID) -> UUID:
+        account = uuid4()
+        owner.execute("insert into auth.users (id, email) values (%s, %s)", [account, f"{account}@example.org"])
+        row = owner.execute(
+            "insert into clinic.profiles (auth_user_id, email, name) values (%s, %s, 'N') returning id",
+            [account, f"{account}@example.org"],
+        ).fetchone()
+        assert row is not None
+        owner.execute(
+            "insert into clinic.user_clinic_roles (clinic_id, profile_id, role) values (%s, %s, 'staff')",
+            [clinic, row[0]],
+        )
+        return account
+
+    def claims(self, person: int = 0, **more: object) -> dict[str, object]:
+        return {"sub": str(self.people[person]), "role": "authenticated", **more}
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """As the pool's connections are."""
+        with psycopg.connect(self.built.login_dsn, autocommit=True, prepare_threshold=None) as made:
+            yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(build_clinic(database))
+
+
+@pytest.fixture
+def world_each(database_each: Database) -> World:
+    return World(build_clinic(database_each))
+
+
+def value(cursor: psycopg.Cursor[tuple[object, ...]]) -> object:
+    row = cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+# -- the library ------------------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_the_callers_and_nothing_of_it_is_left(world_each: World) -> None:
+    world = world_each
+    with world.connection() as connection:
+        for person in (0, 1, 0):
+            with tenant(connection, world.claims(person), KEY, schema=SCHEMA, statement_timeout=7) as me:
+                assert value(me.execute(WHO)) == str(world.people[person])
+                assert me.execute("select id from clinics").fetchall() == [(world.clinics[person],)]
+                assert value(me.execute("show statement_timeout")) == "7s"
+                assert value(me.execute("select current_user::text")) == "authenticated"
+                assert value(me.execute("show search_path")) == "pg_catalog, clinic, pg_temp"
+            assert value(connection.execute("select current_user::text")) == LOGIN
+            assert (
+                value(connection.execute("select tenantry.uid() is null" if False else "show statement_timeout")) == "0"
+            )
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute("select id from clinic.clinics")
+
+
+def test_the_first_query_travels_with_the_opening(world: World, tmp_path: Path) -> None:
+    with world.connection() as connection, (tmp_path / "trace").open("w+b") as trace:
+        connection.pgconn.trace(trace.fileno())
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+            connection.pgconn.untrace()
+        trace.seek(0)
+        # Everything that the client says (F) comes before the first answer of the server (B).
+        sides = [line.split(b"\t")[1] for line in trace.read().splitlines()]
+    assert sides == sorted(sides, reverse=True)
+    assert sides.count(b"F") > 6 < sides.count(b"B")
+    with world.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA):
+        pass
+    # Nothing was asked, and nothing was begun.
+    assert connection.info.transaction_status == psycopg.pq.TransactionStatus.UNKNOWN
+
+
+def test_what_is_raised_rolls_back_and_what_is_not_commits(world: World) -> None:
+    insert = "insert into providers (clinic_id, name, provider_type, status) values (%s, %s, 'dentist', 'active')"
+    with world.built.owner() as owner:
+        run(owner, "update clinic.user_clinic_roles set role = 'clinic_admin'")
+    with world.connection() as connection:
+        with pytest.raises(RuntimeError), tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            me.execute(insert, [world.clinics[0], "Gone"])
+            raise RuntimeError
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            me.execute(insert, [world.clinics[0], "There"])
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert me.execute("select name from providers").fetchall() == [("There",)]
+            with me.connection.transaction(force_rollback=True):
+                me.execute("delete from providers")
+            with me.connection.cursor().copy("copy (select name from clinic.providers) to stdout") as pipe:
+                assert b"".join(pipe) == b"There\n"
+
+
+def test_without_a_key_in_the_database_or_with_another_one_nothing_runs(world: World) -> None:
+    with world.connection() as connection:
+        with (
+            pytest.raises(errors.InvalidAuthorizationSpecification, match="the context was refused"),
+            tenant(connection, world.claims(), OTHER, schema=SCHEMA) as me,
+        ):
+            me.execute("select pg_notify('x', 'it ran')")
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+
+
+def test_unfit_connections_and_claims_are_refused_before_anything_is_sent(world: World) -> None:
+    with (
+        psycopg.connect(world.built.login_dsn) as plain,
+        pytest.raises(SettingsError, match="autocommit"),
+        tenant(plain, world.claims(), KEY, schema=SCHEMA),
+    ):
+        pass
+    with world.connection() as connection:
+        with pytest.raises(SettingsError, match="no role"), tenant(connection, {"sub": "x"}, KEY, schema=SCHEMA):
+            pass
+        with (
+            pytest.raises(SettingsError, match="no role"),
+            tenant(connection, world.claims(role="service_role"), KEY, schema=SCHEMA),
+        ):
+            pass
+        with (
+            connection.transaction(),
+            pytest.raises(SettingsError, match="transaction is open"),
+            tenant(connection, world.claims(), KEY, schema=SCHEMA),
+        ):
+            pass
+
+
+def test_the_asynchronous_way_is_the_same(world: World) -> None:
+    async def work() -> None:
+        async with async_tenant_pool(world.built.login_dsn, max_size=2) as pool:
+
+            async def ask(person: int) -> None:
+                async with pool.connection() as connection, async_tenant(
+                    connection, world.claims(person), KEY, schema=SCHEMA
+                ) as me:  # fmt: skip
+                    cursor = await me.execute(WHO)
+                    assert await cursor.fetchone() == (str(world.people[person]),)
+                    cursor = await me.execute("select id from clinics")
+                    assert await cursor.fetchall() == [(world.clinics[person],)]
+
+            await asyncio.gather(*(ask(number % 2) for number in range(20)))
+            async with pool.connection() as connection:
+                with pytest.raises(errors.InvalidAuthorizationSpecification):
+                    async with async_tenant(connection, world.claims(), OTHER, schema=SCHEMA) as me:
+                        await me.execute("select 1")
+
+    asyncio.run(work())
+
+
+# -- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def _open(connection: Connection, claims: str, token: str) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("select tenantry.open(%s, %s)", [claims, token])
+
+
+SPOILT: dict[str, Callable[[str, str], tuple[str, str]]] = {
+    "other claims": lambda c, t: (c.replace("authenticated", "anon"), t),
+    "a blank more": lambda c, t: (c + " ", t),
+    "one bit": lambda c, t: (c, t[:-1] + ("0" if t[-1] != "0" else "1")),
+    "shorter": lambda c, t: (c, t[:-1]),
+    "longer": lambda c, t: (c, t + "0"),
+    "upper case": lambda c, t: (c, t[:20] + t[20:].upper() + ("" if t[20:].upper() != t[20:] else "x")),
+    "another time": lambda c, t: (c, ".".join([t.split(".")[0], str(int(t.split(".")[1]) + 1), t.split(".")[2]])),
+    "another key's name": lambda c, t: (c, "other" + t[t.index(".") :]),
+    "no key": lambda c, t: (c, t[t.index(".") :]),
+    "empty": lambda c, _: (c, ""),
+    "a line more": lambda c, t: (c, t + "\n"),
+    "sql": lambda c, _: (c, "' or true --"),
+    "no claims": lambda _, t: ("", t),
+    "a seal": lambda c, t: (c, "test." + t.split(".")[2]),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_token_that_is_not_the_applications_opens_nothing(kind: str, world: World) -> None:
+    claims = claims_text(world.claims())
+    token = KEY.token(claims)
+    with world.connection() as connection:
+        _open(connection, claims, token)
+        spoilt = SPOILT[kind](claims, token)
+        assert spoilt != (claims, token)
+        with pytest.raises(errors.InvalidAuthorizationSpecification, match="the context was refused"):
+            _open(connection, *spoilt)
+
+
+def test_null_is_refused(world: World) -> None:
+    with world.connection() as connection:
+        for given in ([None, KEY.token("{}")], ["{}", None]):
+            with pytest.raises(errors.InvalidAuthorizationSpecification):
+                connection.execute("select tenantry.open(%s, %s)", given)
+
+
+def test_tokens_live_for_seconds_and_clocks_may_differ_a_little(world_each: World) -> None:
+    world, claims = world_each, claims_text(world_each.claims())
+    with world.connection() as connection:
+        for age, opens in ((0, True), (29, True), (34, True), (37, False), (600, False), (-3, True), (-8, False)):
+            token = KEY.token(claims, now=time.time() - age)
+            if opens:
+                _open(connection, claims, token)
+            else:
+                with pytest.raises(errors.InvalidAuthorizationSpecification, match="ms old"):
+                    _open(connection, claims, token)
+
+
+def test_an_expired_login_is_no_login(world: World) -> None:
+    with world.connection() as connection:
+        for left, opens in ((60, True), (-1, False)):
+            claims = claims_text(world.claims(exp=int(time.time()) + left))
+            if opens:
+                _open(connection, claims, KEY.token(claims))
+            else:
+                with pytest.raises(errors.InvalidAuthorizationSpecification, match="expired"):
+                    _open(connection, claims, KEY.token(claims))
+
+
+def test_keys_are_changed_without_a_gap_and_an_ended_one_ends_what_it_opened(world: World) -> None:
+    claims, new = claims_text(world.claims()), SealKey.new("new")
+    with world.connection() as connection, world.built.owner() as owner:
+        add_key(owner, new)
+        for key in (KEY, new):
+            _open(connection, claims, key.token(claims))
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+            run(owner, "update tenantry.seal_key set not_after = now() where kid = 'test'")
+            assert value(me.execute(WHO)) is None
+            assert me.execute("select 1 from clinics").fetchall() == []
+        with pytest.raises(errors.InvalidAuthorizationSpecification):
+            _open(connection, claims, KEY.token(claims))
+        _open(connection, claims, new.token(claims))
+
+
+def test_nobody_but_the_definer_reads_the_keys(world: World) -> None:
+    with world.connection() as connection:
+        for role in ("none", "anon", "authenticated"):
+            with connection.transaction(force_rollback=True):
+                connection.execute(sql.SQL("set local role {}").format(sql.SQL(role)))
+                for query in ("table tenantry.seal_key", "select open_inner from tenantry.seal_key"):
+                    with pytest.raises(errors.InsufficientPrivilege), connection.transaction():
+                        connection.execute(query.encode())
+        for role in ("anon", "authenticated"):
+            with connection.transaction(force_rollback=True), pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+                connection.execute("select tenantry.open('{}', 'x')")
+    assert "that nobody knows" not in repr(OTHER)
+
+
+def test_a_keys_text_is_read_again_and_a_wrong_one_is_not_repeated() -> None:
+    key = SealKey.new()
+    assert SealKey.parse(key.text() + "\n") == key
+    for wrong in ("", "k", "k:", "k:***", "k:c2hvcnQ", "two words:" + "A" * 44):
+        with pytest.raises(SettingsError) as caught:
+            SealKey.parse(wrong)
+        assert not wrong.partition(":")[2] or wrong.partition(":")[2] not in str(caught.value)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def _seal(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tenantry.cli", "seal", *arguments, "--dsn", world.built.owner_dsn],
+        capture_output=True, text=True, timeout=60, check=False, env=tool_environment(), cwd="/",
+    )  # fmt: skip
+
+
+def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "seal.key"
+    made = _seal(world, "new", "--name", "by-command", "--out", str(file))
+    assert made.returncode == 0, made.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    key = SealKey.parse(file.read_text())
+    secret = file.read_text().partition(":")[2].strip()
+    assert key.kid == "by-command"
+    assert secret not in made.stdout + made.stderr
+    claims = claims_text(world.claims())
+    with world.connection() as connection:
+        _open(connection, claims, key.token(claims))
+        listed = _seal(world, "list", "--json")
+        assert [(each["name"], each["opens"]) for each in json.loads(listed.stdout)["keys"]] == [
+            ("test", True),
+            ("by-command", True),
+        ]
+        assert secret not in listed.stdout
+        assert _seal(world, "retire", "by-command").returncode == 0
+        with pytest.raises(errors.InvalidAuthorizationSpecification):
+            _open(connection, claims, key.token(claims))
+    printed = _seal(world, "new", "--name", "printed", "--print")
+    assert SealKey.parse(printed.stdout).kid == "printed"
+
+
+def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp_path: Path) -> None:
+    for arguments, said in (
+        (("new",), "Say where the key shall go"),
+        (("new", "--out", str(tmp_path)), "cannot be written"),
+        (("new", "--print", "--name", "test"), "There is a key of the name test"),
+        (("new", "--print", "--name", "two words"), "letters, digits"),
+        (("retire", "nobody"), "There is no key of the name 'nobody'"),
+        (("retire", "test", "--in", "soon"), "no duration"),
+    ):
+        done = _seal(world, *arguments)
+        assert done.returncode == 2, arguments
+        assert said in " ".join(done.stderr.split()), done.stderr
+    with world.built.owner() as owner:
+        assert owner.execute("select kid from tenantry.seal_key where not_after is null").fetchall() == [("test",)]
+
+
+# -- SQL on the connection --------------------------------------------------------------------------------------------
+
+
+def test_settings_make_nobody(world_each: World) -> None:
+    world = world_each
+    with world.connection() as connection:
+        told = json.dumps(world.claims())
+        with connection.transaction():
+            run(connection, "set local role authenticated")
+            connection.execute("select set_config('request.jwt.claims', %s, true)", [told])
+            connection.execute("select set_config('request.jwt.claim.sub', %s, true)", [str(world.people[0])])
+            assert value(connection.execute(WHO)) is None
+            assert connection.execute("select 1 from clinic.clinics").fetchall() == []
+        with tenant(connection, world.claims(0), KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+            me.execute("select set_config('request.jwt.claims', %s, true)", [json.dumps(world.claims(1))])
+            assert value(me.execute(WHO)) is None
+            me.execute("select set_config('request.jwt.claims', %s, true)", [claims_text(world.claims(0))])
+            assert value(me.execute(WHO)) == str(world.people[0])
+
+
+def test_a_seal_that_was_seen_holds_in_no_other_transaction(world_each: World) -> None:
+    world = world_each
+    seen: dict[str, str] = {}
+    with world.connection() as connection, world.connection() as second:
+        with tenant(connection, world.claims(1), KEY, schema=SCHEMA) as victim:
+            victim.execute("select 1")
+            for name in ("request.jwt.claims", "tenantry.seal"):
+                seen[name] = str(value(victim.execute("select current_setting(%s)", [name])))
+            with second.transaction():
+                _replay(second, seen)
+        with connection.transaction():
+            _replay(connection, seen)
+
+
+def _replay(connection: Connection, seen: dict[str, str]) -> None:
+    run(connection, "set local role authenticated")
+    for local in (True, False):
+        for name, text in seen.items():
+            connection.execute("select set_config(%s, %s, %s)", [name, text, local])
+    assert value(connection.execute(WHO)) is None
+    assert connection.execute("select 1 from clinic.clinics").fetchall() == []
+
+
+def test_parallel_workers_know_the_caller(world_each: World) -> None:
+    world = world_each
+    with world.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+        force = "force_parallel_mode" if world.built.database.version < 16 else "debug_parallel_query"
+        me.execute(f"set local {force} = on")
+        query = "select tenantry.uid()::text from generate_series(1, 2)"
+        plan = me.execute(f"explain (analyze, costs off, timing off) {query}".encode()).fetchall()
+        assert any("Workers Launched: 1" in str(line[0]) for line in plan), plan
+        assert me.execute(query.encode()).fetchall() == [(str(world.people[0]),)] * 2
+
+
+POISON = [
+    "set role authenticated",
+    "set session request.jwt.claims = '{}'",
+    "set search_path = pg_temp, public",
+    "prepare known as select 1",
+    "declare held cursor with hold for select 1",
+    "listen poison",
+    "set statement_timeout = 1",
+    "set default_transaction_read_only = on",
+    "set row_security = off",
+    "select pg_advisory_lock(7)",
+]
+
+
+def test_what_a_caller_leaves_in_the_session_is_gone_before_the_next(world: World) -> None:
+    with tenant_pool(world.built.login_dsn, max_size=1) as pool:
+        with pool.connection() as connection:
+            for statement in POISON:
+                connection.execute(statement.encode())
+        with pool.connection() as connection:
+            assert value(connection.execute("select current_user::text")) == LOGIN
+            assert value(connection.execute("select count(*) from pg_prepared_statements")) == 0
+            assert value(connection.execute("select count(*) from pg_cursors")) == 0
+            assert value(connection.execute("select count(*) from pg_listening_channels()")) == 0
+            assert (
+                value(
+                    connection.execute(
+                        "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+                    )
+                )
+                == 0
+            )
+            assert value(connection.execute("show row_security")) == "on"
+            with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+                assert me.execute("select id from clinics").fetchall() == [(world.clinics[0],)]
+
+
+@pytest.mark.parametrize("ended", ["commit", "rollback", "commit; begin", "rollback and chain; begin"])
+def test_a_transaction_that_injected_sql_ended_goes_on_as_nobody(ended: str, world: World) -> None:
+    with world.connection() as connection:
+        with (
+            pytest.raises((errors.NoActiveSqlTransaction, errors.InsufficientPrivilege)),
+            tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+        ):
+            me.execute("select 1")
+            me.execute(ended)
+            assert value(me.execute("select current_user::text")) == LOGIN
+            if "begin" in ended:
+                me.execute("select id from clinic.clinics")
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_a_failure_that_was_passed_over_is_no_commit(world: World) -> None:
+    with (
+        world.connection() as connection,
+        pytest.raises(errors.InFailedSqlTransaction, match="rolled back"),
+        tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+        pytest.raises(errors.DivisionByZero),
+    ):
+        me.execute("select 1 / 0")
+
+
+def test_a_revocation_holds_from_the_next_statement(world_each: World) -> None:
+    world = world_each
+    with (
+        world.connection() as connection,
+        world.built.owner() as owner,
+        tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+    ):
+        assert len(me.execute("select id from clinics").fetchall()) == 1
+        run(owner, "update clinic.user_clinic_roles set is_active = false")
+        assert me.execute("select id from clinics").fetchall() == []
+
+
+# -- through a pooler -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") is None, reason="pgbouncer is not installed")
+def test_contexts_hold_through_a_pooler_in_transaction_mode(world: World) -> None:
+    with tempfile.TemporaryDirectory(prefix="tp-", dir="/tmp") as folder:
+        _through_a_pooler(world, Path(folder))
+
+
+def _through_a_pooler(world: World, tmp_path: Path) -> None:
+    info = psycopg.conninfo.conninfo_to_dict(world.built.login_dsn)
+    port = 20000 + int(str(info.get("port") or 5432)) % 1000 + uuid4().int % 20000
+    database = info["dbname"]
+    (tmp_path / "users").write_text(f'"{LOGIN}" ""\n')
+    (tmp_path / "pgbouncer.ini").write_text(
+        f"[databases]\n{database} = host={info['host']} port={info.get('port') or 5432} user={LOGIN} pool_size=1\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        f"auth_file = {tmp_path}/users\npool_mode = transaction\nmax_client_conn = 50\n"
+        "ignore_startup_parameters = extra_float_digits, options\n"
+    )
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o755)
+    command = ["pgbouncer", str(tmp_path / "pgbouncer.ini")]
+    if os.geteuid() == 0:
+        # It refuses to be root; who runs the server reaches its socket.
+        runs = Path(str(info["host"])).owner()
+        command = ["pgbouncer", "-u", runs, str(tmp_path / "pgbouncer.ini")]
+    with subprocess.Popen(command, env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}) as process:
+        try:
+            dsn = f"host=127.0.0.1 port={port} dbname={database} user={LOGIN}"
+
+            def up() -> bool:
+                try:
+                    psycopg.connect(dsn, autocommit=True).close()
+                except psycopg.OperationalError:
+                    return False
+                return True
+
+            wait_for("the pooler", up)
+            clients = [psycopg.connect(dsn, autocommit=True, prepare_threshold=None) for _ in range(4)]
+            for number in range(20):
+                person = number % 2
+                with tenant(clients[number % 4], world.claims(person), KEY, schema=SCHEMA) as me:
+                    assert value(me.execute(WHO)) == str(world.people[person])
+                    assert me.execute("select id from clinics").fetchall() == [(world.clinics[person],)]
+            # All of them share one connection of the server, and none finds what another has opened.
+            for client in clients:
+                assert value(client.execute("select current_user::text")) == LOGIN
+                assert value(client.execute("select current_setting('tenantry.seal', true)")) in ("", None)
+                client.close()
+        finally:
+            process.terminate()

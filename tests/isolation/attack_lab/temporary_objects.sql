@@ -1,0 +1,8 @@
+-- Temporary tables for everybody.
+-- attacks: create_temporary
+
+-- name: broken
+reset role;
+grant temporary on database {database} to public;
+
+-- name: mended

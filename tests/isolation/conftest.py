@@ -1,0 +1,17 @@
+"""What the lab's tests found, as one table at the end of the session."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.isolation.laboratory import confusion_lines, kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """By the controller, or by a run without workers: the workers leave their rows in a folder that all know."""
+    rows = kept() if "TENANTRY_TEST_SERVERS" in os.environ else []
+    if rows:
+        terminalreporter.section("the lab: which checks fired on broken and on mended schemas")
+        terminalreporter.write_line("\n".join(confusion_lines(rows)))

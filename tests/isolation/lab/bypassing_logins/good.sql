@@ -1,0 +1,5 @@
+reset role;
+create role lab_worker login bypassrls;
+grant authenticated to lab_worker;
+alter role lab_worker nologin;
+do $$ begin execute format('grant connect on database %I to lab_worker', current_database()); end $$;

@@ -1,0 +1,2 @@
+-- fires: app.notes.org_id
+grant update (org_id) on app.notes to authenticated;

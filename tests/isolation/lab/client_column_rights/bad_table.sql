@@ -1,0 +1,2 @@
+-- fires: app.members.org_id
+grant update on app.members to authenticated;

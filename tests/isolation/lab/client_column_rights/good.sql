@@ -1,0 +1,1 @@
+grant update (author_id) on app.notes to authenticated;

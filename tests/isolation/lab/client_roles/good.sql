@@ -1,0 +1,3 @@
+reset role;
+create role lab_readers nologin;
+grant authenticated to lab_readers;

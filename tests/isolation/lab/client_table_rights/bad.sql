@@ -1,0 +1,2 @@
+-- fires: app.notes
+grant truncate, references, trigger on app.notes to authenticated;

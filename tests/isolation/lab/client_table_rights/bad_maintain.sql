@@ -1,0 +1,3 @@
+-- since: 17
+-- fires: app.notes
+grant maintain on app.notes to authenticated;

@@ -1,0 +1,2 @@
+-- fires: app.notes
+grant truncate on app.notes to public;

@@ -1,0 +1,5 @@
+-- fires: app.org
+create schema tenantry;
+create table tenantry.seal_key (kid text primary key);
+drop policy see on app.notes;
+create policy see on app.notes for select to authenticated using (org_id = (select current_setting('app.org', true)::uuid));

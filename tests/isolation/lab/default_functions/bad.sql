@@ -1,0 +1,2 @@
+-- fires: lab_owner
+alter default privileges grant execute on functions to public;

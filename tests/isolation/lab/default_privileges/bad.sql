@@ -1,0 +1,2 @@
+-- fires: app
+alter default privileges in schema app grant select on tables to authenticated;

@@ -1,0 +1,2 @@
+-- manifest
+grant select on app.members to lab_definer;

@@ -1,0 +1,5 @@
+-- fires: lab_watch
+reset role;
+create function hidden.watch() returns event_trigger language plpgsql as $$ begin null; end $$;
+revoke all on function hidden.watch() from public;
+create event trigger lab_watch on ddl_command_end execute function hidden.watch();

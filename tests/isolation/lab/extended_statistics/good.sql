@@ -1,0 +1,2 @@
+create statistics app.notes_words (mcv) on title, body from app.notes;
+drop statistics app.notes_words;

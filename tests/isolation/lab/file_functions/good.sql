@@ -1,0 +1,2 @@
+reset role;
+grant execute on function pg_read_file(text) to lab_owner;

@@ -1,0 +1,3 @@
+-- fires: app.comments
+reset role;
+alter table app.comments disable trigger all;

@@ -1,0 +1,6 @@
+create function app.my_orgs() returns uuid[] language sql stable set search_path = pg_catalog, pg_temp
+    as 'select array_agg(org_id) from app.members where user_id = auth.uid()';
+revoke all on function app.my_orgs() from public;
+grant execute on function app.my_orgs() to authenticated;
+drop policy see on app.comments;
+create policy see on app.comments for select to authenticated using (org_id = any ((select app.my_orgs())::uuid[]));

@@ -1,0 +1,2 @@
+-- fires: app.notes
+grant select on app.notes to authenticated with grant option;

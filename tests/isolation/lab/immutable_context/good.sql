@@ -1,0 +1,3 @@
+create function app.me() returns uuid language sql stable set search_path = pg_catalog, pg_temp as 'select auth.uid()';
+revoke all on function app.me() from public;
+grant execute on function app.me() to authenticated;

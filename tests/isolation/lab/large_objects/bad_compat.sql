@@ -1,0 +1,3 @@
+-- fires: lo_compat_privileges
+reset role;
+set local lo_compat_privileges = on;

@@ -1,0 +1,2 @@
+reset role;
+alter role lab_app noinherit;

@@ -1,0 +1,4 @@
+-- manifest
+-- fires: it may make roles
+reset role;
+alter role lab_app createrole;

@@ -1,0 +1,3 @@
+-- manifest
+reset role;
+alter role lab_app nocreaterole;

@@ -1,0 +1,3 @@
+-- manifest
+-- fires: app.notes
+grant select on app.notes to anon;

@@ -1,0 +1,3 @@
+-- manifest
+-- fires: app.notes
+grant select (title) on app.notes to public;

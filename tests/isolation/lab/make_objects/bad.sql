@@ -1,0 +1,2 @@
+-- fires: app
+grant create on schema app to authenticated;

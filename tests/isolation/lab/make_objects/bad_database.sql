@@ -1,0 +1,3 @@
+-- fires: PUBLIC has TEMPORARY
+reset role;
+do $$ begin execute format('grant temporary on database %I to public', current_database()); end $$;

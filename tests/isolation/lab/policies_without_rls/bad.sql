@@ -1,0 +1,2 @@
+-- fires: app.comments
+alter table app.comments disable row level security;

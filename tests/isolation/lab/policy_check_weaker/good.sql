@@ -1,0 +1,3 @@
+drop policy change on app.notes;
+create policy change on app.notes for update to authenticated
+    using (org_id = any ((select hidden.orgs('boss'))::uuid[])) with check (title <> '' and org_id = any ((select hidden.orgs('boss'))::uuid[]));

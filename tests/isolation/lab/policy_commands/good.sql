@@ -1,0 +1,2 @@
+create policy see_less on app.notes as restrictive for select to authenticated
+    using (org_id = any ((select hidden.orgs('boss'))::uuid[]));

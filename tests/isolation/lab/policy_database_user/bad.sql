@@ -1,0 +1,4 @@
+-- fires: app.notes
+drop policy remove on app.notes;
+create policy remove on app.notes for delete to authenticated
+    using (org_id = any ((select hidden.orgs('guest'))::uuid[]) and title = current_user);

@@ -1,0 +1,4 @@
+-- fires: app.notes
+drop policy see on app.notes;
+create policy see on app.notes for select to authenticated
+    using (org_id = any ((select hidden.orgs('guest'))::uuid[]) and title like (select auth.jwt() ->> 'prefix') || '%');

@@ -1,0 +1,5 @@
+-- fires: app.notes
+drop policy remove on app.notes;
+create policy remove on app.notes for delete to authenticated
+    using (org_id = any ((select hidden.orgs('guest'))::uuid[])
+           and (select m.role from app.members as m where m.user_id = (select auth.uid()) limit 1) = 'boss');

@@ -1,0 +1,2 @@
+drop policy see on app.notes;
+create policy see on app.notes for select to authenticated using (org_id = (select (auth.jwt() ->> 'org')::uuid));

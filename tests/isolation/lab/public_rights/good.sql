@@ -1,0 +1,2 @@
+grant select on app.notes to public;
+revoke select on app.notes from public;

@@ -1,0 +1,2 @@
+-- fires: app.notes
+create publication lab_feed for table app.notes;

@@ -1,0 +1,3 @@
+-- fires: app.notes
+reset role;
+create publication lab_feed for all tables;

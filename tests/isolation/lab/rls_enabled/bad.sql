@@ -1,0 +1,2 @@
+-- fires: app.notes
+alter table app.notes disable row level security;

@@ -1,0 +1,2 @@
+-- fires: app.drafts
+create table app.drafts (org_id uuid not null references app.orgs (id), id uuid not null, primary key (org_id, id));

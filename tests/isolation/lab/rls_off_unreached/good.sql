@@ -1,0 +1,2 @@
+create table app.drafts (org_id uuid not null references app.orgs (id), id uuid not null, primary key (org_id, id));
+alter table app.drafts enable row level security, force row level security;

@@ -1,0 +1,1 @@
+create rule nothing as on delete to app.notes do instead nothing;

@@ -1,0 +1,2 @@
+create sequence app.ticket;
+grant usage on sequence app.ticket to authenticated;

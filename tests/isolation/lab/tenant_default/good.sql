@@ -1,0 +1,1 @@
+alter table app.notes alter column org_id set default (auth.jwt() ->> 'org')::uuid;

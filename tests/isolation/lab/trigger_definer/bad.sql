@@ -1,0 +1,6 @@
+-- fires: app.notes
+create function hidden.count_up() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp
+    as $$ begin update app.orgs set name = name where id = new.org_id; return new; end $$;
+create trigger count_up after insert on app.notes for each row execute function hidden.count_up();
+reset role;
+alter function hidden.count_up() owner to service_role;

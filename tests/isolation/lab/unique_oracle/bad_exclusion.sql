@@ -1,0 +1,2 @@
+-- fires: app.notes
+alter table app.notes add exclude using btree (title with =);

@@ -1,0 +1,5 @@
+-- fires: app.signups
+create table app.signups (id uuid primary key default gen_random_uuid(), user_id uuid, at timestamptz not null default now());
+alter table app.signups enable row level security, force row level security;
+grant insert on app.signups to anon;
+create policy sign on app.signups for insert to anon with check (user_id is not null);
