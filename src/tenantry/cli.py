@@ -18,7 +18,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import access, lint, live, rehearse, seal, status, throttle
+from tenantry.commands import access, lint, live, prove, rehearse, seal, status, throttle
 from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
@@ -30,10 +30,7 @@ from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.plan import read_environment
-from tenantry.postgres import with_parameters
 from tenantry.progress import Bars
-from tenantry.prove import proof_markdown
-from tenantry.prove import prove as run_proof
 from tenantry.report import Duration, build_report, terminal
 from tenantry.report.html import write_plan, write_report
 from tenantry.settings import command, read_settings
@@ -266,44 +263,6 @@ def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Ou
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
-@app.command()
-def prove(
-    dsn: Dsn = None,
-    manifest: ManifestPath = None,
-    login: Annotated[
-        str | None,
-        typer.Option(
-            help="Prove over the API's login: its connection string, or 'auto' for the manifest's login role on the same server,"
-            " with the password from PGPASSWORD or ~/.pgpass. Invented rows are committed then, and removed.",
-            show_default=False,
-        ),
-    ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the proof as Markdown.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Execute every cell of the access matrix: role × table × command × own and other tenant, as that role.
-
-    Without --login it is done in place: one transaction of the owner, with rows of two invented tenants that nobody else ever sees;
-    it becomes each role in turn, and is rolled back. What that leaves (gaps in sequences, WAL) is said, and tables whose
-    triggers act outside of a transaction are left out and named. With --login the statements run over the API's own login,
-    which owns nothing. Exit code 1: some cell or check fails.
-    """
-    with prepared_project(dsn, manifest) as (address, _connection, prepared), Bars(err, quiet=as_json) as bars:
-        login_dsn = login
-        if login == "auto":
-            # Without options: they may name a role that this login cannot become.
-            login_dsn = with_parameters(address, user=prepared.project.manifest.database_roles.login, options="")
-        proof = run_proof(prepared.project, owner_dsn=address, login_dsn=login_dsn, progress=bars.count)
-    if as_json:
-        print_json(proof.to_json())
-    elif markdown:
-        print(proof_markdown(proof))  # noqa: T201
-    else:
-        terminal.proof(out, proof)
-    if not proof.passed:
-        raise typer.Exit(1)
-
-
 @quarantine_app.command("list")
 def quarantine_list(
     dsn: Dsn = None,
@@ -412,6 +371,7 @@ def demo(
 access.register(app)
 lint.register(app)
 live.register(app)
+prove.register(app)
 status.register(app)
 reporting.register(app)
 throttle.register(app)

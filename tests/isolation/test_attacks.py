@@ -27,6 +27,7 @@ from tenantry.prove.attacks import (
     attack_copy,
     run_attacks,
 )
+from tenantry.prove.attacks.inherent import INHERENT
 from tenantry.prove.attacks.markdown import attacks_markdown
 from tenantry.prove.attacks.model import Attack, Verdict
 from tests.conftest import Database, _server, fresh_database
@@ -54,17 +55,7 @@ RIGHT_STAYS = {
 }
 """Mended twins on which the right that an attack needs is there, and does no harm: only the trial can tell."""
 
-EXPLAIN = "whoever runs statements of his own may explain them; a schema that tells nothing then would have no indexes"
-
-ACCEPTED = {
-    "explain_tells_whether_rows_exist": EXPLAIN,
-    "explain_finds_a_guessed_value": EXPLAIN,
-    "explain_estimates_a_tenant": EXPLAIN,
-    "lock_table": "who may delete rows may lock their table, for as long as the application's timeouts let him",
-    "end_others_sessions": "all sessions of an application are of one login, which only a superuser can keep from ending them",
-    "settings_of_the_login": "a login may alter its own settings; the application states those that matter",
-}
-"""What PostgreSQL lets a caller do who runs statements of his own: numbers and disturbance, never a row."""
+ACCEPTED = INHERENT
 
 
 # -- the lab -----------------------------------------------------------------------------------------------------------

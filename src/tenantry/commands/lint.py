@@ -16,6 +16,7 @@ from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, pri
 from tenantry.errors import SchemaMissing, SettingsError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.prove.checks import LEVELS, check_files
+from tenantry.prove.everything import lint_exceptions
 from tenantry.prove.formats import as_junit, as_markdown, as_sarif
 from tenantry.prove.lint import Lint, find_exceptions, load_exceptions, run_lint
 from tenantry.settings import read_settings
@@ -112,7 +113,7 @@ def lint(
             schemas=schema or (),
             roles=role or (),
             tenant_column=tenant_column,
-            exceptions=allowed,
+            exceptions=lint_exceptions(allowed),
             only=check,
         )
     results = found.results()

@@ -58,7 +58,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     accounts = accounts_of(report)
     verdicts = verdicts_of(report, proof, accounts)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -90,7 +90,7 @@ def render_plan(plan: Plan) -> str:
     """The plan as one HTML file without anything to load."""
     phases = [(phase, plan.phase(phase)) for phase in PHASES]
     return (
-        _environment()
+        environment()
         .get_template("plan.html.j2")
         .render(
             plan=plan,
@@ -105,7 +105,8 @@ def render_plan(plan: Plan) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, with the words that they use; everything is escaped."""
     environment = Environment(
         loader=PackageLoader("tenantry.report", "templates"),
         autoescape=select_autoescape(("html", "j2")),

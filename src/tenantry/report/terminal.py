@@ -421,8 +421,8 @@ def _letters(marks: Mapping[str, str]) -> Text:
     return text
 
 
-def proof(console: Console, shown: Proof) -> None:
-    """The matrix, then what failed and what was not tried."""
+def proof(console: Console, shown: Proof, *, verdict: bool = True) -> None:
+    """The matrix, then what failed and what was not tried; at last, unless others say it, how it ended."""
     rows = shown.matrix_rows()
     roles = list(dict.fromkeys(role for row in rows for role, _ in row.marks))
     tables: dict[str, dict[str, dict[str, str]]] = {}
@@ -447,12 +447,14 @@ def proof(console: Console, shown: Proof) -> None:
         console.print(f"[bold red]✗[/] {escape(str(cell))}")
     for note in shown.notes:
         console.print(f"[yellow]not tried:[/] {escape(note)}")
+    if not verdict:
+        return
     counts = shown.counts
-    verdict = "[green]Every one holds.[/]" if shown.passed else "[bold red]NOT all hold.[/]"
+    said = "[green]Every one holds.[/]" if shown.passed else "[bold red]NOT all hold.[/]"
     console.print(
         f"\n{counts['cells']:,} cells executed ({shown.login}); {counts['failed']} failed,"
         f" {counts['untried']} not tried; {counts['checks']} static checks, {counts['checks_failed']} failed"
-        f" ({seconds(shown.seconds)}). {verdict}"
+        f" ({seconds(shown.seconds)}). {said}"
     )
 
 

@@ -1,0 +1,23 @@
+"""What PostgreSQL lets whoever runs statements of his own do: numbers, guesses and disturbance, never a row of another tenant.
+
+No schema, policy or grant that lets an application work prevents these. A proof tells of them, with these reasons, and does not
+fail for them unless it is asked to be strict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_EXPLAIN = "whoever runs statements of his own may explain them; a schema that tells nothing then would have no indexes"
+
+INHERENT: Mapping[str, str] = {
+    "explain_tells_whether_rows_exist": _EXPLAIN,
+    "explain_finds_a_guessed_value": _EXPLAIN,
+    "explain_estimates_a_tenant": _EXPLAIN,
+    "lock_table": "who may delete rows may lock their table, for as long as the application's timeouts let him",
+    "end_others_sessions": "all sessions of an application are of one login, which only a superuser can keep from ending them",
+    "settings_of_the_login": "a login may alter its own settings; the application states those that matter",
+}
+"""Attack → why it succeeds where everything is as it should be."""
+
+__all__ = ["INHERENT"]

@@ -1,0 +1,311 @@
+"""A database without a manifest: that no tenant reaches another's rows, executed on the rows that are there.
+
+What a role should be allowed nobody has said; that a member of one tenant neither sees nor changes rows of another, and that
+nobody at all sees none, needs no saying. Every statement runs under a savepoint, in one transaction that is rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+import psycopg
+from psycopg import errors
+
+from tenantry.postgres import explain, ident, idents, literal, load_blocks
+from tenantry.prove.discover import Scope
+from tenantry.prove.model import Cell, Outcome, Proof
+
+MATRIX = "matrix"
+"""By this name exceptions allow cells: object is a glob over `table`, or `table command caller relation`."""
+
+Progress = Callable[[str, int, int], None]
+
+_LOCK_TIMEOUT = "2s"
+_STATEMENT_TIMEOUT = "10s"
+_REACHED = (errors.IntegrityError,)
+"""Constraints are looked at after a policy has let the row through."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    schema: str
+    name: str
+    tenant: str
+    type: str
+    columns: tuple[str, ...]
+    outside: str
+    """Triggers that a rollback would not take back."""
+
+    @property
+    def shown(self) -> str:
+        return ident(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Somebody with an account, and the tenants that he is a member of."""
+
+    account: str
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Where a row stands, and what it holds, as JSON; the place is good for this transaction."""
+
+    place: str
+    tenant: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    label: str
+    role: str
+    account: str | None
+    member: _Member | None = None
+
+    @property
+    def claims(self) -> str:
+        if self.account is None:
+            return ""
+        return json.dumps({"sub": self.account, "role": self.role, "aud": self.role})
+
+
+def prove_found(owner: psycopg.Connection[Any], scope: Scope, *, progress: Progress | None = None) -> Proof:
+    """Try each table of tenants as each client role: without a caller, as an unknown account, as a member of one tenant.
+
+    Args:
+        owner: a connection that may become the client roles, and sees every row.
+        scope: what was found: which columns hold tenants, which roles are clients, where memberships stand.
+
+    Raises:
+        TenantryError: the server refused what the proof itself needs.
+    """
+    started = time.monotonic()
+    cells: list[Cell] = []
+    notes: list[str] = []
+    try:
+        with owner.transaction(force_rollback=True):
+            owner.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+            owner.execute(f"set local statement_timeout = '{_STATEMENT_TIMEOUT}'")
+            owner.execute("set local row_security = off")
+            tables = _tables(owner, scope)
+            if not tables:
+                notes.append("no table with a column for the tenant was found, so that no statement could be tried")
+            member = _member(owner, scope, notes)
+            everybody = [*_callers(owner, scope, member, notes)]
+            places = {table.shown: _rows(owner, table, member) for table in tables}
+            owner.execute("set local row_security = on")
+            for done, caller in enumerate(everybody):
+                if progress is not None:
+                    progress(caller.label, done, len(everybody))
+                for table in tables:
+                    cells += _try(owner, caller, table, *places[table.shown])
+            if progress is not None:
+                progress("", len(everybody), len(everybody))
+    except psycopg.Error as error:
+        raise explain(error, "trying the isolation of tenants") from error
+    cells, blind = _without_the_blind(cells)
+    notes += blind
+    login = f"{owner.info.user}, in place, on the rows that are there: one transaction, rolled back"
+    return Proof(tuple(cells), (), login, time.monotonic() - started, tuple(notes))
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def _tables(owner: psycopg.Connection[Any], scope: Scope) -> list[_Table]:
+    relations, numbers = [oid for oid, _ in scope.tenant_columns], [number for _, number in scope.tenant_columns]
+    rows = owner.execute(
+        load_blocks("tenantry.prove", "found")["tables"], {"relations": relations, "columns": numbers}
+    ).fetchall()
+    return [_Table(row[1], row[2], row[3], row[4], tuple(row[5]), row[6] or "") for row in rows]
+
+
+def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
+    """The member of the fewest tenants, at least one, who has an account."""
+    members = scope.membership
+    if members is None or not members.user:
+        notes.append("no memberships were found: nobody's own tenant is known, only strangers were tried")
+        return None
+    row = owner.execute(
+        load_blocks("tenantry.prove", "found")["members"],
+        {"relation": members.relation, "tenant": members.tenant, "user": members.user},
+    ).fetchone()
+    assert row is not None
+    schema, table, tenant, user, people_schema, people, people_key, account = row
+    found = f"select m.{ident(user)} as account, m.{ident(tenant)} as tenant from {ident(schema, table)} as m"
+    if account is not None and (people_schema, people) != ("auth", "users"):
+        found = (
+            f"select p.{ident(account)} as account, m.{ident(tenant)} as tenant from {ident(schema, table)} as m"
+            f" join {ident(people_schema, people)} as p on p.{ident(people_key)} = m.{ident(user)}"
+        )
+    query = (
+        "select account::text, array_agg(distinct tenant::text order by tenant::text)"
+        f" from ({found}) as f where account is not null and tenant is not null group by account"
+        " order by count(distinct tenant), 1 limit 1"
+    )
+    chosen = owner.execute(query.encode()).fetchone()
+    if chosen is None:
+        notes.append("there is no member with an account: nobody's own tenant is known, only strangers were tried")
+        return None
+    return _Member(str(chosen[0]), tuple(chosen[1]))
+
+
+def _callers(
+    owner: psycopg.Connection[Any], scope: Scope, member: _Member | None, notes: list[str]
+) -> Iterator[_Caller]:
+    right = "SET" if owner.info.server_version >= 160000 else "MEMBER"
+    for role in scope.clients:
+        if owner.execute("select pg_has_role(session_user, %s, %s)", [role, right]).fetchone() != (True,):
+            notes.append(f"{owner.info.user} cannot become {role}: nothing was tried as that role")
+            continue
+        yield _Caller(f"{role}, no context", role, None)
+        if role in scope.visitors or role in scope.logins:
+            continue
+        yield _Caller(f"{role}, unknown account", role, str(uuid4()))
+        if member is not None:
+            yield _Caller(f"{role}, member of one tenant", role, member.account, member)
+
+
+def _rows(
+    owner: psycopg.Connection[Any], table: _Table, member: _Member | None
+) -> tuple[_Row | None, _Row | None, str]:
+    """A row of the member's tenant, one of another, and why there is none."""
+    tenant = f"t.{ident(table.tenant)}"
+    content = (
+        f"(select row_to_json(j)::text from (select {', '.join(f't.{ident(name)}' for name in table.columns)}) as j)"
+    )
+    query = (
+        f"select t.tableoid::text || ' ' || t.ctid::text, {tenant}::text, {content} from {table.shown} as t"
+        f" where {tenant} is not null and %s limit 1"
+    )
+    mine = ", ".join(literal(each) for each in member.tenants) if member is not None else ""
+    found: list[_Row | None] = []
+    conditions = ("true", "true")
+    if member is not None:
+        conditions = (f"{tenant}::text in ({mine})", f"{tenant}::text not in ({mine})")
+    for condition in conditions:
+        try:
+            with owner.transaction():
+                row = owner.execute(query.replace("%s", condition).encode()).fetchone()
+        except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+            return None, None, f"its rows could not be looked at in time: {error.diag.message_primary}"
+        except errors.InsufficientPrivilege as error:
+            return None, None, f"its rows could not be looked at: {error.diag.message_primary}"
+        found.append(_Row(*row) if row is not None else None)
+    return found[0], found[1], "" if found[1] is not None else "the table has no row of another tenant"
+
+
+# -- trying ------------------------------------------------------------------------------------------------------------
+
+
+def _try(
+    owner: psycopg.Connection[Any], caller: _Caller, table: _Table, own: _Row | None, other: _Row | None, reason: str
+) -> Iterator[Cell]:
+    relation = "any row" if caller.member is None else "other tenant"
+
+    def cell(command: str, relation: str, expected: Literal["allow", "refuse"], got: Outcome, detail: str) -> Cell:
+        return Cell(caller.label, table.shown, command, relation, expected, got, detail)
+
+    if other is None:
+        for command in ("select", "insert", "update", "delete"):
+            yield cell(command, relation, "refuse", "not tried", reason)
+        return
+    with owner.transaction(force_rollback=True):
+        owner.execute(
+            "select set_config('request.jwt.claims', %s, true), set_config('request.jwt.claim.sub', %s, true),"
+            " set_config('request.jwt.claim.role', %s, true)",
+            [caller.claims, caller.account or "", caller.role if caller.account else ""],
+        )
+        owner.execute(f"set local role {ident(caller.role)}".encode())
+        owner.execute("set constraints all deferred")
+        if caller.member is not None and own is not None:
+            got, said = _run(owner, f"select count(*) from {table.shown} where {_at(own)}")
+            # Whether he should is for a manifest to say; it shows that these claims count for something.
+            yield cell("select", "own tenant", "allow" if got == "allow" else "refuse", got, said)
+        yield cell("select", relation, "refuse", *_run(owner, f"select count(*) from {table.shown} where {_at(other)}"))
+        for command, statement in _writes(owner, table, own, other, member=caller.member is not None):
+            name, _, what = command.partition(" ")
+            if table.outside:
+                said = f"its trigger may act outside of the transaction: {table.outside}"
+                yield cell(name, what or relation, "refuse", "not tried", said)
+            else:
+                yield cell(name, what or relation, "refuse", *_run(owner, statement))
+
+
+def _at(row: _Row) -> str:
+    relation, _, place = row.place.partition(" ")
+    return f"ctid = {literal(place)}::tid and tableoid = {relation}::oid"
+
+
+def _writes(
+    owner: psycopg.Connection[Any], table: _Table, own: _Row | None, other: _Row, *, member: bool
+) -> Iterator[tuple[str, str]]:
+    """What each write is, and how it is said; asked for while the connection is the caller's role."""
+    columns = idents(table.columns)
+    tenant = ident(table.tenant)
+    row = owner.execute(
+        "select c from unnest(%s::text[]) with ordinality as w (c, n) where has_column_privilege(%s::regclass, c, 'UPDATE')"
+        " order by c = %s, n limit 1",
+        [list(table.columns), table.shown, table.tenant],
+    ).fetchone()
+    column = ident(str(row[0])) if row is not None else tenant
+    yield (
+        "insert",
+        f"insert into {table.shown} ({columns}) overriding system value select {columns}"
+        f" from json_populate_record(null::{table.shown}, {literal(other.content)}::json)",
+    )
+    yield "update", f"update {table.shown} set {column} = {column} where {_at(other)}"
+    if member and own is not None:
+        yield (
+            "update move to the other tenant",
+            f"update {table.shown} set {tenant} = {literal(other.tenant)}::{table.type} where {_at(own)}",
+        )
+    yield "delete", f"delete from {table.shown} where {_at(other)}"
+
+
+def _run(owner: psycopg.Connection[Any], statement: str) -> tuple[Outcome, str]:
+    try:
+        with owner.transaction(force_rollback=True):
+            cursor = owner.execute(statement.encode())
+            row = cursor.fetchone() if cursor.description else None
+            touched = cursor.rowcount if row is None else int(row[0])
+    except errors.InsufficientPrivilege as error:
+        return "refuse", error.diag.message_primary or ""
+    except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+        return "not tried", error.diag.message_primary or ""
+    except _REACHED as error:
+        return "allow", f"the policy let it through: {error.sqlstate}"
+    except psycopg.Error as error:
+        return "not tried", f"the server said {error.sqlstate}: {error.diag.message_primary}"
+    return ("allow" if touched else "refuse"), ""
+
+
+def _without_the_blind(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
+    """A member whose claims count for nothing, who sees no row of his own anywhere, shows nothing by seeing no others."""
+    kept: list[Cell] = []
+    notes: list[str] = []
+    for role in dict.fromkeys(cell.role for cell in cells):
+        mine = [cell for cell in cells if cell.role == role]
+        own = [cell for cell in mine if cell.relation == "own tenant"]
+        if role.endswith("member of one tenant") and not any(cell.got == "allow" for cell in own):
+            reason = "the member sees no row of his own tenant either: his claims do not count here"
+            notes.append(f"{role}: {reason}, so that what he is refused shows nothing (are contexts opened otherwise?)")
+            mine = [
+                cell
+                if cell.failed
+                else Cell(cell.role, cell.table, cell.command, cell.relation, cell.expected, "not tried", reason)
+                for cell in mine
+            ]
+        kept += mine
+    return kept, notes
+
+
+__all__ = ["MATRIX", "prove_found"]

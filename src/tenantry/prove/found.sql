@@ -1,0 +1,38 @@
+-- name: tables
+-- The tables that hold rows of tenants, with what is needed to try statements on them.
+select c.oid::int8, n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+       array(select w.attname::text from pg_catalog.pg_attribute as w
+              where w.attrelid = c.oid and w.attnum > 0 and not w.attisdropped and w.attgenerated = '' order by w.attnum),
+       (select string_agg(distinct t.tgname::text || ' (' || l.lanname::text || ')', ', ')
+          from pg_catalog.pg_trigger as t
+          join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+          join pg_catalog.pg_language as l on l.oid = p.prolang
+         where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
+           and (not (l.lanpltrusted or l.lanname = 'internal')
+                or p.prosrc ~* '\m(dblink\w*|http\w*|pg_background\w*|lo_export|pg_file_write|pg_advisory_lock\w*|pg_try_advisory_lock|to\s+program)\M'
+                or p.prosrc ~* '\mnet\.'))
+  from unnest(%(relations)s::oid[], %(columns)s::int[]) as w (relation, number)
+  join pg_catalog.pg_class as c on c.oid = w.relation and c.relkind in ('r', 'p') and not c.relispartition
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = w.number
+ order by 2, 3
+
+-- name: members
+-- Names of the membership table's columns, and the way from its user column to an account: by itself, or by way of a table of people.
+select n.nspname::text, c.relname::text, t.attname::text, u.attname::text,
+       fn.nspname::text, f.relname::text, fa.attname::text,
+       (select pa.attname::text from pg_catalog.pg_constraint as pk
+          join pg_catalog.pg_attribute as pa on pa.attrelid = pk.conrelid and pa.attnum = pk.conkey[1]
+         where pk.conrelid = f.oid and pk.contype = 'f' and pg_catalog.array_length(pk.conkey, 1) = 1
+           and pk.confrelid = pg_catalog.to_regclass('auth.users') limit 1)
+  from pg_catalog.pg_class as c
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute as t on t.attrelid = c.oid and t.attnum = %(tenant)s
+  join pg_catalog.pg_attribute as u on u.attrelid = c.oid and u.attnum = %(user)s
+  left join lateral (
+       select k.confrelid, k.confkey[1] as number from pg_catalog.pg_constraint as k
+        where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[u.attnum] limit 1) as k on true
+  left join pg_catalog.pg_class as f on f.oid = k.confrelid
+  left join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
+  left join pg_catalog.pg_attribute as fa on fa.attrelid = f.oid and fa.attnum = k.number
+ where c.oid = %(relation)s

@@ -1,0 +1,150 @@
+"""A whole proof as an HTML page, as Markdown, and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tenantry import __version__
+from tenantry.access.page import matrix_html
+from tenantry.manifest.mapping import Project
+from tenantry.prove.attacks.model import FAMILIES, AttackResult
+from tenantry.prove.everything import Evidence
+from tenantry.prove.markdown import proof_markdown
+from tenantry.report import terminal
+from tenantry.report.html import environment
+from tenantry.report.page import proof_of
+from tenantry.report.words import duration
+
+_MOST = 200
+"""Lines of one kind on the page; --json has all of them."""
+
+_SHOWN = 40
+"""Failures of one part on the terminal."""
+
+
+def render_evidence(evidence: Evidence, project: Project | None) -> str:
+    """The proof as one HTML file without anything to load; with the access matrix in words, where there is a manifest."""
+    families = [(family, _of(evidence.attacks, family)) for family in FAMILIES]
+    return (
+        environment()
+        .get_template("evidence.html.j2")
+        .render(
+            evidence=evidence,
+            failed=[result for result in evidence.results() if result.counts],
+            findings=evidence.lint.findings if evidence.lint else (),
+            allowed=evidence.lint.allowed if evidence.lint else (),
+            proof=proof_of({"proof": evidence.matrix.to_json()} if evidence.matrix else {}),
+            families=[(family, attacks) for family, attacks in families if attacks],
+            access=matrix_html(project) if project is not None else "",
+            most=_MOST,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=__version__,
+        )
+    )
+
+
+def write_evidence(evidence: Evidence, project: Project | None, file: Path) -> None:
+    """Write the page; the folder is made where it is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(render_evidence(evidence, project), encoding="utf-8")
+
+
+def _of(attacks: tuple[AttackResult, ...], family: str) -> list[AttackResult]:
+    mine = [each for each in attacks if each.attack.family == family]
+    return sorted(mine, key=lambda each: (not each.failed, each.outcome != "broken"))
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------------------
+
+
+def evidence_markdown(evidence: Evidence) -> str:
+    """The table of what was covered, what failed, what was not tried; then the matrix as it was executed."""
+    return "\n".join([*_lines(evidence), ""])
+
+
+def _lines(evidence: Evidence) -> Iterator[str]:
+    yield f"# Proof of isolation of {evidence.name}: {'passed' if evidence.passed else 'FAILED'}"
+    yield ""
+    yield f"Database `{evidence.database}`, PostgreSQL {evidence.server}, {evidence.mode}, {evidence.seconds:.1f} seconds."
+    yield ""
+    yield "| Part | Covered | Passed | Failed | Not applicable | Not tried | Accepted | How |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    for line in evidence.covered():
+        numbers = [str(line.total), *(str(count) for count in line.counts.values()), str(line.accepted)]
+        yield f"| {line.part} | {' | '.join(numbers if line.counts else ['–', '', '', '', '', ''])} | {_cell(line.said)} |"
+    for note in (*evidence.scope, *evidence.notes):
+        yield f"\n{_cell(note)}"
+    results = evidence.results()
+    for title, chosen in (
+        ("Failed", [each for each in results if each.counts]),
+        ("Worth knowing", [each for each in results if each.outcome == "failed" and not each.counts]),
+        ("Not applicable, not tried", [each for each in results if each.outcome in ("not applicable", "not tried")]),
+    ):
+        if chosen:
+            yield from ("", f"## {title}", "")
+            for each in chosen:
+                on = f" on `{each.object}`" if each.object else ""
+                yield f"- {each.group}: **{each.name}**{on}: {_cell(each.message)}"
+    if evidence.attacks:
+        yield from ("", "## Attacks", "", "| Attack | Outcome | Evidence |", "| --- | --- | --- |")
+        for attack in evidence.attacks:
+            yield f"| `{attack.attack.name}` | {attack.outcome} | {_cell(attack.evidence)} |"
+    if evidence.matrix is not None:
+        yield ""
+        yield proof_markdown(evidence.matrix).replace("\n## ", "\n### ").replace("# Proof of isolation", "## Matrix", 1)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+# -- terminal ----------------------------------------------------------------------------------------------------------
+
+
+def show(console: Console, evidence: Evidence) -> None:
+    """The matrix, what failed, and the table of what was covered."""
+    if evidence.matrix is not None:
+        terminal.proof(console, evidence.matrix, verdict=False)
+        console.print()
+    for sentence in evidence.scope:
+        console.print(f"[dim]{escape(sentence)}[/]")
+    for note in evidence.notes:
+        console.print(f"[dim]{escape(note)}[/]")
+    results = evidence.results()
+    failed = [each for each in results if each.counts and each.group != "matrix"]
+    for each in failed[:_SHOWN]:
+        on = f" {each.object}:" if each.object else ":"
+        console.print(f"[bold red]✗ {each.group}[/] {escape(each.name)}{escape(on)} {escape(each.message)}")
+    if len(failed) > _SHOWN:
+        console.print(f"[red]and {len(failed) - _SHOWN} more: --json or --html has all of them[/]")
+    for each in results:
+        if each.outcome == "failed" and not each.counts:
+            on = f" {each.object}:" if each.object else ":"
+            console.print(f"[yellow]{each.level}[/] {escape(each.name)}{escape(on)} {escape(each.message)}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("part", "covered", "passed", "failed", "not applicable", "not tried", "accepted"):
+        table.add_column(name.replace(" ", "\n"), justify="left" if name == "part" else "right", no_wrap=True)
+    table.add_column("how", overflow="fold")
+    for line in evidence.covered():
+        if not line.counts:
+            table.add_row(line.part, "–", "", "", "", "", "", escape(line.said))
+            continue
+        counts = line.counts
+        bad = f"[bold red]{counts['failed']:,}[/]" if counts["failed"] else "0"
+        others = (f"{counts['not applicable']:,}", f"{counts['not tried']:,}", f"{line.accepted:,}")
+        table.add_row(line.part, f"{line.total:,}", f"{counts['passed']:,}", bad, *others, escape(line.said))
+    console.print()
+    console.print(table)
+    verdict = "[green]✓ Isolation holds[/]" if evidence.passed else "[bold red]✗ Isolation does NOT hold[/]"
+    console.print(
+        f"\n{verdict}: {escape(evidence.name)}, {evidence.mode}, in {duration(evidence.seconds)}.", highlight=False
+    )
+
+
+__all__ = ["evidence_markdown", "render_evidence", "show", "write_evidence"]
