@@ -364,7 +364,11 @@ def demo(
         print_json({**report, "folder": str(folder)})
     else:
         terminal.report_summary(out, report, str(folder))
-    if not (report["proof"]["passed"] and all(check["passed"] for check in report["verifications"])):
+    if not (
+        report["proof"]["passed"]
+        and report["evidence"]["passed"]
+        and all(check["passed"] for check in report["verifications"])
+    ):
         raise typer.Exit(1)
 
 

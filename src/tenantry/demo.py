@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,9 @@ from tenantry.migrate.prepare import prepare
 from tenantry.postgres import connect, with_parameters
 from tenantry.progress import Bars
 from tenantry.prove import prove
+from tenantry.prove.everything import gather as gather_evidence
 from tenantry.report import Duration, build_report
+from tenantry.report.evidence import write_evidence
 from tenantry.report.html import write_report
 from tenantry.settings import DATA_FOLDER, Settings, command, database
 
@@ -120,6 +122,8 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login, options="")
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
+            evidence = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=bars.notice)
+            evidence = replace(evidence, matrix=replace(proof, checks=()), mode="over a login", left_out={})
         report = build_report(
             connection,
             prepared.project,
@@ -131,8 +135,26 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             command_prefix=command(),
         )
         report["planted"] = demo.compare(planted, report)
+        report["evidence"] = {
+            "passed": evidence.passed,
+            "page": "proof.html",
+            "summary": [{"part": line.part, "covered": line.total, **line.counts} for line in evidence.covered()],
+        }
+        report["summary"].append(_looked_for_holes(report["evidence"], command()))
         write_report(report, out)
+        write_evidence(evidence, prepared.project, out / report["evidence"]["page"])
     return report
+
+
+def _looked_for_holes(evidence: Mapping[str, Any], prefix: str) -> str:
+    lines = {line["part"]: line for line in evidence["summary"]}
+    lint, attacks = lines["lint"], lines["attacks"]
+    failed = lint["failed"] + attacks["failed"]
+    return (
+        f"Looked for holes: {lint['covered']:,} checks of the catalog and the rights that {attacks['passed']:,} attacks would need: "
+        + ("nothing found" if not failed else f"{failed} FAILED")
+        + f"; see {evidence['page']}. `{prefix} prove --copy` tries all {attacks['covered']:,} attacks on a copy."
+    )
 
 
 def _fresh(settings: Settings, name: str) -> None:
