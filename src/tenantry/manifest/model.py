@@ -432,10 +432,18 @@ class Tenant(_Record):
 
 
 class Membership(_Record):
+    """Who belongs to which tenant, and with which role.
+
+    Attributes:
+        active: SQL condition over the membership: without it all count.
+        end: by column, a SQL expression: how a membership ends; without it its row is deleted.
+    """
+
     table: Name
     profile: Name
     role: Name
     active: Sql | None = None
+    end: Mapping[Name, Sql] = Field(default_factory=dict)
 
 
 class Roles(_Record):
@@ -453,19 +461,106 @@ class Roles(_Record):
         return value
 
 
+class LinkColumn(_Record):
+    """Link by a source column that already holds the id of the account."""
+
+    column: Name
+
+
+class LinkFile(_Record):
+    """Link by a CSV file beside the manifest: the user's old id, and the account's id."""
+
+    file: Name
+
+
+def _kind_of_link(value: object) -> str:
+    if isinstance(value, LinkColumn | LinkFile):
+        return "<column>" if isinstance(value, LinkColumn) else "<file>"
+    if isinstance(value, Mapping):
+        return "<file>" if "file" in value else "<column>"
+    return "<word>"
+
+
+Link = Annotated[
+    Annotated[Literal["email"], Tag("<word>")]
+    | Annotated[LinkColumn, Tag("<column>")]
+    | Annotated[LinkFile, Tag("<file>")],
+    Discriminator(_kind_of_link),
+]
+"""A way to find the account that a user has already."""
+
+
 class Users(_Record):
-    """The home-made users table and the profile table that takes its place."""
+    """The home-made users table and the profile table that takes its place.
+
+    Attributes:
+        super: SQL condition over the source row `s`: who becomes super admin (in app_metadata, which no user can edit).
+        link: ways to find an account that is there already, in order; the first that finds one counts.
+        otherwise: what becomes of a user without an account: one is made, he is invited, or he is left without one until he
+            signs up and confirms his e-mail.
+        password: source column that holds a password's hash; where it is bcrypt, argon2 or Firebase scrypt he keeps his password.
+        unusable: what becomes of a user whose hash is of another kind, or missing: an account without a password, which he
+            resets; an invitation; or no account.
+        verified: SQL condition over `s`: the old application has verified the e-mail, so that the new account counts as confirmed.
+        deleted, if_deleted: SQL condition over `s`: who is deleted softly; left without an account, or given one that is banned.
+        system: SQL condition over `s`: who is no person and never gets an account.
+        if_unconfirmed: an account with his e-mail exists, but never confirmed it: he is left until it does, or the run refuses.
+        if_banned: his account is banned: it is linked, and stays banned; or he is left; or the run refuses.
+        if_taken: his account is already another person's: he is left without one, or the run refuses.
+        metadata: SQL expression over `s`, of jsonb: what the new account's user_metadata shall hold; it grants nothing.
+        in_step: triggers on auth.users keep profiles in step from the cut-over on.
+        new: by column of the profile table, a SQL expression over the account `u` for profiles that sign-ups make.
+        gone: column of the profile table (timestamptz) that says since when a person's account is deleted.
+    """
 
     source: Annotated[Name, Field(alias="from")]
     profile: Name
     account: Name
     email: Name
     super: Sql | None = None
-    """SQL condition over the source row `s`: who becomes super admin (in app_metadata, which no user can edit)."""
+    link: tuple[Link, ...] = ("email",)
+    otherwise: Literal["create", "invite", "leave"] = "create"
+    password: Name | None = None
+    unusable: Literal["reset", "invite", "leave"] = "reset"
+    verified: Sql | None = None
+    deleted: Sql | None = None
+    if_deleted: Literal["leave", "ban"] = "leave"
+    system: Sql | None = None
+    if_unconfirmed: Literal["leave", "refuse"] = "leave"
+    if_banned: Literal["link", "leave", "refuse"] = "link"
+    if_taken: Literal["leave", "refuse"] = "leave"
+    metadata: Sql | None = None
+    in_step: bool = False
+    new: Mapping[Name, Sql] = Field(default_factory=dict)
+    gone: Name | None = None
+
+
+class Invitations(_Record):
+    """The table of invitations: whoever confirms the e-mail that one names becomes a member, with the role that it names.
+
+    Attributes:
+        open: SQL condition over the invitation `i`: it may still be accepted.
+        accepted: column (timestamptz) that says when it was.
+        by: column that names the profile of who accepted it.
+    """
+
+    table: Name
+    email: Name
+    role: Name
+    open: Sql
+    accepted: Name
+    by: Name | None = None
 
 
 class Ids(_Record):
+    """Old and new ids.
+
+    Attributes:
+        both: target tables whose old ids are accepted beside the new ones, for as long as clients use them.
+    """
+
     namespace: Name
+    both: tuple[Name, ...] = ()
 
     @field_validator("namespace")
     @classmethod
@@ -602,6 +697,7 @@ class Manifest(_Record):
     membership: Membership
     roles: Roles
     users: Users | None = None
+    invitations: Invitations | None = None
     ids: Ids
     database_roles: DatabaseRoles = DatabaseRoles()
     context: Context = Context()
