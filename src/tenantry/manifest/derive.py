@@ -17,6 +17,7 @@ from enum import Enum
 
 from tenantry.manifest.ids import id_sql, key_sql
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents, literal
 
@@ -78,6 +79,8 @@ class Deriver:
         self._target = project.target.schema
         self._tenant = project.manifest.tenant
         self._common: dict[str, str] = {}
+        # Of a trial, only the rows that belong to it are derived.
+        self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
 
     def derive(self, mapping: Mapping, *, rows: str | None = None) -> Derivation:
         """The derivation of a mapping's rows.
@@ -117,7 +120,7 @@ class Deriver:
             tenant_known = "__tenant is not null"
             for path in mapping.tenant_paths:
                 if path.alias not in {ref.alias for ref in mapping.references}:
-                    self._reference_flags(path, path.columns[0], flag, problems, parents)
+                    self._reference_flags(mapping, path, path.columns[0], flag, problems, parents)
             problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
             conflict = self._conflict(mapping)
             if conflict:
@@ -210,7 +213,7 @@ class Deriver:
         if column.kind == "reference":
             assert column.reference is not None
             if column.fallback is None and counting:
-                self._reference_flags(column.reference, column.name, flag, problems, parents)
+                self._reference_flags(mapping, column.reference, column.name, flag, problems, parents)
             if not column.nullable and counting:
                 problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
             return
@@ -260,7 +263,10 @@ class Deriver:
                 derived = id_sql(
                     self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping)
                 )
-                return derived if self.reading is Reading.PREVIEW else f"coalesce(a.account_id, {derived})"
+                if self.reading is Reading.PREVIEW:
+                    return derived
+                # Without a decision, as for somebody who came in this moment, the account is the one that would be made.
+                return f"case when a.source_key is null then {derived} else a.account_id end"
             case "python" if self.reading is not Reading.COPY:
                 return f"null::{column.type}"
             case "json_ids" if self.reading is not Reading.PREVIEW:
@@ -274,6 +280,7 @@ class Deriver:
 
     def _reference_flags(
         self,
+        mapping: Mapping,
         ref: Reference,
         label: str,
         flag: object,
@@ -286,7 +293,9 @@ class Deriver:
             problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
             problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
             return
-        missing = flag(f"{given} and {ref.alias}.new is null")
+        # What is missing only since it is another tenant's is told as a conflict of tenants, or left empty for the time of a trial.
+        beyond = self._beyond(mapping, ref)
+        missing = flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
         problems.append((f"reference_missing:{label}", missing))
         feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
@@ -295,6 +304,15 @@ class Deriver:
                 (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
+
+    def _beyond(self, mapping: Mapping, ref: Reference) -> str:
+        """In a trial: whether a reference leads to a row of a tenant that was not chosen; empty where it cannot, or may not."""
+        if self._inside is None or self._inside.kind(ref.parent) != "tenant":
+            return ""
+        column = next((column for column in mapping.columns if column.reference == ref), None)
+        if not mapping.scoped and column is not None and not column.nullable:
+            return ""
+        return self._inside.beyond(mapping, ref)
 
     def _no_tenant(self, mapping: Mapping, flag: object) -> str:
         """No path leads to a tenant, and it is not a broken reference that is to blame (that says so itself)."""
@@ -309,21 +327,29 @@ class Deriver:
 
     def _conflict(self, mapping: Mapping) -> str:
         """Paths, or references to tenant tables, that lead to different tenants."""
-        aliases = dict.fromkeys(
-            ref.alias
+        aliases = {
+            ref.alias: ref
             for ref in (*mapping.tenant_paths, *mapping.references)
             if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
-        )
+        }
         paths = {path.alias for path in mapping.tenant_paths}
         if len(aliases) == 1 and set(aliases) <= paths:
             return ""
-        return " or ".join(f"{alias}.tenant <> x.tenant" for alias in aliases)
+        conflicts = [f"{alias}.tenant <> x.tenant" for alias in aliases]
+        conflicts += [
+            f"({alias}.new is null and {beyond})"
+            for alias, ref in aliases.items()
+            if (beyond := self._beyond(mapping, ref))
+        ]
+        return " or ".join(conflicts)
 
     def _level(self, columns: Iterable[tuple[str, str]], mapping: Mapping, relation: str, condition: str) -> str:
         selected = ",\n         ".join(f"{value} as {ident(name)}" for name, value in columns)
         where = [condition, *([f"({mapping.where})"] if mapping.where else [])]
         if self.reading is Reading.VERIFY:
             where.append(self._carried(mapping))
+        if self._inside is not None and (inside := self._inside.condition(mapping)) is not None:
+            where.append(inside)
         return (
             f"  select {selected}\n    from {relation} s\n"
             + "".join(f"    {join}\n" for join in self._joins(mapping))
@@ -344,7 +370,9 @@ class Deriver:
     def _joins(self, mapping: Mapping) -> Iterable[str]:
         references = {ref.alias: ref for ref in (*mapping.references, *mapping.tenant_paths)}
         for alias, ref in references.items():
-            yield f"left join {self._pairs(ref)} {alias} on {alias}.old = {self._named(ref)}"
+            # Rows without a tenant can name rows of tenants that are not there.
+            inside = not mapping.scoped and self._inside is not None and self._inside.kind(ref.parent) == "tenant"
+            yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(ref)}"
         if mapping.scoped:
             tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
             yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
@@ -365,11 +393,11 @@ class Deriver:
         """The value that a reference holds, as the text under which `_pairs` lists its parent."""
         return key_sql("s", ref.columns, is_text=False)
 
-    def _pairs(self, ref: Reference) -> str:
-        """(old, new, tenant) of a reference's parents."""
+    def _pairs(self, ref: Reference, *, inside: bool = False) -> str:
+        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial."""
         if self.reading is Reading.COPY and not ref.late:
             return self._pairs_from_target(ref)
-        return self._pairs_from_source(ref)
+        return self._pairs_from_source(ref, inside=inside)
 
     def _pairs_from_target(self, ref: Reference) -> str:
         selects = []
@@ -401,16 +429,17 @@ class Deriver:
                 )
         return "(" + " union all ".join(selects) + ")"
 
-    def _pairs_from_source(self, ref: Reference) -> str:
+    def _pairs_from_source(self, ref: Reference, *, inside: bool = False) -> str:
         names = []
         for parent in self.project.feeding(ref):
-            name = plain_name("p", parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
+            first = "pi" if inside else "p"
+            name = plain_name(first, parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
             plain = self._common.get(name) == ""
             if plain:
                 name = plain_name("p", parent.name, "plain", *ref.by)
             if name not in self._common:
                 self._common[name] = ""  # keeps its place before whatever asks for it again
-                body = self._source_pairs(parent, ref.by, plain=plain)
+                body = self._source_pairs(parent, ref.by, plain=plain, inside=inside)
                 del self._common[name]
                 self._common[name] = body
             names.append(ident(name))
@@ -418,7 +447,7 @@ class Deriver:
             return names[0]
         return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
 
-    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool) -> str:
+    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
         """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
 
         Args:
@@ -463,7 +492,10 @@ class Deriver:
             for alias, path in references.items()
         )
         bad = ", false as bad" if plain else ""
-        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}"
+        where = ""
+        if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
+            where = f"\n where {condition}"
+        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}{where}"
 
     def _tenants(self) -> str:
         """The rows of the tenant table: from the target, or derived from the source."""

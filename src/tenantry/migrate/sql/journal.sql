@@ -25,7 +25,8 @@ create table if not exists tenantry.run (
     phase           text        not null default 'expand',
     started_at      timestamptz not null default clock_timestamp(),
     finished_at     timestamptz,
-    process         jsonb       not null default '{}'
+    process         jsonb       not null default '{}',
+    subset          jsonb
 );
 comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is contracted, or rolled back to nothing.';
 comment on column tenantry.run.direction is 'Which side applications write: forward the source, reverse the target, both during the grace after a cut-over.';
@@ -33,6 +34,20 @@ comment on column tenantry.run.migrator is 'The login of the runs: what it write
 comment on column tenantry.run.server is 'The server and database that the run was last seen on, to notice that it was restored or promoted.';
 comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed.';
 comment on column tenantry.run.unverified is 'Rows were carried over since then that have not been compared; the cut-over compares everything again first.';
+
+comment on column tenantry.run.subset is 'Of a run that began with some tenants as a trial: the condition, its state (trial: only these; rest: all others too), how many tenants were chosen, of how many.';
+
+create table if not exists tenantry.only (
+    tenant_key text primary key
+);
+comment on table tenantry.only is 'Source keys of the tenants of a trial, as they were chosen when it began; a tenant that matches the condition later is not among them.';
+
+create table if not exists tenantry.inside (
+    mapping    text not null,
+    source_key text not null,
+    primary key (mapping, source_key)
+);
+comment on table tenantry.inside is 'Rows that belong to no tenant and came along with a trial, since rows of its tenants name them: people, above all.';
 
 create table if not exists tenantry.step (
     run_id      bigint      not null references tenantry.run (id),
@@ -115,11 +130,29 @@ create index if not exists change_key_idx on tenantry.change (mapping, source_ke
 comment on table tenantry.change is 'Cells that a treatment changed (defaults, corrections, dropped references), with their originals.';
 
 create table if not exists tenantry.account_link (
-    source_key text primary key,
-    account_id uuid not null,
-    flagged    boolean not null default false
+    source_key text    primary key,
+    account_id uuid,
+    made       boolean not null,
+    situation  text    not null,
+    detail     text,
+    flagged    boolean not null default false,
+    before     jsonb
 );
-comment on table tenantry.account_link is 'Users who had an account in auth.users before the migration, by verified e-mail.';
+create index if not exists account_link_account_idx on tenantry.account_link (account_id);
+comment on table tenantry.account_link is 'What was decided for each user: the account that is linked or made, or none, and why.';
+comment on column tenantry.account_link.made is 'The account is made by the migration, and goes with it; false for one that was there before.';
+comment on column tenantry.account_link.before is 'The app_metadata of an account that was there before and was made super admin, as it was.';
+
+create table if not exists tenantry.account_made (
+    account_id uuid primary key
+);
+comment on table tenantry.account_made is 'Accounts that the migration made, and takes away when it is taken back.';
+
+create table if not exists tenantry.account_file (
+    source_key text primary key,
+    account_id uuid not null
+);
+comment on table tenantry.account_file is 'Users and their accounts, from the file that [users] link names.';
 
 create table if not exists tenantry.source_log (
     table_name text        not null,
