@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+LINTERS := .venv-linters
+LINTERS_STAMP := $(LINTERS)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: demo test chaos lint bench docs lock clean
@@ -16,10 +18,11 @@ test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
 	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
 
-lint: $(STAMP) ## ruff, mypy, and the rule that tenantry never imports clinic
+lint: $(STAMP) $(LINTERS_STAMP) ## ruff, mypy; pgrls and squawk over what is generated for Clinic
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.linters $(LINTERS)/bin
 
 bench: $(STAMP) ## the figures behind the claims; takes some minutes
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
@@ -33,6 +36,8 @@ docs: $(STAMP) ## write the generated pages of docs/ again
 lock: $(STAMP) ## pin the dependencies anew, by hash
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
 		--extra clinic --extra dev --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
+		--output-file requirements-linters.lock requirements-linters.in
 
 clean: ## what demo and test leave behind: the embedded server's data and the demo's report
 	rm -rf .tenantry demo
@@ -43,3 +48,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
+
+# pgrls needs another pglast than Tenantry does.
+$(LINTERS_STAMP): requirements-linters.lock
+	$(PYTHON) -m venv $(LINTERS)
+	$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-linters.lock
+	touch $(LINTERS_STAMP)

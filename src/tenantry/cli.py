@@ -18,7 +18,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import access, lint, live, prove, rehearse, seal, status, throttle
+from tenantry.commands import access, ids, lint, live, prove, rehearse, seal, status, throttle, users
 from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
@@ -29,6 +29,7 @@ from tenantry.migrate.backups import backup_lines, look_for_backups
 from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
+from tenantry.migrate.subset import describe
 from tenantry.plan import read_environment
 from tenantry.progress import Bars
 from tenantry.report import Duration, build_report, terminal
@@ -119,6 +120,10 @@ def _evidence(evidence: Any) -> dict[str, object]:
 def plan(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Of a trial with some tenants, as `tenantry migrate --only` takes them.", show_default=False),
+    ] = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print every step's SQL and undo, for review.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write the plan as one HTML file.", show_default=False)
@@ -126,8 +131,10 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
-    with prepared_project(dsn, manifest) as (_, connection, prepared):
+    with prepared_project(dsn, manifest, only=only) as (_, connection, prepared):
         planned = prepared.plan
+        if prepared.chosen is not None:
+            err.print(escape(describe(connection, prepared.project, prepared.chosen)))
         backups = look_for_backups(connection)
     if html is not None:
         write_plan(planned, html)
@@ -202,6 +209,19 @@ def catalog(
 def migrate(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="Take some tenants first, as a trial: a condition over their source table, as \"clinics.id in ('c1', 'c2')\".",
+            show_default=False,
+        ),
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Go on from a trial that is ready with all other tenants.")
+    ] = False,
+    prove_: Annotated[
+        bool, typer.Option("--prove", help="When ready, prove the target in place, as `tenantry prove` does.")
+    ] = False,
     workers: Workers = 2,
     chunk_rows: Annotated[int, typer.Option(help="Source rows of the smallest key range.", min=1)] = 10_000,
     lock_patience: Annotated[
@@ -220,7 +240,16 @@ def migrate(
 
     It can be stopped or killed at any moment: run it again and it goes on from its journal. In the end it says whether
     everything is ready; `tenantry cutover` is the next step, and `tenantry rollback` takes everything back.
+
+    With **--only** some tenants are carried over as a trial, with the people whom their rows name and all rows that tenants share:
+    compared, secured and kept in step like everything else, but never cut over. Which they are is fixed when the run begins; run
+    it again without --only and it goes on with the trial. **--rest** then goes on with all others in the same run, and
+    `tenantry rollback` takes the trial back.
     """
+    if only is not None and rest:
+        raise typer.BadParameter(
+            "--only begins a trial, --rest ends it: give the one or the other", param_hint="--rest"
+        )
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
     options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=lock_patience)
@@ -228,7 +257,7 @@ def migrate(
         with Bars(err, quiet=as_json) as bars:
             for line in backup_lines(look_for_backups(connection)):
                 bars.notice(line)
-            outcome = Migration(address, loaded, options, bars).run()
+            outcome = Migration(address, loaded, options, bars, only=only, rest=rest).run()
         prepared = prepare(connection, loaded)
         content = _report(connection, prepared, outcome)
         state = readiness(connection, prepared)
@@ -241,9 +270,11 @@ def migrate(
         terminal.accounts(out, outcome)
         terminal.report_summary(out, content, str(report) if report is not None else None)
         terminal.readiness(out, state)
+    if prove_:
+        prove.prove(dsn=dsn, manifest=manifest, as_json=as_json)
     if follow_:
         live.replay(dsn=dsn, manifest=manifest, as_json=as_json)
-    if not state.ready:
+    if not state.ready and not state.trial:
         raise typer.Exit(1)
 
 
@@ -373,6 +404,7 @@ def demo(
 
 
 access.register(app)
+ids.register(app)
 lint.register(app)
 live.register(app)
 prove.register(app)
@@ -381,6 +413,7 @@ reporting.register(app)
 throttle.register(app)
 rehearse.register(app)
 seal.register(app)
+users.register(app)
 
 
 # Every usage error of the library; it gives only the leaves of the hierarchy a public name.

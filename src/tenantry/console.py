@@ -44,11 +44,13 @@ def connected(settings: Settings, manifest: Manifest | None) -> Iterator[tuple[s
 
 
 @contextmanager
-def prepared_project(dsn: str | None, manifest: Path | None) -> Iterator[tuple[str, psycopg.Connection[Any], Prepared]]:
+def prepared_project(
+    dsn: str | None, manifest: Path | None, *, only: str | None = None
+) -> Iterator[tuple[str, psycopg.Connection[Any], Prepared]]:
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
     with connected(settings, loaded) as (address, connection):
-        yield address, connection, prepare(connection, loaded)
+        yield address, connection, prepare(connection, loaded, only=only)
 
 
 def print_json(data: object) -> None:

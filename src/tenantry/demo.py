@@ -122,8 +122,8 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login, options="")
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
-            evidence = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=bars.notice)
-            evidence = replace(evidence, matrix=replace(proof, checks=()), mode="over a login", left_out={})
+            proved = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=bars.notice)
+            proved = replace(proved, matrix=replace(proof, checks=()), mode="over a login", left_out={})
         report = build_report(
             connection,
             prepared.project,
@@ -136,13 +136,13 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
         )
         report["planted"] = demo.compare(planted, report)
         report["evidence"] = {
-            "passed": evidence.passed,
+            "passed": proved.passed,
             "page": "proof.html",
-            "summary": [{"part": line.part, "covered": line.total, **line.counts} for line in evidence.covered()],
+            "summary": [{"part": line.part, "covered": line.total, **line.counts} for line in proved.covered()],
         }
         report["summary"].append(_looked_for_holes(report["evidence"], command()))
         write_report(report, out)
-        write_evidence(evidence, prepared.project, out / report["evidence"]["page"])
+        write_evidence(proved, prepared.project, out / report["evidence"]["page"])
     return report
 
 

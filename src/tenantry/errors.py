@@ -243,6 +243,12 @@ class JournalDamaged(TenantryError):
     exit_code = 1
 
 
+class SubsetWrong(TenantryError):
+    """The tenants of a trial cannot be chosen so."""
+
+    code = "TN-413"
+
+
 # -- TN-5xx: data ----------------------------------------------------------------------------------------------------
 
 

@@ -453,6 +453,50 @@ def test_what_a_caller_leaves_in_the_session_is_gone_before_the_next(world: Worl
                 assert me.execute("select id from clinics").fetchall() == [(world.clinics[0],)]
 
 
+def test_random_numbers_of_the_next_are_not_the_callers_to_choose(world: World) -> None:
+    with world.connection() as connection:
+        connection.execute("select setseed(0.25)")
+        known = value(connection.execute("select random()"))
+    with tenant_pool(world.built.login_dsn, max_size=1) as pool:
+        drawn = []
+        for _ in range(2):
+            with pool.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+                drawn.append(value(me.execute("select random()")))
+                me.execute("select setseed(0.25)")
+    assert known not in drawn
+    assert len(set(drawn)) == 2
+
+
+def test_settings_of_the_session_decide_neither_how_policies_nor_how_statements_are_read(world: World) -> None:
+    with world.connection() as connection, world.built.owner() as owner:
+        for setting in ("default_transaction_isolation = 'repeatable read'", "default_transaction_read_only = on",
+                        "row_security = off", "standard_conforming_strings = off"):  # fmt: skip
+            connection.execute(f"set session {setting}".encode())
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert me.execute("select id from clinics").fetchall() == [(world.clinics[0],)]
+            assert value(me.execute("select length('\\n')")) == 2
+            assert value(me.execute("show transaction_read_only")) == "off"
+            run(owner, "delete from clinic.user_clinic_roles")
+            assert me.execute("select id from clinics").fetchall() == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_copy_that_nobody_was_prepared_for_costs_its_connection_only(first: bool, world: World) -> None:
+    with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
+        with (
+            pytest.raises(psycopg.Error) as caught,
+            pool.connection() as connection,
+            tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+        ):
+            if not first:
+                me.execute("select 1")
+            me.execute("copy (select 1) to stdout")
+        assert "copy" in str(caught.value).lower()
+        assert connection.closed
+        with pool.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+
+
 @pytest.mark.parametrize("ended", ["commit", "rollback", "commit; begin", "rollback and chain; begin"])
 def test_a_transaction_that_injected_sql_ended_goes_on_as_nobody(ended: str, world: World) -> None:
     with world.connection() as connection:

@@ -41,8 +41,10 @@ NAMES = {each.name for each in ATTACKS}
 NO_LAB = {
     "statistics_through_an_operator": "no PostgreSQL with its updates hands statistics to an operator that is not leakproof",
     "plan_of_another_role": "no PostgreSQL with its updates keeps a plan that depends on the role when the role changes",
+    "prepared_transaction": "a setting of the server invites it, and no schema: max_prepared_transactions, 0 unless it was changed",
+    "lock_queue": "every schema that clients may use invites it, so that there is no mended one: it is tried on the application itself",
 }
-"""Attacks that no schema invites, with the reason."""
+"""Attacks that have no lab, with the reason."""
 
 NO_RIGHT: set[tuple[str, str]] = set()
 """Labs that let an attack through by something else than a right."""
@@ -225,6 +227,8 @@ def test_on_the_small_application_itself_nothing_is_broken(templates: dict[bool,
     results = _attacked(templates, Side("", True, Application()), None)
     assert _unexpected(results.values()) == {}
     assert len(results) == len(ATTACKS)
+    assert results["lock_queue"].outcome == "broken"
+    assert results["prepared_transaction"].outcome == "held"
 
 
 # -- Clinic ------------------------------------------------------------------------------------------------------------
@@ -442,7 +446,11 @@ def test_where_nothing_may_be_tried_the_catalog_says_which_right_would_allow_it(
     built = build_clinic(database)
     with built.owner() as owner:
         results = ask_rights(owner, built.project)
-        assert {each.attack.name for each in results if each.failed} == {"lock_table", "end_others_sessions"}
+        assert {each.attack.name for each in results if each.failed} == {
+            "lock_table",
+            "fill_the_lock_table",
+            "end_others_sessions",
+        }
         assert all(each.by == "rights" for each in results)
         silent = [each for each in results if each.outcome == "not applicable"]
         assert all("tried on a copy" in each.evidence for each in silent)

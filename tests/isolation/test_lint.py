@@ -22,7 +22,7 @@ from tenantry.prove.discover import discover
 from tenantry.prove.lint import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
 from tenantry.prove.nodes import parse
 from tenantry.prove.page import page
-from tests.conftest import VERSIONS, Database, available
+from tests.conftest import VERSIONS, available, fresh_database
 from tests.isolation.build import CLINIC, build_clinic
 from tests.isolation.laboratory import (
     LAB,
@@ -160,9 +160,10 @@ def test_the_page_of_the_checks_is_current() -> None:
 # -- whole databases --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_fires_on_clinic(database_each: Database) -> None:
-    built = build_clinic(database_each)
-    with built.owner() as owner:
+@pytest.mark.parametrize("version", ON_EACH)
+def test_nothing_fires_on_clinic(version: int, laboratories: Laboratories) -> None:
+    # In a cluster in which other tests leave no roles and no memberships.
+    with fresh_database(laboratories.server(version)) as database, build_clinic(database).owner() as owner:
         found = run_lint(owner, manifest=load_manifest(CLINIC))
         guessed = run_lint(owner)
     assert [str(finding) for finding in found.findings] == []
@@ -176,8 +177,8 @@ def test_nothing_fires_on_clinic(database_each: Database) -> None:
     assert guessed.scope.tenant.table == "clinics"
     assert guessed.scope.membership is not None
     assert guessed.scope.membership.table == "user_clinic_roles"
-    # Roles belong to the cluster: other tests may have made some.
-    assert set(guessed.scope.clients) >= {"anon", "authenticated", "tenantry_login"}
+    # The one login of the labs is a client of this database too.
+    assert set(guessed.scope.clients) - {"lab_app"} == {"anon", "authenticated", "tenantry_login"}
     said = " ".join(guessed.scope.sentences)
     assert "clinic_id" in said
     assert "user_clinic_roles" in said
@@ -361,6 +362,34 @@ def test_a_database_without_clients_or_tenants_says_so(laboratories: Laboratorie
     reasons = dict(found.not_applicable)
     assert reasons["shared_table_writes"] == "no tenant column was found"
     assert reasons["members_writable"] == "no table of memberships was found"
+
+
+def test_who_can_become_the_owner_is_an_administrator_unless_he_is_a_client_as_well(laboratories: Laboratories) -> None:
+    connection = laboratories[18]
+    logins = {
+        "lab_one": f"grant {OWNER} to lab_one",
+        "lab_two": f"grant {OWNER}, anon to lab_two",
+        "lab_three": "grant select on app.notes to lab_three",
+        # Who made a role may grant it from PostgreSQL 16 on, but is not it.
+        "lab_four": "grant authenticated to lab_four with admin true, inherit false, set false",
+        "lab_five": "select",
+    }
+    try:
+        connection.execute(LAB.joinpath("base.sql").read_bytes())
+        connection.execute(f"grant anon, authenticated to {OWNER}; alter schema app owner to {OWNER}".encode())
+        for name, grant in logins.items():
+            connection.execute(
+                f"create role {name} login; grant connect on database ".encode()
+                + connection.info.dbname.encode()
+                + f" to {name}; {grant}".encode()
+            )
+        found = discover(connection)
+    finally:
+        connection.rollback()
+    assert set(found.logins) == {"lab_app", "lab_two", "lab_three"}
+    assert set(found.clients) == {"anon", "authenticated", *found.logins}
+    said = next(each for each in found.sentences if "administrators" in each)
+    assert said.endswith(": lab_one.")
 
 
 def test_what_is_asked_for_takes_the_place_of_what_would_be_found(laboratories: Laboratories) -> None:

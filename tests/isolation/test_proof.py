@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tenantry.access import cutover_revokes
+from tenantry.access import context_sql, cutover_revokes
 from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.manifest import COMMANDS
 from tenantry.manifest.model import DatabaseRoles
 from tenantry.postgres import connect
 from tenantry.prove import Proof, UnfitLogin, proof_markdown, prove
 from tenantry.prove.fixtures import make_fixtures, remove_leftovers
-from tenantry.prove.people import people
+from tenantry.prove.people import INACTIVE_LENDER, INACTIVE_MEMBERSHIP, INACTIVE_TENANT, REMOVED, STATES, people
 from tests.conftest import Database
 from tests.isolation.build import OWNER, Built, build_clinic, build_org, run, secure
+from tests.isolation.studio import build_studio
 
 Cell = tuple[str, str, str, str]
 
@@ -62,6 +64,16 @@ def test_clinic_obeys_its_matrix_in_every_cell(database_each: Database) -> None:
             relations = {cell.relation for cell in proof.cells if (cell.role, cell.table) == ("clinic_admin", table)}
             assert "other tenant" in relations
             assert any("own" in relation for relation in relations)
+    for state in STATES:
+        of_state = {(cell.role, cell.table, cell.command) for cell in proof.cells if cell.relation.startswith(state)}
+        lent = [table for table, rule in manifest.tables.items() if rule.access.shared is not None]
+        tables = lent if state == INACTIVE_LENDER else manifest.tables
+        members = [*manifest.roles.order, "viewer here, clinic_admin elsewhere"]
+        commands = ("select", "update", "delete") if state == INACTIVE_LENDER else COMMANDS
+        assert of_state >= {(who, table, command) for who in members for table in tables for command in commands}
+    assert ("super admin", "locations", "delete") in {
+        (cell.role, cell.table, cell.command) for cell in proof.cells if cell.relation.startswith(INACTIVE_TENANT)
+    }
     # Every rule of the matrix was seen to let somebody in: a target that refuses everything would fail.
     assert sum(cell.expected == "allow" for cell in proof.cells) > 300
     assert _rows(built) == 0
@@ -356,6 +368,174 @@ def test_what_is_broken_is_named(kind: str, database: Database) -> None:
     assert "FAILED" in text
     assert all(f"{role}: {command} {name}, {relation}" in text for role, command, name, relation in cells)
     assert _rows(built) == 0
+
+
+# -- memberships that end, tenants that are closed ---------------------------------------------------------------------
+
+MEMBERS = ("clinics", "dashboards", "external_id_mappings", "locations", "profiles", "providers", "user_clinic_roles")
+
+
+def _ignoring(built: Built, key: str) -> list[str]:
+    """The context functions as for a manifest in which nothing of this kind is ever inactive."""
+    manifest = built.project.manifest
+    record = getattr(manifest, key)
+    return [context_sql(manifest.model_copy(update={key: record.model_copy(update={"active": None})}))]
+
+
+def _remembering(built: Built) -> list[str]:
+    """Context functions that look up memberships once in a transaction."""
+    with built.owner() as owner:
+        row = owner.execute("select pg_get_functiondef('tenantry.tenants(text)'::regprocedure)").fetchone()
+    assert row is not None
+    definer = built.project.manifest.database_roles.definer
+    roles = built.project.manifest.roles.order
+    return [
+        f"grant create on schema tenantry to {definer}",
+        f"set role {definer}",
+        str(row[0])
+        .replace("tenantry.tenants(", "tenantry.looked_up(")
+        .replace("tenants.at_least", "looked_up.at_least"),
+        f"""
+        create or replace function tenantry.tenants(at_least text) returns uuid[]
+            language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+        as $$
+        declare
+            key text := 'remembered.of_' || coalesce(replace(tenantry.uid()::text, '-', ''), 'nobody') || '_';
+            each text;
+        begin
+            if coalesce(current_setting(key || 'x' || tenants.at_least, true), '') = '' then
+                foreach each in array array[{", ".join(f"'{role}'" for role in roles)}] loop
+                    perform set_config(key || 'x' || each, tenantry.looked_up(each)::text, true);
+                end loop;
+            end if;
+            return current_setting(key || 'x' || tenants.at_least)::uuid[];
+        end
+        $$""",
+        "reset role",
+        f"revoke create on schema tenantry from {definer}",
+    ]
+
+
+FORGETFUL: dict[str, tuple[Callable[[Built], list[str]], tuple[str, ...]]] = {
+    "tenants that are closed": (lambda built: _ignoring(built, "tenant"), (INACTIVE_TENANT, INACTIVE_LENDER)),
+    "memberships that are inactive": (lambda built: _ignoring(built, "membership"), (INACTIVE_MEMBERSHIP,)),
+    "memberships that were removed": (_remembering, (REMOVED,)),
+}
+
+
+@pytest.mark.parametrize("over_login", [False, True], ids=["in place", "over a login"])
+@pytest.mark.parametrize("kind", FORGETFUL)
+def test_what_is_forgotten_fails_in_its_cells_and_in_no_others(kind: str, over_login: bool, database: Database) -> None:
+    built = build_clinic(database)
+    spoil, states = FORGETFUL[kind]
+    way = _prove if over_login else _in_place
+    sound = way(built, *MEMBERS)
+    assert not sound.failures
+    with built.owner() as owner, owner.transaction():
+        run(owner, *spoil(built))
+    spoilt = way(built, *MEMBERS)
+    # What a member may do, and is not to do any more.
+    allowed = {(cell.role, cell.command, cell.table, cell.relation) for cell in sound.cells if cell.expected == "allow"}
+    lost = {
+        (cell.role, cell.command, cell.table, cell.relation)
+        for cell in sound.cells
+        if cell.relation.startswith(tuple(f"{state}: " for state in states))
+        and cell.expected == "refuse"
+        and (cell.role, cell.command, cell.table, cell.relation.partition(": ")[2]) in allowed
+        and cell.role != "super admin"
+    }
+    assert _failures(spoilt) == lost
+    assert {command for _, command, _, _ in lost} == set(COMMANDS)
+    assert {role for role, *_ in lost} >= set(built.project.manifest.roles.order)
+    assert {relation.partition(": ")[0] for *_, relation in lost} == set(states)
+    assert _rows(built) == 0
+
+
+def test_a_state_that_the_manifest_does_not_know_is_not_applicable_and_said(database: Database, tmp_path: Path) -> None:
+    built = build_org(database, tmp_path)
+    for proof in (_prove(built), _in_place(built)):
+        assert proof.passed
+        assert not proof.untried
+        relations = {cell.relation.partition(": ")[0] for cell in proof.cells}
+        assert {INACTIVE_TENANT, REMOVED} <= relations
+        assert INACTIVE_MEMBERSHIP not in relations
+        assert any(note.startswith("inactive membership: not applicable, the manifest has no") for note in proof.notes)
+        # Notes hang on memberships, so that they go first.
+        note = next(note for note in proof.notes if note.startswith(REMOVED))
+        assert "Note (own row)" in note
+        tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}
+        assert tried["boss", "delete", "Note", f"{REMOVED}: another's row, own tenant"] == "refuse"
+        assert tried["boss", "insert", "Note", f"{REMOVED}: own row"] == "refuse"
+        assert tried["boss", "select", "Tag", f"{REMOVED}: shared"] == "allow"
+
+
+def test_system_rows_and_public_rows_stay_and_shared_ones_go(database: Database, tmp_path: Path) -> None:
+    built = build_studio(database, tmp_path)
+    for proof in (_prove(built), _in_place(built)):
+        assert proof.passed
+        tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}
+        for state in (INACTIVE_TENANT, REMOVED):
+            assert tried["potter", "select", "pots", f"{state}: shared row"] == "refuse"
+            assert tried["potter", "select", "pots", f"{state}: public row"] == "allow"
+            assert tried["potter", "select", "glazes", f"{state}: system row"] == "allow"
+            assert tried["master", "update", "glazes", f"{state}: system row"] == "refuse"
+        assert tried["potter", "select", "pots", f"{INACTIVE_LENDER}: shared row"] == "refuse"
+        assert tried["super admin", "select", "pots", f"{INACTIVE_TENANT}: other tenant"] == "allow"
+
+
+def test_where_a_membership_cannot_be_deleted_it_is_made_inactive(database: Database) -> None:
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(
+            owner,
+            "create trigger keep before delete on clinic.user_clinic_roles execute function clinic.refuse_change()",
+        )
+    proof = _in_place(built, "dashboards", "locations")
+    assert not proof.failures
+    assert not proof.untried
+    tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}
+    # What went with the membership otherwise is still there, and not to be seen.
+    assert tried["clinic_admin", "select", "dashboards", f"{REMOVED}: own row"] == "refuse"
+    assert tried["clinic_admin", "delete", "locations", f"{REMOVED}: own tenant"] == "refuse"
+
+
+def test_a_state_that_no_value_brings_about_is_not_tried_and_says_why(database: Database) -> None:
+    built = build_clinic(database)
+    manifest = built.project.manifest
+    always = {
+        "tenant": manifest.tenant.model_copy(update={"active": "name is not null"}),
+        "membership": manifest.membership.model_copy(update={"active": "profile_id is not null"}),
+    }
+    project = replace(built.project, manifest=manifest.model_copy(update=always))
+    proof = prove(project, owner_dsn=built.owner_dsn, login_dsn=None, tables=["locations", "providers"])
+    assert not proof.failures
+    reasons = {cell.relation.partition(": ")[0]: cell.detail for cell in proof.untried}
+    assert set(reasons) == {INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER}
+    assert (
+        reasons[INACTIVE_TENANT] == "no value was found with which name is not null does not hold for a row of clinics"
+    )
+    assert {cell.command for cell in proof.untried} == set(COMMANDS)
+
+
+def test_a_state_that_leaves_traces_is_not_tried_over_a_login(database: Database) -> None:
+    built = build_clinic(database)
+    with built.owner() as owner:
+        run(
+            owner,
+            "create table clinic.closings (clinic_id uuid references clinic.clinics (id))",
+            "create function clinic.note_closing() returns trigger language plpgsql as"
+            " $$ begin insert into clinic.closings values (new.id); return new; end $$",
+            "create trigger note_closing after update of status on clinic.clinics for each row"
+            " execute function clinic.note_closing()",
+        )
+    proof = _prove(built, "locations", "providers")
+    assert not proof.failures
+    untried = {cell.relation.partition(": ")[0]: cell.detail for cell in proof.untried}
+    assert set(untried) == {INACTIVE_TENANT, INACTIVE_LENDER}
+    assert "could not be removed any more" in untried[INACTIVE_TENANT]
+    assert _rows(built) == 0
+    # In place everything is rolled back.
+    assert not _in_place(built, "locations", "providers").untried
 
 
 # -- who may prove ----------------------------------------------------------------------------------------------------

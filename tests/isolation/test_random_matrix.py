@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -303,6 +303,11 @@ class Garden:
         for session in self.sessions or ():
             session.close()
 
+    @property
+    def owner(self) -> Connection:
+        assert self.sessions is not None
+        return self.sessions[0]
+
     def build(self, world: World) -> Connection:
         """Tables, policies and rows of an example; the application's login."""
         if self.sessions is None:
@@ -414,6 +419,7 @@ def tenants(world: World, person: Person, role: str) -> set[str]:
 def test_what_anybody_sees_and_writes_is_what_the_matrix_says(database: Database) -> None:
     garden = Garden(database)
     allowed: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
 
     @settings(
         max_examples=40,
@@ -427,12 +433,15 @@ def test_what_anybody_sees_and_writes_is_what_the_matrix_says(database: Database
     @given(data=st.data())
     def examples(data: st.DataObject) -> None:
         world = Draws(data).world()
-        allowed.update(look(garden.build(world), world))
+        login = garden.build(world)
+        allowed.update(look(login, world))
+        ended.update(end_memberships(garden.owner, login, world))
 
     examples()
     garden.close()
     # Each was allowed often: a database that refuses everything would not pass.
     assert all(allowed[command] > 100 for command in COMMANDS), allowed
+    assert all(ended[command] > 10 for command in COMMANDS), ended
 
 
 def look(login: Connection, world: World) -> Counter[str]:
@@ -455,3 +464,46 @@ def look(login: Connection, world: World) -> Counter[str]:
             run(login, f"set local role {role}")
             caller.check(None, f"nobody, as {role}")
     return allowed
+
+
+def end_memberships(owner: Connection, login: Connection, world: World) -> Counter[str]:
+    """Somebody has looked at what he may see; then a membership of his ends, and in the same transaction nothing is as it was.
+
+    Of all memberships it is the one with which most is lost. Returns how many rows that are, by command.
+    """
+    caller = Caller(login, world)
+    found = [
+        (person, garden, without(person, garden))
+        for person in world.people
+        for garden in person.memberships
+        if not person.is_super and not person.is_banned
+    ]
+    if not found:
+        return Counter()
+    person, garden, after = max(found, key=lambda each: lost(world, each[0], each[2]).total())
+    change = f"update {SCHEMA}.crew set active = %s where garden_id = %s and person_id = %s"
+    with login.transaction(force_rollback=True):
+        run(login, "set local role authenticated")
+        open_context(login, json.dumps({"sub": person.uid, "role": "authenticated"}))
+        for table in world.manifest.tables:
+            assert caller.ids(f"select id from {SCHEMA}.{table}") == expected(world, "select", person, table)
+        owner.execute(change.encode(), [False, garden, world.profiles[person.uid]])
+        caller.check(after, f"{person}, no member of {garden} any more")
+    return lost(world, person, after)
+
+
+def without(person: Person, garden: str) -> Person:
+    left = {which: rank for which, rank in person.memberships.items() if which != garden}
+    return replace(person, memberships=left, former=person.former | {garden})
+
+
+def lost(world: World, before: Person, after: Person) -> Counter[str]:
+    return Counter(
+        {
+            command: sum(
+                len(expected(world, command, before, table) - expected(world, command, after, table))
+                for table in world.manifest.tables
+            )
+            for command in COMMANDS
+        }
+    )

@@ -43,6 +43,7 @@ create table profiles (
     name           text         not null,
     locale         text         not null default 'en-US',
     last_login_at  timestamptz,
+    deleted_at     timestamptz,
     created_at     timestamptz  not null default now(),
     updated_at     timestamptz  not null default now(),
     created_by     uuid,
@@ -64,6 +65,7 @@ comment on column profiles.email          is 'E-mail address in its normal form,
 comment on column profiles.name           is 'Name as shown to colleagues.';
 comment on column profiles.locale         is 'BCP 47 tag that decides language and number format.';
 comment on column profiles.last_login_at  is 'When the person last signed in; null if never.';
+comment on column profiles.deleted_at     is 'Since when the account of the person is deleted; null while it is not. The profile stays for the rows that name it.';
 
 
 create table providers (

@@ -26,6 +26,7 @@ def context_sql(manifest: Manifest) -> str:
     return "\n".join(
         [
             load_sql(_SQL, "account"),
+            load_sql(_SQL, "latch"),
             load_sql(_SQL, "seal_key") if sealed else "",
             _other_mode(manifest),
             load_sql(_SQL, "caller" if sealed else "claims"),
@@ -62,6 +63,7 @@ grant usage on schema tenantry
 grant execute on function {functions}
     to {ident(roles.anon)}, {_clients(manifest)}, {ident(roles.definer)};
 grant select on tenantry.account to {ident(roles.definer)}, {ident(roles.backup)};
+grant references (closed) on tenantry.latch to {ident(roles.anon)}, {ident(roles.authenticated)};
 {keys}"""
 
 

@@ -15,8 +15,8 @@ from psycopg import errors as pg
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
 from tenantry.manifest import JsonIds, Mapping, Project
-from tenantry.manifest.derive import Deriver, Reading, mapping_key, qualified_order
-from tenantry.postgres import ident, idents, literal
+from tenantry.manifest.derive import Deriver, Reading, mapping_key, merge_keys, qualified_order
+from tenantry.postgres import ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -75,7 +75,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     ]
     more: list[tuple[str, str]] = []
     if mapping.merge is not None:
-        keys = idents(mapping.merge.by, prefix="d")
+        keys = merge_keys(mapping, "d")
         same = f"hash_record_extended(row({keys}), 0)"
         more = [
             ("twice", f"select {same} as h from derived d where __problems is null group by 1 having count(*) > 1"),

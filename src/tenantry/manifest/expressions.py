@@ -42,6 +42,13 @@ def names(sql: str, alias: str) -> bool:
     return any(name[0] == alias for name in columns.found)
 
 
+def has_select(sql: str) -> bool:
+    """Whether an expression that was found right holds a query of its own."""
+    columns = _Columns()
+    columns(pglast.parse_sql(f"select {sql}")[0])
+    return columns.has_select
+
+
 class Expressions:
     """Says what is wrong with expressions."""
 

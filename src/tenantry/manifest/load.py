@@ -46,8 +46,8 @@ def load_manifest(path: Path) -> Manifest:
 
 def manifest_digest(manifest: Manifest) -> str:
     """SHA-256 over what the manifest says of the migration, and over the target's files; not over comments, layout, what a run
-    makes way for, or who may do what, which `tenantry access apply` changes at any time."""
-    left_out: dict[str, Any] = {"throttle": True, "shares": True, "tables": {"__all__": {"access"}}}
+    makes way for, or who may do what and which ids are accepted, which `tenantry access apply` and `tenantry ids apply` change."""
+    left_out: dict[str, Any] = {"throttle": True, "shares": True, "ids": {"both"}, "tables": {"__all__": {"access"}}}
     digest = hashlib.sha256(manifest.model_dump_json(by_alias=True, exclude=left_out).encode())
     for file in target_files(manifest):
         digest.update(b"\x00" + file.name.encode() + b"\x00" + file.read_bytes())

@@ -131,6 +131,25 @@ class Mapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Subset:
+    """The tenants with which a run begins.
+
+    Attributes:
+        condition: as it was given, over the tenants' source table.
+        state: trial: only these; rest: all others are carried over too, or have been.
+        tenants, of: how many were chosen, of how many.
+    """
+
+    condition: str
+    state: Literal["trial", "rest"]
+    tenants: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"a trial of {self.tenants:,} of {self.of:,} tenants"
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A manifest resolved against its source and target: what analysis, plan, migration and proof work from."""
 
@@ -141,6 +160,8 @@ class Project:
     mappings: tuple[Mapping, ...]
     """In an order in which parents come before children."""
     by_target: dict[str, tuple[Mapping, ...]] = field(default_factory=dict)
+    subset: Subset | None = None
+    """The run takes, or began with, some tenants only."""
 
     def __iter__(self) -> Iterator[Mapping]:
         return iter(self.mappings)
@@ -157,6 +178,11 @@ class Project:
         if ref.source is not None:
             return tuple(parent for parent in parents if parent.source.name == ref.source)
         return tuple(parent for parent in parents if parent.key == ref.by) or parents[:1]
+
+    @property
+    def trial(self) -> str:
+        """Where only some tenants are carried over: how many, in words; else empty."""
+        return str(self.subset) if self.subset is not None and self.subset.state == "trial" else ""
 
     @property
     def root(self) -> Mapping:

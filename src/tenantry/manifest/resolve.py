@@ -14,6 +14,7 @@ from tenantry.catalog import Catalog, Constraint, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
 from tenantry.manifest.columns import ColumnCompiler
+from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.manifest.model import ColumnRule, Manifest, SourceRule, TableRule
@@ -105,8 +106,20 @@ class _Resolver(TargetChecks):
             profile = self.target_table(manifest.users.profile, ("users", "profile"))
             if profile is not None:
                 self.need_column(profile, manifest.users.account, ("users", "account"))
+        self._check_both()
+        check_in_step(self)
         for place, query in enumerate(manifest.rules):
             self.expressions.check_query(query.sql, ("rules", place, "sql"))
+
+    def _check_both(self) -> None:
+        """Old ids can be accepted where there are any."""
+        for place, name in enumerate(self.manifest.ids.both):
+            key: Key = ("ids", "both", place)
+            rule = self.manifest.tables.get(name)
+            if self.target_table(name, key) is not None and rule is not None and not rule.parts():
+                self.say(key, f"{name} is a new table without a source: its rows have no old ids")
+            if name in self.manifest.ids.both[:place]:
+                self.say(key, f"{name} is named twice")
 
     def _check_tables(self) -> None:
         for name, rule in self.manifest.tables.items():

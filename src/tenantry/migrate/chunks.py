@@ -15,6 +15,7 @@ from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
 from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, python_table
 from tenantry.manifest.ids import key_parts
+from tenantry.manifest.subset import restriction
 from tenantry.migrate.journal import Chunk, Connection, Journal, statement
 from tenantry.plan.operations.copy import RUN
 from tenantry.postgres import ident, idents, literal
@@ -79,14 +80,19 @@ def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: 
 def plan_chunks(
     connection: Connection, project: Project, mapping: Mapping, chunk_rows: int = CHUNK_ROWS
 ) -> tuple[list[Chunk], int]:
-    """Key ranges of about equal size, from a sample of pages, and the exact number of rows."""
+    """Key ranges of about equal size, from a sample of pages, and the exact number of rows to be looked at."""
     table = ident(project.source.schema, mapping.source.name)
     row = connection.execute(f"select count(*) from {table}").fetchone()
     assert row is not None
     count = int(row[0])
+    wanted = count
+    if (some := restriction(project, mapping)) is not None:
+        row = connection.execute(f"select count(*) from {table} s where {some}").fetchone()
+        assert row is not None
+        wanted = int(row[0])
     pieces = min(MOST_CHUNKS, -(-count // chunk_rows))
     if pieces <= 1:
-        return [Chunk(0, None, None)], count
+        return [Chunk(0, None, None)], wanted
     percent = min(100.0, 100.0 * pieces * _SAMPLE_ROWS / count)
     order = idents(mapping.key, prefix="s")
     bounds = [
@@ -98,7 +104,7 @@ def plan_chunks(
         )
     ]
     edges: list[str | None] = [None, *bounds, None]
-    return [Chunk(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1)], count
+    return [Chunk(i, edges[i], edges[i + 1]) for i in range(len(edges) - 1)], wanted
 
 
 def copy_chunks(
@@ -119,7 +125,8 @@ def copy_chunks(
     started = time.monotonic()
     with connection.transaction():
         if mapping.python_columns:
-            run_python(connection, project, mapping, condition)
+            some = restriction(project, mapping)
+            run_python(connection, project, mapping, condition if some is None else f"{condition} and {some}")
         row = connection.execute(template.replace(RANGE, condition)).fetchone()
         assert row is not None
         copied = Copied(*(int(value) for value in row))

@@ -60,6 +60,11 @@ def cut_over(
                 hint="`tenantry rollback` goes back, `tenantry contract` makes it final.",
             )
         live.need_copied()
+        if live.project.trial:
+            raise NotReady(
+                f"Run {run.id} is {live.project.trial}, and a trial is not cut over.",
+                hint="`tenantry migrate --rest` goes on with all other tenants; `tenantry rollback` takes the trial back.",
+            )
         live.check()
         live.refresh()
         if live.run.verified_at is None or live.run.unverified:
@@ -159,6 +164,8 @@ class Readiness:
     """Transactions on the source's tables that a cut-over would have to wait for: pid, application, query."""
     missing: tuple[str, ...]
     """Steps that are to do."""
+    trial: str = ""
+    """Of a trial, which is never cut over: how many tenants it has, in words."""
 
 
 def readiness(connection: Connection, prepared: Prepared) -> Readiness:
@@ -182,4 +189,6 @@ def readiness(connection: Connection, prepared: Prepared) -> Readiness:
         )
     )
     verified = run is not None and run.verified_at is not None
-    return Readiness(not missing and verified, verified, int(row[0]), float(row[1]), int(row[2]), standing, missing)
+    trial = prepared.project.trial
+    ready = not missing and verified and not trial
+    return Readiness(ready, verified, int(row[0]), float(row[1]), int(row[2]), standing, missing, trial)

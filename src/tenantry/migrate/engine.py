@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 
 import psycopg
@@ -20,6 +20,7 @@ import psycopg
 from tenantry import __version__
 from tenantry.errors import (
     JournalMismatch,
+    NoRun,
     RunFinished,
     RunInterrupted,
     StepFailed,
@@ -28,7 +29,7 @@ from tenantry.errors import (
 )
 from tenantry.manifest import Manifest, Mapping
 from tenantry.migrate import chunks as chunked
-from tenantry.migrate import verify
+from tenantry.migrate import subset, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
 from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
@@ -117,9 +118,22 @@ class Migration:
     """One run of one manifest against one database, up to the moment in which it is ready to be cut over."""
 
     def __init__(
-        self, dsn: str, manifest: Manifest, options: Options | None = None, observer: Observer | None = None
+        self,
+        dsn: str,
+        manifest: Manifest,
+        options: Options | None = None,
+        observer: Observer | None = None,
+        *,
+        only: str | None = None,
+        rest: bool = False,
     ) -> None:
+        """
+        Args:
+            only: a condition over the tenants' source table: the run takes these tenants first, as a trial.
+            rest: a trial that is ready goes on with all other tenants.
+        """
         self._dsn = dsn
+        self._only, self._rest = only, rest
         self._manifest = manifest
         self._options = options or Options()
         self._observer: Observer = observer or Silent()
@@ -147,7 +161,7 @@ class Migration:
         main = self._session.open("tenantry: run")
         try:
             take_run_lock(main, lambda: describe_holder(main))
-            prepared = prepare(main, self._manifest)
+            prepared = prepare(main, self._manifest, only=self._only)
             check_login(main, prepared.run, prepared.environment.login)
             check_owner(main, prepared.project)
             if prepared.run is not None and prepared.run.is_over:
@@ -156,12 +170,28 @@ class Migration:
                     hint="Nothing is left to copy. `tenantry replay` keeps the source in step, `tenantry rollback` goes back,"
                     " `tenantry contract` makes it final.",
                 )
+            if prepared.chosen is not None:
+                self._observer.notice(subset.describe(main, prepared.project, prepared.chosen))
+            if self._rest:
+                prepared = self._begin_rest(main, prepared)
             return self._run(main, prepared, started)
         except psycopg.Error as error:
             raise explain(error, "running the migration") from error
         finally:
             self._session.close()
             self._throttle.close()
+
+    def _begin_rest(self, main: Connection, prepared: Prepared) -> Prepared:
+        run = prepared.run
+        if run is None:
+            raise NoRun(
+                "There is no trial in this database to go on with.",
+                hint="`tenantry migrate` carries all tenants over; with --only some of them first.",
+            )
+        journal = Journal(run.id)
+        absorb(main, journal, prepared, self._observer.notice)
+        subset.begin_rest(main, journal, prepared.project, prepared.plan, run)
+        return prepare(main, self._manifest)
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +215,13 @@ class Migration:
                     timings.append(Timing(phase, time.monotonic() - begun))
             with main.transaction():
                 journal.say(main, "set_status", status="ready")
-                journal.event(main, "ready", "everything is carried over; the cut-over can be done")
+                journal.event(
+                    main,
+                    "ready",
+                    "the trial is carried over; it can be proved, gone on with, or taken back"
+                    if prepared.project.trial
+                    else "everything is carried over; the cut-over can be done",
+                )
         except BaseException as error:
             self._record_failure(main, journal, error)
             raise
@@ -236,7 +272,10 @@ class Migration:
                 source=prepared.project.source,
                 target=prepared.project.target,
                 tool_version=__version__,
+                subset=None if prepared.chosen is None else asdict(prepared.chosen.subset),
             )
+            if prepared.chosen is not None:
+                subset.begin(main, prepared.chosen)
             journal.add_steps(main, plan.steps)
             journal.say(main, "step_started", step=first.id)
             journal.say(main, "step_done", step=first.id, rows=None, message=None)
@@ -542,7 +581,7 @@ class Migration:
     ) -> tuple[list[Chunk], int]:
         found = journal.chunks(connection, mapping.name)
         if found:
-            return found, max(prepared.project.source.table(mapping.source.name).row_estimate, 0)  # type: ignore[union-attr]
+            return found, prepared.plan.step(f"copy.{mapping.name}").rows
         planned, total = chunked.plan_chunks(connection, prepared.project, mapping, self._options.chunk_rows)
         content = [{"position": chunk.position, "low": chunk.low, "high": chunk.high} for chunk in planned]
         journal.say(connection, "add_chunks", mapping=mapping.name, chunks=psycopg.types.json.Jsonb(content))

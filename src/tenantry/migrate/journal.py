@@ -56,6 +56,7 @@ class Run:
     grace_until: datetime | None
     source_catalog: Catalog
     target_catalog: Catalog
+    subset: Mapping[str, Any] | None
 
     @property
     def is_over(self) -> bool:
@@ -98,7 +99,7 @@ def last_run(connection: Connection) -> Run | None:
     row = run_sql(connection, "last_run").fetchone()
     if row is None:
         return None
-    facts: list[Any] = [*row[:18], Catalog.from_json(row[18]), Catalog.from_json(row[19])]
+    facts: list[Any] = [*row[:18], Catalog.from_json(row[18]), Catalog.from_json(row[19]), row[20]]
     return Run(*facts)
 
 
@@ -119,6 +120,7 @@ class Journal:
         source: Catalog,
         target: Catalog,
         tool_version: str,
+        subset: Mapping[str, Any] | None = None,
     ) -> Journal:
         row = run_sql(
             connection,
@@ -132,6 +134,7 @@ class Journal:
             source_catalog=Jsonb(source.to_json()),
             target_catalog=Jsonb(target.to_json()),
             process=Jsonb(this_process()),
+            subset=None if subset is None else Jsonb(dict(subset)),
         ).fetchone()
         assert row is not None
         return cls(int(row[0]))

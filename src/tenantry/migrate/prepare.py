@@ -12,6 +12,7 @@ from tenantry.catalog import read_catalog
 from tenantry.catalog.build import build_catalog
 from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
 from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
+from tenantry.migrate import subset
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
@@ -26,21 +27,26 @@ class Prepared:
     plan: Plan
     files: tuple[Path, ...]
     run: Run | None
+    chosen: subset.Chosen | None = None
+    """The tenants of a trial that is to begin."""
 
 
-def prepare(connection: Connection, manifest: Manifest) -> Prepared:
+def prepare(connection: Connection, manifest: Manifest, *, only: str | None = None) -> Prepared:
     """Read both sides and plan. Nothing is changed: what the target's files make is rolled back.
 
+    Args:
+        only: a condition over the tenants' source table: a run that is to begin takes these tenants first.
+
     Raises:
-        SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing
+        SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing, SubsetWrong
     """
     try:
-        return _prepare(connection, manifest)
+        return _prepare(connection, manifest, only)
     except psycopg.Error as error:
         raise explain(error, "reading the schemas") from error
 
 
-def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
+def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Prepared:
     environment = read_environment(connection)
     source = read_catalog(connection, manifest.source.schema_name)
     files = target_files(manifest)
@@ -48,6 +54,8 @@ def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
     schema = manifest.target.schema_name
     if run is not None:
         check_journal(run, manifest)
+        if only is not None:
+            subset.same_subset(run, only)
         target = run.target_catalog
         made_by_us = {row[0] for row in Journal(run.id).say(connection, "steps")}
         environment = replace(environment, has_auth="expand.auth" not in made_by_us)
@@ -79,7 +87,13 @@ def _prepare(connection: Connection, manifest: Manifest) -> Prepared:
             )
         target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
     project = resolve(manifest, source, target)
-    return Prepared(project, environment, build_plan(project, environment, files), files, run)
+    chosen = None
+    if run is not None:
+        project = replace(project, subset=subset.of_run(run))
+    elif only is not None:
+        chosen = subset.choose(connection, project, only)
+        project = replace(project, subset=chosen.subset)
+    return Prepared(project, environment, build_plan(project, environment, files), files, run, chosen)
 
 
 def check_journal(run: Run, manifest: Manifest) -> None:

@@ -19,11 +19,11 @@ from psycopg.types.json import Jsonb
 
 from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, qualified_order
+from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection, Run, journal_exists
-from tenantry.plan.operations.accounts import make_accounts
+from tenantry.plan.operations.accounts import link_statement, make_accounts, profile_mapping
 from tenantry.plan.operations.copy import copy_statement
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 
@@ -186,6 +186,11 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
                 if not chosen:
                     continue
                 tried += len(chosen)
+                if mapping == profile_mapping(project):
+                    ids_of = ", ".join(str(row[0]) for row in chosen)
+                    keys = f"select q.source_key from {JOURNAL}.quarantine q where q.id in ({ids_of})"
+                    entries = f"(q.state = 'readmitted' or q.id in ({ids_of}))"
+                    connection.execute(link_statement(project, only=keys, entries=entries))
                 came, went = _retry_mapping(connection, project, mapping, [row[0] for row in chosen])
                 still = {
                     row[0]
@@ -235,7 +240,8 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         connection.execute(f"create temporary table tenantry_readmit ({fields}) on commit drop")
         connection.execute(statement.replace(f"insert into {target} ", "insert into pg_temp.tenantry_readmit ", 1))
         same = " and ".join(f"t.{ident(name)} is not distinct from n.{ident(name)}" for name in mapping.merge.by)
-        keys = idents(mapping.merge.by, prefix="n")
+        same += f" and num_nonnulls({idents(mapping.merge.by, prefix='n')}) > 0"
+        keys = merge_keys(mapping, "n")
         merged = connection.execute(
             "with n as (select n.*, to_jsonb(n) as derived, first_value(n.legacy_id) over w as first, row_number() over w as place"
             f" from pg_temp.tenantry_readmit n window w as (partition by {keys} order by {qualified_order(mapping, 'n')})),\n"

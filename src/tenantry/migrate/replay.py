@@ -19,11 +19,13 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, RANGE, effective_source, mapping_key, qualified_order
+from tenantry.manifest.derive import JOURNAL, RANGE, effective_source, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.ids import key_sql
+from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
 from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.accounts import account_statements, link_statement, profile_mapping
+from tenantry.plan.operations.closure import merging
 from tenantry.plan.operations.copy import RUN, copy_statement
 from tenantry.postgres import ident, idents, literal
 
@@ -121,6 +123,7 @@ class Replayer:
         self._making: set[int] = set()
         self._statements: dict[tuple[int, frozenset[str]], str] = {}
         self._profiles = profile_mapping(project)
+        self._trial = bool(project.trial)
         # Whether entries may have been left out by the round before this one, which may have been another process's.
         self._loose = True
         self._still_loose = True
@@ -214,6 +217,10 @@ class Replayer:
             " insert into tenantry_batch select distinct key from gone",
             [position],
         )
+        if self._trial and self._bring_along(connection, position, mapping):
+            # First those who came along: parents come before their children in the next turn.
+            connection.execute(f"insert into tenantry_dirty select {position}, key from tenantry_batch")
+            return
         # Outside of what is taken back when a row is refused.
         self._table(connection, position, mapping)
         for evict in (False, True):
@@ -323,7 +330,7 @@ class Replayer:
         _clear(connection, *_STATES, new.removeprefix("tenantry_"))
         seen = self._is_parent(position, mapping)
         if mapping is self._profiles:
-            connection.execute(link_statement(self.project, only="select key from tenantry_batch"))
+            connection.execute(link_statement(self.project, only=self._decided_on(mapping)))
         while True:
             if mapping.merge is not None:
                 self._with_group(connection, mapping)
@@ -378,6 +385,77 @@ class Replayer:
         if seen:
             self._spread(connection, position, mapping, thorough=thorough)
         return written
+
+    def _decided_on(self, mapping: Mapping) -> str:
+        """A select of the keys of those people of the batch for whom an account is decided on."""
+        condition = self._compile().condition(mapping) if self._trial else None
+        if condition is None:
+            return "select key from tenantry_batch"
+        return f"select {mapping_key(mapping)} from {self._rows(mapping)} s where {condition}"
+
+    # -- trials ------------------------------------------------------------------------------------------------------
+
+    def _compile(self) -> Inside:
+        return Inside(
+            self.project,
+            lambda each: (
+                effective_source(self.project, each)
+                if each.name in self._mended
+                else ident(self.project.source.schema, each.source.name)
+            ),
+        )
+
+    def _bring_along(self, connection: Connection, position: int, mapping: Mapping) -> bool:
+        """List rows without a tenant that come along with the batch, and mark them; True where there were any."""
+        inside = self._compile()
+        found = 0
+        if mapping.merge is not None and inside.kinds[mapping.name] in ("people", "hanging"):
+            found += self._same_come_along(connection, position, mapping, inside)
+        for draw in self._draws[position]:
+            found += self._list(connection, draw.parent, inside.draw(draw, self._rows(mapping)))
+        return found > 0
+
+    def _same_come_along(self, connection: Connection, position: int, mapping: Mapping, inside: Inside) -> int:
+        """Rows of which one would stand for the other come along together."""
+        name = literal(mapping.name)
+        assert mapping.merge is not None
+        there = " or ".join(
+            f"exists (select from {self._target(mapping)} t where {same})"
+            for same in _same_values(mapping, mapping.merge.by, "t", "h", nulls=True)
+        )
+        listed = f"exists (select from {JOURNAL}.inside l where l.mapping = {name} and l.source_key = h.key)"
+        insert = f"insert into {JOURNAL}.inside (mapping, source_key)"
+        few = self._rows(mapping)
+        connection.execute("analyze tenantry_batch")
+        one = f"{insert} select {name}, h.key from hashed h where not {listed} and ({there}) on conflict do nothing"
+        found = self._list(connection, mapping, merging(self.project, mapping, one, rows=few, few=True))
+        # A row with values that none has there: all rows are asked whether they mean the same.
+        connection.execute("delete from tenantry_known")
+        new = f"insert into tenantry_known select h.key from hashed h where {listed} and not ({there})"
+        if connection.execute(merging(self.project, mapping, new, rows=few, few=True)).rowcount:
+            same = (
+                f"{insert} select {name}, a.key from hashed a where a.same in"
+                " (select b.same from hashed b join tenantry_known k on k.key = b.key) on conflict do nothing"
+            )
+            found += self._list(connection, mapping, merging(self.project, mapping, same))
+            connection.execute("delete from tenantry_known")
+        return found
+
+    def _list(self, connection: Connection, parent: Mapping, statement: str) -> int:
+        """Run a statement that lists rows of a mapping, and mark those."""
+        return connection.execute(
+            f"with listed as ({statement} returning source_key)"
+            f" insert into tenantry_dirty select {self._positions[parent.name]}, source_key from listed"
+        ).rowcount
+
+    @cached_property
+    def _draws(self) -> dict[int, list[Draw]]:
+        found: dict[int, list[Draw]] = {position: [] for position in range(len(self.project.mappings))}
+        for draw in Inside(self.project).draws():
+            found[self._positions[draw.mapping.name]].append(draw)
+        return found
+
+    # -- parts of a derivation ---------------------------------------------------------------------------------------
 
     def _table(self, connection: Connection, position: int, mapping: Mapping) -> None:
         if position not in self._made:
@@ -600,7 +678,7 @@ class Replayer:
         connection.execute(
             f"with ranked as (select t.ctid as tid, first_value(t.legacy_id) over w as"
             f" into_key, row_number() over w as place from {new} t window w as"
-            f" (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})),\n"
+            f" (partition by {merge_keys(mapping, 't')} order by {qualified_order(mapping, 't')})),\n"
             f"gone as (delete from {new} t using ranked r where t.ctid = r.tid and r.place > 1"
             " returning t.legacy_id, r.into_key, to_jsonb(t) as derived)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
@@ -620,6 +698,20 @@ class Replayer:
         zoned = mapping.is_root and bool(self._tenant_columns)
         connection.execute(self._state(mapping, "all", "after"))
         moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
+        if self._trial:
+            # Rows come and go also by way of the quarantine, and those that hang on them with them.
+            moved = (
+                "(b.id is distinct from a.id or b.tenant is distinct from a.tenant"
+                " or (b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
+                f" <> (a.id is not null or exists (select from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)}"
+                " and q.source_key = k.key and q.state = 'open')))"
+            )
+        elif thorough and self.project.subset is not None and mapping.merge is not None:
+            # Behind a trial rows are merged anew, so that another one may stand for the same rows.
+            moved = (
+                f"({moved} or exists (select from {JOURNAL}.merged m where m.mapping = {literal(mapping.name)}"
+                " and k.key in (m.source_key, m.into_key)))"
+            )
         named = moved
         if position in self._documented:
             # Ids in documents are those of rows that the source has, whether they could be carried over or not.
@@ -658,7 +750,7 @@ class Replayer:
         # taken before that one's where a round did not take all.
         every = ref.late or not own
         which = "v.moved" if not (thorough and every) else "true"
-        if child.enforced and own and not self._loose and not (thorough and every):
+        if child.enforced and own and not self._loose and not self._trial and not (thorough and every):
             which += " and not v.born"
         source = ident(self.project.source.schema, mapping.source.name)
         if own:
@@ -918,6 +1010,8 @@ def _same_values(mapping: Mapping, columns: Sequence[str], one: str, other: str,
     ]
     ways = []
     for empty in product((False, True), repeat=len(nullable)):
+        if all(empty) and len(nullable) == len(columns):
+            continue  # nothing is nobody's sameness
         null = dict(zip(nullable, empty, strict=True))
         ways.append(
             " and ".join(

@@ -12,6 +12,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from tenantry.errors import NoRun
+from tenantry.manifest.mapping import Subset
 from tenantry.migrate.cutover import Readiness
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.lock import run_lock_holder
@@ -158,6 +159,8 @@ class Status:
         hidden_writers: sessions with writers' locks whose age only members of pg_monitor may see.
         reasons: what holds a run back now; None where that was not asked for.
         cut_over, rolled_back: the last of their kind.
+        trial: of a run that takes some tenants only: how many, in words; else empty.
+        begun_with: the condition of the trial with which the run began, where it did.
     """
 
     at: datetime
@@ -199,6 +202,8 @@ class Status:
     cut_over: Event | None
     rolled_back: Event | None
     events: tuple[Event, ...]
+    trial: str = ""
+    begun_with: str = ""
 
     @property
     def stopped(self) -> bool:
@@ -329,6 +334,8 @@ def _status(row: Mapping[str, Any], holder: int | None, before: Status | None, t
         cut_over=events.get("cut_over"),
         rolled_back=events.get("rolled_back"),
         events=tuple(_event(each) for each in row["events"]),
+        trial=_trial(run),
+        begun_with=(run["subset"] or {}).get("condition", ""),
     )  # fmt: skip
 
 
@@ -350,6 +357,12 @@ def _writers(run: Mapping[str, Any]) -> str:
         case "reverse":
             return f"Applications write {target} (the target); changes are carried back into {source} (the source), which refuses their writes."
     return f"Applications write {source} (the source); changes are carried into {target} (the target), which they cannot write yet."
+
+
+def _trial(run: Mapping[str, Any]) -> str:
+    said = run["subset"]
+    subset = None if said is None else Subset(said["condition"], said["state"], said["tenants"], said["of"])
+    return str(subset) if subset is not None and subset.state == "trial" else ""
 
 
 def _phase(phase: str, steps: Sequence[Mapping[str, Any]], at: datetime) -> PhaseStatus:
@@ -469,7 +482,7 @@ def _readiness(
     )
     verified = run["verified_at"] is not None
     return Readiness(
-        ready=not missing and verified and run["direction"] == "forward",
+        ready=not missing and verified and run["direction"] == "forward" and not _trial(run),
         verified=verified,
         lag_entries=sum(log.entries for log in logs),
         lag_seconds=max((log.seconds for log in logs), default=0.0),
@@ -479,6 +492,7 @@ def _readiness(
             for each in standing
         ),
         missing=missing,
+        trial=_trial(run),
     )
 
 

@@ -24,6 +24,7 @@ from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
 from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, effective_source, mapping_key
 from tenantry.manifest.ids import key_parts
+from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import base_type
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition, same_key
 from tenantry.migrate.journal import Chunk, Connection, Journal
@@ -66,7 +67,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the rows of one mapping: source = target + quarantined + merged, always."""
+    """What became of the rows of one mapping: source = target + quarantined + merged + outside of the trial, always."""
 
     mapping: str
     source_table: str
@@ -74,10 +75,12 @@ class Account:
     target: int
     quarantined: int
     merged: int
+    outside: int = 0
+    """Rows that a trial leaves where they are: those of other tenants, and those that reach no tenant."""
 
     @property
     def balanced(self) -> bool:
-        return self.source == self.target + self.quarantined + self.merged
+        return self.source == self.target + self.quarantined + self.merged + self.outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +294,8 @@ def _found_sums(connection: Connection, project: Project, mapping: Mapping, boun
 def _unbalanced(mapping: Mapping, account: Account) -> Difference:
     return Difference(
         "accounting", mapping.name, "all rows", "", f"{account.source} in {mapping.source.name}",
-        f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged",
+        f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged"
+        + (f", {account.outside} outside of the trial" if account.outside else ""),
     )  # fmt: skip
 
 
@@ -313,7 +317,24 @@ def _account(connection: Connection, project: Project, mapping: Mapping, target:
         f" (select count(*) from {JOURNAL}.merged where mapping = {literal(mapping.name)})"
     ).fetchone()
     assert row is not None
-    return Account(mapping.name, mapping.source.name, row[0], target, row[1], row[2])
+    outside = row[0] - _inside(connection, project, mapping) if project.trial else 0
+    return Account(mapping.name, mapping.source.name, row[0], target, row[1], row[2], outside)
+
+
+def _inside(connection: Connection, project: Project, mapping: Mapping) -> int:
+    """Source rows that belong to the trial."""
+    mended = mended_mappings(connection)
+    inside = Inside(
+        project,
+        lambda each: (
+            effective_source(project, each) if each.name in mended else ident(project.source.schema, each.source.name)
+        ),
+    )
+    condition = inside.condition(mapping)
+    where = f" where {condition}" if condition is not None else ""
+    row = connection.execute(f"select count(*) from {inside.rows(mapping)} s{where}").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def mended_mappings(connection: Connection) -> frozenset[str]:

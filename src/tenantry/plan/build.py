@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tenantry.catalog import Table
 from tenantry.manifest import Project
+from tenantry.manifest.derive import mapping_key
+from tenantry.manifest.subset import Inside
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
-from tenantry.plan.operations.accounts import link_accounts, make_accounts
+from tenantry.plan.operations.accounts import link_accounts, link_statement, make_accounts, profile_mapping
 from tenantry.plan.operations.capture import capture
+from tenantry.plan.operations.closure import closure
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.defer import defer, for_good, restore
 from tenantry.plan.operations.expand import expand
 from tenantry.plan.operations.finish import cut_over, drain, final, secure, verify
-from tenantry.plan.operations.id_map import id_map
+from tenantry.plan.operations.id_map import born_here, id_map
 
 
 def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:
     """All steps, in an order in which each may run; `after` says which of them can run side by side."""
-    rows = {table.name: _rows(table) for table in project.source.tables}
+    rows = _expected(project)
     largest: dict[str, int] = {}
     for mapping in project:
         name = mapping.target.name
         largest[name] = largest.get(name, 0) + rows[mapping.source.name]
     caught = capture(project, environment, "expand.defer")
-    links = link_accounts(project, caught[-1].id)
-    copied, last = copy(project, rows, [step.id for step in links] or [caught[-1].id])
+    listed = closure(project, caught[-1].id)
+    before = (*caught, *listed)[-1].id
+    links = _of_subset(project, link_accounts(project, before))
+    copied, last = copy(project, rows, [step.id for step in links] or [before])
     accounts = make_accounts(project, last)
     for step in accounts:
         # Foreign keys to auth.users are added when the accounts are there.
@@ -37,6 +43,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         id_map(project),
         *defer(project),
         *caught,
+        *listed,
         *links,
         *copied,
         *accounts,
@@ -47,8 +54,11 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     copy_done = [drained.id]
     checks = verify(project, rows, copy_done)
     secured = secure(project, environment, [step.id for step in checks])
+    born = born_here(project, (secured[-1].id,))
+    if born is not None:
+        secured.append(born)
     steps += [*checks, *secured]
-    over = cut_over(project, _ends(secured))
+    over = cut_over(project, environment, _ends(secured))
     steps += [over, *final(project, over.id), *for_good(project)]
     return Plan(
         name=project.manifest.name,
@@ -57,6 +67,32 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         target_schema=project.target.schema,
         steps=tuple(steps),
     )
+
+
+def _expected(project: Project) -> dict[str, int]:
+    """By source table, the rows that are looked at, estimated."""
+    rows = {table.name: _rows(table) for table in project.source.tables}
+    if project.subset is not None and project.trial:
+        kinds = Inside(project).kinds
+        for mapping in project:
+            if all(kinds[each.name] == "tenant" for each in project.of_source(mapping.source.name)):
+                table = mapping.source
+                rows[table.name] = _rows(table) * project.subset.tenants // max(1, project.subset.of)
+    return rows
+
+
+def _of_subset(project: Project, links: list[Step]) -> list[Step]:
+    """Of a trial: accounts are decided on for those people only who come along."""
+    mapping = profile_mapping(project)
+    if not project.trial or mapping is None:
+        return links
+    inside = Inside(project)
+    condition = inside.condition(mapping)
+    if condition is None:
+        return links
+    keys = f"select {mapping_key(mapping)} from {inside.rows(mapping)} s where {condition}"
+    whole, some = link_statement(project), link_statement(project, only=keys)
+    return [replace(step, sql=tuple(some if text == whole else text for text in step.sql)) for step in links]
 
 
 _BYTES_PER_ROW = 120

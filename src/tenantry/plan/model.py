@@ -82,6 +82,9 @@ class Plan:
     def phase(self, name: Phase) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.phase == name)
 
+    def step(self, id: str) -> Step:
+        return next(step for step in self.steps if step.id == id)
+
     @property
     def seconds(self) -> float:
         return sum(step.seconds for step in self.steps)

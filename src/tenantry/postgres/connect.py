@@ -40,7 +40,7 @@ _FOREIGN_PARAMETERS = frozenset(
     }
 )
 
-_SESSION_SETTINGS = {
+SESSION_SETTINGS = {
     # Canonical text of every value, wherever the server or the client stands.
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -108,7 +108,7 @@ def connect(dsn: str, *, name: str = "tenantry", autocommit: bool = True) -> psy
     Raises:
         ServerUnreachable, LoginRefused, ServerTooOld, PoolerInTheWay: with what to do.
     """
-    options = " ".join(f"-c {key}={_ESCAPED.sub(_escape, value)}" for key, value in _SESSION_SETTINGS.items())
+    options = " ".join(f"-c {key}={_ESCAPED.sub(_escape, value)}" for key, value in SESSION_SETTINGS.items())
     given = conninfo_to_dict(dsn)
     own = given.get("options")
     try:

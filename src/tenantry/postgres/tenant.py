@@ -9,13 +9,18 @@ with its first query in one round trip.
 remains that caller's: another's seal cannot be made with SQL, and one that was seen holds in no other transaction.
 
 Connections must not prepare statements under names (prepare_threshold=None: a caller's SQL could put his own behind the name) and
-are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both.
+are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both. They give each user a
+new seed of random() as well, which DISCARD ALL leaves as the one before has set it.
+
+What decides how statements and policies are read is stated for each transaction, whatever the session says: memberships are read
+live under READ COMMITTED only, and literals mean what the standard says.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from random import SystemRandom
 from typing import Any, LiteralString
 
 import psycopg
@@ -36,8 +41,10 @@ CLIENT_ROLES = ("anon", "authenticated")
 _SETTINGS = (
     "pg_catalog.set_config('role', %s, true), pg_catalog.set_config('search_path', %s, true),"
     " pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true),"
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),"
+    " pg_catalog.set_config('row_security', 'on', true), pg_catalog.set_config('standard_conforming_strings', 'on', true)"
 )
+_BEGIN = "begin isolation level read committed read write"
 _SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
 _UNSEALED = f"select pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
 
@@ -117,7 +124,7 @@ class Tenant:
 
     def _begin(self) -> None:
         self._begun = True
-        self._connection.execute("begin")
+        self._connection.execute(_BEGIN)
         statement, parameters = self._opening.statement()
         self._connection.execute(statement, parameters)
 
@@ -133,9 +140,12 @@ class Tenant:
             _check_commit(self._connection.execute("commit").statusmessage)
 
     def rollback(self) -> None:
-        """Take it back, if the connection is still there."""
+        """Take it back, if the connection is still there. One that hangs in the middle of a COPY is closed."""
         if self._begun and not self._connection.closed:
-            self._connection.execute("rollback")
+            if _is_stuck(self._connection):
+                self._connection.close()
+            else:
+                self._connection.execute("rollback")
 
 
 class AsyncTenant:
@@ -164,7 +174,7 @@ class AsyncTenant:
 
     async def _begin(self) -> None:
         self._begun = True
-        await self._connection.execute("begin")
+        await self._connection.execute(_BEGIN)
         statement, parameters = self._opening.statement()
         await self._connection.execute(statement, parameters)
 
@@ -177,7 +187,15 @@ class AsyncTenant:
     async def rollback(self) -> None:
         """As Tenant.rollback()."""
         if self._begun and not self._connection.closed:
-            await self._connection.execute("rollback")
+            if _is_stuck(self._connection):
+                await self._connection.close()
+            else:
+                await self._connection.execute("rollback")
+
+
+def _is_stuck(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    """Whether no statement can be sent any more: the caller's was a COPY, for which nobody was prepared."""
+    return connection.info.transaction_status == TransactionStatus.ACTIVE
 
 
 def _check_end(status: TransactionStatus) -> None:
@@ -278,12 +296,18 @@ def async_tenant_pool(dsn: str, *, min_size: int = 1, max_size: int = 10, **more
     )  # fmt: skip
 
 
+_SEED = "select pg_catalog.setseed(%s)"
+_random = SystemRandom()
+
+
 def _empty(connection: psycopg.Connection[Any]) -> None:
     connection.execute("discard all")
+    connection.execute(_SEED, [_random.uniform(-1, 1)])
 
 
 async def _empty_async(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.execute("discard all")
+    await connection.execute(_SEED, [_random.uniform(-1, 1)])
 
 
 __all__ = [

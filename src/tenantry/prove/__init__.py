@@ -3,6 +3,7 @@
 from tenantry.prove.login import UnfitLogin
 from tenantry.prove.markdown import proof_markdown
 from tenantry.prove.model import Cell, Check, MatrixRow, Proof
-from tenantry.prove.proof import Progress, prove
+from tenantry.prove.proof import prove
+from tenantry.prove.stage import Progress
 
 __all__ = ["Cell", "Check", "MatrixRow", "Progress", "Proof", "UnfitLogin", "proof_markdown", "prove"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tenantry.access.columns import insertable, visible
@@ -14,8 +14,8 @@ from tenantry.postgres import ident, literal
 from tenantry.prove.fixtures import FixtureRow, Fixtures, slots
 from tenantry.prove.further import places
 from tenantry.prove.maker import CannotMake, Maker, Values
-from tenantry.prove.oracle import EXISTING, NEW, Facts, may, own_columns, parent_columns
-from tenantry.prove.people import OTHER, OWN, Caller, Person
+from tenantry.prove.oracle import EXISTING, NEW, Facts, is_same, may, own_columns, parent_columns
+from tenantry.prove.people import INACTIVE_LENDER, OTHER, OWN, Caller, Person
 
 AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 
@@ -54,6 +54,8 @@ class Book:
     writes: bool
     """Whether clients have their rights to write; before the cut-over they do not."""
     inserts: dict[str, list[Insert]] = field(default_factory=dict)
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    """Rows, as table and condition, that do not stand at present: they went with a membership."""
 
     def prepare(self, maker: Maker, table: Table) -> None:
         """Find an INSERT for every place of a table in which a row could be put."""
@@ -91,11 +93,20 @@ class Book:
     # -- attempts ------------------------------------------------------------------------------------------------------
 
     def attempts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
-        """All that one caller tries on one table."""
+        """All that one caller tries on one table; in a state, what is about the membership that he lost, and about rows that are
+        nobody's."""
         rows = self._rows(caller, table)
-        yield from self._selects(caller, table, rows)
-        yield from self._inserts(caller, table)
-        yield from self._changes(caller, table, rows)
+        plain = (
+            *self._selects(caller, table, rows),
+            *self._inserts(caller, table),
+            *self._changes(caller, table, rows),
+        )
+        if caller.state:
+            for attempt in plain:
+                if _concerns(caller, attempt.relation):
+                    yield replace(attempt, relation=f"{caller.state}: {attempt.relation}")
+            return
+        yield from plain
         if caller.person is not None and caller.person.is_super:
             yield from self._columns(caller, table)
         if caller.person is not None:
@@ -106,6 +117,8 @@ class Book:
             return "refuse"
         if command == "update" and not self.changeable(facts.table):
             return "refuse"
+        if facts.tenant in caller.closed:
+            facts = replace(facts, shared_with=frozenset())
         return "allow" if may(self.project.manifest, command, caller.person, facts) else "refuse"
 
     def changeable(self, table_name: str) -> list[str]:
@@ -127,29 +140,38 @@ class Book:
         """One row for each relation in which a row of the table can stand to the caller."""
         found: dict[str, FixtureRow] = {}
         for row in self.fixtures.rows.get(table.name, ()):
-            found.setdefault(self.relation(caller.person, row.facts), row)
+            if not self.gone or (table.name, row.where) not in self.gone:
+                found.setdefault(self.relation(caller.person, row.facts), row)
         return list(found.items())
 
+    def missing(self, caller: Caller, table: Table) -> list[str]:
+        """The relations that no row of a table has at present, and had."""
+        if not self.gone:
+            return []
+        had = dict.fromkeys(self.relation(caller.person, row.facts) for row in self.fixtures.rows.get(table.name, ()))
+        has = dict(self._rows(caller, table))
+        return [relation for relation in had if relation not in has and _concerns(caller, relation)]
+
     def relation(self, person: Person | None, facts: Facts) -> str:
-        """How a row stands to a person, in words."""
+        """How a row stands to a person, in words; a membership that does not count any more says so in the caller's state."""
+        tenants = set() if person is None else {*person.memberships, *person.former}
         if person is None:
             found = "public row" if facts.public else "any row"
         elif facts.public:
             found = "public row"
         elif facts.tenant == NEW:
             found = "new row"
-        elif facts.person is person:
+        elif is_same(facts.person, person):
             found = "own row" if facts.tenant in (OWN, None) else "own row, other membership"
-        elif facts.tenant is not None and facts.tenant not in person.memberships:
-            found = "shared row" if facts.shared_with & set(person.memberships) else "other tenant"
+        elif facts.tenant is not None and facts.tenant not in tenants:
+            found = "shared row" if facts.shared_with & tenants else "other tenant"
         elif facts.tenant is None and self.project.scoped(facts.table):
             found = "system row"
         elif facts.tenant is not None:
             tenant = "own tenant" if facts.tenant == OWN else "tenant of the other membership"
             found = tenant if facts.person is None else f"another's row, {tenant}"
         elif facts.person is not None:
-            shared = set(facts.person.memberships) & set(person.memberships)
-            found = "colleague's row" if shared else "stranger's row"
+            found = "colleague's row" if tenants & set(facts.person.memberships) else "stranger's row"
         else:
             found = "shared"
         return found
@@ -285,3 +307,13 @@ class Book:
             ),
             None,
         )
+
+
+def _concerns(caller: Caller, relation: str) -> bool:
+    """Whether what a caller does in a state says anything: a member about what he was a member of and about rows for all, a super
+    admin about a tenant of which he never was a member."""
+    if caller.person is None or caller.person.is_super:
+        return relation == "other tenant"
+    if caller.state == INACTIVE_LENDER:
+        return relation == "shared row"
+    return relation != "other tenant" and not relation.startswith("column")

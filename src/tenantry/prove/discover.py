@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +104,9 @@ class _Role:
     bypasses: bool
     owner: bool
     becomes: tuple[str, ...]
+    """All roles that it is, or can become by one SET ROLE after the other."""
+    plainly: tuple[str, ...]
+    """Those of them that it reaches without having been a powerful one on the way."""
     granted: bool
 
     @property
@@ -189,7 +192,7 @@ def discover(
 
 def _roles(conn: psycopg.Connection[Any]) -> tuple[_Role, ...]:
     rows = conn.execute(load_blocks("tenantry.prove", "discover")["roles"]).fetchall()
-    return tuple(_Role(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), row[6]) for row in rows)
+    return tuple(_Role(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), tuple(row[6]), row[7]) for row in rows)
 
 
 def _clients(
@@ -208,11 +211,12 @@ def _clients(
             tuple(name for name in there if by_name[name].login),
         )
     usual = [name for name in (VISITOR, SIGNED_IN) if name in by_name]
-    logins = [role.name for role in known if _is_client_login(role, usual)]
+    administrators = {role.name for role in known if _administers(role, by_name, usual)}
+    logins = [role.name for role in known if role.name not in administrators and _is_client_login(role, usual)]
     reached = [
         other
         for name in logins
-        for other in by_name[name].becomes
+        for other in by_name[name].plainly
         if other in by_name and other != SERVICE and not by_name[other].powerful
     ]
     clients = tuple(dict.fromkeys([*usual, *logins, *reached]))
@@ -225,6 +229,11 @@ def _clients(
     owners = [role.name for role in known if role.login and role.owner and not role.superuser and not role.bypasses]
     if owners:
         said.append(f"Logins that own tables, and so are taken for no client: {_named(owners)}.")
+    if administrators:
+        said.append(
+            "Logins that can become the owner of tables or a superuser, and are member of no client role, and so are taken for"
+            f" administrators' and no clients: {_named(sorted(administrators))}."
+        )
     others = [name for name in clients if name not in usual and name not in logins]
     if others:
         said.append(f"Roles that these logins are, or can become: {_named(others)}.")
@@ -233,12 +242,22 @@ def _clients(
     return clients, tuple(name for name in usual if name == VISITOR), tuple(logins)
 
 
+def _administers(role: _Role, by_name: Mapping[str, _Role], usual: Sequence[str]) -> bool:
+    """A login of those who look after the database: one that can become the owner of tables, or a superuser. One that is member
+    of a client role as well serves an application, which then can become too much."""
+    if not role.login or role.powerful or set(usual) & set(role.plainly):
+        return False
+    others = [by_name[name] for name in role.becomes if name in by_name]
+    return any(other.owner or other.superuser for other in others)
+
+
 def _is_client_login(role: _Role, usual: Sequence[str]) -> bool:
     """A login of applications, which is neither the owner's nor that of the service."""
     if not role.login or role.powerful:
         return False
-    serves = SERVICE in role.becomes and not set(usual) & set(role.becomes)
-    return not serves and (role.granted or bool(set(usual) & set(role.becomes)))
+    client = bool(set(usual) & set(role.plainly))
+    serves = SERVICE in role.becomes and not client
+    return not serves and (role.granted or client)
 
 
 def _schemas(conn: psycopg.Connection[Any], clients: Sequence[str], said: list[str]) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 -- name: roles
--- Roles of the cluster that mean something in this database, with all roles that they are, or can become.
+-- Roles of the cluster that mean something in this database, with all roles that they are, or can become, and those of them that
+-- they reach without being a superuser, an owner, or one who bypasses policies on the way.
 with recursive here as (
     select d.refobjid as role,
-           -- Who owns a function only is no owner of data.
+           -- Who owns a function only is no owner of data; who may only connect has no rights on it.
            case when d.deptype = 'o' and d.classid not in ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_database'::regclass)
+                  or d.deptype = 'a' and d.classid = 'pg_database'::regclass
                 then 'p' else d.deptype end as deptype
       from pg_shdepend as d
       join pg_database as b on b.datname = current_database()
@@ -11,18 +13,30 @@ with recursive here as (
        and (d.dbid = b.oid or (d.classid = 'pg_database'::regclass and d.objid = b.oid))
 ), granted as (
     select role from here where deptype in ('a', 'r')
-), becomes as (
-    select r.oid as member, r.oid as role from pg_roles as r
+), powerful as (
+    select r.oid as role from pg_roles as r where r.rolsuper or r.rolbypassrls
      union
-    select b.member, m.roleid from becomes as b join pg_auth_members as m on m.member = b.role
+    select role from here where deptype = 'o'
+), becomes as (
+    select r.oid as member, r.oid as role, true as plainly from pg_roles as r
+     union
+    select b.member, m.roleid, b.plainly and (b.member = b.role or b.role not in (select role from powerful))
+      from becomes as b
+      join pg_auth_members as m on m.member = b.role
+      join pg_roles as r on r.oid = m.member
+     -- Who may only grant a role, as who made it may from PostgreSQL 16 on, is not that role.
+     where coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, r.rolinherit)
+        or coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
 )
 select r.rolname::text,
        r.rolcanlogin and has_database_privilege(r.oid, current_database(), 'CONNECT'),
        r.rolsuper, r.rolbypassrls,
        exists (select from here as h where h.role = r.oid and h.deptype = 'o'),
-       array(select o.rolname::text from becomes as b join pg_roles as o on o.oid = b.role
+       array(select distinct o.rolname::text from becomes as b join pg_roles as o on o.oid = b.role
               where b.member = r.oid and b.role <> r.oid order by 1),
-       exists (select from becomes as b join granted as g on g.role = b.role where b.member = r.oid)
+       array(select distinct o.rolname::text from becomes as b join pg_roles as o on o.oid = b.role
+              where b.member = r.oid and b.role <> r.oid and b.plainly order by 1),
+       exists (select from becomes as b join granted as g on g.role = b.role where b.member = r.oid and b.plainly)
   from pg_roles as r
  where r.rolname !~ '^pg_'
  order by 1

@@ -207,7 +207,8 @@ def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
     return tuple(each for each in exceptions if each.check in checks)
 
 
-def _accepted_cells(proof: Proof | None, exceptions: Sequence[Allowed]) -> dict[Cell, str]:
+def accepted_cells(proof: Proof | None, exceptions: Sequence[Allowed]) -> dict[Cell, str]:
+    """The cells that failed and are excepted, with the reason."""
     mine = [each for each in exceptions if each.check == MATRIX]
     return {
         cell: each.reason
@@ -218,7 +219,8 @@ def _accepted_cells(proof: Proof | None, exceptions: Sequence[Allowed]) -> dict[
     }
 
 
-def _accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
+def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
+    """Attack → why it may succeed, by these exceptions."""
     names = {each.name for each in ATTACKS}
     return {each.check: each.reason for each in exceptions if each.check in names}
 
@@ -260,7 +262,7 @@ def gather(
     """
     started = time.monotonic()
     of_lint = lint_exceptions(exceptions)
-    accepted = {**({} if strict else INHERENT), **_accepted_attacks(exceptions)}
+    accepted = {**({} if strict else INHERENT), **accepted_attacks(exceptions)}
     left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
     notes: list[str] = []
     lint: Lint | None = None
@@ -284,6 +286,7 @@ def gather(
         if "matrix" in parts:
             found = prove(project, owner_dsn=owned, login_dsn=login, writes=writes, progress=progress)
             matrix = replace(found, checks=())  # which are a part of the lint
+            notes += found.notes
         if "attacks" in parts and on_copy:
             assert login is not None
             attacks = run_attacks(
@@ -299,7 +302,7 @@ def gather(
         lint,
         matrix,
         attacks,
-        _accepted_cells(matrix, exceptions),
+        accepted_cells(matrix, exceptions),
         left_out,
         lint.scope.sentences if lint else (),
         tuple(notes),
@@ -341,7 +344,7 @@ def gather_found(
         lint if "lint" in parts else None,
         matrix,
         (),
-        _accepted_cells(matrix, exceptions),
+        accepted_cells(matrix, exceptions),
         left_out,
         lint.scope.sentences,
         (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,15 @@ _EDITABLE = re.compile(r"\b(?:raw_)?user_meta_?data\b", re.IGNORECASE)
 _EXECUTE = re.compile(r"\bexecute\s+(?!function\b|procedure\b|on\b)(.*?)(?:;|$)", re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(r"\bquote_(?:ident|literal|nullable)\s*\(|::\s*reg[a-z]+|\bformat\s*\(", re.IGNORECASE)
 _UNQUOTED_FORMAT = re.compile(r"\bformat\s*\(\s*E?'(?:[^']|'')*?%(?:\d+\$)?s", re.IGNORECASE)
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.(eyJ[\w-]{8,})\.")
+_KEY = re.compile(
+    r"\b(?:[sr]k_live_|sb_secret_|gh[pousr]_|xox[bpars]-|AKIA)[\w-]{12,}|BEGIN [A-Z ]*PRIVATE KEY|Bearer [\w.~+/-]{20,}"
+    r"|\bpgp_sym_(?:en|de)crypt\s*\([^;)]*'[^']{8,}'",
+)
+_LITERAL = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|"(?:[^"]|"")*"|\b[eE]'(?:[^'\\]|\\.|'')*'|(?P<plain>'(?:[^']|'')*')|\$(?P<tag>\w*)\$(?P<inner>.*?)\$(?P=tag)\$""",
+    re.DOTALL,
+)
 _CALLER_NAMES = frozenset({"uid", "role", "jwt", "email"})
 _CURRENT_SETTING = (2077, 3294)
 
@@ -44,6 +54,8 @@ class Function:
         settings: names of the settings that its text reads.
         dynamic: its text puts a statement together and executes it, and nowhere quotes what it puts in.
         editable: its text names the metadata that users edit themselves.
+        backslashes: what its literals mean depends on standard_conforming_strings.
+        secret: something in its text looks like a key or a token that nobody should read.
     """
 
     oid: int
@@ -54,6 +66,8 @@ class Function:
     settings: list[str]
     dynamic: bool
     editable: bool
+    backslashes: bool
+    secret: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,27 @@ def gather_facts(
     )
 
 
+def plain_backslashes(text: str) -> bool:
+    """Whether a literal that is not written as E'…' has a backslash: with standard_conforming_strings off, which every caller
+    may set, it escapes what follows."""
+    return any(
+        "\\" in (found["plain"] or "") or plain_backslashes(found["inner"] or "") for found in _LITERAL.finditer(text)
+    )
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a text holds a private key, a key of a known form, or a token that is not the one for visitors, which is public."""
+    return _KEY.search(text) is not None or any(not _for_visitors(payload) for payload in _TOKEN.findall(text))
+
+
+def _for_visitors(payload: str) -> bool:
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        return False
+    return isinstance(claims, dict) and claims.get("role") == "anon"
+
+
 def _filled(record: Record | Function) -> dict[str, object]:
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     return {name: value for name, value in values.items() if value}
@@ -130,6 +165,8 @@ def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[An
             settings=sorted(set(_SETTING.findall(bodies[oid]))),
             dynamic=_is_dynamic(bodies[oid]),
             editable=_EDITABLE.search(bodies[oid]) is not None,
+            backslashes=plain_backslashes(bodies[oid]),
+            secret=holds_secret(bodies[oid]),
         )
         for oid, _, _, _, _, proretset, type_name, category in rows
     )

@@ -177,6 +177,8 @@ class _Builder:
         self.fixtures.key = key
 
     def _account(self, person: Person) -> None:
+        # Before the account, so that what keeps accounts and profiles in step passes over it.
+        self._journal("auth", "users", {"id": person.uid})
         self.conn.execute(
             "insert into auth.users (id, aud, role, email, raw_app_meta_data, banned_until)"
             " values (%s, %s, %s, %s, %s, %s)",
@@ -189,7 +191,6 @@ class _Builder:
                 "infinity" if person.is_banned else None,
             ],
         )
-        self._journal("auth", "users", {"id": person.uid})
         if self.manifest.users is None:
             self.fixtures.profiles[person.uid] = person.uid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ Values = dict[str, str | None]
 
 _MOST_COMBINATIONS = 4000
 _MOST_ROUNDS = 12
+_FEW = 12
+"""Values of each of two columns that are changed together."""
 
 
 class CannotMake(Exception):
@@ -80,6 +82,37 @@ class Maker:
         left_out = frozenset(without)
         choices = self._choices(table, given, left_out)
         return insert_sql(table, _merged(given, choices))
+
+    def otherwise(self, table: Table, row: Values, condition: str) -> Iterator[Values]:
+        """Changes of a row after which a condition may not hold any more: of one of its columns, then of one and of another that
+        it names, or that shares a check with it. None is tried."""
+        keys = set(table.row_key or ())
+        open_columns = [column for column in table.columns if column.generated is None and column.name not in keys]
+        named = columns_in(condition, table)
+        about = [column for column in open_columns if column.name in named]
+        others = {column.name: self._others(table, column, row, condition) for column in about}
+        for column in about:
+            yield from others[column.name]
+        beside = {name for check in table.checks if set(check.columns) & set(named) for name in check.columns}
+        further = [column for column in open_columns if column.name in beside and column.name not in named]
+        others |= {column.name: self._others(table, column, row, condition) for column in further}
+        for at, column in enumerate(about):
+            for second in (*about[at + 1 :], *further):
+                pairs = itertools.product(others[column.name][:_FEW], others[second.name][:_FEW])
+                yield from ({**one, **other} for one, other in pairs)
+
+    def _others(self, table: Table, column: Column, row: Values, condition: str) -> list[Values]:
+        """Values of a column other than the one that it has."""
+        known = {name: value for name, value in row.items() if name != column.name}
+        key = next((key for key in table.foreign_keys if column.name in key.columns), None)
+        try:
+            options = self._free(table, column, [condition]).options if key is None else self._parents(key, known)
+        except CannotMake:
+            options = []
+        found: list[Values] = [{column.name: option[column.name]} for option in options]
+        if column.nullable:
+            found.append({column.name: None})
+        return [option for option in found if option[column.name] != row[column.name]]
 
     def _found(self, table: Table, given: Values, without: frozenset[str]) -> tuple[str, Values]:
         choices = self._choices(table, given, without)
@@ -159,8 +192,9 @@ class Maker:
             if None not in option.values() and all(known.get(name, value) == value for name, value in option.items())
         ]
 
-    def _free(self, table: Table, column: Column) -> _Choice:
-        options = [{column.name: value} for value in self._castable(column, candidates(self.catalog, table, column))]
+    def _free(self, table: Table, column: Column, conditions: Sequence[str] = ()) -> _Choice:
+        values = candidates(self.catalog, table, column, conditions)
+        options = [{column.name: value} for value in self._castable(column, values)]
         if not options:
             raise CannotMake(f"no value of type {column.type} is known for {table.name}.{column.name}")
         return _Choice((column.name,), [dict(option) for option in options])
@@ -275,14 +309,19 @@ def _merged(given: Values, choices: Iterable[_Choice]) -> Values:
     return {**merged, **given}
 
 
-def insert_sql(table: Table, values: Values) -> str:
-    """INSERT of the given values, cast to the columns' types, in the table's order."""
+def insert_sql(table: Table, values: Values, *, again: bool = False) -> str:
+    """INSERT of the given values, cast to the columns' types, in the table's order.
+
+    Args:
+        again: the values of a row that stood there: what the table itself generates is generated again, but for its numbers.
+    """
     name = ident(table.schema, table.name)
-    columns = [column for column in table.columns if column.name in values]
+    columns = [column for column in table.columns if column.name in values and not (again and column.generated)]
     if not columns:
         return f"insert into {name} default values"
     given = ", ".join(f"{literal(values[column.name])}::{column.type}" for column in columns)
-    return f"insert into {name} ({idents(column.name for column in columns)}) values ({given})"
+    overriding = " overriding system value" if again else ""
+    return f"insert into {name} ({idents(column.name for column in columns)}){overriding} values ({given})"
 
 
 def _reason(error: psycopg.Error) -> str:

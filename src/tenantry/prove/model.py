@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tenantry.manifest.model import COMMANDS
+from tenantry.prove.people import STATES
 
 Outcome = Literal["allow", "refuse", "error", "not tried"]
 
@@ -20,7 +21,8 @@ class Cell:
     table: str
     command: str
     relation: str
-    """How the row stands to the caller: 'own tenant', 'other tenant', 'own row', …"""
+    """How the row stands to the caller: 'own tenant', 'other tenant', 'own row', …; after a state and a colon where his membership
+    does not count any more: 'inactive tenant: own row'."""
     expected: Literal["allow", "refuse"]
     got: Outcome
     detail: str = ""
@@ -126,7 +128,8 @@ class Proof:
 
 
 _ATTACKS = ("move", "give", "column")
-"""Relations of writes that nobody may do, or few: they say nothing about what a role may do with its rows."""
+"""Relations of writes that nobody may do, or few: they say nothing about what a role may do with its rows, nor does what its holder
+may do when he has lost it."""
 
 
 _OUTSIDE = ("other tenant", "shared row", "system row", "public row")
@@ -136,7 +139,7 @@ _OUTSIDE = ("other tenant", "shared row", "system row", "public row")
 def _mark(cells: list[Cell]) -> str:
     if any(cell.failed for cell in cells):
         return "failed"
-    plain = [cell for cell in cells if not cell.relation.startswith(_ATTACKS)]
+    plain = [cell for cell in cells if not cell.relation.startswith((*_ATTACKS, *STATES))]
     if all(cell.got == "not tried" for cell in plain or cells):
         return "not tried"
     allowed = Counter(cell.relation for cell in plain if cell.expected == "allow")

@@ -87,7 +87,11 @@ def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool
     if isinstance(cell, Own):
         return _owns(manifest, cell, person, row)
     if isinstance(cell, Colleagues):
-        return row.person is person or person.is_super or _is_colleague(manifest, cell.colleagues, person, row.person)
+        return (
+            is_same(row.person, person)
+            or person.is_super
+            or _is_colleague(manifest, cell.colleagues, person, row.person)
+        )
     if cell in ("service", "super"):
         return cell == "super" and person.is_super
     if cell == "signed_in":
@@ -103,17 +107,22 @@ def _owns(manifest: Manifest, cell: Own, person: Person, row: Facts) -> bool:
         return False
     other = row.parent
     if cell.through is not None:
-        mine = other is not None and other.table == cell.through.table and other.person is person
+        mine = other is not None and other.table == cell.through.table and is_same(other.person, person)
         return mine and other is not None and may(manifest, "select", person, other)
     if cell.parent is not None:
         return other is not None and other.table == cell.parent and may(manifest, "select", person, other)
-    return row.person is person
+    return is_same(row.person, person)
 
 
 def _is_colleague(manifest: Manifest, needed: str, person: Person, other: Person | None) -> bool:
     """Of those who are, or were, members of the same tenant."""
     theirs = set() if other is None else {*other.memberships, *other.former}
     return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
+
+
+def is_same(one: Person | None, other: Person | None) -> bool:
+    """Whether it is one account, whatever became of its memberships in the meantime."""
+    return one is not None and other is not None and one.uid == other.uid
 
 
 def _at_least(manifest: Manifest, held: str, needed: str) -> bool:

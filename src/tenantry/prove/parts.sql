@@ -93,12 +93,14 @@ select p.*, f.clause, coalesce(f.always, false) as always, coalesce(f.nobody, fa
 -- name: bodies
 -- needs:
 -- What the text of functions says. caller: knows who calls; direct: gives it; reads: tables and views that it names; dynamic:
--- executes text that it puts together unquoted; editable: names metadata that users edit themselves.
+-- executes text that it puts together unquoted; editable: names metadata that users edit themselves; backslashes: what it says
+-- depends on standard_conforming_strings; secret: has a key in it.
 select f.oid, coalesce(f.caller, false) as caller, coalesce(f.direct, false) as direct, coalesce(f.reads, '{}') as reads,
        coalesce(f.calls, '{}') as calls, coalesce(f.settings, '{}') as settings, coalesce(f.dynamic, false) as dynamic,
-       coalesce(f.editable, false) as editable
+       coalesce(f.editable, false) as editable, coalesce(f.backslashes, false) as backslashes, coalesce(f.secret, false) as secret
   from jsonb_to_recordset(%(functions)s::jsonb) as f (
-       oid oid, caller boolean, direct boolean, reads oid[], calls oid[], settings text[], dynamic boolean, editable boolean)
+       oid oid, caller boolean, direct boolean, reads oid[], calls oid[], settings text[], dynamic boolean, editable boolean,
+       backslashes boolean, secret boolean)
 
 -- name: functions
 -- needs: bodies

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from tenantry.manifest.model import Manifest
 
 OWN, OTHER = "own", "other"
 """The two invented tenants."""
+
+INACTIVE_MEMBERSHIP = "inactive membership"
+INACTIVE_TENANT = "inactive tenant"
+INACTIVE_LENDER = "inactive tenant that shares"
+REMOVED = "removed a moment ago"
+STATES = (INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER, REMOVED)
+"""How a membership that somebody had does not count any more; the relations of his cells begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,10 @@ class Caller:
     database_role: str
     claims: str
     person: Person | None = None
+    state: str = ""
+    """One of STATES, and `person` is as the state leaves him; empty for those who are what their label says."""
+    closed: frozenset[str] = frozenset()
+    """The tenants that are not active while he tries."""
 
 
 def people(manifest: Manifest) -> tuple[Person, ...]:
@@ -69,6 +80,17 @@ def callers(manifest: Manifest, persons: tuple[Person, ...]) -> tuple[Caller, ..
         Caller("malformed claims", client, '{"sub": "' + persons[0].uid),
         Caller("malformed id", client, _claims(persons[0].uid + "'", client)),
     )
+
+
+def in_state(caller: Caller, state: str, tenant: str) -> Caller:
+    """A caller whose membership of a tenant does not count any more, if he has one."""
+    person = caller.person
+    if person is not None:
+        left = {which: role for which, role in person.memberships.items() if which != tenant}
+        former = person.former | (set(person.memberships) - set(left))
+        person = replace(person, memberships=left, former=former)
+    closed = frozenset({tenant}) if state in (INACTIVE_TENANT, INACTIVE_LENDER) else frozenset()
+    return replace(caller, person=person, state=state, closed=closed)
 
 
 def _claims(uid: str, role: str) -> str:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import errors
 
 from tenantry.access import missing_roles
 from tenantry.catalog import Table
 from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.manifest.mapping import Project
-from tenantry.postgres import connect, explain, ident, load_sql
-from tenantry.postgres.seal import SealKey
-from tenantry.prove.attempts import Attempt, Book
+from tenantry.postgres import connect, explain, load_sql
+from tenantry.prove.attempts import Book
 from tenantry.prove.checks import run_checks
 from tenantry.prove.fixtures import Fixtures, in_order, make_fixtures, maker, remove_leftovers
 from tenantry.prove.login import check_login
-from tenantry.prove.model import Cell, Outcome, Proof
-from tenantry.prove.people import Caller, Person, callers, people
-
-Progress = Callable[[str, int, int], None]
-"""Called with who is tried, how many callers are done, and how many there are."""
+from tenantry.prove.model import Proof
+from tenantry.prove.people import Person, callers, people
+from tenantry.prove.stage import Progress, Stage
+from tenantry.prove.states import stay_removable, turns
 
 _LOCK = 7304871220352
 """Key of the advisory lock that keeps proofs of one database apart."""
@@ -47,6 +43,9 @@ def prove(
     transaction of the owner, which becomes each caller's role in turn, and is rolled back. With a login the rows are
     committed, and each caller's statements run over the login's connection, in a transaction that is rolled back; the
     invented rows are removed in any case, and those of a proof that was killed by the next one.
+
+    All members try it again when their membership is inactive, when their tenant is, and when the membership is removed while
+    their transaction is open (tenantry.prove.states).
 
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables.
@@ -70,13 +69,12 @@ def prove(
         try:
             with _alone(owner), _made(owner, project, persons) as fixtures:
                 checks = run_checks(owner, project, login)
-                book = _book(owner, project, fixtures, persons, writes=writes)
-                everybody = callers(project.manifest, persons)
-                cells = tuple(_try_all(client, book, everybody, _tried(project, tables), progress))
+                stage = _stage(owner, client, project, fixtures, persons, writes=writes)
+                cells = tuple(stage.try_all(_tried(project, tables), progress))
         except psycopg.Error as error:
             raise explain(error, "proving the access matrix") from error
-    notes = tuple(f"{table}: {reason}" for table, reason in sorted(fixtures.reasons.items()))
-    return Proof(cells, checks, login, time.monotonic() - started, notes)
+    notes = [f"{table}: {reason}" for table, reason in sorted(fixtures.reasons.items())]
+    return Proof(cells, checks, login, time.monotonic() - started, (*notes, *stage.notes()))
 
 
 def _tried(project: Project, tables: Collection[str] | None, without: Collection[str] = ()) -> list[Table]:
@@ -113,11 +111,11 @@ def _in_place(
                 remove_leftovers(owner)
                 fixtures = make_fixtures(owner, project, persons, without=without, removable=False)
                 checks = run_checks(owner, project, project.manifest.database_roles.login)
-                book = _book(owner, project, fixtures, persons, writes=writes)
-                everybody = callers(project.manifest, persons)
-                cells = tuple(_try_all(owner, book, everybody, _tried(project, tables, without), progress))
+                stage = _stage(owner, owner, project, fixtures, persons, writes=writes)
+                cells = tuple(stage.try_all(_tried(project, tables, without), progress))
                 made = sum(len(rows) for rows in fixtures.rows.values())
             notes = [f"{table}: {reason}" for table, reason in sorted({**fixtures.reasons, **without}.items())]
+            notes += stage.notes()
             notes.append(_left(before, _traces(owner, schema), made))
         except psycopg.Error as error:
             raise explain(error, "proving the access matrix") from error
@@ -196,91 +194,22 @@ def _made(owner: psycopg.Connection[Any], project: Project, persons: tuple[Perso
         remove_leftovers(owner)
 
 
-def _book(
-    owner: psycopg.Connection[Any], project: Project, fixtures: Fixtures, persons: tuple[Person, ...], *, writes: bool
-) -> Book:
+def _stage(
+    owner: psycopg.Connection[Any],
+    client: psycopg.Connection[Any],
+    project: Project,
+    fixtures: Fixtures,
+    persons: tuple[Person, ...],
+    *,
+    writes: bool,
+) -> Stage:
     book = Book(project, fixtures, persons, writes)
+    everybody = callers(project.manifest, persons)
     with owner.transaction(force_rollback=True):
         ready = maker(owner, project, fixtures.values(), persons)
         for table in in_order(project):
             book.prepare(ready, table)
-    return book
-
-
-def _try_all(
-    client: psycopg.Connection[Any],
-    book: Book,
-    everybody: Sequence[Caller],
-    tables: Sequence[Table],
-    progress: Progress | None,
-) -> Iterator[Cell]:
-    for done, caller in enumerate(everybody):
-        if progress is not None:
-            progress(caller.label, done, len(everybody))
-        yield from _try(
-            client, caller, book.fixtures.key, [attempt for table in tables for attempt in book.attempts(caller, table)]
-        )
-    if progress is not None:
-        progress("", len(everybody), len(everybody))
-
-
-def _open(client: psycopg.Connection[Any], caller: Caller, key: SealKey | None) -> None:
-    """The caller's context. What is no JSON, and so can come from no application, stands there without a seal."""
-    if key is not None and caller.claims and _is_json(caller.claims):
-        client.execute("select tenantry.open(%s, %s)", [caller.claims, key.token(caller.claims)])
-    else:
-        client.execute("select set_config('request.jwt.claims', %s, true)", [caller.claims])
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _try(
-    client: psycopg.Connection[Any], caller: Caller, key: SealKey | None, attempts: Iterable[Attempt]
-) -> Iterator[Cell]:
-    """All that one caller tries, in one transaction that is rolled back, as a request of the application would run."""
-    with client.transaction(force_rollback=True):
-        _open(client, caller, key)
-        client.execute(f"set local role {ident(caller.database_role)}".encode())
-        # Rows are found by their keys, and nobody's rows by none: no table is read from end to end, however large.
-        client.execute("set local enable_seqscan = off")
-        client.execute("set constraints all deferred")
-        for attempt in attempts:
-            got, detail = _run(client, attempt)
-            yield Cell(caller.label, attempt.table, attempt.command, attempt.relation, attempt.expected, got, detail)
-
-
-_REFERENCED = (errors.ForeignKeyViolation, errors.RestrictViolation)
-
-
-def _run(client: psycopg.Connection[Any], attempt: Attempt) -> tuple[Outcome, str]:
-    of_rights = attempt.relation.startswith("column")
-    try:
-        with client.transaction(force_rollback=True):
-            cursor = client.execute(attempt.statement.encode())
-            row = cursor.fetchone() if attempt.counts else None
-            touched = cursor.rowcount if row is None else int(row[0])
-    except errors.InsufficientPrivilege as error:
-        found: tuple[Outcome, str] = "refuse", error.diag.message_primary or ""
-    except psycopg.Error as error:
-        said = f"{error.sqlstate}: {error.diag.message_primary}"
-        if attempt.doubt:
-            found = "not tried", f"{attempt.doubt}; the server said {said}"
-        elif attempt.command == "delete" and isinstance(error, _REFERENCED):
-            # Foreign keys are looked at after the policy has let the row through.
-            found = "allow", said
-        else:
-            found = "error", said
-    else:
-        if of_rights:
-            found = "allow", "the right to the column is there"
-        elif attempt.doubt and not touched:
-            found = "not tried", attempt.doubt
-        else:
-            found = ("allow" if touched else "refuse"), ""
-    return found
+        states, unknown = turns(ready, project, fixtures, everybody)
+    if client is not owner:
+        states = stay_removable(owner, states)
+    return Stage(owner, client, book, everybody, states, unknown)

@@ -57,9 +57,9 @@ _SAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def candidates(catalog: Catalog, table: Table, column: Column) -> list[str]:
-    """What to try, the likeliest first: fresh values, then samples of the type, and what the checks themselves name."""
-    checks = [check.expression or "" for check in table.checks if column.name in check.columns]
+def candidates(catalog: Catalog, table: Table, column: Column, conditions: Sequence[str] = ()) -> list[str]:
+    """What to try, the likeliest first: fresh values, then samples of the type, and what the checks, and further conditions, name."""
+    checks = [*(check.expression or "" for check in table.checks if column.name in check.columns), *conditions]
     return _of_type(catalog, column.type, column, checks)
 
 

@@ -110,6 +110,8 @@ def build_report(
             "tables": len(project.target.tables),
             "new_tables": [table.name for table in project.new_tables],
         },
+        "trial": project.trial,
+        "subset": asdict(project.subset) if project.subset is not None else None,
         "durations": [asdict(duration) for duration in durations],
         "findings": [finding.to_json() for finding in findings],
         "plan": {
@@ -158,6 +160,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     if report["findings"]:
         found += f"; {len(report['findings'])} findings, {warnings} of them to be looked at"
     said.append(f"{found}.")
+    if report.get("trial"):
+        said.append(f"This is {report['trial']} ({report['subset']['condition']}); all others are where they were.")
     if "accounts" in report:
         accounts = report["accounts"]
         source = sum(account["source"] for account in accounts)
@@ -218,7 +222,12 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
             "Invite people, or let them reset their password: accounts were made without one"
             f" ({users['profiles'] - users['linked']} of {users['profiles']} people)."
         )
-    if "accounts" in report:
+    if report.get("trial"):
+        steps.append(
+            f"Prove the trial: `{prefix} prove`. Then go on with all other tenants: `{prefix} migrate --rest`; or take it back:"
+            f" `{prefix} rollback`."
+        )
+    elif "accounts" in report:
         steps.append(
             f"Point the application at schema {report['target']['schema']}: the source refuses writes from now on and says so."
         )

@@ -114,8 +114,10 @@ def show(console: Console, evidence: Evidence) -> None:
         console.print()
     for sentence in evidence.scope:
         console.print(f"[dim]{escape(sentence)}[/]")
+    known = set(evidence.matrix.notes) if evidence.matrix else set()
     for note in evidence.notes:
-        console.print(f"[dim]{escape(note)}[/]")
+        if note not in known:
+            console.print(f"[dim]{escape(note)}[/]")
     results = evidence.results()
     failed = [each for each in results if each.counts and each.group != "matrix"]
     for each in failed[:_SHOWN]:

@@ -58,13 +58,14 @@ class Accounted:
     target: int
     quarantined: int
     merged: int
+    outside: int
     balanced: bool
     shares: tuple[tuple[str, float], ...]
 
     @property
     def off(self) -> int:
         """Source rows that are nowhere; negative where there are more than there should be."""
-        return self.source - self.target - self.quarantined - self.merged
+        return self.source - self.target - self.quarantined - self.merged - self.outside
 
 
 def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[Verdict]:
@@ -180,7 +181,7 @@ def accounts_of(report: Mapping[str, Any]) -> list[Accounted]:
     """The accounting, what does not add up first, then by size."""
     accounts = []
     for entry in report.get("accounts") or ():
-        parts = {part: entry[part] for part in ("target", "quarantined", "merged")}
+        parts = {part: entry.get(part, 0) for part in ("target", "quarantined", "merged", "outside")}
         whole = max(entry["source"], sum(parts.values()))
         balanced = bool(entry.get("balanced", entry["source"] == sum(parts.values())))
         shares = [(part, 100 * rows / whole) for part, rows in parts.items() if rows > 0]

@@ -19,6 +19,7 @@ from tenantry.migrate.quarantine import Entry
 from tenantry.migrate.signals import in_bytes
 from tenantry.migrate.status import CopyStatus, Status
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
+from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.prove import Proof
 
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
@@ -111,6 +112,8 @@ def plan_sql(planned: Plan) -> str:
     parts = [
         f"-- Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}\n"
         "-- Copies run in chunks: the condition `/* key range */ true` is replaced by a range of the source's key.\n"
+        "-- Each step is one transaction. The engine's connections have these settings:\n"
+        + "".join(f"set {name} = '{SESSION_SETTINGS[name]}';\n" for name in ("lock_timeout", "statement_timeout"))
     ]
     for number, step in enumerate(planned, start=1):
         head = [
@@ -134,13 +137,15 @@ def plan_sql(planned: Plan) -> str:
 
 
 def accounts(console: Console, outcome: Outcome) -> None:
-    """For each table: source rows = target rows + quarantined + merged."""
-    table = _table("source", "target", "source rows", "=", "target rows", "+ quarantined", "+ merged", "",
-                   right=("source rows", "target rows", "+ quarantined", "+ merged"))  # fmt: skip
+    """For each table: source rows = target rows + quarantined + merged, and in a trial + outside of it."""
+    trial = any(account.outside for account in outcome.accounts)
+    numbers = ("target rows", "+ quarantined", "+ merged", *(["+ outside of the trial"] if trial else []))
+    table = _table("source", "target", "source rows", "=", *numbers, "", right=("source rows", *numbers))
     for account in sorted(outcome.accounts, key=lambda each: -each.source):
         mark = Text("✓", style="green") if account.balanced else Text("✗ does not add up", style="bold red")
         table.add_row(account.source_table, account.mapping, f"{account.source:,}", "=", f"{account.target:,}",
-                      f"{account.quarantined:,}", f"{account.merged:,}", mark)  # fmt: skip
+                      f"{account.quarantined:,}", f"{account.merged:,}",
+                      *([f"{account.outside:,}"] if trial else []), mark)  # fmt: skip
     console.print(table)
 
 
@@ -173,6 +178,7 @@ def status_view(now: Status, *, everything: bool = True) -> Group:
             f", phase {now.phase}, begun {_at(now.started_at)}",
         ),
         Text(now.writers),
+        *([Text(f"This is {now.trial} ({now.begun_with}).", style="yellow")] if now.trial else []),
         _phases(now),
     ]
     copies = [copy for copy in now.copies if everything or copy.chunks_done < copy.chunks]
@@ -212,6 +218,7 @@ def status_line(now: Status) -> str:
     steps = next(((phase.done, phase.steps) for phase in now.phases if phase.phase == now.phase), (0, 0))
     said = [
         f"{now.at:%H:%M:%S} run {now.run} {now.status}, {now.phase} {steps[0]}/{steps[1]} steps",
+        *([now.trial] if now.trial else []),
         f"{now.rows_copied:,} rows copied" + (f" ({now.rates.copied:,.0f}/s)" if now.rates.copied else ""),
         f"lag {_lag(now)}" + (f" (replay {now.rates.replayed:,.0f} rows/s)" if now.rates.replayed else ""),
         f"{now.quarantined:,} in quarantine",
@@ -333,6 +340,8 @@ def _ready(now: Status) -> str:
         said.append(f"{len(missing)} {'step is' if len(missing) == 1 else 'steps are'} to do, the next: {missing[0]}")
     if not now.readiness.verified:
         said.append("source and target have not been compared as a whole")
+    if now.trial:
+        said.append(f"this is {now.trial}; `tenantry migrate --rest` goes on with all others")
     if not said:
         return "ready"
     return f"not ready: {'; '.join(said)}"
@@ -446,7 +455,7 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True) -> None:
     for cell in shown.failures:
         console.print(f"[bold red]✗[/] {escape(str(cell))}")
     for note in shown.notes:
-        console.print(f"[yellow]not tried:[/] {escape(note)}")
+        console.print(f"[dim]{escape(note)}[/]")
     if not verdict:
         return
     counts = shown.counts
@@ -492,6 +501,10 @@ def readiness(console: Console, state: Readiness) -> None:
     """Whether the cut-over can be done, and what stands in its way."""
     if state.ready:
         console.print("[green]✓[/] Ready for the cut-over: everything is carried over, compared and secured.")
+    elif state.trial and state.verified and not state.missing:
+        console.print(
+            f"[green]✓[/] This is {state.trial}: it is carried over, compared and secured. A trial is not cut over."
+        )
     else:
         console.print("[red]✗[/] Not ready for the cut-over.")
         for step in state.missing[:5]:
@@ -503,5 +516,10 @@ def readiness(console: Console, state: Readiness) -> None:
         console.print(f"  {state.quarantined:,} rows in quarantine stay behind: `tenantry quarantine list`")
     for blocker in state.blockers:
         console.print(f"  in the way: {escape(blocker)}")
+    if state.trial:
+        console.print(
+            "Prove it: `tenantry prove`. Keep it in step: `tenantry replay`. Go on with all other tenants: `tenantry migrate --rest`."
+            " Take it back: `tenantry rollback`."
+        )
     if state.ready:
         console.print("Keep the target in step: `tenantry replay`. The next step: `tenantry cutover`.")

@@ -5,14 +5,15 @@ select to_regclass('tenantry.run') is not null
 
 -- name: last_run
 select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,
-       finished_at, process, direction, migrator, server, verified_at, unverified, grace_until, source_catalog, target_catalog
-  from tenantry.run order by id desc limit 1
+       finished_at, process, direction, migrator, server, verified_at, unverified, grace_until, source_catalog, target_catalog,
+       to_jsonb(r) -> 'subset'
+  from tenantry.run r order by id desc limit 1
 
 -- name: new_run
 insert into tenantry.run (name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, source_catalog,
-                          target_catalog, process)
+                          target_catalog, process, subset)
 values (%(name)s, %(manifest_digest)s, %(manifest_path)s, %(source_schema)s, %(target_schema)s, %(tool_version)s,
-        %(source_catalog)s, %(target_catalog)s, %(process)s)
+        %(source_catalog)s, %(target_catalog)s, %(process)s, %(subset)s)
 returning id
 
 -- name: resume_run
@@ -43,6 +44,12 @@ update tenantry.run set verified_at = case when %(verified)s then clock_timestam
 -- name: set_unverified
 -- Rows were carried over since everything was compared.
 update tenantry.run set unverified = true where id = %(run)s and not unverified
+
+-- name: set_subset
+update tenantry.run set subset = %(subset)s where id = %(run)s
+
+-- name: forget_chunks
+delete from tenantry.chunk where run_id = %(run)s
 
 -- name: set_source_catalog
 update tenantry.run set source_catalog = %(catalog)s where id = %(run)s

@@ -18,8 +18,8 @@ select to_regclass('tenantry.run') is not null, to_regclass('tenantry.conflict')
 -- Everything in one row. `conflicts` and `kept` take the places of their marks where those tables exist.
 with r as materialized (
     select id, name, source_schema, target_schema, status, direction, phase, started_at, finished_at, verified_at,
-           grace_until, process
-      from tenantry.run order by id desc limit 1
+           grace_until, process, to_jsonb(n) -> 'subset' as subset
+      from tenantry.run n order by id desc limit 1
 ),
 us as materialized (
     select pid, application_name, backend_start, query from pg_stat_activity

@@ -16,7 +16,7 @@ from uuid import UUID
 from tenantry.errors import TenantryError
 from tenantry.identity.passwords import usable_sql
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key
 from tenantry.manifest.ids import id_sql
 from tenantry.manifest.model import LinkColumn, LinkFile, Users
 from tenantry.manifest.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
@@ -126,11 +126,15 @@ def link_accounts(project: Project, after: str) -> list[Step]:
     ]
 
 
-def link_statement(project: Project, *, only: str | None = None) -> str:
-    """Decide for every user, or for those that a select of keys names; who is linked already stays linked."""
+def link_statement(project: Project, *, only: str | None = None, entries: str = "q.state = 'readmitted'") -> str:
+    """Decide for every user, or for those that a select of keys names; who is linked already stays linked.
+
+    Args:
+        entries: which of the quarantine's entries `q` count as mended.
+    """
     return (
         f"insert into {JOURNAL}.account_link as l (source_key, account_id, made, situation, detail)\n"
-        f"{decisions(project, only=only)}\n"
+        f"{decisions(project, only=only, entries=entries)}\n"
         "on conflict (source_key) do update\n"
         "   set account_id = excluded.account_id, made = excluded.made, situation = excluded.situation, detail = excluded.detail\n"
         " where (l.made or l.account_id is null)\n"
@@ -139,12 +143,15 @@ def link_statement(project: Project, *, only: str | None = None) -> str:
     )
 
 
-def decisions(project: Project, *, only: str | None = None, journal: bool = True) -> str:
+def decisions(
+    project: Project, *, only: str | None = None, journal: bool = True, entries: str = "q.state = 'readmitted'"
+) -> str:
     """A select of (source_key, account_id, made, situation, detail), one row for each user.
 
     Args:
         only: a select of the keys of some users.
-        journal: the journal's tables are there, so that what was decided and made before is known.
+        journal: the journal's tables are there, so that what was decided, made and mended before is known.
+        entries: which of the quarantine's entries `q` count as mended.
     """
     mapping, users = profile_mapping(project), project.manifest.users
     assert mapping is not None
@@ -153,6 +160,8 @@ def decisions(project: Project, *, only: str | None = None, journal: bool = True
     derived = id_sql(project.manifest.ids.namespace, f"{mapping.namespace}/account", "s.source_key")
     merges = _merges_by_email(mapping, users)
     source = ident(project.source.schema, mapping.source.name)
+    if journal:
+        source = effective_source(project, mapping, entries=entries)
     ways = list(_ways(users, journal=journal))
     person = [
         f"{key} as source_key",
@@ -421,7 +430,7 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
     if mapping is None or users is None:
         return ()
     profiles = ident(project.target.schema, mapping.target.name)
-    source = ident(project.source.schema, mapping.source.name)
+    source = effective_source(project, mapping)
     account = f"p.{ident(users.account)}"
     email = next((column.name for column in mapping.columns if column.source == users.email), None)
     assert email is not None

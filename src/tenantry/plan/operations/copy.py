@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, Deriver, Reading, mapping_key, qualified_order
+from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.ids import key_sql
+from tenantry.manifest.subset import not_carried
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, idents, literal, short_name
@@ -83,7 +84,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
             phase="copy",
             kind="copy",
             title=f"Copy {mapping.source.name} to {mapping.name}",
-            sql=(copy_statement(project, mapping),),
+            sql=(_missing_only(project, mapping, copy_statement(project, mapping)),),
             undo=(
                 f"truncate {ident(project.target.schema, name)}",
                 f"delete from {JOURNAL}.quarantine where mapping = {literal(mapping.name)}",
@@ -134,6 +135,13 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
     return steps, {name: ids[-1] for name, ids in last.items()}
 
 
+def _missing_only(project: Project, mapping: Mapping, statement: str) -> str:
+    """Behind a trial, what it has carried over stays as it is."""
+    if project.subset is None or project.subset.state != "rest":
+        return statement
+    return statement.replace(RANGE, f"{RANGE} and {not_carried(project, mapping)}")
+
+
 def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
     """Of rows equal in the merge's columns all but the first leave the target and are listed as merged.
 
@@ -144,7 +152,8 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
     assert merge is not None
     hashes, found = (ident(JOURNAL, short_name(name, mapping.name)) for name in ("same_hashes", "same_rows"))
     target = ident(project.target.schema, mapping.target.name)
-    same = f"hash_record_extended(row({idents(merge.by, prefix='t')}), 0)"
+    keys = merge_keys(mapping, "t")
+    same = f"hash_record_extended(row({keys}), 0)"
     return (
         "set local enable_hashagg = off",
         f"create unlogged table {hashes} as\nselect {same} as h from {target} t group by 1 having count(*) > 1",
@@ -153,7 +162,7 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
         f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived,\n"
         "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
         f"    from {target} t join {found} f on t.ctid = f.tid\n"
-        f"  window w as (partition by {idents(merge.by, prefix='t')} order by {qualified_order(mapping, 't')})\n),\n"
+        f"  window w as (partition by {keys} order by {qualified_order(mapping, 't')})\n),\n"
         f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
         "  returning r.legacy_id, r.into_key, r.derived\n)\n"
         f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"

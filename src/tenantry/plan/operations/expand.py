@@ -64,7 +64,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
                 kind="sql",
                 title="Make accounts (schema auth, compatible with Supabase Auth)",
                 sql=(load_sql("tenantry.identity.sql", "auth"),),
-                undo=("drop schema if exists auth cascade",),
+                undo=(load_sql("tenantry.identity.sql", "drop_auth"),),
                 lock="none that others feel",
                 risk="none",
                 seconds=0.1,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from tenantry.access import cutover_grants, cutover_revokes, secure_statements
 from tenantry.catalog import Catalog
+from tenantry.identity.in_step import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.plan.environment import Environment
@@ -105,6 +106,22 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
             after=previous,
         )
     )
+    functions = functions_sql(project)
+    if functions:
+        steps.append(
+            Step(
+                id="secure.in_step",
+                phase="secure",
+                kind="sql",
+                title="Make the functions that will keep accounts and profiles in step; they wait for the cut-over",
+                sql=functions,
+                undo=drop_functions_sql(project),
+                lock="none that others feel",
+                risk="none",
+                seconds=0.05,
+                after=("secure.capture",),
+            )
+        )
     return steps
 
 
@@ -125,7 +142,7 @@ def drain(after: Sequence[str]) -> Step:
     )
 
 
-def cut_over(project: Project, after: Sequence[str]) -> Step:
+def cut_over(project: Project, environment: Environment, after: Sequence[str]) -> Step:
     """Sequences, write rights on the target, the fence on the source, and capture on the target: one transaction, with the
     source locked, that also carries over the last changes."""
     target = project.target.schema
@@ -139,12 +156,14 @@ def cut_over(project: Project, after: Sequence[str]) -> Step:
             *cutover_grants(project),
             *triggers(project, on=True),
             *target_capture(project, on=True),
+            *triggers_sql(project, environment.login, on=True),
             *source_fence(project, on=True),
             *source_triggers(project, on=False),
         ),
         undo=(
             *source_triggers(project, on=True),
             *source_fence(project, on=False),
+            *triggers_sql(project, environment.login, on=False),
             *target_capture(project, on=False),
             *triggers(project, on=False),
             *cutover_revokes(project),

@@ -1,15 +1,86 @@
-"""The id map: every source row's old id with its new one, for clients that stored ids, and for people."""
+"""The id map: every source row's old id with its new one, for clients that stored ids, and for people; the functions that look
+ids up; and that rows which are born in the target have an old id as well."""
 
 from __future__ import annotations
 
-from tenantry.manifest import Project
+from tenantry.catalog import Table
+from tenantry.identity.lookup import drop_statements, lookup_statements
+from tenantry.manifest import Mapping, Project
 from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.mapping import LEGACY_ID
 from tenantry.plan.model import Step
+from tenantry.plan.operations.capture import fed_tables
 from tenantry.postgres import ident, literal
+
+BORN = "tenantry_born_here"
+"""The trigger that gives rows of the target their own id as the old one."""
 
 
 def id_map(project: Project) -> Step:
-    """A view over the target itself, the merged and the quarantined: it can neither lag behind nor cost a write."""
+    """Views over the target itself, the merged and the quarantined, which can neither lag behind nor cost a write; and the
+    functions beside them. None of them reads the source: they outlive it."""
+    people = _person(project)
+    return Step(
+        id="expand.id_map",
+        phase="expand",
+        kind="sql",
+        title="Make the id map (old and new ids of every row), and the functions that look ids up",
+        sql=(*_map(project), *people, *lookup_statements(project)),
+        undo=(
+            *drop_statements(project),
+            *([f"drop view if exists {JOURNAL}.person"] if people else []),
+            f"drop view if exists {JOURNAL}.id_map",
+            f"drop function if exists {JOURNAL}.born_here()",
+        ),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.05,
+        after=("expand.schema",),
+    )
+
+
+def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
+    """A trigger for each table whose own triggers leave the old id of a new row open; None where all tables see to it."""
+    tables = [table for table in fed_tables(project) if not _sees_to_it(project, table)]
+    if not tables:
+        return None
+    names = [ident(table.schema, table.name) for table in tables]
+    return Step(
+        id="secure.born_here",
+        phase="secure",
+        kind="sql",
+        title=f"Let {len(tables)} tables give new rows their own id as {LEGACY_ID}",
+        sql=tuple(
+            f"create or replace trigger {BORN} before insert on {name} for each row when (new.{LEGACY_ID} is null)"
+            f" execute function {JOURNAL}.born_here()"
+            for name in names
+        ),
+        undo=tuple(f"drop trigger if exists {BORN} on {name}" for name in names),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.01 * len(tables),
+        after=after,
+    )
+
+
+def _sees_to_it(project: Project, table: Table) -> bool:
+    """Whether the column fills itself, or a trigger that fires before an insert speaks of it."""
+    column = table.column(LEGACY_ID)
+    if column is not None and (column.default is not None or column.generated is not None):
+        return True
+    bodies = {ident(function.schema, function.name): function.definition or "" for function in project.target.functions}
+    return any(
+        " BEFORE INSERT" in trigger.definition
+        and trigger.enabled != "disabled"
+        and (LEGACY_ID in trigger.definition or LEGACY_ID in bodies.get(trigger.function.partition("(")[0], ""))
+        for trigger in table.triggers
+    )
+
+
+# -- views -------------------------------------------------------------------------------------------------------------
+
+
+def _map(project: Project) -> tuple[str, str]:
     selects = []
     for mapping in project:
         table = ident(project.target.schema, mapping.target.name)
@@ -18,28 +89,52 @@ def id_map(project: Project) -> Step:
         where = f" where left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
         into = f"{literal(mapping.legacy_prefix)} || m.into_key" if prefix else "m.into_key"
         names = f"{literal(mapping.source.name)}, {literal(mapping.target.name)}"
+        state = "'carried'" if prefix or _may_be_uuid(mapping) else _BORN
         selects += [
-            f"select {names}, {old}, t.id, 'carried' from {table} t{where}",
+            f"select {names}, {old}, t.id, {state} from {table} t{where}",
             f"select {names}, m.source_key, t.id, 'merged' from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
             f" where m.mapping = {literal(mapping.name)}",
             f"select {names}, q.source_key, null, 'quarantined' from {JOURNAL}.quarantine q"
             f" where q.mapping = {literal(mapping.name)} and q.state = 'open'",
         ]
+    for name, mappings in project.by_target.items():
+        prefixes = [mapping.legacy_prefix for mapping in mappings]
+        if all(prefixes):
+            none = " and ".join(f"left(t.legacy_id, {len(prefix)}) <> {literal(prefix)}" for prefix in prefixes)
+            selects.append(
+                f"select null, {literal(name)}, t.legacy_id, t.id, 'born' from {ident(project.target.schema, name)} t"
+                f" where {none}"
+            )
     view = f"{JOURNAL}.id_map"
-    return Step(
-        id="expand.id_map",
-        phase="expand",
-        kind="sql",
-        title="Make the id map (old and new ids of every row)",
-        sql=(
-            f"create or replace view {view} (source_table, target_table, old_id, new_id, state) as\n"
-            + "\nunion all\n".join(selects),
-            f"comment on view {view} is 'Old and new ids: of rows carried over, of merged ones (the id of the row that stands"
-            " for them), and of those in quarantine (no new id yet).'",
-        ),
-        undo=(f"drop view if exists {view}",),
-        lock="none that others feel",
-        risk="none",
-        seconds=0.01,
-        after=("expand.schema",),
+    return (
+        f"create or replace view {view} (source_table, target_table, old_id, new_id, state) as\n"
+        + "\nunion all\n".join(selects),
+        f"comment on view {view} is 'Old and new ids: of rows carried over, of merged ones (the id of the row that stands"
+        " for them), of those in quarantine (no new id yet), and of rows born in the target (their own id).'",
+    )
+
+
+_BORN = "case when t.legacy_id = t.id::text then 'born' else 'carried' end"
+
+
+def _may_be_uuid(mapping: Mapping) -> bool:
+    """Whether an old id can be the text of a uuid, which is kept: then a row that was born in the target looks the same."""
+    if len(mapping.key) > 1:
+        return False
+    column = mapping.source.column(mapping.key[0])
+    return column is None or not column.type.startswith(("smallint", "integer", "bigint", "numeric"))
+
+
+def _person(project: Project) -> tuple[str, ...]:
+    users = project.manifest.users
+    if users is None:
+        return ()
+    profiles = ident(project.target.schema, users.profile)
+    return (
+        f"create or replace view {JOURNAL}.person (old_id, profile_id, account_id, state) as\n"
+        f"select m.old_id, m.new_id, p.{ident(users.account)}, m.state\n"
+        f"  from {JOURNAL}.id_map m left join {profiles} p on p.id = m.new_id\n"
+        f" where m.target_table = {literal(users.profile)}",
+        f"comment on view {JOURNAL}.person is 'The three ids of a person: the old one (a row for each, where several were merged),"
+        " that of the profile, and that of the account; null where there is none.'",
     )

@@ -16,6 +16,8 @@ INHERENT: Mapping[str, str] = {
     "explain_estimates_a_tenant": _EXPLAIN,
     "lock_table": "who may delete rows may lock their table, for as long as the application's timeouts let him",
     "end_others_sessions": "all sessions of an application are of one login, which only a superuser can keep from ending them",
+    "lock_queue": "PostgreSQL waits for some locks before it asks for the right to them; timeouts end the wait",
+    "fill_the_lock_table": "everybody may take advisory locks, and who writes can fill the same table with savepoints",
     "settings_of_the_login": "a login may alter its own settings; the application states those that matter",
 }
 """Attack → why it succeeds where everything is as it should be."""

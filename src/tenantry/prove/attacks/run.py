@@ -15,6 +15,7 @@ from tenantry.prove.attacks import (
     around,
     claims,
     context,
+    disturb,
     escapes,
     leaks,
     objects,
@@ -38,7 +39,7 @@ _MODULES = (
     *(session, escapes, claims, tokens),
     *(writes, references, stamps, objects),
     context,
-    *(privileges, server),
+    *(privileges, server, disturb),
 )
 
 ATTACKS: tuple[Attack, ...] = tuple(each for module in _MODULES for each in module.ATTACKS)

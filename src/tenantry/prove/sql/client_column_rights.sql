@@ -2,7 +2,7 @@
 -- level: error
 -- why: Who may update the tenant column of a row can move it into another tenant, or take it out of his own.
 -- mending: revoke update on … from …, then grant it again column by column without these.
--- uses: grants, tenant_columns
+-- uses: grants, tenant_columns, clauses
 -- proof: yes
 select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,
        case when %(strict)s then 'error' else 'warning' end as level
@@ -10,6 +10,12 @@ select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || str
   join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
   join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'UPDATE'
  where r.relkind in ('r', 'p')
+   -- Without a manifest a right that no policy lets anybody use is what a platform gives for everything.
+   and (%(strict)s or not r.relrowsecurity
+        or exists (
+           select from policies as p
+            where p.relation = r.oid and p.permissive and p.command in ('w', '*')
+              and not exists (select from clauses as c where c.oid = p.oid and c.never)))
    and (a.attname = any (%(protected)s::text[])
         or exists (select from tenant_columns as t where t.oid = r.oid and t.number = a.attnum))
  group by r.object, a.attname

@@ -4,7 +4,7 @@
 --   that is meant. An empty search_path does not help: a type pg_temp.text still wins.
 -- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: functions, callable, reach
-select f.oid::regprocedure::text as object, c.who || ' may call it; its search_path is '
+select f.oid::regprocedure::text as object, case when f.prorettype = 'trigger'::regtype then 'triggers call it' else c.who || ' may call it' end || '; its search_path is '
        || coalesce(nullif(f.path, '""'), '''''') || ', without pg_temp at its end' as detail,
        case when exists (
            select from pg_database as d

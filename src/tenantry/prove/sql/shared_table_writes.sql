@@ -11,6 +11,9 @@ select c.object, 'policy ' || quote_ident(c.name) || ' lets ' || c.who || ' writ
    and c.relation not in (select t.oid from tenant_columns as t)
    and not exists (
        select from jsonb_array_elements(c.compared) as e where e ->> 2 in ('caller', 'function', 'row'))
+   -- What a tenant's row decides that this row names belongs to that tenant.
+   and not (c.columns <> '{}' and exists (
+       select from unnest(c.relations) as s (oid) join tenant_columns as t on t.oid = s.oid))
    -- What a function of one's own decides is not for everybody: the operator of the whole installation, perhaps.
    and not exists (
        select from unnest(c.calls) as f (oid)

@@ -8,7 +8,7 @@ with filters as (
     -- Views with a condition: their stored query has one.
     select w.ev_class as view from pg_rewrite as w where w.ev_type = '1' and w.ev_action::text ~ ':quals \{'
 )
-select distinct r.object, g.who || ' reads the view, whose condition is no barrier' as detail
+select r.object, string_agg(distinct g.who, ', ' order by g.who) || ' may read the view, whose condition is no barrier' as detail
   from relations as r
   join grants as g on g.oid = r.oid and g.privilege = 'SELECT'
   join filters as f on f.view = r.oid
@@ -18,4 +18,5 @@ select distinct r.object, g.who || ' reads the view, whose condition is no barri
         where o.option_name in ('security_invoker', 'security_barrier')
           and lower(o.option_value) in ('true', 'on', 'yes', '1'))
    and exists (select from view_sources as s where s.view = r.oid and s.relkind in ('r', 'p', 'f', 'm'))
+ group by r.object
  order by 1, 2

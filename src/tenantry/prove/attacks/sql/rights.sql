@@ -241,3 +241,42 @@ select format('%%s may change %%s.%%I', r.rolname, c.oid::regclass, a.attname)
    and (a.attname in ('id', 'legacy_id', 'created_at', 'updated_at', 'created_by', 'updated_by') or a.attname = %(tenant)s)
    and r.rolname in (%(client)s, %(anon)s, %(login)s) and has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
  order by 1
+
+-- name: gives_up
+select format('policies of %%s tables name %%s, who holds rights of whole tables only, so that DROP OWNED BY locks them', count(distinct p.polrelid), r.rolname)
+  from pg_roles as r
+  join pg_policy as p on r.oid = any (p.polroles)
+ where r.rolname in (%(client)s, %(anon)s, %(login)s)
+   -- It fails at what it may not revoke: where rights on columns are looked for and none is there.
+   and not exists (
+       select from pg_class as c
+        where (exists (select from aclexplode(c.relacl) as g where g.grantee = r.oid)
+               or exists (
+                   select from pg_attribute as a cross join lateral aclexplode(a.attacl) as g
+                    where a.attrelid = c.oid and a.attacl is not null and not a.attisdropped and g.grantee = r.oid))
+          and not exists (
+               select from aclexplode(c.relacl) as g
+                where g.grantee in (0, r.oid) and g.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')))
+ group by r.rolname
+ order by 1
+
+-- name: advisory_locks
+select format('%%s may take advisory locks without end: %%s', r.rolname, min(f.oid::regprocedure::text))
+  from pg_roles as r cross join pg_proc as f
+ where r.rolname in (%(client)s, %(anon)s, %(login)s) and f.pronamespace = 'pg_catalog'::regnamespace
+   and f.proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$' and has_function_privilege(r.oid, f.oid, 'EXECUTE')
+ group by r.rolname
+ order by 1
+
+-- name: prepared_transactions
+select 'transactions can be left prepared: max_prepared_transactions is ' || current_setting('max_prepared_transactions')
+ where current_setting('max_prepared_transactions')::int > 0
+
+-- name: secret_settings
+select format('everybody may read the setting %%s', split_part(s.text, '=', 1))
+  from pg_db_role_setting as d
+ cross join lateral unnest(d.setconfig) as s (text)
+ where d.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+   and split_part(s.text, '=', 1) ~* '[.].*(secret|passw|token|credential|(api|private|service|signing|jwt|access)_?key)'
+   and split_part(s.text, '=', 2) <> ''
+ order by 1

@@ -1,0 +1,17 @@
+-- name: listed
+-- What is to be done, the oldest first; with `everything` also what is done.
+select id, account, profile, kind, what, code, message, tries, at, next_at, done_at
+  from tenantry.auth_event
+ where %(everything)s or done_at is null
+ order by done_at is not null, at, id
+ limit %(limit)s
+
+-- name: open
+select count(*) as open from tenantry.auth_event where done_at is null
+
+-- name: due
+-- Nothing waits any longer.
+update tenantry.auth_event set next_at = clock_timestamp() where done_at is null and next_at > clock_timestamp()
+
+-- name: retry
+select tried, done, remaining from tenantry.retry_auth_events(%(most)s)

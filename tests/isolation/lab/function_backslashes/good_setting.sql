@@ -1,0 +1,4 @@
+create function app.look() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    set standard_conforming_strings = on as $$
+begin if new.title !~ '^\w+\.$' then raise exception 'no such title'; end if; return new; end $$;
+create trigger look before insert on app.notes for each row execute function app.look();

@@ -1,0 +1,1 @@
+"""Linters that others made, over what Tenantry generates for Clinic."""

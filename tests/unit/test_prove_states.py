@@ -1,0 +1,105 @@
+"""Members whose membership does not count any more: what they are then, what the matrix says of them, and how cells are printed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tenantry.manifest import COMMANDS, Manifest
+from tenantry.prove.model import Cell, Proof
+from tenantry.prove.oracle import Facts, may
+from tenantry.prove.people import (
+    INACTIVE_LENDER,
+    INACTIVE_MEMBERSHIP,
+    INACTIVE_TENANT,
+    OTHER,
+    OWN,
+    REMOVED,
+    STATES,
+    Caller,
+    Person,
+    in_state,
+)
+
+MANIFEST = Manifest.model_validate(
+    {
+        "name": "orchard",
+        "source": {"schema": "old"},
+        "target": {"schema": "orchard", "files": []},
+        "ids": {"namespace": "orchard"},
+        "tenant": {"table": "orchards", "column": "orchard_id", "active": "open"},
+        "membership": {"table": "pickers", "profile": "person_id", "role": "rank", "active": "active"},
+        "roles": {"order": ["guest", "grower"]},
+        "users": {"from": "users", "email": "email", "profile": "people", "account": "account"},
+        "shares": {"harvests": {"table": "leases", "to": "tenant_id"}},
+        "tables": {
+            "trees": {"access": {"kind": "tenant", "select": "guest", "system": "signed_in", "shared": "harvests"}},
+            "people": {
+                "access": {
+                    "select": {"colleagues": "guest", "own": "id"},
+                    "insert": "service",
+                    "update": {"own": "id"},
+                    "delete": "service",
+                }
+            },
+        },
+    }
+)
+
+GUEST = Person("guest", {OWN: "guest"})
+GROWER = Person("grower", {OWN: "grower"})
+MIXED = Person("mixed", {OWN: "guest", OTHER: "grower"})
+BOSS = Person("super admin", is_super=True)
+
+
+def _lost(person: Person, state: str = REMOVED, tenant: str = OWN) -> Person:
+    found = in_state(Caller(person.label, "authenticated", "{}", person), state, tenant).person
+    assert found is not None
+    return found
+
+
+def test_a_membership_that_ended_leaves_the_others() -> None:
+    lost = _lost(MIXED)
+    assert (lost.memberships, lost.former, lost.uid) == ({OTHER: "grower"}, frozenset({OWN}), MIXED.uid)
+    assert not may(MANIFEST, "select", lost, Facts("trees", OWN))
+    assert may(MANIFEST, "select", lost, Facts("trees", OTHER))
+    assert may(MANIFEST, "select", MIXED, Facts("trees", OWN))
+
+
+def test_who_lost_a_membership_is_still_himself_and_nobodys_colleague() -> None:
+    lost = _lost(GROWER)
+    assert may(MANIFEST, "select", GROWER, Facts("people", None, GUEST))
+    assert not may(MANIFEST, "select", lost, Facts("people", None, GUEST))
+    # His profile hangs on the account, whose row still names him as he was.
+    assert may(MANIFEST, "select", lost, Facts("people", None, GROWER))
+    assert may(MANIFEST, "update", lost, Facts("people", None, GROWER))
+    # And to the others he is one who was a member.
+    assert may(MANIFEST, "select", GUEST, Facts("people", None, lost))
+
+
+def test_rows_for_all_stay_and_shared_rows_go() -> None:
+    shared = Facts("trees", "lender", shared_with=frozenset({OWN}))
+    system = Facts("trees")
+    for person, sees in ((GUEST, True), (_lost(GUEST), False)):
+        assert may(MANIFEST, "select", person, shared) is sees
+        assert may(MANIFEST, "select", person, system)
+        assert not may(MANIFEST, "delete", person, system)
+
+
+def test_super_admins_keep_tenants_that_are_closed() -> None:
+    for command in COMMANDS:
+        assert may(MANIFEST, command, _lost(BOSS, INACTIVE_TENANT), Facts("trees", OWN))
+
+
+def test_a_tenant_that_shares_is_closed_without_anybody_losing_a_membership() -> None:
+    caller = in_state(Caller("guest", "authenticated", "{}", GUEST), INACTIVE_LENDER, "lender")
+    assert caller.person == GUEST
+    assert caller.closed == {"lender"}
+    assert in_state(Caller("guest", "authenticated", "{}", GUEST), INACTIVE_MEMBERSHIP, OWN).closed == frozenset()
+
+
+def test_what_somebody_lost_does_not_change_the_mark_of_what_he_may_do() -> None:
+    cells = [Cell("grower", "trees", "select", "own tenant", "allow", "allow")]
+    cells += [Cell("grower", "trees", "select", f"{state}: own tenant", "refuse", "refuse") for state in STATES]
+    assert Proof(tuple(cells), (), "login", 1).matrix_rows()[0].marks == (("grower", "yes"),)
+    cells[-1] = replace(cells[-1], got="allow")
+    assert Proof(tuple(cells), (), "login", 1).matrix_rows()[0].marks == (("grower", "failed"),)
