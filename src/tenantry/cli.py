@@ -18,7 +18,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.commands import access, ids, lint, live, prove, rehearse, seal, status, throttle, users
+from tenantry.commands import access, ids, lint, live, people, prove, rehearse, seal, status, throttle, users
 from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
@@ -414,6 +414,7 @@ throttle.register(app)
 rehearse.register(app)
 seal.register(app)
 users.register(app)
+people.register(users.users_app)
 
 
 # Every usage error of the library; it gives only the leaves of the hierarchy a public name.

@@ -121,7 +121,7 @@ def test_a_person_has_three_ids(migrated: Database) -> None:
     people = rows(migrated, "select old_id, profile_id, account_id, state from tenantry.person")
     listed = map_of(migrated, "profiles")
     assert {(old, profile, state) for old, profile, _, state in people} == {(o, n, s) for o, (n, s) in listed.items()}
-    accounts = dict(rows(migrated, "select id, auth_user_id from clinic.profiles"))
+    accounts: dict[Any, Any] = dict(rows(migrated, "select id, auth_user_id from clinic.profiles"))
     assert {profile: account for _, profile, account, _ in people if profile is not None} == accounts
     assert {"carried", "merged", "quarantined"} <= {state for *_, state in people}
 
@@ -266,7 +266,7 @@ def test_a_client_is_told_of_its_own_rows_and_of_nothing_else(members: Members) 
         visible = f"select id, legacy_id from clinic.{table}"
         with members.as_client(members.me) as who:
             mine = dict(who.execute(visible.encode()).fetchall())
-        everybody = dict(rows(members.database, visible))
+        everybody: dict[Any, Any] = dict(rows(members.database, visible))
         assert mine
         for new, old in list(mine.items())[:5]:
             for function in ("id_of", "to_id") if table in BOTH else ("id_of",):
@@ -313,7 +313,7 @@ def test_of_merged_rows_members_alone_are_told(members: Members) -> None:
                 "select tenantry.to_id('metric_values', %s)",
                 "select tenantry.merged_into('metric_values', %s)",
             ):
-                assert members.asks(stranger, query, old) is None  # type: ignore[arg-type]
+                assert members.asks(stranger, query, old) is None
         for ((account,),) in [member] if member else []:
             assert members.asks(account, "select tenantry.to_id('metric_values', %s)", old) == survivor
             assert members.asks(account, "select tenantry.id_of('metric_values', %s)", old) == survivor
@@ -406,7 +406,9 @@ def test_a_row_that_a_client_gives_anothers_id_is_not_taken_for_it(members: Memb
 
 
 def counts(database: Database, table: str = "clinics") -> tuple[int, int]:
-    found = dict(rows(database, "select form, uses from tenantry.id_use where target_table = %s", [table]))
+    found: dict[Any, Any] = dict(
+        rows(database, "select form, uses from tenantry.id_use where target_table = %s", [table])
+    )
     return found["old"], found["new"]
 
 
@@ -751,7 +753,7 @@ def test_use_says_since_when_the_old_form_is_not_used_and_apply_ends_it(finished
     said = cli("ids", "use", *where)
     assert "clinics: old ids are still used" in said.everything
     assert "profiles: no old id was used since counting began" in said.everything
-    month = 30 * 86400
+    month = 30 * 86400 + 60
     with finished.connect() as admin:
         # A month goes by.
         admin.execute(

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,12 +19,17 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from tenantry.errors import ManifestError
 from tenantry.identity.in_step import functions_sql, triggers_sql
-from tenantry.manifest import Manifest
+from tenantry.manifest import Manifest, load_manifest, resolve
 from tenantry.manifest.model import Membership
+from tenantry.migrate.cutover import cut_over
 from tenantry.migrate.rollback import roll_back
 from tenantry.migrate.turn import Bounds
+from tenantry.prove import prove
+from tenantry.testing import as_user
 from tests.conftest import Database
+from tests.isolation.build import build, run
 from tests.migrate_support import OWNER, cli, clinic_manifest, engine, one, project_of, rows
 
 AUTH_TABLES = "auth.users, auth.identities, auth.sessions, auth.one_time_tokens"
@@ -753,6 +759,7 @@ def test_a_rollback_carries_new_people_back_and_leaves_no_trigger(finished_each:
         {"id": str(other)},
     )
     carried = one(finished_each, "select count(*) from users where id = %s", [str(other)])
+    print("ALONE", told, carried, rows(finished_each, "select table_name, reason, loser from tenantry.conflict"))
     assert told or carried
     with finished_each.connect() as service:
         service.execute("set role service_role")
@@ -762,6 +769,15 @@ def test_a_rollback_carries_new_people_back_and_leaves_no_trigger(finished_each:
     with finished_each.connect() as admin:
         admin.execute("insert into auth.users (id, email) values (gen_random_uuid(), 'late@example.org')")
     assert one(finished_each, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
+    # Turned over again, everybody has the account that he had.
+    cut_over(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+    assert len(tenantry_triggers(finished_each)) == 4
+    found = rows(
+        finished_each,
+        "select legacy_id, auth_user_id from clinic.profiles where legacy_id = any (%s)",
+        [[str(profile), moved[1]]],
+    )
+    assert dict(found) == {str(profile): member, moved[1]: moved[0]}
 
 
 def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
@@ -769,3 +785,168 @@ def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
         database,
         "select tgname from pg_trigger where tgname like 'tenantry_in_step%' and not tgisinternal order by 1",
     )
+
+
+def test_proofs_and_tests_of_applications_go_on(world: World) -> None:
+    project = project_of(world.database)
+    for login in (None, world.database.dsn_as("tenantry_login")):
+        proof = prove(project, owner_dsn=world.database.dsn_as(OWNER), login_dsn=login, tables=["profiles"])
+        assert proof.passed
+    with as_user(world.database.dsn_as(OWNER), clinic_manifest(), role="staff") as client:
+        assert client.execute("select count(*) from profiles where auth_user_id = tenantry.uid()").fetchone() == (1,)
+    assert world.events() == []
+    assert one(world.database, "select count(*) from tenantry.proof_fixture") == 0
+
+
+# -- other schemas -------------------------------------------------------------------------------------------------------
+
+GUILD_SOURCE = 'create table "OldUsers" ("Id" text primary key, "eMail" text not null);'
+
+GUILD_TARGET = """
+    create table "Guild" (id uuid primary key default gen_random_uuid());
+    create table "Person" (
+        id uuid primary key,
+        legacy_id text not null unique,
+        "accountId" uuid unique references auth.users (id) on delete cascade,
+        "E Mail" text not null,
+        "Nick Name" text not null);
+    create unique index on "Person" (lower("E Mail"));
+    create table "Member" (
+        "guildId" uuid not null references "Guild" (id),
+        "personId" uuid not null references "Person" (id) on delete cascade,
+        "Level" text not null check ("Level" in ('guest', 'boss')),
+        primary key ("guildId", "personId"));
+    create table "Note" (
+        "guildId" uuid not null,
+        id bigint generated always as identity primary key,
+        "authorId" uuid not null,
+        foreign key ("guildId", "authorId") references "Member" ("guildId", "personId") on delete cascade);
+    create table "Invite" (
+        "guildId" uuid not null references "Guild" (id),
+        "No" bigint generated always as identity primary key,
+        "Mail" text not null,
+        "Level" text not null,
+        "Used" timestamptz);
+"""
+
+GUILD_MANIFEST = """
+name = "guild"
+[source]
+schema = "Old One"
+[target]
+schema = "App"
+files = ["*.sql"]
+[ids]
+namespace = "guild"
+[tenant]
+table = "Guild"
+column = "guildId"
+[membership]
+table = "Member"
+profile = "personId"
+role = "Level"
+[roles]
+order = ["guest", "boss"]
+[users]
+from = "OldUsers"
+email = "eMail"
+profile = "Person"
+account = "accountId"
+in_step = true
+[users.new]
+"Nick Name" = "coalesce(u.raw_user_meta_data ->> 'nick', 'nobody')"
+[invitations]
+table = "Invite"
+email = "Mail"
+role = "Level"
+open = 'i."Used" is null'
+accepted = "Used"
+[tables.Guild]
+access = { select = "guest", insert = "super", update = "boss", delete = "super" }
+[tables.Person]
+from = "OldUsers"
+columns = { "E Mail" = { from = "eMail" }, "Nick Name" = { up = "'old'" } }
+access = { select = "service", insert = "service", update = "service", delete = "service" }
+[tables.Member]
+access = { select = "guest", insert = "service", update = "service", delete = "service" }
+[tables.Note]
+access = { select = "guest", insert = "boss", update = "boss", delete = "boss" }
+[tables.Invite]
+access = { select = "boss", insert = "boss", update = "service", delete = "boss" }
+"""
+
+
+def guild(folder: Path, *changes: tuple[str, str]) -> Manifest:
+    text = GUILD_MANIFEST
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    folder.joinpath("guild.sql").write_text(GUILD_TARGET, encoding="utf-8")
+    path = folder / "tenantry.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_manifest(path)
+
+
+def test_a_schema_in_which_nothing_is_called_as_in_clinic(database: Database, tmp_path: Path) -> None:
+    """Names that need quotes, addresses kept as they were typed, a key that would take the profile along, no id, no end."""
+    built = build(database, guild(tmp_path), GUILD_SOURCE, [GUILD_TARGET])
+    with built.owner() as owner, owner.transaction():
+        run(owner, *functions_sql(built.project), *triggers_sql(built.project, "a login of nobody", on=True))
+    with database.connect() as admin:
+        run(admin, 'insert into "App"."Guild" (id) values (gen_random_uuid())')
+        run(
+            admin,
+            'insert into "App"."Invite" ("guildId", "Mail", "Level") select id, \' Abe@Example.org\', \'boss\' from "App"."Guild"',
+        )
+        run(
+            admin,
+            'insert into "App"."Invite" ("guildId", "Mail", "Level") select id, \'abe@example.org\', \'king\' from "App"."Guild"',
+        )
+        run(
+            admin,
+            "insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), 'Abe@Example.org', now())",
+        )
+        people = 'select "E Mail", "Nick Name", "accountId" is not null, legacy_id = id::text from "App"."Person"'
+        assert admin.execute(people).fetchall() == [("Abe@Example.org", "nobody", True, True)]
+        assert admin.execute('select "Level" from "App"."Member"').fetchall() == [("boss",)]
+        assert admin.execute('select "Level" from "App"."Invite" where "Used" is not null').fetchall() == [("boss",)]
+        assert admin.execute("select kind, code from tenantry.auth_event").fetchall() == [("invitation", "TN601")]
+        run(admin, 'insert into "App"."Note" ("guildId", "authorId") select "guildId", "personId" from "App"."Member"')
+        run(admin, "delete from auth.users")
+        assert admin.execute(people).fetchall() == [("Abe@Example.org", "nobody", False, True)]
+        assert admin.execute('select count(*) from "App"."Note"').fetchone() == (1,)
+        assert admin.execute("select kind from tenantry.auth_event where done_at is null").fetchall() == [
+            ("membership",)
+        ]
+        run(admin, 'select tenantry.forget_person(id, true) from "App"."Person"')
+        ((address, name, *_),) = admin.execute(people).fetchall()
+        assert str(address).endswith("@deleted.invalid")
+        assert str(name).startswith("deleted-")
+
+
+def test_what_cannot_be_kept_in_step_is_said_with_its_place(database: Database, tmp_path: Path) -> None:
+    built = build(database, guild(tmp_path), GUILD_SOURCE, [GUILD_TARGET])
+    source, target = built.project.source, built.project.target
+    person = 'update = "service", delete = "service" }\n[tables.Member]'
+    cases: list[tuple[tuple[str, str], str, str]] = [
+        (("coalesce(u.raw_user_meta_data ->>", "coalesce(u.raw_user_metadata ->>"), 'users.new."Nick Name"', "did you mean 'raw_user_meta_data'?"),
+        (('"Nick Name" = "coalesce', 'Nickname = "coalesce'), "users.new.Nickname", "did you mean 'Nick Name'?"),
+        (("coalesce(u.raw_user_meta_data ->> 'nick', 'nobody')", "u.recovery_token"), 'users.new."Nick Name"', "is a secret of Supabase Auth"),
+        (("coalesce(u.raw_user_meta_data ->> 'nick', 'nobody')", "s.nick"), 'users.new."Nick Name"', "only u can be named here"),
+        (('"Nick Name" =', "legacy_id ="), "users.new", "allows no null and has no default"),
+        (("in_step = true", 'in_step = true\ngone = "legacy_id"'), "users.gone", "must be timestamptz"),
+        (("in_step = true", 'in_step = true\ngone = "deleted"'), "users.gone", "has no column 'deleted'"),
+        (("in_step = true", "in_step = false"), "users.new", "not looked at without in_step = true"),
+        (('role = "Level"\n[roles]', 'role = "Level"\nend = { "Lvel" = "null" }\n[roles]'), "membership.end.Lvel", "did you mean 'Level'?"),
+        (('role = "Level"\n[roles]', 'role = "Level"\nend = { personId = "null" }\n[roles]'), "membership.end.personId", "never changes"),
+        (('table = "Invite"', 'table = "Invites"'), "invitations.table", "did you mean 'Invite'?"),
+        (('accepted = "Used"', 'accepted = "Mail"'), "invitations.accepted", "timestamptz"),
+        (("'i.\"Used\" is null'", "'i.\"Level\" is not null'"), "invitations.open", "would be open still"),
+        (("'i.\"Used\" is null'", "'\"Used\" is null'"), "invitations.open", "write i.Used"),
+        ((person, person.replace('"service"', '{ own = "id" }', 1)), "tables.Person.access", "clients may change Person.E Mail"),
+    ]  # fmt: skip
+    for change, key, words in cases:
+        with pytest.raises(ManifestError) as caught:
+            resolve(guild(tmp_path, change), source, target)
+        said = [str(problem) for problem in caught.value.problems]
+        assert any(f": {key}: " in each and words in each for each in said), (change, said)

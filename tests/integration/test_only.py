@@ -217,7 +217,8 @@ def test_what_is_written_meanwhile_comes_goes_and_stays_outside(clinics: Place) 
         f"update metric_values set clinic_id = '{there}' where provider_id = '{goes}'",
         f"update users set clinic_id = '{here}' where id = '{moved}'",
         f"insert into users select 'late', 'Late@new.example', 'Late', role, null, '{here}', created_at, updated_at from users limit 1",
-        f"insert into users select 'far', 'LATE@new.example', 'Far', role, null, '{there}', created_at, updated_at from users limit 1",
+        f"insert into users select 'far', 'LATE@new.example', 'Far', role, null, '{there}', created_at + interval '1 day', updated_at"
+        " from users limit 1",
         f"insert into clinics select '{here}-new', name, location, status, created_at, updated_at from clinics where id = '{here}'",
         f"update users set name = 'Elsewhere' where clinic_id = '{there}'",
     )
@@ -407,8 +408,8 @@ def test_composite_keys_parts_partitions_and_circles_take_part_in_a_trial(fresh_
         'update "Old Shop".machines set "orgId" = 2 where code = \'M1\'',
     )
     shop.migrate(rest=True)
-    # Numbers that the target gives by itself are given in another order.
-    own = {"shop.bookings"}
+    # Numbers and times that the target gives by itself.
+    own = {"shop.bookings", "shop.people", "auth.users", "auth.identities"}
     got = shop.state()
     assert {n: (whole[n], got[n]) for n in whole if whole[n] != got[n] and n not in own} == {}
 

@@ -39,7 +39,7 @@ BATCH = 10_000
 class IdsMissing(TenantryError):
     """There is no id map in the database."""
 
-    code: ClassVar[str] = "TN-413"
+    code: ClassVar[str] = "TN-508"
 
 
 class NoSuchTable(TenantryError):

@@ -12,7 +12,7 @@ _MOMENT = "timestamp with time zone"
 
 ACCOUNTS = Table(
     "auth",
-    "users",
+    "auth.users",
     columns=tuple(
         Column(name, type_, position=place)
         for place, (name, type_) in enumerate(

@@ -697,6 +697,8 @@ class Replayer:
         children = self._children[position]
         zoned = mapping.is_root and bool(self._tenant_columns)
         connection.execute(self._state(mapping, "all", "after"))
+        # What is looked at whatever it was, is so once in a round: rows may name each other in a circle.
+        first = "(v.visits is null or v.visits < 2)"
         moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
         if self._trial:
             # Rows come and go also by way of the quarantine, and those that hang on them with them.
@@ -708,10 +710,8 @@ class Replayer:
             )
         elif thorough and self.project.subset is not None and mapping.merge is not None:
             # Behind a trial rows are merged anew, so that another one may stand for the same rows.
-            moved = (
-                f"({moved} or exists (select from {JOURNAL}.merged m where m.mapping = {literal(mapping.name)}"
-                " and k.key in (m.source_key, m.into_key)))"
-            )
+            mine = f"from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
+            moved = f"({moved} or {first} and k.key in (select source_key {mine} union all select into_key {mine}))"
         named = moved
         if position in self._documented:
             # Ids in documents are those of rows that the source has, whether they could be carried over or not.
@@ -722,8 +722,9 @@ class Replayer:
         connection.execute(
             "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
             f"{moved}, b.extra is distinct from a.extra, {named}\n"
-            "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key"
-            + ("" if thorough else f" where {named} or b.extra is distinct from a.extra")
+            "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key\n"
+            f"  left join (select key, count(*) as visits from tenantry_touched where m = {position} group by key) v on v.key = k.key\n"
+            f" where {named} or b.extra is distinct from a.extra" + (f" or {first}" if thorough else "")
         )
         if connection.execute("select from tenantry_moved limit 1").fetchone() is None:
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 from tenantry import __version__
 from tenantry.analyze import Finding
+from tenantry.identity.people import fates, people
 from tenantry.manifest import Project
 from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.engine import Outcome
@@ -45,6 +46,10 @@ def quarantine_summary(connection: Connection, project: Project) -> list[dict[st
     return summary
 
 
+_PEOPLE = 500
+"""Users in the report's list of those for whom something is to be done; `tenantry users list` has all of them."""
+
+
 def users_summary(connection: Connection, project: Project) -> dict[str, Any] | None:
     """What became of the users: counts by fate."""
     users = project.manifest.users
@@ -53,14 +58,25 @@ def users_summary(connection: Connection, project: Project) -> dict[str, Any] | 
         return None
     row = connection.execute(
         f"select (select count(*) from {ident(project.target.schema, mapping.target.name)}),"
-        " (select count(*) from tenantry.account_link),"
+        " (select count(*) from tenantry.account_link where account_id is not null and not made),"
         " (select count(*) from tenantry.merged where mapping = %(mapping)s),"
         " (select count(*) from tenantry.quarantine where mapping = %(mapping)s and state = 'open'),"
         " (select count(*) from tenantry.account where is_super)",
         {"mapping": mapping.name},
     ).fetchone()
     assert row is not None
-    return {"profiles": row[0], "linked": row[1], "merged": row[2], "quarantined": row[3], "super_admins": row[4]}
+    found = fates(connection, project)
+    acted = [each.situation.name for each in found if each.situation.does]
+    return {
+        "profiles": row[0],
+        "linked": row[1],
+        "merged": row[2],
+        "quarantined": row[3],
+        "super_admins": row[4],
+        "situations": [each.to_json() for each in found],
+        "to_do": [each.to_json() for each in people(connection, project, acted, limit=_PEOPLE)],
+        "to_do_count": sum(each.count for each in found if each.situation.does),
+    }
 
 
 def build_report(
@@ -218,10 +234,11 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
         )
     users = report.get("users")
     if users:
-        steps.append(
-            "Invite people, or let them reset their password: accounts were made without one"
-            f" ({users['profiles'] - users['linked']} of {users['profiles']} people)."
-        )
+        steps += [
+            f"{each['does']} ({each['count']:,} × {each['title']}; `{prefix} users list --situation {each['name']}`)"
+            for each in users.get("situations", ())
+            if each["does"] and each["name"] != "quarantined"
+        ]
     if report.get("trial"):
         steps.append(
             f"Prove the trial: `{prefix} prove`. Then go on with all other tenants: `{prefix} migrate --rest`; or take it back:"

@@ -25,7 +25,7 @@ declare
     counter regclass;
     clock   regclass;
     stored  bigint;
-    present constant bigint := extract(epoch from clock_timestamp())::bigint - 1577836800;
+    present constant bigint := floor(extract(epoch from clock_timestamp()))::bigint - 1577836800;
 begin
     if current_setting('transaction_read_only')::boolean then
         -- Nothing can be written here, but the server counts who scans a sequence.

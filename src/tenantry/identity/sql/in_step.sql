@@ -368,7 +368,7 @@ revoke all on function tenantry.follow_account(uuid) from public;
 -- name: on_account
 create or replace function tenantry.account_in_step() returns trigger
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -405,7 +405,7 @@ revoke all on function tenantry.account_in_step() from public;
 -- name: on_account_gone
 create or replace function tenantry.account_gone() returns trigger
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -443,7 +443,7 @@ revoke all on function tenantry.account_gone() from public;
 -- name: on_profile_email
 create or replace function tenantry.profile_email_in_step() returns trigger
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -511,7 +511,7 @@ revoke all on function tenantry.set_account_email(uuid, uuid, text, boolean) fro
 -- name: accept_invitations
 create or replace function tenantry.accept_invitations(account uuid) returns integer
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
 as $$
 #variable_conflict use_column
 <<here>>
@@ -550,7 +550,7 @@ revoke all on function tenantry.accept_invitations(uuid) from public;
 -- name: change_email
 create or replace function tenantry.change_email(profile uuid, address text, verified boolean default false) returns void
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
 as $$
 #variable_conflict use_column
 <<here>>
@@ -593,7 +593,7 @@ revoke all on function tenantry.change_email(uuid, text, boolean) from public;
 -- name: forget
 create or replace function tenantry.forget_person(profile uuid, hard boolean default false) returns jsonb
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
 as $$
 #variable_conflict use_column
 <<here>>
@@ -655,7 +655,7 @@ revoke all on function tenantry.forget_person(uuid, boolean) from public;
 create or replace function tenantry.retry_auth_events(most integer default 100, everything boolean default false)
     returns table (tried integer, done integer, remaining integer)
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
 as $$
 #variable_conflict use_column
 <<here>>

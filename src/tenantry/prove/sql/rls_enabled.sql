@@ -6,7 +6,7 @@
 -- proof: yes
 select r.object,
        'row-level security is disabled'
-       || coalesce('; ' || string_agg(distinct g.who || ' has ' || g.privilege, ', ' order by g.who || ' has ' || g.privilege), '')
+       || coalesce('; ' || string_agg(distinct g.privilege, ', ' order by g.privilege) || ' for ' || string_agg(distinct g.who, ', ' order by g.who), '')
        as detail
   from relations as r
   left join grants as g on g.oid = r.oid and g.privilege in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')

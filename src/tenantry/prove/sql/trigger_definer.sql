@@ -16,6 +16,6 @@ select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regp
    and (o.rolsuper or o.rolbypassrls
         or not exists (select from unnest(p.proconfig) as s where s like 'search_path=%%'))
    -- Tenantry's own triggers note keys and stamp rows; that their path is fixed is a check of its own.
-   and not (p.pronamespace = to_regnamespace('tenantry')
+   and not (coalesce(p.pronamespace = to_regnamespace('tenantry'), false)
             and exists (select from unnest(p.proconfig) as s where s like 'search_path=%%'))
  order by 1, 2
