@@ -23,7 +23,7 @@ from tenantry.manifest.model import Ids
 from tenantry.migrate.contract import contract
 from tenantry.plan.operations.id_map import BORN, id_map
 from tenantry.postgres.tenant import tenant
-from tests.conftest import Database
+from tests.conftest import Database, _server
 from tests.integration.test_generic_schema import (
     OWNER as SHOP_OWNER,
 )
@@ -38,6 +38,7 @@ from tests.migrate_support import (
     Rows,
     cli,
     clinic_manifest,
+    clone_finished,
     engine,
     one,
     project_of,
@@ -206,11 +207,16 @@ def test_a_row_that_is_born_in_the_target_has_its_own_id_as_the_old_one(shop: Sh
         connection.rollback()
 
 
-def test_only_tables_that_need_it_get_the_trigger(shop: Shop, migrated: Database) -> None:  # noqa: F811
-    query = "select count(*) from pg_trigger where tgname = %s"
+_WITH_TRIGGER = "select count(*) from pg_trigger where tgname = %s"
+
+
+def test_every_table_that_needs_it_gets_the_trigger(shop: Shop) -> None:  # noqa: F811
     fed = {mapping.target.name for mapping in shop.project()}
-    assert one(shop.database, query, [BORN]) == len(fed)
-    assert one(migrated, query, [BORN]) == 0
+    assert one(shop.database, _WITH_TRIGGER, [BORN]) == len(fed)
+
+
+def test_tables_that_see_to_it_themselves_get_no_trigger(migrated: Database) -> None:
+    assert one(migrated, _WITH_TRIGGER, [BORN]) == 0
 
 
 # -- who may ask -------------------------------------------------------------------------------------------------------
@@ -247,8 +253,16 @@ class Members:
             return who.execute(query, values).fetchone()[0]
 
 
+@pytest.fixture(scope="module")
+def members(servers: dict[int, Any]) -> Iterator[Members]:
+    """To be read only, but for counts."""
+    with clone_finished(_server(servers, 18)) as database:
+        accept(database, *BOTH)
+        yield Members(database)
+
+
 @pytest.fixture
-def members(finished: Database) -> Members:
+def members_alone(finished: Database) -> Members:
     accept(finished, *BOTH)
     return Members(finished)
 
@@ -383,8 +397,9 @@ def test_a_client_neither_states_nor_changes_an_old_id(members: Members) -> None
         who.execute("insert into clinic.providers (clinic_id, legacy_id, name) values (%s, 'x', 'y')", [members.mine])
 
 
-def test_a_row_that_a_client_gives_anothers_id_is_not_taken_for_it(members: Members) -> None:
+def test_a_row_that_a_client_gives_anothers_id_is_not_taken_for_it(members_alone: Members) -> None:
     """Ids are unique within a tenant: somebody can choose one that another tenant has."""
+    members = members_alone
     old, new = rows(
         members.database, "select legacy_id, id from clinic.providers where clinic_id = %s limit 1", [members.theirs]
     )[0]
@@ -447,7 +462,8 @@ def test_both_forms_are_taken_and_counted_once_for_a_statement(members_each: Mem
     assert first <= last
 
 
-def test_other_spellings_and_unknown_ids(members: Members) -> None:
+def test_other_spellings_and_unknown_ids(members_alone: Members) -> None:
+    members = members_alone
     with engine(members.database) as connection:
 
         def to_id(given: str | None, table: str = "metric_values") -> Any:
@@ -475,6 +491,26 @@ def test_other_spellings_and_unknown_ids(members: Members) -> None:
                 [merged_uuid],
             )
             assert to_id(merged_uuid) not in (uuid.UUID(merged_uuid), None)
+
+
+def test_one_uuid_in_two_spellings_is_two_old_ids(members_alone: Members) -> None:
+    """The one that is canonical was kept, and is what the other one reads as."""
+    database, kept = members_alone.database, uuid.uuid4()
+    other = str(kept).upper()
+    want = {str(kept): kept, other: ids.id_of("clinic", "providers", other)}
+    with database.connect() as admin:
+        for old, new in want.items():
+            admin.execute(
+                "insert into clinic.providers (clinic_id, id, legacy_id, name, provider_type) select %s, %s, %s, 'N', provider_type"
+                " from clinic.providers limit 1",
+                [members_alone.mine, new, old],
+            )
+    with engine(database) as connection:
+        assert dict(ids.ids_of(connection, "providers", want)) == want
+    for old, new in want.items():
+        assert ask(database, "id_of", "providers", old) == new
+        assert members_alone.asks(members_alone.me, "select tenantry.to_id('providers', %s)", old) == new
+    assert counts(database, "providers") == (1, 1)
 
 
 def test_a_table_that_is_not_named_takes_new_ids_only_and_says_so(members: Members) -> None:
@@ -512,7 +548,8 @@ def uses(database: Database) -> tuple[ids.Use, ...]:
         return ids.id_uses(connection)
 
 
-def test_a_count_waits_for_nobody_and_is_not_taken_back(members: Members) -> None:
+def test_a_count_waits_for_nobody_and_is_not_taken_back(members_alone: Members) -> None:
+    members = members_alone
     with (
         members.database.connect(user=OWNER, autocommit=False) as first,
         members.database.connect(user=OWNER) as second,
@@ -524,7 +561,8 @@ def test_a_count_waits_for_nobody_and_is_not_taken_back(members: Members) -> Non
     assert counts(members.database) == (2, 0)
 
 
-def test_the_forms_change_while_applications_go_on_and_counts_stay(members: Members) -> None:
+def test_the_forms_change_while_applications_go_on_and_counts_stay(members_alone: Members) -> None:
+    members = members_alone
     ask(members.database, "to_id", "clinics", members.my_old)
     accept(members.database, "profiles")
     with pytest.raises(errors.InvalidTextRepresentation):
@@ -593,15 +631,21 @@ def test_the_step_is_taken_back_and_made_again(finished: Database) -> None:
 WHERE = ("--manifest", str(MANIFEST))
 
 
+@pytest.fixture
+def clinic_18(members: Members) -> Database:
+    """What is said on the command line is the same on every version."""
+    return members.database
+
+
 def csv_rows(text: str) -> Rows:
     return [tuple(row) for row in csv.reader(io.StringIO(text))]
 
 
-def test_export_writes_the_whole_map_or_one_table(migrated: Database, tmp_path: Path) -> None:
+def test_export_writes_the_whole_map_or_one_table(clinic_18: Database, tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet", reason="the extra tenantry[parquet] is not installed")
-    where = ("--dsn", migrated.dsn_as(OWNER), *WHERE)
+    where = ("--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     want = rows(
-        migrated,
+        clinic_18,
         "select source_table, target_table, old_id, coalesce(new_id::text, ''), state from tenantry.id_map order by 1, 2, 3",
     )
     said = cli("ids", "export", "--out", str(tmp_path / "map.csv"), "--json", *where)
@@ -625,21 +669,21 @@ def test_export_writes_the_whole_map_or_one_table(migrated: Database, tmp_path: 
 
 
 def test_parquet_without_its_library_says_what_to_install(
-    migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clinic_18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    said = cli("ids", "export", "-o", str(tmp_path / "map.parquet"), "--dsn", migrated.dsn_as(OWNER), *WHERE)
+    said = cli("ids", "export", "-o", str(tmp_path / "map.parquet"), "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     assert said.code == 2
     assert "tenantry[parquet]" in said.everything
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_column_is_translated_and_back(migrated: Database, tmp_path: Path) -> None:
-    listed = {old: str(new) for old, (new, state) in map_of(migrated, "clinics").items() if state == "carried"}
+def test_a_column_is_translated_and_back(clinic_18: Database, tmp_path: Path) -> None:
+    listed = {old: str(new) for old, (new, state) in map_of(clinic_18, "clinics").items() if state == "carried"}
     source, there, back = (tmp_path / name for name in ("in.csv", "new.csv", "back.csv"))
     lines = [f'"{old}","a ""quoted"", ö",{n}' for n, old in enumerate(listed)]
     source.write_bytes("\r\n".join(["Clinic Id,words,n", *lines, ',"none",9', ""]).encode("utf-8-sig"))
-    where = ("--table", "clinics", "--column", "Clinic Id", "--dsn", migrated.dsn_as(OWNER), *WHERE)
+    where = ("--table", "clinics", "--column", "Clinic Id", "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     said = cli("ids", "translate", str(source), "--out", str(there), "--json", *where)
     assert said.code == 0, said.everything
     assert said.json == {
@@ -655,12 +699,12 @@ def test_a_column_is_translated_and_back(migrated: Database, tmp_path: Path) -> 
     assert f"{len(listed)} had that form already" in said.everything
 
 
-def test_ids_that_nobody_has_stop_the_work_or_are_counted(migrated: Database, tmp_path: Path) -> None:
-    old = next(iter(map_of(migrated, "clinics")))
-    new = str(map_of(migrated, "clinics")[old][0])
+def test_ids_that_nobody_has_stop_the_work_or_are_counted(clinic_18: Database, tmp_path: Path) -> None:
+    old = next(iter(map_of(clinic_18, "clinics")))
+    new = str(map_of(clinic_18, "clinics")[old][0])
     source, to = tmp_path / "ids", tmp_path / "out"
     source.write_text(f"{old}\nnobody\n\n{old}")
-    where = ("translate", str(source), "--table", "clinics", "-o", str(to), "--dsn", migrated.dsn_as(OWNER), *WHERE)
+    where = ("translate", str(source), "--table", "clinics", "-o", str(to), "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     said = cli("ids", *where)
     assert said.code == 1
     assert "'nobody' (row 2)" in said.everything
@@ -676,22 +720,24 @@ def test_what_is_computed_needs_no_database(tmp_path: Path) -> None:
     source = tmp_path / "ids"
     source.write_text("cla6wu2oc68muf4tfnss4x2oy\n")
     nowhere = {"TENANTRY_DSN": "postgresql://nobody@127.0.0.1:1/none"}
-    said = tenantry("ids", "translate", str(source), "--table", "clinics", "--derive", *WHERE, environment=nowhere)
-    assert said.out == "9fb450d8-36bf-80d6-80b1-5677ff5a0f39\n"
-    assert "not looked up" in said.everything
-    source.write_text("1000031\n")
     to = tmp_path / "out"
-    derive = ("--table", "user_clinic_roles", "--derive", "-o", str(to), *WHERE)
-    assert cli("ids", "translate", str(source), *derive, environment=nowhere).code == 0
-    assert to.read_text() == "47ba9632-f28a-80f0-806d-71d29b838da7\n"
+    for table, old, new in (
+        ("clinics", "cla6wu2oc68muf4tfnss4x2oy", "9fb450d8-36bf-80d6-80b1-5677ff5a0f39"),
+        ("user_clinic_roles", "1000031", "47ba9632-f28a-80f0-806d-71d29b838da7"),
+    ):
+        source.write_text(f"{old}\n")
+        derive = ("--table", table, "--derive", "-o", str(to), *WHERE)
+        said = cli("ids", "translate", str(source), *derive, environment=nowhere)
+        assert "not looked up" in said.everything
+        assert to.read_text() == f"{new}\n"
     for more, words in ((("--back",), "cannot be computed"), (("--table", "clinic"), "clinics")):
         said = cli("ids", "translate", str(source), "--table", "clinics", "--derive", *more, *WHERE)
         assert said.code == 2
         assert words in said.everything
 
 
-def test_files_that_cannot_be_read_are_told(migrated: Database, tmp_path: Path) -> None:
-    where = ("--table", "clinics", "--dsn", migrated.dsn_as(OWNER), *WHERE)
+def test_files_that_cannot_be_read_are_told(clinic_18: Database, tmp_path: Path) -> None:
+    where = ("--table", "clinics", "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     bad = {"latin.csv": "id\nGr\xf6\xdfe\n".encode("latin-1"), "other.csv": b"no,nope\n1,2\n", "open.csv": b'id\n"a\n'}
     words = {"latin.csv": "not UTF-8", "other.csv": "no column 'id'", "open.csv": "no CSV"}
     for name, content in bad.items():
@@ -714,8 +760,8 @@ def test_files_that_cannot_be_read_are_told(migrated: Database, tmp_path: Path) 
     assert (said.code, (tmp_path / "o").exists()) == (2, False)
 
 
-def test_look_finds_an_id_in_any_form(migrated: Database) -> None:
-    where = ("--dsn", migrated.dsn_as(OWNER), *WHERE)
+def test_look_finds_an_id_in_any_form(clinic_18: Database) -> None:
+    where = ("--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     people = rows(
         migrated, "select old_id, profile_id, account_id, state from tenantry.person where account_id is not null"
     )
@@ -729,7 +775,7 @@ def test_look_finds_an_id_in_any_form(migrated: Database) -> None:
     said = cli("ids", "look", merged[0], *where)
     assert "merged" in said.out
     held = rows(
-        migrated,
+        clinic_18,
         "select source_key from tenantry.quarantine where mapping = 'metric_values' and state = 'open' limit 1",
     )
     said = cli("ids", "look", held[0][0], "--json", *where)

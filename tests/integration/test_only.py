@@ -15,7 +15,7 @@ import pytest
 from tenantry.errors import JournalMismatch, NotReady, SubsetWrong, TenantryError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Options, Outcome
+from tenantry.migrate.engine import Migration, Outcome
 from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.rollback import roll_back
@@ -334,7 +334,7 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     assert "A trial of 2 of 4 tenants" in said.everything
     assert "tenantry migrate --rest" in said.everything
     assert "outside of the trial" in said.everything
-    assert "a trial of 2 of 4 tenants" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 of 4 tenants (clinics.id in" in (tmp_path / "report.html").read_text(encoding="utf-8")
     with engine(database) as connection:
         now = read_status(connection)
     assert (now.trial, now.status, now.readiness.ready) == ("a trial of 2 of 4 tenants", "ready", False)
@@ -348,7 +348,7 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     assert clinics.migrate(condition).resumed
     assert clinics.migrate().resumed
     assert len(clinics.rows("clinics")) == 2
-    database.connect().execute("grant select on clinic.goals to public")
+    clinics.write("create policy open on clinic.goals for select to authenticated using (true)")
     assert cli("migrate", *where, "--prove", environment=tool).code == 1
 
 
@@ -607,17 +607,3 @@ def test_rows_follow_those_whom_they_hang_on_into_a_trial_and_out_of_it(studio: 
     studio.migrate()
     whole = studio.state()
     assert {name: (whole[name], got[name]) for name in whole if whole[name] != got[name]} == {}
-
-
-def test_many_rows_are_told_from_others_in_sets(clinics: Place) -> None:
-    """The trial of one tenant looks at every table as often as a whole run does, not once for each row."""
-    clinics.write(
-        "insert into metric_values select id || '-' || n, metric_definition_id, date, value, source_type, clinic_id, provider_id,"
-        " data_source_id, external_id, created_at, updated_at from metric_values cross join generate_series(1, 20) n"
-    )
-    options = Options(workers=2, chunk_rows=10_000)
-    (key, _), _ = first_two(clinics)
-    dsn = clinics.database.dsn_as(OWNER)
-    outcome = Migration(dsn, clinics.manifest, options, only=f"clinics.id = '{key}'").run()
-    assert all(account.balanced for account in outcome.accounts)
-    assert outcome.seconds < 20

@@ -23,6 +23,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "membership": model.Membership,
     "roles": model.Roles,
     "users": model.Users,
+    "invitations": model.Invitations,
     "database_roles": model.DatabaseRoles,
     "context": model.Context,
     "shares": model.Share,
@@ -78,6 +79,8 @@ def test_every_record_of_the_model_has_its_section_or_its_words() -> None:
         "Own",
         "Colleagues",
         "Through",
+        "LinkColumn",
+        "LinkFile",
     }
     for record in rest:
         for key in keys(record):

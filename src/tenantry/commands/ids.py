@@ -138,7 +138,7 @@ def translate(
     """Translate a file of old ids into new ones, or back: a column of a CSV file, or plain lines.
 
     The rest of the file stays as it is; empty cells stay empty; ids that have the wanted form already stay, and are counted. The
-    database is asked once for 10,000 ids. Nothing is held in memory.
+    database is asked once for 50,000 ids. Nothing is held in memory.
 
     **--derive** needs the manifest alone. It computes the id that each row has if it was carried over; it does not know whether
     there is such a row, nor of rows that were merged.

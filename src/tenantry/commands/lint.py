@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
 from tenantry.errors import SchemaMissing, SettingsError
 from tenantry.manifest import Manifest, load_manifest
-from tenantry.prove.checks import LEVELS, check_files
+from tenantry.prove.checks import LEVELS, Level, check_files
 from tenantry.prove.everything import lint_exceptions
 from tenantry.prove.formats import as_junit, as_markdown, as_sarif
-from tenantry.prove.lint import Lint, find_exceptions, load_exceptions, run_lint
+from tenantry.prove.lint import Finding, Lint, find_exceptions, load_exceptions, run_lint
 from tenantry.settings import read_settings
 
 _STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
@@ -162,21 +165,9 @@ def _table(*columns: str) -> Table:
 def _show(found: Lint) -> None:
     for sentence in found.scope.sentences:
         out.print(f"[dim]{escape(sentence)}[/]")
-    if found.findings:
-        out.print()
-        table = _table("level", "object", "what", "how to mend it")
-        last = ""
-        for finding in found.findings:
-            # What is said once for a check holds for the lines under it.
-            again = finding.check == last
-            last = finding.check
-            table.add_row(
-                Text(finding.level, style=_STYLE[finding.level]),
-                escape(finding.object),
-                f"{escape(finding.detail)} [dim]({finding.check})[/]",
-                "[dim]as above[/]" if again else escape(finding.mending),
-            )
-        out.print(table)
+    # What one check says at one level stands together, and how it is mended once.
+    for (level, check), group in groupby(found.findings, key=lambda each: (each.level, each.check)):
+        _show_check(level, check, list(group))
     out.print()
     for finding, by in found.allowed:
         out.print(f"[dim]allowed: {escape(str(finding))}. {escape(by.reason)}[/]")
@@ -188,5 +179,20 @@ def _show(found: Lint) -> None:
     said = ", ".join(f"{counts[level]} {level}" for level in LEVELS)
     out.print(f"{counts['checks']} checks in {found.seconds:.1f} s: {said}; {counts['allowed']} allowed.")
     if found.not_applicable:
-        names = ", ".join(f"{name} ({reason})" for name, reason in found.not_applicable)
-        out.print(f"[dim]Not applicable: {escape(names)}.[/]")
+        reasons: dict[str, list[str]] = {}
+        for name, reason in found.not_applicable:
+            reasons.setdefault(reason, []).append(name)
+        said = "; ".join(f"{', '.join(names)}, since {reason}" for reason, names in reasons.items())
+        out.print(f"[dim]Not applicable: {escape(said)}.[/]")
+
+
+def _show_check(level: Level, check: str, findings: Sequence[Finding]) -> None:
+    out.print()
+    out.print(f"[{_STYLE[level]}]{level}[/] [bold]{check}[/]  [dim]wanted:[/] {escape(findings[0].title)}")
+    objects: dict[str, list[str]] = {}
+    for finding in findings:
+        objects.setdefault(finding.detail, []).append(finding.object)
+    for detail, names in objects.items():
+        said = Text(", ".join(name for name in names if name), style="cyan")
+        out.print(Padding(said.append(f"{': ' if said else ''}{detail}", style="default"), (0, 0, 0, 4), expand=False))
+    out.print(Padding(Text(f"To mend it: {findings[0].mending}", style="dim"), (0, 0, 0, 4), expand=False))

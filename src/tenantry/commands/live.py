@@ -368,11 +368,13 @@ def verify(
         if mend and not all(check.passed for check in checks):
             repaired = tuple(difference for check in checks for difference in check.differences)
             checks = repair(live)
+        trial = live.project.trial
     failed = [check for check in checks if not check.passed]
     if as_json:
         print_json(
             {
                 "passed": not failed,
+                "trial": trial,
                 "checks": [check.to_json() for check in checks],
                 "repaired": [asdict(difference) for difference in repaired],
             }
@@ -387,6 +389,9 @@ def verify(
                 out.print(f"    … and {check.more:,} more rows")
         for difference in repaired:
             out.print(f"  repaired: {escape(str(difference))}")
+        if trial:
+            outside = sum(check.account.outside for check in checks if check.account is not None)
+            out.print(f"This is {trial}: {outside:,} source rows are outside of it, and stay where they are.")
         out.print(f"Compared in {in_words(time.monotonic() - begun)}.")
     if failed:
         raise typer.Exit(1)

@@ -32,7 +32,7 @@ from tenantry.manifest.model import SourceRule
 
 Connection = psycopg.Connection[Any]
 
-BATCH = 10_000
+BATCH = 50_000
 """Ids that one round trip carries."""
 
 

@@ -31,6 +31,7 @@ SIGNATURES = {
     "old_ids_of": "old_ids_of(text, uuid[])",
     "merged_into": "merged_into(text, text)",
     "note_id_use": "note_id_use(text, text)",
+    "uuids_among": "uuids_among(text[], text[])",
 }
 
 _COMMENTS = {
@@ -315,33 +316,54 @@ def _ids_of(project: Project) -> str:
     for name, mappings in _names(project):
         table = ident(mappings[0].target.schema, mappings[0].target.name)
         only = _only(mappings, name)
-        parts = []
-        prefixes = list(dict.fromkeys(["", *(m.legacy_prefix for m in mappings)]))
-        for prefix in prefixes:
+        hits = []
+        for prefix in dict.fromkeys(["", *(mapping.legacy_prefix for mapping in mappings)]):
             key = f"{literal(prefix)} || g.old" if prefix else "g.old"
-            parts.append(f"select g.old, t.{ROW_ID} from given as g join {table} as t on t.{LEGACY_ID} = {key}{only}")
+            hits.append(f"select g.old, t.{ROW_ID} from given as g join {table} as t on t.{LEGACY_ID} = {key}{only}")
         if mappings[0].merge is not None:
-            parts.append(
+            hits.append(
                 f"select g.old, t.{ROW_ID} from given as g\n"
                 f"  join {JOURNAL}.merged as m on m.mapping = {literal(mappings[0].name)} and m.source_key = g.old\n"
-                f"  join {table} as t on t.{LEGACY_ID} = m.into_key"
+                f"  join {table} as t on t.{LEGACY_ID} = m.into_key\n"
+                f" where not exists (select from {table} as o where o.{LEGACY_ID} = g.old)"
             )
-        parts.append(
-            f"select g.old, t.{ROW_ID} from given as g join {table} as t on t.{ROW_ID} = g.id and t.{LEGACY_ID} <> g.old{only}"
-        )
-        body = "return query\nwith given as materialized (\n"
-        body += f"    select distinct u.old, case when u.old ~ '{_UUID}' then u.old::uuid end as id from unnest(olds) as u (old))\n"
-        branches.append((name, body + "\nunion all\n".join(parts) + ";"))
+        listed = indent("\nunion all\n".join(hits), "    ")
+        body = f"""\
+with given as materialized (
+    select distinct u.old from unnest(olds) as u (old)
+), hits as (
+{listed}
+)
+select array_agg(h.old), array_agg(h.{ROW_ID}) into found, answers from hits as h;
+rest := {JOURNAL}.uuids_among(olds, found);
+if rest is not null then
+    return query select u.old, t.{ROW_ID} from unnest(rest) as u (old) join {table} as t on t.{ROW_ID} = u.old::uuid{only};
+end if;"""
+        branches.append((name, body))
     return f"""\
-create or replace function {JOURNAL}.ids_of(target_table text, olds text[]) returns table (old_id text, new_id uuid)
-    language plpgsql stable security invoker
+create or replace function {JOURNAL}.uuids_among(olds text[], found text[]) returns text[]
+    language sql immutable parallel safe
     set search_path = pg_catalog, pg_temp
 as $function$
+    select array_agg(r.old)
+      from (select u.old from unnest(olds) as u (old) where u.old ~ '{_UUID}'
+            except
+            select f.old from unnest(found) as f (old)) as r
+$function$;
+create or replace function {JOURNAL}.ids_of(target_table text, olds text[]) returns table (old_id text, new_id uuid)
+    language plpgsql stable security invoker
+    set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
+as $function$
+declare
+    found   text[];
+    answers uuid[];
+    rest    text[];
 begin
     case target_table
 {_cases(branches)}
 {_no_such_table(project)}
     end case;
+    return query select a.old, a.id from unnest(found, answers) as a (old, id);
 end
 $function$"""
 
@@ -393,7 +415,7 @@ def _old_ids_of(project: Project) -> str:
     return f"""\
 create or replace function {JOURNAL}.old_ids_of(target_table text, news uuid[]) returns table (new_id uuid, old_id text)
     language plpgsql stable security invoker
-    set search_path = pg_catalog, pg_temp
+    set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan
 as $function$
 begin
     case target_table
@@ -562,7 +584,7 @@ def _callers(project: Project) -> tuple[str, ...]:
 def _rights(project: Project) -> Iterator[str]:
     service = ident(project.manifest.database_roles.service)
     single = ", ".join(f"{JOURNAL}.{SIGNATURES[name]}" for name in ("id_of", "old_id_of", "to_id"))
-    many = ", ".join(f"{JOURNAL}.{SIGNATURES[name]}" for name in ("ids_of", "old_ids_of"))
+    many = ", ".join(f"{JOURNAL}.{SIGNATURES[name]}" for name in ("ids_of", "old_ids_of", "uuids_among"))
     yield f"revoke all on function {single}, {many} from public"
     yield f"grant execute on function {single} to {', '.join(_callers(project))}"
     yield f"grant execute on function {many} to {service}"

@@ -410,12 +410,12 @@ class Replayer:
         inside = self._compile()
         found = 0
         if mapping.merge is not None and inside.kinds[mapping.name] in ("people", "hanging"):
-            found += self._same_come_along(connection, position, mapping, inside)
+            found += self._same_come_along(connection, mapping)
         for draw in self._draws[position]:
             found += self._list(connection, draw.parent, inside.draw(draw, self._rows(mapping)))
         return found > 0
 
-    def _same_come_along(self, connection: Connection, position: int, mapping: Mapping, inside: Inside) -> int:
+    def _same_come_along(self, connection: Connection, mapping: Mapping) -> int:
         """Rows of which one would stand for the other come along together."""
         name = literal(mapping.name)
         assert mapping.merge is not None

@@ -177,7 +177,10 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         found += f"; {len(report['findings'])} findings, {warnings} of them to be looked at"
     said.append(f"{found}.")
     if report.get("trial"):
-        said.append(f"This is {report['trial']} ({report['subset']['condition']}); all others are where they were.")
+        subset = report["subset"]
+        said.append(
+            f"Trial: {subset['tenants']:,} of {subset['of']:,} tenants ({subset['condition']}); all others are where they were."
+        )
     if "accounts" in report:
         accounts = report["accounts"]
         source = sum(account["source"] for account in accounts)

@@ -29,6 +29,10 @@ FOREVER = "2999-12-31 00:00:00+00"
 """Until when the account of a deleted user is banned: far away, and a time that every client can read ('infinity' is not)."""
 
 
+_WHOLE = "set local enable_nestloop = off"
+"""For statements over all users: what they join has no statistics, and is taken for a few rows."""
+
+
 class LinkFileWrong(TenantryError):
     """The file of users and their accounts cannot be used."""
 
@@ -115,7 +119,13 @@ def link_accounts(project: Project, after: str) -> list[Step]:
             phase="copy",
             kind="sql",
             title="Decide for every user: link an account that is there, make one, or leave the user without",
-            sql=(*_file_statements(project), link_statement(project), *_refusals(users)),
+            sql=(
+                *_file_statements(project),
+                _WHOLE,
+                link_statement(project),
+                f"analyze {JOURNAL}.account_link",
+                *_refusals(users),
+            ),
             undo=(f"delete from {JOURNAL}.account_link", f"delete from {JOURNAL}.account_file"),
             lock="ACCESS SHARE on auth.users",
             risk="low",
@@ -165,7 +175,8 @@ def decisions(
     ways = list(_ways(users, journal=journal))
     person = [
         f"{key} as source_key",
-        f"{normal_email(users)} as email",
+        # By the collation of auth.users.email, whose index serves no other.
+        f'({normal_email(users)}) collate "default" as email',
         f"coalesce(({users.system or 'false'}), false) as is_system",
         f"coalesce(({users.deleted or 'false'}), false) as is_deleted",
         f"{_usable(users)} as has_password",
@@ -213,7 +224,7 @@ def decisions(
         " as place,\n"
         "         f.account_id is null as otherwise\n"
         "    from found f left join auth.users b on b.id = coalesce(f.account_id, case when not f.ours and f.same_email then f.same_id end)\n"
-        "), said as (\n"
+        "), said as materialized (\n"
         "  select n.*, case\n"
         "    when n.is_system then 'system'\n"
         f"    when n.is_deleted and {_flag(users.if_deleted == 'leave')} then 'deleted'\n"
@@ -488,7 +499,7 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
         "  from flagged f where u.id = f.account_id"
     )
     if only is None:
-        return made, identity, promoted
+        return f"analyze {profiles}", _WHOLE, made, identity, promoted
     made_for = id_sql(project.manifest.ids.namespace, f"{mapping.namespace}/account", "k.key")
     forgotten = (
         f"delete from {JOURNAL}.account_link l using ({only}) k (key) where l.source_key = k.key\n"
@@ -525,10 +536,8 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
 
 
 def _hash(users: Users) -> str:
-    if users.password is None:
-        return "null::text"
-    value = f"s.{ident(users.password)}::text"
-    return f"case when {usable_sql(value)} then {value} end"
+    """As it stands; whether it can be kept was decided."""
+    return "null::text" if users.password is None else f"s.{ident(users.password)}::text"
 
 
 def _metadata(users: Users) -> str:

@@ -3,8 +3,9 @@
 -- why: The function is called for each row that a statement looks at, thousands of times slower than a comparison.
 -- mending: Let the function give the tenants of the caller, called once: tenant = any ((select f())::uuid[]).
 -- uses: clauses
-select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || string_agg(distinct c.clause, ' and ') || ' calls '
-       || string_agg(distinct p.oid::regprocedure::text, ', ' order by p.oid::regprocedure::text) || ' for each row' as detail
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ' calls '
+       || string_agg(distinct p.oid::regprocedure::text, ', ' order by p.oid::regprocedure::text) || ' for each row ('
+       || string_agg(distinct c.clause, ', ') || ')' as detail
   from clauses as c
  cross join lateral unnest(c.per_row_calls) as f (oid)
   join pg_proc as p on p.oid = f.oid

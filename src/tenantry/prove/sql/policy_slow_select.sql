@@ -4,8 +4,8 @@
 --   server, and a reason for somebody to disable row-level security.
 -- mending: tenant = any (array(select …)), or = any ((select f())::uuid[]) with a STABLE function: computed once, and an index serves.
 -- uses: clauses
-select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || string_agg(c.clause, ' and ' order by c.clause) || ' has '
-       || array_to_string(c.per_row_selects, ', and ') as detail
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ' has ' || array_to_string(c.per_row_selects, ', and ')
+       || ' (' || string_agg(c.clause, ', ' order by c.clause) || ')' as detail
   from clauses as c
  where c.per_row_selects <> '{}'
  group by c.object, c.name, c.who, c.per_row_selects
