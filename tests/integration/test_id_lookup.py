@@ -373,6 +373,15 @@ def test_clients_read_and_write_no_counts_and_ask_in_no_batches(members: Members
             who.execute(query)
 
 
+def test_the_static_checks_find_nothing_in_the_functions(members: Members) -> None:
+    said = cli("lint", "--dsn", members.database.dsn_as(OWNER), "--json", *WHERE)
+    about = [
+        each for each in said.json["findings"] if any(name in str(each) for name in (*SIGNATURES, "id_use", "born"))
+    ]
+    assert about == []
+    assert said.code == 0, said.everything
+
+
 def test_the_service_asks_for_every_tenant_and_in_batches(members: Members) -> None:
     olds = [members.my_old, members.their_old]
     merged = rows(members.database, "select source_key from tenantry.merged where mapping = 'profiles' limit 1")[0][0]
@@ -763,7 +772,7 @@ def test_files_that_cannot_be_read_are_told(clinic_18: Database, tmp_path: Path)
 def test_look_finds_an_id_in_any_form(clinic_18: Database) -> None:
     where = ("--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     people = rows(
-        migrated, "select old_id, profile_id, account_id, state from tenantry.person where account_id is not null"
+        clinic_18, "select old_id, profile_id, account_id, state from tenantry.person where account_id is not null"
     )
     merged = next(row for row in people if row[3] == "merged")
     for given in (merged[0], str(merged[1]), str(merged[2])):

@@ -135,7 +135,7 @@ def programs_of_the_server(scene: Scene) -> Verdict:
     return refused(
         scene,
         {
-            "COPY TO PROGRAM": "copy (select 1) to program 'true'",
+            "COPY TO PROGRAM": "copy (select 1) to program 'cat > /dev/null'",
             "a C function": "create function planted() returns integer language c as '$libdir/plpgsql', 'plpgsql_validator'",
             "LOAD": "load '/tmp/tenantry-planted'",
             "pg_reload_conf": "select pg_reload_conf()",
