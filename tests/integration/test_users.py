@@ -582,3 +582,115 @@ def test_metadata_of_an_account_grants_nothing(database: Database, tmp_path: Pat
         world.run()
         assert world.ask("select is_super from tenantry.account") == [(False,)]
         assert world.ask("select role::text from app.members") == [("member",)]
+
+
+# -- rows whose user is unknown ------------------------------------------------------------------------------------------
+
+ADMIN = (
+    "(select u.id from old.users u where u.org_id = s.org_id and u.role = 'boss' order by u.created_at, u.id limit 1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("orphan", "author", "change"),
+    [
+        ('"quarantine"', "quarantined", None),
+        ('"null"', None, ("ghost", None, "orphaned")),
+        (f'{{ correct = "{ADMIN}" }}', "r1", ("ghost", "r1", "assigned")),
+    ],
+    ids=["quarantine", "null", "assign"],
+)
+def test_rows_of_an_unknown_user_go_where_the_manifest_says(
+    orphan: str, author: str | None, change: tuple[str, str | None, str] | None, database: Database, tmp_path: Path
+) -> None:
+    users = (User("r1", "r1@x.example", role="boss"), User("r2", "r2@x.example"), User("r3", "no address"))
+    with _world(database, tmp_path, FIRST, MERGE, (Case("", users, {}),)) as world:
+        text = world.manifest_path.read_text(encoding="utf-8")
+        world.manifest_path.write_text(
+            text.replace(
+                'from = "author_id", ref = "profiles"', f'from = "author_id", ref = "profiles", orphan = {orphan}'
+            ),
+            encoding="utf-8",
+        )
+        with database.connect() as admin:
+            admin.execute(
+                "insert into old.notes values ('g1', 'o1', 'ghost', 'nobody knows'), ('g2', 'o1', null, 'nobody')"
+            )
+            before = admin.execute("select * from old.notes order by id").fetchall()
+        world.run()
+        authors = dict(
+            world.ask("select n.legacy_id, p.legacy_id from app.notes n left join app.profiles p on p.id = n.author_id")
+        )
+        held = dict(
+            world.ask("select source_key, reason from tenantry.quarantine where mapping = 'notes' and state = 'open'")
+        )
+        # One whose user is in quarantine waits for him, whatever becomes of orphans.
+        assert held.pop("n-r3") == "parent_quarantined"
+        assert authors["n-r1"] == "r1"
+        assert authors["g2"] is None
+        if author == "quarantined":
+            assert held == {"g1": "reference_missing"}
+        else:
+            assert held == {}
+            assert authors["g1"] == author
+        noted = world.ask(
+            "select original #>> '{}', rule from tenantry.change where mapping = 'notes' and column_name = 'author_id'"
+        )
+        assert noted == ([] if change is None else [(change[0], change[2])])
+        with connect(database.dsn_as(OWNER)) as owner:
+            project = project_of(database, load_manifest(world.manifest_path))
+            assert [each for each in verify_all(owner, project, 1) if not each.passed] == []
+        # Written meanwhile: the same rule.
+        with database.connect() as admin:
+            admin.execute("insert into old.notes values ('g3', 'o1', 'phantom', 'late')")
+        world.run()
+        found = world.ask(
+            "select p.legacy_id from app.notes n left join app.profiles p on p.id = n.author_id where n.legacy_id = 'g3'"
+        )
+        assert found == ([] if author == "quarantined" else [(author,)])
+        world.take_back()
+        with database.connect() as admin:
+            admin.execute("delete from old.notes where id = 'g3'")
+            assert admin.execute("select * from old.notes order by id").fetchall() == before
+
+
+def test_orphan_belongs_to_a_reference_that_may_be_empty(database: Database, tmp_path: Path) -> None:
+    with _world(database, tmp_path, FIRST, MERGE, ()) as world:
+        text = world.manifest_path.read_text(encoding="utf-8")
+        world.manifest_path.write_text(
+            text.replace(
+                'profile_id = { from = "id", ref = "profiles" }',
+                'profile_id = { from = "id", ref = "profiles", orphan = "null" }',
+            ),
+            encoding="utf-8",
+        )
+        with pytest.raises(TenantryError, match="profile_id may not be null"):
+            project_of(database, load_manifest(world.manifest_path))
+        world.manifest_path.write_text(
+            text.replace('name = { from = "name"', 'name = { from = "name", orphan = "null"'), encoding="utf-8"
+        )
+        with pytest.raises(TenantryError, match="orphan belongs to ref"):
+            load_manifest(world.manifest_path)
+
+
+def test_official_clients_read_the_accounts_that_a_run_made(database: Database, tmp_path: Path) -> None:
+    from uuid import UUID  # noqa: PLC0415
+
+    from supabase_auth.types import User as Official  # noqa: PLC0415
+
+    from tenantry.identity.view import read_user  # noqa: PLC0415
+
+    with _world(
+        database, tmp_path, FIRST, MERGE, (Case("", (User("s1", "s1@x.example", email_verified=True),), {}),)
+    ) as world:
+        world.run()
+        with database.connect() as admin:
+            said = read_user(admin, UUID(_made("s1")))
+    user = Official.model_validate(said)
+    assert (user.email, user.role, user.aud) == ("s1@x.example", "authenticated", "authenticated")
+    assert user.email_confirmed_at is not None
+    assert user.app_metadata["providers"] == ["email"]
+    assert user.user_metadata["email_verified"] is True
+    assert user.identities is not None
+    assert [(each.provider, each.id) for each in user.identities] == [("email", _made("s1"))]
+    assert user.identities[0].identity_data["email"] == "s1@x.example"

@@ -537,7 +537,7 @@ def _merged_into(project: Project) -> str:
     return f"""\
 create or replace function {JOURNAL}.merged_into(mapping text, old text) returns text
     language plpgsql stable parallel safe security definer
-    set search_path = pg_catalog, pg_temp
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
 as $function$
 begin
 {body}

@@ -212,8 +212,16 @@ class Deriver:
         counting = self.reading is not Reading.VERIFY
         if column.kind == "reference":
             assert column.reference is not None
+            if column.orphan is not None and counting:
+                orphaned = self._orphaned(column.reference)
+                changes.append((column, flag(orphaned)))
+                if not column.nullable:
+                    problems.append(
+                        (f"reference_missing:{column.name}", flag(f"{orphaned} and ({column.value}) is null"))
+                    )
             if column.fallback is None and counting:
-                self._reference_flags(mapping, column.reference, column.name, flag, problems, parents)
+                unless = self._orphaned(column.reference) if column.orphan is not None else ""
+                self._reference_flags(mapping, column.reference, column.name, flag, problems, parents, unless)
             if not column.nullable and counting:
                 problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
             return
@@ -286,9 +294,10 @@ class Deriver:
         flag: object,
         problems: list[tuple[str, str]],
         parents: list[tuple[str, str]],
+        unless: str = "",
     ) -> None:
         assert callable(flag)
-        given = " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
+        given = _given(ref) + (f" and not ({unless})" if unless else "")
         if self.reading is Reading.PREVIEW:
             problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
             problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
@@ -304,6 +313,17 @@ class Deriver:
                 (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
+
+    def _orphaned(self, ref: Reference) -> str:
+        """The reference names a row that does not exist in the source; one that is merely in quarantine does."""
+        parent = self.project.feeding(ref)[0]
+        columns = {column.name: column for column in parent.source.columns}
+        same = " and ".join(
+            f"z.{ident(theirs)}{'' if is_text(columns[theirs]) else '::text'} = s.{ident(mine)}::text"
+            for mine, theirs in zip(ref.columns, ref.by, strict=True)
+        )
+        source = ident(self._source, parent.source.name)
+        return f"{_given(ref)} and {ref.alias}.new is null and not exists (select from {source} z where {same})"
 
     def _beyond(self, mapping: Mapping, ref: Reference) -> str:
         """In a trial: whether a reference leads to a row of a tenant that was not chosen; empty where it cannot, or may not."""
@@ -373,6 +393,11 @@ class Deriver:
             # Rows without a tenant can name rows of tenants that are not there.
             inside = not mapping.scoped and self._inside is not None and self._inside.kind(ref.parent) == "tenant"
             yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(ref)}"
+        for column in mapping.columns:
+            if column.orphan not in (None, "null") and column.reference is not None:
+                ref = references.get(column.reference.alias, column.reference)
+                stand_in = f"case when {self._orphaned(ref)} then ({column.orphan})::text end"
+                yield f"left join {self._pairs(ref)} {ref.alias}_o on {ref.alias}_o.old = {stand_in}"
         if mapping.scoped:
             tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
             yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
@@ -576,6 +601,11 @@ def mapping_key(mapping: Mapping, alias: str = "s") -> str:
 def python_table(mapping: Mapping) -> str:
     """The temporary table into which a worker puts what Python made of a chunk."""
     return ident("pg_temp", plain_name("py", mapping.name))
+
+
+def _given(ref: Reference) -> str:
+    """The source row names something by this reference."""
+    return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
 
 
 def merge_keys(mapping: Mapping, alias: str) -> str:

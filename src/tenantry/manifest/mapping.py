@@ -82,6 +82,8 @@ class Column:
     """Needs the tenant's time zone: without a tenant it cannot be judged."""
     down: str | None = None
     reference: Reference | None = None
+    orphan: str | None = None
+    """SQL of the old id that stands in for a reference to a row that does not exist; null leaves it empty; None: quarantine."""
     ids: tuple[JsonIds, ...] = ()
     drop_stale: bool = False
     python: PythonTransform | None = None

@@ -97,6 +97,14 @@ Treatment = Annotated[
 put something in its place."""
 
 
+Orphan = Annotated[
+    Annotated[Literal["quarantine", "null"], Tag("<word>")] | Annotated[Correct, Tag("<correct>")],
+    Discriminator(lambda value: "<word>" if isinstance(value, str) else "<correct>"),
+]
+"""What becomes of a reference to a row that does not exist: its row goes to the quarantine; the reference is left empty; or the
+old id that a SQL expression over `s` gives stands in. The original is kept in the change log."""
+
+
 class PythonTransform(_Record):
     """Functions over batches, for what SQL cannot do: `module:function`, (list of values) → list of values."""
 
@@ -122,6 +130,7 @@ class ColumnRule(_Record):
     up: Sql | None = None
     down: Sql | None = None
     python: PythonTransform | None = None
+    orphan: Orphan | None = None
     ids: Mapping[str, Name] | None = None
     stale: Literal["keep", "drop"] = "keep"
     missing: tuple[str, ...] = ()
@@ -150,6 +159,8 @@ class ColumnRule(_Record):
             raise ValueError('as = "json_ids" needs ids = { "path[*].to.id" = "target table" }')
         if self.transform in ("local_day", "local_time") and self.zone is None:
             raise ValueError(f'as = "{self.transform}" needs zone = "tenant.<column>" or a time zone\'s name')
+        if self.orphan is not None and self.ref is None:
+            raise ValueError("orphan belongs to ref: it says what becomes of a reference to a row that does not exist")
         if self.down is not None and self.up is None and self.map is None:
             raise ValueError("down without up or map: all other ways are found back by themselves; take it out")
         self._nothing_unread(ways[0] if ways else "")

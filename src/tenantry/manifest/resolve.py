@@ -17,7 +17,7 @@ from tenantry.manifest.columns import ColumnCompiler
 from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
-from tenantry.manifest.model import ColumnRule, Manifest, SourceRule, TableRule
+from tenantry.manifest.model import ColumnRule, Correct, Manifest, SourceRule, TableRule
 from tenantry.manifest.places import Key
 from tenantry.manifest.reverse import check_downs
 from tenantry.postgres import ident
@@ -246,6 +246,8 @@ class _Resolver(TargetChecks):
                 if special.kind == "reference" and target_column.type != "uuid" and target_column.type_kind != "domain":
                     self.say(column_key, f"{name}.{target_column.name} is {target_column.type}, but holds ids of"
                              f" {references[target_column.name].parent}, which are uuid")  # fmt: skip
+                if given is not None and given.orphan is not None:
+                    special = self._with_orphan(special, given.orphan, source, column_key)
                 columns.append(special)
                 continue
             made = compiler.column(target_column, given or ColumnRule(), given=given is not None, key=column_key)
@@ -269,6 +271,19 @@ class _Resolver(TargetChecks):
             secrets=tuple(self.manifest.source.secrets.get(source.name, ())),
             profile=users is not None and users.profile == name,
         )
+
+    def _with_orphan(self, column: Column, orphan: str | Correct, source: Table, key: Key) -> Column:
+        """What becomes of a reference to a row that does not exist."""
+        if orphan == "quarantine":
+            return column
+        if isinstance(orphan, Correct):
+            self.expressions.check(orphan.correct, {"s": source}, (*key, "orphan", "correct"))
+            assert column.reference is not None
+            value = f"coalesce({column.value}, {column.reference.alias}_o.new)"
+            return replace(column, orphan=orphan.correct, value=value, rule="assigned")
+        if not column.nullable:
+            self.say((*key, "orphan"), f"{column.name} may not be null; quarantine the row, or say what stands in")
+        return replace(column, orphan="null", rule="orphaned")
 
     def _special(
         self, column: CatalogColumn, references: MappingType[str, Reference], *, is_root: bool, scoped: bool
