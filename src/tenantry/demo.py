@@ -153,7 +153,7 @@ def _looked_for_holes(evidence: Mapping[str, Any], prefix: str) -> str:
     return (
         f"Looked for holes: {lint['covered']:,} checks of the catalog and the rights that {attacks['passed']:,} attacks would need: "
         + ("nothing found" if not failed else f"{failed} FAILED")
-        + f"; see {evidence['page']}. `{prefix} prove --copy` tries all {attacks['covered']:,} attacks on a copy."
+        + f"; see {evidence['page']}. {prefix} prove --copy tries all {attacks['covered']:,} attacks on a copy."
     )
 
 

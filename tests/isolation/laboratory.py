@@ -189,11 +189,11 @@ class Row:
 
 
 def tried(connection: Connection, version: int, check: str) -> Row:
-    """All labs of one check, on one server. What else fires on its bad ones is looked at on the newest version only."""
+    """All labs of one check, on one server. What else fires is looked at on the newest version only."""
     wanted = cases(check, version)
     row = Row(check, version, sum(each.bad for each in wanted), sum(not each.bad for each in wanted))
     for each in wanted:
-        findings = lint(connection, each, only=check if each.bad and version != _NEWEST else None).findings
+        findings = lint(connection, each, only=check if version != _NEWEST else None).findings
         own = [finding for finding in findings if finding.check == check]
         others = sorted({finding.check for finding in findings} - {check})
         if not each.bad:

@@ -74,7 +74,8 @@ def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
     failed = sum(not check["passed"] for check in checks)
     moved = _state(bool(accounts), not wrong)
     verified = _state(bool(checks), not failed)
-    proved = _state(proof is not None, proof is not None and proof.passed)
+    holes = _holes(report)
+    proved = _state(proof is not None, proof is not None and proof.passed and not holes)
     said = {
         ("Moved", "ok"): "every source row is accounted for",
         ("Moved", "failed"): f"the rows of {count(wrong, 'table')} do not add up",
@@ -83,7 +84,9 @@ def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
         ("Verified", "failed"): f"{failed} of {count(len(checks), 'check')} failed",
         ("Verified", "open"): "source and target were not compared",
         ("Proved", "ok"): "the database obeys the access matrix",
-        ("Proved", "failed"): "the database does not obey the access matrix",
+        ("Proved", "failed"): "the database does not obey the access matrix"
+        if proof is not None and not proof.passed
+        else f"{count(holes, 'way')} past the policies found",
         ("Proved", "open"): "the isolation of tenants was not tested",
     }
     untried = proof.counts["untried"] if proof is not None else 0
@@ -93,6 +96,12 @@ def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
         Verdict("Verified", "Verification", verified, said["Verified", verified], "verification"),
         Verdict("Proved", "Proof", proved, said["Proved", proved] + extra, "proof"),
     ]
+
+
+def _holes(report: Mapping[str, Any]) -> int:
+    """Checks of the catalog and attacks that failed."""
+    evidence = report.get("evidence") or {"summary": ()}
+    return sum(int(line["failed"]) for line in evidence["summary"] if line["part"] != "matrix" and line["covered"])
 
 
 def _state(done: bool, passed: bool) -> State:
@@ -125,6 +134,10 @@ def failures_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
         failures += [Failure(f"Proof: {check.title}", "proof") for check in proof.checks if not check.passed]
         if not failures or failures[-1].section != "proof":
             failures.append(Failure("Proof: it did not pass", "proof"))
+    if holes := _holes(report):
+        failures.append(
+            Failure(f"Proof: {count(holes, 'check')} of the catalog or rights failed: see proof.html", "proof")
+        )
     failures += [
         Failure(f"Blocker {finding['code']}: {finding['table']}: {finding['title']}", "findings")
         for finding in report.get("findings") or ()
