@@ -694,3 +694,28 @@ def test_official_clients_read_the_accounts_that_a_run_made(database: Database, 
     assert user.identities is not None
     assert [(each.provider, each.id) for each in user.identities] == [("email", _made("s1"))]
     assert user.identities[0].identity_data["email"] == "s1@x.example"
+
+
+@pytest.mark.parametrize(
+    ("users", "said"),
+    [
+        ('link = [{ column = "authid" }]', "auth_id"),
+        ('link = [{ file = "nowhere.csv" }]', "there is no file nowhere.csv"),
+        ('link = ["phone"]', "email"),
+        ('password = "pasword_hash"', "password_hash"),
+        ('verified = "s.email_verifed"', "email_verified"),
+        ('system = "s.is_bot and"', "system"),
+        ('otherwise = "ignore"', "create"),
+    ],
+)
+def test_a_slip_in_the_users_section_is_named_with_what_was_meant(
+    users: str, said: str, database: Database, tmp_path: Path
+) -> None:
+    with (
+        _world(database, tmp_path, "", MERGE, ()) as world,
+        pytest.raises(TenantryError) as caught,
+    ):
+        world.manifest_path.write_text(MANIFEST.format(users=users, merge=MERGE), encoding="utf-8")
+        project_of(database, load_manifest(world.manifest_path))
+    assert said in f"{caught.value} {caught.value.hint}"
+    assert "users" in str(caught.value)

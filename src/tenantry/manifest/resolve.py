@@ -17,7 +17,7 @@ from tenantry.manifest.columns import ColumnCompiler
 from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
-from tenantry.manifest.model import ColumnRule, Correct, Manifest, SourceRule, TableRule
+from tenantry.manifest.model import ColumnRule, Correct, LinkColumn, LinkFile, Manifest, SourceRule, TableRule
 from tenantry.manifest.places import Key
 from tenantry.manifest.reverse import check_downs
 from tenantry.postgres import ident
@@ -101,8 +101,17 @@ class _Resolver(TargetChecks):
             table = self._source_table(manifest.users.source, ("users", "from"))
             if table is not None:
                 self.need_column(table, manifest.users.email, ("users", "email"))
-                if manifest.users.super:
-                    self.expressions.check(manifest.users.super, {"s": table}, ("users", "super"))
+                for name in ("super", "verified", "deleted", "system", "metadata"):
+                    expression = getattr(manifest.users, name)
+                    if expression:
+                        self.expressions.check(expression, {"s": table}, ("users", name))
+                if manifest.users.password:
+                    self.need_column(table, manifest.users.password, ("users", "password"))
+                for place, way in enumerate(manifest.users.link):
+                    if isinstance(way, LinkColumn):
+                        self.need_column(table, way.column, ("users", "link", place, "column"))
+                    elif isinstance(way, LinkFile) and not (manifest.folder / way.file).is_file():
+                        self.say(("users", "link", place, "file"), f"there is no file {way.file} beside the manifest")
             profile = self.target_table(manifest.users.profile, ("users", "profile"))
             if profile is not None:
                 self.need_column(profile, manifest.users.account, ("users", "account"))
