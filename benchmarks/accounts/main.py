@@ -132,18 +132,16 @@ def take(version: int, users: int) -> list[Figure]:
             with connect(dsn) as owner:
                 project = prepare(owner, manifest).project
                 found = {fate.situation.name: fate.count for fate in fates(owner, project)}
-                rows = dict(
-                    owner.execute(
+                steps = {
+                    str(step): float(str(seconds))
+                    for step, seconds in owner.execute(
                         "select id, seconds from tenantry.step where id like 'copy.%account%' and seconds is not null"
-                    ).fetchall()
-                )
+                    )
+                }
     figures = [
         Figure(f"{users:,} users, whole run up to the cut-over", round(took, 1), "s", f"<= {GOAL:g} s", took <= GOAL)
     ]
-    figures += [
-        Figure(f"of it {step}", round(float(str(seconds)), 2), "s", None, None)
-        for step, seconds in sorted(rows.items())
-    ]
+    figures += [Figure(f"of it {step}", round(seconds, 2), "s", None, None) for step, seconds in sorted(steps.items())]
     figures += [Figure(f"users {name}", count, "", None, None) for name, count in found.items()]
     return figures
 
