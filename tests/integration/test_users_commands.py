@@ -133,3 +133,13 @@ def _accounts(database: Database) -> dict[str, tuple[object, ...]]:
             " raw_app_meta_data ->> 'super_admin' from auth.users"
         ).fetchall()
     return {str(row[0]): tuple(row[1:]) for row in rows}
+
+
+def test_the_plan_is_made_where_there_are_no_accounts_yet_and_leaves_nothing(world: World) -> None:
+    with world.database.connect() as admin:
+        admin.execute("drop schema auth cascade")
+    said = _cli(world, "plan", "--json")
+    assert said.code == 0, said.err
+    found = {each["name"]: each["count"] for each in said.json["situations"]}
+    assert found == {"created_with_password": 1, "created": 4}
+    assert world.ask("select to_regnamespace('auth') is null") == [(True,)]

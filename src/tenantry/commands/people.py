@@ -19,6 +19,7 @@ from tenantry.identity.hosted import actions
 from tenantry.identity.hosted import fetch as fetch_accounts
 from tenantry.identity.people import FATES, Fate, Person, fates, people, planned
 from tenantry.identity.remote import Ran, refused, run_actions, undo_actions
+from tenantry.identity.schema import complete_auth_schema
 from tenantry.postgres import connect
 from tenantry.progress import Bars
 
@@ -54,11 +55,7 @@ def plan(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False
             found = planned(connection, prepared.project, journal=prepared.run is not None)
         else:
             with connection.transaction(force_rollback=True):
-                connection.execute("create schema if not exists auth")
-                connection.execute(
-                    "create table auth.users (id uuid primary key, email text, email_confirmed_at timestamptz, deleted_at timestamptz,"
-                    " banned_until timestamptz, is_sso_user boolean, is_anonymous boolean)"
-                )
+                complete_auth_schema(connection)
                 found = planned(connection, prepared.project)
     _show(found, as_json, "would be decided")
 

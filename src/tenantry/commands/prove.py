@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import psycopg
 import typer
 
 from tenantry.catalog import read_catalog
 from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
-from tenantry.errors import SchemaMissing, SettingsError, nearest
-from tenantry.manifest import Manifest, Project, load_manifest
+from tenantry.errors import SettingsError, nearest
+from tenantry.manifest import Project, load_manifest
 from tenantry.manifest.access import resolve_access
 from tenantry.migrate.access import has_writes
 from tenantry.postgres import normalise_dsn, with_parameters
@@ -197,7 +196,8 @@ def _meant(
 ) -> tuple[Evidence, Project]:
     loaded = load_manifest(settings.need_manifest())
     with connected(settings, loaded) as (address, connection), Bars(err, quiet=quiet) as bars:
-        project = _project(connection, loaded)
+        # The target as it stands; whether a run made it, and whether the source is still there, does not matter.
+        project = resolve_access(loaded, read_catalog(connection, loaded.target.schema_name))
         writes = has_writes(connection)
         connection.close()  # a copy by template wants nobody connected
         login_dsn = normalise_dsn(login) if login and login != "auto" else None
@@ -220,16 +220,6 @@ def _meant(
             notice=bars.notice,
         )
     return evidence, project
-
-
-def _project(connection: psycopg.Connection[Any], loaded: Manifest) -> Project:
-    """The target as it stands; whether a run made it, and whether the source is still there, does not matter."""
-    schema = loaded.target.schema_name
-    rows = connection.execute("select nspname::text from pg_namespace where nspname !~ '^pg_' order by 1").fetchall()
-    there = [str(row[0]) for row in rows]
-    if schema not in there:
-        raise SchemaMissing(schema, connection.info.dbname, there)
-    return resolve_access(loaded, read_catalog(connection, schema))
 
 
 def _found(

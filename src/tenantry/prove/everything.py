@@ -26,14 +26,13 @@ from tenantry.prove.found import MATRIX, prove_found
 from tenantry.prove.lint import Allowed, Lint, run_lint
 from tenantry.prove.model import Cell, Proof
 from tenantry.prove.proof import prove
+from tenantry.prove.stage import Progress
 
 Part = Literal["lint", "matrix", "attacks"]
 PARTS: tuple[Part, ...] = ("lint", "matrix", "attacks")
 
 Mode = Literal["in place", "over a login", "on a copy"]
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is tried, how much of it is done, and how much there is."""
 
 _OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "not applicable", "not tried")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
@@ -19,11 +19,11 @@ from psycopg import errors
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 from tenantry.prove.discover import Scope
 from tenantry.prove.model import Cell, Outcome, Proof
+from tenantry.prove.stage import Progress
 
 MATRIX = "matrix"
 """By this name exceptions allow cells: object is a glob over `table`, or `table command caller relation`."""
 
-Progress = Callable[[str, int, int], None]
 
 _LOCK_TIMEOUT = "2s"
 _STATEMENT_TIMEOUT = "10s"
