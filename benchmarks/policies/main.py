@@ -170,11 +170,7 @@ def _fill(server: EmbeddedServer, manifest: Manifest, rows: int, tenants: int) -
             owner.execute(package.joinpath("identity/sql/auth.sql").read_bytes())
             owner.execute(_SCHEMA.encode())
             owner.execute(context_sql(manifest).encode())
-        blocks = KEY.blocks()
-        owner.execute(
-            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-            [KEY.kid, *blocks.values()],
-        )
+        KEY.register(owner)
         say(f"PostgreSQL {version_of(owner)}: {rows:,} rows of {tenants:,} tenants …")
         owner.execute("insert into app.tenant (id) select gen_random_uuid() from generate_series(1, %s)", [tenants])
         owner.execute(

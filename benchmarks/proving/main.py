@@ -92,11 +92,7 @@ def _build(started: EmbeddedServer, manifest: Manifest, source: str, target: Seq
                 package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
                 context_sql(manifest),
             )
-        blocks = KEY.blocks()
-        owner.execute(
-            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-            [KEY.kid, *blocks.values()],
-        )
+        KEY.register(owner)
         for schema, texts in ((manifest.source.schema_name, [source]), (manifest.target.schema_name, target)):
             if schema != "public":
                 _run(owner, f"create schema {ident(schema)}")

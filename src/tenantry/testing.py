@@ -367,11 +367,7 @@ def _open(connection: psycopg.Connection[Any], manifest: Manifest, claims: str) 
         connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
         return
     key = SealKey.new("test-" + uuid4().hex[:12])
-    blocks = key.blocks()
-    connection.execute(
-        f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-        [key.kid, *blocks.values()],
-    )
+    key.register(connection)
     connection.execute("select tenantry.open(%s, %s)", [claims, key.token(claims)])
 
 

@@ -79,11 +79,7 @@ def context(owner: Connection, manifest: Manifest) -> None:
 
 
 def add_key(owner: Connection, key: SealKey) -> None:
-    blocks = key.blocks()
-    owner.execute(
-        f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-        [key.kid, *blocks.values()],
-    )
+    key.register(owner)
 
 
 def open_context(login: Connection, claims: str, key: SealKey = KEY) -> None:

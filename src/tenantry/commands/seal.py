@@ -75,15 +75,13 @@ def new(
     if (to is None) == (not show):
         raise SettingsError("Say where the key shall go.", hint="--out FILE writes it into a file, --print on stdout.")
     key = SealKey.new(name)
-    blocks = key.blocks()
     with _keys(dsn, manifest) as connection, connection.transaction():
-        made = connection.execute(
-            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)"
-            " on conflict do nothing returning kid",
-            [key.kid, *blocks.values()],
-        ).fetchone()
-        if made is None:
-            raise SettingsError(f"There is a key of the name {key.kid}.", hint="Choose another one with --name.")
+        try:
+            key.register(connection)
+        except psycopg.errors.UniqueViolation:
+            raise SettingsError(
+                f"There is a key of the name {key.kid}.", hint="Choose another one with --name."
+            ) from None
         if to is not None:
             # Before the commit: a key that nobody holds is of no use.
             _write(to, key.text())

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
+
 from tenantry.errors import SettingsError
 
 _BLOCK = 64
@@ -79,6 +81,18 @@ class SealKey:
             for use, label in (("open", _OPEN), ("context", _CONTEXT))
             for part, pad in (("inner", 0x36), ("outer", 0x5C))
         }
+
+    def register(self, connection: psycopg.Connection[Any]) -> None:
+        """Let the database know the key, in the connection's transaction: contexts that it seals open from its commit on.
+
+        Raises:
+            psycopg.errors.UniqueViolation: there is a key of this name.
+        """
+        blocks = self.blocks()
+        connection.execute(
+            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
+            [self.kid, *blocks.values()],
+        )
 
     def _derived(self, label: bytes) -> bytes:
         return hmac.new(self.secret, label, hashlib.sha256).digest()

@@ -168,11 +168,7 @@ class _Builder:
     def _seal_key(self) -> None:
         """A key of this proof's own: the application's is nobody else's to know."""
         key = SealKey.new("proof-" + uuid4().hex[:12])
-        blocks = key.blocks()
-        self.conn.execute(
-            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-            [key.kid, *blocks.values()],
-        )
+        key.register(self.conn)
         self._journal("tenantry", "seal_key", {"kid": key.kid})
         self.fixtures.key = key
 
