@@ -8,3 +8,4 @@ from tests.migrate_support import (  # noqa: F401 - pytest finds them here
     legacy_each,
     migrated,
 )
+from tests.small import small  # noqa: F401 - likewise
