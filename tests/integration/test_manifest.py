@@ -89,7 +89,7 @@ def previewed(database: Database, project: Project, name: str) -> list[dict[str,
     statement = (
         Deriver(project, Reading.PREVIEW)
         .derive(project.mapping(name))
-        .statement("select to_jsonb(derived) from derived order by __key")
+        .statement("select to_jsonb(derived.*) from derived order by __key")
     )
     with database.connect() as connection:
         connection.execute("set timezone = 'UTC'")

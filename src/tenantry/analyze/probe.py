@@ -66,28 +66,31 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     if sampled:
         relation = f"(select * from {table} tablesample system ({100 * most_rows / total}) repeatable (1))"
     derivation = Deriver(project, Reading.PREVIEW).derive(mapping, rows=relation)
+    key, problems, changes = (f"d.{mapping.ours(name)}" for name in ("key", "problems", "changes"))
+    tally = _tally(key)
     parts = [
         "select 'rows', '', '', count(*), null::text[] from derived",
-        f"select 'refused', split_part(__problems, ';', 1), '', {_tally()} from derived where __problems is not null group by 2",
-        f"select 'problems', p, '', {_tally()} from derived cross join lateral regexp_split_to_table(__problems, ';') p group by 2",
-        f"select 'changes', c ->> 'column', c ->> 'rule', {_tally()} from derived cross join lateral jsonb_array_elements(__changes) c"
-        " where __problems is null group by 2, 3",
+        f"select 'refused', split_part({problems}, ';', 1), '', {tally} from derived d where {problems} is not null group by 2",
+        f"select 'problems', p.problem, '', {tally} from derived d"
+        f" cross join lateral regexp_split_to_table({problems}, ';') p (problem) group by 2",
+        f"select 'changes', c.cell ->> 'column', c.cell ->> 'rule', {tally} from derived d"
+        f" cross join lateral jsonb_array_elements({changes}) c (cell) where {problems} is null group by 2, 3",
     ]
     more: list[tuple[str, str]] = []
     if mapping.merge is not None:
         keys = merge_keys(mapping, "d")
         same = f"hash_record_extended(row({keys}), 0)"
         more = [
-            ("twice", f"select {same} as h from derived d where __problems is null group by 1 having count(*) > 1"),
+            ("twice", f"select {same} as h from derived d where {problems} is null group by 1 having count(*) > 1"),
             (
                 "ranked",
-                f"select __key, row_number() over (partition by {keys} order by {qualified_order(mapping, 'd')}) as place"
-                f" from derived d where __problems is null and {same} in (select h from twice)",
+                f"select {key} as key, row_number() over (partition by {keys} order by {qualified_order(mapping, 'd')}) as place"
+                f" from derived d where {problems} is null and {same} in (select w.h from twice w)",
             ),
         ]
-        parts.append(f"select 'merged', '', '', {_tally()} from ranked where place > 1")
+        parts.append(f"select 'merged', '', '', {_tally('r.key')} from ranked r where r.place > 1")
     parts.extend(
-        f"select 'stale', {literal(column.name)}, '', {_tally('k')} from"
+        f"select 'stale', {literal(column.name)}, '', {_tally('j.k')} from"
         f" (select {mapping_key(mapping)} as k from {relation or table} s where {_stale(project, column.ids, column.value)}) j"
         for column in mapping.columns
         if column.kind == "json_ids"
@@ -117,7 +120,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     return Evidence(mapping.name, counted, total, sampled, refused, problems, merged, changes, stale)
 
 
-def _tally(key: str = "__key") -> str:
+def _tally(key: str) -> str:
     return f"count(*), (array_agg({key} order by {key}))[1:{SAMPLES}]"
 
 
@@ -126,8 +129,8 @@ def _stale(project: Project, ids: Sequence[JsonIds], document: str) -> str:
     for each in ids:
         parent = project.by_target[each.parent][0]
         conditions.append(
-            f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v"
-            f" where jsonb_typeof(v) <> 'null' and v #>> '{{}}' not in"
+            f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v (node)"
+            f" where jsonb_typeof(v.node) <> 'null' and v.node #>> '{{}}' not in"
             f" (select {mapping_key(parent, 'k')} from {ident(project.source.schema, parent.source.name)} k))"
         )
     return " or ".join(conditions)

@@ -136,7 +136,7 @@ class Comparison:
             work.append(f"legacy{i} text, h{i} boolean, gone{i} boolean, q{i} boolean, d{i} text[], e{i} text[]")
             made.append((self.link(i), "key text primary key, legacy text"))
             derived = ", ".join(f"{ident(column.name)} {column.type}" for column in part.mapping.columns)
-            made.append((self.up(i), f"{derived}, __key text"))
+            made.append((self.up(i), f"{derived}, {part.mapping.ours('key')} text"))
             if part.mapping.python_columns:
                 back = ", ".join(
                     f"b{n} {self._source_type(column)}, ok{n} boolean"
@@ -268,11 +268,11 @@ class Comparison:
             rows = (
                 f"(select o.* from {self.rows} o where not exists (select from {patched})\n union all select r.* from {self.rows} o"
                 f" cross join lateral (select q.patch from {patched}) q"
-                f" cross join lateral jsonb_populate_record(null::{self.sql}, to_jsonb(o) || q.patch) r)"
+                f" cross join lateral jsonb_populate_record(null::{self.sql}, to_jsonb(o.*) || q.patch) r)"
             )
-        names = idents([*(column.name for column in mapping.columns), "__key"])
+        names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
         derivation = derive_few(self.project, mapping, rows, self.rows, mended)
-        return f"insert into {self.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived")
+        return f"insert into {self.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived d")
 
     # -- the comparison ----------------------------------------------------------------------------------------------
 
@@ -280,12 +280,12 @@ class Comparison:
         """Fill the work table: for each key what is there, what differs, and what each source column is to hold."""
         parts = self.parts
         inner = ["k.key", f"row_number() over (order by k.key) as n, {idents(self.key_columns, prefix='k')}",
-                 f"s.{ident(self.key[0])} is not null as has_s", "s as s"]  # fmt: skip
+                 f"s.{ident(self.key[0])} is not null as has_s", f"(s.*)::{self.rows} as s"]  # fmt: skip
         joins = [f"{self.keys} k", f"left join {self.rows} s on {self.same_key('s', 'k')}"]
         for i, part in enumerate(parts):
             named = literal(part.mapping.name)
             joins.append(f"left join ({self._select(i)}) f{i} on f{i}.key = k.key")
-            joins.append(f"left join {self.up(i)} u{i} on u{i}.__key = k.key")
+            joins.append(f"left join {self.up(i)} u{i} on u{i}.{part.mapping.ours('key')} = k.key")
             joins.append(
                 f"left join {JOURNAL}.quarantine q{i} on q{i}.mapping = {named} and q{i}.state = 'open' and q{i}.source_key = k.key"
             )
@@ -411,7 +411,7 @@ class Comparison:
         there = part.mapping.target.column(column.name)
         assert there is not None
         here = f"f{i}.{held_name(column.name)}"
-        return f"(u{i}.__key is null or {image(here, there)} is distinct from {image(f'u{i}.{ident(column.name)}', there)})"
+        return f"(u{i}.{part.mapping.ours('key')} is null or {image(here, there)} is distinct from {image(f'u{i}.{ident(column.name)}', there)})"
 
     def _select(self, i: int) -> str:
         """The rows of a mapping beside the keys, with what its feeds make of them."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tenantry.manifest.ids import id_sql, key_sql
-from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents, literal
@@ -25,6 +25,7 @@ RANGE = "/* key range */ true"
 """Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
 
 JOURNAL = "tenantry"
+_TENANTS = "tenants"
 
 
 class Reading(Enum):
@@ -37,8 +38,8 @@ class Reading(Enum):
 class Derivation:
     """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
 
-    The select yields the target's columns, `__key` (text), and unless it is for VERIFY `__problems` (text or null),
-    `__parent` (jsonb or null), `__original` (jsonb, for rows with problems), `__changes` (jsonb or null).
+    The select yields the target's columns, and beside them what `Mapping.ours` names: `key` (text), and unless it is for VERIFY
+    `problems` (text or null), `parent` (jsonb or null), `original` (jsonb, for rows with problems), `changes` (jsonb or null).
     """
 
     common: tuple[tuple[str, str], ...]
@@ -101,7 +102,9 @@ class Deriver:
 
     def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
         """Three levels: values and flags; fallbacks for invalid values, where there are any; problems."""
-        inner: list[tuple[str, str]] = [("__key", self._key(mapping))]
+        ours = mapping.ours
+        key = ours("key")
+        inner: list[tuple[str, str]] = [(key, self._key(mapping))]
         problems: list[tuple[str, str]] = []
         parents: list[tuple[str, str]] = []
         changes: list[tuple[Column, str]] = []
@@ -110,14 +113,14 @@ class Deriver:
         counting = self.reading is not Reading.VERIFY
 
         def flag(sql: str) -> str:
-            name = f"__f{sum(1 for label, _ in inner if label.startswith('__f'))}"
+            name = ours(f"f{sum(1 for label, _ in inner if label.startswith(ours('f')))}")
             inner.append((name, sql))
             return name
 
         tenant_known = "true"
         if mapping.scoped:
-            inner.append(("__tenant", "x.tenant"))
-            tenant_known = "__tenant is not null"
+            inner.append((ours("tenant"), "x.tenant"))
+            tenant_known = f"{ours('tenant')} is not null"
             for path in mapping.tenant_paths:
                 if path.alias not in {ref.alias for ref in mapping.references}:
                     self._reference_flags(mapping, path, path.columns[0], flag, problems, parents)
@@ -141,11 +144,11 @@ class Deriver:
         if not counting:
             body = self._level(inner, mapping, relation, condition)
             return (
-                f"select {idents([*names, '__key'])}\n  from (\n{body}\n  ) d"
+                f"select {idents([*names, key])}\n  from (\n{body}\n  ) d"
                 if not fallbacks
-                else (f"select {self._with_fallbacks(names, fallbacks)}, __key\n  from (\n{body}\n  ) d")
+                else (f"select {self._with_fallbacks(names, fallbacks)}, {key}\n  from (\n{body}\n  ) d")
             )
-        inner.append(("__row", "s"))
+        inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
         body = self._level(inner, mapping, relation, condition)
         if fallbacks:
             rest = [ident(label) for label, _ in inner if label not in names]
@@ -164,12 +167,14 @@ class Deriver:
         parents: Sequence[tuple[str, str]],
         changes: Sequence[tuple[Column, str]],
     ) -> str:
+        ours = mapping.ours
+        row, flagged = ours("row"), ours("bad")
         bad = "\n        or ".join(condition for _, condition in problems) or "false"
         listed = ",\n        ".join(f"case when {condition} then {literal(code)} end" for code, condition in problems)
         parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
 
         def note(column: Column) -> str:
-            before, after = f"(__row).{ident(column.source or column.name)}", ident(column.name)
+            before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
             if mapping.is_secret(column):
                 before = after = "'(secret)'::text"
             return (
@@ -180,17 +185,17 @@ class Deriver:
         notes = ",\n        ".join(f"case when {condition} then {note(column)} end" for column, condition in changes)
         any_note = " or ".join(condition for _, condition in changes)
         return (
-            f"select {idents([*names, '__key'])},\n"
-            f"      case when __bad then concat_ws(';', {listed or 'null'}) end as __problems,\n"
-            f"      case when __bad then {f'case {parent} end' if parent else 'null::jsonb'} end as __parent,\n"
-            f"      case when __bad then to_jsonb(__row) end as __original,\n"
+            f"select {idents([*names, ours('key')])},\n"
+            f"      case when {flagged} then concat_ws(';', {listed or 'null'}) end as {ours('problems')},\n"
+            f"      case when {flagged} then {f'case {parent} end' if parent else 'null::jsonb'} end as {ours('parent')},\n"
+            f"      case when {flagged} then to_jsonb({row}) end as {ours('original')},\n"
             + (
                 f"      case when {any_note} then jsonb_path_query_array(jsonb_build_array({notes}), '$[*] ? (@ != null)')"
-                " end as __changes\n"
+                f" end as {ours('changes')}\n"
                 if changes
-                else "      null::jsonb as __changes\n"
+                else f"      null::jsonb as {ours('changes')}\n"
             )
-            + f"  from (\nselect *, ({bad}) is true as __bad\n  from (\n{body}\n  ) d offset 0\n  ) j"
+            + f"  from (\nselect *, ({bad}) is true as {flagged}\n  from (\n{body}\n  ) d offset 0\n  ) j"
         )
 
     def _column(
@@ -234,11 +239,11 @@ class Deriver:
         when = f" and {tenant_known}" if column.zoned else ""
         if column.missing:
             # What is missing was made null, so that only rows with a null need be looked at again.
-            later = _of_row(column.missing)
+            later = _of_row(column.missing, mapping)
             condition = flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
             problems.append((f"value_missing:{column.name}", condition))
         if column.present:
-            later = None if column.fallback is not None else _of_row(column.present)
+            later = None if column.fallback is not None else _of_row(column.present, mapping)
             if later is not None:
                 problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
             elif column.fallback is None:
@@ -250,7 +255,7 @@ class Deriver:
                 stand_in = flag(column.fallback)
                 fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
                 # Told from a valid value that happens to equal what stands in: by what was there before it did.
-                fell = f"__fell_{len(fallbacks)}"
+                fell = mapping.ours(f"fell_{len(fallbacks)}")
                 fallen[fell] = f"({present} and {quoted} is null)"
                 changes.append((column, fell))
         if column.noted:
@@ -308,7 +313,7 @@ class Deriver:
         problems.append((f"reference_missing:{label}", missing))
         feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
-            key = key_sql("(__row)", ref.columns, is_text=False)
+            key = key_sql(f"({mapping.ours('row')})", ref.columns, is_text=False)
             parents.append(
                 (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
                  f" 'mapping', {literal(feeding.name)})")
@@ -343,7 +348,7 @@ class Deriver:
                 for path in mapping.tenant_paths
             )
             return str(flag(f"x.tenant is null and ({broken}) is not true"))
-        return "__tenant is null"
+        return f"{mapping.ours('tenant')} is null"
 
     def _conflict(self, mapping: Mapping) -> str:
         """Paths, or references to tenant tables, that lead to different tenants."""
@@ -397,7 +402,7 @@ class Deriver:
             if column.orphan not in (None, "null") and column.reference is not None:
                 ref = references.get(column.reference.alias, column.reference)
                 stand_in = f"case when {self._orphaned(ref)} then ({column.orphan})::text end"
-                yield f"left join {self._pairs(ref)} {ref.alias}_o on {ref.alias}_o.old = {stand_in}"
+                yield f"left join {self._pairs(ref)} {orphan_alias(ref)} on {orphan_alias(ref)}.old = {stand_in}"
         if mapping.scoped:
             tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
             yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
@@ -412,7 +417,7 @@ class Deriver:
                 for position, each in enumerate(column.ids):
                     yield self._json_lateral(column, position, each.path, each.parent)
         if self.reading is Reading.COPY and mapping.python_columns:
-            yield f"left join {python_table(mapping)} py on py.key = {self._key(mapping)}"
+            yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
     def _named(self, ref: Reference) -> str:
         """The value that a reference holds, as the text under which `_pairs` lists its parent."""
@@ -483,18 +488,15 @@ class Deriver:
         if self.reading is Reading.PREVIEW and not plain:
             body = self._select(parent, relation, "true")
             tenant = self._tenant_of("d", parent)
-            new = "d.id"
+            new, bad = "d.id", f"d.{parent.ours('problems')} is not null"
             if parent.merge is not None:
                 keys = merge_keys(parent, "d")
-                new = (
-                    f"first_value(d.id) over (partition by {keys}, d.__problems is null"
-                    f" order by {qualified_order(parent, 'd')})"
-                )
+                new = f"first_value(d.id) over (partition by {keys}, {bad} order by {qualified_order(parent, 'd')})"
             if tuple(by) == parent.key:
-                return f"select d.__key as old, {new} as new, {tenant} as tenant, d.__problems is not null as bad from (\n{body}\n) d"
+                return f"select d.{parent.ours('key')} as old, {new} as new, {tenant} as tenant, {bad} as bad from (\n{body}\n) d"
             return (
-                f"select {old} as old, d.id as new, {tenant} as tenant, d.__problems is not null as bad\n"
-                f"  from {relation} s join (\n{body}\n) d on d.__key = {self._key(parent)}"
+                f"select {old} as old, d.id as new, {tenant} as tenant, {bad} as bad\n"
+                f"  from {relation} s join (\n{body}\n) d on d.{parent.ours('key')} = {self._key(parent)}"
             )
         key = self._key(parent)
         merges = parent.merge is not None and self.reading is not Reading.PREVIEW
@@ -527,12 +529,12 @@ class Deriver:
         root = self.project.root
         if self.reading is Reading.COPY:
             return ident(self._target, root.target.name)
-        if "p__tenants" not in self._common:
-            self._common["p__tenants"] = ""
+        if _TENANTS not in self._common:
+            self._common[_TENANTS] = ""
             body = self._select(root, self._relation(root), "true")
-            del self._common["p__tenants"]
-            self._common["p__tenants"] = body
-        return "p__tenants"
+            del self._common[_TENANTS]
+            self._common[_TENANTS] = body
+        return _TENANTS
 
     def _tenant_of(self, alias: str, mapping: Mapping) -> str:
         if mapping.is_root:
@@ -562,16 +564,16 @@ class Deriver:
         new = id_sql(self.project.manifest.ids.namespace, feeding.namespace, survivor)
         return (
             f"left join lateral (select jsonb_object_agg({key}, {new}) as ids"
-            f" from jsonb_path_query({column.value}, {literal('$.' + path)}::jsonpath) v"
-            f" join {ident(self._source, feeding.source.name)} k on {key} = v #>> '{{}}'{merged})"
+            f" from jsonb_path_query({column.value}, {literal('$.' + path)}::jsonpath) v (node)"
+            f" join {ident(self._source, feeding.source.name)} k on {key} = v.node #>> '{{}}'{merged})"
             f" {self._json_alias(column, position)} on true"
         )
 
     def _stale(self, column: Column) -> str:
         """Whether a document names an id that does not exist."""
         return " or ".join(
-            f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v"
-            f" where jsonb_typeof(v) <> 'null' and ({self._json_alias(column, i)}.ids ? (v #>> '{{}}')) is not true)"
+            f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v (node)"
+            f" where jsonb_typeof(v.node) <> 'null' and ({self._json_alias(column, i)}.ids ? (v.node #>> '{{}}')) is not true)"
             for i, each in enumerate(column.ids)
         )
 
@@ -582,13 +584,13 @@ class Deriver:
 _NAMES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z_][a-z0-9_]*)\.""")
 
 
-def _of_row(condition: str) -> str | None:
-    """A condition over the source row `s` as one over the record `__row`, for a level at which only that is known; None
+def _of_row(condition: str, mapping: Mapping) -> str | None:
+    """A condition over the source row `s` as one over the record that holds it, for a level at which only that is known; None
     where it names anything else."""
     aliases = {found[1] for found in _NAMES.finditer(condition) if found[1]}
     if aliases != {"s"}:
         return None
-    return _NAMES.sub(lambda found: "(__row)." if found[1] else found[0], condition)
+    return _NAMES.sub(lambda found: f"({mapping.ours('row')})." if found[1] else found[0], condition)
 
 
 def mapping_key(mapping: Mapping, alias: str = "s") -> str:
@@ -637,5 +639,5 @@ def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.st
     return (
         f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
         f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
-        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o) || q.patch) r)"
+        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o.*) || q.patch) r)"
     )

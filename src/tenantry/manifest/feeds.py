@@ -243,8 +243,8 @@ class Feeds:
         found: list[list[str]] = [[] for _ in ref.columns]
         for place, parent in enumerate(feeding):
             key = key_of(parent, f"{alias}.legacy_id")
-            key = self._fitting(mapping, ref, parent, key, f"{alias}_{place}", joins)
-            row = f"{alias}_s{place}"
+            key = self._fitting(mapping, ref, parent, key, f"m{place}{alias}", joins)
+            row = f"s{place}{alias}"
             typed = key_parts_sql(self.project.source, parent, key)
             same = " and ".join(f"{row}.{ident(each)} = {value}" for each, value in zip(parent.key, typed, strict=True))
             joins[f"left join {ident(self.project.source.schema, parent.source.name)} {row} on {same}"] = None
@@ -273,9 +273,9 @@ class Feeds:
             f"left join lateral (select c.key from (select {key} as key, 0 as place union all select m.source_key, 1"
             f" from {JOURNAL}.merged m where m.mapping = {literal(parent.name)} and m.into_key = {key}) c"
             f" join {ident(self.project.target.schema, path.parent)} q on q.legacy_id = {legacy_of(way, 'c.key')}"
-            f" and q.{tenant} = t.{tenant} order by c.place, c.key limit 1) {alias}_m on true"
+            f" and q.{tenant} = t.{tenant} order by c.place, c.key limit 1) {alias} on true"
         ] = None
-        return f"coalesce({alias}_m.key, {key})"
+        return f"coalesce({alias}.key, {key})"
 
     def _json(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> str:
         """A document with new ids turned into old ones; what is no id of a row stays."""

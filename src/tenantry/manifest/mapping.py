@@ -1,15 +1,18 @@
 """A resolved manifest: every mapping of a source table onto a target table, checked against both catalogs.
 
 A mapping holds ready SQL expressions over fixed aliases: `s` the source row, `r_<column>` a reference's (old, new,
-tenant), `tenant` the row of the tenant table. `derive` puts them together into statements.
+tenant), `tenant` the row of the tenant table. `derive` puts them together into statements. Columns may have any of these
+names: every column is written behind its alias, and a whole row as `s.*` inside a function or before a cast, since a bare `s`
+would be the column of that name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
 from tenantry.catalog import Catalog, Table
@@ -20,13 +23,20 @@ LEGACY_ID = "legacy_id"
 ROW_ID = "id"
 
 
-def plain_name(*parts: str) -> str:
+def plain_name(kind: str, *parts: str) -> str:
     """A name for use within a statement, made of others that may be long, quoted, or alike but for case: never quoted, never
-    cut, different for different parts."""
-    name = "_".join(parts)
-    if len(name) <= 63 and re.fullmatch("[a-z0-9_]+", name):
+    cut, different for different kinds and parts: two underscores part them, so that none may hold two itself."""
+    name = f"{kind}_{'__'.join(parts)}"
+    if len(name) <= 63 and all(re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", part) for part in parts):
         return name
-    return f"{parts[0]}_{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:24]}"
+    return f"{kind}__{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:24]}"
+
+
+def own_prefix(taken: Iterable[str]) -> str:
+    """What names of ours begin with where they stand beside others: none of those begins so."""
+    names = tuple(taken)
+    prefixes = ("__" if number == 0 else f"__{number}_" for number in count())
+    return next(prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names))
 
 
 ColumnKind = Literal["id", "tenant", "legacy", "reference", "account", "value", "json_ids", "python"]
@@ -47,6 +57,11 @@ class Reference:
     """The parent is copied after, or with, this table (a cycle): its ids are computed from the source."""
     source: str | None = None
     """The source table that is meant, where several feed the parent: their ids may look alike."""
+
+
+def orphan_alias(ref: Reference) -> str:
+    """The alias of the row that stands in where a reference names none that exists."""
+    return f"o{ref.alias}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +128,10 @@ class Mapping:
     profile: bool = False
     tenants_from: tuple[str, ...] = ()
     """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
+
+    def ours(self, name: str) -> str:
+        """A name of a column of ours that stands beside columns of the source or the target, which no column of these has."""
+        return own_prefix(column.name for table in (self.source, self.target) for column in table.columns) + name
 
     def is_secret(self, column: Column) -> bool:
         """Whether a target column is made from a source column that nobody may show."""

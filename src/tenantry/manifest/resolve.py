@@ -16,7 +16,7 @@ from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
 from tenantry.manifest.columns import ColumnCompiler
 from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
-from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.model import ColumnRule, Correct, LinkColumn, LinkFile, Manifest, SourceRule, TableRule
 from tenantry.manifest.places import Key
 from tenantry.manifest.reverse import check_downs
@@ -288,7 +288,7 @@ class _Resolver(TargetChecks):
         if isinstance(orphan, Correct):
             self.expressions.check(orphan.correct, {"s": source}, (*key, "orphan", "correct"))
             assert column.reference is not None
-            value = f"coalesce({column.value}, {column.reference.alias}_o.new)"
+            value = f"coalesce({column.value}, {orphan_alias(column.reference)}.new)"
             return replace(column, orphan=orphan.correct, value=value, rule="assigned")
         if not column.nullable:
             self.say((*key, "orphan"), f"{column.name} may not be null; quarantine the row, or say what stands in")

@@ -285,9 +285,9 @@ class SourceTable(Comparison):
             if column.kind in ("value", "python") and part.mapping.is_secret(column)
         ]
         if not hidden:
-            return "to_jsonb(t)"
+            return "to_jsonb(t.*)"
         masks = ", ".join(f"{literal(name)}, '(secret)'" for name in hidden)
-        return f"to_jsonb(t) || jsonb_build_object({masks})"
+        return f"to_jsonb(t.*) || jsonb_build_object({masks})"
 
 
 def _stranger(column: CatalogColumn) -> str | None:

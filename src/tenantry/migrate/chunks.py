@@ -98,9 +98,9 @@ def plan_chunks(
     bounds = [
         str(found[0])
         for found in connection.execute(
-            f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
+            f"select z.k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
             f" from {table} s tablesample system ({percent}) repeatable (1)) z"
-            f" where c >= {pieces} and n % (c / {pieces}) = 0 order by n limit {pieces - 1}"
+            f" where z.c >= {pieces} and z.n % (z.c / {pieces}) = 0 order by z.n limit {pieces - 1}"
         )
     ]
     edges: list[str | None] = [None, *bounds, None]
@@ -157,8 +157,8 @@ def split_chunk(
     table = ident(project.source.schema, mapping.source.name)
     order = idents(mapping.key, prefix="s")
     middle = connection.execute(
-        f"select k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
-        f" from {table} s where {where}) z where n = c / 2 and c > 1"
+        f"select z.k from (select {mapping_key(mapping)} as k, row_number() over (order by {order}) as n, count(*) over () as c"
+        f" from {table} s where {where}) z where z.n = z.c / 2 and z.c > 1"
     ).fetchone()
     if middle is None:
         return []
@@ -181,7 +181,7 @@ def refuse_row(
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_jsonb(s), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
             f" {literal(said)} from {ident(project.source.schema, mapping.source.name)} s where {where}"
         )
         journal.say(
@@ -249,11 +249,11 @@ def run_python(
     connection: Connection, project: Project, mapping: Mapping, condition: str, *, relation: str | None = None
 ) -> None:
     """Fill the temporary table that the derivation joins: key and the columns that Python makes."""
-    columns = mapping.python_columns
+    columns, key = mapping.python_columns, mapping.ours("key")
     temporary = python_table(mapping).split(".")[-1]
     fields = ", ".join(f"{ident(column.name)} {column.type}" for column in columns)
     connection.execute(
-        f"create temporary table if not exists {temporary} (key text primary key, {fields}) on commit delete rows"
+        f"create temporary table if not exists {temporary} ({key} text primary key, {fields}) on commit delete rows"
     )
     # The same rows may come again within one transaction.
     connection.execute(f"delete from {temporary}")
@@ -279,7 +279,9 @@ def _copy_batch(
         assert column.python is not None
         values = [row[position] for row in batch]
         made.append(apply_function(column.python.up, values, f"{mapping.name}.{column.name}"))
-    names = psql.SQL(", ").join(psql.Identifier(name) for name in ["key", *(column.name for column in columns)])
+    names = psql.SQL(", ").join(
+        psql.Identifier(name) for name in [mapping.ours("key"), *(column.name for column in columns)]
+    )
     with connection.cursor() as cursor:
         command = psql.SQL("copy {} ({}) from stdin").format(psql.Identifier(temporary.strip('"')), names)
         with cursor.copy(command) as pipe:

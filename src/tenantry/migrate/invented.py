@@ -236,10 +236,11 @@ def _tried(writer: Connection, candidates: Sequence[Place]) -> tuple[list[Place]
             with writer.transaction(force_rollback=True):
                 key = {"key": place.keys[0]}
                 before = writer.execute(
-                    _ready(f"select to_jsonb(s) from {place.sql} where {place.find}"), key
+                    _ready(f"select to_jsonb(s.*) from {place.sql} where {place.find}"), key
                 ).fetchone()
                 after = writer.execute(
-                    _ready(f"update {place.sql} set {_assignment(place)} where {place.find} returning to_jsonb(s)"), key
+                    _ready(f"update {place.sql} set {_assignment(place)} where {place.find} returning to_jsonb(s.*)"),
+                    key,
                 ).fetchone()
         except psycopg.Error as error:
             reasons.setdefault(place.table, error.diag.message_primary or type(error).__name__)

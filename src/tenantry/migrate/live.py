@@ -255,8 +255,8 @@ class Live:
                         connection.execute(
                             f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
                             f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
-                            f" jsonb_path_query(t.{ident(column.name)}::jsonb, {literal('$.' + each.path)}::jsonpath) x"
-                            f" where x #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
+                            f" jsonb_path_query(t.{ident(column.name)}::jsonb, {literal('$.' + each.path)}::jsonpath) x (node)"
+                            f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
                             f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
                             f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
                         )
@@ -273,8 +273,8 @@ class Live:
             target = ident(self.project.target.schema, mapping.target.name)
             source = ident(self.project.source.schema, mapping.source.name)
             hidden = [c.name for c in mapping.columns if mapping.is_secret(c)]
-            t_row = f"to_jsonb(t) - array[{', '.join(literal(n) for n in hidden)}]::text[]"
-            s_row = f"to_jsonb(s) - array[{', '.join(literal(n) for n in mapping.secrets)}]::text[]"
+            t_row = f"to_jsonb(t.*) - array[{', '.join(literal(n) for n in hidden)}]::text[]"
+            s_row = f"to_jsonb(s.*) - array[{', '.join(literal(n) for n in mapping.secrets)}]::text[]"
             found += connection.execute(
                 f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)\n"
                 f"select 'reverse', {literal(mapping.target.name)}, c.legacy_id, e.key, 'source', {t_row},"

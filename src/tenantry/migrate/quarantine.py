@@ -223,7 +223,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
     )
     relation = (
         f"(select r.* from {JOURNAL}.quarantine q left join {source} o on {mapping_key(mapping, 'o')} = q.source_key"
-        f" cross join lateral jsonb_populate_record(null::{source}, coalesce(to_jsonb(o), q.original) || q.patch) r"
+        f" cross join lateral jsonb_populate_record(null::{source}, coalesce(to_jsonb(o.*), q.original) || q.patch) r"
         f" where q.id in ({chosen}))"
     )
     if mapping.python_columns:
@@ -239,14 +239,17 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         connection.execute("drop table if exists pg_temp.tenantry_readmit")
         connection.execute(f"create temporary table tenantry_readmit ({fields}) on commit drop")
         connection.execute(statement.replace(f"insert into {target} ", "insert into pg_temp.tenantry_readmit ", 1))
-        same = " and ".join(f"t.{ident(name)} is not distinct from n.{ident(name)}" for name in mapping.merge.by)
-        same += f" and num_nonnulls({idents(mapping.merge.by, prefix='n')}) > 0"
+        by = dict(enumerate(mapping.merge.by))
+        same = " and ".join(f"t.{ident(name)} is not distinct from m.by{i}" for i, name in by.items())
+        same += f" and num_nonnulls({', '.join(f'm.by{i}' for i in by)}) > 0"
+        alike = ", ".join(f"n.{ident(name)} as by{i}" for i, name in by.items())
         keys = merge_keys(mapping, "n")
         merged = connection.execute(
-            "with n as (select n.*, to_jsonb(n) as derived, first_value(n.legacy_id) over w as first, row_number() over w as place"
+            f"with ranked as (select n.legacy_id, {alike}, to_jsonb(n.*) as derived, first_value(n.legacy_id) over w as first,"
+            " row_number() over w as place"
             f" from pg_temp.tenantry_readmit n window w as (partition by {keys} order by {qualified_order(mapping, 'n')})),\n"
-            f"gone as (select n.legacy_id, coalesce(t.legacy_id, n.first) as into_key, n.derived from n left join {target} t on {same}"
-            " where t.legacy_id is not null or n.place > 1),\n"
+            f"gone as (select m.legacy_id, coalesce(t.legacy_id, m.first) as into_key, m.derived from ranked m"
+            f" left join {target} t on {same} where t.legacy_id is not null or m.place > 1),\n"
             "out as (delete from pg_temp.tenantry_readmit r using gone g where r.legacy_id = g.legacy_id)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
             f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(mapping.merge.reason)},"

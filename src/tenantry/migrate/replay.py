@@ -183,7 +183,7 @@ class Replayer:
         position = self._positions[mapping.name]
         source, key = ident(self.project.source.schema, mapping.source.name), mapping_key(mapping)
         connection.execute(
-            f"insert into tenantry_dirty select {position}, k from (select {key} from {source} s"
+            f"insert into tenantry_dirty select {position}, z.k from (select {key} from {source} s"
             f" union select {_stripped(mapping, 't')} from {self._target(mapping)} t{_mine(mapping, ' where')}"
             f" union select source_key from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
             f" union select source_key from {JOURNAL}.quarantine where mapping = {literal(mapping.name)} and state = 'open'"
@@ -311,7 +311,7 @@ class Replayer:
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_jsonb(s), 'row_refused', 'row_refused', %s, %s from {self._rows(mapping)} s"
+            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', %s, %s from {self._rows(mapping)} s"
             + (f" where {mapping.where}" if mapping.where else ""),
             [error.diag.column_name, said],
         )
@@ -680,10 +680,10 @@ class Replayer:
             f" into_key, row_number() over w as place from {new} t window w as"
             f" (partition by {merge_keys(mapping, 't')} order by {qualified_order(mapping, 't')})),\n"
             f"gone as (delete from {new} t using ranked r where t.ctid = r.tid and r.place > 1"
-            " returning t.legacy_id, r.into_key, to_jsonb(t) as derived)\n"
+            " returning t.legacy_id, r.into_key, to_jsonb(t.*) as derived)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
             f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(merge.reason)},"
-            " to_jsonb(s), g.derived\n"
+            " to_jsonb(s.*), g.derived\n"
             f"  from gone g join {ident(self.project.source.schema, mapping.source.name)} s"
             f" on {same_key(mapping, 's', 'g.legacy_id')}"
         )
@@ -789,8 +789,8 @@ class Replayer:
                     source = ident(self.project.source.schema, mapping.source.name)
                     yield (
                         f"insert into tenantry_dirty select {position}, {mapping_key(mapping)} from {source} s"
-                        f" where exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) x"
-                        f" join tenantry_moved v on v.key = x #>> '{{}}' where {which})"
+                        f" where exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) x (node)"
+                        f" join tenantry_moved v on v.key = x.node #>> '{{}}' where {which})"
                     )
 
     def _by_tenant(self, connection: Connection) -> None:
@@ -832,7 +832,7 @@ class Replayer:
                 connection.execute(
                     f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                     " column_name, parent_mapping, parent_table, parent_key)\n"
-                    f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s),"
+                    f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s.*),"
                     f" {literal(f'reference_missing:{column.name}')}, case when exists (select from {JOURNAL}.quarantine q"
                     f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                     f" then 'parent_quarantined' else 'reference_missing' end, {literal(column.name)},"

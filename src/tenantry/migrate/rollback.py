@@ -218,7 +218,7 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...]]:
             target = ident(project.target.schema, mapping.target.name)
             hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
             live.main.execute(
-                f"update {quoted}.tenantry_cells c set value = to_jsonb(t) -> c.column_name from {target} t"
+                f"update {quoted}.tenantry_cells c set value = to_jsonb(t.*) -> c.column_name from {target} t"
                 f" where c.table_name = {literal(mapping.target.name)} and t.legacy_id = c.legacy_id"
                 " and not c.column_name = any (%s)",
                 [hidden],

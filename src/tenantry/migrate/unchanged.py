@@ -34,14 +34,16 @@ def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str
         source, key = ident(project.source.schema, table.name), mapping_key(mapping)
         chosen = list(keys[table.name])
         row = connection.execute(
-            f"select count(*), coalesce(sum(hashtextextended(s::text, 0)::numeric), 0)::text from {source} s"
+            f"select count(*), coalesce(sum(hashtextextended((s.*)::text, 0)::numeric), 0)::text from {source} s"
             f" where not {key} = any (%s)",
             [chosen],
         ).fetchone()
         assert row is not None
         state.others[table.name] = (int(row[0]), str(row[1]))
         state.rows[table.name] = dict(
-            connection.execute(f"select {key}, to_jsonb(s) from {source} s where {key} = any (%s)", [chosen]).fetchall()
+            connection.execute(
+                f"select {key}, to_jsonb(s.*) from {source} s where {key} = any (%s)", [chosen]
+            ).fetchall()
         )
     return state
 

@@ -159,11 +159,11 @@ def suspects(
     if differing:
         derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
         buckets = ", ".join(str(bucket) for bucket in differing)
-        legacy = _legacy(mapping, "t")
+        legacy, key = _legacy(mapping, "t"), f"d.{mapping.ours('key')}"
         tail = (
             "select coalesce(e.k, f.k)\n"
-            f"  from (select __key as k, {_hash(mapping.target, compared, 'd')} as h from derived d"
-            f" where {_bucket(mapping, '__key', bounds)} in ({buckets})) e\n"
+            f"  from (select {key} as k, {_hash(mapping.target, compared, 'd')} as h from derived d"
+            f" where {_bucket(mapping, key, bounds)} in ({buckets})) e\n"
             f"  full join (select {legacy} as k, {_hash(mapping.target, compared, 't')} as h"
             f" from {_target(project, mapping)} t where {_bucket(mapping, legacy, bounds)} in ({buckets})"
             f"{_mine(mapping).replace(' where', ' and')}) f on e.k = f.k\n"
@@ -248,13 +248,14 @@ def compare_rows(
     connection.execute("analyze tenantry_suspect")
     rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(mapping, 'o', 'b.key')})"
     derivation = Deriver(project, Reading.VERIFY, mended=mended).derive(mapping, rows=rows)
-    columns = _compared(mapping)
+    columns, key = _compared(mapping), mapping.ours("key")
     legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text\n"
-        f"  from (select __key as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d) - '__key' as r from derived d) e\n"
+        f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d.*) - {literal(key)} as r"
+        " from derived d) e\n"
         f"  full join (select b.key as k, {_hash(mapping.target, columns, 't')} as h,"
-        f" (select to_jsonb(x) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
+        f" (select to_jsonb(x.*) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
         " where e.h is distinct from f.h order by 1"
     )

@@ -58,8 +58,8 @@ def merging(project: Project, mapping: Mapping, tail: str, *, rows: str | None =
             more=[
                 (
                     "hashed",
-                    f"select d.__key as key, hash_record_extended(row({by}), 0) as same, {by} from derived d"
-                    " where d.__problems is null",
+                    f"select d.{mapping.ours('key')} as key, hash_record_extended(row({by}), 0) as same from derived d"
+                    f" where d.{mapping.ours('problems')} is null",
                 )
             ],
             few=few,
@@ -85,6 +85,6 @@ def _statements(project: Project) -> list[str]:
     )
     return [
         *first,
-        f"do $closure$\ndeclare\n    found bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n{body}\n"
+        f"do $closure$\n#variable_conflict use_column\ndeclare\n    found bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n{body}\n"
         "    exit when total = 0;\n  end loop;\nend\n$closure$",
     ]

@@ -38,31 +38,34 @@ def copy_statement(
     target = ident(project.target.schema, mapping.target.name)
     named = literal(mapping.name)
     source = literal(mapping.source.name)
+    key, problems, parent, original, changes = (
+        f"d.{mapping.ours(name)}" for name in ("key", "problems", "parent", "original", "changes")
+    )
     carried = (
         f"insert into {into or target} ({idents(names)})\n{'' if into else _identity(mapping)}"
-        f"select {idents(names)} from derived where __problems is null"
+        f"select {idents(names, prefix='d')} from derived d where {problems} is null"
     )
     refused = (
         f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason, column_name,"
         " parent_mapping, parent_table, parent_key)\n"
-        f"select {RUN}, {named}, {source}, __key, __original, __problems,\n"
-        "       case when first[1] = 'reference_missing' and q.found then 'parent_quarantined' else first[1] end, first[2],\n"
-        "       __parent ->> 'mapping', __parent ->> 'table', __parent ->> 'key'\n"
+        f"select {RUN}, {named}, {source}, {key}, {original}, {problems},\n"
+        "       case when f.first[1] = 'reference_missing' and q.found then 'parent_quarantined' else f.first[1] end, f.first[2],\n"
+        f"       {parent} ->> 'mapping', {parent} ->> 'table', {parent} ->> 'key'\n"
         "  from derived d\n"
-        " cross join lateral string_to_array(split_part(__problems, ';', 1), ':') as first\n"
+        f" cross join lateral string_to_array(split_part({problems}, ';', 1), ':') as f (first)\n"
         f"  left join lateral (select true as found from {JOURNAL}.quarantine q where q.state = 'open'"
-        " and q.source_table = __parent ->> 'table' and q.source_key = __parent ->> 'key' limit 1) q on true\n"
-        " where __problems is not null"
+        f" and q.source_table = {parent} ->> 'table' and q.source_key = {parent} ->> 'key' limit 1) q on true\n"
+        f" where {problems} is not null"
     )
     noted = (
         f"insert into {JOURNAL}.change (mapping, source_table, source_key, column_name, original, carried, rule)\n"
-        f"select {named}, {source}, __key, c ->> 'column', c -> 'from', c -> 'to', c ->> 'rule'\n"
-        "  from derived d cross join lateral jsonb_array_elements(__changes) c\n"
-        " where __changes is not null and __problems is null"
+        f"select {named}, {source}, {key}, c.cell ->> 'column', c.cell -> 'from', c.cell -> 'to', c.cell ->> 'rule'\n"
+        f"  from derived d cross join lateral jsonb_array_elements({changes}) c (cell)\n"
+        f" where {changes} is not null and {problems} is null"
     )
     return derivation.statement(
-        "select count(*), count(*) filter (where __problems is null), count(*) filter (where __problems is not null),\n"
-        "       coalesce(sum(jsonb_array_length(__changes)) filter (where __problems is null), 0)\n  from derived",
+        f"select count(*), count(*) filter (where {problems} is null), count(*) filter (where {problems} is not null),\n"
+        f"       coalesce(sum(jsonb_array_length({changes})) filter (where {problems} is null), 0)\n  from derived d",
         more=[("carried", carried), ("refused", refused), ("noted", noted)],
         few=few,
     )
@@ -159,15 +162,16 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
         f"create unlogged table {hashes} as\nselect {same} as h from {target} t group by 1 having count(*) > 1",
         "set local enable_hashagg = on",
         f"create unlogged table {found} as\nselect t.ctid as tid from {target} t where {same} in (select h from {hashes})",
-        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t) as derived,\n"
+        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t.*) as derived,\n"
         "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
-        f"    from {target} t join {found} f on t.ctid = f.tid\n"
+        # The order is the manifest's, over columns without an alias: no other relation stands beside the target's.
+        f"    from {target} t where t.ctid in (select f.tid from {found} f)\n"
         f"  window w as (partition by {keys} order by {qualified_order(mapping, 't')})\n),\n"
         f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
         "  returning r.legacy_id, r.into_key, r.derived\n)\n"
         f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
         f"select {literal(mapping.name)}, {literal(mapping.source.name)}, gone.legacy_id, gone.into_key, {literal(merge.reason)},"
-        " to_jsonb(s), gone.derived\n"
+        " to_jsonb(s.*), gone.derived\n"
         f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id",
         f"drop table {hashes}, {found}",
     )
@@ -185,7 +189,7 @@ def unmerge_statement(project: Project, mapping: Mapping) -> str:
     return (
         f"with back as (delete from {JOURNAL}.merged where mapping = {literal(mapping.name)} returning derived)\n"
         f"insert into {target} ({idents(names)})\n{_identity(mapping)}"
-        f"select {idents(names, prefix='r')} from back cross join lateral jsonb_populate_record(null::{target}, derived) r"
+        f"select {idents(names, prefix='r')} from back b cross join lateral jsonb_populate_record(null::{target}, b.derived) r"
     )
 
 
@@ -246,7 +250,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
                 f"        and not exists (select from {parent} p where p.id = t.{ident(column)}) returning t.legacy_id)\n"
                 f"    insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                 " column_name, parent_mapping, parent_table, parent_key)\n"
-                f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s),\n"
+                f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s.*),\n"
                 f"           {literal(f'reference_missing:{column}')}, case when exists (select from {JOURNAL}.quarantine q"
                 f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                 f" then 'parent_quarantined' else 'reference_missing' end, {literal(column)},\n"
@@ -261,7 +265,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
         kind="sql",
         title=f"Follow quarantined rows through the references among {', '.join(dict.fromkeys(group))}",
         sql=(
-            "do $sweep$\ndeclare\n    moved bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n"
+            "do $sweep$\n#variable_conflict use_column\ndeclare\n    moved bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n"
             f"{body}\n    exit when total = 0;\n  end loop;\nend\n$sweep$",
         ),
         undo=(),
