@@ -66,26 +66,26 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     if sampled:
         relation = f"(select * from {table} tablesample system ({100 * most_rows / total}) repeatable (1))"
     derivation = Deriver(project, Reading.PREVIEW).derive(mapping, rows=relation)
-    key, problems, changes = (f"d.{mapping.ours(name)}" for name in ("key", "problems", "changes"))
-    tally = _tally(key)
+    key, problem, cells = (f"d.{mapping.ours(name)}" for name in ("key", "problems", "changes"))
+    counted = _tally(key)
     parts = [
         "select 'rows', '', '', count(*), null::text[] from derived",
-        f"select 'refused', split_part({problems}, ';', 1), '', {tally} from derived d where {problems} is not null group by 2",
-        f"select 'problems', p.problem, '', {tally} from derived d"
-        f" cross join lateral regexp_split_to_table({problems}, ';') p (problem) group by 2",
-        f"select 'changes', c.cell ->> 'column', c.cell ->> 'rule', {tally} from derived d"
-        f" cross join lateral jsonb_array_elements({changes}) c (cell) where {problems} is null group by 2, 3",
+        f"select 'refused', split_part({problem}, ';', 1), '', {counted} from derived d where {problem} is not null group by 2",
+        f"select 'problems', p.problem, '', {counted} from derived d"
+        f" cross join lateral regexp_split_to_table({problem}, ';') p (problem) group by 2",
+        f"select 'changes', c.cell ->> 'column', c.cell ->> 'rule', {counted} from derived d"
+        f" cross join lateral jsonb_array_elements({cells}) c (cell) where {problem} is null group by 2, 3",
     ]
     more: list[tuple[str, str]] = []
     if mapping.merge is not None:
         keys = merge_keys(mapping, "d")
         same = f"hash_record_extended(row({keys}), 0)"
         more = [
-            ("twice", f"select {same} as h from derived d where {problems} is null group by 1 having count(*) > 1"),
+            ("twice", f"select {same} as h from derived d where {problem} is null group by 1 having count(*) > 1"),
             (
                 "ranked",
                 f"select {key} as key, row_number() over (partition by {keys} order by {qualified_order(mapping, 'd')}) as place"
-                f" from derived d where {problems} is null and {same} in (select w.h from twice w)",
+                f" from derived d where {problem} is null and {same} in (select w.h from twice w)",
             ),
         ]
         parts.append(f"select 'merged', '', '', {_tally('r.key')} from ranked r where r.place > 1")
@@ -96,7 +96,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         if column.kind == "json_ids"
     )
     rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()
-    counted = 0
+    looked_at = 0
     refused: dict[str, Tally] = {}
     problems: dict[str, Tally] = {}
     changes: dict[tuple[str, str], Tally] = {}
@@ -106,7 +106,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         tally = Tally(int(str(count)), tuple(keys or ()))
         match kind:
             case "rows":
-                counted = tally.count
+                looked_at = tally.count
             case "refused":
                 refused[str(first)] = tally
             case "problems":
@@ -117,7 +117,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
                 merged = tally
             case "stale" if tally.count:
                 stale[str(first)] = tally
-    return Evidence(mapping.name, counted, total, sampled, refused, problems, merged, changes, stale)
+    return Evidence(mapping.name, looked_at, total, sampled, refused, problems, merged, changes, stale)
 
 
 def _tally(key: str) -> str:
