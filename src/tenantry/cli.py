@@ -239,12 +239,12 @@ def migrate(
     """Run the plan up to the cut-over: expand, capture, copy, replay, verify, secure. The application reads and writes on.
 
     It can be stopped or killed at any moment: run it again and it goes on from its journal. In the end it says whether
-    everything is ready; `tenantry cutover` is the next step, and `tenantry rollback` takes everything back.
+    everything is ready; `tenantry cutover` is the next step, and `tenantry rollback --everything` undoes it all.
 
     With **--only** some tenants are carried over as a trial, with the people whom their rows name and all rows that tenants share:
     compared, secured and kept in step like everything else, but never cut over. Which they are is fixed when the run begins; run
     it again without --only and it goes on with the trial. **--rest** then goes on with all others in the same run, and
-    `tenantry rollback` takes the trial back.
+    `tenantry rollback --everything` takes the trial back.
     """
     if only is not None and rest:
         raise typer.BadParameter(

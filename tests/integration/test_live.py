@@ -20,7 +20,6 @@ from tenantry.errors import (
     JournalMismatch,
     LoginShared,
     NotReady,
-    RunFinished,
     SourceAltered,
     VerificationFailed,
 )
@@ -441,8 +440,9 @@ def test_after_the_cut_over_the_source_follows_and_refuses_applications(ready: D
     catch_up(ready)
     assert one(ready, "select count(*) from public.providers where name = 'Written In The Target'") > 0
     assert differences(ready) == []
-    with pytest.raises(RunFinished):
-        turn_over(ready)
+    # Run again, it is no other command: it says that it had been done.
+    assert (again := turn_over(ready)).already
+    assert again.direction == "reverse"
 
 
 _OWN_TRIGGERS = """
@@ -542,7 +542,9 @@ def test_the_way_there_and_back_loses_nothing_and_leaves_originals_as_they_were(
 def test_a_rollback_before_the_cut_over_leaves_the_database_as_it_was(legacy: Database) -> None:
     before = source_digest(legacy)
     carry_over(legacy)
-    done = roll_back(legacy.dsn_as(OWNER), clinic_manifest())
+    with pytest.raises(NotReady, match="never cut over"):
+        roll_back(legacy.dsn_as(OWNER), clinic_manifest())
+    done = roll_back(legacy.dsn_as(OWNER), clinic_manifest(), everything=True)
     assert {"copy.accounts", "capture.users", "expand.schema", "expand.journal"} <= set(done.undone)
     assert source_digest(legacy) == before
     assert rows(legacy, "select 1 from pg_namespace where nspname in ('tenantry', 'clinic', 'auth')") == []
@@ -551,7 +553,9 @@ def test_a_rollback_before_the_cut_over_leaves_the_database_as_it_was(legacy: Da
 
 
 def test_the_script_of_a_rollback_does_what_the_command_does(ready: Database) -> None:
-    said = cli("rollback", "--sql", "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
+    where = ("--sql", "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
+    assert "drop" not in cli("rollback", *where).out
+    said = cli("rollback", "--everything", *where)
     assert said.code == 0
     with ready.connect(user=OWNER) as owner:
         owner.execute(said.out)
@@ -567,7 +571,7 @@ def test_rows_without_a_source_form_are_kept(ready: Database) -> None:
     back = turn_back(ready)
     assert ("locations", 1) in back.kept
     assert one(ready, "select count(*) from clinic.locations") == 1
-    done = turn_back(ready)
+    done = turn_back(ready, everything=True)
     assert (done.archive, ("locations", 1) in done.kept) == ("clinic_kept", True)
     assert one(ready, "select name from clinic_kept.locations") == "Annex"
 

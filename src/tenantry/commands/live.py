@@ -171,6 +171,9 @@ def _turned(done: Turned) -> None:
         "forward": "Applications write the source again; the target follows.",
     }
     out.print(f"[green]✓[/] {words[done.direction]}")
+    if done.already:
+        out.print("  This had been done before; nothing more was changed.")
+        return
     tries = f", attempt {done.attempts}" if done.attempts > 1 else ""
     out.print(
         f"  Writers waited {done.stall * 1000:.0f} ms; {done.entries:,} changes were carried over meanwhile{tries}."
@@ -232,7 +235,9 @@ def rollback(
     manifest: ManifestPath = None,
     everything: Annotated[
         bool,
-        typer.Option("--everything", help="After a cut-over: go back to the state before the run, not just before it."),
+        typer.Option(
+            "--everything", help="Undo the whole run: back to the state before it, whether it was cut over or not."
+        ),
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print what would be run, and change nothing.")] = False,
     max_stall: MaxStall = 1.0,
@@ -240,18 +245,21 @@ def rollback(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go back, from every phase, with nothing lost.
+    """Go back, with nothing lost.
 
-    After a cut-over: what was written in the target since is carried into the source, compared, and applications write the
-    source again; the target is kept, in step, and can be cut over another time. Before it, or with --everything: each step
-    is undone, the last one first, until the database is as it was before the run. It can be stopped and gone on with.
+    Without --everything: back from a cut-over. What was written in the target since is carried into the source and compared,
+    and applications write the source again. The target is kept in step, and can be cut over another time. Run again, it
+    changes nothing more. A run that was never cut over is refused (exit code 1).
+
+    With --everything: undo the whole run, from every phase. After a cut-over it turns back first. Then each step is undone,
+    the last one first, until the database is as it was before the run. Stopped or killed, it goes on when it is run again.
     """
     with _run(dsn, manifest) as (address, loaded):
         if sql:
-            print(_script(address, loaded))  # noqa: T201 - not for rich: it would wrap the statements
+            print(_script(address, loaded, everything))  # noqa: T201 - not for rich: it would wrap the statements
             return
         with Bars(err, quiet=as_json) as bars, _stoppable() as stopped:
-            if not yes and not _agreed(address, everything):
+            if everything and not yes and not _agreed(address):
                 raise typer.Exit(1)
             done = roll_back(
                 address, loaded, bounds=Bounds(max_stall, patience), everything=everything, patience=patience,
@@ -264,19 +272,21 @@ def rollback(
         _turned(done.turned)
     if done.undone:
         out.print(f"[green]✓[/] {len(done.undone)} steps were undone: the database is as it was before the run.")
+    if done.already:
+        out.print("There is no run of Tenantry in this database: nothing is left to undo.")
     for table, number in done.kept:
         there = f"schema {done.archive}" if done.archive else "the target"
         out.print(f"  {number:,} rows of {escape(table)} have no source form: they are kept in {there}.")
     if done.turned is not None and not done.undone:
-        out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback`.")
+        out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback --everything`.")
 
 
-def _agreed(address: str, everything: bool) -> bool:
+def _agreed(address: str) -> bool:
     from tenantry.postgres import connect  # noqa: PLC0415
 
     with connect(address) as connection:
         run = last_run(connection)
-    if run is None or (run.is_over and not everything):
+    if run is None:
         return True
     if not err.is_terminal:
         raise SettingsError(
@@ -286,7 +296,7 @@ def _agreed(address: str, everything: bool) -> bool:
     return typer.confirm(f"Undo run {run.id}, and drop schema {run.target_schema}?", err=True)
 
 
-def _script(address: str, loaded: Manifest) -> str:
+def _script(address: str, loaded: Manifest, everything: bool) -> str:
     from tenantry.postgres import connect  # noqa: PLC0415
 
     with connect(address) as connection:
@@ -294,7 +304,7 @@ def _script(address: str, loaded: Manifest) -> str:
         if prepared.run is None:
             return "-- There is no run to take back."
         done = Journal(prepared.run.id).done_steps(connection)
-    return undo_script(prepared.plan, done, prepared.run.direction)
+    return undo_script(prepared.plan, done, prepared.run.direction, everything=everything)
 
 
 def contract(
@@ -327,6 +337,9 @@ def contract(
             done = make_final(address, loaded, archive=archive, look=look, force=force, observer=bars)
     if as_json:
         print_json(asdict(done))
+        return
+    if done.already:
+        out.print("The run had been contracted before; nothing more was changed.")
         return
     out.print(
         f"[green]✓[/] {len(done.dropped)} source tables are gone; the migration is final ({in_words(done.seconds)})."

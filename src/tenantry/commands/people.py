@@ -144,7 +144,7 @@ def push(
     """Make the accounts of a run at a hosted Supabase, over its admin API: with the same ids, passwords that can be kept, invitations.
 
     In batches; it can be stopped and run again, and nobody gets two accounts. The service key is read from TENANTRY_AUTH_KEY. Take
-    it back with --undo before `tenantry rollback`. Exit code 1: some were refused; `--json` lists them.
+    it back with --undo before `tenantry rollback --everything`. Exit code 1: some were refused; `--json` lists them.
     """
     with _client(url, rate) as client, prepared_project(dsn, manifest) as (address, connection, prepared):
         if prepared.run is None:

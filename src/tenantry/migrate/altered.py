@@ -53,7 +53,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     if harm:
         raise SourceAltered(
             f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}.",
-            hint="Undo the change and run the same command again; or take the run back (tenantry rollback), mend the"
+            hint="Undo the change and run the same command again; or undo the run (tenantry rollback --everything), mend the"
             " manifest, and begin anew.",
             detail={"altered": harm},
         )

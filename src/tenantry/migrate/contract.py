@@ -40,6 +40,8 @@ class Contracted:
     dropped: tuple[str, ...]
     archive: Path | None
     seconds: float = 0.0
+    already: bool = False
+    """It was done before; this call changed nothing."""
 
 
 def readers(live: Live, since: dict[str, int] | None = None) -> tuple[list[Reader], dict[str, int]]:
@@ -88,7 +90,8 @@ def contract(
     begun = time.monotonic()
     with Live(dsn, manifest, observer) as live:
         if live.run.status == "contracted" and not _left(live):
-            raise NotReady("The run was contracted already.", hint="Nothing is left to do.")
+            dropped = tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables)
+            return Contracted(dropped, None, already=True)
         if live.run.direction != "reverse":
             raise NotReady(
                 "Applications still write the source" + (" (grace)." if live.run.direction == "both" else "."),

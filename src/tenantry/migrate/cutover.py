@@ -12,7 +12,7 @@ from tenantry.migrate.journal import Connection, Journal
 from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import Prepared
-from tenantry.migrate.turn import Bounds, Turned, source_tables, turn, wait_until, wait_until_idle
+from tenantry.migrate.turn import Bounds, Turned, done_before, source_tables, turn, wait_until, wait_until_idle
 from tenantry.plan.operations.capture import OURS, source_fence, source_triggers
 from tenantry.postgres import load_blocks
 
@@ -44,7 +44,8 @@ def cut_over(
 
     Raises:
         NotReady: there are steps to do before.
-        RunFinished: it was done already.
+        RunFinished: it was contracted, or a grace is asked for that is over. A cut-over that was done before is none: a
+            command that was killed behind its commit can be run again.
         CutOverFailed, VerificationFailed: everything is as it was.
     """
     bounds, when = bounds or Bounds(), when or When()
@@ -55,15 +56,20 @@ def cut_over(
                 return _extend(live, grace)
             return end_grace(live, bounds)
         if run.direction == "reverse":
+            if grace is None and run.status != "contracted":
+                return done_before(live)
             raise RunFinished(
-                f"This database was cut over on {run.finished_at:%Y-%m-%d %H:%M} UTC.",
-                hint="`tenantry rollback` goes back, `tenantry contract` makes it final.",
+                f"This database was cut over on {run.finished_at:%Y-%m-%d %H:%M} UTC"
+                + (", and the run was contracted." if run.status == "contracted" else ", and its grace is over."),
+                hint="Nothing is left to do: the source is gone."
+                if run.status == "contracted"
+                else "`tenantry rollback` goes back, `tenantry contract` makes it final.",
             )
         live.need_copied()
         if live.project.trial:
             raise NotReady(
                 f"Run {run.id} is {live.project.trial}, and a trial is not cut over.",
-                hint="`tenantry migrate --rest` goes on with all other tenants; `tenantry rollback` takes the trial back.",
+                hint="`tenantry migrate --rest` goes on with all other tenants; `tenantry rollback --everything` takes the trial back.",
             )
         live.check()
         live.refresh()

@@ -249,7 +249,7 @@ class Migration:
             if known != {step.id for step in plan}:
                 raise JournalMismatch(
                     f"The run was begun by Tenantry {run.tool_version}, whose plan has other steps than {__version__}'s.",
-                    hint=f"Go on with Tenantry {run.tool_version}, or take the run back with it: tenantry rollback.",
+                    hint=f"Go on with Tenantry {run.tool_version}, or undo the run with it: tenantry rollback --everything.",
                 )
             journal.say(main, "resume_run", process=process_json())
             self._done = journal.done_steps(main)

@@ -112,7 +112,8 @@ def check_journal(run: Run, manifest: Manifest) -> None:
         started = f"{run.started_at:%Y-%m-%d %H:%M}"
         raise JournalMismatch(
             f"The manifest or its target files have changed since the run of {started} was begun ({run.status}).",
-            hint="Put the files back as they were and go on; or, to start over with the new ones: put them back, `tenantry rollback`,"
+            hint="Put the files back as they were and go on; or, to start over with the new ones: put them back,"
+            " `tenantry rollback --everything`,"
             " change them again, and begin anew."
             if run.direction == "forward"
             else "The run has been cut over. Put the files back as they were; later changes of the target are ordinary"

@@ -154,7 +154,7 @@ def _check(connection: Connection, original: Original, manifest: Manifest) -> No
         state = f" ({run.status}, phase {run.phase})" if run is not None else ""
         raise JournalMismatch(
             f"A run of Tenantry is under way in {original.database} already{state}; a rehearsal begins where there is none.",
-            hint="`tenantry status` shows the run; after `tenantry rollback` to its beginning it can be rehearsed.",
+            hint="`tenantry status` shows the run; after `tenantry rollback --everything` it can be rehearsed.",
         )
     schema = manifest.target.schema_name
     if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:

@@ -1,5 +1,5 @@
-"""Go back. After the cut-over: what was written since is carried into the source, and applications write that again. Before
-it: every step that the journal has as done is undone, the last one first."""
+"""Go back. After the cut-over: what was written since is carried into the source, and applications write that again. With
+everything: each step that the journal has as done is undone, the last one first."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from tenantry.errors import NotReady
 from tenantry.manifest import Manifest, Project
 from tenantry.manifest.derive import JOURNAL
-from tenantry.migrate.journal import Connection, journal_exists
+from tenantry.migrate.journal import Connection, journal_exists, last_run
 from tenantry.migrate.live import Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
-from tenantry.migrate.turn import Bounds, Turned, target_tables, turn
+from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, turn
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.finish import source_sequences
-from tenantry.postgres import ident, literal
+from tenantry.postgres import connect, ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class RolledBack:
     undone: tuple[str, ...]
     kept: tuple[tuple[str, int], ...]
     archive: str = ""
+    already: bool = False
+    """There was nothing to undo any more."""
 
 
 def roll_back(
@@ -48,12 +50,17 @@ def roll_back(
     stopped: Callable[[], bool] = lambda: False,
 ) -> RolledBack:
     """Take a run back: from behind the cut-over to before it (the target is kept in step then, and can be cut over again);
-    from before it, or with `everything`, to the state before the run.
+    with `everything`, to the state before the run.
+
+    Which of the two is done depends on what was asked for alone, never on where the run stands: a call that was killed behind
+    the turn is run again, and must not become the other command. What was done before is done again as nothing.
 
     Raises:
-        NotReady: the run was contracted.
+        NotReady: the run was contracted; or it never was cut over, and `everything` was not asked for.
         CutOverFailed: writers of the target could not be stopped within the bound; nothing was turned.
     """
+    if everything and _is_gone(dsn):
+        return RolledBack(None, (), (), already=True)
     with Live(dsn, manifest, observer) as live:
         if live.run.status == "contracted":
             raise NotReady(
@@ -66,10 +73,42 @@ def roll_back(
             turned = _turn_back(live, bounds or Bounds())
             live.refresh()
             live.catch_up(stopped=stopped)
-            if not everything:
-                return RolledBack(turned, (), kept_rows(live.main, live.project))
+        elif not everything:
+            turned = _turned_before(live)
+            live.check()
+            live.catch_up(stopped=stopped)
+        if not everything:
+            return RolledBack(turned, (), kept_rows(live.main, live.project))
         archive, kept = _archive(live)
         return RolledBack(turned, _undo(live, patience, stopped), kept, archive)
+
+
+def _is_gone(dsn: str) -> bool:
+    """There is no run: what was to be undone has been, or never was."""
+    with connect(dsn, name="tenantry: rollback") as connection:
+        return last_run(connection) is None
+
+
+def _turned_before(live: Live) -> Turned:
+    """The turn back that an earlier call did.
+
+    Raises:
+        NotReady: there was none; nothing may be undone that nobody asked for.
+    """
+    row = live.journal.say(live.main, "last_turn").fetchone()
+    if row is not None and row[0] == "rolled_back":
+        return done_before(live)
+    source = live.project.source.schema
+    if row is not None and row[0] == "undoing":
+        raise NotReady(
+            f"Run {live.run.id} is being undone, and there is no cut-over to go back from: applications write {source}.",
+            hint="`tenantry rollback --everything` goes on with undoing it; `tenantry migrate` does again what was undone.",
+        )
+    raise NotReady(
+        f"Run {live.run.id} was never cut over: applications write {source}, and there is nothing to go back from."
+        " Nothing was changed.",
+        hint="`tenantry rollback --everything` undoes the whole run and drops the target.",
+    )
 
 
 def _turn_back(live: Live, bounds: Bounds) -> Turned:
@@ -120,9 +159,14 @@ def _goes_with_the_target(step: Step) -> bool:
     return step.id == "expand.defer" or (step.phase == "copy" and not outside)
 
 
-def undo_script(plan: Plan, done: set[str], direction: str) -> str:
+def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool) -> str:
     """What a rollback would run, as SQL, for people to read and for the worst case to run by hand."""
     parts = []
+    if direction == "forward" and not everything:
+        return (
+            "-- Applications write the source: there is no cut-over to go back from.\n"
+            "-- What undoes the whole run: tenantry rollback --everything --sql\n"
+        )
     if direction != "forward":
         step = plan.phase("cut over")[0]
         parts += [
@@ -130,6 +174,11 @@ def undo_script(plan: Plan, done: set[str], direction: str) -> str:
             "--    tables locked. This part is not SQL alone: `tenantry rollback` does it. Then, in the same transaction:",
             *(f"{statement.rstrip(';')};" for statement in step.undo),
             "update tenantry.run set direction = 'forward', status = 'ready' where id = (select max(id) from tenantry.run);",
+        ]
+    if not everything:
+        return "\n".join(parts) + "\n"
+    if direction != "forward":
+        parts += [
             "",
             "-- 2. Back to the state before the run (tenantry rollback --everything):",
         ]
@@ -151,7 +200,7 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
             journal.say(live.main, "set_status", status="interrupted")
             raise NotReady(
                 f"Stopped after {len(undone)} of {len(todo)} steps were undone; nothing is half done.",
-                hint="Run `tenantry rollback` again to go on with it.",
+                hint="`tenantry rollback --everything` goes on with it, `tenantry migrate` does again what was undone.",
             )
         live.observer.started(step, rows=0, done_rows=0)
 

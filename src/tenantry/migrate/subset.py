@@ -60,18 +60,18 @@ def same_subset(run: Run, condition: str) -> None:
     if subset is None:
         said, hint = (
             "takes all tenants",
-            "Go on with it (`tenantry migrate`), or take it back (`tenantry rollback`) and begin a trial.",
+            "Go on with it (`tenantry migrate`), or undo it (`tenantry rollback --everything`) and begin a trial.",
         )
     elif subset.state == "rest":
         said, hint = (
             "has gone on with all tenants",
-            "`tenantry migrate` goes on with it, `tenantry rollback` takes it back.",
+            "`tenantry migrate` goes on with it, `tenantry rollback --everything` undoes it.",
         )
     else:
         said = f"is {subset} ({subset.condition})"
         hint = (
             "`tenantry migrate` goes on with it, `tenantry migrate --rest` with all other tenants; to take others, take it back first:"
-            " `tenantry rollback`."
+            " `tenantry rollback --everything`."
         )
     raise JournalMismatch(
         f"Run {run.id} {said}; other tenants cannot be chosen while it is under way.",

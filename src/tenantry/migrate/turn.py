@@ -41,6 +41,7 @@ class Turned:
         stall: seconds for which writers of the locked side waited, in the attempt that succeeded.
         longest_stall: the same for the longest attempt.
         entries: log entries that were carried over while they waited.
+        already: it had been done before, and this call changed nothing; the figures are those of then.
     """
 
     direction: Direction
@@ -48,6 +49,7 @@ class Turned:
     longest_stall: float
     attempts: int
     entries: int
+    already: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,15 @@ def reversed_differences(live: Live, connection: Connection) -> list[verify.Diff
     return found
 
 
+def done_before(live: Live) -> Turned:
+    """The turn that led to where the run is: for a command that is run again after it was done."""
+    row = live.journal.say(live.main, "last_turn").fetchone()
+    data = {} if row is None else row[1]
+    stall = float(data.get("stall_ms") or 0) / 1000
+    to: Direction = "both" if live.run.direction == "both" else "reverse" if live.run.is_over else "forward"
+    return Turned(to, stall, stall, 0, int(data.get("entries") or 0), already=True)
+
+
 def _is_turned(live: Live, to: Direction) -> bool:
     with suppress(psycopg.Error):
         live.refresh()
@@ -342,6 +353,7 @@ __all__ = [
     "Bounds",
     "Direction",
     "Turned",
+    "done_before",
     "literal",
     "reversed_differences",
     "source_tables",

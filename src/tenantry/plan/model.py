@@ -29,9 +29,9 @@ SUCCESS = (
 """When a migration counts as done. The first four are checked before the cut-over, which is refused when one fails."""
 
 ROLLBACK = (
-    "`tenantry rollback` goes back from every phase. Before the cut-over nothing uses the target: every step's undo, last step"
-    " first, leaves the source as it was. After it what was written since is carried back into the source first, and nothing"
-    " is lost. Only `tenantry contract` is final. A failed verification, a failed step or a stopped run never cuts over."
+    "`tenantry rollback` goes back from the cut-over: what was written since is carried back into the source, and nothing is lost."
+    " `tenantry rollback --everything` undoes the run from every phase: every step's undo, last step first, leaves the source as it"
+    " was. Only `tenantry contract` is final. A failed verification, a failed step or a stopped run never cuts over."
 )
 
 

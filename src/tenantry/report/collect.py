@@ -245,7 +245,7 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
     if report.get("trial"):
         steps.append(
             f"Prove the trial: `{prefix} prove`. Then go on with all other tenants: `{prefix} migrate --rest`; or take it back:"
-            f" `{prefix} rollback`."
+            f" `{prefix} rollback --everything`."
         )
     elif "accounts" in report:
         steps.append(

@@ -519,7 +519,7 @@ def readiness(console: Console, state: Readiness) -> None:
     if state.trial:
         console.print(
             "Prove it: `tenantry prove`. Keep it in step: `tenantry replay`. Go on with all other tenants: `tenantry migrate --rest`."
-            " Take it back: `tenantry rollback`."
+            " Take it back: `tenantry rollback --everything`."
         )
     if state.ready:
         console.print("Keep the target in step: `tenantry replay`. The next step: `tenantry cutover`.")

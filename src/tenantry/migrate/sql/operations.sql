@@ -132,6 +132,11 @@ returning position, low, high
 -- name: event
 insert into tenantry.event (run_id, code, message, data) values (%(run)s, %(code)s, %(message)s, %(data)s)
 
+-- name: last_turn
+-- What was last done about the run's direction.
+select code, data from tenantry.event
+ where run_id = %(run)s and code in ('cut_over', 'grace_ended', 'rolled_back', 'undoing') order by id desc limit 1
+
 -- name: events
 select at, code, message, data from tenantry.event where run_id = %(run)s order by id
 
