@@ -635,7 +635,11 @@ def test_replay_lets_other_commands_have_the_run(ready: Database) -> None:
     try:
         wait_for(
             "replay to hold the run",
-            lambda: rows(ready, "select 1 from pg_locks where locktype = 'advisory' and granted"),
+            lambda: rows(
+                ready,
+                "select 1 from pg_locks where locktype = 'advisory' and granted"
+                " and database = (select oid from pg_database where datname = current_database())",
+            ),
         )
         assert turn_over(ready).direction == "reverse"
         with application(ready) as client:
