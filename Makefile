@@ -7,13 +7,16 @@ LINTERS := .venv-linters
 LINTERS_STAMP := $(LINTERS)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test chaos lint bench docs lock clean
+.PHONY: demo test wheel chaos lint bench docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
 
 test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+wheel: $(STAMP) ## build the wheel, install it by itself into a new environment, and use it in an empty folder
+	tests/wheel.sh $(BIN)/python
 
 chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
 	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
@@ -35,7 +38,9 @@ docs: $(STAMP) ## write the generated pages of docs/ again
 
 lock: $(STAMP) ## pin the dependencies anew, by hash
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
-		--extra clinic --extra dev --output-file requirements.lock pyproject.toml
+		--extra dev --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
+		--constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
 		--output-file requirements-linters.lock requirements-linters.in
 

@@ -23,7 +23,7 @@ from tenantry.commands import report as reporting
 from tenantry.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
 from tenantry.demo import Size, find_demo, run_demo
 from tenantry.errors import TenantryError
-from tenantry.manifest import load_manifest
+from tenantry.manifest import load_manifest, load_named
 from tenantry.migrate import quarantine as held
 from tenantry.migrate.backups import backup_lines, look_for_backups
 from tenantry.migrate.cutover import readiness
@@ -63,13 +63,20 @@ quarantine_app = typer.Typer(
 app.add_typer(quarantine_app, name="quarantine")
 
 
-@app.callback()
-def _main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         print(__version__)  # noqa: T201
         raise typer.Exit
+
+
+@app.callback()
+def _main(
+    # Eager: it is answered before a command is missed.
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 # -- before ------------------------------------------------------------------------------------------------------------
@@ -160,10 +167,14 @@ def roles(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print, or run, the one script that makes the database roles; a DBA runs it once for a cluster."""
+    """Print, or run, the one script that makes the database roles and prepares this database.
+
+    A DBA runs it once in each database that is migrated: the roles belong to the cluster, but who may make temporary tables is
+    said for each database. Of the manifest only `name` and [database_roles] are read; the rest may be unfinished.
+    """
     del sql
     settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.need_manifest())
+    loaded = load_named(settings.need_manifest())
     with connected(settings, loaded) as (_, connection):
         environment = read_environment(connection)
         script = roles_sql(loaded, owner=owner or environment.user, database=environment.database)

@@ -13,7 +13,7 @@ import psycopg
 import typer
 from rich.console import Console
 
-from tenantry.manifest import Manifest, load_manifest
+from tenantry.manifest import Manifest, Named, load_manifest
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.postgres import connect, explain
 from tenantry.settings import Settings, database, read_settings, where
@@ -34,7 +34,7 @@ Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=32, help="Co
 
 
 @contextmanager
-def connected(settings: Settings, manifest: Manifest | None) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+def connected(settings: Settings, manifest: Manifest | Named | None) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
     """A connection string and a connection; server errors become messages."""
     with database(settings, manifest.name if manifest else "postgres") as dsn, connect(dsn) as connection:
         try:

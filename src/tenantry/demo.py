@@ -27,7 +27,7 @@ from tenantry.prove.everything import gather as gather_evidence
 from tenantry.report import Duration, build_report
 from tenantry.report.evidence import write_evidence
 from tenantry.report.html import write_report
-from tenantry.settings import DATA_FOLDER, Settings, command, database
+from tenantry.settings import DATA_FOLDER, Settings, command, database, remember_demo
 
 GROUP = "tenantry.demo"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
@@ -76,7 +76,7 @@ def find_demo(name: str | None) -> Demo:
             f"There is no demo {name!r}." if name else f"There are {len(found)} demos: {', '.join(found) or 'none'}.",
             hint=(f"Did you mean {near!r}? " if near else "")
             + "An application announces itself in the entry-point group tenantry.demo; Clinic comes with this repository"
-            " (pip install -e '.[clinic]').",
+            " (pip install -e .).",
         )
     demo: Demo = found[name].load()
     return demo
@@ -89,6 +89,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
     """
     manifest = load_manifest(demo.manifest)
     demo.prepare_environment(settings.folder / DATA_FOLDER)
+    remember_demo(settings, demo.manifest)
     durations: list[Duration] = []
 
     @contextmanager

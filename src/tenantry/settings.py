@@ -18,6 +18,8 @@ from tenantry.errors import SettingsError
 from tenantry.postgres import EmbeddedServer, describe_dsn, normalise_dsn
 
 DATA_FOLDER = ".tenantry"
+_DEMO_MANIFEST = "demo-manifest"
+"""File in the data folder that names the manifest of the demo whose database the embedded server holds."""
 _DSN_VARIABLES = ("TENANTRY_DSN", "DATABASE_URL")
 
 
@@ -80,6 +82,8 @@ def read_settings(
         found = folder / "tenantry.toml"
     if found is None:
         found = _from_pyproject(folder)
+    if found is None and not dsn:
+        found = _from_demo(folder)
     if found is not None and found.is_absolute() and found.is_relative_to(folder):
         found = found.relative_to(folder)
     return Settings(normalise_dsn(dsn) if dsn else None, dsn_from, found, folder)
@@ -96,6 +100,22 @@ def _from_pyproject(folder: Path) -> Path | None:
             f"{file} cannot be read: {error}.", hint="Mend the file, or name the manifest with --manifest."
         ) from None
     return folder / section["manifest"] if "manifest" in section else None
+
+
+def remember_demo(settings: Settings, manifest: Path) -> None:
+    """Let further commands in this folder mean the demo's database, unless a manifest or a database is named."""
+    if settings.embedded:
+        file = settings.folder / DATA_FOLDER / _DEMO_MANIFEST
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(str(manifest.absolute()), encoding="utf-8")
+
+
+def _from_demo(folder: Path) -> Path | None:
+    try:
+        manifest = Path((folder / DATA_FOLDER / _DEMO_MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return manifest if manifest.is_file() else None
 
 
 @contextmanager

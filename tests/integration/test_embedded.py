@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from tenantry.postgres import EmbeddedServer
+from tests.small import MakeSmall
 
 
 @pytest.fixture
@@ -54,3 +56,31 @@ def test_a_folder_that_only_its_owner_can_enter_is_served_and_stays_closed(folde
     assert closed.stat().st_mode & 0o777 == 0o700
     if closed not in server.data.parents:  # as root: another account serves, and its data is elsewhere
         shutil.rmtree(server.data.parents[1])
+
+
+def test_variables_for_another_server_do_not_lead_away_from_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PGPORT", "5555"), ("PGHOSTADDR", "127.0.0.1"), ("PGUSER", "nobody"), ("PGDATABASE", "other")):
+        monkeypatch.setenv(name, value)
+    with EmbeddedServer(folder) as server, psycopg.connect(server.dsn()) as connection:
+        assert connection.execute("select current_database(), current_user").fetchone() == ("postgres", "postgres")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the account that runs the server")
+def test_the_owner_of_the_data_runs_the_server(folder: Path) -> None:
+    with EmbeddedServer(folder) as server:
+        pass
+    other = pwd.getpwnam("nobody")
+    for path in (server.data, *server.data.rglob("*"), server.log_file):
+        os.chown(path, other.pw_uid, other.pw_gid)
+    with EmbeddedServer(folder) as again, psycopg.connect(again.dsn()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+        assert (again.data / "postmaster.pid").stat().st_uid == other.pw_uid
+
+
+def test_a_proof_brings_its_roles_to_an_embedded_server_that_has_none(
+    folder: Path, small: MakeSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = small()
+    app.migrate()
+    monkeypatch.chdir(folder)
+    app.run("prove", "--copy", "--embedded", "--part", "matrix", "--dsn", app.database.dsn, code=0)

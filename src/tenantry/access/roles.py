@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg
 
-from tenantry.manifest.model import Manifest
+from tenantry.manifest.model import Manifest, Named
 from tenantry.postgres import literal, load_sql
 
 
-def roles_sql(manifest: Manifest, *, owner: str, database: str) -> str:
+def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
     """The script that makes the roles, for PostgreSQL 15 and newer; it can be run again, from any database.
 
     Args:

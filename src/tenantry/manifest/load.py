@@ -12,10 +12,10 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tenantry.errors import ManifestError, SettingsError, nearest
-from tenantry.manifest.model import Manifest
+from tenantry.manifest.model import Manifest, Named
 from tenantry.manifest.places import Key, Places, Problem, in_order, written
 
-__all__ = ["Key", "Places", "Problem", "load_manifest", "manifest_digest", "target_files"]
+__all__ = ["Key", "Places", "Problem", "load_manifest", "load_named", "manifest_digest", "target_files"]
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -25,11 +25,7 @@ def load_manifest(path: Path) -> Manifest:
         SettingsError: no such file, or one that cannot be read.
         ManifestError: all problems found, each with its place.
     """
-    text = _read(path)
-    try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ManifestError([_syntax_problem(str(path), text, error)]) from None
+    text, data = _parsed(path)
     places = Places(str(path), text)
     problems = [places.problem(key, "holds a NUL character, which PostgreSQL cannot store") for key in _nul(data, ())]
     if problems:
@@ -42,6 +38,20 @@ def load_manifest(path: Path) -> Manifest:
     if problems:
         raise ManifestError(problems)
     return manifest.model_copy(update={"path": path, "text": text})
+
+
+def load_named(path: Path) -> Named:
+    """The manifest's name and its [database_roles], whatever is wrong in the rest of it: the roles can be made meanwhile.
+
+    Raises:
+        SettingsError: no such file, or one that cannot be read.
+        ManifestError: problems of the file's syntax, of the name or of this section.
+    """
+    text, data = _parsed(path)
+    try:
+        return Named.model_validate({key: data[key] for key in Named.model_fields if key in data})
+    except ValidationError as error:
+        raise ManifestError(_problems(error, Places(str(path), text))) from None
 
 
 def manifest_digest(manifest: Manifest) -> str:
@@ -76,6 +86,14 @@ def target_files(manifest: Manifest) -> tuple[Path, ...]:
 
 
 # -- the file --------------------------------------------------------------------------------------------------------
+
+
+def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+    text = _read(path)
+    try:
+        return text, tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ManifestError([_syntax_problem(str(path), text, error)]) from None
 
 
 def _read(path: Path) -> str:

@@ -559,13 +559,16 @@ class _Maker:
             roles = [role for policy in getattr(each, "policies", ()) for role in policy.roles]
             wanted |= {each.owner, *(grant.grantee for grant in each.grants), *roles}
         wanted = {name for name in wanted if name and name.upper() != "PUBLIC" and not name.startswith("pg_")}
-        for name, attributes, granted in self.connection.execute(
+        made = self.connection.execute(
             load_blocks(_SQL, "duplicate")["roles"], {"names": sorted(wanted), "login": original.login}
-        ).fetchall():
+        ).fetchall()
+        for name, attributes, _ in made:
             admin.execute(
                 f"do $$ begin if to_regrole({literal(ident(name))}) is null then create role {ident(name)} {attributes};"
                 " end if; exception when duplicate_object or unique_violation then null; end $$".encode()
             )
+        # All of them first: any may be granted to any other.
+        for name, _, granted in made:
             for other in granted:
                 admin.execute(f"grant {ident(other)} to {ident(name)}".encode())
 

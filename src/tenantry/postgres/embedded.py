@@ -28,7 +28,9 @@ START_TIMEOUT = 90
 """Seconds; crash recovery after a kill can take a while."""
 
 _SERVICE_ACCOUNT = "pgserver"
-_SOCKET_NAME = ".s.PGSQL.5432"
+_PORT = 5432
+"""Part of the socket's name; nothing listens on a network."""
+_SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _LONGEST_SOCKET_PATH = 100
 
 BASE_SETTINGS: Mapping[str, str] = {
@@ -69,7 +71,7 @@ class EmbeddedServer:
         self, folder: Path, *, version: int = DEFAULT_VERSION, settings: Mapping[str, str] | None = None
     ) -> None:
         self.version = version
-        self._account = _service_account()
+        self._account = _service_account(folder.absolute(), f"pg{version}/data")
         self._bin = _executable(binaries(version), self._account)
         self._folder = _reachable(folder.absolute(), self._account) / f"pg{version}"
         self.data = self._folder / "data"
@@ -88,8 +90,11 @@ class EmbeddedServer:
         return Path(tempfile.gettempdir()) / f"tenantry-{os.geteuid()}-{digest}"
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
-        """A libpq connection string; holds no secret, since the socket's folder is what guards the server."""
-        return f"host={self.socket_folder} dbname={database} user={user}"
+        """A libpq connection string; holds no secret, since the socket's folder is what guards the server.
+
+        It states whatever PGPORT and its like in the environment would lead elsewhere.
+        """
+        return f"host={self.socket_folder} hostaddr='' port={_PORT} dbname={database} user={user}"
 
     def start(self) -> Self:
         """Start the server unless it runs; hold it until stop().
@@ -195,10 +200,15 @@ class EmbeddedServer:
         return result
 
 
-def _service_account() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: as root, an ordinary account runs it."""
+def _service_account(folder: Path, data: str) -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: as root, an ordinary account runs it, the one that owns the data if there are any."""
     if os.geteuid() != 0:
         return None
+    for place in (folder, _elsewhere(folder)):
+        with contextlib.suppress(OSError, KeyError):
+            owner = pwd.getpwuid((place / data).stat().st_uid)
+            if owner.pw_uid != 0:
+                return owner
     for name in (_SERVICE_ACCOUNT, "postgres"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
@@ -229,6 +239,10 @@ def _reachable(folder: Path, account: pwd.struct_passwd | None) -> Path:
     """`folder`, or where the service account cannot get at it, one that it can."""
     if account is None or _is_open(folder):
         return folder
+    return _elsewhere(folder)
+
+
+def _elsewhere(folder: Path) -> Path:
     return _SHARED / hashlib.sha256(str(folder).encode()).hexdigest()[:12]
 
 

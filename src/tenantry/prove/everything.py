@@ -268,6 +268,8 @@ def gather(
     matrix: Proof | None = None
     attacks: tuple[AttackResult, ...] = ()
     left: list[str] = []
+    # The lint reads the catalog of the database itself.
+    copied = on_copy and bool({"matrix", "attacks"} & set(parts))
     with connect(owner_dsn, name="tenantry proof") as owner:
         database, server = owner.info.dbname, _version(owner)
         if "lint" in parts:
@@ -276,7 +278,7 @@ def gather(
             attacks = ask_rights(owner, project, accepted=accepted)
     with ExitStack() as stack:
         owned, login = owner_dsn, login_dsn
-        if on_copy and {"matrix", "attacks"} & set(parts):
+        if copied:
             copy = stack.enter_context(
                 attack_copy(project, owner_dsn, copy_dsn=copy_dsn, embedded=embedded, notice=notice, left=left)
             )
@@ -292,7 +294,7 @@ def gather(
                 project, owner_dsn=owned, login_dsn=login, own_login=True, accepted=accepted, progress=progress
             )
     notes += [f"could not be removed: {each}" for each in left]
-    mode: Mode = "on a copy" if on_copy else "over a login" if login_dsn else "in place"
+    mode: Mode = "on a copy" if copied else "over a login" if login_dsn else "in place"
     return Evidence(
         project.manifest.name,
         database,

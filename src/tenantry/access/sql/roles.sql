@@ -1,6 +1,6 @@
--- The roles of the cluster that Tenantry's grants and policies name. To be run once, by a superuser or by a role with
--- CREATEROLE that owns the database; running it again changes nothing. Roles belong to the whole cluster: taking a
--- migration back does not drop them.
+-- The roles of the cluster that Tenantry's grants and policies name, and who may make temporary objects in this database. To be
+-- run once in each database that is migrated, by a superuser or by a role with CREATEROLE that owns the database; running it
+-- again changes nothing. Roles belong to the whole cluster: taking a migration back does not drop them.
 --
 -- The API's login has no password yet. Give it one that no log sees, in psql:  \password {login}
 --
