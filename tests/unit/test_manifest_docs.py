@@ -81,7 +81,6 @@ def test_every_record_of_the_model_has_its_section_or_its_words() -> None:
         "Through",
         "LinkColumn",
         "LinkFile",
-        "Named",  # a part of the whole, under the same names
     }
     for record in rest:
         for key in keys(record):

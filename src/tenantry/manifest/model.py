@@ -700,7 +700,7 @@ class Throttle(_Record):
         return float(number) * {**cls._TIMES, **cls._SIZES}[text[len(number) :]] if number else 0.0
 
 
-class Named(_Record):
+class Named(BaseModel):
     """What the script of the roles needs of a manifest."""
 
     name: Name
