@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from tenantry.manifest.model import Manifest, Named
+from tenantry.manifest import Manifest, Named
 from tenantry.postgres import literal, load_sql
 
 

@@ -12,10 +12,17 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tenantry.errors import ManifestError, SettingsError, nearest
-from tenantry.manifest.model import Manifest, Named
+from tenantry.manifest.model import DatabaseRoles, Manifest, Name
 from tenantry.manifest.places import Key, Places, Problem, in_order, written
 
-__all__ = ["Key", "Places", "Problem", "load_manifest", "load_named", "manifest_digest", "target_files"]
+__all__ = ["Key", "Named", "Places", "Problem", "load_manifest", "load_named", "manifest_digest", "target_files"]
+
+
+class Named(BaseModel):
+    """What the script of the roles needs of a manifest."""
+
+    name: Name
+    database_roles: DatabaseRoles = DatabaseRoles()
 
 
 def load_manifest(path: Path) -> Manifest:

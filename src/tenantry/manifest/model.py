@@ -700,13 +700,6 @@ class Throttle(_Record):
         return float(number) * {**cls._TIMES, **cls._SIZES}[text[len(number) :]] if number else 0.0
 
 
-class Named(BaseModel):
-    """What the script of the roles needs of a manifest."""
-
-    name: Name
-    database_roles: DatabaseRoles = DatabaseRoles()
-
-
 class Manifest(_Record):
     name: Name
     source: Source
