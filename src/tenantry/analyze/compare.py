@@ -21,7 +21,7 @@ def compare(project: Project) -> Iterator[Finding]:
     for name in project.manifest.source.ignore:
         yield Finding("TA-102", "notice", "schema", name, "left behind, as [source] ignore says")
     for mapping in project:
-        yield from _columns(mapping)
+        yield from _columns(project, mapping)
     yield from _dependents(project)
 
 
@@ -77,13 +77,20 @@ def _table(project: Project, table: Table) -> Iterator[Finding]:
                       count=len(table.policies))  # fmt: skip
 
 
-def _columns(mapping: Mapping) -> Iterator[Finding]:
+def _columns(project: Project, mapping: Mapping) -> Iterator[Finding]:
     for column in mapping.columns:
         if column.source is None or column.kind in ("reference", "id"):
             continue
         source, target = mapping.source.column(column.source), mapping.target.column(column.name)
         if source is None or target is None:
             continue
+        named = _row_named(project, mapping, column.source)
+        if named and column.kind == "value":
+            yield Finding(
+                "TA-135", "warning", "schema", mapping.target.name, f"{column.name} holds old ids of {named}, as they are",
+                column=column.name,
+                advice=f'Where they are to become the new ones: ref = "{named}", and a uuid in the target.',
+            )  # fmt: skip
         if source.type != target.type:
             zone = source.type.startswith("timestamp") and "with time zone" in target.type
             yield Finding(
@@ -104,6 +111,16 @@ def _columns(mapping: Mapping) -> Iterator[Finding]:
     if mapping.references and any(ref.late for ref in mapping.references):
         yield Finding("TA-402", "notice", "risk", mapping.target.name, "takes part in a cycle of references",
                       advice="Rows whose parent is quarantined are swept behind the copy.")  # fmt: skip
+
+
+def _row_named(project: Project, mapping: Mapping, column: str) -> str:
+    """The target table whose old ids a source column holds by a foreign key; empty where it names no row by its key."""
+    for fk in mapping.source.foreign_keys:
+        if fk.columns == (column,) and fk.ref_schema == project.source.schema:
+            for parent in project.of_source(fk.ref_table or ""):
+                if parent.key == fk.ref_columns:
+                    return parent.target.name
+    return ""
 
 
 def _used(mapping: Mapping) -> set[str]:

@@ -387,9 +387,9 @@ class Comparison:
         more = []
         for i, part in enumerate(self.parts):
             direct = direct_path(self.project, part.mapping)
-            if direct is None or direct.columns[-1] != name:
+            if direct is None or direct.named_by != name:
                 continue
-            others = dict.fromkeys(path.columns[-1] for path in part.mapping.tenant_paths)
+            others = dict.fromkeys(path.named_by for path in part.mapping.tenant_paths)
             after = [
                 f"case when c{place[each]} then v{place[each]} is null else (z.s).{ident(each)} is null end"
                 if each in place

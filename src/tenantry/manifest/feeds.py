@@ -253,10 +253,10 @@ class Feeds:
         for n, here in enumerate(ref.columns):
             column = self.table.column(here)
             assert column is not None
-            last = n == len(ref.columns) - 1
+            own = here == ref.named_by
             value = f"{found[n][0] if len(found[n]) == 1 else 'coalesce(' + ', '.join(found[n]) + ')'}::{column.type}"
-            # A reference of several columns is null by its last one: the others may have a meaning of their own.
-            yield Feed(here, value, name, "as there" if last else "never", rank if last else 4, parent=ref.parent)
+            # A reference of several columns is null by one of them: the others may have a meaning of their own.
+            yield Feed(here, value, name, "as there" if own else "never", rank if own else 4, parent=ref.parent)
 
     def _fitting(
         self, mapping: Mapping, ref: Reference, parent: Mapping, key: str, alias: str, joins: dict[str, None]

@@ -57,6 +57,13 @@ class Reference:
     """The parent is copied after, or with, this table (a cycle): its ids are computed from the source."""
     source: str | None = None
     """The source table that is meant, where several feed the parent: their ids may look alike."""
+    column: str = ""
+    """Of several columns the one that is null where no row is named, since the others may have a meaning of their own; the last,
+    where this is empty."""
+
+    @property
+    def named_by(self) -> str:
+        return self.column or self.columns[-1]
 
 
 def orphan_alias(ref: Reference) -> str:

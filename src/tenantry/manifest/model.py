@@ -47,6 +47,12 @@ def _one_or_two_names(value: str) -> str:
     return value
 
 
+def _table_or_none(value: object) -> object:
+    if value is not False and not (isinstance(value, str) and value):
+        raise ValueError("must be a target table, or false where the column is no reference")
+    return value
+
+
 Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
 Name = Annotated[str, Field(min_length=1)]
 Sql = Annotated[str, Field(min_length=1)]
@@ -123,7 +129,8 @@ class ColumnRule(_Record):
     """How one target column gets its value. Without a rule: the source column of the same name, cast."""
 
     source: Annotated[Name | None, Field(alias="from")] = None
-    ref: Name | None = None
+    ref: Annotated[str | Literal[False] | None, BeforeValidator(_table_or_none)] = None
+    """The target table whose row is named; False: none is, whatever foreign keys say."""
     transform: Annotated[Transform | None, Field(alias="as")] = None
     zone: Name | None = None
     map: Mapping[str, Scalar] | None = None
@@ -143,7 +150,7 @@ class ColumnRule(_Record):
         ways = [
             name
             for name, given in (
-                ("ref", self.ref),
+                ("ref", self.ref or None),
                 ("as", self.transform),
                 ("map", self.map),
                 ("up", self.up),
@@ -159,7 +166,7 @@ class ColumnRule(_Record):
             raise ValueError('as = "json_ids" needs ids = { "path[*].to.id" = "target table" }')
         if self.transform in ("local_day", "local_time") and self.zone is None:
             raise ValueError(f'as = "{self.transform}" needs zone = "tenant.<column>" or a time zone\'s name')
-        if self.orphan is not None and self.ref is None:
+        if self.orphan is not None and not self.ref:
             raise ValueError("orphan belongs to ref: it says what becomes of a reference to a row that does not exist")
         if self.down is not None and self.up is None and self.map is None:
             raise ValueError("down without up or map: all other ways are found back by themselves; take it out")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from tenantry.catalog import Catalog, Constraint, Table
+from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
 from tenantry.manifest.columns import ColumnCompiler
@@ -19,6 +19,7 @@ from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.model import ColumnRule, Correct, LinkColumn, LinkFile, Manifest, SourceRule, TableRule
 from tenantry.manifest.places import Key
+from tenantry.manifest.references import References, is_default
 from tenantry.manifest.reverse import check_downs
 from tenantry.postgres import ident
 
@@ -40,6 +41,7 @@ class _Resolver(TargetChecks):
         self.source = source
         # Which target table stands for a source table when a foreign key names it: the one without a part.
         self.primary: dict[str, str] = {}
+        self.references = References(manifest, source, target, self.primary, self.say)
 
     def project(self) -> Project:
         self.check_ground()
@@ -210,6 +212,8 @@ class _Resolver(TargetChecks):
                 self.say(key, f"the target table {name} {fault}; every table with a source needs {needed} {type_name}")
                 return None
         is_root = name == tenant.table
+        users = self.manifest.users
+        profile = users is not None and users.profile == name
         scoped = target.column(tenant.column) is not None and not is_root
         references = self._references(target, source, part, key)
         before = len(self.problems)
@@ -248,13 +252,12 @@ class _Resolver(TargetChecks):
                 if given is not None:
                     self.say(column_key, f"{name}.{target_column.name} is a generated column: the server fills it")
                 continue
-            special = self._special(target_column, references, is_root=is_root, scoped=scoped)
+            special = self._special(target_column, references, scoped=scoped, profile=profile)
             if special is not None:
                 if given is not None and special.kind != "reference":
                     self.say(column_key, _fills_itself(special))
-                if special.kind == "reference" and target_column.type != "uuid" and target_column.type_kind != "domain":
-                    self.say(column_key, f"{name}.{target_column.name} is {target_column.type}, but holds ids of"
-                             f" {references[target_column.name].parent}, which are uuid")  # fmt: skip
+                if special.kind == "reference":
+                    self._check_reference(target, target_column, references[target_column.name], given, column_key)
                 if given is not None and given.orphan is not None:
                     special = self._with_orphan(special, given.orphan, source, column_key)
                 columns.append(special)
@@ -262,7 +265,6 @@ class _Resolver(TargetChecks):
             made = compiler.column(target_column, given or ColumnRule(), given=given is not None, key=column_key)
             if made is not None:
                 columns.append(made)
-        users = self.manifest.users
         return Mapping(
             name=f"{name}.{label}" if label else name,
             target=target,
@@ -278,7 +280,7 @@ class _Resolver(TargetChecks):
             merge=rule.merge,
             legacy_prefix=f"{label}:" if label else "",
             secrets=tuple(self.manifest.source.secrets.get(source.name, ())),
-            profile=users is not None and users.profile == name,
+            profile=profile,
         )
 
     def _with_orphan(self, column: Column, orphan: str | Correct, source: Table, key: Key) -> Column:
@@ -294,8 +296,31 @@ class _Resolver(TargetChecks):
             self.say((*key, "orphan"), f"{column.name} may not be null; quarantine the row, or say what stands in")
         return replace(column, orphan="null", rule="orphaned")
 
+    def _check_reference(
+        self, target: Table, column: CatalogColumn, ref: Reference, given: ColumnRule | None, key: Key
+    ) -> None:
+        """A reference becomes a uuid of the table that the target's foreign key names, and nothing else is done to it."""
+        if column.type != "uuid" and column.type_kind != "domain":
+            self.say(
+                key, f"{target.name}.{column.name} is {column.type}, but holds ids of {ref.parent}, which are uuid"
+            )
+        meant = self.references.meant(target, column.name)
+        if meant and ref.parent not in meant:
+            self.say(
+                (*key, "ref"),
+                f"{target.name}.{column.name} refers to {' and '.join(sorted(meant))} by its foreign key,"
+                f" not to {ref.parent}",
+            )
+        for name in ("missing", "null", "empty", "invalid"):
+            if given is not None and name in given.model_fields_set:
+                self.say(
+                    (*key, name),
+                    f"{name} is not looked at: {column.name} holds references to {ref.parent}; take it out,"
+                    ' or say how the value is made with up = "<SQL>"',
+                )
+
     def _special(
-        self, column: CatalogColumn, references: MappingType[str, Reference], *, is_root: bool, scoped: bool
+        self, column: CatalogColumn, references: MappingType[str, Reference], *, scoped: bool, profile: bool
     ) -> Column | None:
         """The columns that Tenantry fills by itself: row id, tenant, legacy id, account, references."""
         users = self.manifest.users
@@ -306,7 +331,7 @@ class _Resolver(TargetChecks):
             kind = "legacy"
         elif scoped and column.name == self.manifest.tenant.column:
             kind = "tenant"
-        elif users is not None and column.name == users.account and not is_root and not scoped:
+        elif users is not None and column.name == users.account and profile and not scoped:
             kind = "account"
         if kind is not None:
             return Column(column.name, column.type, False, kind, None, "")  # type: ignore[arg-type]
@@ -317,7 +342,7 @@ class _Resolver(TargetChecks):
                 column.type,
                 column.nullable,
                 "reference",
-                ref.columns[0],
+                ref.named_by,
                 f"{ref.alias}.new",
                 present=" and ".join(f"s.{ident(name)} is not null" for name in ref.columns),
                 reference=ref,
@@ -325,48 +350,44 @@ class _Resolver(TargetChecks):
         return None
 
     def _references(self, target: Table, source: Table, part: SourceRule, key: Key) -> dict[str, Reference]:
-        """References by target column: from the rules with `ref`, and from the source's own foreign keys."""
+        """References by target column: from the rules with `ref`, and from the foreign keys of source and target."""
         found: dict[str, Reference] = {}
-        for name, rule in part.columns.items():
-            if rule.ref is None:
-                continue
-            column_key = (*key, "columns", name, "ref")
-            parent = self.target_table(rule.ref, column_key)
-            column = rule.source or name
-            if parent is None or self.need_column(source, column, (*key, "columns", name, "from")) is None:
-                continue
-            feeding = self._parent_of(rule.ref)
-            if feeding is None:
-                self.say(
-                    column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it"
-                )
-                continue
-            found[name] = self._reference(source, column, rule.ref, feeding, plain_name("r", name))
-        for fk in source.foreign_keys:
-            name = fk.columns[-1]
-            if name in part.columns and part.columns[name].ref is None:
-                continue
-            if target.column(name) is None or name in found or name == self.manifest.tenant.column:
-                continue
-            reference = self._from_foreign_key(fk, plain_name("r", name))
-            if reference is not None:
-                found[name] = reference
+        for column in target.columns:
+            rule = part.columns.get(column.name)
+            made = None
+            if rule is not None and isinstance(rule.ref, str):
+                made = self._stated(source, part, column, rule, key)
+            elif column.name not in self._filled(target) and column.generated is None and is_default(rule):
+                made = self.references.by_default(target, source, part, column, rule, key)
+            if made is not None:
+                found[column.name] = made
         return found
 
-    def _from_foreign_key(self, fk: Constraint, alias: str) -> Reference | None:
-        parent = self.primary.get(fk.ref_table or "")
-        if parent is None or fk.ref_schema != self.source.schema:
-            return None
-        return Reference(alias, fk.columns, parent, fk.ref_columns, source=fk.ref_table)
+    def _filled(self, target: Table) -> set[str]:
+        """The columns that Tenantry fills by itself."""
+        filled = {ROW_ID, LEGACY_ID, self.manifest.tenant.column}
+        users = self.manifest.users
+        if users is not None and target.name == users.profile:
+            filled.add(users.account)
+        return filled
 
-    def _reference(self, source: Table, column: str, parent: str, feeding: Table, alias: str) -> Reference:
-        """What a column that leads to a target table names: by its foreign key to one of the tables that feed it, of which it
-        may be the last column; without one by the row key of the first of them."""
-        feeds = {part.source for part in self.manifest.tables[parent].parts().values()}
-        for fk in source.foreign_keys:
-            if fk.columns[-1] == column and fk.ref_schema == self.source.schema and fk.ref_table in feeds:
-                return Reference(alias, fk.columns, parent, fk.ref_columns, source=fk.ref_table)
-        return Reference(alias, (column,), parent, feeding.row_key or ())
+    def _stated(
+        self, source: Table, part: SourceRule, column: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> Reference | None:
+        """A reference that the manifest states."""
+        assert isinstance(rule.ref, str)
+        column_key = (*key, "columns", column.name, "ref")
+        name = rule.source or column.name
+        parent = self.target_table(rule.ref, column_key)
+        if parent is None or self.need_column(source, name, (*key, "columns", column.name, "from")) is None:
+            return None
+        feeding = self._parent_of(rule.ref)
+        if feeding is None:
+            self.say(
+                column_key, f"{rule.ref} is a new table without a source: nothing in {source.name} can refer to it"
+            )
+            return None
+        return self.references.leading(source, part, name, rule.ref, feeding, plain_name("r", column.name), column_key)
 
     def _parent_of(self, target_table: str) -> Table | None:
         """The source table that feeds a target table (the first, where several do)."""
@@ -385,7 +406,8 @@ class _Resolver(TargetChecks):
             column, _, to = (piece.strip() for piece in text.partition("->"))
             if self.need_column(source, column, path_key) is None:
                 continue
-            known = next((ref for ref in references.values() if ref.columns[-1] == column), None)
+            known = next((ref for ref in references.values() if ref.named_by == column), None)
+            path: Reference | None
             if to:
                 if self.target_table(to, path_key) is None:
                     continue
@@ -393,19 +415,19 @@ class _Resolver(TargetChecks):
                 if feeding is None:
                     self.say(path_key, f"{to} is a new table without a source")
                     continue
-                path = self._reference(source, column, to, feeding, plain_name("t", column))
+                path = self.references.leading(source, part, column, to, feeding, plain_name("t", column), path_key)
+                if path is None:
+                    continue
             elif known is not None:
                 path = known
             else:
-                fk = next((fk for fk in source.foreign_keys if fk.columns[-1] == column), None)
-                made = self._from_foreign_key(fk, plain_name("t", column)) if fk else None
-                if made is None:
+                path = self.references.way(source, part, column)
+                if path is None:
                     self.say(
                         path_key,
                         f'{source.name}.{column} has no foreign key; say where it leads: "{column} -> <target table>"',
                     )
                     continue
-                path = made
             if path.parent != tenant.table and not self._scoped(path.parent):
                 if self.target.table(path.parent) is None:
                     continue  # said where that table is named

@@ -223,7 +223,11 @@ def _goes_with(project: Project, mapping: Mapping, ref: Reference, kinds: dict[s
     column = next((each for each in mapping.columns if each.reference == ref), None)
     if "tenant" in above and column is not None and not column.nullable:
         return True
-    return any(fk.columns == ref.columns and fk.on_delete == "cascade" for fk in mapping.source.foreign_keys) or any(
+    sources = {parent.source.name for parent in project.feeding(ref)}
+    return any(
+        set(ref.columns) <= set(fk.columns) and fk.ref_table in sources and fk.on_delete == "cascade"
+        for fk in mapping.source.foreign_keys
+    ) or any(
         column is not None and column.name in fk.columns and fk.on_delete == "cascade"
         for fk in mapping.target.foreign_keys
     )

@@ -859,7 +859,8 @@ class Replayer:
                         None,
                     )  # fmt: skip
                     enforced = any(
-                        fk.columns == ref.columns
+                        sorted(zip(fk.columns, fk.ref_columns, strict=True))
+                        == sorted(zip(ref.columns, ref.by, strict=True))
                         and fk.ref_table == parent.source.name
                         and fk.validated
                         and fk.enforced
