@@ -183,14 +183,14 @@ OTHER_ADDRESS = (
     ("step", "statement"),
     [
         ("verify.rules", INSERT),
-        ("copy.metric_values", UPDATE),
-        ("copy.goals", DELETE),
+        ("copy.rows:metric_values", UPDATE),
+        ("copy.rows:goals", DELETE),
         # Dashboards hold ids of widgets, which are copied after them.
-        ("copy.dashboards", "delete from widgets where id = (select min(id) from widgets)"),
+        ("copy.rows:dashboards", "delete from widgets where id = (select min(id) from widgets)"),
         # Accounts are linked by e-mail before people are copied.
         ("copy.link_accounts", OTHER_ADDRESS),
         ("copy.accounts", OTHER_ADDRESS),
-        ("copy.providers", "update providers set id = 'another key' where id = (select min(id) from providers)"),
+        ("copy.rows:providers", "update providers set id = 'another key' where id = (select min(id) from providers)"),
     ],
 )
 def test_what_is_written_while_a_run_is_stopped_ends_as_if_it_had_come_before(
@@ -254,7 +254,7 @@ def test_workers_that_lose_their_connection_fail_the_run_and_it_can_be_gone_on_w
     legacy: Database, undisturbed: tuple[Any, Any]
 ) -> None:
     with pytest.raises(ConnectionLost) as lost:
-        migrate(legacy, observer=DoAt("copy.metric_values", "started", lambda: terminate(legacy, WORKER)))
+        migrate(legacy, observer=DoAt("copy.rows:metric_values", "started", lambda: terminate(legacy, WORKER)))
     assert lost.value.exit_code == 1
     assert "goes on from its journal" in lost.value.hint
     assert rows(legacy, "select status from tenantry.run") == [("failed",)]
@@ -276,7 +276,7 @@ def test_a_run_that_loses_its_journal_connection_can_be_gone_on_with(
     legacy: Database, undisturbed: tuple[Any, Any]
 ) -> None:
     with pytest.raises(ConnectionLost):
-        migrate(legacy, observer=DoAt("copy.goals", "finished", lambda: terminate(legacy, RUN)))
+        migrate(legacy, observer=DoAt("copy.rows:goals", "finished", lambda: terminate(legacy, RUN)))
     with engine(legacy) as connection:
         assert read_status(connection).status == "died"
     migrate(legacy)
@@ -423,7 +423,7 @@ def test_a_verification_that_fails_stops_the_run_before_the_cut_over(legacy: Dat
             )
 
     with pytest.raises(VerificationFailed) as failed:
-        migrate(legacy, observer=DoAt("copy.metric_values.validate", "finished", spoil))
+        migrate(legacy, observer=DoAt("copy.validate:metric_values", "finished", spoil))
     (difference,) = [each for check in failed.value.detail["checks"] for each in check["differences"]]  # type: ignore[attr-defined]
     assert (difference["table"], difference["column"]) == ("metric_values", "value")
     assert difference["key"] == one(legacy, "select min(legacy_id) from clinic.metric_values where value is not null")

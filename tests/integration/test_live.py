@@ -545,7 +545,7 @@ def test_a_rollback_before_the_cut_over_leaves_the_database_as_it_was(legacy: Da
     with pytest.raises(NotReady, match="never cut over"):
         roll_back(legacy.dsn_as(OWNER), clinic_manifest())
     done = roll_back(legacy.dsn_as(OWNER), clinic_manifest(), everything=True)
-    assert {"copy.accounts", "capture.users", "expand.schema", "expand.journal"} <= set(done.undone)
+    assert {"copy.accounts", "capture.table:users", "expand.schema", "expand.journal"} <= set(done.undone)
     assert source_digest(legacy) == before
     assert rows(legacy, "select 1 from pg_namespace where nspname in ('tenantry', 'clinic', 'auth')") == []
     # Once more, from the beginning.
@@ -745,7 +745,7 @@ def test_a_journal_that_lost_its_lists_is_noticed_and_made_anew(ready: Database)
 
 def test_steps_that_the_journal_lost_are_noticed_and_made_anew(ready: Database) -> None:
     with ready.connect() as admin:
-        admin.execute("delete from tenantry.step where id in ('copy.goals', 'capture.users')")
+        admin.execute("delete from tenantry.step where id in ('copy.rows:goals', 'capture.table:users')")
     where = ("--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
     with pytest.raises(JournalDamaged, match="lacks 2 steps"):
         turn_over(ready)
@@ -756,7 +756,7 @@ def test_steps_that_the_journal_lost_are_noticed_and_made_anew(ready: Database) 
 def test_a_journal_of_another_version_is_refused(ready: Database) -> None:
     with ready.connect() as admin:
         admin.execute("update tenantry.run set tool_version = '0.0.1'")
-        admin.execute("update tenantry.step set id = 'copy.renamed' where id = 'copy.goals'")
+        admin.execute("update tenantry.step set id = 'copy.rows:renamed' where id = 'copy.rows:goals'")
     with pytest.raises(JournalMismatch, match=r"begun by Tenantry 0\.0\.1"):
         turn_over(ready)
 

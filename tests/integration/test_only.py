@@ -276,7 +276,14 @@ def test_a_trial_that_is_killed_goes_on_with_its_tenants_and_so_does_the_rest(
     clinics: Place, finished: Database
 ) -> None:
     keys, condition = first_two(clinics)
-    steps = ("capture.users", "copy.closure", "copy.metric_values", "copy.goals.keys", "verify.goals", "secure.goals")
+    steps = (
+        "capture.table:users",
+        "copy.closure",
+        "copy.rows:metric_values",
+        "copy.keys:goals",
+        "verify.rows:goals",
+        "secure.table:goals",
+    )
     killer = Killed(clinics, *steps)
     with pytest.raises((TenantryError, psycopg.Error)):
         clinics.migrate(condition, observer=killer)
@@ -286,7 +293,7 @@ def test_a_trial_that_is_killed_goes_on_with_its_tenants_and_so_does_the_rest(
     assert clinics.rows("clinics").keys() == set(keys)
     clinics.write("update clinics set name = replace(name, ' (renamed)', '')")
     killer = Killed(
-        clinics, "copy.metric_values", "copy.user_clinic_roles.merge", "copy.catch_up", "copy.goals.foreign"
+        clinics, "copy.rows:metric_values", "copy.merge:user_clinic_roles", "copy.catch_up", "copy.foreign:goals"
     )
     assert run_killed(clinics, killer, None, rest=True) >= 3
     assert killer.left == []
@@ -357,7 +364,7 @@ def test_rest_is_refused_where_there_is_no_trial_that_is_ready(clinics: Place) -
         clinics.migrate(rest=True)
     _, condition = first_two(clinics)
     with pytest.raises((TenantryError, psycopg.Error)):
-        clinics.migrate(condition, observer=Killed(clinics, "verify.goals"))
+        clinics.migrate(condition, observer=Killed(clinics, "verify.rows:goals"))
     with pytest.raises(NotReady, match="has not been finished"):
         clinics.migrate(rest=True)
     clinics.take_back()

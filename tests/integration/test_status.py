@@ -56,7 +56,7 @@ from tests.migrate_support import (
     wait_for,
 )
 
-COPY = "copy.metric_values"
+COPY = "copy.rows:metric_values"
 
 
 class Held(Silent):

@@ -124,7 +124,7 @@ def migrated(**more: Any) -> dict[str, Any]:
             "estimated_seconds": 2.5,
             "steps": [
                 {
-                    "id": "copy.goals",
+                    "id": "copy.rows:goals",
                     "phase": "copy",
                     "title": "Copy goals",
                     "lock": "ACCESS SHARE on goals",
@@ -176,7 +176,7 @@ def a_plan(*steps: Step) -> Plan:
         seconds=0.5,
     )
     second = Step(
-        "copy.goals",
+        "copy.rows:goals",
         "copy",
         "copy",
         "Copy goals",

@@ -26,6 +26,7 @@ from tenantry.manifest.access import resolve_access
 from tenantry.migrate.access import apply_changes, check_secured, has_writes
 from tenantry.migrate.journal import last_run
 from tenantry.migrate.prepare import prepare
+from tenantry.postgres import comment
 from tenantry.settings import read_settings
 
 access_app = typer.Typer(
@@ -217,7 +218,8 @@ def _show_plan(plan: tuple[Change, ...], *, sql: bool) -> None:
             continue
         out.print(f"{'-- ' if sql else ''}[bold]{title}[/]")
         for change in group:
-            out.print(f"{'-- ' if sql else '  '}{escape(change.on)}: {escape(change.title)}", soft_wrap=True)
+            said = f"{change.on}: {change.title}"
+            out.print(escape(comment(said) if sql else f"  {said}"), soft_wrap=True)
             if sql:
                 print("\n".join(change.statements) + "\n")  # noqa: T201 - not for rich: it would wrap the statements
 

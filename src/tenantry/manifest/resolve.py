@@ -153,6 +153,7 @@ class _Resolver(TargetChecks):
 
     def _check_parts(self) -> None:
         """Ids are derived from the source table and the part: no two target tables may share both."""
+        self._check_labels()
         taken: dict[tuple[str, str | None], tuple[str, str]] = {}
         for name, rule in self.manifest.tables.items():
             for label, part in rule.parts().items():
@@ -173,6 +174,31 @@ class _Resolver(TargetChecks):
                         (*key, "part"),
                         f"{part.source} has a part {part.part!r} already, in {other[0]}; take another word",
                     )
+
+    def _check_labels(self) -> None:
+        """The journal knows a source of a target table by both names, and its rows by the label before their keys."""
+        known: dict[str, str] = {}
+        spaces: dict[str, str] = {}
+        for name, rule in sorted(self.manifest.tables.items(), key=lambda each: bool(each[1].sources)):
+            for label, part in rule.parts().items():
+                key = _part_key(name, label)
+                if not label and rule.sources:
+                    self.say(key, "a source needs a label, which stands before the old ids of its rows")
+                if other := known.get(_mapping_name(name, label)):
+                    self.say(
+                        key,
+                        f"{_mapping_name(name, label)} would be the name of this source and of {other}; give it another label",
+                    )
+                known[_mapping_name(name, label)] = f"a source of {name}" if label else f"the target table {name}"
+                for other in rule.sources:
+                    if label.startswith(f"{other}:"):
+                        self.say(
+                            key, f"old ids of {label!r} could be those of {other!r}; give it a label without a colon"
+                        )
+                said = f"the part {part.part!r} of {part.source}" if part.part else f"the source table {part.source}"
+                other = spaces.setdefault(_namespace(part), said)
+                if other != said:
+                    self.say(key, f"ids of {said} would be those of {other}: take another word for the part")
 
     def _check_merge(self, name: str, rule: TableRule) -> None:
         table = self.target.table(name)
@@ -231,7 +257,7 @@ class _Resolver(TargetChecks):
             self.need_column(target, column_name, (*key, "columns", column_name))
         if part.where:
             self.expressions.check(part.where, {"s": source}, (*key, "where"))
-        namespace = source.name if part.part is None else f"{source.name}/{part.part}"
+        namespace = _namespace(part)
         columns = []
         compiler = ColumnCompiler(
             manifest=self.manifest,
@@ -266,7 +292,7 @@ class _Resolver(TargetChecks):
             if made is not None:
                 columns.append(made)
         return Mapping(
-            name=f"{name}.{label}" if label else name,
+            name=_mapping_name(name, label),
             target=target,
             source=source,
             namespace=namespace,
@@ -447,6 +473,14 @@ class _Resolver(TargetChecks):
     def _scoped(self, name: str) -> bool:
         table = self.target.table(name)
         return table is not None and table.column(self.manifest.tenant.column) is not None
+
+
+def _mapping_name(table: str, label: str) -> str:
+    return f"{table}.{label}" if label else table
+
+
+def _namespace(part: SourceRule) -> str:
+    return part.source if part.part is None else f"{part.source}/{part.part}"
 
 
 def _part_key(name: str, label: str) -> Key:

@@ -386,7 +386,7 @@ class Migration:
         action: Callable[[Connection], object]
         if step.kind == "copy":
             mapping = prepared.project.mapping(step.mapping or "")
-            action = lambda c: self._plan_copy(c, journal, prepared, mapping)  # noqa: E731
+            action = lambda c: self._plan_copy(c, journal, prepared, mapping, step)  # noqa: E731
         else:
             self._observer.started(step, rows=step.rows, done_rows=0)
             if step.kind == "verify" and step.mapping is not None:
@@ -577,11 +577,11 @@ class Migration:
     _replaying: Connection | None = None
 
     def _plan_copy(
-        self, connection: Connection, journal: Journal, prepared: Prepared, mapping: Mapping
+        self, connection: Connection, journal: Journal, prepared: Prepared, mapping: Mapping, step: Step
     ) -> tuple[list[Chunk], int]:
         found = journal.chunks(connection, mapping.name)
         if found:
-            return found, prepared.plan.step(f"copy.{mapping.name}").rows
+            return found, step.rows
         planned, total = chunked.plan_chunks(connection, prepared.project, mapping, self._options.chunk_rows)
         content = [{"position": chunk.position, "low": chunk.low, "high": chunk.high} for chunk in planned]
         journal.say(connection, "add_chunks", mapping=mapping.name, chunks=psycopg.types.json.Jsonb(content))

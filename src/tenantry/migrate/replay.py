@@ -417,25 +417,25 @@ class Replayer:
 
     def _same_come_along(self, connection: Connection, mapping: Mapping) -> int:
         """Rows of which one would stand for the other come along together."""
-        name = literal(mapping.name)
+        name, key = literal(mapping.name), mapping.ours("key")
         assert mapping.merge is not None
         there = " or ".join(
             f"exists (select from {self._target(mapping)} t where {same})"
             for same in _same_values(mapping, mapping.merge.by, "t", "h", nulls=True)
         )
-        listed = f"exists (select from {JOURNAL}.inside l where l.mapping = {name} and l.source_key = h.key)"
+        listed = f"exists (select from {JOURNAL}.inside l where l.mapping = {name} and l.source_key = h.{key})"
         insert = f"insert into {JOURNAL}.inside (mapping, source_key)"
         few = self._rows(mapping)
         connection.execute("analyze tenantry_batch")
-        one = f"{insert} select {name}, h.key from hashed h where not {listed} and ({there}) on conflict do nothing"
+        one = f"{insert} select {name}, h.{key} from hashed h where not {listed} and ({there}) on conflict do nothing"
         found = self._list(connection, mapping, merging(self.project, mapping, one, rows=few, few=True))
         # A row with values that none has there: all rows are asked whether they mean the same.
         connection.execute("delete from tenantry_known")
-        new = f"insert into tenantry_known select h.key from hashed h where {listed} and not ({there})"
+        new = f"insert into tenantry_known select h.{key} from hashed h where {listed} and not ({there})"
         if connection.execute(merging(self.project, mapping, new, rows=few, few=True)).rowcount:
             same = (
-                f"{insert} select {name}, a.key from hashed a where a.same in"
-                " (select b.same from hashed b join tenantry_known k on k.key = b.key) on conflict do nothing"
+                f"{insert} select {name}, a.{key} from hashed a where a.{mapping.ours('same')} in"
+                f" (select b.{mapping.ours('same')} from hashed b join tenantry_known k on k.key = b.{key}) on conflict do nothing"
             )
             found += self._list(connection, mapping, merging(self.project, mapping, same))
             connection.execute("delete from tenantry_known")

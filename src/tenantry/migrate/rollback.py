@@ -15,8 +15,10 @@ from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, turn
 from tenantry.plan import Plan, Step
+from tenantry.plan.operations.defer import DEFER
+from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.plan.operations.finish import source_sequences
-from tenantry.postgres import connect, ident, literal
+from tenantry.postgres import comment, connect, ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,7 @@ def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
 
 
 def _goes_with_the_target(step: Step) -> bool:
-    outside = step.id in ("copy.accounts", "copy.link_accounts") or step.id.endswith(".foreign")
-    return step.id == "expand.defer" or (step.phase == "copy" and not outside)
+    return step.id == DEFER or (step.phase == "copy" and not step.outside)
 
 
 def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool) -> str:
@@ -184,7 +185,7 @@ def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool)
         ]
     for step in steps_to_undo(plan, done):
         if step.undo:
-            parts.append(f"-- {step.id}: {step.title}")
+            parts.append(comment(f"{step.id}: {step.title}"))
             parts += [f"{statement.rstrip(';')};" for statement in step.undo]
     return "\n".join(parts) + "\n"
 
@@ -239,7 +240,7 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
 def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...]]:
     """Put what has no source form into a schema of its own, before the target is dropped."""
     project = live.project
-    if "expand.schema" not in live.journal.done_steps(live.main):
+    if AFTER_EXPAND not in live.journal.done_steps(live.main):
         return "", ()
     kept = kept_rows(live.main, project)
     cells = live.main.execute(f"select count(*) from {JOURNAL}.kept where column_name <> ''").fetchone()

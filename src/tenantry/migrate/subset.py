@@ -17,11 +17,12 @@ from tenantry.manifest.mapping import Subset
 from tenantry.manifest.subset import Inside
 from tenantry.migrate.journal import Connection, Journal, Run
 from tenantry.plan import Plan
+from tenantry.plan.operations.accounts import LINK_ACCOUNTS, MAKE_ACCOUNTS
 from tenantry.plan.operations.closure import CLOSURE, merging
 from tenantry.postgres import ident, literal
 
 _SHOWN = 5
-_ACCOUNTS = ("copy.link_accounts", "copy.accounts")
+_ACCOUNTS = (LINK_ACCOUNTS, MAKE_ACCOUNTS)
 """Steps that can be run again over what they have done."""
 
 
@@ -233,7 +234,11 @@ def _root(project: Project) -> Mapping:
 def _with_same(connection: Connection, project: Project, root: Mapping, keys: Sequence[str]) -> list[str]:
     """Tenants that are merged with a chosen one are chosen with it."""
     listed = ", ".join(literal(key) for key in keys)
-    tail = f"select a.key from hashed a where a.same in (select b.same from hashed b where b.key = any (array[{listed}]::text[]))"
+    key, same = root.ours("key"), root.ours("same")
+    tail = (
+        f"select a.{key} from hashed a where a.{same} in"
+        f" (select b.{same} from hashed b where b.{key} = any (array[{listed}]::text[]))"
+    )
     more = [str(row[0]) for row in connection.execute(merging(project, root, tail))]
     return sorted({*keys, *more})
 

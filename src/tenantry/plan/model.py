@@ -40,7 +40,8 @@ class Step:
     """One thing that is done, and how it is taken back.
 
     Attributes:
-        id: unique in the plan, as `copy.metric_values`.
+        id: unique in the plan: phase and kind, both words of ours, and behind a colon the name of what it is about, as
+            `copy.rows:metric_values` beside `copy.accounts`. So no table's name can meet another step.
         sql: statements, run in one transaction that also marks the step as done. For a copy: what runs for each chunk, with
             the token `/* key range */ true` where its range goes.
         undo: statements that take the step back, after everything that was done later has been taken back.
@@ -48,6 +49,7 @@ class Step:
         seconds: estimated duration on one ordinary core; see docs/explanation/estimates.md.
         after: ids of steps that must be done before.
         rows: rows that it has to look at, estimated.
+        outside: it leaves something outside of the target's schema, so that it is taken back even where that goes as a whole.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Step:
     mapping: str | None = None
     table: str | None = None
     rows: int = 0
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

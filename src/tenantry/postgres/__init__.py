@@ -2,10 +2,11 @@
 
 from tenantry.postgres.connect import connect, describe_dsn, explain, normalise_dsn, with_parameters
 from tenantry.postgres.embedded import EmbeddedServer
-from tenantry.postgres.sql import ident, idents, literal, literals, load_blocks, load_sql, short_name
+from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name
 
 __all__ = [
     "EmbeddedServer",
+    "comment",
     "connect",
     "describe_dsn",
     "explain",

@@ -48,6 +48,11 @@ def literals(values: Iterable[object]) -> str:
     return ", ".join(literal(value) for value in values)
 
 
+def comment(text: str, *, indent: int = 0) -> str:
+    """One line of an SQL script that does nothing, whatever line breaks the names in it hold."""
+    return "-- " + " " * indent + " ".join(text.split())
+
+
 def short_name(*parts: str, limit: int = 63) -> str:
     """Parts joined by `_`, cut to PostgreSQL's 63 bytes with a digest so that long names stay distinct."""
     import hashlib  # noqa: PLC0415

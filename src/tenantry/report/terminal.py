@@ -19,6 +19,7 @@ from tenantry.migrate.quarantine import Entry
 from tenantry.migrate.signals import in_bytes
 from tenantry.migrate.status import CopyStatus, Status
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
+from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.prove import Proof
 
@@ -110,20 +111,26 @@ def plan(console: Console, planned: Plan) -> None:
 def plan_sql(planned: Plan) -> str:
     """The plan as a script that people review: every step with what it is, does and undoes."""
     parts = [
-        f"-- Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}\n"
+        comment(
+            f"Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}"
+        )
+        + "\n"
         "-- Copies run in chunks: the condition `/* key range */ true` is replaced by a range of the source's key.\n"
         "-- Each step is one transaction. The engine's connections have these settings:\n"
         + "".join(f"set {name} = '{SESSION_SETTINGS[name]}';\n" for name in ("lock_timeout", "statement_timeout"))
     ]
     for number, step in enumerate(planned, start=1):
         head = [
-            f"-- {number}. {step.id} [{step.phase}]: {step.title}",
-            f"--    lock: {step.lock}",
-            f"--    estimate: {seconds(step.seconds)}; risk: {step.risk}"
-            + (f" ({step.risk_note})" if step.risk_note else ""),
+            comment(f"{number}. {step.id} [{step.phase}]: {step.title}"),
+            comment(f"lock: {step.lock}", indent=3),
+            comment(
+                f"estimate: {seconds(step.seconds)}; risk: {step.risk}"
+                + (f" ({step.risk_note})" if step.risk_note else ""),
+                indent=3,
+            ),
         ]
         if step.after:
-            head.append(f"--    after: {', '.join(step.after)}")
+            head.append(comment(f"after: {', '.join(step.after)}", indent=3))
         body = "\n".join(f"{statement.strip().rstrip(';')};" for statement in step.sql if statement.strip())
         if step.kind == "verify" and not step.sql:
             body = "--    (reads only: compares both sides)"

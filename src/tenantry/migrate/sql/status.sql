@@ -40,7 +40,7 @@ copies as (
                               - s.started_at)::float8 as seconds,
            s.position
       from tenantry.chunk c
-      left join tenantry.step s on s.run_id = c.run_id and s.id = 'copy.' || c.mapping
+      left join tenantry.step s on s.run_id = c.run_id and s.id = 'copy.rows:' || c.mapping
      where c.run_id = (select id from r)
      group by c.mapping, s.status, s.started_at, s.position
 ),

@@ -23,6 +23,7 @@ from tenantry.manifest.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal
 
+LINK_ACCOUNTS, MAKE_ACCOUNTS = "copy.link_accounts", "copy.accounts"
 _AUTH_LOCK = "ROW EXCLUSIVE on auth.users: sign-ins go on"
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 FOREVER = "2999-12-31 00:00:00+00"
@@ -115,7 +116,7 @@ def link_accounts(project: Project, after: str) -> list[Step]:
         return []
     return [
         Step(
-            id="copy.link_accounts",
+            id=LINK_ACCOUNTS,
             phase="copy",
             kind="sql",
             title="Decide for every user: link an account that is there, make one, or leave the user without",
@@ -132,6 +133,7 @@ def link_accounts(project: Project, after: str) -> list[Step]:
             risk_note="Only e-mails that the account's owner has confirmed count.",
             seconds=0.05,
             after=(after,),
+            outside=True,
         )
     ]
 
@@ -559,7 +561,7 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
         return []
     return [
         Step(
-            id="copy.accounts",
+            id=MAKE_ACCOUNTS,
             phase="copy",
             kind="sql",
             title="Make an account in auth.users for every person who is to have one",
@@ -580,12 +582,15 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
             seconds=0.05,
             after=(last[mapping.target.name],),
             table=mapping.target.name,
+            outside=True,
         )
     ]
 
 
 __all__ = [
     "FOREVER",
+    "LINK_ACCOUNTS",
+    "MAKE_ACCOUNTS",
     "SITUATIONS",
     "LinkFileWrong",
     "Situation",

@@ -31,7 +31,7 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
     """One step for each source table, so that no lock is held for longer than one table takes."""
     return [
         Step(
-            id=f"capture.{table.name}",
+            id=f"capture.table:{table.name}",
             phase="capture",
             kind="capture",
             title=f"Note changes of {table.name} from now on",

@@ -83,7 +83,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         parents = [step for parent in mapping.parents() for step in last.get(parent, []) if parent != name]
         columns = len(mapping.columns)
         step = Step(
-            id=f"copy.{mapping.name}",
+            id=f"copy.rows:{mapping.name}",
             phase="copy",
             kind="copy",
             title=f"Copy {mapping.source.name} to {mapping.name}",
@@ -107,7 +107,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         last.setdefault(name, []).append(step.id)
         if mapping.merge is not None:
             merge = Step(
-                id=f"copy.{mapping.name}.merge",
+                id=f"copy.merge:{mapping.name}",
                 phase="copy",
                 kind="sql",
                 title=f"Merge rows of {name} that mean the same",
@@ -260,7 +260,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
             )
     body = "\n".join(rounds)
     return Step(
-        id=f"copy.{group[0]}.sweep",
+        id=f"copy.sweep:{group[0]}",
         phase="copy",
         kind="sql",
         title=f"Follow quarantined rows through the references among {', '.join(dict.fromkeys(group))}",

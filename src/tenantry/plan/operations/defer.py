@@ -14,7 +14,7 @@ from tenantry.plan.estimates import INDEX_SECONDS, SCAN_SECONDS, VALIDATE_SECOND
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal, short_name
 
-CATCH_UP = "copy.catch_up"
+CATCH_UP, DEFER = "copy.catch_up", "expand.defer"
 _LEGACY = "tenantry_legacy"
 
 _OURS = "none that others feel: nobody uses the target yet"
@@ -46,7 +46,7 @@ def defer(project: Project) -> list[Step]:
     ]
     return [
         Step(
-            id="expand.defer",
+            id=DEFER,
             phase="expand",
             kind="sql",
             title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
@@ -80,7 +80,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         index_name = legacy_index(table)
         sql = (f"create index {ident(index_name)} on {_name(table)} ({LEGACY_ID})",) if index_name else ()
         step = Step(
-            id=f"copy.{table.name}.legacy",
+            id=f"copy.legacy:{table.name}",
             phase="copy",
             kind="sql",
             title=f"Make rows of {table.name} findable by their old ids, gather statistics",
@@ -129,7 +129,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             *_replica_identity(table),
             f"analyze {_name(table)}",
         ]
-        keyed[table.name] = f"copy.{table.name}.keys"
+        keyed[table.name] = f"copy.keys:{table.name}"
         steps.append(
             Step(
                 id=keyed[table.name],
@@ -158,7 +158,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         partitioned = table.kind == "partitioned"
         comments = [comment for fk in foreign for comment in _comment(table, fk)]
         add = Step(
-            id=f"copy.{table.name}.foreign",
+            id=f"copy.foreign:{table.name}",
             phase="copy",
             kind="sql",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
@@ -169,12 +169,13 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             seconds=0.01 * len(foreign),
             after=tuple(sorted(after)),
             table=table.name,
+            outside=True,
         )
         steps.append(add)
         if not partitioned:
             steps.append(
                 Step(
-                    id=f"copy.{table.name}.validate",
+                    id=f"copy.validate:{table.name}",
                     phase="copy",
                     kind="sql",
                     title=f"Validate {len(foreign)} foreign keys of {table.name}",
@@ -238,7 +239,7 @@ def for_good(project: Project) -> list[Step]:
         partitioned = table.kind == "partitioned"
         steps.append(
             Step(
-                id=f"contract.{table.name}.foreign",
+                id=f"contract.foreign:{table.name}",
                 phase="contract",
                 kind="contract",
                 title=f"Give {len(changed)} foreign keys of {table.name} their final form",
@@ -310,7 +311,7 @@ def _of_ids(project: Project, index: Index) -> bool:
 
 def _build(table: Table, index: Index, count: int, after: str) -> Step:
     return Step(
-        id=f"copy.{table.name}.index.{index.name}",
+        id=f"copy.index:{index.name}",
         phase="copy",
         kind="sql",
         title=f"Build {index.name}",

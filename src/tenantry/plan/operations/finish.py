@@ -32,7 +32,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
         count = rows[mapping.source.name]
         steps.append(
             Step(
-                id=f"verify.{mapping.name}",
+                id=f"verify.rows:{mapping.name}",
                 phase="verify",
                 kind="verify",
                 title=f"Compare every row of {mapping.source.name} and {mapping.name}",
@@ -77,7 +77,7 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
     previous = tuple(after)
     for security in secure_statements(project, owner=environment.user):
         step = Step(
-            id=f"secure.{security.table or '(schema)'}",
+            id=f"secure.table:{security.table}" if security.table else "secure.schema",
             phase="secure",
             kind="sql",
             title=f"Policies and rights of {security.table or 'the schema'}",
