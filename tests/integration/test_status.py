@@ -186,7 +186,7 @@ def test_a_run_in_the_midst_of_its_copy(legacy_each: Database) -> None:
         now = wait_for("the samples", lambda: (s := look(legacy_each)).rates.copied is not None and s)
         assert (now.status, now.phase, now.direction, now.working) == ("running", "copy", "forward", True)
         assert now.writers.startswith("Applications write public (the source)")
-        copy = next(each for each in now.copies if f"copy.{each.mapping}" == COPY)
+        copy = next(each for each in now.copies if f"copy.rows:{each.mapping}" == COPY)
         assert 0 < copy.chunks_done < copy.chunks
         assert 0 < copy.source_rows < 2000
         assert copy.rate is not None
