@@ -178,6 +178,8 @@ def _turned(done: Turned) -> None:
     out.print(
         f"  Writers waited {done.stall * 1000:.0f} ms; {done.entries:,} changes were carried over meanwhile{tries}."
     )
+    if done.longest_stall > done.stall:
+        out.print(f"  An attempt before kept them waiting for {done.longest_stall * 1000:.0f} ms.")
 
 
 def replay(

@@ -21,6 +21,7 @@ from tenantry.migrate.chunks import same_key
 from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.observer import Observer, Silent
+from tenantry.migrate.pause import Guard
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.replay import EVERYTHING, Pace, Replayer, Round, or_everything, pending, take_log
 from tenantry.migrate.reverse import Reverser
@@ -86,6 +87,7 @@ class Live:
         self.replayer = Replayer(self.project)
         self.reverser = Reverser(self.project)
         self.watch = Watch(self.project)
+        self.guard = Guard(self.session, run.id)
         self._rounds: Connection | None = None
         self._pace = Pace()
         self.done = self.journal.done_steps(self.main)

@@ -11,6 +11,7 @@ from psycopg import errors as pg
 
 from tenantry.errors import RunInProgress, SourceLocked
 from tenantry.migrate.journal import Connection
+from tenantry.migrate.pause import STOOD_STILL
 from tenantry.postgres import load_blocks
 
 _KEY = 7_301_984_551_200_001
@@ -64,10 +65,17 @@ def capture_tables(
     while True:
         try:
             with connection.transaction():
-                connection.execute("set local lock_timeout = '900ms'")
-                connection.execute("set local synchronous_commit = on")
-                for statement in statements:
-                    connection.execute(statement)
+                # In one message: nothing that befalls this process or the network between two statements keeps the locks.
+                connection.execute(
+                    ";\n".join(
+                        [
+                            "set local lock_timeout = '900ms'",
+                            "set local synchronous_commit = on",
+                            f"set local idle_in_transaction_session_timeout = '{STOOD_STILL}'",
+                            *(statement.rstrip().rstrip(";") for statement in statements),
+                        ]
+                    )
+                )
                 mark()
             return
         except (pg.LockNotAvailable, pg.DeadlockDetected):

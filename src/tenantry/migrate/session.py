@@ -17,6 +17,9 @@ from tenantry.postgres import connect
 
 T = TypeVar("T")
 
+ENDED = (pg.AdminShutdown, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
+"""The server ended the session: by order, or since this process stood still in a transaction."""
+
 TRANSIENT = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable, pg.QueryCanceled)
 _TRIES = 12
 

@@ -1,7 +1,8 @@
 """Turn a run round: from the source to the target (cut over), both at a time (grace), and back. Each turn is one transaction
 that locks the side that was written, carries over what is left, compares it, and opens the other side.
 
-Writers wait while it lasts, so it has a bound: what is not done within it is taken back, and tried again a little later.
+Writers wait while it lasts, so it has a bound, which the server enforces: what is not done within it is taken back, and tried
+again a little later.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from tenantry.migrate import verify
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import blockers
+from tenantry.migrate.pause import Pause
 from tenantry.migrate.replay import Round
+from tenantry.migrate.session import ENDED
 from tenantry.plan import Step
 from tenantry.postgres import ident, literal
 
@@ -38,7 +41,7 @@ class Turned:
     """A turn that was done.
 
     Attributes:
-        stall: seconds for which writers of the locked side waited, in the attempt that succeeded.
+        stall: seconds for which writers of the locked side waited, in the attempt that succeeded, as the server measured them.
         longest_stall: the same for the longest attempt.
         entries: log entries that were carried over while they waited.
         already: it had been done before, and this call changed nothing; the figures are those of then.
@@ -100,46 +103,79 @@ def turn(
         _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
         attempts += 1
         clock = _Clock()
+        begun = time.monotonic()
         try:
             done = _attempt(
-                live, to, statements, tables, bounds, phase, status, step, undone, grace, event, clock, attempts
+                live,
+                to,
+                statements,
+                tables,
+                bounds,
+                phase,
+                status,
+                step,
+                undone,
+                grace,
+                event,
+                clock,
+                attempts,
+                longest,
             )
             return Turned(
                 to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
             )
-        except (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure, _TooLong) as error:
+        except (*_PASSING, *ENDED, psycopg.OperationalError, _TooLong) as error:
             longest = max(longest, clock.seconds)
             if _is_turned(live, to):
                 return Turned(to, clock.seconds, longest, attempts, 0)  # the commit arrived, only its answer did not
-            said = "; ".join(_in_the_way(live, tables)) or "nobody who could be named"
+            if not isinstance(error, (*_PASSING, _TooLong)):
+                if not clock.measured or live.main.closed:
+                    raise  # the server is gone, not only this session
+                # While this process stood still nobody could try.
+                deadline += time.monotonic() - begun
+                said = f"{clock.seconds * 1000:.0f} ms: this process stood still while it held the locks, or lost its connection"
+                what = f"was ended by the server after {said}"
+            else:
+                said = "; ".join(_in_the_way(live, tables)) or "nobody who could be named"
+                what = f"was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}"
             if time.monotonic() > deadline:
-                live.journal.event(live.main, "turn_failed", "the turn was given up", to=to, attempts=attempts)
+                live.journal.event(
+                    live.main, "turn_failed", "the turn was given up",
+                    to=to, attempts=attempts, longest_stall_ms=round(longest * 1000),
+                )  # fmt: skip
                 raise CutOverFailed(
                     f"It could not be done within {bounds.max_stall:g} s of stall in {attempts} attempts over"
-                    f" {bounds.patience:g} s, and everything is as it was. In the way: {said}.",
+                    f" {bounds.patience:g} s, and everything is as it was. The last attempt {what}. Writers waited for at most"
+                    f" {longest * 1000:.0f} ms.",
                     hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer stall"
                     " (--max-stall 3).",
+                    detail={"attempts": attempts, "longest_stall_ms": round(longest * 1000)},
                 ) from error
-            live.observer.notice(
-                f"Attempt {attempts} was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}."
-            )
+            live.observer.notice(f"Attempt {attempts} {what}. Everything is as it was; it is tried again.")
             time.sleep(random.uniform(0.2, 0.8) * min(attempts, 5))  # noqa: S311 - jitter
-        except psycopg.OperationalError:
-            if _is_turned(live, to):
-                return Turned(to, clock.seconds, max(longest, clock.seconds), attempts, 0)
-            raise
 
 
 class _TooLong(Exception):
     """The bound of the stall was reached."""
 
 
+_PASSING = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure)
+
+
 class _Clock:
-    """How long writers have waited."""
+    """How long writers have waited: as the server measured it, as soon as it has; until then by this process's own clock."""
 
     def __init__(self) -> None:
         self._begun: float | None = None
         self._ended: float | None = None
+        self._pause: Pause | None = None
+
+    @property
+    def measured(self) -> bool:
+        return self._pause is not None
+
+    def tell(self, pause: Pause | None) -> None:
+        self._pause = pause
 
     def begin(self) -> None:
         self._begun = time.monotonic()
@@ -149,6 +185,8 @@ class _Clock:
 
     @property
     def seconds(self) -> float:
+        if self._pause is not None:
+            return self._pause.seconds
         if self._begun is None:
             return 0.0
         return (self._ended or time.monotonic()) - self._begun
@@ -168,6 +206,7 @@ def _attempt(
     event: tuple[str, str],
     clock: _Clock,
     number: int,
+    longest: float,
 ) -> Round:
     connection = live.rounds
     # Short at first, since a try that stands in somebody's way costs all that it waits; never more than half of the bound, so
@@ -176,9 +215,14 @@ def _attempt(
     over = threading.Event()
 
     def cut_off() -> None:
+        # The gentle end, which keeps the session; the server's own, at the bound, needs nobody here.
         over.set()
         with suppress(psycopg.Error):
             connection.cancel_safe(timeout=1)
+
+    def in_time() -> None:
+        if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
+            raise _TooLong
 
     timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, cut_off)
     try:
@@ -187,13 +231,17 @@ def _attempt(
                 "set transaction isolation level repeatable read; set local synchronous_commit = on;"
                 f" set local lock_timeout = '{patience}ms'"
             )
+            order = busiest_first(live, tables)
+            attempt = live.guard.bound(connection, bounds.max_stall)
             clock.begin()
             timer.start()
             # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
-            connection.execute(f"lock table {', '.join(busiest_first(live, tables))} in share row exclusive mode")
+            connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
             direction = live.run.direction
             done = live.carry(connection, direction, EVERYTHING)
+            in_time()
             _compare(live, connection, direction, done)
+            in_time()
             live.watch.check(connection)
             # Tables with checks that still wait cannot be altered.
             connection.execute("set constraints all immediate;\n" + ";\n".join(statements))
@@ -210,16 +258,16 @@ def _attempt(
             )  # fmt: skip
             live.journal.event(
                 connection, event[0], event[1], entries=done.entries + done.reversed_entries,
-                stall_ms=round(clock.seconds * 1000),
+                attempt=attempt, stall_ms=round(clock.seconds * 1000), longest_stall_ms=round(longest * 1000),
             )  # fmt: skip
             timer.cancel()
-            if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
-                raise _TooLong
+            in_time()
         live.replayer.made()
         return done
     finally:
         timer.cancel()
         clock.end()
+        clock.tell(live.guard.ended())
 
 
 def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:

@@ -180,6 +180,12 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
             hint="Free disk (the copy needs about twice the data), memory or connections, then run the same command:"
             " it goes on from its journal.",
         )
+    if isinstance(error, pg.IdleInTransactionSessionTimeout | pg.TransactionTimeout):
+        return ConnectionLost(
+            f"The server ended the session while {doing}: this process stood still, or lost its connection, while it held locks"
+            " that applications wait for. What the transaction did is taken back.",
+            hint="Run the same command again: it goes on from its journal.",
+        )
     if isinstance(error, psycopg.OperationalError) and (
         error.sqlstate is None or isinstance(error, pg.AdminShutdown | pg.CrashShutdown | pg.CannotConnectNow)
     ):
