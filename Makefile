@@ -7,7 +7,7 @@ LINTERS := .venv-linters
 LINTERS_STAMP := $(LINTERS)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test wheel chaos lint bench docs lock clean
+.PHONY: demo test wheel chaos fuzz lint bench docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
@@ -20,6 +20,9 @@ wheel: $(STAMP) ## build the wheel, install it by itself into a new environment,
 
 chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
 	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
+
+fuzz: $(STAMP) ## take random applications there, back and there again, 300 of them; ARGS="--seeds 17", "--count 50", --help
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(STAMP) $(LINTERS_STAMP) ## ruff, mypy; pgrls and squawk over what is generated for Clinic
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer.main
 from psycopg import sql
 
 import clinic
@@ -269,11 +270,18 @@ def tenantry(
     return Said(done.returncode, done.stdout, done.stderr)
 
 
+@cache
+def _build_once() -> None:
+    """The command line takes longer to be put together than many a command to run; it is the same each time."""
+    typer.main.get_command = cache(typer.main.get_command)
+
+
 def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> Said:
     """The same, within this process: for the many calls whose subject is what is said, not how a process ends."""
     from tenantry import cli as tool  # noqa: PLC0415
     from tenantry import console  # noqa: PLC0415
 
+    _build_once()
     out, err = io.StringIO(), io.StringIO()
     before, widths = sys.argv, (console.out.width, console.err.width)
     sys.argv, console.out.width, console.err.width = ["tenantry", *arguments], 300, 300

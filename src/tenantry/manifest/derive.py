@@ -423,11 +423,12 @@ class Deriver:
         """The value that a reference holds, as the text under which `_pairs` lists its parent."""
         return key_sql("s", ref.columns, is_text=False)
 
-    def _pairs(self, ref: Reference, *, inside: bool = False) -> str:
-        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial."""
+    def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
+        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
+        judging them."""
         if self.reading is Reading.COPY and not ref.late:
             return self._pairs_from_target(ref)
-        return self._pairs_from_source(ref, inside=inside)
+        return self._pairs_from_source(ref, inside=inside, plain=plain)
 
     def _pairs_from_target(self, ref: Reference) -> str:
         selects = []
@@ -459,17 +460,17 @@ class Deriver:
                 )
         return "(" + " union all ".join(selects) + ")"
 
-    def _pairs_from_source(self, ref: Reference, *, inside: bool = False) -> str:
+    def _pairs_from_source(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
         names = []
         for parent in self.project.feeding(ref):
             first = "pi" if inside else "p"
             name = plain_name(first, parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
-            plain = self._common.get(name) == ""
-            if plain:
+            unjudged = plain or self._common.get(name) == ""
+            if unjudged:
                 name = plain_name("p", parent.name, "plain", *ref.by)
             if name not in self._common:
                 self._common[name] = ""  # keeps its place before whatever asks for it again
-                body = self._source_pairs(parent, ref.by, plain=plain, inside=inside)
+                body = self._source_pairs(parent, ref.by, plain=unjudged, inside=inside)
                 del self._common[name]
                 self._common[name] = body
             names.append(ident(name))
@@ -515,7 +516,7 @@ class Deriver:
         else:
             tenant = "null::uuid"
         joins = "".join(
-            f"\n  left join {self._pairs(path)} {alias} on {alias}.old = {self._named(path)}"
+            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(path)}"
             for alias, path in references.items()
         )
         bad = ", false as bad" if plain else ""

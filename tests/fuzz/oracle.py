@@ -1,0 +1,308 @@
+"""What each side must hold, worked out in Python from the rows of the other: by nothing of Tenantry's.
+
+It knows the manifest's rules as the documentation states them: who gets which id and tenant, who is quarantined and for which
+reasons, what a value becomes, and what goes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.fuzz.kinds import Fate
+from tests.fuzz.spec import Case, Ref, Row, Snapshot, Table
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def id_of(namespace: str, table: str, old: str) -> str:
+    """docs/reference/ids.md: a canonical uuid is kept, anything else becomes a version 8 UUID of its SHA-256."""
+    if _CANONICAL.fullmatch(old):
+        return old
+    made = bytearray(hashlib.sha256("\x1f".join((namespace, table, old)).encode()).digest()[:16])
+    made[6] = made[8] = 0x80
+    return str(uuid.UUID(bytes=bytes(made)))
+
+
+@dataclass
+class Expected:
+    """What becomes of the rows of one table."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    """By old id."""
+    quarantined: dict[str, set[str]] = field(default_factory=dict)
+    """Key → each reason that holds."""
+
+
+class Forward:
+    """Source to target."""
+
+    def __init__(self, case: Case, source: Snapshot) -> None:
+        self.case = case
+        self.found = {
+            table.name: {table.key_text(row): row for row in source.get(table.name, ())} for table in case.tables
+        }
+        self._by: dict[tuple[str, tuple[str, ...]], dict[tuple[str | None, ...], str]] = {}
+        self.tenants: dict[str, dict[str, str | None]] = {}
+        """The tenant's key of each row, by the first way that finds one, whatever else is wrong with it."""
+        self._find_tenants()
+        self.bad: dict[str, dict[str, set[str]]] = {table.name: {} for table in case.tables}
+        self._judge()
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def parent(self, ref: Ref, row: Row) -> str | None:
+        """The key of the row that a reference names; None where it names none."""
+        at = (ref.parent, ref.parent_columns)
+        if at not in self._by:
+            self._by[at] = {
+                tuple(each[name] for name in ref.parent_columns): key for key, each in self.found[ref.parent].items()
+            }
+        return self._by[at].get(tuple(row[name] for name in ref.columns))
+
+    @staticmethod
+    def given(ref: Ref, row: Row) -> bool:
+        return all(row[name] is not None for name in ref.columns)
+
+    def _find_tenants(self) -> None:
+        self.tenants[self.case.root] = {key: key for key in self.found[self.case.root]}
+        for table in self.case.tables:  # parents of ways come first
+            if table.ways:
+                self.tenants[table.name] = {
+                    key: next((each for each in self._tenants(table, row) if each is not None), None)
+                    for key, row in self.found[table.name].items()
+                }
+
+    def _tenants(self, table: Table, row: Row) -> list[str | None]:
+        made = []
+        for ref in table.way_refs():
+            parent = self.parent(ref, row) if self.given(ref, row) else None
+            made.append(None if parent is None else self.tenants[ref.parent][parent])
+        return made
+
+    # -- judgement ---------------------------------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        for table in self.case.tables:
+            for key, row in self.found[table.name].items():
+                reasons = self._own_faults(table, key, row)
+                if reasons:
+                    self.bad[table.name][key] = reasons
+        grown = True
+        while grown:
+            grown = False
+            for table in self.case.tables:
+                for key, row in self.found[table.name].items():
+                    follows = any(
+                        self.given(ref, row) and self.parent(ref, row) in self.bad[ref.parent] for ref in table.refs
+                    )
+                    if follows and "parent_quarantined" not in self.bad[table.name].get(key, ()):
+                        self.bad[table.name].setdefault(key, set()).add("parent_quarantined")
+                        grown = True
+
+    def _own_faults(self, table: Table, key: str, row: Row) -> set[str]:
+        reasons = set()
+        for ref in table.refs:
+            given = self.given(ref, row)
+            parent = self.parent(ref, row) if given else None
+            if given and parent is None and not (ref.orphan == "null" and ref.own not in table.ways):
+                reasons.add("reference_missing")
+            if ref.target is not None and not ref.nullable and parent is None:
+                reasons.add("value_missing")
+        if table.ways:
+            tenant = self.tenants[table.name][key]
+            if tenant is None:
+                reasons.add("tenant_missing")
+            named = {each for each in self._tenants(table, row) if each is not None}
+            for ref in table.refs:
+                parent = self.parent(ref, row) if self.given(ref, row) else None
+                if parent is not None and ref.parent in self.tenants:
+                    there = self.tenants[ref.parent][parent]
+                    if there is not None:
+                        named.add(there)
+            if len(named) > 1:
+                reasons.add("tenant_conflict")
+        for column in table.columns:
+            if column.target is None:
+                continue
+            made = column.kind.up(row[column.name])
+            if made is Fate.INVALID:
+                reasons.add("value_invalid")
+            if made is None and column.needed:
+                reasons.add("value_missing")
+        return reasons
+
+    # -- the result --------------------------------------------------------------------------------------------------
+
+    def expected(self) -> dict[str, Expected]:
+        """By source table."""
+        made = {}
+        for table in self.case.tables:
+            expected = Expected(quarantined=self.bad[table.name])
+            for key, row in self.found[table.name].items():
+                if key not in expected.quarantined:
+                    expected.rows[key] = self.row(table, key, row)
+            made[table.name] = expected
+        return made
+
+    def row(self, table: Table, key: str, row: Row) -> Row:
+        case = self.case
+        made: Row = {"id": id_of(case.namespace, table.name, key), "legacy_id": key}
+        if table.ways:
+            made[case.tenant] = id_of(case.namespace, case.root, str(self.tenants[table.name][key]))
+        for ref in table.refs:
+            if ref.target is not None:
+                parent = self.parent(ref, row) if self.given(ref, row) else None
+                made[ref.target] = None if parent is None else id_of(case.namespace, ref.parent, parent)
+        for column in table.columns:
+            if column.target is not None:
+                value = column.kind.up(row[column.name])
+                assert not isinstance(value, Fate)
+                made[column.target] = value
+        if table.name == case.people and case.users:
+            made[case.account] = id_of(case.namespace, f"{table.name}/account", key)
+        return made
+
+
+@dataclass
+class Back:
+    """What the source must hold when the target's changes are carried back."""
+
+    rows: dict[str, dict[str, Row]]
+    stays: set[tuple[str, str, str]] = field(default_factory=set)
+    """(target table, legacy id, target column) whose value has no way back."""
+    only_target: set[tuple[str, str]] = field(default_factory=set)
+    """(target table, legacy id) of rows that the source cannot have."""
+    blocked: set[tuple[str, str]] = field(default_factory=set)
+    """(source table, key) of rows that were deleted in the target and stay, since rows that stay refer to them."""
+
+
+def back(
+    case: Case, source: Snapshot, before: Mapping[str, Mapping[str, Row]], after: Mapping[str, Mapping[str, Row]]
+) -> Back:
+    """The source after the way back.
+
+    Args:
+        source: its rows when the target was cut over.
+        before, after: rows of the target by target table and legacy id, at the cut-over and now.
+    """
+    made = Back({table.name: {table.key_text(row): dict(row) for row in source[table.name]} for table in case.tables})
+    keys = {
+        (table.name, str(row["id"])): legacy for table in case.tables for legacy, row in after[table.target].items()
+    }
+    pending = [
+        (table, legacy)
+        for table in case.tables
+        for legacy in after[table.target]
+        if before[table.target].get(legacy) != after[table.target][legacy]
+    ]
+    for table, legacy in pending:
+        if legacy not in before[table.target]:
+            if len(table.key) > 1 or table.form not in ("text", "uuid", "natural"):
+                made.only_target.add((table.target, legacy))
+            else:
+                made.rows[table.name][legacy] = dict.fromkeys(table.names(), None) | {table.key[0]: legacy}
+    grown = True
+    while grown:  # what hangs on a row that only the target has is itself only in the target
+        grown = False
+        for table, legacy in pending:
+            now = after[table.target][legacy]
+            if legacy in before[table.target] or (table.target, legacy) in made.only_target:
+                continue
+            for ref in table.refs:
+                parent = keys.get((ref.parent, str(now.get(ref.target or ""))))
+                there = (case.table(ref.parent).target, str(parent))
+                if ref.target is not None and parent is not None and there in made.only_target and not ref.nullable:
+                    made.only_target.add((table.target, legacy))
+                    made.rows[table.name].pop(legacy, None)
+                    grown = True
+    for place in range(2):  # references by other columns than the key need the parent's row first
+        for table, legacy in pending:
+            if legacy in made.rows[table.name]:
+                _write_back(case, made, keys, table, legacy, before, after, last=place == 1)
+    _delete_back(case, made, before, after)
+    return made
+
+
+def _write_back(
+    case: Case,
+    made: Back,
+    keys: Mapping[tuple[str, str], str],
+    table: Table,
+    legacy: str,
+    before: Mapping[str, Mapping[str, Row]],
+    after: Mapping[str, Mapping[str, Row]],
+    *,
+    last: bool,
+) -> None:
+    now, was = after[table.target][legacy], before[table.target].get(legacy)
+    row = made.rows[table.name][legacy]
+    for column in table.columns:
+        if column.target is None or (was is not None and was[column.target] == now[column.target]):
+            continue
+        value = column.kind.down(now[column.target])
+        if value is Fate.STAYS or (value is None and not column.nullable):
+            if now[column.target] is not None or was is not None:
+                made.stays.add((table.target, legacy, column.target))
+            continue
+        assert not isinstance(value, Fate)
+        row[column.name] = value
+    for ref in table.refs:
+        if ref.target is None:
+            if was is None:
+                _name(made, row, ref, _legacy(case, keys, case.root, now[case.tenant]))
+            continue
+        if was is not None and was[ref.target] == now[ref.target]:
+            continue
+        if now[ref.target] is None:
+            row[ref.own] = None
+            continue
+        parent = _legacy(case, keys, ref.parent, now[ref.target])
+        if parent is None or parent not in made.rows[ref.parent]:
+            if last:
+                made.stays.add((table.target, legacy, ref.target))
+            continue
+        _name(made, row, ref, parent)
+
+
+def _legacy(case: Case, keys: Mapping[tuple[str, str], str], table: str, found: str | None) -> str | None:
+    return None if found is None else keys.get((table, found))
+
+
+def _name(made: Back, row: Row, ref: Ref, parent: str | None) -> None:
+    """Let the columns of a reference name this row of its parent."""
+    named = made.rows[ref.parent][str(parent)]
+    for own, there in zip(ref.columns, ref.parent_columns, strict=True):
+        row[own] = named[there]
+
+
+def _delete_back(
+    case: Case, made: Back, before: Mapping[str, Mapping[str, Row]], after: Mapping[str, Mapping[str, Row]]
+) -> None:
+    going = {
+        (table.name, legacy)
+        for table in case.tables
+        for legacy in before[table.target]
+        if legacy not in after[table.target] and legacy in made.rows[table.name]
+    }
+    while True:
+        forward = Forward(case, {name: list(rows.values()) for name, rows in made.rows.items()})
+        held = set()
+        for table in case.tables:
+            for key, row in made.rows[table.name].items():
+                if (table.name, key) in going:
+                    continue
+                for ref in table.refs:
+                    if ref.foreign_key and forward.given(ref, row):
+                        parent = forward.parent(ref, row)
+                        if parent is not None and (ref.parent, parent) in going:
+                            held.add((ref.parent, parent))
+        if not held:
+            break
+        going -= held
+        made.blocked |= held
+    for name, key in going:
+        del made.rows[name][key]
