@@ -28,6 +28,7 @@ from tenantry.migrate.pause import Pause
 from tenantry.migrate.replay import Round
 from tenantry.migrate.session import ENDED
 from tenantry.plan import Step
+from tenantry.plan.operations.capture import direction_sql
 from tenantry.postgres import ident, literal
 
 Direction = Literal["forward", "both", "reverse"]
@@ -121,6 +122,7 @@ def turn(
                 attempts,
                 longest,
             )
+            live.watch.begin(live.main)
             return Turned(
                 to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
             )
@@ -244,7 +246,9 @@ def _attempt(
             in_time()
             live.watch.check(connection)
             # Tables with checks that still wait cannot be altered.
-            connection.execute("set constraints all immediate;\n" + ";\n".join(statements))
+            connection.execute(
+                "set constraints all immediate;\n" + ";\n".join([direction_sql(to), *statements])
+            )
             if step is not None:
                 live.journal.say(connection, "step_started", step=step.id)
                 if undone:

@@ -12,7 +12,7 @@ from tenantry.manifest.subset import Inside
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
 from tenantry.plan.operations.accounts import link_accounts, link_statement, make_accounts, profile_mapping
-from tenantry.plan.operations.capture import capture
+from tenantry.plan.operations.capture import capture, guard_target
 from tenantry.plan.operations.closure import closure
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.defer import defer, for_good, restore
@@ -28,7 +28,8 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     for mapping in project:
         name = mapping.target.name
         largest[name] = largest.get(name, 0) + rows[mapping.source.name]
-    caught = capture(project, environment, "expand.defer")
+    fence = guard_target(project, environment, "expand.defer")
+    caught = capture(project, environment, fence.id)
     listed = closure(project, caught[-1].id)
     before = (*caught, *listed)[-1].id
     links = _of_subset(project, link_accounts(project, before))
@@ -42,6 +43,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         *expand(project, environment, files),
         id_map(project),
         *defer(project),
+        fence,
         *caught,
         *listed,
         *links,

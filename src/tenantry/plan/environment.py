@@ -20,6 +20,8 @@ class Environment:
     has_auth: bool
     """There is a table auth.users: a Supabase, or what an earlier run made."""
     owns_auth: bool = False
+    auth_triggers: tuple[str, ...] = ()
+    """Triggers of others on the tables of schema auth, as `on_auth_user_created on auth.users`."""
 
 
 def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Environment:
@@ -27,4 +29,8 @@ def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Envi
     sql = resources.files("tenantry.plan").joinpath("environment.sql").read_text()
     row = connection.execute(sql).fetchone()
     assert row is not None
-    return Environment(str(row[0]), str(row[1]), str(row[2]), int(str(row[3])), bool(row[4]), bool(row[5]))
+    name, user, login, version, has_auth, owns_auth, triggers = row
+    assert isinstance(triggers, list)
+    return Environment(
+        str(name), str(user), str(login), int(str(version)), bool(has_auth), bool(owns_auth), tuple(triggers)
+    )

@@ -26,6 +26,7 @@ create table if not exists tenantry.run (
     started_at      timestamptz not null default clock_timestamp(),
     finished_at     timestamptz,
     process         jsonb       not null default '{}',
+    guards          text,
     subset          jsonb
 );
 comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is contracted, or rolled back to nothing.';
@@ -35,6 +36,7 @@ comment on column tenantry.run.server is 'The server and database that the run w
 comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed.';
 comment on column tenantry.run.unverified is 'Rows were carried over since then that have not been compared; the cut-over compares everything again first.';
 
+comment on column tenantry.run.guards is 'Digest of the triggers that keep others from writing the target, as Tenantry left them: tenantry.guards().';
 comment on column tenantry.run.subset is 'Of a run that began with some tenants as a trial: the condition, its state (trial: only these; rest: all others too), how many tenants were chosen, of how many.';
 
 create table if not exists tenantry.only (
@@ -251,18 +253,84 @@ comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null
 revoke all on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) from public;
 revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boolean) from public;
 
-create or replace function tenantry.refuse_write() returns trigger
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
+do $$
 begin
-    raise exception 'table %.% is read-only: its data has moved to %', tg_table_schema, tg_table_name, tg_argv[0]
-        using errcode = 'read_only_sql_transaction',
-              hint = 'This application still writes the old schema. Point it at the new one; tenantry status tells when it was cut over.';
+    if to_regprocedure('tenantry.direction()') is null then
+        create function tenantry.direction() returns text language sql stable return 'forward';
+    end if;
 end
 $$;
-comment on function tenantry.refuse_write is 'The fence on the source after the cut-over.';
+comment on function tenantry.direction() is 'Which side applications write, for the fences: the direction of the run. The transaction of a turn replaces it, so that no snapshot shows an older one.';
+revoke all on function tenantry.direction() from public;
+
+create or replace function tenantry.guards(target_schema text) returns text
+    language sql stable
+    set search_path = pg_catalog, pg_temp
+return (select md5(coalesce(string_agg(concat_ws(' ', t.oid, t.xmin, t.tgenabled), ',' order by t.oid), ''))
+          from pg_trigger t join pg_class c on c.oid = t.tgrelid
+         where c.relnamespace = to_regnamespace(quote_ident(guards.target_schema))
+           and t.tgname ~ '^tenantry_(capture|fence)(_truncate)?$');
+comment on function tenantry.guards is 'A digest of the triggers that keep others from writing the target: another one where somebody has switched them, be it off and on again.';
+revoke all on function tenantry.guards(text) from public;
+
+create or replace function tenantry.sets_off_accounts(stack text) returns boolean
+    language sql stable
+    set search_path = pg_catalog, pg_temp
+return exists (select from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid
+                where c.relnamespace = to_regnamespace('auth') and not t.tgisinternal
+                  and (position(quote_ident(p.proname) || '(' in sets_off_accounts.stack) > 0
+                       or position('"' || p.proname || '"' in sets_off_accounts.stack) > 0));
+comment on function tenantry.sets_off_accounts is 'Whether a statement, by its stack of calls, is one of a trigger on the accounts.';
+revoke all on function tenantry.sets_off_accounts(text) from public;
+
+create or replace function tenantry.refuse_write() returns trigger
+    language plpgsql security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    passes boolean := tenantry.direction() = 'both'
+        or tenantry.direction() = case tg_argv[0] when 'source' then 'forward' else 'reverse' end;
+    stack  text;
+begin
+    if not passes and pg_trigger_depth() > 1 and tg_level = 'ROW' then
+        get diagnostics stack = pg_context;
+        -- What a trigger on the accounts writes is left out: people go on signing up, and the side that is written has its own.
+        if tenantry.sets_off_accounts(stack) then
+            return null;
+        end if;
+        -- What a foreign key does when the row is gone that it names, such as an account: that was not refused.
+        passes := session_user = tg_argv[1]
+            or split_part(stack, E'\n', 2) ~ '(DELETE FROM|UPDATE) (ONLY )?"[^"]+"\."[^"]+" .*\$\d+ OPERATOR\(';
+    end if;
+    if passes then
+        return case when tg_level = 'STATEMENT' then null when tg_op = 'DELETE' then old else new end;
+    end if;
+    if tg_argv[0] = 'source' then
+        raise exception 'table %.% is read-only: its data has moved to %', tg_table_schema, tg_table_name, tg_argv[2]
+            using errcode = 'read_only_sql_transaction',
+                  hint = 'This application still writes the old schema. Point it at the new one; tenantry status tells when it was cut over.';
+    end if;
+    raise exception 'table %.% is read-only: it is filled from % until the cut-over', tg_table_schema, tg_table_name, tg_argv[2]
+        using errcode = 'read_only_sql_transaction',
+              hint = 'Applications write the old schema now; what is written here would be lost. Write there, or run tenantry cutover first.';
+end
+$$;
+comment on function tenantry.refuse_write is 'The fence on the side that applications do not write. Arguments: which side that is, the login of the runs, the tables that have the data.';
 revoke all on function tenantry.refuse_write() from public;
+
+create or replace function tenantry.leave_out() returns trigger
+    language plpgsql security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    stack text;
+begin
+    get diagnostics stack = pg_context;
+    return case when tenantry.sets_off_accounts(stack) then null when tg_op = 'DELETE' then old else new end;
+end
+$$;
+comment on function tenantry.leave_out is 'Trigger of the source: the accounts that a migration makes fire the triggers of auth.users, and what these would write is left out.';
+revoke all on function tenantry.leave_out() from public;
 
 create table if not exists tenantry.sleeping (
     relation     text   not null,
@@ -285,7 +353,7 @@ begin
          cross join lateral (select n.name::regclass::oid union select p.relid::oid from pg_partition_tree(n.name::regclass) p) r (id)
           join pg_class c on c.oid = r.id
           join pg_trigger t on t.tgrelid = c.oid
-         where not t.tgisinternal and t.tgenabled <> 'D' and t.tgname !~ '^tenantry_(capture|fence)(_truncate)?$'
+         where not t.tgisinternal and t.tgenabled <> 'D' and t.tgname !~ '^tenantry_((capture|fence)(_truncate)?|guard)$'
          order by 1, 2
     loop
         insert into tenantry.sleeping values (found.relation, found.trigger_name, found.state) on conflict do nothing;

@@ -1,16 +1,20 @@
-"""Capture: triggers on the source that note the keys of changed rows, and the fence that stands ready for the cut-over.
+"""Capture: triggers that note the keys of changed rows, and fences on the side that is not written.
 
 A trigger writes one short row into a table without indexes: it cannot fail for what a transform would make of the row. Row
 triggers stand on every leaf and fire always, also for logical replication; cascades, COPY and MERGE fire them too. What
 the migrator's own login writes is left out, by session_user: a setting could be forged by any client, and current_user is
 the table's owner in cascades.
+
+A fence stands on both sides. It sleeps on the side that applications write, so that it costs them nothing, and refuses
+everybody on the other one, the owner too. The state of a trigger can be changed by whoever owns the table (ENABLE TRIGGER
+ALL): so a fence that fires asks `tenantry.direction()`, which the transaction of a turn replaces, before it refuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tenantry.catalog import Table
+from tenantry.catalog import Catalog, Table
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.ids import key_sql
@@ -19,8 +23,8 @@ from tenantry.plan.environment import Environment
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal, short_name
 
-CAPTURE, FENCE = "tenantry_capture", "tenantry_fence"
-OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate")
+CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"
+OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate", GUARD)
 """The names of Tenantry's triggers; they are no part of a schema that is compared."""
 
 # Types whose text is the same in every session.
@@ -35,7 +39,7 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
             phase="capture",
             kind="capture",
             title=f"Note changes of {table.name} from now on",
-            sql=tuple(_capture(project, table, environment.login)),
+            sql=tuple(_capture(project, table, environment)),
             undo=tuple(_release(project, table)),
             lock=f"SHARE ROW EXCLUSIVE on {table.name} for a moment, tried for 900 ms at a time: writers wait, readers go on",
             risk="low",
@@ -50,22 +54,33 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
 
 def leaves(project: Project, table: Table) -> list[str]:
     """The quoted names of the tables that hold a source table's rows."""
-    found = [
-        ident(part.schema, part.name)
-        for part in project.source.tables
-        if part.kind != "partitioned" and _descends(project, part, table)
-    ]
-    return found or [ident(project.source.schema, table.name)]
+    return _leaves(project.source, table) or [ident(project.source.schema, table.name)]
 
 
 def source_fence(project: Project, *, on: bool) -> list[str]:
     """Make the source refuse writes of applications, or take them again."""
-    state = "enable always" if on else "disable"
     return [
-        f"alter table {leaf} {state} trigger {FENCE}, {state} trigger {FENCE}_truncate"
+        _switch(leaf, on, FENCE, f"{FENCE}_truncate")
         for table in project.source_tables
         for leaf in leaves(project, table)
     ]
+
+
+def target_fence(project: Project, *, on: bool) -> list[str]:
+    """Make the target refuse writes of applications, or take them; and note the state in which its triggers are."""
+    return [*_on_target(project, FENCE, on=on), f"update {JOURNAL}.run set guards = {guards_sql(project)}"]
+
+
+def guards_sql(project: Project) -> str:
+    """SQL of a digest of Tenantry's triggers on the target, which nobody can switch off and on without changing it."""
+    return f"{JOURNAL}.guards({literal(project.target.schema)})"
+
+
+def direction_sql(direction: str) -> str:
+    """What makes every fence know which side applications write: forward the source, reverse the target, both."""
+    return (
+        f"create or replace function {JOURNAL}.direction() returns text language sql stable return {literal(direction)}"
+    )
 
 
 def source_triggers(project: Project, *, on: bool) -> list[str]:
@@ -88,27 +103,49 @@ def source_capture(project: Project, *, on: bool) -> list[str]:
 
 def target_capture(project: Project, *, on: bool) -> list[str]:
     """Note changes of the target, or note them no longer."""
-    state = "enable always" if on else "disable"
-    return [
-        f"alter table {ident(table.schema, table.name)} {state} trigger {CAPTURE}, {state} trigger {CAPTURE}_truncate"
-        for table in fed_tables(project)
-    ]
+    return _on_target(project, CAPTURE, on=on)
+
+
+def guard_target(project: Project, environment: Environment, after: str) -> Step:
+    """Nobody but Tenantry writes the target until the cut-over, not even its owner; what is written all the same is noted."""
+    made, dropped = target_triggers(project, environment.login)
+    return Step(
+        id="expand.fence",
+        phase="expand",
+        kind="sql",
+        title=f"Refuse writes to the tables of {project.target.schema} that are filled from the source, until the cut-over",
+        sql=tuple(made),
+        undo=tuple(dropped),
+        lock="none that others feel: nobody uses the target yet",
+        risk="none",
+        seconds=0.05,
+        after=(after,),
+    )
 
 
 def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]:
-    """Make the target's capture triggers, switched off; and what drops them."""
+    """Make the target's triggers, switched on: the fence, and those that note changes; and what drops them."""
     made, dropped = [], []
     for table in fed_tables(project):
         name = ident(table.schema, table.name)
-        when = f"when (session_user <> {literal(login)})"
-        call = f"execute function {JOURNAL}.capture_target({literal(table.name)})"
+        homes = ", ".join(ident(project.source.schema, each.source.name) for each in project.by_target[table.name])
+        noted = f"execute function {JOURNAL}.capture_target({literal(table.name)})"
+        others = f"when (session_user <> {literal(login)})"
+        fenced = _refused("target", login, homes)
+        # Accounts that the migrator makes fire triggers as well, and these are not its own writes.
+        nested = f"when (session_user <> {literal(login)} or pg_trigger_depth() > 0)"
         made += [
-            f"create or replace trigger {CAPTURE} after insert or update or delete on {name} for each row {when} {call}",
-            f"create or replace trigger {CAPTURE}_truncate after truncate on {name} for each statement {when} {call}",
-            f"alter table {name} disable trigger {CAPTURE}, disable trigger {CAPTURE}_truncate",
+            f"create or replace trigger {CAPTURE} after insert or update or delete on {name} for each row {others} {noted}",
+            f"create or replace trigger {FENCE} before insert or update or delete on {name} for each row {nested} {fenced}",
         ]
-        dropped += [f"drop trigger if exists {trigger} on {name}" for trigger in (CAPTURE, f"{CAPTURE}_truncate")]
-    return made, dropped
+        dropped += [f"drop trigger if exists {trigger} on {name}" for trigger in (CAPTURE, FENCE)]
+        for part in [name, *(leaf for leaf in _leaves(project.target, table) if leaf != name)]:
+            made += [
+                f"create or replace trigger {CAPTURE}_truncate after truncate on {part} for each statement {others} {noted}",
+                f"create or replace trigger {FENCE}_truncate before truncate on {part} for each statement {others} {fenced}",
+            ]
+            dropped += [f"drop trigger if exists {trigger}_truncate on {part}" for trigger in (CAPTURE, FENCE)]
+    return [*made, *target_capture(project, on=True), *target_fence(project, on=True)], dropped
 
 
 def fed_tables(project: Project) -> list[Table]:
@@ -117,12 +154,39 @@ def fed_tables(project: Project) -> list[Table]:
     return [table for name in names if (table := project.target.table(name)) is not None]
 
 
-def _descends(project: Project, part: Table, table: Table) -> bool:
+def _on_target(project: Project, trigger: str, *, on: bool) -> list[str]:
+    found = []
+    for table in fed_tables(project):
+        name = ident(table.schema, table.name)
+        found.append(_switch(name, on, trigger, f"{trigger}_truncate"))
+        # Row triggers of a partitioned table are its partitions' as well; those on TRUNCATE are not.
+        found += [_switch(leaf, on, f"{trigger}_truncate") for leaf in _leaves(project.target, table) if leaf != name]
+    return found
+
+
+def _switch(table: str, on: bool, *triggers: str) -> str:
+    state = "enable always" if on else "disable"
+    return f"alter table {table} {', '.join(f'{state} trigger {trigger}' for trigger in triggers)}"
+
+
+def _refused(side: str, login: str, homes: str) -> str:
+    return f"execute function {JOURNAL}.refuse_write({literal(side)}, {literal(login)}, {literal(homes)})"
+
+
+def _leaves(catalog: Catalog, table: Table) -> list[str]:
+    return [
+        ident(part.schema, part.name)
+        for part in catalog.tables
+        if part.kind != "partitioned" and _descends(catalog, part, table)
+    ]
+
+
+def _descends(catalog: Catalog, part: Table, table: Table) -> bool:
     parent = part.partition_of
     while parent is not None:
         if parent == (table.schema, table.name):
             return True
-        above = project.source.table(parent[1])
+        above = catalog.table(parent[1])
         parent = above.partition_of if above is not None else None
     return False
 
@@ -131,7 +195,8 @@ def capture_function(table: Table) -> str:
     return ident(JOURNAL, short_name("capture", table.name))
 
 
-def _capture(project: Project, table: Table, login: str) -> Iterable[str]:
+def _capture(project: Project, table: Table, environment: Environment) -> Iterable[str]:
+    login = environment.login
     function = capture_function(table)
     old, new = (_key(table, alias) for alias in ("old", "new"))
     name = literal(table.name)
@@ -170,23 +235,32 @@ def _capture(project: Project, table: Table, login: str) -> Iterable[str]:
         )
         yield (
             f"create or replace trigger {FENCE} before insert or update or delete on {leaf} for each row {when}"
-            f" execute function {JOURNAL}.refuse_write({literal(homes)})"
+            f" {_refused('source', login, homes)}"
         )
         yield (
             f"create or replace trigger {FENCE}_truncate before truncate on {leaf} for each statement {when}"
-            f" execute function {JOURNAL}.refuse_write({literal(homes)})"
+            f" {_refused('source', login, homes)}"
         )
         yield (
             f"alter table {leaf} enable always trigger {CAPTURE}, enable always trigger {CAPTURE}_truncate,"
             f" disable trigger {FENCE}, disable trigger {FENCE}_truncate"
         )
+        if environment.auth_triggers:
+            # Accounts that are made fire the triggers of auth.users, and what these write is not the migrator's.
+            yield (
+                f"create or replace trigger {GUARD} before insert or update or delete on {leaf} for each row"
+                f" when (session_user = {literal(login)} and pg_trigger_depth() > 0)"
+                f" execute function {JOURNAL}.leave_out()"
+            )
+            yield f"alter table {leaf} enable always trigger {GUARD}"
 
 
 def _release(project: Project, table: Table) -> Iterable[str]:
     for leaf in leaves(project, table):
         for trigger in OURS:
             yield f"drop trigger if exists {trigger} on {leaf}"
-    yield f"drop function if exists {capture_function(table)}()"
+    # Also off a table that was renamed or detached meanwhile.
+    yield f"drop function if exists {capture_function(table)}() cascade"
 
 
 def _key(table: Table, alias: str) -> str:

@@ -13,12 +13,11 @@ from tenantry.plan.environment import Environment
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
 from tenantry.plan.model import Step
 from tenantry.plan.operations.capture import (
-    CAPTURE,
     capture_function,
     fed_tables,
     source_fence,
     source_triggers,
-    target_capture,
+    target_fence,
     target_triggers,
 )
 from tenantry.plan.operations.defer import legacy_index, triggers
@@ -91,21 +90,6 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
         )
         steps.append(step)
         previous = (step.id,)
-    made, dropped = target_triggers(project, environment.login)
-    steps.append(
-        Step(
-            id="secure.capture",
-            phase="secure",
-            kind="sql",
-            title=f"Make the triggers that will note changes of {project.target.schema}; they wait for the cut-over",
-            sql=tuple(made),
-            undo=tuple(dropped),
-            lock="none that others feel",
-            risk="none",
-            seconds=0.05,
-            after=previous,
-        )
-    )
     functions = functions_sql(project)
     if functions:
         steps.append(
@@ -119,7 +103,7 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
                 lock="none that others feel",
                 risk="none",
                 seconds=0.05,
-                after=("secure.capture",),
+                after=previous,
             )
         )
     return steps
@@ -143,7 +127,7 @@ def drain(after: Sequence[str]) -> Step:
 
 
 def cut_over(project: Project, environment: Environment, after: Sequence[str]) -> Step:
-    """Sequences, write rights on the target, the fence on the source, and capture on the target: one transaction, with the
+    """Sequences, write rights on the target, and the fence on the source instead of the target: one transaction, with the
     source locked, that also carries over the last changes."""
     target = project.target.schema
     return Step(
@@ -155,7 +139,7 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
             *sequences(project),
             *cutover_grants(project),
             *triggers(project, on=True),
-            *target_capture(project, on=True),
+            *target_fence(project, on=False),
             *triggers_sql(project, environment.login, on=True),
             *source_fence(project, on=True),
             *source_triggers(project, on=False),
@@ -164,7 +148,7 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
             *source_triggers(project, on=True),
             *source_fence(project, on=False),
             *triggers_sql(project, environment.login, on=False),
-            *target_capture(project, on=False),
+            *target_fence(project, on=True),
             *triggers(project, on=False),
             *cutover_revokes(project),
         ),
@@ -180,11 +164,7 @@ def final(project: Project, after: str) -> list[Step]:
     """What the contract does, and nothing takes back: the source goes, and with it what served the way back."""
     tables = [ident(project.source.schema, table.name) for table in project.source_tables]
     functions = [capture_function(table) for table in project.source_tables]
-    gone = [
-        f"drop trigger if exists {trigger} on {ident(table.schema, table.name)}"
-        for table in fed_tables(project)
-        for trigger in (CAPTURE, f"{CAPTURE}_truncate")
-    ]
+    gone = target_triggers(project, "")[1]
     indexes = [
         f"drop index if exists {ident(table.schema, name)}"
         for table in fed_tables(project)
@@ -197,8 +177,9 @@ def final(project: Project, after: str) -> list[Step]:
             kind="contract",
             title=f"Drop the {len(tables)} source tables",
             sql=(
-                f"drop table {', '.join(tables)}",
-                *(f"drop function if exists {function}()" for function in functions),
+                f"drop table if exists {', '.join(tables)}",
+                # Also off a table that somebody renamed.
+                *(f"drop function if exists {function}() cascade" for function in functions),
             ),
             undo=(),
             lock="ACCESS EXCLUSIVE on the source tables, which nobody uses any more",
