@@ -54,3 +54,77 @@ def test_the_side_that_is_not_written_refuses_everybody_in_both_directions(shop:
     assert shop.rows("select kind, count(*) from invoices group by 1 order by 1") == [
         ("back", 1), ("born", 1), ("paid", 1), ("sale", 4),
     ]  # fmt: skip
+
+
+def past_the_fence(
+    shop: Small, *statements: str, table: str = "app.invoices", triggers: str = "tenantry_fence"
+) -> None:
+    """As a superuser who switches triggers off and leaves no trace of it."""
+    names = (triggers, f"{triggers}_truncate") if triggers != "all" else ("tenantry_fence", "tenantry_capture")
+    shop.as_superuser(
+        *(f"alter table {table} disable trigger {name}" for name in names),
+        *statements,
+        *(f"alter table {table} enable always trigger {name}" for name in names),
+    )
+
+
+STRAY = (
+    "update app.invoices set kind = 'acknowledged' where legacy_id = 'i1'",
+    "insert into app.invoices (org_id, legacy_id, kind) select org_id, 'born', 'born' from app.invoices limit 1",
+    "delete from app.invoices where legacy_id = 'i2'",
+)
+
+
+def test_what_gets_past_the_fence_of_the_target_is_noted_listed_and_kept(shop: Small) -> None:
+    shop.migrate()
+    past_the_fence(shop, *STRAY)
+    said = shop.run("replay", "--until-idle", code=0)
+    assert "2 changes were taken back and are listed in tenantry.conflict" in said.everything
+    assert shop.rows("select legacy_id, kind from app.invoices where legacy_id in ('i1', 'i2', 'born') order by 1") == [
+        ("born", "born"), ("i1", "sale"), ("i2", "sale"),
+    ]  # fmt: skip
+    assert shop.rows("select legacy_id, winner, loser ->> 'kind', loser ->> 'deleted' from tenantry.conflict order by 1") == [
+        ("i1", "source", "acknowledged", None), ("i2", "source", None, "true"),
+    ]  # fmt: skip
+    shop.run("verify", code=0)
+    said = shop.roll_back("--everything")
+    assert "1 rows of invoices have no source form" in said.everything
+    assert "2 changes did not come through" in said.everything
+    assert shop.one("select kind from app_kept.invoices") == "born"
+    assert shop.one("select loser ->> 'kind' from app_kept.tenantry_conflicts where legacy_id = 'i1'") == "acknowledged"
+
+
+def test_what_was_written_with_every_trigger_off_is_found_before_the_target_goes(shop: Small) -> None:
+    shop.migrate()
+    past_the_fence(shop, *STRAY, triggers="all")
+    assert shop.one("select count(*) from tenantry.target_log") == 0
+    shop.roll_back("--everything")
+    assert shop.one("select kind from app_kept.invoices") == "born"
+    assert shop.rows("select legacy_id, loser ->> 'kind' from app_kept.tenantry_conflicts where loser ? 'kind'") == [
+        ("i1", "acknowledged")
+    ]
+    assert shop.one("select string_agg(distinct kind, ' ') from invoices") == "sale"
+
+
+def test_what_gets_past_the_fence_of_the_source_is_listed_and_carried_over_after_a_rollback(shop: Small) -> None:
+    shop.migrate()
+    shop.cut_over()
+    past_the_fence(
+        shop,
+        "update invoices set kind = 'old world' where id = 'i1'",
+        "insert into invoices values ('i9', 'o1', 'old world')",
+        "delete from invoices where id = 'i2'",
+        table="invoices",
+    )
+    said = shop.run("replay", "--until-idle", code=0)
+    assert "3 conflicts" in said.everything
+    assert shop.rows("select id, kind from invoices where id in ('i1', 'i2', 'i9') order by 1") == [
+        ("i1", "sale"), ("i2", "sale"), ("i9", "old world"),
+    ]  # fmt: skip
+    assert shop.rows("select source_key, winner, loser ->> 'kind' from tenantry.conflict order by 1") == [
+        ("i1", "target", "old world"), ("i2", "target", None), ("i9", "target", "old world"),
+    ]  # fmt: skip
+    assert "i9" in shop.run("verify", code=1).everything
+    shop.roll_back()
+    shop.cut_over()
+    assert shop.one("select kind from app.invoices where legacy_id = 'i9'") == "old world"

@@ -279,6 +279,10 @@ def rollback(
     for table, number in done.kept:
         there = f"schema {done.archive}" if done.archive else "the target"
         out.print(f"  {number:,} rows of {escape(table)} have no source form: they are kept in {there}.")
+    if done.conflicts:
+        out.print(
+            f"  {done.conflicts:,} changes did not come through; they are listed in {escape(done.archive)}.tenantry_conflicts."
+        )
     if done.turned is not None and not done.undone:
         out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback --everything`.")
 

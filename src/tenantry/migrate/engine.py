@@ -29,7 +29,7 @@ from tenantry.errors import (
 )
 from tenantry.manifest import Manifest, Mapping
 from tenantry.migrate import chunks as chunked
-from tenantry.migrate import subset, verify
+from tenantry.migrate import strays, subset, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
 from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
@@ -567,12 +567,22 @@ class Migration:
             self._replaying = self._session.open("tenantry: replay")
             self._replayer.begin(self._replaying)
         if check:
-            before_commit = lambda c, _done: self._watch.check(c)  # noqa: E731
+            before_commit = self._checked
         done = replay_round(
             self._replaying, self._replayer, limit=limit, thorough=thorough, before_commit=before_commit
         )
         self._replayed += done.rows
         return done
+
+    def _checked(self, connection: Connection, done: Round) -> None:
+        if strays.note_in_target(connection, self._replayer.project, self._replayer):
+            self._replayer.settle(connection, done)
+            listed = strays.list_in_target(connection, self._replayer.project)
+            self._observer.notice(
+                f"Tables of the target were written meanwhile: {listed:,} changes were taken back and are listed in"
+                " tenantry.conflict; rows that only the target has are listed in tenantry.kept."
+            )
+        self._watch.check(connection)
 
     _replaying: Connection | None = None
 

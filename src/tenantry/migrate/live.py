@@ -15,7 +15,7 @@ from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
 from tenantry.manifest import Manifest
 from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.manifest.ids import id_sql
-from tenantry.migrate import verify
+from tenantry.migrate import strays, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.chunks import same_key
 from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
@@ -207,6 +207,7 @@ class Live:
         source has them. Where both sides changed a row since the last round, the later change wins.
         """
         done = Round()
+        stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
         if direction != "forward":
             # All of them at once: of changes that belong together, none may be carried back before the other.
             limit = EVERYTHING
@@ -218,6 +219,9 @@ class Live:
             )
             done.oldest = max(done.oldest, oldest)
             self._truncated(connection)
+        if direction == "reverse" and (found := strays.note_in_source(connection, self.project)):
+            done.conflicts += found
+            done.reversed_entries += found
         if direction == "both" and done.entries and done.reversed_entries:
             done.conflicts = self._settle_conflicts(connection)
         if done.reversed_entries:
@@ -225,9 +229,25 @@ class Live:
             back = self.reverser.apply(connection)
             done.rows += back.inserted + back.updated + back.deleted
             done.conflicts += back.conflicts
-        if done.entries:
+        if done.entries or stray:
             self.replayer.apply(connection, done)
+        if stray:
+            done.conflicts += self._list_strays(connection)
+            # What was carried over is compared before the cut-over.
+            done.entries += 1
         return done
+
+    def _list_strays(self, connection: Connection) -> int:
+        found = strays.list_in_target(connection, self.project)
+        self.journal.event(
+            connection, "strays", "rows of the target were written while applications wrote the source", listed=found
+        )
+        self.observer.notice(
+            f"Tables of {self.project.target.schema} were written although applications write {self.project.source.schema}:"
+            f" {found:,} changes were taken back and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
+            " has stay there, and are listed in tenantry.kept."
+        )
+        return found
 
     def _truncated(self, connection: Connection) -> None:
         """A truncated table of the target: every row that the source has of it is looked at."""
@@ -365,6 +385,8 @@ class Live:
             found += verify.verify_target(self.main, self.project)
         passed = all(check.passed for check in found)
         self.journal.say(self.main, "set_verified", verified=passed)
+        if passed:
+            strays.trust_guards(self.main, self.project)
         return found
 
 

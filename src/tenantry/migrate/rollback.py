@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tenantry.errors import NotReady
+from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest, Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.migrate.journal import Connection, journal_exists, last_run
-from tenantry.migrate.live import Live
+from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
+from tenantry.migrate.repair import repair
+from tenantry.migrate.replay import pending
+from tenantry.migrate.strays import strays_again, were_switched
 from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, turn
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.defer import DEFER
@@ -31,6 +34,7 @@ class RolledBack:
         kept: what stands in the target only and has no source form: table and rows. After steps were undone it stands in
             schema `archive`.
         archive: the schema into which rows without a source form were put, or empty.
+        conflicts: changes that did not come through and are listed there, in `tenantry_conflicts`.
     """
 
     turned: Turned | None
@@ -39,6 +43,7 @@ class RolledBack:
     archive: str = ""
     already: bool = False
     """There was nothing to undo any more."""
+    conflicts: int = 0
 
 
 def roll_back(
@@ -81,8 +86,9 @@ def roll_back(
             live.catch_up(stopped=stopped)
         if not everything:
             return RolledBack(turned, (), kept_rows(live.main, live.project))
-        archive, kept = _archive(live)
-        return RolledBack(turned, _undo(live, patience, stopped), kept, archive)
+        _find_strays(live)
+        archive, kept, conflicts = _archive(live)
+        return RolledBack(turned, _undo(live, patience, stopped), kept, archive, conflicts=conflicts)
 
 
 def _is_gone(dsn: str) -> bool:
@@ -118,7 +124,14 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
     return turn(
         live,
         "forward",
-        [*source_sequences(live.project), *_derived_again(live.project), *step.undo],
+        [
+            *source_sequences(live.project),
+            *_derived_again(live.project),
+            *strays_again(live.project),
+            # Everything is compared before the next cut-over.
+            f"update {JOURNAL}.run set unverified = true",
+            *step.undo,
+        ],
         tables=target_tables(live),
         bounds=bounds,
         phase="secure",
@@ -237,15 +250,40 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
     return tuple(found)
 
 
-def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """Put what has no source form into a schema of its own, before the target is dropped."""
+def _find_strays(live: Live) -> None:
+    """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
+    if any(step.phase == "copy" and step.id not in live.done for step in live.prepared.plan):
+        return
+    switched = were_switched(live.main, live.project)
+    if not switched and not pending(live.main, "target_log")[0]:
+        return
+    try:
+        live.check()
+        live.round(limit=EVERYTHING)
+        if switched:
+            live.observer.notice(
+                "The triggers that keep others from writing the target were switched meanwhile: both sides are compared first."
+            )
+            repair(live)
+    except SourceAltered as error:
+        live.observer.notice(
+            f"What was written in the target past its fence could not be told from what was carried over: {error.message}"
+        )
+
+
+def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
+    """Put what has no source form, and what did not come through, into a schema of its own, before the target is dropped."""
     project = live.project
     if AFTER_EXPAND not in live.journal.done_steps(live.main):
-        return "", ()
+        return "", (), 0
     kept = kept_rows(live.main, project)
-    cells = live.main.execute(f"select count(*) from {JOURNAL}.kept where column_name <> ''").fetchone()
-    if not kept and (cells is None or not cells[0]):
-        return "", ()
+    row = live.main.execute(
+        f"select (select count(*) from {JOURNAL}.kept where column_name <> ''), (select count(*) from {JOURNAL}.conflict)"
+    ).fetchone()
+    assert row is not None
+    cells, conflicts = int(row[0]), int(row[1])
+    if not kept and not cells and not conflicts:
+        return "", (), 0
     schema = f"{project.target.schema}_kept"
     quoted = ident(schema)
     new = {table.name for table in project.new_tables}
@@ -273,8 +311,14 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...]]:
                 " and not c.column_name = any (%s)",
                 [hidden],
             )
-    live.observer.notice(f"Rows without a source form are kept in schema {schema}.")
-    return schema, kept
+        live.main.execute(
+            f"drop table if exists {quoted}.tenantry_conflicts;"
+            f" create table {quoted}.tenantry_conflicts as select * from {JOURNAL}.conflict"
+        )
+    live.observer.notice(
+        f"Rows without a source form, and changes that did not come through, are kept in schema {schema}."
+    )
+    return schema, kept, conflicts
 
 
 __all__ = ["RolledBack", "kept_rows", "roll_back", "steps_to_undo", "undo_script"]

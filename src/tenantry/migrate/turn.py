@@ -246,9 +246,7 @@ def _attempt(
             in_time()
             live.watch.check(connection)
             # Tables with checks that still wait cannot be altered.
-            connection.execute(
-                "set constraints all immediate;\n" + ";\n".join([direction_sql(to), *statements])
-            )
+            connection.execute("set constraints all immediate;\n" + ";\n".join([direction_sql(to), *statements]))
             if step is not None:
                 live.journal.say(connection, "step_started", step=step.id)
                 if undone:
