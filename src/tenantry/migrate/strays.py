@@ -94,11 +94,11 @@ def note_in_target(
             if whole is not None:
                 replayer.mark_all(connection, mapping)
             else:
-                keys = connection.execute(
+                marked = connection.execute(
                     f"select distinct {_key(mapping, 'x')} from tenantry_stray x where x.table_name = {literal(name)}"
                     f" and left(x.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
                 ).fetchall()
-                replayer.mark(connection, mapping, [str(row[0]) for row in keys])
+                replayer.mark(connection, mapping, [str(row[0]) for row in marked])
     return True
 
 
