@@ -58,7 +58,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             detail={"altered": harm},
         )
     missing = _without_capture(connection, prepared)
-    if missing and {f"capture.{name}" for name in missing} & journal.done_steps(connection):
+    if missing and {f"capture.table:{name}" for name in missing} & journal.done_steps(connection):
         _capture_again(connection, journal, prepared, missing)
         notice(
             f"Triggers that note changes were missing on {', '.join(missing)}: they stand again, and these tables are"

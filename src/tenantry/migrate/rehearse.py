@@ -507,7 +507,7 @@ class _Rehearsing:
             if len(free) >= self.wishes.options.workers:
                 start = max(begun, sorted(free)[len(free) - self.wishes.options.workers])
             free.append(ended)
-            found.append(Lock(str(step).removeprefix("capture."), max(0.0, (ended - start).total_seconds())))
+            found.append(Lock(str(step).removeprefix("capture.table:"), max(0.0, (ended - start).total_seconds())))
         return found
 
     def _collect(self, prepared: Prepared) -> None:
