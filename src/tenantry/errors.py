@@ -183,6 +183,12 @@ class NoRun(TenantryError):
     code = "TN-403"
 
 
+class NameTaken(TenantryError):
+    """Something of the application has a name that Tenantry needs for an object of its own."""
+
+    code = "TN-423"
+
+
 class SourceLocked(TenantryError):
     """A table that applications use could not be locked in time."""
 

@@ -22,6 +22,7 @@ IN_STEP = "tenantry_in_step"
 """The trigger's name, on auth.users and on the table of profiles."""
 
 _ACCOUNT_TRIGGERS = (IN_STEP, f"{IN_STEP}_changed", f"{IN_STEP}_gone")
+TRIGGERS = _ACCOUNT_TRIGGERS
 _WATCHED = ("id", "email", "email_confirmed_at", "deleted_at", "is_anonymous", "is_sso_user", "banned_until")
 _FORMS: Mapping[str, Callable[[str], str]] = {"email": folded, "trim": trimmed}
 """How addresses are stored, by the transform of their column; else as they are."""
@@ -332,4 +333,4 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-__all__ = ["IN_STEP", "drop_functions_sql", "functions_sql", "keeps_in_step", "triggers_sql"]
+__all__ = ["IN_STEP", "TRIGGERS", "drop_functions_sql", "functions_sql", "keeps_in_step", "triggers_sql"]

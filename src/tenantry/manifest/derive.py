@@ -14,6 +14,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from itertools import pairwise
+
+from pglast.parser import scan
 
 from tenantry.manifest.ids import id_sql, key_sql
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
@@ -26,6 +30,28 @@ RANGE = "/* key range */ true"
 
 JOURNAL = "tenantry"
 _TENANTS = "tenants"
+
+
+def within(statement: str, condition: str) -> str:
+    """A statement over the rows of a key range."""
+    return condition.join(_around_ranges(statement))
+
+
+@lru_cache(maxsize=256)
+def _around_ranges(statement: str) -> tuple[str, ...]:
+    """The pieces of a statement around its tokens RANGE; a name or a literal that holds the same text is none."""
+    comment, _, true = RANGE.rpartition(" ")
+    tokens = scan(statement)
+    pieces, last = [], 0
+    for token, following in pairwise(tokens):
+        if (
+            token.name == "C_COMMENT"
+            and statement[token.start : token.end + 1] == comment
+            and statement[following.start : following.end + 1] == true
+        ):
+            pieces.append(statement[last : token.start])
+            last = following.end + 1
+    return (*pieces, statement[last:])
 
 
 class Reading(Enum):

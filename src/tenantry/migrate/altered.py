@@ -15,14 +15,13 @@ from tenantry.plan.operations.capture import OURS, capture
 
 
 def without_ours(catalog: Catalog) -> Catalog:
-    """A schema without Tenantry's own triggers and indexes, as it was when the run was begun."""
+    """A schema without Tenantry's own triggers, as it was when the run was begun."""
     return replace(
         catalog,
         tables=tuple(
             replace(
                 table,
                 triggers=tuple(trigger for trigger in table.triggers if trigger.name not in OURS),
-                indexes=tuple(index for index in table.indexes if not index.name.startswith("tenantry_")),
             )
             for table in catalog.tables
         ),

@@ -13,7 +13,7 @@ from psycopg import sql as psql
 
 from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, python_table
+from tenantry.manifest.derive import JOURNAL, mapping_key, python_table, within
 from tenantry.manifest.ids import key_parts
 from tenantry.manifest.subset import restriction
 from tenantry.migrate.journal import Chunk, Connection, Journal, statement
@@ -127,7 +127,7 @@ def copy_chunks(
         if mapping.python_columns:
             some = restriction(project, mapping)
             run_python(connection, project, mapping, condition if some is None else f"{condition} and {some}")
-        row = connection.execute(template.replace(RANGE, condition)).fetchone()
+        row = connection.execute(within(template, condition)).fetchone()
         assert row is not None
         copied = Copied(*(int(value) for value in row))
         marked = journal.say(

@@ -14,6 +14,7 @@ from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
 from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
 from tenantry.migrate import subset
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
+from tenantry.migrate.names import check_names
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
 
@@ -87,6 +88,8 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
             )
         target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
     project = resolve(manifest, source, target)
+    if run is None:
+        check_names(connection, project)
     chosen = None
     if run is not None:
         project = replace(project, subset=subset.of_run(run))

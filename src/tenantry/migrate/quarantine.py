@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, RANGE, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.derive import JOURNAL, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection, Run, journal_exists
@@ -228,7 +228,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
     )
     if mapping.python_columns:
         run_python(connection, project, mapping, "true", relation=relation)
-    statement = copy_statement(project, mapping, rows=relation).replace(RANGE, "true")
+    statement = copy_statement(project, mapping, rows=relation)
     if mapping.merge is None:
         row = connection.execute(statement).fetchone()
         assert row is not None

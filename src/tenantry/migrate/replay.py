@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, RANGE, effective_source, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.ids import key_sql
 from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
@@ -479,7 +479,7 @@ class Replayer:
                 into=_new(position),
                 few=True,
                 mended=self._mended,
-            ).replace(RANGE, "true")
+            )
             self._statements[position, self._mended] = found
         return found
 

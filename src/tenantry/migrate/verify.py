@@ -22,13 +22,14 @@ from typing import Any
 from tenantry.catalog import Table, Trigger, read_catalog
 from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, effective_source, mapping_key
+from tenantry.manifest.derive import JOURNAL, Deriver, Reading, effective_source, mapping_key, within
 from tenantry.manifest.ids import key_parts
 from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import base_type
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition, same_key
 from tenantry.migrate.journal import Chunk, Connection, Journal
-from tenantry.plan.operations.defer import in_transition
+from tenantry.migrate.names import TRIGGERS
+from tenantry.plan.operations.defer import in_transition, legacy_index
 from tenantry.postgres import ident, idents, literal
 
 LOOKS = 3
@@ -137,7 +138,7 @@ def expected_sum(connection: Connection, project: Project, mapping: Mapping, chu
     statement = derivation.statement(
         f"select count(*), bit_xor({_hash(mapping.target, _compared(mapping), 'd')}) from derived d"
     )
-    row = connection.execute(statement.replace(RANGE, range_condition(mapping, chunk.low, chunk.high))).fetchone()
+    row = connection.execute(within(statement, range_condition(mapping, chunk.low, chunk.high))).fetchone()
     assert row is not None
     return int(row[0]), row[1]
 
@@ -259,7 +260,7 @@ def compare_rows(
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
         " where e.h is distinct from f.h order by 1"
     )
-    statement = derivation.statement(tail, few=True).replace(RANGE, "true")
+    statement = derivation.statement(tail, few=True)
     if len(keys) <= _AT_ONCE:
         differences, more = _named(mapping, columns, connection.execute(statement), kept or {})
     else:
@@ -564,11 +565,20 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
         if there is None:
             differences.append(Difference("catalog", table.name, "table", "", "a table", "none"))
             continue
+        # Without what Tenantry adds for the time of the transition.
         for kind, wanted, got in (
             ("column", _facts(table.columns), _facts(there.columns)),
             ("constraint", _facts(in_transition(table, each) for each in table.constraints), _facts(there.constraints)),
-            ("index", _facts(table.indexes), _facts(_theirs(there.indexes))),
-            ("trigger", _facts(_asleep(table, over, fed)), _facts(_theirs(there.triggers))),
+            (
+                "index",
+                _facts(table.indexes),
+                _facts(each for each in there.indexes if each.name != legacy_index(table)),
+            ),
+            (
+                "trigger",
+                _facts(_asleep(table, over, fed)),
+                _facts(each for each in there.triggers if each.name not in TRIGGERS),
+            ),
             ("comment", {"table": table.comment}, {"table": there.comment}),
         ):
             compared += len(wanted)
@@ -579,11 +589,6 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ]
         differences += _invalid(there)
     return Verification("catalog", "all tables", compared, tuple(differences))
-
-
-def _theirs(items: Iterable[Any]) -> Iterable[Any]:
-    """Without what Tenantry adds for the time of the transition."""
-    return (item for item in items if not item.name.startswith("tenantry_"))
 
 
 def _asleep(table: Table, over: bool, fed: Collection[str]) -> Iterable[Trigger]:

@@ -192,7 +192,8 @@ def _descends(catalog: Catalog, part: Table, table: Table) -> bool:
 
 
 def capture_function(table: Table) -> str:
-    return ident(JOURNAL, short_name("capture", table.name))
+    # Beside capture_target(): no table's name makes that of it.
+    return ident(JOURNAL, short_name("capture_of", table.name))
 
 
 def _capture(project: Project, table: Table, environment: Environment) -> Iterable[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key, merge_keys, qualified_order, within
 from tenantry.manifest.ids import key_sql
 from tenantry.manifest.subset import not_carried
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
@@ -142,7 +142,7 @@ def _missing_only(project: Project, mapping: Mapping, statement: str) -> str:
     """Behind a trial, what it has carried over stays as it is."""
     if project.subset is None or project.subset.state != "rest":
         return statement
-    return statement.replace(RANGE, f"{RANGE} and {not_carried(project, mapping)}")
+    return within(statement, f"{RANGE} and {not_carried(project, mapping)}")
 
 
 def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:

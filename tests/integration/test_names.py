@@ -1,0 +1,155 @@
+"""No name that PostgreSQL allows may meet a name of ours.
+
+The words are taken from the SQL of the package itself, whatever it says today: all of them become columns of tables that are
+called like steps, functions and temporary tables of ours, and the tables go there, back, and there again.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import tenantry
+from tenantry.postgres import ident, idents, literal
+from tests.small import MakeSmall, Small, target_table
+
+ROOT = Path(tenantry.__file__).parent
+PARTS = ("access", "analyze", "identity", "manifest", "migrate", "plan", "report")
+SQL = re.compile(r"\b(select|insert|update|delete|join|from|where|create|alter|drop|union|returning|as|on)\b")
+WORD = re.compile(r"[a-z_][a-z0-9_]*")
+TAKEN = {
+    *("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"),  # the server's
+    *(
+        "id",
+        "legacy_id",
+        "org_id",
+        "created_at",
+        "updated_at",
+        "created_by",
+        "updated_by",
+    ),  # the target's, which mean something
+}
+TABLES = (
+    "accounts", "capture", "target", "link_accounts", "catch_up", "born_here", "closure", "in_step", "rules", "catalog", "ids",
+    "references", "schema", "derived", "tenants", "s", "t", "tenant", "tenantry_entry", "tenantry_new_0", "tenantry_batch", "excluded",
+)  # fmt: skip
+ODD = (
+    "%s", "%", "100%", "%(key)s", "{n}", "{key}", "$1", "a;b", "a:b", "a.b", 'say "so"', "it's", "back\\slash", "two\nlines", "*/", "/*",
+    "--", " blank ", "Größe", "名前", "/* key range */ true", "__key", "__row", "__problems", "__f0", "__1_key", "t_s", "r_s", "k0", "v0",
+    "S", "User", "x" * 63,
+)  # fmt: skip
+PER_TABLE = 75
+
+
+@cache
+def words() -> tuple[str, ...]:
+    """Every word of the SQL in the package: of its files, and of the texts that generate it."""
+    found: set[str] = set()
+    for part in PARTS:
+        for file in (ROOT / part).rglob("*.sql"):
+            found |= set(WORD.findall(re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", file.read_text(encoding="utf-8"))))
+        for file in (ROOT / part).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
+                    found |= set(WORD.findall(node.value)) if not node.value[:1].isupper() else set()
+    return tuple(sorted(found - TAKEN))
+
+
+@dataclass(frozen=True)
+class Named:
+    """One table of columns with such names, the same in source and target."""
+
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.columns[:2] if self.columns[0] == "a" else self.columns[:1]
+
+    def kind(self, place: int) -> str:
+        if place < len(self.key):
+            return "key"
+        return ("text", "trim", "integer", "required", "checked")[place % 5] if place > 3 else "reference"
+
+    def source(self) -> str:
+        columns = [
+            f"{ident(name)} text" + (" not null" if self.kind(i) == "required" else "")
+            for i, name in enumerate(self.columns)
+        ]
+        rows = [
+            ("one", "o1", {"trim": "v", "integer": "7", "reference": None}),
+            ("two", "o2", {"trim": " v ", "integer": "8", "reference": None}),
+            ("three", "o1", {"trim": "v", "integer": "none", "reference": None}),
+            ("four", "o1", {"trim": "v", "integer": "9", "reference": None}),
+        ]
+        values = ",\n".join(
+            f"({literal(org)}, "
+            + ", ".join(literal({"key": key, **given}.get(self.kind(i), "v")) for i in range(len(self.columns)))
+            + ")"
+            for key, org, given in rows
+        )
+        table = ident(self.name)
+        return (
+            f'create table {table} (org_id text not null references "Organization" (id), {", ".join(columns)},'
+            f" primary key ({idents(self.key)}));\n"
+            f"insert into {table} (org_id, {idents(self.columns)}) values\n{values};\n"
+        )
+
+    def target(self) -> str:
+        types = {"integer": " integer", "required": " text not null", "reference": " uuid"}
+        columns = "".join(
+            f", {ident(name)}{types.get(self.kind(i), ' text')}"
+            for i, name in enumerate(self.columns)
+            if self.kind(i) != "key"
+        )
+        checks = (
+            f"constraint {ident(f'{self.name[:40]} check {i}')} check ({ident(name)} <> 'bad')"
+            for i, name in enumerate(self.columns)
+            if self.kind(i) == "checked" and i < 20
+        )
+        return target_table(ident(self.name), columns, *checks)
+
+    def manifest(self) -> str:
+        quoted = _toml(self.name)
+        text = f'[tables.{quoted}]\nfrom = {quoted}\ntenant = ["org_id"]\naccess = "tenant"\n'
+        for i, name in enumerate(self.columns):
+            if self.kind(i) == "trim":
+                text += f'[tables.{quoted}.columns.{_toml(name)}]\nas = "trim"\n'
+            elif self.kind(i) == "reference":
+                text += f"[tables.{quoted}.columns.{_toml(name)}]\nref = {quoted}\n"
+        return text
+
+
+def _toml(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def named() -> Iterator[Named]:
+    columns = (*words(), *ODD)
+    tables = [*TABLES, *ODD]
+    for number, first in enumerate(range(0, len(columns), PER_TABLE)):
+        yield Named(tables[number], columns[first : first + PER_TABLE])
+
+
+def small_of(make: MakeSmall, tables: list[Named]) -> Small:
+    return make(
+        source="".join(each.source() for each in tables),
+        target="".join(each.target() for each in tables),
+        tables="\n".join(each.manifest() for each in tables),
+    )
+
+
+def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: MakeSmall) -> None:
+    tables = list(named())
+    assert len(words()) > 1000
+    made = small_of(small, tables)
+    made.run("analyze", code=0)
+    made.migrate()
+    said = made.accounting()
+    assert {name: said[name] for name in (each.name for each in tables)} == dict.fromkeys(
+        (each.name for each in tables), (4, 3, 1)
+    )
