@@ -220,7 +220,7 @@ class _Frame:
     def root(self, name: str, target: str) -> Table:
         rng = Random(f"{self.seed}/root")
         names = _Names(rng, self.features)
-        there = _Names(rng, self.features, ("id", "legacy_id"))
+        there = _Names(rng, self.features, ("id", "legacy_id", self.tenant))
         key, form, types = self.key(rng, names)
         slug = self.named(names, there, "slug", "varchar", nullable=False, needed=True)
         columns = (slug, *self.columns(rng, names, there, 1, "root"))
@@ -229,7 +229,7 @@ class _Frame:
     def people(self, name: str, target: str) -> Table:
         rng = Random(f"{self.seed}/people")
         names = _Names(rng, self.features)
-        there = _Names(rng, self.features, ("id", "legacy_id", "account_id"))
+        there = _Names(rng, self.features, ("id", "legacy_id", "account_id", self.tenant))
         key, form, types = self.key(rng, names)
         email = self.named(names, there, "email", "varchar", nullable=False, needed=True)
         columns = (email, *self.columns(rng, names, there, 2, "people"))

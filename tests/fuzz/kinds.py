@@ -184,7 +184,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("bits", "bit varying(9)", ("", "101", "111111111")),
     Kind("tsvector", "tsvector", ("'a' 'b':2", "")),
     Kind("point", "point", ("(1,2)", "(0,-0.5)")),
-    Kind("xml", "xml", ("<a>1</a>", "")),
     Kind("domain", "{domain}", ("0", "41"), domain="integer check (value >= 0)"),
     Kind("enum", "{enum}", _MOODS, enum=_MOODS),
     Kind("label", "text", (*_MOODS[:3], "no such label"), target="{enum}", enum=_MOODS, up=_labels(_MOODS), news=_MOODS),

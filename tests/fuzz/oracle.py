@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.fuzz.kinds import Fate
@@ -174,6 +174,8 @@ class Back:
     rows: dict[str, dict[str, Row]]
     stays: set[tuple[str, str, str]] = field(default_factory=set)
     """(target table, legacy id, target column) whose value has no way back."""
+    either: set[tuple[str, str, str]] = field(default_factory=set)
+    """(target table, legacy id, target column) that may go back or stay: what stood in the way went in the same round."""
     only_target: set[tuple[str, str]] = field(default_factory=set)
     """(target table, legacy id) of rows that the source cannot have."""
     blocked: set[tuple[str, str]] = field(default_factory=set)
@@ -219,12 +221,58 @@ def back(
                     made.only_target.add((table.target, legacy))
                     made.rows[table.name].pop(legacy, None)
                     grown = True
+    changed: list[Change] = []
     for place in range(2):  # references by other columns than the key need the parent's row first
         for table, legacy in pending:
             if legacy in made.rows[table.name]:
-                _write_back(case, made, keys, table, legacy, before, after, last=place == 1)
+                _write_back(case, made, keys, table, legacy, before, after, changed, last=place == 1)
+    children = _children(case, made, changed)
     _delete_back(case, made, before, after)
+    _change_named(case, made, changed, children)
     return made
+
+
+Change = tuple[Table, str, str, "str | None"]
+"""A row's column that other tables may refer to, and its new value."""
+
+
+def _children(case: Case, made: Back, changed: Sequence[Change]) -> list[list[tuple[str, str, Ref]]]:
+    """For each change the rows that refer to the value that goes, by foreign keys."""
+    return [
+        [
+            (child.name, key, ref)
+            for child in case.tables
+            for ref in child.refs
+            if ref.foreign_key and ref.parent == table.name and ref.parent_columns == (name,)
+            for key, row in made.rows[child.name].items()
+            if row[ref.own] is not None and row[ref.own] == made.rows[table.name][legacy][name]
+        ]
+        for table, legacy, name, _ in changed
+    ]
+
+
+def _change_named(
+    case: Case, made: Back, changed: Sequence[Change], children: Sequence[list[tuple[str, str, Ref]]]
+) -> None:
+    """A value that others refer to changes with them, or stays where they would not follow."""
+    for (table, legacy, name, value), referring in zip(changed, children, strict=True):
+        if legacy not in made.rows[table.name]:
+            continue
+        row = made.rows[table.name][legacy]
+        there = [
+            (child, key, ref)
+            for child, key, ref in referring
+            if key in made.rows[child] and made.rows[child][key][ref.own] == row[name]
+        ]
+        cell = (table.target, legacy, str(table.column(name).target))
+        if any(ref.on_update != "cascade" for _, _, ref in there):
+            made.stays.add(cell)
+            continue
+        if len(there) < len(referring):
+            made.either.add(cell)
+        for child, key, ref in there:
+            made.rows[child][key][ref.own] = value
+        row[name] = value
 
 
 def _write_back(
@@ -235,6 +283,7 @@ def _write_back(
     legacy: str,
     before: Mapping[str, Mapping[str, Row]],
     after: Mapping[str, Mapping[str, Row]],
+    changed: list[Change],
     *,
     last: bool,
 ) -> None:
@@ -249,6 +298,14 @@ def _write_back(
                 made.stays.add((table.target, legacy, column.target))
             continue
         assert not isinstance(value, Fate)
+        if was is not None and any(
+            ref.parent == table.name and ref.parent_columns == (column.name,)
+            for each in case.tables
+            for ref in each.refs
+        ):
+            if last:
+                changed.append((table, legacy, column.name, value))
+            continue
         row[column.name] = value
     for ref in table.refs:
         if ref.target is None:

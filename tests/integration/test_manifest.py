@@ -166,3 +166,9 @@ def test_a_constant_that_is_found_fit_is_one_that_the_server_takes(database_each
 
 def _put(value: str | int | float) -> str:
     return literal(constant_text(value))
+
+
+def test_the_tenant_table_has_no_column_by_the_name_of_the_tenant_column(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as refused:
+        built(database, tmp_path, MANIFEST.replace('column = "org_id"', 'column = "zone"'))
+    assert "the tenant table orgs has a column zone of its own" in str(refused.value)

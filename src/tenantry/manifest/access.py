@@ -87,6 +87,12 @@ class TargetChecks:
         if root is not None:
             if root.primary_key is None or root.primary_key.columns != (ROW_ID,):
                 self.say(("tenant", "table"), f"the tenant table {root.name} needs the primary key (id)")
+            if root.column(manifest.tenant.column) is not None:
+                self.say(
+                    ("tenant", "column"),
+                    f"the tenant table {root.name} has a column {manifest.tenant.column} of its own, which would be taken for a way"
+                    " to another tenant; rename that column in the target's files, or take another name for the tenant column",
+                )
             if manifest.tenant.active:
                 self.expressions.check(manifest.tenant.active, {"": root}, ("tenant", "active"))
         membership = self.target_table(manifest.membership.table, ("membership", "table"))
