@@ -13,7 +13,8 @@ from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import Prepared
 from tenantry.migrate.turn import Bounds, Turned, done_before, source_tables, turn, wait_until, wait_until_idle
-from tenantry.plan.operations.capture import OURS, source_fence, source_triggers
+from tenantry.migrate.window import CLOSE, opening
+from tenantry.plan.operations.capture import source_fence, source_triggers
 from tenantry.postgres import load_blocks
 
 _IDLE_SECONDS = 3.0
@@ -91,7 +92,7 @@ def cut_over(
         closing = set(_closing(live))
         statements = [statement for statement in step.sql if grace is None or statement not in closing]
         if grace is not None:
-            _warn_of_triggers(live)
+            statements += opening(live.main, live.project, live.prepared.environment.login)
         done = turn(
             live,
             "reverse" if grace is None else "both",
@@ -118,7 +119,7 @@ def end_grace(live: Live, bounds: Bounds) -> Turned:
     return turn(
         live,
         "reverse",
-        _closing(live),
+        [CLOSE, *_closing(live)],
         tables=source_tables(live),
         bounds=bounds,
         phase="cut over",
@@ -130,25 +131,6 @@ def end_grace(live: Live, bounds: Bounds) -> Turned:
 def _closing(live: Live) -> list[str]:
     """What is done to the source when applications may write it no longer."""
     return [*source_fence(live.project, on=True), *source_triggers(live.project, on=False)]
-
-
-def _warn_of_triggers(live: Live) -> None:
-    blocks = load_blocks("tenantry.migrate.sql", "locks")
-    found = [
-        f"{trigger} on {table}"
-        for trigger, table in live.main.execute(
-            blocks["own_triggers"],
-            {
-                "schema": live.project.source.schema,
-                "tables": [table.name for table in live.project.source_tables],
-                "ours": list(OURS),
-            },
-        )
-    ]
-    if found:
-        live.observer.notice(
-            f"Until the grace ends these triggers of the source also fire for what is carried back into it: {', '.join(found)}."
-        )
 
 
 def _extend(live: Live, grace: float) -> Turned:

@@ -3,11 +3,13 @@ such a run needs first."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from types import TracebackType
 
 import psycopg
+from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from tenantry import __version__
@@ -17,19 +19,39 @@ from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.manifest.ids import id_sql
 from tenantry.migrate import strays, verify
 from tenantry.migrate.altered import absorb
-from tenantry.migrate.chunks import same_key
+from tenantry.migrate.both import Both
 from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.pause import Guard
 from tenantry.migrate.prepare import Prepared, prepare
-from tenantry.migrate.replay import EVERYTHING, Pace, Replayer, Round, or_everything, pending, take_log
+from tenantry.migrate.replay import (
+    BOTH_LEAST,
+    EVERYTHING,
+    Pace,
+    Replayer,
+    Round,
+    TooLong,
+    or_everything,
+    pending,
+    take_log,
+)
 from tenantry.migrate.reverse import Reverser
-from tenantry.migrate.session import Session
+from tenantry.migrate.session import TRANSIENT, Session
 from tenantry.migrate.watch import Watch, check_login, check_server
 from tenantry.postgres import explain, ident, literal
 
 BeforeCommit = Callable[[Connection, Round], None]
+
+_BOTH_SECONDS = 0.5
+"""How long a round may take while both sides are written: whoever writes what it has written waits behind it."""
+_LOCK_TABLES = 12
+"""Attempts of such a round after which it locks tables rather than rows."""
+_BOTH_TRIES = 40
+
+
+def _nothing(_connection: Connection) -> None:
+    """Before a round: nothing is locked in advance."""
 
 
 class Live:
@@ -89,7 +111,9 @@ class Live:
         self.watch = Watch(self.project)
         self.guard = Guard(self.session, run.id)
         self._rounds: Connection | None = None
+        self.both = Both(self.project)
         self._pace = Pace()
+        self._both_pace = Pace(seconds=_BOTH_SECONDS / 2, least=BOTH_LEAST, first=2_000)
         self.done = self.journal.done_steps(self.main)
         self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
@@ -181,11 +205,12 @@ class Live:
             limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
         """
 
-        def once(limit: int) -> Round:
+        def once(limit: int, first: Callable[[Connection], None] = lambda _: None) -> Round:
             connection = self.rounds
             begun = time.monotonic()
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read")
+                first(connection)
                 done = self.carry(connection, self.run.direction, limit)
                 if before_commit is not None:
                     before_commit(connection, done)
@@ -195,10 +220,53 @@ class Live:
                     if before_commit is None:
                         self.journal.say(connection, "set_unverified")
             self.replayer.made()
-            self._pace.tell(done.entries, time.monotonic() - begun)
+            pace.tell(done.entries, time.monotonic() - begun)
             return done
 
+        pace = self._pace
+        if self.run.direction == "both":
+            pace = self._both_pace
+            return self._contended(once, limit, bounded=before_commit is None)
         return self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))
+
+    def _contended(
+        self, once: Callable[[int, Callable[[Connection], None]], Round], given: int | None, *, bounded: bool
+    ) -> Round:
+        """A round while both sides are written. Applications may change what it writes, and wait for what it has written: it is
+        tried again at once, with less to do; then it locks the rows that are written most in advance, then their tables.
+
+        Args:
+            bounded: it is given up where writers would wait for it too long, as long as it can be made smaller.
+        """
+        pace, everything = self._both_pace, False
+        attempt = failed = 0
+        while True:
+            attempt += 1
+            limit = EVERYTHING if everything else pace.limit if given is None else given
+            tables = failed >= _LOCK_TABLES
+            first = self._lock_tables if tables else self.both.lock if failed else _nothing
+            least = everything or given is not None or pace.limit <= BOTH_LEAST
+            self.replayer.deadline = None if least or not bounded else time.monotonic() + _BOTH_SECONDS
+            try:
+                return once(limit, first)
+            except TooLong:
+                pace.less()
+            except TRANSIENT:
+                failed += 1
+                if failed >= _BOTH_TRIES or self.session.stop.is_set():
+                    raise
+                pace.less()
+                time.sleep(random.uniform(0.002, 0.02) * (10 if tables else 1))  # noqa: S311 - jitter
+            except pg.IntegrityError:
+                # What was left in the log belonged to what it took.
+                if limit >= EVERYTHING:
+                    raise
+                everything = True
+            finally:
+                self.replayer.deadline = None
+
+    def _lock_tables(self, connection: Connection) -> None:
+        self.both.lock_tables(connection, self.main)
 
     def carry(self, connection: Connection, direction: str, limit: int) -> Round:
         """The work of a round, in the transaction that is open.
@@ -206,29 +274,32 @@ class Live:
         Under grace, with writers on both sides, changes of the target go to the source first: what is then derived from the
         source has them. Where both sides changed a row since the last round, the later change wins.
         """
-        done = Round()
+        both = direction == "both"
+        entries, oldest = 0, 0.0
         stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
         if direction != "forward":
             # All of them at once: of changes that belong together, none may be carried back before the other.
-            limit = EVERYTHING
-        if direction in ("forward", "both"):
-            done = self.replayer.take(connection, limit)
-        if direction in ("reverse", "both"):
-            done.reversed_entries, oldest = take_log(
-                connection, "target_log", "tenantry_changed (table_name, legacy_id, at)", limit
-            )
-            done.oldest = max(done.oldest, oldest)
+            entries, oldest = take_log(
+                connection, "target_log", "tenantry_changed (table_name, legacy_id, at, stated)", EVERYTHING,
+                side="target" if both else None,
+            )  # fmt: skip
             self._truncated(connection)
+        done = Round()
+        if direction != "reverse":
+            done = self.replayer.take(connection, limit, also=self.both.matching() if both else None)
+        done.reversed_entries, done.oldest = entries, max(done.oldest, oldest)
         if direction == "reverse" and (found := strays.note_in_source(connection, self.project)):
             done.conflicts += found
             done.reversed_entries += found
-        if direction == "both" and done.entries and done.reversed_entries:
-            done.conflicts = self._settle_conflicts(connection)
+        if both and done.entries and entries:
+            done.conflicts = self.both.settle(connection)
         if done.reversed_entries:
             self._naming(connection)
             back = self.reverser.apply(connection)
             done.rows += back.inserted + back.updated + back.deleted
             done.conflicts += back.conflicts
+        if both and done.entries and entries:
+            self.both.add(connection)
         if done.entries or stray:
             self.replayer.apply(connection, done)
         if stray:
@@ -282,38 +353,6 @@ class Live:
                             f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
                             f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
                         )
-
-    def _settle_conflicts(self, connection: Connection) -> int:
-        """Rows that both sides changed since the last round: the later change wins, the other one is kept in the journal."""
-        found = 0
-        for mapping in self.project:
-            legacy = f"{literal(mapping.legacy_prefix)} || e.key" if mapping.legacy_prefix else "e.key"
-            both = (
-                f"tenantry_entry e join tenantry_changed c on e.table_name = {literal(mapping.source.name)}"
-                f" and c.table_name = {literal(mapping.target.name)} and c.legacy_id = {legacy}"
-            )
-            target = ident(self.project.target.schema, mapping.target.name)
-            source = ident(self.project.source.schema, mapping.source.name)
-            hidden = [c.name for c in mapping.columns if mapping.is_secret(c)]
-            t_row = f"to_jsonb(t.*) - array[{', '.join(literal(n) for n in hidden)}]::text[]"
-            s_row = f"to_jsonb(s.*) - array[{', '.join(literal(n) for n in mapping.secrets)}]::text[]"
-            found += connection.execute(
-                f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)\n"
-                f"select 'reverse', {literal(mapping.target.name)}, c.legacy_id, e.key, 'source', {t_row},"
-                f" 'both sides changed the row; the source did so later' from {both} left join {target} t"
-                " on t.legacy_id = c.legacy_id where e.at >= c.at\n"
-                f"union all select 'forward', {literal(mapping.target.name)}, c.legacy_id, e.key, 'target', {s_row},"
-                f" 'both sides changed the row; the target did so later' from {both} left join {source} s"
-                f" on {same_key(mapping, 's', 'e.key')} where e.at < c.at"
-            ).rowcount
-            connection.execute(
-                f"with late as (select e.key, c.legacy_id, e.at >= c.at as source_wins from {both}),"
-                f" gone as (delete from tenantry_changed c using late l where l.source_wins and c.legacy_id = l.legacy_id"
-                f" and c.table_name = {literal(mapping.target.name)})"
-                " delete from tenantry_entry e using late l where not l.source_wins and e.key = l.key"
-                f" and e.table_name = {literal(mapping.source.name)}"
-            )
-        return found
 
     def pending(self) -> int:
         """Entries that wait in the logs of the run's direction; 100,000 where there are more."""

@@ -10,6 +10,7 @@ went, takes along the rows that refer to it. Rows in quarantine wait under the k
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from tenantry.manifest import Mapping, Project, Reference
 from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.ids import key_sql
 from tenantry.manifest.subset import Draw, Inside
+from tenantry.migrate.both import TABLES as BOTH_TABLES
 from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
 from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.accounts import account_statements, link_statement, profile_mapping
@@ -31,6 +33,9 @@ from tenantry.postgres import ident, idents, literal
 
 ROUND_ENTRIES = 50_000
 """Log entries that one round takes at most, however quick it is: bounds what a kill costs."""
+
+BOTH_LEAST = 20
+"""Log entries of the source that a round takes at least while both sides are written, however long they take."""
 
 ROUND_SECONDS = 1.0
 """How long a round shall take, about: while it lasts, whoever wants to truncate or alter a table that it reads must wait, and
@@ -42,8 +47,8 @@ EVERYTHING = 1_000_000_000
 ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
 
 _TABLES = """
-create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz) on commit delete rows;
-create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz) on commit delete rows;
+create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
+create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz, stated boolean) on commit delete rows;
 create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
@@ -81,19 +86,26 @@ class Round:
 
 
 class Pace:
-    """How many entries a round takes: as many as lately were carried over in ROUND_SECONDS."""
+    """How many entries a round takes: as many as lately were carried over in some seconds."""
 
-    _LEAST = 2_000
-
-    def __init__(self) -> None:
-        self.limit = ROUND_ENTRIES // 5
+    def __init__(self, *, seconds: float = ROUND_SECONDS, least: int = 2_000, first: int = ROUND_ENTRIES // 5) -> None:
+        self._seconds, self._least = seconds, least
+        self.limit = first
 
     def tell(self, entries: int, seconds: float) -> None:
         """What a round of this limit did, and how long it took."""
-        if seconds > 2 * ROUND_SECONDS:
-            self.limit = max(self._LEAST, int(min(entries, self.limit) * ROUND_SECONDS / seconds))
-        elif entries >= self.limit and seconds < ROUND_SECONDS / 2:
+        if seconds > 2 * self._seconds:
+            self.limit = max(self._least, int(min(entries, self.limit) * self._seconds / seconds))
+        elif entries >= self.limit and seconds < self._seconds / 2:
             self.limit = min(ROUND_ENTRIES, 2 * self.limit)
+
+    def less(self) -> None:
+        """A round of this limit was given up."""
+        self.limit = max(self._least, self.limit // 4)
+
+
+class TooLong(Exception):
+    """A round has taken longer than writers may wait behind it; nothing of it is kept."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,8 @@ class Replayer:
         self._statements: dict[tuple[int, frozenset[str]], str] = {}
         self._profiles = profile_mapping(project)
         self._trial = bool(project.trial)
+        self.deadline: float | None = None
+        """Of a round behind which writers wait: by time.monotonic()."""
         # Whether entries may have been left out by the round before this one, which may have been another process's.
         self._loose = True
         self._still_loose = True
@@ -134,10 +148,17 @@ class Replayer:
     def begin(connection: Connection) -> None:
         """The session's temporary tables; once for a connection, outside of a round."""
         connection.execute(_TABLES)
+        connection.execute(BOTH_TABLES)
 
-    def take(self, connection: Connection, limit: int = EVERYTHING) -> Round:
-        """Take entries from the log: the first statement of a round, whose snapshot all others share."""
-        entries, oldest = take_log(connection, "source_log", "tenantry_entry (table_name, key, at)", limit)
+    def take(self, connection: Connection, limit: int = EVERYTHING, *, also: str | None = None) -> Round:
+        """Take entries from the log: the first statement of a round, whose snapshot all others share.
+
+        Args:
+            also: a condition over further entries, while both sides are written.
+        """
+        entries, oldest = take_log(
+            connection, "source_log", "tenantry_entry (table_name, key, at, stated)", limit, side="source" if also else None, also=also
+        )
         complete = entries < limit
         self._loose, self._still_loose = self._still_loose or not complete, not complete
         return Round(entries=entries, oldest=oldest, complete=complete)
@@ -205,12 +226,17 @@ class Replayer:
             for mapping in self.project.of_source(table):
                 self.mark_all(connection, mapping)
 
+    def _in_time(self) -> None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TooLong
+
     def _is_dirty(self, connection: Connection, position: int) -> bool:
         return connection.execute("select from tenantry_dirty where m = %s limit 1", [position]).fetchone() is not None
 
     # -- one mapping -------------------------------------------------------------------------------------------------
 
     def _mapping(self, connection: Connection, position: int, mapping: Mapping, done: Round, *, thorough: bool) -> None:
+        self._in_time()
         _clear(connection, "batch")
         connection.execute(
             "with gone as (delete from tenantry_dirty where m = %s returning key)"
@@ -250,6 +276,7 @@ class Replayer:
         failed: dict[str, psycopg.Error] = {}
 
         def attempt(some: Sequence[str]) -> None:
+            self._in_time()
             try:
                 with connection.transaction():
                     _fill(connection, some)
@@ -913,19 +940,34 @@ class Replayer:
         return f"{alias}.{ident(self.project.manifest.tenant.column)}" if mapping.scoped else "null::uuid"
 
 
-def take_log(connection: Connection, log: str, into: str, limit: int) -> tuple[int, float]:
+def take_log(
+    connection: Connection, log: str, into: str, limit: int, *, side: str | None = None, also: str | None = None
+) -> tuple[int, float]:
     """Move the keys of visible entries into a temporary table, each with the time of its last change, and remove exactly these
     entries. Returns their number, and the age of the oldest in seconds.
 
     The time is that of the commit where the server keeps these (track_commit_timestamp), else that of the statement.
+
+    Args:
+        side: during the dual-write window, the side whose log it is: what its changes said is kept for the round.
+        also: a condition over entries that are taken beside those of the limit.
     """
     row = connection.execute("select current_setting('track_commit_timestamp')").fetchone()
     when = "pg_xact_commit_timestamp(xmin)" if row is not None and row[0] == "on" else "at"
     some = f" where ctid = any (array(select ctid from {JOURNAL}.{log} limit {limit}))" if limit < EVERYTHING else ""
+    if some and also:
+        some += f" or {also}"
+    said = ""
+    if side is not None:
+        said = (
+            "said as (insert into tenantry_said select distinct on (g.place, k.key)"
+            f" '{side}', g.table_name, k.key, g.changed, case when k.key = g.new_key then g.image end, g.was from gone g"
+            " cross join lateral (values (g.old_key), (g.new_key)) k (key) where k.key is not null),\n"
+        )
     row = connection.execute(
         f"with gone as (delete from {JOURNAL}.{log}{some}"
-        f" returning table_name, old_key, new_key, at, coalesce({when}, at) as changed),\n"
-        f"keys as (insert into {into} select g.table_name, k.key, max(g.changed) from gone g cross join lateral"
+        f" returning ctid as place, table_name, old_key, new_key, at, image, was, coalesce({when}, at) as changed),\n{said}"
+        f"keys as (insert into {into} select g.table_name, k.key, max(g.changed), bool_or(g.was is null) from gone g cross join lateral"
         " (values (g.old_key), (g.new_key)) k (key) where k.key is not null"
         " or (g.old_key is null and g.new_key is null) group by 1, 2)\n"
         "select count(*), coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 from gone"
@@ -1051,4 +1093,4 @@ def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str,
     return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
 
 
-__all__ = ["EVERYTHING", "ROUND_ENTRIES", "ROUND_SECONDS", "Pace", "Replayer", "Round", "pending", "replay_round"]
+__all__ = ["BOTH_LEAST", "EVERYTHING", "ROUND_ENTRIES", "ROUND_SECONDS", "Pace", "Replayer", "Round", "TooLong", "pending", "replay_round"]

@@ -17,6 +17,7 @@ from tenantry.migrate.repair import repair
 from tenantry.migrate.replay import pending
 from tenantry.migrate.strays import strays_again, were_switched
 from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, turn
+from tenantry.migrate.window import CLOSE
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.defer import DEFER
 from tenantry.plan.operations.expand import AFTER_EXPAND
@@ -125,6 +126,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
         live,
         "forward",
         [
+            CLOSE,
             *source_sequences(live.project),
             *_derived_again(live.project),
             *strays_again(live.project),
@@ -186,7 +188,7 @@ def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool)
         parts += [
             "-- 1. Entries of tenantry.target_log are carried back into the source, in rounds; the last one with the target's",
             "--    tables locked. This part is not SQL alone: `tenantry rollback` does it. Then, in the same transaction:",
-            *(f"{statement.rstrip(';')};" for statement in step.undo),
+            *(f"{statement.rstrip(';')};" for statement in (CLOSE, *step.undo)),
             "update tenantry.run set direction = 'forward', status = 'ready' where id = (select max(id) from tenantry.run);",
         ]
     if not everything:

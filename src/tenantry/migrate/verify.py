@@ -29,6 +29,7 @@ from tenantry.manifest.transforms import base_type
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition, same_key
 from tenantry.migrate.journal import Chunk, Connection, Journal
 from tenantry.migrate.names import TRIGGERS
+from tenantry.migrate.window import own_definitions
 from tenantry.plan.operations.defer import in_transition, legacy_index
 from tenantry.postgres import ident, idents, literal
 
@@ -560,6 +561,7 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
     row = connection.execute(f"select direction <> 'forward' from {JOURNAL}.run order by id desc limit 1").fetchone()
     over = row is not None and bool(row[0])
     fed = project.by_target.keys()
+    own = own_definitions(connection)
     for table in project.target.tables:
         there = now.table(table.name)
         if there is None:
@@ -574,11 +576,7 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
                 _facts(table.indexes),
                 _facts(each for each in there.indexes if each.name != legacy_index(table)),
             ),
-            (
-                "trigger",
-                _facts(_asleep(table, over, fed)),
-                _facts(each for each in there.triggers if each.name not in TRIGGERS),
-            ),
+            ("trigger", _facts(_asleep(table, over, fed)), _facts(_themselves(there, own))),
             ("comment", {"table": table.comment}, {"table": there.comment}),
         ):
             compared += len(wanted)
@@ -589,6 +587,16 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ]
         differences += _invalid(there)
     return Verification("catalog", "all tables", compared, tuple(differences))
+
+
+def _themselves(table: Table, own: MappingType[tuple[str, str], str]) -> Iterable[Trigger]:
+    """The application's triggers, without what the dual-write window has added to them."""
+    where = ident(table.schema, table.name)
+    return (
+        replace(trigger, definition=own.get((where, trigger.name), trigger.definition))
+        for trigger in table.triggers
+        if trigger.name not in TRIGGERS
+    )
 
 
 def _asleep(table: Table, over: bool, fed: Collection[str]) -> Iterable[Trigger]:

@@ -41,12 +41,3 @@ select a.pid, a.application_name, coalesce(a.state, 'busy'),
         where l.pid = a.pid and l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s)
           and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
  order by 4 desc limit 5
-
--- name: own_triggers
--- The application's own triggers on tables of the source that are awake.
-select t.tgname, c.relname
-  from pg_catalog.pg_trigger t
-  join pg_catalog.pg_class c on c.oid = t.tgrelid and c.relname = any (%(tables)s)
-  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
- where not t.tgisinternal and t.tgenabled <> 'D' and t.tgname <> all (%(ours)s)
- order by 1, 2

@@ -27,6 +27,9 @@ CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"
 OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate", GUARD)
 """The names of Tenantry's triggers; they are no part of a schema that is compared."""
 
+DERIVED = "case when pg_trigger_depth() > 1 then row_to_json(old) end"
+"""In a trigger that notes an update: the row before it, where another trigger made the update."""
+
 # Types whose text is the same in every session.
 _STEADY = {"bigint", "boolean", "character varying", "integer", "smallint", "text", "uuid"}
 
@@ -196,29 +199,44 @@ def capture_function(table: Table) -> str:
     return ident(JOURNAL, short_name("capture_of", table.name))
 
 
-def _capture(project: Project, table: Table, environment: Environment) -> Iterable[str]:
-    login = environment.login
-    function = capture_function(table)
+def capture_body(table: Table, *, images: bool = False, derived: bool = False) -> str:
+    """The function that notes which rows of a source table change.
+
+    Args:
+        images: note the rows too, as the dual-write window needs it.
+        derived: of updates that a trigger made, note also what was there before.
+    """
     old, new = (_key(table, alias) for alias in ("old", "new"))
     name = literal(table.name)
     settings = "" if _steady(table) else (
         "\n    set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = '1'"
         " set bytea_output = 'hex'"
     )  # fmt: skip
-    yield (
-        f"create or replace function {function}() returns trigger\n"
+    columns, row, both = ("", "", "")
+    if images:
+        columns, row = ", image", ", row_to_json(new)"
+        both = ", " + (DERIVED if derived else "null")
+    log = f"insert into {JOURNAL}.source_log (table_name"
+    return (
+        f"create or replace function {capture_function(table)}() returns trigger\n"
         f"    language plpgsql security definer\n    set search_path = pg_catalog, pg_temp{settings}\n"
         "as $capture$\nbegin\n"
         "    if tg_op = 'UPDATE' then\n"
-        f"        insert into {JOURNAL}.source_log (table_name, old_key, new_key) values ({name}, {old}, {new});\n"
+        f"        {log}, old_key, new_key{columns}{', was' if images else ''}) values ({name}, {old}, {new}{row}{both});\n"
         "    elsif tg_op = 'INSERT' then\n"
-        f"        insert into {JOURNAL}.source_log (table_name, new_key) values ({name}, {new});\n"
+        f"        {log}, new_key{columns}) values ({name}, {new}{row});\n"
         "    elsif tg_op = 'DELETE' then\n"
-        f"        insert into {JOURNAL}.source_log (table_name, old_key) values ({name}, {old});\n"
+        f"        {log}, old_key) values ({name}, {old});\n"
         "    else\n"
-        f"        insert into {JOURNAL}.source_log (table_name) values ({name});\n"
+        f"        {log}) values ({name});\n"
         "    end if;\n    return null;\nend\n$capture$"
     )
+
+
+def _capture(project: Project, table: Table, environment: Environment) -> Iterable[str]:
+    login = environment.login
+    function = capture_function(table)
+    yield capture_body(table)
     yield f"comment on function {function}() is {literal(f'Notes which rows of {table.name} applications change.')}"
     yield f"revoke all on function {function}() from public"
     homes = ", ".join(

@@ -49,7 +49,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
             phase="expand",
             kind="sql",
             title="Make the journal (schema tenantry)",
-            sql=tuple(load_sql("tenantry.migrate.sql", name) for name in ("journal", "throttle", "reverse")),
+            sql=tuple(load_sql("tenantry.migrate.sql", name) for name in ("journal", "throttle", "reverse", "window")),
             undo=("drop schema if exists tenantry cascade",),
             lock="none that others feel",
             risk="none",

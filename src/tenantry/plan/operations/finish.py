@@ -6,9 +6,12 @@ from collections.abc import Collection, Sequence
 
 from tenantry.access import cutover_grants, cutover_revokes, secure_statements
 from tenantry.catalog import Catalog
+from tenantry.catalog import Sequence as CatalogSequence
 from tenantry.identity.in_step import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.feeds import INTEGERS
+from tenantry.manifest.transforms import base_type
 from tenantry.plan.environment import Environment
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
 from tenantry.plan.model import Step
@@ -215,18 +218,40 @@ def source_sequences(project: Project) -> list[str]:
 
 def _go_on(catalog: Catalog, tables: Collection[str]) -> list[str]:
     statements = []
+    drawn = _drawn(catalog)
     for sequence in catalog.sequences:
-        if sequence.owned_by is None:
-            continue
-        table, column = sequence.owned_by[-2:]
-        if table not in tables:
-            continue
-        largest, beyond = ("min", "<") if sequence.increment < 0 else ("max", ">")
-        name = ident(sequence.schema, sequence.name)
-        # Never back: a value that was given out may be in use by a client that has not written it yet.
-        statements.append(
-            f"select setval({literal(name)}, v) from (select {largest}({ident(column)}) as v from"
-            f" {ident(catalog.schema, table)}) m where v is not null and (v {beyond} (select last_value from {name})"
-            f" or not (select is_called from {name}))"
-        )
+        for table, column in sorted(drawn.get((sequence.schema, sequence.name), ())):
+            if table in tables:
+                statements.append(_behind(catalog, sequence, table, column))
     return statements
+
+
+def _drawn(catalog: Catalog) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """By sequence, the columns that it fills: it need not be owned by one of them."""
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for sequence in catalog.sequences:
+        names = found.setdefault((sequence.schema, sequence.name), set())
+        if sequence.owned_by is not None:
+            names.add((sequence.owned_by[-2], sequence.owned_by[-1]))
+        call = f"nextval({literal(ident(sequence.schema, sequence.name))}"
+        names |= {
+            (table.name, column.name)
+            for table in catalog.tables
+            for column in table.columns
+            if column.default is not None
+            and column.default.startswith(call)
+            and base_type(column.type) in INTEGERS
+            and table.owner == sequence.owner
+        }
+    return found
+
+
+def _behind(catalog: Catalog, sequence: CatalogSequence, table: str, column: str) -> str:
+    largest, beyond = ("min", "<") if sequence.increment < 0 else ("max", ">")
+    name = ident(sequence.schema, sequence.name)
+    # Never back: a value that was given out may be in use by a client that has not written it yet.
+    return (
+        f"select setval({literal(name)}, v) from (select {largest}({ident(column)}) as v from"
+        f" {ident(catalog.schema, table)}) m where v is not null and (v {beyond} (select last_value from {name})"
+        f" or not (select is_called from {name}))"
+    )
