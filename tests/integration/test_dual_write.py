@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import psycopg
-import pytest
 
 from tests.small import MakeSmall, Small, target_table
 
@@ -30,6 +26,7 @@ from = "invoices"
 tenant = ["org"]
 access = "tenant"
 """
+INCREMENTS = "select seqrelid::regclass::text, seqincrement from pg_sequence where seqrelid::regclass::text ~ 'invoices|ticket' order by 1"
 
 
 def target(small: Small, *statements: str) -> None:
@@ -43,7 +40,7 @@ def target(small: Small, *statements: str) -> None:
 def test_numbers_are_drawn_in_turns_while_both_sides_are_written(small: MakeSmall) -> None:
     app = small(source=INVOICES, target=INVOICES_TARGET, tables=INVOICES_TABLE)
     app.migrate()
-    before = app.rows("select seqrelid::regclass::text, seqincrement from pg_sequence where seqrelid::regclass::text ~ 'invoices|ticket' order by 1")
+    before = app.rows(INCREMENTS)
     app.run("cutover", "--grace", "1h", code=0)
     for n in range(4):
         app.write(f"insert into invoices (id, org, note) values ('s{n}', 'o1', 'source')")
@@ -58,7 +55,7 @@ def test_numbers_are_drawn_in_turns_while_both_sides_are_written(small: MakeSmal
     app.run("verify", code=0)
     app.run("cutover", code=0)
     app.roll_back()
-    assert app.rows("select seqrelid::regclass::text, seqincrement from pg_sequence where seqrelid::regclass::text ~ 'invoices|ticket' order by 1") == before
+    assert app.rows(INCREMENTS) == before
     app.write("insert into invoices (id, org) values ('afterwards', 'o1')")
     app.run("verify", code=0)
 
@@ -161,7 +158,10 @@ def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall
     for n in range(3):
         app.write(f"insert into tasks values ('s{n}', 'p1', 2)")
         target(app, new_task(3))
-        app.write(f"update tasks set points = 10 + {n} where id = 't1'", "update projects set name = 'by the source' where id = 'p1'")
+        app.write(
+            f"update tasks set points = 10 + {n} where id = 't1'",
+            "update projects set name = 'by the source' where id = 'p1'",
+        )
     said = app.run("replay", "--until-idle", code=0)
     assert len({str(each) for each in counts(app).values()}) == 1, (counts(app), said.out)
     # A row that a trigger has touched on the other side is no reason to lose what somebody wrote.

@@ -117,7 +117,10 @@ class Both:
             "select z.name, z.key from (select l.table_name as name, unnest(array[l.old_key, l.new_key]) as key from"
             f" {JOURNAL}.{{}} l) z where z.key is not null group by 1, 2 order by count(*) desc limit {_LOCKED}"
         )
-        parts = [f"hot as materialized ({most.format('source_log')})", f"warm as materialized ({most.format('target_log')})"]
+        parts = [
+            f"hot as materialized ({most.format('source_log')})",
+            f"warm as materialized ({most.format('target_log')})",
+        ]
         for i, mapping in enumerate(self.project):
             prefix = len(mapping.legacy_prefix)
             of_target = (
@@ -138,7 +141,9 @@ class Both:
                 f"t{i} as materialized (select 1 from ({of_source} union {of_target} offset 0) k join {target} t"
                 f" on t.legacy_id = {literal(mapping.legacy_prefix)} || k.key for no key update of t)"
             )
-        counts = " + ".join(f"(select count(*) from {side}{i})" for i in range(len(self.project.mappings)) for side in "st")
+        counts = " + ".join(
+            f"(select count(*) from {side}{i})" for i in range(len(self.project.mappings)) for side in "st"
+        )
         connection.execute(f"with {', '.join(parts)} select {counts}")
 
     def lock_tables(self, connection: Connection, main: Connection) -> None:
@@ -169,9 +174,7 @@ class Both:
         first = mappings[0]
         source = ident(self.project.source.schema, table)
         hidden = _array(first.secrets)
-        stands = (
-            f"(select {JOURNAL}.as_listed(row_to_json(s.*), {hidden}) from {source} s where {same_key(first, 's', 'b.key')})"
-        )
+        stands = f"(select {JOURNAL}.as_listed(row_to_json(s.*), {hidden}) from {source} s where {same_key(first, 's', 'b.key')})"
         listed = 0
         into = f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason, stands, changed_at)"
         for position, mapping in enumerate(mappings):
@@ -274,7 +277,12 @@ def _added(mapping: Mapping) -> list[Column]:
     """Columns of numbers that are carried over as they are, so that what is added on one side can be added on the other."""
     found = []
     for column in mapping.columns:
-        if column.kind != "value" or column.source is None or column.source in mapping.key or column.reference is not None:
+        if (
+            column.kind != "value"
+            or column.source is None
+            or column.source in mapping.key
+            or column.reference is not None
+        ):
             continue
         source = mapping.source.column(column.source)
         if (
@@ -298,7 +306,9 @@ def _told(added: Sequence[str]) -> str:
 
 
 def _amount(column: str) -> str:
-    now, before = (f"({JOURNAL}.as_listed(x.{name}, '{{}}') ->> {literal(column)})::numeric" for name in ("image", "was"))
+    now, before = (
+        f"({JOURNAL}.as_listed(x.{name}, '{{}}') ->> {literal(column)})::numeric" for name in ("image", "was")
+    )
     return f"{now} - {before}"
 
 

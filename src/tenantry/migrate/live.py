@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from tenantry import __version__
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
 from tenantry.manifest import Manifest
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import mapping_key
 from tenantry.manifest.ids import id_sql
 from tenantry.migrate import strays, verify
 from tenantry.migrate.altered import absorb

@@ -48,7 +48,8 @@ ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
 
 _TABLES = """
 create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
-create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz, stated boolean) on commit delete rows;
+create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz, stated boolean)
+    on commit delete rows;
 create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
@@ -157,7 +158,12 @@ class Replayer:
             also: a condition over further entries, while both sides are written.
         """
         entries, oldest = take_log(
-            connection, "source_log", "tenantry_entry (table_name, key, at, stated)", limit, side="source" if also else None, also=also
+            connection,
+            "source_log",
+            "tenantry_entry (table_name, key, at, stated)",
+            limit,
+            side="source" if also else None,
+            also=also,
         )
         complete = entries < limit
         self._loose, self._still_loose = self._still_loose or not complete, not complete
@@ -1093,4 +1099,15 @@ def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str,
     return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
 
 
-__all__ = ["BOTH_LEAST", "EVERYTHING", "ROUND_ENTRIES", "ROUND_SECONDS", "Pace", "Replayer", "Round", "TooLong", "pending", "replay_round"]
+__all__ = [
+    "BOTH_LEAST",
+    "EVERYTHING",
+    "ROUND_ENTRIES",
+    "ROUND_SECONDS",
+    "Pace",
+    "Replayer",
+    "Round",
+    "TooLong",
+    "pending",
+    "replay_round",
+]

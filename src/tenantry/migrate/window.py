@@ -55,7 +55,7 @@ def opening(connection: Connection, project: Project, login: str) -> list[str]:
             hint="Mend this and run the same command again, or cut over without --grace.",
             detail={"problems": problems},
         )
-    statements = []
+    statements: list[str] = []
     for group in groups:
         statements += group.statements()
     for trigger in guarded:
@@ -143,7 +143,7 @@ def _drawn(connection: Connection, project: Project) -> dict[tuple[str, str, str
         load_blocks("tenantry.migrate.sql", "window_look")["drawn"],
         {"schemas": [project.source.schema, project.target.schema]},
     ):
-        found.setdefault((str(schema), str(table), str(column)), []).append(_Sequence(*sequence))  # type: ignore[arg-type]
+        found.setdefault((str(schema), str(table), str(column)), []).append(_Sequence(*sequence))
     return found
 
 
@@ -166,9 +166,7 @@ def _shared(drawn: dict[tuple[str, str, str], list[_Sequence]], project: Project
                 together |= group[0]
                 names = {**group[1], **names}
             groups.append((together, names))
-    return [
-        _Group(tuple(sorted(sequences, key=lambda each: each.sql)), tuple(names)) for sequences, names in groups
-    ]
+    return [_Group(tuple(sorted(sequences, key=lambda each: each.sql)), tuple(names)) for sequences, names in groups]
 
 
 # -- triggers ------------------------------------------------------------------------------------------------------------
@@ -245,9 +243,13 @@ def _triggers(
             {"schema": schema, "tables": list(tables), "ours": ours},
         ).fetchall():
             there, table, name, definition, enabled, *rest = row
-            state = {"O": "origin", "A": "always"}.get(str(enabled), "") if states is None else states.get((str(table), str(name)), "")
+            state = (
+                {"O": "origin", "A": "always"}.get(str(enabled), "")
+                if states is None
+                else states.get((str(table), str(name)), "")
+            )
             if state in ("origin", "always"):
-                found.append(Guarded(str(there), str(table), str(name), str(definition), state == "always", *rest))  # type: ignore[arg-type]
+                found.append(Guarded(str(there), str(table), str(name), str(definition), state == "always", *rest))
     return found
 
 
@@ -267,7 +269,9 @@ def _images(connection: Connection, project: Project) -> Iterator[str]:
     assert row is not None
     derived = not row[0]
     for table in project.source_tables:
-        yield from _other_body(connection, f"{capture_function(table)}()", capture_body(table, images=True, derived=derived))
+        yield from _other_body(
+            connection, f"{capture_function(table)}()", capture_body(table, images=True, derived=derived)
+        )
     log = f"insert into {JOURNAL}.target_log (table_name"
     yield from _other_body(
         connection,
