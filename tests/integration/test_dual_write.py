@@ -171,3 +171,34 @@ def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall
     app.roll_back()
     assert app.rows(TRIGGERS) == before
     assert len({str(each) for each in counts(app).values()}) == 1
+
+
+def test_a_row_that_the_other_side_refuses_is_named_and_every_command_fails_until_it_is_mended(
+    small: MakeSmall,
+) -> None:
+    # Both applications count by themselves: no sequence could be interleaved.
+    app = small(
+        source='create table bills (id text primary key, org text not null references "Organization" (id), number integer not null unique);'
+        "insert into bills values ('b1', 'o1', 1)",
+        target=target_table("bills", ", number integer not null unique"),
+        tables='[tables.bills]\nfrom = "bills"\ntenant = ["org"]\naccess = "tenant"\n',
+    )
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    app.run("status", code=0)
+    app.write("insert into bills select 'b2', 'o1', max(number) + 1 from bills")
+    target(app, "insert into bills (org_id, number) select org_id, max(number) + 1 from bills group by 1")
+    born = app.one("select legacy_id from app.bills where number = 2")
+    for command in (("replay", "--until-idle"), ("verify",), ("status",), ("cutover",), ("replay", "--until-idle")):
+        said = app.run(*command, code=1)
+        assert "bills b2 is not in app" in said.err + said.out, (command, said)
+    # The window is over: the target serves, and b2 is not there. Back again, the target's row is what is missing.
+    said = app.run("rollback", "--json", code=1)
+    assert [(row["table"], row["key"], row["lacking"]) for row in said.json["missing"]["rows"]] == [
+        ("bills", born, "public")
+    ]
+    assert app.run("verify", code=1)
+    app.write("update bills set number = 3 where id = 'b2'", f"insert into bills values ('{born}', 'o1', 2)")
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    app.run("status", code=0)

@@ -23,12 +23,14 @@ from tenantry.migrate.cutover import When, cut_over
 from tenantry.migrate.follow import Followed, follow
 from tenantry.migrate.journal import Journal, last_run
 from tenantry.migrate.live import Live
+from tenantry.migrate.missing import missing_rows
 from tenantry.migrate.prepare import prepare
 from tenantry.migrate.repair import rebuild, repair
 from tenantry.migrate.rollback import roll_back, undo_script
 from tenantry.migrate.throttle import Throttle
 from tenantry.migrate.turn import Bounds, Turned
 from tenantry.migrate.verify import Difference
+from tenantry.postgres import connect
 from tenantry.progress import Bars
 from tenantry.report.terminal import seconds as in_words
 from tenantry.settings import read_settings
@@ -152,8 +154,10 @@ def cutover(
             observer=bars,
             stopped=stopped,
         )
+    missing = _Missing(address)
     if as_json:
-        print_json(asdict(done))
+        print_json({**asdict(done), **missing.to_json()})
+        missing.end()
         return
     _turned(done)
     if done.direction == "both":
@@ -162,6 +166,38 @@ def cutover(
     else:
         out.print("Keep `tenantry replay` running: it carries what is written in the target into the source.")
     out.print("Back: `tenantry rollback`. For good: `tenantry contract`.")
+    missing.end()
+
+
+class _Missing:
+    """Rows that an application has written and that are not where applications are served: said last, with exit code 1."""
+
+    def __init__(self, address: str) -> None:
+        with connect(address, name="tenantry: rows that are missing") as connection:
+            self._count, self._rows = missing_rows(connection)
+
+    def to_json(self) -> dict[str, object]:
+        return {"missing": {"count": self._count, "rows": [asdict(each) for each in self._rows]}}
+
+    def end(self) -> None:
+        """
+        Raises:
+            typer.Exit: there are such rows.
+        """
+        if not self._count:
+            return
+        err.print(
+            f"[red]✗[/] {self._count:,} rows that applications have written are not on the side that serves them:"
+        )
+        for each in self._rows:
+            err.print(f"    {escape(str(each))}")
+        if self._count > len(self._rows):
+            err.print(f"    … and {self._count - len(self._rows):,} more")
+        err.print(
+            "  They are kept where they were written. Change what stands in their way, or the row itself, and run"
+            " `tenantry replay`; those in quarantine can also be mended there (`tenantry quarantine`)."
+        )
+        raise typer.Exit(1)
 
 
 def _turned(done: Turned) -> None:
@@ -219,13 +255,17 @@ def replay(
             )  # fmt: skip
         finally:
             throttle.close()
+    missing = _Missing(address)
     if as_json:
-        print_json(asdict(done))
+        print_json({**asdict(done), **missing.to_json()})
     else:
         out.print(
             f"{done.entries:,} changes in {done.rounds:,} rounds: {done.rows:,} rows written, {done.refused:,} into quarantine,"
             f" {done.conflicts:,} conflicts."
         )
+        if done.conflicts:
+            out.print("  Every change that did not come through stands in tenantry.conflict, with what stands instead.")
+    missing.end()
 
 
 def _wait(throttle: Throttle) -> None:
@@ -267,8 +307,10 @@ def rollback(
                 address, loaded, bounds=Bounds(max_stall, patience), everything=everything, patience=patience,
                 observer=bars, stopped=stopped,
             )  # fmt: skip
+    missing = _Missing(address)
     if as_json:
-        print_json(asdict(done))
+        print_json({**asdict(done), **missing.to_json()})
+        missing.end()
         return
     if done.turned is not None:
         _turned(done.turned)
@@ -285,11 +327,10 @@ def rollback(
         )
     if done.turned is not None and not done.undone:
         out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback --everything`.")
+    missing.end()
 
 
 def _agreed(address: str) -> bool:
-    from tenantry.postgres import connect  # noqa: PLC0415
-
     with connect(address) as connection:
         run = last_run(connection)
     if run is None:
@@ -303,8 +344,6 @@ def _agreed(address: str) -> bool:
 
 
 def _script(address: str, loaded: Manifest, everything: bool) -> str:
-    from tenantry.postgres import connect  # noqa: PLC0415
-
     with connect(address) as connection:
         prepared = prepare(connection, loaded)
         if prepared.run is None:
@@ -389,9 +428,11 @@ def verify(
             checks = repair(live)
         trial = live.project.trial
     failed = [check for check in checks if not check.passed]
+    missing = _Missing(address)
     if as_json:
         print_json(
             {
+                **missing.to_json(),
                 "passed": not failed,
                 "trial": trial,
                 "checks": [check.to_json() for check in checks],
@@ -412,5 +453,6 @@ def verify(
             outside = sum(check.account.outside for check in checks if check.account is not None)
             out.print(f"This is {trial}: {outside:,} source rows are outside of it, and stay where they are.")
         out.print(f"Compared in {in_words(time.monotonic() - begun)}.")
+    missing.end()
     if failed:
         raise typer.Exit(1)

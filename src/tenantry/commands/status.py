@@ -70,7 +70,8 @@ def status(
     """Show how a run stands, from any terminal: how far, how fast, what is not carried over yet, what stands in the way.
 
     With --watch or --until it looks again every second; with --json that is one object a line. Exit code 0: the state that was
-    waited for is reached, or the run goes on or is through; 1: it failed, was interrupted, or its process died.
+    waited for is reached, or the run goes on or is through; 1: it failed, was interrupted, its process died, or rows that
+    applications have written are not on the side that serves them.
     """
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
@@ -97,7 +98,7 @@ def status(
             except KeyboardInterrupt:
                 # Looking was ended, not the run.
                 raise typer.Exit(130) from None
-    if now.stopped:
+    if now.stopped or now.missing:
         raise typer.Exit(1)
 
 

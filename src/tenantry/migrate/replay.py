@@ -56,7 +56,7 @@ create temporary table if not exists tenantry_batch (key text primary key) on co
 create temporary table if not exists tenantry_all (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
 create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
-create temporary table if not exists tenantry_patch (key text, patch jsonb) on commit delete rows;
+create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_known (key text) on commit delete rows;
 create temporary table if not exists tenantry_gone (name text, legacy text, primary key (name, legacy)) on commit delete rows;
 create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
@@ -348,6 +348,7 @@ class Replayer:
             + (f" where {mapping.where}" if mapping.where else ""),
             [error.diag.column_name, said],
         )
+        self._patch(connection, mapping)
         connection.execute("insert into tenantry_touched select %s, key from tenantry_batch", [position])
         self._spread(connection, position, mapping, thorough=thorough)
 
@@ -545,13 +546,14 @@ class Replayer:
         return select
 
     def _forget(self, connection: Connection, mapping: Mapping) -> None:
-        """What the journal says of the batch is said anew; mends that wait for a retry are kept."""
+        """What the journal says of the batch is said anew; mends that wait for a retry are kept, and the time since when a row is there."""
         name = literal(mapping.name)
+        _clear(connection, "patch")
         connection.execute(
             f"with gone as (delete from {JOURNAL}.quarantine q using tenantry_batch b where q.mapping = {name}"
-            " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch),"
+            " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch, q.created_at),"
             " known as (insert into tenantry_known select source_key from gone)"
-            " insert into tenantry_patch select source_key, patch from gone where patch <> '{}'"
+            " insert into tenantry_patch select source_key, patch, created_at from gone"
         )
         connection.execute(
             f"delete from {JOURNAL}.change c using tenantry_batch b where c.mapping = {name} and c.source_key = b.key"
@@ -563,7 +565,8 @@ class Replayer:
 
     def _patch(self, connection: Connection, mapping: Mapping) -> None:
         connection.execute(
-            f"with p as (delete from tenantry_patch returning key, patch) update {JOURNAL}.quarantine q set patch = p.patch"
+            f"with p as (delete from tenantry_patch returning key, patch, since)"
+            f" update {JOURNAL}.quarantine q set patch = p.patch, created_at = p.since"
             f" from p where q.mapping = {literal(mapping.name)} and q.source_key = p.key and q.state = 'open'"
         )
 
@@ -871,6 +874,7 @@ class Replayer:
                     f" then 'parent_quarantined' else 'reference_missing' end, {literal(column.name)},"
                     f" {literal(feeding.name)}, {literal(feeding.source.name)}, {key} from {self._rows(mapping)} s"
                 )
+                self._patch(connection, mapping)
                 self._spread(connection, position, mapping, thorough=False)
         return found
 

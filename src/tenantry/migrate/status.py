@@ -16,6 +16,7 @@ from tenantry.manifest.mapping import Subset
 from tenantry.migrate.cutover import Readiness
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.lock import run_lock_holder
+from tenantry.migrate.missing import Missing, missing_rows
 from tenantry.migrate.process import Process, look_at
 from tenantry.migrate.signals import Reason
 from tenantry.migrate.throttle import Throttle
@@ -159,6 +160,7 @@ class Status:
         hidden_writers: sessions with writers' locks whose age only members of pg_monitor may see.
         reasons: what holds a run back now; None where that was not asked for.
         cut_over, rolled_back: the last of their kind.
+        missing: rows that applications have written and that are not on the side that serves them; some in `missing_rows`.
         trial: of a run that takes some tenants only: how many, in words; else empty.
         begun_with: the condition of the trial with which the run began, where it did.
     """
@@ -193,6 +195,7 @@ class Status:
     merged: int
     conflicts: int
     kept: int
+    missing: int
     waiters: tuple[Waiter, ...]
     standing: tuple[Standing, ...]
     hidden_writers: int
@@ -204,6 +207,7 @@ class Status:
     events: tuple[Event, ...]
     trial: str = ""
     begun_with: str = ""
+    missing_rows: tuple[Missing, ...] = ()
 
     @property
     def stopped(self) -> bool:
@@ -227,7 +231,7 @@ def read_status(connection: Connection, *, before: Status | None = None, throttl
     if row["run"]["status"] == "running" and holder is None and not row["standby"]:
         # It may have ended between the two questions. What it said at its end is seen by now: it lets go of its lock last.
         row, holder = _look(connection, before)
-    return _status(row, holder, before, throttle)
+    return _status(row, holder, before, throttle, missing_rows(connection))
 
 
 def _look(connection: Connection, before: Status | None) -> tuple[dict[str, Any], int | None]:
@@ -258,7 +262,13 @@ def _size_is_due(before: Status | None) -> bool:
     return (datetime.now(UTC) - before.server.database_bytes_at).total_seconds() >= _SIZE_INTERVAL
 
 
-def _status(row: Mapping[str, Any], holder: int | None, before: Status | None, throttle: Throttle | None) -> Status:
+def _status(
+    row: Mapping[str, Any],
+    holder: int | None,
+    before: Status | None,
+    throttle: Throttle | None,
+    missing: tuple[int, Sequence[Missing]],
+) -> Status:
     run, at = row["run"], row["at"]
     status = run["status"]
     if status == "running" and holder is None and not row["standby"]:
@@ -321,6 +331,8 @@ def _status(row: Mapping[str, Any], holder: int | None, before: Status | None, t
         merged=row["merged"],
         conflicts=row["conflicts"],
         kept=row["kept"],
+        missing=missing[0],
+        missing_rows=tuple(missing[1]),
         waiters=tuple(
             Waiter(each["pid"], each["application"] or "", each["seconds"], each["relation"], each["held_by"],
                    first_words(each["query"]))

@@ -305,6 +305,10 @@ def _figures(now: Status) -> RichTable:
         f"{now.quarantined:,} in quarantine, {now.merged:,} merged, {now.conflicts:,} conflicts,"
         f" {now.kept:,} kept in the target only",
     )
+    if now.missing:
+        named = "; ".join(str(each) for each in now.missing_rows)
+        more = f"; and {now.missing - len(now.missing_rows):,} more" if now.missing > len(now.missing_rows) else ""
+        line("missing", f"{now.missing:,} rows that applications have written: {named}{more}")
     server = now.server
     facts = [f"{in_bytes(rates.wal_bytes)}/s of WAL"] if rates.wal_bytes is not None else []
     if server.database_bytes is not None:
