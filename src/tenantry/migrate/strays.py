@@ -60,7 +60,7 @@ def note_in_target(
                 [mapping.target.name, mapping.legacy_prefix, list(keys)],
             )
     if connection.execute(f"select from {JOURNAL}.target_log limit 1").fetchone() is not None:
-        take_log(connection, "target_log", "tenantry_changed (table_name, legacy_id, at)", 1_000_000_000)
+        take_log(connection, "target_log", "tenantry_changed (table_name, legacy_id, at, stated)", 1_000_000_000)
     _forget_gone_accounts(connection, project)
     if connection.execute("select from tenantry_changed limit 1").fetchone() is None:
         return False
