@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tenantry.errors import NotReady
-from tenantry.identity.in_step import IN_STEP
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.migrate.journal import Connection
-from tenantry.plan.operations.capture import DERIVED, OURS, capture_body, capture_function, fed_tables
+from tenantry.migrate.names import TRIGGERS
+from tenantry.plan.operations.capture import DERIVED, capture_body, capture_function, fed_tables
 from tenantry.postgres import ident, literal, literals, load_blocks
 
 CLOSE = f"select {JOURNAL}.close_window()"
@@ -234,7 +234,7 @@ def _triggers(
     Args:
         states: by table and trigger, the state to which it wakes in the cut-over; None: as it is.
     """
-    ours = [*OURS, IN_STEP]
+    ours = list(TRIGGERS)
     found = []
     with connection.transaction():
         connection.execute("set local search_path = ''")
