@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
 from typing import Any
 
-from tests.small import MakeSmall, Small, target_table
+from psycopg import errors as pg
+
+from tenantry.migrate.follow import follow
+from tests.migrate_support import wait_for
+from tests.small import APPLICATION, MakeSmall, Small, target_table
 
 INVOICES = """
 create table invoices (id text primary key default gen_random_uuid()::text, org text not null references "Organization" (id),
@@ -202,3 +209,113 @@ def test_a_row_that_the_other_side_refuses_is_named_and_every_command_fails_unti
     app.run("replay", "--until-idle", code=0)
     app.run("verify", code=0)
     app.run("status", code=0)
+
+
+NOTES = """
+create table notes (id text primary key, org text not null references "Organization" (id), body text, number integer not null default 0, token text);
+insert into notes (id, org, body, token) select 'n' || n, 'o1', 'old', 'secret' from generate_series(1, 5) n;
+"""
+NOTES_TARGET = target_table("notes", ", body text, number integer not null default 0, token text")
+NOTES_TABLE = '[tables.notes]\nfrom = "notes"\ntenant = ["org"]\naccess = "tenant"\n'
+
+
+def test_every_change_that_is_lost_to_the_other_side_is_listed(small: MakeSmall) -> None:
+    app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE, section='[source.secrets]\nnotes = ["token"]')
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    for n in range(3):
+        app.write(f"update notes set body = 's{n}', token = 'hidden' where id = 'n1'")
+        target(app, f"update notes set body = 't{n}' where legacy_id = 'n1'")
+        target(app, f"update notes set body = 't{n}', token = 'hidden' where legacy_id = 'n2'")
+        app.write(f"update notes set body = 's{n}' where id = 'n2'")
+    target(app, "delete from notes where legacy_id = 'n3'")
+    app.write("update notes set body = 'stays' where id = 'n3'")
+    app.write("update notes set body = 'only here' where id = 'n4'")
+    said = app.run("replay", "--until-idle", code=0)
+    assert "tenantry.conflict" in said.out
+    found = app.rows(
+        "select source_key, winner, loser ->> 'body', stands ->> 'body', loser ? 'token' or stands ? 'token', changed_at is not null"
+        " from tenantry.conflict order by source_key, changed_at"
+    )
+    assert found == [
+        *(("n1", "target", f"s{n}", "t2", False, True) for n in range(3)),
+        *(("n2", "source", f"t{n}", "s2", False, True) for n in range(3)),
+        ("n3", "source", None, "stays", False, True),
+    ]
+    bodies = [("n1", "t2"), ("n2", "s2"), ("n3", "stays"), ("n4", "only here"), ("n5", "old")]
+    assert app.rows("select id, body from notes order by 1") == bodies
+    assert app.rows("select legacy_id, body from app.notes order by 1") == bodies
+    app.run("verify", code=0)
+    # Nothing of the window stays behind.
+    app.run("cutover", code=0)
+    target(app, "update notes set body = 'afterwards'")
+    assert app.rows("select distinct image is null from tenantry.target_log") == [(True,)]
+    assert app.one("select count(*) from tenantry.window_change") == 0
+
+
+def test_a_row_that_several_tables_share_is_decided_on_as_one(small: MakeSmall) -> None:
+    app = small()
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    app.write("update \"User\" set name = 'by the source' where id = 'u2'")
+    target(app, "update members set role = 'admin' where legacy_id = 'u2'")
+    app.run("replay", "--until-idle", code=0)
+    row = app.rows("select name, role::text from \"User\" where id = 'u2'")
+    assert row == [("Bob", "ADMIN")]
+    assert app.rows("select source_key, winner, loser ->> 'name' from tenantry.conflict") == [
+        ("u2", "target", "by the source")
+    ]
+    app.run("verify", code=0)
+
+
+def test_a_row_that_both_sides_write_all_the_time_stops_neither_replay_nor_the_end_of_the_window(
+    small: MakeSmall,
+) -> None:
+    app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE)
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    ended, waits, written = threading.Event(), [], {"source": 0, "target": 0}
+
+    def work(side: str, first: str, statement: str) -> None:
+        with app.connect("postgres" if side == "target" else APPLICATION) as connection:
+            connection.execute(first.encode())
+            with suppress(pg.ReadOnlySqlTransaction):
+                while not ended.is_set():
+                    begun = time.monotonic()
+                    connection.execute(statement.format(written[side]).encode())
+                    written[side] += 1
+                    waits.append(time.monotonic() - begun)
+                    ended.wait(0.03)
+
+    def keep_in_step() -> None:
+        follow(app.dsn, app.manifest, stopped=ended.is_set)
+
+    threads = [
+        threading.Thread(target=work, args=("source", "select 1", "update notes set number = {} where id = 'n1'")),
+        threading.Thread(
+            target=work,
+            args=(
+                "target",
+                "set role service_role; set search_path = app",
+                "update notes set body = '{}' where legacy_id = 'n1'",
+            ),
+        ),
+        threading.Thread(target=keep_in_step),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for("both sides to be written for a while", lambda: min(written.values()) >= 60, seconds=60)
+        assert threads[-1].is_alive()
+        assert app.run("cutover").code == 0
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    assert app.one("select count(*) from tenantry.conflict") > 20
+    assert app.rows("select number, body from notes where id = 'n1'") == app.rows(
+        "select number, body from app.notes where legacy_id = 'n1'"
+    )
+    assert max(waits) < 3, f"an application waited for {max(waits):.1f} s"

@@ -233,7 +233,9 @@ def _attempt(
                 "set transaction isolation level repeatable read; set local synchronous_commit = on;"
                 f" set local lock_timeout = '{patience}ms'"
             )
-            order = busiest_first(live, tables)
+            # While both sides are written, rows of the other one may be too busy to be written in between.
+            both = live.run.direction == "both" and number > 1
+            order = busiest_first(live, [*source_tables(live), *target_tables(live)] if both else tables)
             attempt = live.guard.bound(connection, bounds.max_stall)
             clock.begin()
             timer.start()
