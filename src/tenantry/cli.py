@@ -16,7 +16,7 @@ from rich.markup import escape
 from tenantry import __version__
 from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
-from tenantry.analyze import gather
+from tenantry.analyze import gather, look_around
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
 from tenantry.commands import access, ids, lint, live, people, prove, rehearse, seal, status, throttle, users
 from tenantry.commands import report as reporting
@@ -30,6 +30,7 @@ from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.subset import describe
+from tenantry.migrate.visibility import need_rows_of, source_names
 from tenantry.plan import read_environment
 from tenantry.progress import Bars
 from tenantry.report import Duration, build_report, terminal
@@ -106,7 +107,7 @@ def analyze(
             progress=lambda _name, _rows: bars.count("probing tables", next(done), total),
         )
         bars.count("probing tables", total, total)
-        findings = find(prepared.project, evidence)
+        findings = find(prepared.project, evidence, look_around(connection, prepared.project))
     if as_json:
         print_json(
             {"findings": [finding.to_json() for finding in findings], "evidence": [_evidence(e) for e in evidence]}
@@ -139,6 +140,7 @@ def plan(
 ) -> None:
     """Show what a migration would do: phases, steps, locks, estimates, risks. Changes nothing."""
     with prepared_project(dsn, manifest, only=only) as (_, connection, prepared):
+        need_rows_of(connection, source_names(prepared.project))
         planned = prepared.plan
         if prepared.chosen is not None:
             err.print(escape(describe(connection, prepared.project, prepared.chosen)))

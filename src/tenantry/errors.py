@@ -125,6 +125,38 @@ class ConnectionLost(TenantryError):
     exit_code = 1
 
 
+class RowsHidden(TenantryError):
+    """Row-level security hides rows from the login that must see all of them."""
+
+    code = "TN-216"
+
+
+class EncodingUnsupported(TenantryError):
+    """The database keeps its text in another encoding than UTF8."""
+
+    code = "TN-217"
+
+    def __init__(self, database: str, encoding: str) -> None:
+        unknown = (
+            " SQL_ASCII does not say what encoding its text is in: if the restore is refused, find that out, and give it as"
+            " PGCLIENTENCODING to psql."
+            if encoding == "SQL_ASCII"
+            else ""
+        )
+        super().__init__(
+            f"Database {database!r} has the encoding {encoding}, and Tenantry works on UTF8 only. Nothing was changed.",
+            hint=f"Copy it into a database with UTF8, and move the application there first: createdb --template=template0"
+            f" --encoding=UTF8 {database}_utf8; pg_dump {database} | psql {database}_utf8.{unknown}",
+            detail={"database": database, "encoding": encoding},
+        )
+
+
+class Unfit(TenantryError):
+    """Analysis found what makes a run impossible; nothing was begun."""
+
+    code = "TN-218"
+
+
 # -- TN-3xx: schemas -------------------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,9 @@ def test_the_page_of_the_command_line_is_current(tmp_path: Path) -> None:
 
 def test_every_finding_is_documented() -> None:
     documented = (ROOT / "docs/reference/findings.md").read_text(encoding="utf-8")
-    source = "".join(inspect.getsource(sys.modules[f"tenantry.analyze.{name}"]) for name in ("compare", "quality"))
+    source = "".join(
+        inspect.getsource(sys.modules[f"tenantry.analyze.{name}"]) for name in ("compare", "quality", "surroundings")
+    )
     codes = set(re.findall(r'"(TA-\d{3})"', source))
     assert len(codes) > 15
     spans = [(int(low), int(high)) for low, high in re.findall(r"TA-(\d{3}) … TA-(\d{3})", documented)]

@@ -8,13 +8,14 @@ from tenantry.analyze.compare import compare
 from tenantry.analyze.finding import SEVERITIES, Evidence, Finding, Severity, Tally
 from tenantry.analyze.probe import gather
 from tenantry.analyze.quality import quality
+from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, look_around, surroundings
 from tenantry.manifest import Project
 
-__all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Tally", "analyze", "gather"]
+__all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Surroundings", "Tally", "analyze", "gather", "look_around"]
 
 
-def analyze(project: Project, evidence: Sequence[Evidence]) -> tuple[Finding, ...]:
+def analyze(project: Project, evidence: Sequence[Evidence], around: Surroundings = NOTHING_ELSE) -> tuple[Finding, ...]:
     """All findings, the gravest first, then by code, table and column."""
-    found = [*compare(project), *quality(project, evidence)]
+    found = [*compare(project), *surroundings(project, around), *quality(project, evidence)]
     order = {severity: position for position, severity in enumerate(SEVERITIES)}
     return tuple(sorted(found, key=lambda f: (order[f.severity], f.code, f.table, f.column)))

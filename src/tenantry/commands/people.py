@@ -20,6 +20,7 @@ from tenantry.identity.hosted import fetch as fetch_accounts
 from tenantry.identity.people import FATES, Fate, Person, fates, people, planned
 from tenantry.identity.remote import Ran, refused, run_actions, undo_actions
 from tenantry.identity.schema import complete_auth_schema
+from tenantry.migrate.visibility import need_rows_of, source_names
 from tenantry.postgres import connect
 from tenantry.progress import Bars
 
@@ -48,6 +49,7 @@ def plan(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False
     Reads only. [users] in the manifest decides. Rows that the target would refuse are told by `tenantry analyze`.
     """
     with prepared_project(dsn, manifest) as (_, connection, prepared):
+        need_rows_of(connection, source_names(prepared.project))
         there = connection.execute("select to_regclass('auth.users')").fetchone() != (None,)
         if not there and not as_json:
             err.print("There is no auth.users in this database yet: nobody has an account.")

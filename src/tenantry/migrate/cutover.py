@@ -13,6 +13,7 @@ from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import Prepared
 from tenantry.migrate.turn import Bounds, Turned, done_before, source_tables, turn, wait_until, wait_until_idle
+from tenantry.migrate.visibility import need_every_row
 from tenantry.migrate.window import CLOSE, opening
 from tenantry.plan.operations.capture import source_fence, source_triggers
 from tenantry.postgres import load_blocks
@@ -116,6 +117,7 @@ def cut_over(
 
 def end_grace(live: Live, bounds: Bounds) -> Turned:
     """From here on the source refuses writes; what was written there last has been carried over."""
+    need_every_row(live.main, live.project)
     return turn(
         live,
         "reverse",

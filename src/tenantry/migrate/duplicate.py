@@ -26,6 +26,7 @@ from tenantry.manifest import Manifest
 from tenantry.migrate.contract import find_program, program_environment
 from tenantry.migrate.dump import fitting_programs, in_short, run_program
 from tenantry.migrate.journal import Connection
+from tenantry.migrate.visibility import need_rows_of
 from tenantry.postgres import (
     EmbeddedServer,
     connect,
@@ -140,6 +141,7 @@ def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(blocks["original"], {"schema": schema, "tables": sorted(fed)}).fetchone()
     assert row is not None
+    need_rows_of(connection, [ident(schema, table) for table in sorted(fed)])
     return Original(dsn=dsn, catalog=catalog, **_tuples(row))
 
 

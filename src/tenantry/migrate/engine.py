@@ -39,6 +39,7 @@ from tenantry.migrate.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Roun
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.session import Session
 from tenantry.migrate.throttle import Throttle
+from tenantry.migrate.visibility import need_every_row, need_room
 from tenantry.migrate.watch import Watch, check_login, check_owner, check_server
 from tenantry.plan import Phase, Step, prerequisites
 from tenantry.plan.operations.defer import CATCH_UP
@@ -164,6 +165,9 @@ class Migration:
             prepared = prepare(main, self._manifest, only=self._only)
             check_login(main, prepared.run, prepared.environment.login)
             check_owner(main, prepared.project)
+            need_every_row(main, prepared.project)
+            if prepared.run is None:
+                need_room(main, prepared.project)
             if prepared.run is not None and prepared.run.is_over:
                 raise RunFinished(
                     f"This database was cut over on {prepared.run.finished_at:%Y-%m-%d %H:%M} UTC.",
@@ -208,6 +212,7 @@ class Migration:
                     steps = [step for step in plan.phase(phase) if step.id not in self._done]
                     self._observer.phase(phase, rows=sum(s.rows for s in steps), steps=len(steps))
                     journal.say(main, "set_phase", phase=phase)
+                    need_every_row(main, prepared.project, doing=f"the phase {phase}")
                     if phase == "copy":
                         # What is altered from here on is noticed before another row is written.
                         self._watch.begin(main)

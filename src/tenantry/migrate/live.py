@@ -38,6 +38,7 @@ from tenantry.migrate.replay import (
 )
 from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import TRANSIENT, Session
+from tenantry.migrate.visibility import need_every_row
 from tenantry.migrate.watch import Watch, check_login, check_server
 from tenantry.postgres import explain, ident, literal
 
@@ -146,8 +147,10 @@ class Live:
         Raises:
             SourceAltered: they are not, and this cannot be gone on with.
             JournalMismatch, JournalDamaged: the journal is not that of this plan.
+            RowsHidden: row-level security hides rows of one of the sides.
         """
         self.check_journal()
+        need_every_row(self.main, self.project)
         absorb(self.main, self.journal, self.prepared, self.observer.notice)
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import psycopg
 
-from tenantry.analyze import analyze, gather
+from tenantry.analyze import analyze, gather, look_around
 from tenantry.catalog import read_catalog
 from tenantry.errors import (
     JournalMismatch,
@@ -319,7 +319,11 @@ class _Rehearsing:
         """Findings, and what the source holds before anything is done."""
         with self._stage("analyze"):
             prepared = prepare(self.connection, self.manifest)
-            self.result.findings = analyze(prepared.project, gather(self.connection, prepared.project))
+            self.result.findings = analyze(
+                prepared.project,
+                gather(self.connection, prepared.project),
+                look_around(self.connection, prepared.project),
+            )
             for finding in self.result.findings:
                 if finding.severity == "blocker":
                     self._problem("analyze", f"{finding.table}: {finding.title}", finding.advice, finding.code)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from tenantry.errors import LoginShared, RightsMissing, SourceAltered
+from tenantry.errors import LoginShared, RightsMissing, RowsHidden, SourceAltered
 from tenantry.manifest import Project
 from tenantry.migrate.journal import Connection, Journal, Run
 from tenantry.postgres import load_blocks
@@ -17,10 +17,11 @@ _SQL = "tenantry.migrate.sql"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A digest of what of each side must not change."""
+    """A digest of what of each side must not change, and the names of temporary tables of this session that hide their rows."""
 
     source: str
     target: str
+    hiding: tuple[str, ...] = ()
 
 
 class Watch:
@@ -45,7 +46,7 @@ class Watch:
     def signature(self, connection: Connection) -> Signature:
         row = connection.execute(load_blocks(_SQL, "watch")["signature"], self._values).fetchone()
         assert row is not None
-        return Signature(str(row[0]), str(row[1]))
+        return Signature(str(row[0]), str(row[1]), tuple(str(name) for name in row[2]))
 
     def begin(self, connection: Connection) -> None:
         """Take the present state as the right one."""
@@ -56,11 +57,20 @@ class Watch:
 
         Raises:
             SourceAltered: nothing of this transaction is kept.
+            RowsHidden: the same; an event trigger makes row-level security of this session's own tables.
         """
         now = self.signature(connection)
+        if now.hiding:
+            raise RowsHidden(
+                f"Something in this database, an event trigger most likely, forces row-level security upon the temporary tables"
+                f" that Tenantry works with ({now.hiding[0]}): their rows are hidden from the login. Nothing was carried over.",
+                hint="`tenantry analyze` names the event triggers. Disable the one that does it for as long as the run lasts (alter"
+                " event trigger … disable), or let it leave out temporary tables; then run the same command again.",
+                detail={"tables": list(now.hiding)},
+            )
         if self._expected is None:
             self._expected = now
-        elif now != self._expected:
+        elif (now.source, now.target) != (self._expected.source, self._expected.target):
             side = "source" if now.source != self._expected.source else "target"
             schema = self._values[side]
             raise SourceAltered(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tenantry.catalog import Table
 from tenantry.manifest import Project
-from tenantry.manifest.derive import mapping_key
+from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.manifest.subset import Inside
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
@@ -16,9 +16,10 @@ from tenantry.plan.operations.capture import capture, guard_target
 from tenantry.plan.operations.closure import closure
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.defer import defer, for_good, restore
-from tenantry.plan.operations.expand import expand
+from tenantry.plan.operations.expand import AFTER_EXPAND, expand
 from tenantry.plan.operations.finish import cut_over, drain, final, secure, verify
 from tenantry.plan.operations.id_map import born_here, id_map
+from tenantry.postgres import ident
 
 
 def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:
@@ -61,6 +62,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         secured.append(born)
     steps += [*checks, *secured]
     over = cut_over(project, environment, _ends(secured))
+    steps = [_settled(project, step) for step in steps]
     steps += [over, *final(project, over.id), *for_good(project)]
     return Plan(
         name=project.manifest.name,
@@ -69,6 +71,29 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         target_schema=project.target.schema,
         steps=tuple(steps),
     )
+
+
+def _settled(project: Project, step: Step) -> Step:
+    """A step that makes tables undoes what event triggers of the database do to them: row-level security that is switched on
+    for each new table would hide rows from Tenantry and from the functions that policies call."""
+    if step.id == AFTER_EXPAND:
+        return replace(
+            step,
+            sql=(
+                *step.sql,
+                *(
+                    f"alter table {ident(table.schema, table.name)} no force row level security"
+                    for table in project.target.tables
+                    if table.rls_forced
+                ),
+            ),
+        )
+    if any(_MAKES_TABLES in statement for statement in step.sql):
+        return replace(step, sql=(*step.sql, f"select {JOURNAL}.settle_tables()"))
+    return step
+
+
+_MAKES_TABLES = f"create table if not exists {JOURNAL}."
 
 
 def _expected(project: Project) -> dict[str, int]:

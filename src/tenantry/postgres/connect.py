@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tenantry.errors import (
     ConnectionLost,
     DiskTrouble,
+    EncodingUnsupported,
     LoginRefused,
     PoolerInTheWay,
     RightsMissing,
@@ -102,11 +103,16 @@ def with_parameters(dsn: str, **parameters: str) -> str:
     return make_conninfo(dsn, **parameters)
 
 
-def connect(dsn: str, *, name: str = "tenantry", autocommit: bool = True) -> psycopg.Connection[tuple[object, ...]]:
+def connect(
+    dsn: str, *, name: str = "tenantry", autocommit: bool = True, any_encoding: bool = False
+) -> psycopg.Connection[tuple[object, ...]]:
     """A direct connection with the engine's session settings.
 
+    Args:
+        any_encoding: the database need not be one that Tenantry can work on: only something of its server is asked or changed.
+
     Raises:
-        ServerUnreachable, LoginRefused, ServerTooOld, PoolerInTheWay: with what to do.
+        ServerUnreachable, LoginRefused, ServerTooOld, PoolerInTheWay, EncodingUnsupported: with what to do.
     """
     options = " ".join(f"-c {key}={_ESCAPED.sub(_escape, value)}" for key, value in SESSION_SETTINGS.items())
     given = conninfo_to_dict(dsn)
@@ -129,6 +135,12 @@ def connect(dsn: str, *, name: str = "tenantry", autocommit: bool = True) -> psy
             f"The server is PostgreSQL {version}; Tenantry needs 15 or newer.",
             hint="Upgrade the server (pg_upgrade, or a logical replica of a newer version) and run again.",
         )
+    # The server says it by itself: nothing of ours is sent to a database that may not understand it.
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+    if encoding != "UTF8" and not any_encoding:
+        database = connection.info.dbname
+        connection.close()
+        raise EncodingUnsupported(database, encoding)
     with suppress(AttributeError):
         if connection.info.parameter_status("TimeZone") != "UTC":
             connection.close()

@@ -4,4 +4,5 @@
 
 create table if not exists tenantry.latch (closed boolean);
 comment on table tenantry.latch is 'Always empty. What clients hold of it keeps DROP OWNED BY from locking tables that have policies.';
+alter table tenantry.latch replica identity full;
 revoke all on tenantry.latch from public;

@@ -287,13 +287,16 @@ declare
 begin
     for made in
         select c.oid::regclass as relation, case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.relacl, c.relowner,
-               c.relkind = 'r' and not c.relrowsecurity as is_open,
+               c.relkind = 'r' and not c.relrowsecurity as is_open, c.relforcerowsecurity as is_forced,
                c.relname <> all (string_to_array(coalesce(current_setting('tenantry.auth_before', true), ''), ',')) as is_new
           from pg_class as c
          where c.relnamespace = 'auth'::regnamespace and c.relkind in ('r', 'S')
     loop
         if made.is_open then
             execute format('alter table %s enable row level security', made.relation);
+        end if;
+        if made.is_new and made.is_forced then
+            execute format('alter table %s no force row level security', made.relation);
         end if;
         for given in
             select distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end

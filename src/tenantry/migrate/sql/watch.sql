@@ -1,9 +1,12 @@
 -- What must not change under a run, and who else uses its login.
 
 -- name: signature
--- Columns of the tables that are read and written, and the state of Tenantry's triggers, as one digest for each side.
+-- Columns of the tables that are read and written, whether all of their rows are seen, and the state of Tenantry's triggers, as
+-- one digest for each side; and temporary tables of this session whose rows are hidden from it.
 select coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = 'source')), ''),
-       coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = 'target')), '')
+       coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = 'target')), ''),
+       array(select t.relname::text from pg_catalog.pg_class t
+              where t.relnamespace = pg_my_temp_schema() and t.relkind = 'r' and pg_catalog.row_security_active(t.oid))
   from (
     select n.side, concat_ws(' ', c.oid, c.relname, c.relkind, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
                              a.attgenerated) as fact
@@ -12,6 +15,12 @@ select coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = '
       join pg_catalog.pg_namespace s on s.nspname = n.schema
       join pg_catalog.pg_class c on c.relnamespace = s.oid and c.relname = any (n.tables)
       join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    union all
+    select 'source', concat_ws(' ', 'rows', c.oid, pg_catalog.row_security_active(c.oid))
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace s on s.oid = c.relnamespace
+     where (s.nspname = %(source)s and c.relname = any (%(source_tables)s::text[]))
+        or (s.nspname = 'auth' and c.relname in ('users', 'identities'))
     union all
     select 'source', concat_ws(' ', t.tgrelid, t.tgname, t.tgenabled)
       from pg_catalog.pg_trigger t

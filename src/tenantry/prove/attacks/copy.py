@@ -162,7 +162,9 @@ class _Logins:
         """Over a connection to another database of the server."""
         for name, dsn in self.made:
             try:
-                with connect(with_parameters(dsn, dbname="postgres"), name="tenantry proof") as admin:
+                with connect(
+                    with_parameters(dsn, dbname="postgres"), name="tenantry proof", any_encoding=True
+                ) as admin:
                     _end_sessions(admin, name)
                     admin.execute(f"drop role if exists {ident(name)}".encode())
             except (psycopg.Error, TenantryError) as error:

@@ -1,0 +1,148 @@
+"""What else lives in the database: row-level security that hides rows, publications, event triggers. `look_around` reads; the rest
+is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from tenantry.analyze.finding import Finding
+from tenantry.catalog import Table
+from tenantry.catalog.hidden import Hidden, hidden_tables
+from tenantry.manifest import Project
+from tenantry.manifest.derive import JOURNAL
+from tenantry.postgres import ident, load_blocks
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A publication that takes in every table of the database, also those that are made later.
+
+    Attributes:
+        changes: it publishes updates or deletes, for which a table needs an identity.
+    """
+
+    name: str
+    changes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An event trigger that runs when tables are made or altered."""
+
+    name: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What event triggers do to a new table: row-level security is on, and binds the owner."""
+
+    enabled: bool = False
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    Attributes:
+        hidden: tables of source and accounts in which the login does not see every row.
+        tables, temporary: what became of a table, and of a temporary one, that was made to see it.
+        refused: what the server said where no table could be made.
+    """
+
+    hidden: tuple[Hidden, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    tables: Secured = Secured()
+    temporary: Secured = Secured()
+    refused: str = ""
+
+
+NOTHING_ELSE = Surroundings()
+"""A database with nothing in it but source and target."""
+
+
+def look_around(connection: Connection, project: Project) -> Surroundings:
+    """Ask the catalogs, and make two empty tables in a transaction that is rolled back, to see what event triggers do to them."""
+    blocks = load_blocks("tenantry.analyze", "surroundings")
+    names = [*(ident(table.schema, table.name) for table in project.source_tables), "auth.users", "auth.identities"]
+    hidden = hidden_tables(connection, names)
+    publishers = tuple(Publisher(str(row[0]), bool(row[2])) for row in connection.execute(blocks["publications"]))
+    listeners = tuple(Listener(str(row[0]), str(row[1])) for row in connection.execute(blocks["event_triggers"]))
+    tables, temporary, refused = Secured(), Secured(), ""
+    if listeners:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(blocks["probe"])
+                for is_temporary, enabled, forced in connection.execute(blocks["probed"]).fetchall():
+                    if is_temporary:
+                        temporary = Secured(bool(enabled), bool(forced))
+                    else:
+                        tables = Secured(bool(enabled), bool(forced))
+        except psycopg.Error as error:
+            refused = error.diag.message_primary or type(error).__name__
+    return Surroundings(hidden, publishers, listeners, tables, temporary, refused)
+
+
+def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
+    """The findings about it."""
+    for each in around.hidden:
+        yield Finding(
+            "TA-120", "blocker", "risk", each.table, each.why,
+            advice=f"What is not seen would be taken for not there. Before the run, {each.mend}.",
+        )  # fmt: skip
+    schemas = f"{JOURNAL} and {project.target.schema}"
+    for publisher in around.publishers:
+        yield Finding(
+            "TA-121", "warning", "risk", publisher.name,
+            f"publication FOR ALL TABLES: what the run makes in schemas {schemas} is published too",
+            advice="Subscribers and tools that read the replication stream see the journal, which holds originals of rows, and the"
+            f" target. Let them leave out the schemas {schemas}, or publish the tables by name.",
+        )  # fmt: skip
+        if publisher.changes:
+            for table in project.target.tables:
+                if not _has_identity(table):
+                    yield Finding(
+                        "TA-122", "blocker", "risk", table.name,
+                        f"has no primary key, so that publication {publisher.name} refuses its updates and deletes",
+                        advice="Give the table a primary key in the target's files, or write there: alter table"
+                        f" {ident(table.name)} replica identity full.",
+                    )  # fmt: skip
+    names = ", ".join(f"{each.name} (function {each.function})" for each in around.listeners)
+    word = "event trigger" if len(around.listeners) == 1 else "event triggers"
+    if around.refused:
+        yield Finding(
+            "TA-123", "blocker", "risk", JOURNAL, f"tables cannot be made here: {around.refused}",
+            advice=f"It may be the {word} {names}: let it leave out the schemas {schemas}, or disable it for the time of the run."
+            if names else "Mend the cause.",
+        )  # fmt: skip
+    elif around.temporary.forced:
+        yield Finding(
+            "TA-123", "blocker", "risk", JOURNAL, f"{word} {names}: row-level security is forced upon temporary tables",
+            advice="The rows that a run works with would be hidden from it. Let it leave out temporary tables, or disable it for the"
+            " time of the run (alter event trigger … disable).",
+        )  # fmt: skip
+    elif around.tables.enabled or around.tables.forced:
+        yield Finding(
+            "TA-124", "warning", "risk", JOURNAL, f"{word} {names}: row-level security is switched on for every new table",
+            advice=f"Tenantry switches it off again for its own tables in schema {JOURNAL}, which nobody but it may use; for those"
+            f" of {project.target.schema} it makes policies.",
+        )  # fmt: skip
+    elif names:
+        yield Finding(
+            "TA-125", "notice", "risk", JOURNAL, f"{word} {names} will run for what the run makes",
+            advice=f"See that it does no harm to the schemas {schemas}.",
+        )  # fmt: skip
+
+
+def _has_identity(table: Table) -> bool:
+    return table.primary_key is not None or table.replica_identity in ("full", "index")
+
+
+__all__ = ["NOTHING_ELSE", "Listener", "Publisher", "Secured", "Surroundings", "look_around", "surroundings"]
