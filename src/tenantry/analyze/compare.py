@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from tenantry.analyze.finding import Finding
 from tenantry.catalog import Table
 from tenantry.manifest import Mapping, Project
+from tenantry.manifest.below import unfit_below
+from tenantry.postgres import ident
 
 _LOOKS_LIKE_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")
 
@@ -18,11 +20,26 @@ def compare(project: Project) -> Iterator[Finding]:
         yield from _table(project, table)
     for table in project.new_tables:
         yield Finding("TA-101", "info", "schema", table.name, "new table", advice="Starts empty.")
+    shown_by = {
+        each.name: table.name
+        for table in project.source_tables
+        for each in table.below
+        if each.schema == project.source.schema
+    }
     for name in project.manifest.source.ignore:
+        if name in shown_by:
+            yield Finding(
+                "TA-127", "warning", "schema", name,
+                f"is named in [source] ignore, and its rows are carried over all the same, with those of {shown_by[name]}",
+                advice=f"A query of {shown_by[name]} shows them. Take the name out of ignore; or take the table off"
+                f" {shown_by[name]} before the run, if its rows are to stay behind.",
+            )  # fmt: skip
+            continue
         yield Finding("TA-102", "notice", "schema", name, "left behind, as [source] ignore says")
     for mapping in project:
         yield from _columns(project, mapping)
     yield from _dependents(project)
+    yield from _below(project)
 
 
 def _table(project: Project, table: Table) -> Iterator[Finding]:
@@ -75,6 +92,38 @@ def _table(project: Project, table: Table) -> Iterator[Finding]:
     if table.rls_enabled or table.policies:
         yield Finding("TA-109", "notice", "schema", table.name, f"{len(table.policies)} policies are replaced by compiled ones",
                       count=len(table.policies))  # fmt: skip
+
+
+def _below(project: Project) -> Iterator[Finding]:
+    """Tables that hold rows of a source table."""
+    for unfit in unfit_below(project.source_tables):
+        yield Finding("TA-126", "blocker", "schema", unfit.table, unfit.why, advice=unfit.mend)
+    for table in project.target.tables:
+        if table.kind != "partitioned" and table.below:
+            yield Finding(
+                "TA-126", "blocker", "schema", table.name, "is a target table with children by inheritance, which policies and"
+                " triggers of the table do not cover",
+                advice="Write it as a partitioned table, or as tables of their own.",
+            )  # fmt: skip
+    for table in project.source_tables:
+        own = {column.name for column in table.columns}
+        if table.kind == "partitioned" or not table.below:
+            continue
+        names = ", ".join(ident(each.schema, each.name) for each in table.below)
+        yield Finding(
+            "TA-128", "notice", "schema", table.name, f"children by inheritance hold rows of it: {names}", count=len(table.below),
+            advice="They are captured and refuse writes like the table itself, and the contract drops them with it. Rows that are"
+            " born in the target are carried back into the table itself, not into a child.",
+        )  # fmt: skip
+        for each in table.below:
+            child = project.source.table(each.name) if each.schema == project.source.schema else None
+            for column in child.columns if child is not None else ():
+                if column.name not in own:
+                    yield Finding(
+                        "TA-106", "warning", "schema", each.name, f"column {column.name} is carried over nowhere",
+                        column=column.name, advice=f"{table.name} does not have it. Keep it elsewhere, or accept that it stays in"
+                        " the source only.",
+                    )  # fmt: skip
 
 
 def _columns(project: Project, mapping: Mapping) -> Iterator[Finding]:

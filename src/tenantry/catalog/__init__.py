@@ -4,6 +4,7 @@ from tenantry.catalog.diagram import entity_diagram_mermaid
 from tenantry.catalog.dictionary import dictionary_markdown
 from tenantry.catalog.model import (
     PUBLIC,
+    Below,
     Catalog,
     Column,
     CompositeType,
@@ -25,6 +26,7 @@ from tenantry.catalog.reader import read_catalog
 
 __all__ = [
     "PUBLIC",
+    "Below",
     "Catalog",
     "Column",
     "CompositeType",

@@ -17,6 +17,7 @@ from tenantry.catalog import canonical
 from tenantry.catalog.canonical import volatile
 from tenantry.catalog.table import (
     PUBLIC,
+    Below,
     Column,
     Constraint,
     Grant,
@@ -34,6 +35,7 @@ from tenantry.catalog.table import (
 
 __all__ = [
     "PUBLIC",
+    "Below",
     "Catalog",
     "Column",
     "CompositeType",

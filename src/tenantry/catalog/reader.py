@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from tenantry.catalog.mentions import mentioned
 from tenantry.catalog.model import (
+    Below,
     Catalog,
     Column,
     CompositeType,
@@ -119,6 +120,7 @@ class _Reader:
                 schema=self._schema,
                 partition_of=row["parents"][0] if row["is_partition"] else None,
                 inherits=() if row["is_partition"] else row["parents"],
+                below=tuple(Below(*each) for each in row["below"]),
                 columns=self._columns.get(row["oid"], ()),
                 constraints=constraints.get(row["oid"], ()),
                 indexes=self._indexes.get(row["oid"], ()),

@@ -166,6 +166,16 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Below:
+    """A table whose rows a query of another one shows: a partition that is not partitioned itself, or a child by inheritance, at
+    any depth and in any schema."""
+
+    schema: str
+    name: str
+    kind: Literal["table", "foreign"] = "table"
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table that holds rows, or a partitioned parent.
 
@@ -194,6 +204,7 @@ class Table:
     partition_of: QualifiedName | None = None
     partition_bound: str | None = None
     inherits: tuple[QualifiedName, ...] = ()
+    below: tuple[Below, ...] = ()
     persistence: Literal["permanent", "unlogged", "temporary"] = "permanent"
     options: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
@@ -214,7 +225,14 @@ class Table:
             options=str,
             rules=str,
             statistics=str,
+            below=lambda each: (each.schema, each.name),
         )
+
+    @property
+    def holding(self) -> tuple[Below, ...]:
+        """The tables that hold its rows: itself, unless it is partitioned, and all below it."""
+        own = () if self.kind == "partitioned" and self.below else (Below(self.schema, self.name),)
+        return (*own, *self.below)
 
     def column(self, name: str) -> Column | None:
         return find(name, self.columns)

@@ -144,6 +144,14 @@ class _Resolver(TargetChecks):
                     f"the target table {table.name} is not decided: add [tables.{table.name}] with its access",
                 )
         read = {part.source for rule in self.manifest.tables.values() for part in rule.parts().values()}
+        # Whose rows stand in a table that is read are carried over with it.
+        read |= {
+            each.name
+            for table in self.source.tables
+            if table.name in read
+            for each in table.below
+            if each.schema == table.schema
+        }
         for table in self.source.tables:
             if table.name not in read and table.name not in self.manifest.source.ignore and table.partition_of is None:
                 self.say(

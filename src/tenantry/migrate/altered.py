@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from psycopg.types.json import Jsonb
 
-from tenantry.catalog import Catalog, Table, read_catalog
+from tenantry.catalog import Below, Catalog, Table, read_catalog
 from tenantry.errors import SourceAltered
+from tenantry.manifest.below import unfit_below
+from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.migrate.journal import Connection, Journal
+from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.prepare import Prepared
-from tenantry.plan.operations.capture import OURS, capture
+from tenantry.plan.operations.capture import OURS, capture, source_fence, source_triggers
+from tenantry.postgres import ident, literal, load_blocks
 
 
 def without_ours(catalog: Catalog) -> Catalog:
@@ -28,8 +32,11 @@ def without_ours(catalog: Catalog) -> Catalog:
     )
 
 
-def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> None:
+def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> bool:
     """Compare the source with the catalog of the run, and take over what a migration of the tables does not depend on.
+
+    Returns:
+        Whether other tables hold the rows of a source table than before, so that what was prepared is to be prepared again.
 
     Raises:
         SourceAltered: a table or column that is carried over is gone or different.
@@ -39,16 +46,23 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     now = without_ours(read_catalog(connection, before.schema))
     harm: list[str] = []
     said: list[str] = []
+    present: list[Table] = []
+    moved: list[tuple[Table, Table]] = []
     for table in project.source_tables:
         there = now.table(table.name)
         if there is None:
             harm.append(f"table {table.name} is gone")
             continue
+        present.append(there)
         harm += _harm(table, there)
         said += _harmless(table, there)
-        known = {part.name for part in before.tables if part.partition_of == (table.schema, table.name)}
-        new = [part.name for part in now.tables if part.partition_of == (table.schema, table.name)]
-        said += [f"partition {name} of {table.name} is new" for name in new if name not in known]
+        said += [f"{ident(*each)} is new below {table.name}" for each in _new(table.below, there.below)]
+        said += [
+            f"{ident(*each)} is gone from below {table.name}, and {table.name} is looked at as a whole"
+            for each in _new(there.below, table.below)
+        ]
+        moved += [(table, there)] if table.below != there.below else []
+    harm += [each.why for each in unfit_below(present)]
     if harm:
         raise SourceAltered(
             f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}.",
@@ -63,10 +77,17 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             f"Triggers that note changes were missing on {', '.join(missing)}: they stand again, and these tables are"
             " looked at as a whole."
         )
+    for table, there in moved:
+        _take_off(connection, table, there, notice)
     if said:
-        journal.say(connection, "set_source_catalog", catalog=Jsonb(now.to_json()))
-        journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
+        with connection.transaction():
+            for table, there in moved:
+                if _new(there.below, table.below):
+                    _look_again(connection, prepared, table)
+            journal.say(connection, "set_source_catalog", catalog=Jsonb(_known(before, now, present).to_json()))
+            journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
         notice(f"The source was altered meanwhile, in ways that do no harm: {'; '.join(said)}.")
+    return bool(moved)
 
 
 def _harm(before: Table, now: Table) -> list[str]:
@@ -101,22 +122,77 @@ def _harmless(before: Table, now: Table) -> list[str]:
 
 
 def _without_capture(connection: Connection, prepared: Prepared) -> list[str]:
-    """Source tables of which a leaf does not note changes."""
+    """Source tables of which a table that holds their rows does not note changes."""
     project = prepared.project
     rows = connection.execute(
-        "select distinct coalesce(r.relname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " left join lateral (select p.relname from pg_partition_ancestors(c.oid) a join pg_class p on p.oid = a.relid"
-        "  where c.relispartition order by a.relid = pg_partition_root(c.oid) desc limit 1) r on true"
-        " where n.nspname = %s and c.relkind = 'r' and coalesce(r.relname, c.relname) = any (%s) and"
-        " (select count(*) from pg_trigger t where t.tgrelid = c.oid and t.tgenabled = 'A'"
-        "  and t.tgname in ('tenantry_capture', 'tenantry_capture_truncate')) < 2",
-        [project.source.schema, [table.name for table in project.source_tables]],
+        load_blocks("tenantry.migrate.sql", "watch")["without_capture"],
+        {"schema": project.source.schema, "tables": [table.name for table in project.source_tables]},
     ).fetchall()
     return [str(row[0]) for row in rows]
 
 
+def _known(before: Catalog, now: Catalog, read: Sequence[Table]) -> Catalog:
+    """The source without tables that are new and that nobody reads: the manifest of a run that is under way need not name them."""
+    was_below = {(each.schema, each.name) for table in before.tables for each in table.below}
+    is_below = {(each.schema, each.name) for table in read for each in table.below}
+    return replace(
+        now,
+        tables=tuple(
+            table
+            for table in now.tables
+            if (table.schema, table.name) in is_below
+            or (before.table(table.name) is not None and (table.schema, table.name) not in was_below)
+        ),
+    )
+
+
+def _new(before: Sequence[Below], now: Sequence[Below]) -> list[tuple[str, str]]:
+    known = {(each.schema, each.name) for each in before}
+    return [(each.schema, each.name) for each in now if (each.schema, each.name) not in known]
+
+
+def _take_off(connection: Connection, table: Table, there: Table, notice: Callable[[str], None]) -> None:
+    """Tenantry's triggers go from what was taken off a table and lives on by itself, as a partition that was detached."""
+    gone = _new(there.below, table.below)
+    left = connection.execute(
+        load_blocks("tenantry.migrate.sql", "watch")["left_over"], {"tables": Jsonb(gone), "ours": list(OURS)}
+    ).fetchall()
+    for schema, name in left:
+        relation = ident(str(schema), str(name))
+        capture_tables(
+            connection,
+            str(schema),
+            [str(name)],
+            [f"drop trigger if exists {trigger} on {relation}" for trigger in OURS],
+            lambda: None,
+            patience=60.0,
+            notice=notice,
+        )
+
+
+def _look_again(connection: Connection, prepared: Prepared, table: Table) -> None:
+    """Rows are gone with what held them, and no trigger has noted their keys.
+
+    While applications write the source they go from the target like rows that were deleted. After the cut-over the target is
+    what counts: the rows that the source has lost are carried back into it, or listed as kept where it has no place for them.
+    """
+    if prepared.run is None or prepared.run.direction != "reverse":
+        connection.execute(f"insert into {JOURNAL}.source_log (table_name) values (%s)", [table.name])
+    if prepared.run is None or prepared.run.direction == "forward":
+        return
+    for mapping in prepared.project.of_source(table.name):
+        prefix = len(mapping.legacy_prefix)
+        key = f"substr(t.legacy_id, {prefix + 1})" if prefix else "t.legacy_id"
+        mine = f"left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)} and " if prefix else ""
+        connection.execute(
+            f"insert into {JOURNAL}.target_log (table_name, old_key, new_key) select {literal(mapping.target.name)}, t.legacy_id,"
+            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where {mine}not exists (select from"
+            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {key})"
+        )
+
+
 def _capture_again(connection: Connection, journal: Journal, prepared: Prepared, tables: list[str]) -> None:
-    source = read_catalog(connection, prepared.project.source.schema)
+    source = without_ours(read_catalog(connection, prepared.project.source.schema))
     project = replace(prepared.project, source=source)
     for step in capture(project, prepared.environment, ""):
         if step.table not in tables:
@@ -124,6 +200,10 @@ def _capture_again(connection: Connection, journal: Journal, prepared: Prepared,
         with connection.transaction():
             for statement in step.sql:
                 connection.execute(statement)
+            if prepared.run is not None and prepared.run.direction == "reverse":
+                # What a step makes is as it stands before the cut-over.
+                for statement in (*source_fence(project, on=True), *source_triggers(project, on=False)):
+                    connection.execute(statement)
             # Whatever was missed is found by looking at the whole table.
             connection.execute("insert into tenantry.source_log (table_name) values (%s)", [step.table])
             journal.event(connection, "captured_again", "triggers that note changes were missing", table=step.table)

@@ -200,8 +200,8 @@ class Migration:
     # -- the run -----------------------------------------------------------------------------------------------------
 
     def _run(self, main: Connection, prepared: Prepared, started: float) -> Outcome:
+        journal, prepared = self._open_journal(main, prepared)
         plan = prepared.plan
-        journal = self._open_journal(main, prepared)
         self._watch = Watch(prepared.project)
         self._replayer = Replayer(prepared.project)
         timings: list[Timing] = []
@@ -244,12 +244,14 @@ class Migration:
     def _facts(self) -> dict[str, object]:
         return {"rows": self._rows + self._replayed, "replayed": self._replayed}
 
-    def _open_journal(self, main: Connection, prepared: Prepared) -> Journal:
-        """The journal of the run that is gone on with, or a new one."""
+    def _open_journal(self, main: Connection, prepared: Prepared) -> tuple[Journal, Prepared]:
+        """The journal of the run that is gone on with, or a new one; and what was prepared, over the tables as they are."""
         plan, run = prepared.plan, prepared.run
         if run is not None:
             journal = Journal(run.id)
-            absorb(main, journal, prepared, self._observer.notice)
+            if absorb(main, journal, prepared, self._observer.notice):
+                prepared = prepare(main, self._manifest)
+                plan = prepared.plan
             known = {row[0] for row in journal.say(main, "steps")}
             if known != {step.id for step in plan}:
                 raise JournalMismatch(
@@ -264,7 +266,7 @@ class Migration:
             journal.say(main, "reopen_steps", steps=again)
             self._done -= set(again)
             journal.event(main, "resumed", "the run was gone on with", done=len(self._done))
-            return journal
+            return journal, prepared
         first = plan.steps[0]
         with main.transaction():
             for statement in first.sql:
@@ -288,7 +290,7 @@ class Migration:
         run = last_run(main)
         assert run is not None
         check_server(main, journal, run, self._observer.notice)
-        return journal
+        return journal, prepared
 
     def _record_failure(self, main: Connection, journal: Journal, error: BaseException) -> None:
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)

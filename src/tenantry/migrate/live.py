@@ -151,7 +151,9 @@ class Live:
         """
         self.check_journal()
         need_every_row(self.main, self.project)
-        absorb(self.main, self.journal, self.prepared, self.observer.notice)
+        if absorb(self.main, self.journal, self.prepared, self.observer.notice):
+            self.prepared = prepare(self.main, self._manifest)
+            self.load()
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)
         self.refresh()

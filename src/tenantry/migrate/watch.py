@@ -29,16 +29,10 @@ class Watch:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        tables = [table.name for table in project.source_tables]
-        parts = [
-            part.name
-            for part in project.source.tables
-            if part.partition_of is not None and part.partition_of[1] in tables
-        ]
         self._values = {
             "source": project.source.schema,
             "target": project.target.schema,
-            "source_tables": [*tables, *parts],
+            "source_tables": [table.name for table in project.source_tables],
             "target_tables": [table.name for table in project.target.tables],
         }
         self._expected: Signature | None = None

@@ -31,6 +31,18 @@ select
         where h.inhrelid = c.oid
         order by h.inhseqno
     ) as parents,
+    array(
+        with recursive below (oid) as (
+            select h.inhrelid from pg_inherits h where h.inhparent = c.oid and not h.inhdetachpending
+            union
+            select h.inhrelid from below b join pg_inherits h on h.inhparent = b.oid and not h.inhdetachpending
+        )
+        select array[bn.nspname::text, bc.relname::text, case bc.relkind when 'f' then 'foreign' else 'table' end]
+        from below b
+        join pg_class bc on bc.oid = b.oid and bc.relkind <> 'p'
+        join pg_namespace bn on bn.oid = bc.relnamespace
+        order by 1
+    ) as below,
     case c.relpersistence when 'u' then 'unlogged' when 't' then 'temporary' else 'permanent' end as persistence,
     coalesce(c.reloptions, '{}') as options,
     c.reltuples::int8 as row_estimate,

@@ -386,7 +386,10 @@ begin
     for found in
         select c.oid::regclass::text as relation, t.tgname::text as trigger_name, t.tgenabled as state
           from unnest(tables) n (name)
-         cross join lateral (select n.name::regclass::oid union select p.relid::oid from pg_partition_tree(n.name::regclass) p) r (id)
+         cross join lateral (
+               with recursive below (id) as (
+                   select n.name::regclass::oid union select h.inhrelid from below b join pg_inherits h on h.inhparent = b.id)
+               select id from below) r
           join pg_class c on c.oid = r.id
           join pg_trigger t on t.tgrelid = c.oid
          where not t.tgisinternal and t.tgenabled <> 'D' and t.tgname !~ '^tenantry_((capture|fence)(_truncate)?|guard)$'

@@ -1,8 +1,24 @@
 -- What must not change under a run, and who else uses its login.
 
 -- name: signature
--- Columns of the tables that are read and written, whether all of their rows are seen, and the state of Tenantry's triggers, as
--- one digest for each side; and temporary tables of this session whose rows are hidden from it.
+-- Columns of the tables that are read and written, and of those below them that hold their rows; whether all rows are seen; and
+-- the state of Tenantry's triggers, as one digest for each side. Beside them temporary tables of this session whose rows are
+-- hidden from it.
+with recursive source (id) as (
+    select c.oid
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace s on s.oid = c.relnamespace and s.nspname = %(source)s
+     where c.relname = any (%(source_tables)s::text[])
+    union
+    select i.inhrelid from source p join pg_catalog.pg_inherits i on i.inhparent = p.id
+), tables (side, id) as (
+    select 'source', id from source
+    union all
+    select 'target', c.oid
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace s on s.oid = c.relnamespace and s.nspname = %(target)s
+     where c.relname = any (%(target_tables)s::text[])
+)
 select coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = 'source')), ''),
        coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = 'target')), ''),
        array(select t.relname::text from pg_catalog.pg_class t
@@ -10,10 +26,8 @@ select coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = '
   from (
     select n.side, concat_ws(' ', c.oid, c.relname, c.relkind, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
                              a.attgenerated) as fact
-      from (values ('source', %(source)s, %(source_tables)s::text[]), ('target', %(target)s, %(target_tables)s::text[]))
-           n (side, schema, tables)
-      join pg_catalog.pg_namespace s on s.nspname = n.schema
-      join pg_catalog.pg_class c on c.relnamespace = s.oid and c.relname = any (n.tables)
+      from tables n
+      join pg_catalog.pg_class c on c.oid = n.id
       join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     union all
     select 'source', concat_ws(' ', 'rows', c.oid, pg_catalog.row_security_active(c.oid))
@@ -24,14 +38,12 @@ select coalesce(md5(string_agg(fact, E'\n' order by fact) filter (where side = '
     union all
     select 'source', concat_ws(' ', t.tgrelid, t.tgname, t.tgenabled)
       from pg_catalog.pg_trigger t
-      join pg_catalog.pg_class c on c.oid = t.tgrelid
-      join pg_catalog.pg_namespace s on s.oid = c.relnamespace and s.nspname = %(source)s
+      join source s on s.id = t.tgrelid
      where t.tgname in ('tenantry_capture', 'tenantry_capture_truncate')
     union all
-    select 'source', concat_ws(' ', 'partition', i.inhparent, i.inhrelid)
+    select 'source', concat_ws(' ', 'below', i.inhparent, i.inhrelid, i.inhdetachpending)
       from pg_catalog.pg_inherits i
-      join pg_catalog.pg_class c on c.oid = i.inhparent and c.relname = any (%(source_tables)s::text[])
-      join pg_catalog.pg_namespace s on s.oid = c.relnamespace and s.nspname = %(source)s
+      join source s on s.id = i.inhparent
   ) facts
 
 -- name: server
@@ -50,9 +62,46 @@ select pid, coalesce(application_name, ''), coalesce(client_addr::text, 'local')
  order by pid limit 5
 
 -- name: not_owned
+-- Source tables, and those below them that hold their rows, that belong to others.
+with recursive source (id) as (
+    select c.oid
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+     where c.relname = any (%(tables)s)
+    union
+    select i.inhrelid from source s join pg_catalog.pg_inherits i on i.inhparent = s.id
+)
 select c.relname, r.rolname
-  from pg_catalog.pg_class c
-  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+  from source s
+  join pg_catalog.pg_class c on c.oid = s.id
   join pg_catalog.pg_roles r on r.oid = c.relowner
- where c.relname = any (%(tables)s) and not pg_has_role(current_user, c.relowner, 'USAGE')
+ where not pg_has_role(current_user, c.relowner, 'USAGE')
  order by 1
+
+-- name: without_capture
+-- Source tables that do not note changes of some table that holds their rows.
+with recursive source (root, id) as (
+    select c.relname::text, c.oid
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+     where c.relname = any (%(tables)s)
+    union
+    select s.root, i.inhrelid
+      from source s
+      join pg_catalog.pg_inherits i on i.inhparent = s.id and not i.inhdetachpending
+)
+select distinct s.root
+  from source s
+  join pg_catalog.pg_class c on c.oid = s.id and c.relkind = 'r'
+ where (select count(*) from pg_catalog.pg_trigger t
+         where t.tgrelid = s.id and t.tgenabled = 'A' and t.tgname in ('tenantry_capture', 'tenantry_capture_truncate')) < 2
+ order by 1
+
+-- name: left_over
+-- Which of these tables, taken off a source table, still have triggers of Tenantry's.
+select distinct n.nspname::text, c.relname::text
+  from jsonb_array_elements(%(tables)s) w (named)
+  join pg_catalog.pg_namespace n on n.nspname = w.named ->> 0
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.named ->> 1
+  join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = any (%(ours)s)
+ order by 1, 2

@@ -57,7 +57,7 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
 
 def leaves(project: Project, table: Table) -> list[str]:
     """The quoted names of the tables that hold a source table's rows."""
-    return _leaves(project.source, table) or [ident(project.source.schema, table.name)]
+    return _leaves(project.source, table)
 
 
 def source_fence(project: Project, *, on: bool) -> list[str]:
@@ -177,21 +177,8 @@ def _refused(side: str, login: str, homes: str) -> str:
 
 
 def _leaves(catalog: Catalog, table: Table) -> list[str]:
-    return [
-        ident(part.schema, part.name)
-        for part in catalog.tables
-        if part.kind != "partitioned" and _descends(catalog, part, table)
-    ]
-
-
-def _descends(catalog: Catalog, part: Table, table: Table) -> bool:
-    parent = part.partition_of
-    while parent is not None:
-        if parent == (table.schema, table.name):
-            return True
-        above = catalog.table(parent[1])
-        parent = above.partition_of if above is not None else None
-    return False
+    there = catalog.table(table.name) or table
+    return [ident(each.schema, each.name) for each in there.holding]
 
 
 def capture_function(table: Table) -> str:

@@ -166,6 +166,13 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
 def final(project: Project, after: str) -> list[Step]:
     """What the contract does, and nothing takes back: the source goes, and with it what served the way back."""
     tables = [ident(project.source.schema, table.name) for table in project.source_tables]
+    # Partitions go with their table; children by inheritance are named.
+    tables += [
+        ident(each.schema, each.name)
+        for table in project.source_tables
+        if table.kind != "partitioned"
+        for each in table.below
+    ]
     functions = [capture_function(table) for table in project.source_tables]
     gone = target_triggers(project, "")[1]
     indexes = [
@@ -178,7 +185,7 @@ def final(project: Project, after: str) -> list[Step]:
             id="contract.source",
             phase="contract",
             kind="contract",
-            title=f"Drop the {len(tables)} source tables",
+            title=f"Drop the {len(functions)} source tables",
             sql=(
                 f"drop table if exists {', '.join(tables)}",
                 # Also off a table that somebody renamed.

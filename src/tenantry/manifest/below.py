@@ -1,0 +1,51 @@
+"""Tables whose rows a source table shows without holding them: partitions, and children by inheritance. They are captured and
+fenced like the table itself, where PostgreSQL has what it takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tenantry.catalog import Table
+from tenantry.postgres import ident
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Why changes of a table's rows could not all be noted, and what to do."""
+
+    table: str
+    why: str
+    mend: str
+
+
+def unfit_below(tables: Sequence[Table]) -> Iterator[Unfit]:
+    """What stands below these source tables and cannot be carried over with them."""
+    read = {(table.schema, table.name) for table in tables}
+    shown_by: dict[tuple[str, str], str] = {}
+    for table in tables:
+        for each in table.below:
+            name = ident(each.schema, each.name)
+            if each.kind == "foreign":
+                yield Unfit(
+                    table.name,
+                    f"{name} holds rows of it and is a foreign table: what is written on its server is noted by nobody",
+                    f"Take it off for the time of the run (alter table {ident(table.schema, table.name)} detach partition {name},"
+                    " or no inherit), or carry its rows into a table of this database.",
+                )
+            if (each.schema, each.name) in read:
+                yield Unfit(
+                    table.name,
+                    f"{name} holds rows of it, and is a source table of its own: its rows would be carried over twice",
+                    f"Let the manifest read {table.name} alone, or take {name} off it (alter table {name} no inherit …).",
+                )
+            other = shown_by.setdefault((each.schema, each.name), table.name)
+            if other != table.name:
+                yield Unfit(
+                    table.name,
+                    f"{name} holds rows of it and of {other}: they would be carried over twice",
+                    f"Let the manifest read one of the two, or take {name} off one of them (alter table {name} no inherit …).",
+                )
+
+
+__all__ = ["Unfit", "unfit_below"]
