@@ -336,7 +336,7 @@ begin
         end if;
         -- What a foreign key does when the row is gone that it names, such as an account: that was not refused.
         passes := session_user = tg_argv[1]
-            or split_part(stack, E'\n', 2) ~ '(DELETE FROM|UPDATE) (ONLY )?"[^"]+"\."[^"]+" .*\$\d+ OPERATOR\(';
+            or split_part(stack, E'\n', 2) ~ '(DELETE FROM|UPDATE) (ONLY )?"[^"]+"[.]"[^"]+" .*[$][0-9]+ OPERATOR[(]';
     end if;
     if passes then
         return case when tg_level = 'STATEMENT' then null when tg_op = 'DELETE' then old else new end;
