@@ -29,14 +29,13 @@ import psycopg
 from psycopg import sql as psql
 
 from clinic import tokens
-from clinic.legacy import create_schema, load
 from tenantry.manifest import Project
 from tenantry.migrate.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect
 from tests.chaos import faults
-from tests.chaos.compare import compare
-from tests.chaos.faults import CRASH, FAULTS, Fault, striking
-from tests.chaos.ledger import read_tokens, token_violations
+from tests.chaos.applications import APPLICATIONS, CLINIC, Application
+from tests.chaos.faults import CRASH, FAULTS, Fault, faults_on, striking
+from tests.chaos.ledger import token_violations
 from tests.chaos.live_driver import LiveDriver, live_driver
 from tests.chaos.load import LoadProcess, State, load_process
 from tests.conftest import VERSIONS, Database, available
@@ -44,16 +43,13 @@ from tests.migrate_support import (
     MANIFEST,
     OWNER,
     TOKEN_KEY,
-    clinic_manifest,
     grant_rights,
-    let_own,
     shared_template,
     tool_environment,
 )
 
 Kill = dict[str, Any]
 
-VALUES, CLINICS, SEED = 1000, 3, 7
 PAUSE = 0.03
 """Seconds that a connection of the application rests after a transaction: some 80 transactions a second in all."""
 MAX_STALL, TURN_PATIENCE = 8.0, 30.0
@@ -133,6 +129,7 @@ class Bench:
     servers: dict[int, EmbeddedServer]
     without: tuple[str, ...] = ()
     """Transactions that the application leaves out, to narrow a fault down."""
+    application: Application = CLINIC
 
 
 class Course:
@@ -142,7 +139,9 @@ class Course:
         self.bench, self.scenario, self.database = bench, scenario, database
         self.result = Result(scenario)
         self._rng = random.Random(f"{scenario.seed}/course")  # noqa: S311 - the same each time
-        self._fault: Fault | None = next((f for f in (*FAULTS, CRASH) if f.name == scenario.fault), None)
+        self.application = bench.application
+        known = (*faults_on(self.application.ground), CRASH)
+        self._fault: Fault | None = next((f for f in known if f.name == scenario.fault), None)
         self._strikes = 0
 
     # -- the way -----------------------------------------------------------------------------------------------------
@@ -150,7 +149,13 @@ class Course:
     def run(self) -> Result:
         begun = time.monotonic()
         scenario = self.scenario
-        self.bench.load.begin(self.database.dsn, seed=scenario.seed, pause=PAUSE, without=list(self.bench.without))
+        self.bench.load.begin(
+            self.database.dsn,
+            seed=scenario.seed,
+            pause=PAUSE,
+            without=list(self.bench.without),
+            application=self.application.name,
+        )
         try:
             self._go()
         except Failed:
@@ -172,7 +177,7 @@ class Course:
         self._migrate(scenario.migrate)
         if scenario.grow:
             self._stand_still()
-            faults.grow_log(self.database)
+            faults.grow_log(self.database, self.application.ground)
             self.bench.load.resume()
         self._turn("cutover", scenario.cut_over, "reverse")
         self._compare("behind the cut-over")
@@ -228,16 +233,17 @@ class Course:
             self._until_done("rollback", lambda: not self._run_row()[0], everything=True)
         with psycopg.connect(self.database.dsn) as connection:
             left = connection.execute(
-                "select 'schema ' || nspname from pg_namespace where nspname in ('tenantry', 'clinic')"
+                "select 'schema ' || nspname from pg_namespace where nspname in ('tenantry', %s)"
                 " union all select 'trigger ' || tgname || ' on ' || tgrelid::regclass from pg_trigger t"
-                " join pg_class c on c.oid = tgrelid where not tgisinternal and relnamespace = 'public'::regnamespace"
+                " join pg_class c on c.oid = tgrelid where not tgisinternal and relnamespace = 'public'::regnamespace",
+                [self.application.target],
             ).fetchall()
         for (what,) in left:
             self._violated(f"the rollback before the cut-over left {what}")
         self._stand_still()
         state = self.bench.load.state()
         with psycopg.connect(self.database.dsn) as connection:
-            held = read_tokens(connection, "source")
+            held = self.application.read_tokens(connection, "source")
         self._violated(*token_violations(state.may_be, held, "source behind a rollback:"))
         self.bench.load.resume()
 
@@ -258,7 +264,11 @@ class Course:
         )
         with beside as struck:
             answer = self.bench.driver.run(
-                do, kill=kill, options=options, dsn=self.database.dsn_as(OWNER), manifest=str(MANIFEST)
+                do,
+                kill=kill,
+                options=options,
+                dsn=self.database.dsn_as(OWNER),
+                manifest=str(self.application.manifest_path),
             )
         self.result.struck += struck[0]
         if killed(answer):
@@ -314,7 +324,8 @@ class Course:
     def _compare(self, where: str) -> None:
         faults.wait_until_up(self.database)
         self._stand_still()
-        found = compare(self.database, _project(self.database), self.bench.load.state(), owner=OWNER)
+        project = _project(self.database, self.application)
+        found = self.application.compare(self.database, project, self.bench.load.state())
         self._violated(*(f"{where}: {each}" for each in found))
         if any(not each.startswith("verify") for each in found):
             # What follows would follow from it.
@@ -336,9 +347,9 @@ class Course:
             self._violated(f"a transaction of the application took {self.result.longest_ms:.0f} ms: {held_up}")
 
 
-def _project(database: Database) -> Project:
+def _project(database: Database, application: Application) -> Project:
     with connect(database.dsn_as(OWNER)) as connection:
-        return prepare(connection, clinic_manifest()).project
+        return prepare(connection, application.manifest).project
 
 
 def _place(do: str, kill: Kill) -> str:
@@ -352,17 +363,10 @@ def _place(do: str, kill: Kill) -> str:
 # -- databases -------------------------------------------------------------------------------------------------------------
 
 
-def _fill(database: Database) -> None:
-    with connect(database.dsn) as connection:
-        create_schema(connection, "public")
-        load(connection, values=VALUES, clinics=CLINICS, seed=SEED)
-    let_own(database, clinic_manifest())
-
-
 @contextmanager
-def small_clinic(server: EmbeddedServer) -> Iterator[Database]:
-    """A clone of a small legacy Clinic. No connection is kept meanwhile: the server may be crashed."""
-    template = shared_template(server, "clinic_chaos", _fill)
+def old_database(server: EmbeddedServer, application: Application = CLINIC) -> Iterator[Database]:
+    """A clone of an application's old database. No connection is kept meanwhile: the server may be crashed."""
+    template = shared_template(server, f"{application.name}_chaos", application.fill)
     made = Database(server, f"chaos_{os.getpid()}_{next(_serial)}")
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(
@@ -370,7 +374,7 @@ def small_clinic(server: EmbeddedServer) -> Iterator[Database]:
                 psql.Identifier(made.name), psql.Identifier(template)
             )
         )
-    grant_rights(made, clinic_manifest())
+    grant_rights(made, application.manifest)
     try:
         yield made
     finally:
@@ -379,17 +383,19 @@ def small_clinic(server: EmbeddedServer) -> Iterator[Database]:
 
 
 def run_scenario(bench: Bench, scenario: Scenario) -> Result:
-    with small_clinic(bench.servers[scenario.version]) as database:
+    with old_database(bench.servers[scenario.version], bench.application) as database:
         return Course(bench, scenario, database).run()
 
 
 @contextmanager
-def bench_on(servers: dict[int, EmbeddedServer], without: Sequence[str] = ()) -> Iterator[Bench]:
+def bench_on(
+    servers: dict[int, EmbeddedServer], without: Sequence[str] = (), application: Application = CLINIC
+) -> Iterator[Bench]:
     """The processes that scenarios need, for servers that run."""
     os.environ.setdefault(tokens.VARIABLE, TOKEN_KEY)
     any_server = next(iter(servers.values()))
     with live_driver(any_server.dsn(), MANIFEST, tool_environment()) as driver, load_process() as load_:
-        yield Bench(driver, load_, servers, tuple(without))
+        yield Bench(driver, load_, servers, tuple(without), application)
 
 
 @contextmanager
@@ -494,6 +500,7 @@ class Campaign:
     """What came of all scenarios."""
 
     seed: int
+    application: str = "clinic"
     results: list[Result] = field(default_factory=list)
     boundaries: int = 0
     died_at: set[str] = field(default_factory=set)
@@ -523,7 +530,7 @@ def run_campaign(
 ) -> Campaign:
     begun = time.monotonic()
     versions = tuple(bench.servers)
-    campaign = Campaign(seed)
+    campaign = Campaign(seed, bench.application.name)
     first = run_scenario(bench, Scenario(-1, "undisturbed", seed, version=versions[0], workers=1))
     campaign.add(first)
     say(_line(first))
@@ -543,14 +550,14 @@ def run_campaign(
         for violation in result.violations:
             say(f"    {violation}")
         if result.failed:
-            say(f"    repeat: {repeat(seed, kills, scenario)}")
+            say(f"    repeat: {repeat(seed, kills, scenario, bench.application)}")
     campaign.died_at &= boundaries
     campaign.seconds = time.monotonic() - begun
     return campaign
 
 
-def repeat(seed: int, kills: int, scenario: Scenario) -> str:
-    return f"python -m tests.chaos.campaign --seed {seed} --kills {kills} --scenario {scenario.number}"
+def repeat(seed: int, kills: int, scenario: Scenario, application: Application) -> str:
+    return f"python -m tests.chaos.campaign --schema {application.name} --seed {seed} --kills {kills} --scenario {scenario.number}"
 
 
 def _line(result: Result) -> str:
@@ -566,8 +573,8 @@ def _line(result: Result) -> str:
 # -- the page --------------------------------------------------------------------------------------------------------------
 
 
-def page(campaign: Campaign, *, versions: Sequence[int], kills: int) -> str:
-    """docs/explanation/chaos.md: what is done, and the table of what came of it."""
+def _results(campaign: Campaign, *, versions: Sequence[int], kills: int) -> str:
+    """The part of the page about one application."""
     kinds: dict[str, list[Result]] = {}
     for result in campaign.results:
         kinds.setdefault(result.scenario.kind, []).append(result)
@@ -581,7 +588,29 @@ def page(campaign: Campaign, *, versions: Sequence[int], kills: int) -> str:
     commands = Counter(place.partition(":")[0] for result in campaign.results for place in result.places)
     died = ", ".join(f"{count} in {name}" for name, count in sorted(commands.items()))
     transactions = sum(result.transactions for result in campaign.results)
+    application = APPLICATIONS[campaign.application]
     table = "\n".join(rows)
+    return f"""\
+### {application.name.capitalize()}
+
+{application.meaning[0].upper()}{application.meaning[1:]}.
+
+{datetime.now(UTC):%Y-%m-%d}, seed {campaign.seed}, PostgreSQL {", ".join(map(str, versions))}, {len(campaign.results)} scenarios in \
+{campaign.seconds / 60:.0f} minutes: **{campaign.kills} kills** ({died}), {transactions:,} transactions of the application,
+**{campaign.violations} violations**. The tool died at {len(campaign.died_at)} of the {campaign.boundaries} boundaries of its journal.
+
+| scenarios | meaning | number | kills | strikes | transactions | longest | violations |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{table}
+
+To repeat it: `make chaos ARGS="--schema {application.name} --seed {campaign.seed} --kills {kills}"`; to repeat one scenario add
+`--scenario <number>`.
+"""
+
+
+def page(parts: Sequence[str]) -> str:
+    """docs/explanation/chaos.md: what is done, and the tables of what came of it."""
+    results = "\n".join(parts)
     return f"""\
 <!-- Written by python -m tests.chaos.campaign --page: do not edit. -->
 
@@ -590,8 +619,8 @@ def page(campaign: Campaign, *, versions: Sequence[int], kills: int) -> str:
 A migration of a live database must be allowed to die anywhere, and nothing that the application was told is written may be
 lost. `make chaos` tries that, with an application at work all the time.
 
-**A scenario** takes a fresh copy of a small Clinic ({VALUES:,} metric values, {CLINICS} clinics) all the way there and back:
-migrate, cut over, work on the target, roll back, work on the source, cut over once more. On its way the tool is killed with
+**A scenario** takes a fresh copy of an application's database, Clinic's or the depot's, all the way there and back: migrate, cut
+over, work on the target, roll back, work on the source, cut over once more. On its way the tool is killed with
 SIGKILL, several times over, and each time simply started again.
 
 **The application** has three connections, under a login of its own, and writes at random, in every form that SQL has: inserts,
@@ -611,21 +640,13 @@ row the token that it wrote last. Where a connection was lost at a commit, both 
 The application must never be refused, but by the fence, and never lose a row that only it may touch; no transaction of its may
 take longer than {LONGEST_STALL:.0f} s.
 
-## The last campaign
+## The last campaigns
 
-{datetime.now(UTC):%Y-%m-%d}, seed {campaign.seed}, PostgreSQL {", ".join(map(str, versions))}, {len(campaign.results)} scenarios in \
-{campaign.seconds / 60:.0f} minutes: **{campaign.kills} kills** ({died}), {transactions:,} transactions of the application,
-**{campaign.violations} violations**. The tool died at {len(campaign.died_at)} of the {campaign.boundaries} boundaries of its journal.
-
-| scenarios | meaning | number | kills | strikes | transactions | longest | violations |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-{table}
-
+{results}
 *Strikes* are connections ended, locks taken, sessions left idle, crashes. *Longest* is the longest transaction of the
 application, stalls by other sessions' locks and crashes included.
 
-To repeat it: `make chaos ARGS="--seed {campaign.seed} --kills {kills}"`; to repeat one scenario add `--scenario <number>`. The
-places of the kills and the order of the application's transactions are the same for the same seed; how the two meet is not.
+The places of the kills and the order of the application's transactions are the same for the same seed; how the two meet is not.
 """
 
 
@@ -634,6 +655,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300, help="how many kills, about")
     parser.add_argument("--minutes", type=float, default=60, help="no scenario is begun later than this")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--schema", choices=list(APPLICATIONS), help="one of the applications; both without it")
     parser.add_argument("--scenario", type=int, action="append", default=[], help="only this number of the plan")
     parser.add_argument("--versions", default=",".join(map(str, VERSIONS)), help="of PostgreSQL, with commas")
     parser.add_argument("--without", default="", help="transactions that the application leaves out, with commas")
@@ -644,21 +666,25 @@ def main() -> None:
     without = [each for each in given.without.split(",") if each]
     told = sys.stderr if given.json else sys.stdout
 
-    with private_servers(versions) as servers, bench_on(servers, without) as bench:
-        campaign = run_campaign(
-            bench, seed=given.seed, kills=given.kills, minutes=given.minutes, only=given.scenario,
-            say=lambda text: print(text, file=told, flush=True),
-        )  # fmt: skip
+    campaigns = []
+    for application in [APPLICATIONS[given.schema]] if given.schema else APPLICATIONS.values():
+        print(f"{application.name}: {application.meaning}", file=told, flush=True)
+        with private_servers(versions) as servers, bench_on(servers, without, application) as bench:
+            campaign = run_campaign(
+                bench, seed=given.seed, kills=given.kills, minutes=given.minutes, only=given.scenario,
+                say=lambda text: print(text, file=told, flush=True),
+            )  # fmt: skip
+        campaigns.append(campaign)
+        print(
+            f"{len(campaign.results)} scenarios, {campaign.kills} kills, {campaign.violations} violations;"
+            f" died at {len(campaign.died_at)} of {campaign.boundaries} boundaries; {campaign.seconds / 60:.1f} minutes",
+            file=told,
+        )
     if given.json:
-        print(json.dumps({**asdict(campaign), "died_at": sorted(campaign.died_at)}, indent=2))  # noqa: T201
-    print(
-        f"{len(campaign.results)} scenarios, {campaign.kills} kills, {campaign.violations} violations;"
-        f" died at {len(campaign.died_at)} of {campaign.boundaries} boundaries; {campaign.seconds / 60:.1f} minutes",
-        file=told,
-    )
-    if given.page and not given.scenario:
-        _PAGE.write_text(page(campaign, versions=versions, kills=given.kills))
-    sys.exit(1 if campaign.violations else 0)
+        print(json.dumps([{**asdict(each), "died_at": sorted(each.died_at)} for each in campaigns], indent=2))  # noqa: T201
+    if given.page and not given.scenario and not given.schema:
+        _PAGE.write_text(page([_results(each, versions=versions, kills=given.kills) for each in campaigns]))
+    sys.exit(1 if any(campaign.violations for campaign in campaigns) else 0)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def compare(database: Database, project: Project, state: State | None, *, owner:
         if state is not None:
             wrong += tokens(connection, journal, state)
         wrong += rows(connection, journal, side="source" if state is None else state.side)
-        wrong += _short(journal.conflicts) + _short(journal.kept_rows())
+        wrong += short(journal.conflicts) + short(journal.kept_rows())
         wrong += accounts(connection, journal)
     wrong += verification(database.dsn_as(owner), project)
     return wrong
@@ -122,16 +122,16 @@ def token_part(connection: Connection, journal: Lists, state: State) -> list[str
     if journal.direction == "forward":
         # The source is what counts; behind a rollback it has what was written to the target, and what that never had.
         may_be = {table: {**state.elsewhere.get(table, {}), **rows} for table, rows in state.may_be.items()}
-        wrong = _short(token_violations(may_be, source, "source"))
+        wrong = short(token_violations(may_be, source, "source"))
     elif state.side == "source":
-        wrong = _short(token_violations(state.may_be, source, "source"))
+        wrong = short(token_violations(state.may_be, source, "source"))
     else:
         # What stood aside may have come to light: what it was merged with may be gone.
         may_be = {
             table: {**{key: [ABSENT, *maybe] for key, maybe in state.elsewhere.get(table, {}).items()}, **rows}
             for table, rows in state.may_be.items()
         }
-        wrong = _short(token_violations(may_be, target, "target"))
+        wrong = short(token_violations(may_be, target, "target"))
     only_there = {(table, key) for table, key, column in journal.kept if not column}
     for table, where in TOKENS.items():
         mapping = where.target_table
@@ -158,7 +158,7 @@ def token_part(connection: Connection, journal: Lists, state: State) -> list[str
                 kept = original.get(where.source_column)
                 if kept != here:
                     listed.append(f"{table} {key}: the source says {show(here)}, the journal's original {show(kept)}")
-        wrong += _short(listed)
+        wrong += short(listed)
     for key in journal.quarantined["profiles"].keys() | journal.merged["profiles"].keys():
         if key not in source["users"]:
             wrong.append(f"users {key} is listed in the journal, and the source has no such row")
@@ -187,9 +187,9 @@ def row_part(connection: Connection, journal: Lists, *, side: Side) -> list[str]
     got, wrong = found(connection)
     for name, made in want.items():
         here = {journal.born.get((name, key), key): row for key, row in got[name].items()}
-        wrong += _short(_rows(name, made, here, journal, exactly=exactly))
+        wrong += short(_rows(name, made, here, journal, exactly=exactly))
         if side == "source":
-            wrong += _short(_lists(name, made, journal))
+            wrong += short(_lists(name, made, journal))
     return wrong
 
 
@@ -280,13 +280,13 @@ def verification(dsn: str, project: Project) -> list[str]:
     wrong = []
     with Live(dsn, project.manifest) as live:
         for check in live.compare_all():
-            wrong += _short([f"verify {check.check}: {difference}" for difference in check.differences])
+            wrong += short([f"verify {check.check}: {difference}" for difference in check.differences])
             if check.account is not None and not check.account.balanced:
                 wrong.append(f"verify: {check.account}")
     return wrong
 
 
-def _short(wrong: Iterable[str]) -> list[str]:
+def short(wrong: Iterable[str]) -> list[str]:
     listed = sorted(wrong)
     more = len(listed) - LISTED
     kinds = Counter(line.split(" ", 2)[0] for line in listed[LISTED:])
@@ -300,4 +300,4 @@ def explain_state(state: State) -> str:
     )
 
 
-__all__ = ["compare", "explain_state"]
+__all__ = ["compare", "explain_state", "short", "verification"]

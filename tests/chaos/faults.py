@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import psycopg
@@ -46,6 +47,32 @@ class Database(Protocol):
     def server(self) -> EmbeddedServer: ...
     @property
     def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where faults strike.
+
+    Attributes:
+        idle: a statement of the old application that is never committed.
+        grow: a statement that changes many rows; its value is a text that is another one each time.
+    """
+
+    source_tables: tuple[str, ...]
+    target: str
+    target_tables: tuple[str, ...]
+    idle: str
+    grow: str
+
+
+CLINIC = Ground(
+    SOURCE_TABLES,
+    "clinic",
+    TARGET_TABLES,
+    "insert into metric_definitions (id, name, description, data_type, category, updated_at)"
+    " values (gen_random_uuid()::text, 'never', 'never', 'integer', 'patient', now())",
+    "update metric_values set source_sheet = %s, updated_at = updated_at",
+)
 
 
 Doing = Callable[[Database, random.Random, threading.Event], int]
@@ -144,11 +171,11 @@ def _holding(schema: str, tables: tuple[str, ...], mode: str, longest: float) ->
     return do
 
 
-def _deadlocking(database: Database, rng: random.Random, stop: threading.Event) -> int:
+def _deadlocking(ground: Ground, database: Database, rng: random.Random, stop: threading.Event) -> int:
     """Takes rows and tables of both sides in an order of its own; the server ends either it, or the tool's transaction."""
     struck = 0
     while not stop.wait(rng.uniform(0.2, 0.8)):
-        names = [ident("clinic", table) for table in rng.sample(TARGET_TABLES, 3)]
+        names = [ident(ground.target, table) for table in rng.sample(ground.target_tables, 3)]
         names.insert(rng.randrange(4), "tenantry.quarantine")
         with (
             contextlib.suppress(pg.UndefinedTable, pg.InvalidSchemaName, pg.DeadlockDetected, pg.OperationalError),
@@ -164,7 +191,7 @@ def _deadlocking(database: Database, rng: random.Random, stop: threading.Event) 
     return struck
 
 
-def _idling(database: Database, rng: random.Random, stop: threading.Event) -> int:
+def _idling(ground: Ground, database: Database, rng: random.Random, stop: threading.Event) -> int:
     """Sessions of the application that have begun a transaction, have written, and do nothing; then they roll back."""
     struck = 0
     dsn = with_parameters(database.dsn, user=APP["source"])
@@ -173,10 +200,7 @@ def _idling(database: Database, rng: random.Random, stop: threading.Event) -> in
             contextlib.suppress(psycopg.OperationalError, pg.ReadOnlySqlTransaction),
             psycopg.connect(dsn, application_name="idle in transaction") as idle,
         ):
-            idle.execute(
-                "insert into metric_definitions (id, name, description, data_type, category, updated_at)"
-                " values (gen_random_uuid()::text, 'never', 'never', 'integer', 'patient', now())"
-            )
+            idle.execute(ground.idle.encode())
             struck += 1
             stop.wait(rng.uniform(0.2, 1.6))
             idle.rollback()
@@ -194,7 +218,7 @@ def _timeouts(database: Database, rng: random.Random, stop: threading.Event) -> 
         if admin.info.server_version >= 170000:
             settings["transaction_timeout"] = "600ms"
         owner = admin.execute(
-            "select pg_get_userbyid(relowner) from pg_class where oid = 'public.clinics'::regclass"
+            "select pg_get_userbyid(relowner) from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' limit 1"
         ).fetchone()
         assert owner is not None
         where = f"alter role {ident(owner[0])} in database {ident(database.name)}"
@@ -206,7 +230,7 @@ def _timeouts(database: Database, rng: random.Random, stop: threading.Event) -> 
     return len(settings)
 
 
-def grow_log(database: Database, *, rounds: int = 20) -> int:
+def grow_log(database: Database, ground: Ground = CLINIC, *, rounds: int = 20) -> int:
     """Change every value of the source, many times over, while the tool does not run; how many rows were changed.
 
     The application must stand still: its rows' locks would be taken in another order.
@@ -215,36 +239,47 @@ def grow_log(database: Database, *, rounds: int = 20) -> int:
     dsn = with_parameters(database.dsn, user=APP["source"])
     with psycopg.connect(dsn, autocommit=True, application_name="the application") as application:
         for number in range(rounds):
-            changed += application.execute(
-                "update metric_values set source_sheet = %s, updated_at = updated_at", [f"sheet {number}"]
-            ).rowcount
+            changed += application.execute(ground.grow.encode(), [f"sheet {number}"]).rowcount
     return changed
 
 
-FAULTS = (
-    Fault("tool's connections", "connections of the tool are ended, one by one", _terminating(TOOL, 4)),
-    Fault("application's connections", "connections of the application are ended", _terminating("the application", 6)),
-    Fault(
-        "write locks on the source",
-        "other sessions hold tables of the source as writers do",
-        _holding("public", SOURCE_TABLES, "row exclusive", 1.5),
-    ),
-    Fault(
-        "exclusive locks on the source",
-        "other sessions lock tables of the source against everybody",
-        _holding("public", SOURCE_TABLES, "access exclusive", 0.4),
-        stalls=True,
-    ),
-    Fault(
-        "locks on the target",
-        "other sessions lock tables of the target against everybody",
-        _holding("clinic", TARGET_TABLES, "access exclusive", 1.2),
-        stalls=True,
-    ),
-    Fault("deadlocks", "another session locks tables of the target and of the journal in another order", _deadlocking),
-    Fault("idle transactions", "sessions have written, and are idle in their transaction", _idling),
-    Fault("timeouts", "statement, lock, idle and transaction timeouts are set on the migrator's role", _timeouts),
-)
+def faults_on(ground: Ground) -> tuple[Fault, ...]:
+    """What befalls a database with these tables."""
+    return (
+        Fault("tool's connections", "connections of the tool are ended, one by one", _terminating(TOOL, 4)),
+        Fault(
+            "application's connections", "connections of the application are ended", _terminating("the application", 6)
+        ),
+        Fault(
+            "write locks on the source",
+            "other sessions hold tables of the source as writers do",
+            _holding("public", ground.source_tables, "row exclusive", 1.5),
+        ),
+        Fault(
+            "exclusive locks on the source",
+            "other sessions lock tables of the source against everybody",
+            _holding("public", ground.source_tables, "access exclusive", 0.4),
+            stalls=True,
+        ),
+        Fault(
+            "locks on the target",
+            "other sessions lock tables of the target against everybody",
+            _holding(ground.target, ground.target_tables, "access exclusive", 1.2),
+            stalls=True,
+        ),
+        Fault(
+            "deadlocks",
+            "another session locks tables of the target and of the journal in another order",
+            partial(_deadlocking, ground),
+        ),
+        Fault(
+            "idle transactions", "sessions have written, and are idle in their transaction", partial(_idling, ground)
+        ),
+        Fault("timeouts", "statement, lock, idle and transaction timeouts are set on the migrator's role", _timeouts),
+    )
+
+
+FAULTS = faults_on(CLINIC)
 
 CRASH = Fault("server crash", "the server is stopped without a checkpoint, and started again", _crashing, stalls=True)
 
@@ -261,4 +296,16 @@ def wait_until_up(database: Database, seconds: float = 30) -> None:
             time.sleep(0.05)
 
 
-__all__ = ["CRASH", "FAULTS", "Fault", "crash", "grow_log", "striking", "terminate", "wait_until_up"]
+__all__ = [
+    "CLINIC",
+    "CRASH",
+    "FAULTS",
+    "Fault",
+    "Ground",
+    "crash",
+    "faults_on",
+    "grow_log",
+    "striking",
+    "terminate",
+    "wait_until_up",
+]

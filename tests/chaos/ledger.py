@@ -124,9 +124,13 @@ class Hot:
 class Ledger:
     """All that is known, shared by the connections of a load."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Iterable[str] = ()) -> None:
+        """
+        Args:
+            tables: of the source; Clinic's if none are given.
+        """
         self._guard = threading.Lock()
-        self.known: dict[str, dict[str, list[Token]]] = {table: {} for table in TOKENS}
+        self.known: dict[str, dict[str, list[Token]]] = {table: {} for table in tables or TOKENS}
         self.hot: dict[tuple[str, str], Hot] = {}
         self.elsewhere: Elsewhere = {}
         """Rows of the source that the target does not have, as they were when the target began to be written."""
@@ -195,7 +199,13 @@ def token_violations(may_be: Mapping[str, Mapping[str, list[Token]]], held: Held
 
 def same(table: str, one: Token, other: Token) -> bool:
     """Whether two tokens say the same; numbers may be written in several ways."""
-    if one == other or one in (None, ABSENT) or other in (None, ABSENT) or not TOKENS[table].numeric:
+    if (
+        one == other
+        or one in (None, ABSENT)
+        or other in (None, ABSENT)
+        or table not in TOKENS
+        or not TOKENS[table].numeric
+    ):
         return one == other
     return number(str(one)) == number(str(other))
 

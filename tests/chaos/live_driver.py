@@ -163,7 +163,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(reads)
-            _child(order.get("dsn", dsn), manifest, order, writes)
+            _child(order.get("dsn", dsn), Path(order.get("manifest", manifest)), order, writes)
         os.close(writes)
         after = (order.get("kill") or {}).get("after")
         hung = False

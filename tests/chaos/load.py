@@ -30,6 +30,8 @@ from psycopg import errors as pg
 
 from tenantry.postgres import ident, literal, with_parameters
 from tests.chaos import source_writes, target_writes
+from tests.chaos.depot import writes as depot_writes
+from tests.chaos.depot.rows import TABLES
 from tests.chaos.ledger import Effects, Held, Ledger, Side, Token, only_in_source, read_tokens
 from tests.chaos.source_writes import SourceWork
 from tests.chaos.target_writes import TargetWork
@@ -156,9 +158,11 @@ class Load:
         patience: float = 30.0,
         only: Sequence[str] = (),
         without: Sequence[str] = (),
+        application: str = "clinic",
     ) -> None:
         """
         Args:
+            application: whose tables are written: clinic or depot.
             only, without: names of transactions, to narrow a fault down.
             dsn: of a superuser; the connections log in as the applications' own roles, which must be there.
             pause: seconds that a connection rests after a transaction, on average.
@@ -169,7 +173,8 @@ class Load:
         self._seed, self._connections, self._truncate = seed, connections, truncate
         self._pause, self._patience = pause, patience
         self._only, self._without = tuple(only), tuple(without)
-        self.ledger = Ledger()
+        self._application = application
+        self.ledger = Ledger(TABLES if application == "depot" else ())
         self.speed = Speed()
         self.transactions: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -252,6 +257,15 @@ class Load:
     def _prepare(self) -> None:
         """Share the rows of a side out among the connections, and take their tokens as they are."""
         self._stages += 1
+        if self._application == "depot":
+            with psycopg.connect(self._dsn) as connection:
+                connection.execute("set transaction isolation level repeatable read")
+                self.ledger.begin(depot_writes.held(connection, self.side), [])
+                self._works = depot_writes.works(
+                    connection, self.side, self.ledger, self._connections, self._seed * 100 + self._stages,
+                    self._only, self._without,
+                )  # fmt: skip
+            return
         with psycopg.connect(self._dsn) as connection:
             connection.execute("set transaction isolation level repeatable read")
             held: Held = read_tokens(connection, self.side)

@@ -10,7 +10,7 @@ import pytest
 
 from tenantry.migrate.engine import Migration, Options
 from tenantry.postgres import EmbeddedServer
-from tests.chaos.campaign import small_clinic
+from tests.chaos.campaign import old_database
 from tests.chaos.compare import compare
 from tests.chaos.faults import terminate
 from tests.chaos.ledger import ABSENT, read_tokens, token_violations
@@ -28,7 +28,7 @@ FENCE = (
 
 @pytest.fixture
 def small(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
-    with small_clinic(_server(servers, 18)) as made:
+    with old_database(_server(servers, 18)) as made:
         make_app_roles(made.dsn)
         yield made
 
@@ -159,7 +159,7 @@ SPOILED = {
 @pytest.fixture(scope="module")
 def carried_over(servers: dict[int, EmbeddedServer]) -> Iterator[tuple[Database, State]]:
     """A Clinic that is ready for the cut-over, and an application that stands still."""
-    with small_clinic(_server(servers, 18)) as made:
+    with old_database(_server(servers, 18)) as made:
         make_app_roles(made.dsn)
         Migration(made.dsn_as(OWNER), clinic_manifest(), Options(workers=1)).run()
         load = Load(made.dsn, seed=9)
