@@ -39,7 +39,7 @@ from tenantry.manifest import Manifest, Project, load_manifest
 from tenantry.manifest.access import resolve_access
 from tenantry.manifest.mapping import ROW_ID
 from tenantry.migrate.access import has_writes
-from tenantry.postgres import connect, explain, ident, idents
+from tenantry.postgres import connect, explain, ident, idents, verbatim
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.tenant import Query
 from tenantry.prove.attacks.inherent import INHERENT
@@ -427,7 +427,8 @@ def _profile(connection: psycopg.Connection[Any], project: Project, user: str) -
         return user
     table = _table(project, users.profile)
     found = connection.execute(
-        f"select {ident(ROW_ID)}::text from {ident(table.schema, table.name)} where {ident(users.account)}::text = %s".encode(),
+        f"select {ident(ROW_ID)}::text from {verbatim(ident(table.schema, table.name))}"
+        f" where {verbatim(ident(users.account))}::text = %s".encode(),
         [user.lower()],
     ).fetchone()
     if found is not None:
@@ -441,7 +442,7 @@ def _tenant(connection: psycopg.Connection[Any], project: Project, tenant: str |
     if tenant is None:
         return _insert(connection, project, table, {}, {}, "", "a tenant; name one with tenant=…")[ROW_ID] or ""
     row = connection.execute(
-        f"select {ident(ROW_ID)}::text from {ident(table.schema, table.name)} where {ident(ROW_ID)}::text = %s".encode(),
+        f"select {ident(ROW_ID)}::text from {verbatim(ident(table.schema, table.name))} where {ident(ROW_ID)}::text = %s".encode(),
         [tenant.lower()],
     ).fetchone()
     if row is None:
@@ -459,8 +460,8 @@ def _membership(
     manifest = project.manifest
     names, table = manifest.membership, _table(project, manifest.membership.table)
     held = connection.execute(
-        f"select {ident(names.role)}::text from {ident(table.schema, table.name)}"
-        f" where {ident(manifest.tenant.column)}::text = %s and {ident(names.profile)}::text = %s".encode(),
+        f"select {verbatim(ident(names.role))}::text from {verbatim(ident(table.schema, table.name))}"
+        f" where {verbatim(ident(manifest.tenant.column))}::text = %s and {verbatim(ident(names.profile))}::text = %s".encode(),
         [tenant, profile],
     ).fetchall()
     if not held:

@@ -7,6 +7,7 @@ called like steps, functions and temporary tables of ours, and the tables go the
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import tenantry
 from tenantry.postgres import ident, idents, literal
-from tests.small import MakeSmall, Small, target_table
+from tests.small import MIGRATOR, MakeSmall, Small, target_table
 
 ROOT = Path(tenantry.__file__).parent
 PARTS = ("access", "analyze", "identity", "manifest", "migrate", "plan", "report")
@@ -74,6 +75,9 @@ class Named:
         if place < len(self.key):
             return "key"
         return ("text", "trim", "integer", "required", "checked")[place % 5] if place > 3 else "reference"
+
+    def kinds(self, kind: str) -> list[int]:
+        return [i for i in range(len(self.columns)) if self.kind(i) == kind]
 
     def source(self) -> str:
         columns = [
@@ -149,7 +153,38 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
     made = small_of(small, tables)
     made.run("analyze", code=0)
     made.migrate()
+    names = [each.name for each in tables]
     said = made.accounting()
-    assert {name: said[name] for name in (each.name for each in tables)} == dict.fromkeys(
-        (each.name for each in tables), (4, 3, 1)
-    )
+    assert {name: said[name] for name in names} == dict.fromkeys(names, (4, 3, 1))
+
+    # A row that somebody tampered with is named, with its column, and mended.
+    for each in tables:
+        column = each.columns[each.kinds("trim")[0]]
+        made.write(
+            f"update app.{ident(each.name)} set {ident(column)} = 'other' where legacy_id like '%two%'", user=MIGRATOR
+        )
+    differences = json.loads(made.run("verify", "--json", code=1).out)["checks"]
+    assert {name for check in differences for name in {each["table"] for each in check["differences"]}} >= set(names)
+    made.run("verify", "--repair", code=0)
+
+    before = {each.name: made.rows(f"select to_jsonb(s.*) from {ident(each.name)} s order by 1") for each in tables}
+    made.cut_over()
+    for each in tables:
+        table = f"app.{ident(each.name)}"
+        texts = [ident(each.columns[i]) for kind in ("trim", "text", "required") for i in each.kinds(kind)]
+        made.as_superuser(
+            f"update {table} set {', '.join(f'{name} = $word$new$word$' for name in texts)} where legacy_id like '%one%'",
+            f"delete from {table} where legacy_id like '%four%'",
+        )
+    made.roll_back()
+    for each in tables:
+        after = made.rows(f"select to_jsonb(s.*) from {ident(each.name)} s order by 1")
+        texts = [each.columns[i] for kind in ("trim", "text", "required") for i in each.kinds(kind)]
+        wanted = [
+            {**row, **(dict.fromkeys(texts, "new") if row[each.key[0]] == "one" else {})}
+            for (row,) in before[each.name]
+            if row[each.key[0]] != "four"
+        ]
+        assert sorted(map(repr, wanted)) == sorted(repr(row) for (row,) in after), each.name
+    made.cut_over()
+    assert made.run("verify", code=0)

@@ -25,8 +25,10 @@ JOURNAL = "tenantry"
 
 Kind = Literal["tenant", "people", "hanging", "shared"]
 
-CHOSEN = f"exists (select from {JOURNAL}.only c where c.tenant_key = {{key}})"
-"""Whether a tenant, by the text of its source key, was chosen; the keys are fixed when the run starts."""
+
+def chosen_tenant(key: str) -> str:
+    """SQL: whether a tenant, by the text of its source key, was chosen; the keys are fixed when the run starts."""
+    return f"exists (select from {JOURNAL}.only c where c.tenant_key = {key})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,16 @@ class Inside:
     """Compiles the condition under which a source row belongs to the trial."""
 
     def __init__(
-        self, project: Project, relation: Callable[[Mapping], str] | None = None, *, chosen: str = CHOSEN
+        self,
+        project: Project,
+        relation: Callable[[Mapping], str] | None = None,
+        *,
+        chosen: Callable[[str], str] = chosen_tenant,
     ) -> None:
         """
         Args:
             relation: the SQL of a mapping's source rows; None: the source table as it stands.
-            chosen: the condition that a tenant is chosen, with {key} for its key's text.
+            chosen: the condition that a tenant is chosen, by the SQL of its key's text.
         """
         self.project = project
         self._relation = relation or self._table
@@ -78,7 +84,7 @@ class Inside:
                 self._within.pop()
                 return f"({self.listed(mapping, alias)} or ({needed}))"
         if mapping.is_root:
-            return self._chosen.format(key=_key(mapping, alias))
+            return self._chosen(_key(mapping, alias))
         ways = dict.fromkeys(self.names(mapping, path, alias) for path in mapping.tenant_paths)
         return f"({' or '.join(ways)})" if len(ways) > 1 else next(iter(ways))
 
@@ -233,4 +239,4 @@ def _goes_with(project: Project, mapping: Mapping, ref: Reference, kinds: dict[s
     )
 
 
-__all__ = ["CHOSEN", "Draw", "Inside", "Kind", "not_carried", "restriction"]
+__all__ = ["Draw", "Inside", "Kind", "chosen_tenant", "not_carried", "restriction"]

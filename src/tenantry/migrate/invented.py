@@ -25,7 +25,7 @@ from tenantry.manifest.derive import mapping_key
 from tenantry.manifest.transforms import base_type, text_length
 from tenantry.migrate.chunks import same_key
 from tenantry.migrate.journal import Connection
-from tenantry.postgres import ident, idents, load_blocks
+from tenantry.postgres import ident, idents, load_blocks, verbatim
 
 ROWS = 20
 """Rows of each table that are written: half of them with the lowest keys, half with the highest."""
@@ -116,7 +116,7 @@ def target_places(
         sql = ident(project.target.schema, mapping.target.name)
         legacy = [f"{mapping.legacy_prefix}{key}" for key in keys[mapping.source.name]]
         there = writer.execute(
-            f"select legacy_id from {sql} where legacy_id = any (%s) order by 1", [legacy]
+            f"select legacy_id from {verbatim(sql)} where legacy_id = any (%s) order by 1", [legacy]
         ).fetchall()
         candidates = [pair[1] for pair in pairs(project, mapping)]
         find = f"s.legacy_id = {_KEY}"

@@ -344,9 +344,8 @@ class Replayer:
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', %s, %s from {self._rows(mapping)} s"
-            + (f" where {mapping.where}" if mapping.where else ""),
-            [error.diag.column_name, said],
+            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {literal(said)} from {self._rows(mapping)} s" + (f" where {mapping.where}" if mapping.where else "")
         )
         self._patch(connection, mapping)
         connection.execute("insert into tenantry_touched select %s, key from tenantry_batch", [position])

@@ -26,7 +26,7 @@ from tenantry.manifest.reverse import CHANGED, SourceTable, check_downs, reverse
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.verify import mended_mappings
-from tenantry.postgres import ident, literal, load_blocks
+from tenantry.postgres import ident, literal, load_blocks, verbatim
 
 ROW_ERRORS = (
     pg.DataError,
@@ -558,7 +558,7 @@ class _Round:
                 legacies = [f"{part.mapping.legacy_prefix}{key}" for key in refused]
                 execute(
                     "insert into tenantry_keep select %s, %s, t.legacy_id, '', 'refused: see tenantry.conflict' from"
-                    f" {ident(self.project.target.schema, part.target)} t where t.legacy_id = any (%s)",
+                    f" {verbatim(ident(self.project.target.schema, part.target))} t where t.legacy_id = any (%s)",
                     [name, part.target, legacies],
                 )
         self._foreign()
@@ -602,7 +602,8 @@ class _Round:
             loser = Jsonb({"deleted": True})
             if failure.kind != "delete":
                 found = self.connection.execute(
-                    f"select {table.loser(position)} from {ident(self.project.target.schema, part.target)} t where t.legacy_id = %s",
+                    f"select {verbatim(table.loser(position))} from {verbatim(ident(self.project.target.schema, part.target))} t"
+                    " where t.legacy_id = %s",
                     [legacy],
                 ).fetchone()
                 loser = Jsonb(found[0] if found is not None else {})

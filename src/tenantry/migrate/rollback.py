@@ -22,7 +22,7 @@ from tenantry.plan import Plan, Step
 from tenantry.plan.operations.defer import DEFER
 from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.plan.operations.finish import source_sequences
-from tenantry.postgres import comment, connect, ident, literal
+from tenantry.postgres import comment, connect, ident, literal, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +308,8 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
             target = ident(project.target.schema, mapping.target.name)
             hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
             live.main.execute(
-                f"update {quoted}.tenantry_cells c set value = to_jsonb(t.*) -> c.column_name from {target} t"
-                f" where c.table_name = {literal(mapping.target.name)} and t.legacy_id = c.legacy_id"
+                f"update {verbatim(quoted)}.tenantry_cells c set value = to_jsonb(t.*) -> c.column_name from {verbatim(target)} t"
+                f" where c.table_name = {verbatim(literal(mapping.target.name))} and t.legacy_id = c.legacy_id"
                 " and not c.column_name = any (%s)",
                 [hidden],
             )

@@ -135,7 +135,7 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
 def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
     """How much a trial takes, in one sentence; reads the tenants' tables once."""
     keys = ", ".join(literal(key) for key in chosen.keys)
-    inside = Inside(project, chosen=f"{{key}} = any (array[{keys}]::text[])")
+    inside = Inside(project, chosen=lambda key: f"{key} = any (array[{keys}]::text[])")
     rows = total = 0
     for mapping in project:
         if inside.kinds[mapping.name] != "tenant":

@@ -10,7 +10,7 @@ from tenantry.manifest import Project
 from tenantry.manifest.derive import mapping_key
 from tenantry.migrate.invented import first_mapping
 from tenantry.migrate.journal import Connection
-from tenantry.postgres import ident
+from tenantry.postgres import ident, verbatim
 
 
 @dataclass
@@ -34,15 +34,16 @@ def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str
         source, key = ident(project.source.schema, table.name), mapping_key(mapping)
         chosen = list(keys[table.name])
         row = connection.execute(
-            f"select count(*), coalesce(sum(hashtextextended((s.*)::text, 0)::numeric), 0)::text from {source} s"
-            f" where not {key} = any (%s)",
+            "select count(*), coalesce(sum(hashtextextended((s.*)::text, 0)::numeric), 0)::text"
+            f" from {verbatim(source)} s where not {verbatim(key)} = any (%s)",
             [chosen],
         ).fetchone()
         assert row is not None
         state.others[table.name] = (int(row[0]), str(row[1]))
         state.rows[table.name] = dict(
             connection.execute(
-                f"select {key}, to_jsonb(s.*) from {source} s where {key} = any (%s)", [chosen]
+                f"select {verbatim(key)}, to_jsonb(s.*) from {verbatim(source)} s where {verbatim(key)} = any (%s)",
+                [chosen],
             ).fetchall()
         )
     return state

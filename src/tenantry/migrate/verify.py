@@ -31,7 +31,7 @@ from tenantry.migrate.journal import Chunk, Connection, Journal
 from tenantry.migrate.names import TRIGGERS
 from tenantry.migrate.window import own_definitions
 from tenantry.plan.operations.defer import in_transition, legacy_index
-from tenantry.postgres import ident, idents, literal
+from tenantry.postgres import ident, idents, literal, verbatim
 
 LOOKS = 3
 """How often a comparison is made while applications write before a difference is believed: a TRUNCATE shows in snapshots that were
@@ -121,7 +121,7 @@ def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> li
     several = ", ".join(f"(high::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
     order = several if len(kinds) > 1 else f"high::{kinds[0]}{_collate(mapping)}"
     rows = connection.execute(
-        f"select position from {JOURNAL}.chunk where run_id = %s and mapping = %s order by high is null, {order}",
+        f"select position from {JOURNAL}.chunk where run_id = %s and mapping = %s order by high is null, {verbatim(order)}",
         [journal.run, mapping.name],
     )
     # A journal without ranges says nothing: then all rows are one.
@@ -217,7 +217,8 @@ def settle(
         )
     whole = [legacy for legacy, columns in (kept or {}).items() if "" in columns]
     row = connection.execute(
-        f"select count(*), count(*) filter (where t.legacy_id = any (%s)) from {_target(project, mapping)} t{_mine(mapping)}",
+        f"select count(*), count(*) filter (where t.legacy_id = any (%s))"
+        f" from {verbatim(_target(project, mapping))} t{verbatim(_mine(mapping))}",
         [whole],
     ).fetchone()
     assert row is not None

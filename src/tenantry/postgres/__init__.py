@@ -2,7 +2,7 @@
 
 from tenantry.postgres.connect import connect, describe_dsn, explain, normalise_dsn, with_parameters
 from tenantry.postgres.embedded import EmbeddedServer
-from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name
+from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name, verbatim
 
 __all__ = [
     "EmbeddedServer",
@@ -18,5 +18,6 @@ __all__ = [
     "load_sql",
     "normalise_dsn",
     "short_name",
+    "verbatim",
     "with_parameters",
 ]

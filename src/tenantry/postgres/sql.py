@@ -53,6 +53,11 @@ def comment(text: str, *, indent: int = 0) -> str:
     return "-- " + " " * indent + " ".join(text.split())
 
 
+def verbatim(sql: str) -> str:
+    """SQL as part of a statement with parameters, in which a per cent sign, as one in a table's name, would be a placeholder."""
+    return sql.replace("%", "%%")
+
+
 def short_name(*parts: str, limit: int = 63) -> str:
     """Parts joined by `_`, cut to PostgreSQL's 63 bytes with a digest so that long names stay distinct."""
     import hashlib  # noqa: PLC0415

@@ -15,7 +15,7 @@ from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.engine import Outcome
 from tenantry.migrate.journal import Connection, run_sql
 from tenantry.plan import Plan
-from tenantry.postgres import ident
+from tenantry.postgres import ident, verbatim
 from tenantry.report.timeline import read_timeline
 
 
@@ -57,7 +57,7 @@ def users_summary(connection: Connection, project: Project) -> dict[str, Any] | 
     if users is None or mapping is None:
         return None
     row = connection.execute(
-        f"select (select count(*) from {ident(project.target.schema, mapping.target.name)}),"
+        f"select (select count(*) from {verbatim(ident(project.target.schema, mapping.target.name))}),"
         " (select count(*) from tenantry.account_link where account_id is not null and not made),"
         " (select count(*) from tenantry.merged where mapping = %(mapping)s),"
         " (select count(*) from tenantry.quarantine where mapping = %(mapping)s and state = 'open'),"
