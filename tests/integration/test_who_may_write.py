@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg import errors as pg
 
+from tenantry.postgres import load_sql
 from tests.small import MakeSmall, Small, small, target_table  # noqa: F401 - a fixture
 
 SOURCE = """
@@ -128,3 +129,80 @@ def test_what_gets_past_the_fence_of_the_source_is_listed_and_carried_over_after
     shop.roll_back()
     shop.cut_over()
     assert shop.one("select kind from app.invoices where legacy_id = 'i9'") == "old world"
+
+
+# -- the usual trigger on auth.users -------------------------------------------------------------------------------------
+
+SUPABASE = (
+    load_sql("tenantry.identity.sql", "auth")
+    + """
+comment on schema auth is 'a Supabase';
+do $$ begin if to_regrole('small_auth_admin') is null then create role small_auth_admin; end if;
+exception when duplicate_object or unique_violation then null; end $$;
+grant all on schema auth to small_auth_admin;
+alter table auth.users owner to small_auth_admin;
+alter table auth.users disable row level security;
+alter table auth.identities disable row level security;
+grant usage on schema auth to small_owner;
+grant all on all tables in schema auth to small_owner;
+"""
+)
+PROFILES = """
+create table profiles (id uuid primary key references auth.users (id) on delete cascade,
+    org_id text not null default 'o1' references "Organization" (id), email text, display_name text);
+create function handle_new_user() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+    insert into public.profiles (id, email) values (new.id, new.email);
+    return new;
+end $$;
+"""
+ON_AUTH = "create trigger on_auth_user_created after insert on auth.users for each row execute function handle_new_user()"
+SIGN_UP = "insert into auth.users (id, email) values ('{id}', '{email}')"
+
+
+@pytest.fixture
+def supabase(small: MakeSmall) -> Small:  # noqa: F811
+    made = small(
+        before=SUPABASE,
+        source=PROFILES,
+        after=ON_AUTH,
+        target=target_table("profiles", ",\n    email text, display_name text"),
+        tables='[tables.profiles]\nfrom = "profiles"\ntenant = ["org_id"]\naccess = "tenant"\n',
+        users="in_step = true",
+    )
+    made.rewrite('update = { own = "id" }, delete', 'update = { own = "id" }, fixed = ["email"], delete')
+    return made
+
+
+def sign_up(app: Small, number: int) -> str:
+    """As the account service does; returns the id."""
+    made = f"0000000{number}-0000-4000-8000-000000000000"
+    app.as_superuser(SIGN_UP.format(id=made, email=f"new{number}@one.example"))
+    return made
+
+
+def test_people_go_on_signing_up_whatever_a_trigger_on_their_accounts_writes(supabase: Small) -> None:
+    first = sign_up(supabase, 1)
+    supabase.migrate()
+    # The accounts that were made have set off the trigger, and the source was not written.
+    assert supabase.one("select count(*) from auth.users") == 4
+    assert supabase.rows("select id::text from profiles") == [(first,)]
+    second = sign_up(supabase, 2)
+    supabase.run("replay", "--until-idle", code=0)
+    assert supabase.one("select count(*) from app.profiles") == 2
+    supabase.cut_over()
+    third = sign_up(supabase, 3)
+    assert supabase.one(f"select count(*) from app.people where account_id = '{third}'") == 1
+    assert supabase.one("select count(*) from profiles") == 2
+    # An account that is deleted takes along what refers to it, on the side that is not written too.
+    supabase.as_superuser(f"delete from auth.users where id = '{second}'")
+    supabase.run("replay", "--until-idle", code=0)
+    supabase.roll_back()
+    sign_up(supabase, 4)
+    assert supabase.one("select count(*) from profiles where email = 'new4@one.example'") == 1
+    supabase.cut_over()
+    supabase.roll_back("--everything")
+    assert supabase.rows("select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal") == [
+        ("on_auth_user_created",)
+    ]
+    assert supabase.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")

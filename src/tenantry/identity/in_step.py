@@ -21,8 +21,7 @@ from tenantry.postgres import ident, literal, literals, load_blocks, load_sql
 IN_STEP = "tenantry_in_step"
 """The trigger's name, on auth.users and on the table of profiles."""
 
-_ACCOUNT_TRIGGERS = (IN_STEP, f"{IN_STEP}_changed", f"{IN_STEP}_gone")
-TRIGGERS = _ACCOUNT_TRIGGERS
+TRIGGERS = (IN_STEP, f"{IN_STEP}_changed", f"{IN_STEP}_gone")
 _WATCHED = ("id", "email", "email_confirmed_at", "deleted_at", "is_anonymous", "is_sso_user", "banned_until")
 _FORMS: Mapping[str, Callable[[str], str]] = {"email": folded, "trim": trimmed}
 """How addresses are stored, by the transform of their column; else as they are."""
@@ -53,9 +52,11 @@ def drop_functions_sql(project: Project) -> tuple[str, ...]:
     if not keeps_in_step(project):
         return ()
     compiled = _Compiler(project)
+    profiles = ident(project.target.schema, compiled.users.profile)
     return (
-        *triggers_sql(project, "", on=False),
-        *(f"drop function if exists {signature}" for signature in compiled.signatures()),
+        f"drop trigger if exists {IN_STEP} on {profiles}",
+        # The triggers on auth.users, which is another's table, go with their functions.
+        *(f"drop function if exists {signature} cascade" for signature in compiled.signatures()),
         "drop table if exists tenantry.auth_event",
     )
 
@@ -75,7 +76,7 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
     callable_ = ", ".join(_Compiler(project).for_service())
     if not on:
         return (
-            *(f"drop trigger if exists {trigger} on auth.users" for trigger in _ACCOUNT_TRIGGERS),
+            *_off_accounts(_Compiler(project)),
             f"drop trigger if exists {IN_STEP} on {profiles}",
             f"do $$ begin\n    if to_regprocedure('tenantry.follow_account(uuid)') is not null then\n"
             f"        revoke execute on function {callable_} from {service};\n    end if;\nend $$",
@@ -96,6 +97,17 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
         "    execute function tenantry.profile_email_in_step()",
         f"grant execute on function {callable_} to {service}",
     )
+
+
+def _off_accounts(compiler: _Compiler) -> Iterator[str]:
+    """Triggers go from auth.users. Who may make them there need not own the table, and so may not drop them: they go with their
+    functions, which are made again for the next cut-over."""
+    yield (
+        "drop function if exists tenantry.account_in_step() cascade;"
+        " drop function if exists tenantry.account_gone() cascade"
+    )
+    made = [compiler.fill(name) for name in ("on_account", "on_account_gone")]
+    yield "\n".join(made)
 
 
 def _email(project: Project) -> CatalogColumn:
