@@ -156,7 +156,9 @@ begin
     return new;
 end $$;
 """
-ON_AUTH = "create trigger on_auth_user_created after insert on auth.users for each row execute function handle_new_user()"
+ON_AUTH = (
+    "create trigger on_auth_user_created after insert on auth.users for each row execute function handle_new_user()"
+)
 SIGN_UP = "insert into auth.users (id, email) values ('{id}', '{email}')"
 
 
@@ -202,7 +204,22 @@ def test_people_go_on_signing_up_whatever_a_trigger_on_their_accounts_writes(sup
     assert supabase.one("select count(*) from profiles where email = 'new4@one.example'") == 1
     supabase.cut_over()
     supabase.roll_back("--everything")
-    assert supabase.rows("select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal") == [
-        ("on_auth_user_created",)
-    ]
+    assert supabase.rows(
+        "select tgname from pg_trigger where tgrelid = 'auth.users'::regclass and not tgisinternal"
+    ) == [("on_auth_user_created",)]
     assert supabase.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")
+
+
+def test_a_trigger_on_accounts_that_fails_is_named(small: MakeSmall) -> None:  # noqa: F811
+    app = small(
+        before=SUPABASE,
+        source="create table welcome (org text primary key);"
+        " create function welcome() returns trigger language plpgsql security definer as $$ begin"
+        " insert into public.welcome values ('once'); return new; end $$;",
+        after=ON_AUTH.replace("handle_new_user", "welcome"),
+        section='ignore = ["welcome"]',
+    )
+    said = app.run("migrate", code=1)
+    assert "in trigger on_auth_user_created on auth.users, which calls welcome()" in said.everything
+    app.as_superuser("alter table auth.users disable trigger on_auth_user_created")
+    app.migrate()

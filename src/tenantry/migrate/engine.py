@@ -39,6 +39,7 @@ from tenantry.migrate.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Roun
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.session import Session
 from tenantry.migrate.throttle import Throttle
+from tenantry.migrate.triggered import trigger_of
 from tenantry.migrate.visibility import need_every_row, need_room
 from tenantry.migrate.watch import Watch, check_login, check_owner, check_server
 from tenantry.plan import Phase, Step, prerequisites
@@ -654,9 +655,16 @@ class Migration:
         if isinstance(error, psycopg.Error):
             known = explain(error, f"doing step {step.id} ({step.title})")
             if type(known) is TenantryError:
+                where = trigger_of(main, error)
                 known = StepFailed(
-                    f"Step {step.id} failed: {known.message.partition(': ')[2]}",
-                    hint="What the step did is undone. Mend the cause and run the same command: it goes on from its journal.",
+                    f"Step {step.id} failed: {known.message.partition(': ')[2]}"
+                    + (f" It happened{where}." if where else ""),
+                    hint=(
+                        "Let that trigger leave out what the run writes, or disable it for as long as the run lasts. "
+                        if where
+                        else ""
+                    )
+                    + "What the step did is undone. Mend the cause and run the same command: it goes on from its journal.",
                     detail={"step": step.id, **known.detail},
                 )
         elif isinstance(error, TenantryError):

@@ -292,7 +292,8 @@ revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boole
 do $$
 begin
     if to_regprocedure('tenantry.direction()') is null then
-        create function tenantry.direction() returns text language sql stable return 'forward';
+        create function tenantry.direction() returns text
+            language sql stable set search_path = pg_catalog, pg_temp return 'forward';
     end if;
 end
 $$;

@@ -82,7 +82,8 @@ def guards_sql(project: Project) -> str:
 def direction_sql(direction: str) -> str:
     """What makes every fence know which side applications write: forward the source, reverse the target, both."""
     return (
-        f"create or replace function {JOURNAL}.direction() returns text language sql stable return {literal(direction)}"
+        f"create or replace function {JOURNAL}.direction() returns text language sql stable"
+        f" set search_path = pg_catalog, pg_temp return {literal(direction)}"
     )
 
 
