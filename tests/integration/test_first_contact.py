@@ -42,3 +42,12 @@ def test_commands_behind_a_demo_mean_its_database(tmp_path: Path, monkeypatch: p
     assert read_settings(environment={"DATABASE_URL": "dbname=theirs"}).manifest is None
     (tmp_path / "tenantry.toml").touch()
     assert read_settings(environment={}).manifest == Path("tenantry.toml")
+
+
+def test_a_database_in_which_the_roles_script_was_not_run_is_told(small: MakeSmall) -> None:
+    app = small()
+    app.run("analyze", code=0)
+    app.as_superuser(f"grant temporary on database {app.database.name} to public")
+    found = app.run("analyze", "--json", code=0).json["findings"]
+    assert [each["severity"] for each in found if each["code"] == "TA-160"] == ["warning"]
+    assert "tenantry roles" in app.run("migrate", code=0).err

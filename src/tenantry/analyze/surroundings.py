@@ -54,6 +54,7 @@ class Surroundings:
         hidden: tables of source and accounts in which the login does not see every row.
         tables, temporary: what became of a table, and of a temporary one, that was made to see it.
         refused: what the server said where no table could be made.
+        unprepared: the script of the roles was not run in this database.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -62,7 +63,13 @@ class Surroundings:
     tables: Secured = Secured()
     temporary: Secured = Secured()
     refused: str = ""
+    unprepared: bool = False
 
+
+UNPREPARED_HINT = (
+    "A temporary object can stand in for what a function of higher rights means. Let a DBA run the script in this database:"
+    " tenantry roles --sql | psql …; a superuser can run `tenantry roles --apply`."
+)
 
 NOTHING_ELSE = Surroundings()
 """A database with nothing in it but source and target."""
@@ -87,7 +94,13 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
                         tables = Secured(bool(enabled), bool(forced))
         except psycopg.Error as error:
             refused = error.diag.message_primary or type(error).__name__
-    return Surroundings(hidden, publishers, listeners, tables, temporary, refused)
+    return Surroundings(hidden, publishers, listeners, tables, temporary, refused, is_unprepared(connection))
+
+
+def is_unprepared(connection: Connection) -> bool:
+    """Whether the script of the roles was run in another database of the cluster only: everybody may make temporary objects here."""
+    row = connection.execute(load_blocks("tenantry.analyze", "surroundings")["temporary_for_all"]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
@@ -140,9 +153,25 @@ def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
             advice=f"See that it does no harm to the schemas {schemas}.",
         )  # fmt: skip
 
+    if around.unprepared:
+        yield Finding(
+            "TA-160", "warning", "risk", "", "the script of the roles was not run in this database: everybody may make temporary objects",
+            advice=f"{UNPREPARED_HINT} The proof fails until then.",
+        )  # fmt: skip
+
 
 def _has_identity(table: Table) -> bool:
     return table.primary_key is not None or table.replica_identity in ("full", "index")
 
 
-__all__ = ["NOTHING_ELSE", "Listener", "Publisher", "Secured", "Surroundings", "look_around", "surroundings"]
+__all__ = [
+    "NOTHING_ELSE",
+    "UNPREPARED_HINT",
+    "Listener",
+    "Publisher",
+    "Secured",
+    "Surroundings",
+    "is_unprepared",
+    "look_around",
+    "surroundings",
+]

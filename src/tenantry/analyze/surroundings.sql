@@ -30,3 +30,9 @@ create temporary table tenantry_probe_made (id integer);
 select c.relpersistence = 't', c.relrowsecurity, c.relforcerowsecurity
   from pg_catalog.pg_class c
  where c.oid in ('tenantry_probe.made'::regclass, 'pg_temp.tenantry_probe_made'::regclass)
+
+-- name: temporary_for_all
+-- Whether everybody may make temporary objects in this database, which the script of the roles forbids.
+select exists (select from pg_catalog.pg_database d,
+                      pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) g
+                where d.datname = pg_catalog.current_database() and g.grantee = 0 and g.privilege_type = 'TEMPORARY')

@@ -2,7 +2,8 @@
 -- level: error
 -- why: An object of one's own can stand in for the one that a function of higher rights means, and lives on for the next user of
 --   the connection.
--- mending: revoke create on schema … from …, public; revoke temporary, create on database … from …, public.
+-- mending: revoke create on schema … from …, public; revoke temporary, create on database … from …, public. `tenantry roles`
+--   prints a script that does the latter.
 -- uses: reach
 -- proof: yes
 select quote_ident(n.nspname) as object, h.who || ' may create in the schema' as detail, 'error' as level
