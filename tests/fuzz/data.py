@@ -57,6 +57,8 @@ class Writer:
         for ref in table.refs:
             self.refer(made, table, ref, forward, tenant)
         for column in table.columns:
+            if column.kind.server:
+                continue
             if any(column.name in columns for columns in table.uniques) or column.name == self.case.email:
                 self.serial += 1
                 unique = f"{self.label}{self.serial}"
@@ -70,8 +72,8 @@ class Writer:
     def refer(self, row: Row, table: Table, ref: Ref, forward: Forward, tenant: str | None) -> None:
         """Let a row name a parent: of the tenant, mostly."""
         rng = self.rng
-        for name in ref.columns:
-            row[name] = None
+        shared = [(own, named) for own, named in zip(ref.columns, ref.parent_columns, strict=True) if own != ref.own]
+        row[ref.own] = None
         if ref.nullable and rng.random() < (0.7 if ref.parent == table.name else 0.2):
             return
         if not ref.foreign_key and rng.random() < 0.1:
@@ -85,6 +87,8 @@ class Writer:
         keys = list(forward.found[ref.parent])
         if there is not None and not ("wrong tenants" in self.case.features and rng.random() < 0.08):
             keys = [key for key in keys if there[key] == tenant] or ([] if ref.nullable else keys)
+        # The columns that it shares with another reference say already which rows it may name.
+        keys = [key for key in keys if all(forward.found[ref.parent][key][named] == row[own] for own, named in shared)]
         if keys:
             parent = forward.found[ref.parent][rng.choice(keys)]
             for own, named in zip(ref.columns, ref.parent_columns, strict=True):
@@ -140,8 +144,11 @@ class Writer:
         row = rng.choice(there)
         if draw < 0.6:
             return (f"update {name} set {self.changes(table, state, forward)} where {self.where(table, row)}",)
-        if draw < 0.68 and len(table.columns) > len(table.uniques):
-            column = rng.choice([each for each in table.columns if not any(each.name in u for u in table.uniques)])
+        plain = [
+            each for each in table.columns if not each.kind.server and not any(each.name in u for u in table.uniques)
+        ]
+        if draw < 0.68 and plain:
+            column = rng.choice(plain)
             if column.name != table.role:
                 return (f"update {name} set {quoted(column.name)} = {text_of(column.kind.give(rng))}",)
         if draw < 0.76 and table.form in ("text", "natural", "uuid") and "changed keys" in self.case.features:
@@ -197,6 +204,12 @@ class TargetWriter:
         this = f"id = {text_of(row['id'])}"
         if table.ways:
             this += f" and {quoted(case.tenant)} = {text_of(row[case.tenant])}"
+        if (
+            draw < 0.33
+            and "truncate" in self.case.features
+            and table.name not in (case.root, case.people, case.members)
+        ):
+            return (f"truncate {name}",)
         if draw < 0.85:
             changed = self.changes(table, row, state)
             return (f"update {name} set {changed} where {this}",) if changed else ()

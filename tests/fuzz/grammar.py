@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tests.fuzz.kinds import BY_NAME, KINDS, Kind
-from tests.fuzz.spec import NUMBERED, SELF_NUMBERED, Case, Column, KeyForm, Ref, Table
+from tests.fuzz.spec import NUMBERED, SELF_NUMBERED, Case, Column, KeyForm, Ref, Table, quoted
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ FEATURES: dict[str, Feature] = {
     "always identities": Feature(0.3, off="GENERATED ALWAYS identities"),
     "natural keys": Feature(0.4),
     "pairs": Feature(0.4),
-    "renamed references": Feature(0.3, off="a reference without ref = is a plain cast"),
+    "renamed references": Feature(0.3),
     "soft references": Feature(0.4),
     "cycles": Feature(0.4),
     "self references": Feature(0.4),
@@ -52,15 +52,21 @@ FEATURES: dict[str, Feature] = {
     "truncate": Feature(0.3),
     "changed keys": Feature(0.4),
     "stamps": Feature(0.4),
-    "policies": Feature(0.4, off="row-level security on the source"),
+    "policies": Feature(0.4),
+    "forced policies": Feature(0.1, off="tables of which the owner does not see every row"),
+    "tallies": Feature(0.3),
     "rules": Feature(0.3, off="rewrite rules"),
+    "shared columns": Feature(0.4),
 }
 """Kinds of columns are features too, as `kind text`."""
 
 MOST_TABLES = 6
 """Beside those of tenants, people and memberships."""
 
-OFF_KINDS: dict[str, str] = {}
+OFF_KINDS: dict[str, str] = {
+    "enums": "arrays of an enum",
+    "counter": "GENERATED ALWAYS identities that are no key",
+}
 """Kinds that no case has for now, and why."""
 
 _PLAIN = ("items", "orders", "notes", "visits", "tags", "files", "events", "lines", "teams", "rooms")
@@ -204,7 +210,7 @@ class _Frame:
             there.taken.add(str(target).lower())
             if rng.random() < 0.1:
                 target = None
-            nullable = rng.random() < 0.7 or target is None
+            nullable = (rng.random() < 0.7 or target is None) and not kind.server
             needed = target is not None and rng.random() < (0.3 if nullable else 0.8)
             if f"column {place}.{n}" in self.without or plain:
                 continue
@@ -224,6 +230,8 @@ class _Frame:
         key, form, types = self.key(rng, names)
         slug = self.named(names, there, "slug", "varchar", nullable=False, needed=True)
         columns = (slug, *self.columns(rng, names, there, 1, "root"))
+        if "tallies" in self.features:
+            columns = (*columns, self.named(names, there, "tally", "tally"))
         return Table(name, target, key, form, types, columns, uniques=((slug.name,),), rows=rng.randint(2, 4))
 
     def people(self, name: str, target: str) -> Table:
@@ -301,6 +309,19 @@ class _Frame:
             if f"reference {place}.{n}" in self.without and len(ways) > way:
                 ways = [each for each in ways if each != ref.own]
                 continue
+            elsewhere = parent.joint
+            own = refs[0] if refs and refs[0].target is None else None
+            if (
+                elsewhere
+                and own
+                and own.foreign_key
+                and own.parent_columns == root.key
+                and parent.ways[0] == elsewhere[0]
+            ):
+                ref = replace(
+                    ref, columns=(own.own, ref.own), parent_columns=elsewhere, foreign_key=True, orphan="quarantine",
+                    on_delete="", on_update="",
+                )  # fmt: skip
             refs.append(ref)
         if "self references" in self.features and len(key) == 1 and rng.random() < 0.5:
             own = self.reference(rng, names, there, Table(name, target, key, form, types), "parent")
@@ -314,20 +335,73 @@ class _Frame:
             columns = (code, *columns)
             uniques = ((code.name,),)
         partitions = 2 if "partitions" in self.features and not uniques and rng.random() < 0.5 else 0
+        joint = None
+        if "shared columns" in self.features and direct and refs[0].parent_columns == root.key and len(key) == 1:
+            refs[0] = replace(refs[0], nullable=False)
+            joint = (refs[0].own, key[0]) if form != "natural" else None
         late = "deferrable uniques" in self.features and bool(uniques) and rng.random() < 0.5
         made = Table(
             name, target, key, form, types, columns, tuple(refs), tuple(ways), () if late else uniques,
-            partitions=partitions, rows=rng.randint(3, 10),
+            joint=joint, partitions=partitions, rows=rng.randint(3, 10),
         )  # fmt: skip
-        if "stamps" in self.features and rng.random() < 0.5:
-            made = with_stamp(made)
-        return made
+        more = []
+        if "stamps" in self.features:
+            more += stamp(made)
+        if "tallies" in self.features and direct:
+            more += tally(made, root, refs[0])
+        if "policies" in self.features and rng.random() < 0.6:
+            more += [
+                f"alter table {quoted(name)} enable row level security;",
+                f"create policy everybody on {quoted(name)} using (true);",
+            ]
+        forced = "forced policies" in self.features and rng.random() < 0.4
+        if forced:
+            more += [
+                f"alter table {quoted(name)} enable row level security;",
+                f"alter table {quoted(name)} force row level security;",
+                f"create policy some on {quoted(name)} using (true);",
+            ]
+        if "rules" in self.features and rng.random() < 0.6:
+            more += [f"create rule never as on delete to {quoted(name)} where false do instead nothing;"]
+        return replace(made, more=tuple(more), forced=forced)
 
 
-def with_stamp(table: Table) -> Table:
+def stamp(table: Table) -> list[str]:
     """A trigger of the source that stamps a text column of each row that is written."""
     column = next((each for each in table.columns if each.kind.name == "text"), None)
-    return table if column is None else replace(table, stamps={column.name: "."})
+    if column is None or table.partitions:
+        return []
+    name, function = quoted(column.name), quoted(f"stamp {table.name}"[:30])
+    return [
+        f"create function {function}() returns trigger language plpgsql as $fuzz$ begin"
+        f" new.{name} := left(coalesce(new.{name}, '') || '.', 300); return new; end $fuzz$;",
+        f"create trigger stamped before insert or update on {quoted(table.name)} for each row execute function {function}();",
+    ]
+
+
+def tally(table: Table, root: Table, org: Ref) -> list[str]:
+    """A trigger of the source that writes another table: the tenant's row counts its rows."""
+    counted = next((each.name for each in root.columns if each.kind.name == "tally"), None)
+    if counted is None or table.partitions:
+        return []
+    function, count = quoted(f"tally {table.name}"[:30]), quoted(counted)
+    change = "update {root} set {count} = coalesce({count}, 0) {sign} 1 where {key} = {row}.{own};"
+    texts = {
+        sign: change.format(
+            root=quoted(root.name),
+            count=count,
+            sign=sign,
+            key=quoted(org.parent_columns[0]),
+            row=row,
+            own=quoted(org.own),
+        )
+        for sign, row in (("+", "new"), ("-", "old"))
+    }
+    return [
+        f"create function {function}() returns trigger language plpgsql as $fuzz$ begin if tg_op = 'INSERT' then"
+        f" {texts['+']} else {texts['-']} end if; return null; end $fuzz$;",
+        f"create trigger tallied after insert or delete on {quoted(table.name)} for each row execute function {function}();",
+    ]
 
 
 def _with_cycle(rng: Random, tables: list[Table]) -> list[Table]:

@@ -41,6 +41,8 @@ class Kind:
         up, down: there and back. Both get and give what PostgreSQL prints.
         enum: labels of an enum, which each side has as a type of its own.
         domain: what the domain is made of, likewise.
+        server: how the server itself fills the source's column; nobody writes it, and what the target says of it stays there.
+        check: a condition of the target over `{t}`; what breaks it is among `broken`.
     """
 
     name: str
@@ -53,6 +55,11 @@ class Kind:
     down: Read = _same
     enum: tuple[str, ...] = ()
     domain: str = ""
+    server: str = ""
+    fixed: str = ""
+    """What the server always fills in."""
+    check: str = ""
+    broken: tuple[str, ...] = ()
 
     def give(self, rng: Random) -> str:
         return rng.choice(self.values)
@@ -199,6 +206,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("state", "text", ("on", "off", "?", "odd"), target="text",
          rule={"map": _STATES},
          up=_mapped(_STATES), down=_unmapped(_STATES), news=("active", "paused", "unknown", "none of them")),
+    Kind("enums", "{enum}[]", ("{}", "{good,NULL}", "{\"so so\",good,100%}", "{\"it's 'bad'\"}"), enum=_MOODS),
+    Kind("computed", "integer", ("42",), news=("42", "43"), down=_stays, server="generated always as (40 + 2) stored", fixed="42"),
+    Kind("counter", "integer", (), news=("7", "1000000"), down=_stays, server="generated always as identity"),
+    Kind("checked", "integer", ("0", "100", "7", "-1", "101"), news=("3", "99"), check="{t} between 0 and 100", broken=("-1", "101")),
+    Kind("tally", "integer", ("0", "3"), news=("5", "6")),
     Kind("role", "text", ("member", "admin")),
     Kind("shout", "text", ("a", "b c", "x%y"), target="text", rule={"up": "upper({s})"},
          up=lambda text: None if text is None else text.upper(), down=_stays, news=("NEW", "OTHER")),

@@ -131,6 +131,8 @@ class Forward:
             made = column.kind.up(row[column.name])
             if made is Fate.INVALID:
                 reasons.add("value_invalid")
+            if made in column.kind.broken:
+                reasons.add("rule_broken")
             if made is None and column.needed:
                 reasons.add("value_missing")
         return reasons
@@ -176,6 +178,8 @@ class Back:
     """(target table, legacy id, target column) whose value has no way back."""
     either: set[tuple[str, str, str]] = field(default_factory=set)
     """(target table, legacy id, target column) that may go back or stay: what stood in the way went in the same round."""
+    unknown: set[tuple[str, str, str]] = field(default_factory=set)
+    """(source table, key, column) of what the server gives."""
     only_target: set[tuple[str, str]] = field(default_factory=set)
     """(target table, legacy id) of rows that the source cannot have."""
     blocked: set[tuple[str, str]] = field(default_factory=set)
@@ -290,6 +294,12 @@ def _write_back(
     now, was = after[table.target][legacy], before[table.target].get(legacy)
     row = made.rows[table.name][legacy]
     for column in table.columns:
+        if column.kind.server and was is None:
+            row[column.name] = column.kind.fixed or (now[column.target] if column.target is not None else None)
+            if row[column.name] is None:
+                made.unknown.add((table.name, legacy, column.name))
+        if column.target is not None and column.kind.server and row[column.name] == now[column.target]:
+            continue
         if column.target is None or (was is not None and was[column.target] == now[column.target]):
             continue
         value = column.kind.down(now[column.target])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from tests.fuzz.kinds import Kind
@@ -91,7 +91,10 @@ class Table:
     """A column that holds a role, of the table of memberships."""
     more: tuple[str, ...] = ()
     """SQL behind the table: triggers, rules, policies, indexes."""
-    stamps: Mapping[str, str] = field(default_factory=dict)
+    joint: tuple[str, str] | None = None
+    """Unique in the source alone: the column of its tenant and its key, for references that share the former."""
+    forced: bool = False
+    """Row-level security hides rows of it from its owner, too."""
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -101,6 +104,11 @@ class Table:
 
     def way_refs(self) -> list[Ref]:
         return [self.ref(way) for way in self.ways]
+
+    def written(self) -> list[str]:
+        """Columns of the source that an application may write."""
+        filled = {column.name for column in self.columns if column.kind.server}
+        return [name for name in self.names() if name not in filled]
 
     def names(self) -> list[str]:
         """All columns of the source, in their order."""
@@ -209,11 +217,14 @@ class Case:
             needed = any(name in ref.columns and not ref.nullable for ref in table.refs) or any(
                 column.name == name and not column.nullable for column in table.columns
             )
-            parts.append(f"{quoted(name)} {kind}{' not null' if needed else ''}")
+            made = next((column.kind.server for column in table.columns if column.name == name), "")
+            parts.append(f"{quoted(name)} {kind}{' not null' if needed else ''} {made}".rstrip())
         unique = "unique" if table.form == "natural" else "primary key"
         parts.append(f"{unique} ({listed(table.key)})")
         late = " deferrable initially deferred" if table.unique_deferrable else ""
         parts += [f"unique ({listed(columns)}){late}" for columns in table.uniques]
+        if table.joint:
+            parts.append(f"unique ({listed(table.joint)})")
         partitioned = f" partition by hash ({listed(table.key)})" if table.partitions else ""
         return [
             f"create table {quoted(table.name)} (\n    " + ",\n    ".join(parts) + f"\n){partitioned};",
@@ -271,6 +282,11 @@ class Case:
             kind = self.type_of(column.kind, self.target, column.kind.target or column.kind.source)
             role = " default 'member'" if column.name == table.role else ""
             parts.append(f"{quoted(column.target)} {kind}{' not null' if column.needed else ''}{role}")
+        parts += [
+            f"check ({column.kind.check.replace('{t}', quoted(column.target))})"
+            for column in table.columns
+            if column.target is not None and column.kind.check
+        ]
         within = [self.tenant] if table.ways else []
         parts += [f"primary key ({listed([*within, 'id'])})", f"unique ({listed([*within, 'legacy_id'])})"]
         late = " deferrable initially immediate"
@@ -283,7 +299,7 @@ class Case:
     def target_of(self, table: Table, name: str) -> str | None:
         """The target's column that a source column becomes."""
         for ref in table.refs:
-            if ref.own == name and len(ref.columns) == 1:
+            if ref.own == name:
                 return ref.target
         return next((column.target for column in table.columns if column.name == name), None)
 
