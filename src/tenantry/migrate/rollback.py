@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenantry.errors import NotReady, SourceAltered
-from tenantry.manifest import Manifest, Project
+from tenantry.manifest import Manifest, Mapping, Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.migrate.journal import Connection, journal_exists, last_run
 from tenantry.migrate.live import EVERYTHING, Live
@@ -146,7 +146,8 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
 
 def _derived_again(project: Project) -> list[str]:
     """What the source says of rows is not what the target has, where these were born there as part of another row, or name rows
-    that are gone; and a row in quarantine may have been changed by a key's action. They are derived again behind the turn."""
+    that are gone; a row in quarantine may have been changed by a key's action; and what was deleted in the target is in the source still
+    where the delete was refused. They are derived again behind the turn."""
     documents = dict.fromkeys(
         mapping.source.name for mapping in project if any(column.ids for column in mapping.columns)
     )
@@ -156,10 +157,23 @@ def _derived_again(project: Project) -> list[str]:
             f" source_key from {JOURNAL}.born_part where mapping = {literal(mapping.name)}"
             for mapping in project
         ),
+        *(_stayed(project, mapping) for mapping in project),
         *(f"insert into {JOURNAL}.source_log (table_name) values ({literal(table)})" for table in documents),
         f"insert into {JOURNAL}.source_log (table_name, new_key) select distinct source_table, source_key"
         f" from {JOURNAL}.quarantine where state = 'open'",
     ]
+
+
+def _stayed(project: Project, mapping: Mapping) -> str:
+    """Rows that the target has no more, and that the source refused to delete."""
+    prefix = mapping.legacy_prefix
+    return (
+        f"insert into {JOURNAL}.source_log (table_name, new_key)"
+        f" select distinct {literal(mapping.source.name)}, substr(c.legacy_id, {len(prefix) + 1}) from {JOURNAL}.conflict c"
+        f" where c.direction = 'reverse' and c.table_name = {literal(mapping.target.name)}"
+        f" and left(c.legacy_id, {len(prefix)}) = {literal(prefix)}"
+        f" and not exists (select from {ident(project.target.schema, mapping.target.name)} t where t.legacy_id = c.legacy_id)"
+    )
 
 
 def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:

@@ -1,0 +1,43 @@
+"""What the source refused to delete is there again when the source is served again."""
+
+from __future__ import annotations
+
+from tests.small import MakeSmall, small, target_table  # noqa: F401
+
+
+def test_a_row_whose_delete_the_source_refused_is_in_the_target_again_after_a_rollback(
+    small: MakeSmall,  # noqa: F811
+) -> None:
+    """b1 has a line that is in quarantine, so the target can delete b1 and the source cannot."""
+    made = small(
+        source="""
+            create table boxes (id text primary key, org text not null references "Organization" (id), name text);
+            create table lines (id text primary key, box text not null references boxes (id), size text);
+            insert into boxes values ('b1', 'o1', 'first'), ('b2', 'o1', 'second');
+            insert into lines values ('l1', 'b1', 'much'), ('l2', 'b2', '3');
+        """,
+        target=target_table("boxes", ", name text")
+        + target_table(
+            "lines", ", box uuid not null, size integer", "foreign key (org_id, box) references boxes (org_id, id)"
+        ),
+        tables="""
+            [tables.boxes]
+            from = "boxes"
+            tenant = ["org"]
+            access = "tenant"
+            [tables.lines]
+            from = "lines"
+            tenant = ["box"]
+            access = "tenant"
+        """,
+    )
+    made.migrate()
+    made.cut_over()
+    made.as_owner("delete from app.boxes where legacy_id = 'b1'")
+    made.run("replay", "--until-idle", code=0)
+    assert made.rows("select table_name, legacy_id from tenantry.conflict") == [("boxes", "b1")]
+    made.roll_back()
+    assert made.rows("select legacy_id from app.boxes order by 1") == [("b1",), ("b2",)]
+    made.write("update boxes set name = 'again' where id = 'b2'")
+    made.cut_over()
+    assert made.rows("select legacy_id, name from app.boxes order by 1") == [("b1", "first"), ("b2", "again")]
