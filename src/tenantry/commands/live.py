@@ -24,6 +24,7 @@ from tenantry.migrate.follow import Followed, follow
 from tenantry.migrate.journal import Journal, last_run
 from tenantry.migrate.live import Live
 from tenantry.migrate.missing import missing_rows
+from tenantry.migrate.not_compared import not_compared
 from tenantry.migrate.prepare import prepare
 from tenantry.migrate.repair import rebuild, repair
 from tenantry.migrate.rollback import roll_back, undo_script
@@ -408,7 +409,8 @@ def verify(
     """Compare source and target: rows, ids, references, keys, rules; while applications go on writing.
 
     What differs at first sight is looked at again within a round of replay, where both sides are seen at one moment. What is
-    kept in the target only is no difference. Exit code 1: there are differences (that were not repaired).
+    kept in the target only is no difference. Whatever is not compared is listed, with the reason. Exit code 1: there are
+    differences (that were not repaired).
     """
     begun = time.monotonic()
     with (
@@ -427,6 +429,7 @@ def verify(
             repaired = tuple(difference for check in checks for difference in check.differences)
             checks = repair(live)
         trial = live.project.trial
+        aside = not_compared(live.main, live.project)
     failed = [check for check in checks if not check.passed]
     missing = _Missing(address)
     if as_json:
@@ -437,6 +440,7 @@ def verify(
                 "trial": trial,
                 "checks": [check.to_json() for check in checks],
                 "repaired": [asdict(difference) for difference in repaired],
+                "not_compared": [each.to_json() for each in aside],
             }
         )
     else:
@@ -452,6 +456,10 @@ def verify(
         if trial:
             outside = sum(check.account.outside for check in checks if check.account is not None)
             out.print(f"This is {trial}: {outside:,} source rows are outside of it, and stay where they are.")
+        if aside:
+            out.print("Not compared:")
+            for each in aside:
+                out.print(f"    {escape(str(each))}")
         out.print(f"Compared in {in_words(time.monotonic() - begun)}.")
     missing.end()
     if failed:

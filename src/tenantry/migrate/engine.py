@@ -34,6 +34,7 @@ from tenantry.migrate import strays, subset, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
 from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
+from tenantry.migrate.not_compared import nobodys_rows
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Round, pending, replay_round
@@ -361,6 +362,7 @@ class Migration:
                 )
                 for mapping in prepared.project
             )
+            found.extend(nobodys_rows(connection, prepared.project))
             self._watch.check(connection)
 
         def once() -> Round:

@@ -22,6 +22,7 @@ from tenantry.migrate.altered import absorb
 from tenantry.migrate.both import Both
 from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.migrate.lock import wait_for_run_lock
+from tenantry.migrate.not_compared import nobodys_rows
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.pause import Guard
 from tenantry.migrate.prepare import Prepared, prepare
@@ -420,6 +421,7 @@ class Live:
                 )
                 for mapping in self.project
             )
+            found.extend(nobodys_rows(connection, self.project))
 
         for _ in range(verify.LOOKS):
             self.round(limit=EVERYTHING, before_commit=compare)

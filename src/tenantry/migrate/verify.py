@@ -44,7 +44,7 @@ MOST_SUSPECTS = 1_000_000
 """Keys that are compared again at most; more of them mean that the target is not what it should be."""
 _REFUSED = object()
 _HASHED_AS_THEY_ARE = {
-    "bigint", "boolean", "bytea", "character", "character varying", "date", "double precision", "integer", "real", "smallint",
+    "bigint", "boolean", "bytea", "character", "character varying", "date", "integer", "smallint",
     "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
 }  # fmt: skip
 """Types whose own hash tells any two values apart; enums too. Others are hashed as text: PostgreSQL's hash of a number leaves
@@ -271,11 +271,14 @@ def compare_rows(
             cursor.execute(statement)
             differences, more = _named(mapping, columns, cursor, kept or {})
     if mapping.python_columns:
-        differences += [
+        # Limited behind the kept ones: these are no differences, and must not hide any.
+        found = [
             each
             for each in _verify_python(connection, project, mapping, only=rows)
             if not _is_kept(mapping, each, kept or {})
         ]
+        differences += found[:SAMPLES]
+        more += max(0, len(found) - SAMPLES)
     return differences, more
 
 
@@ -376,7 +379,10 @@ def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
         value = f"{alias}.{ident(column.name)}"
         there = table.column(column.name)
         kind = base_type(column.type)
-        if kind in _HASHED_AS_THEY_ARE or (there is not None and there.type_kind == "enum"):
+        if kind in ("character varying", "text") and there is not None and there.collation:
+            # By its own collation text may be equal that is written in another way.
+            values.append(f'{value} collate "C"')
+        elif kind in _HASHED_AS_THEY_ARE or (there is not None and there.type_kind == "enum"):
             values.append(value)
         elif kind == "numeric" and kind == column.type:
             values += [value, f"{value} < 0"]
@@ -478,7 +484,7 @@ def _verify_python(
                     Difference("rows", mapping.name, row[0], column.name, "the source's value", "another")
                     for row, expected, found in zip(batch, given, back, strict=True)
                     if expected != found
-                ][: SAMPLES - len(differences)]
+                ][: MOST_SUSPECTS - len(differences)]
     return differences
 
 

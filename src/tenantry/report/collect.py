@@ -14,6 +14,7 @@ from tenantry.manifest import Project
 from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.engine import Outcome
 from tenantry.migrate.journal import Connection, run_sql
+from tenantry.migrate.not_compared import not_compared
 from tenantry.plan import Plan
 from tenantry.postgres import ident, verbatim
 from tenantry.report.timeline import read_timeline
@@ -160,6 +161,7 @@ def build_report(
         report["phases"] = [asdict(timing) for timing in outcome.timings]
         report["accounts"] = [{**asdict(account), "balanced": account.balanced} for account in outcome.accounts]
         report["verifications"] = [check.to_json() for check in outcome.verifications]
+        report["not_compared"] = [each.to_json() for each in not_compared(connection, project)]
         report["rows"] = outcome.rows
         report["migration_seconds"] = round(outcome.seconds, 2)
     report["summary"] = summary(report)
