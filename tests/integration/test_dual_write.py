@@ -46,6 +46,8 @@ def target(small: Small, *statements: str) -> None:
 
 def test_numbers_are_drawn_in_turns_while_both_sides_are_written(small: MakeSmall) -> None:
     app = small(source=INVOICES, target=INVOICES_TARGET, tables=INVOICES_TABLE)
+    found = {(each["code"], each["column"]) for each in app.run("analyze", "--json").json["findings"]}
+    assert {("TA-155", "number"), ("TA-155", "ticket")} <= found
     app.migrate()
     before = app.rows(INCREMENTS)
     app.run("cutover", "--grace", "1h", code=0)
@@ -152,6 +154,9 @@ def new_task(points: int, project: str = "p1") -> str:
 
 def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall) -> None:
     app = small(source=PROJECTS, target=PROJECTS_TARGET, tables=PROJECTS_TABLES)
+    assert ("TA-158", "tasks") in {
+        (each["code"], each["table"]) for each in app.run("analyze", "--json").json["findings"]
+    }
     app.migrate()
     before = app.rows(TRIGGERS)
     app.run("cutover", "--grace", "1h", code=0)
@@ -190,6 +195,7 @@ def test_a_row_that_the_other_side_refuses_is_named_and_every_command_fails_unti
         target=target_table("bills", ", number integer not null unique"),
         tables='[tables.bills]\nfrom = "bills"\ntenant = ["org"]\naccess = "tenant"\n',
     )
+    assert "TA-156" in {each["code"] for each in app.run("analyze", "--json").json["findings"]}
     app.migrate()
     app.run("cutover", "--grace", "1h", code=0)
     app.run("status", code=0)
@@ -319,3 +325,56 @@ def test_a_row_that_both_sides_write_all_the_time_stops_neither_replay_nor_the_e
         "select number, body from app.notes where legacy_id = 'n1'"
     )
     assert max(waits) < 3, f"an application waited for {max(waits):.1f} s"
+
+
+def test_a_grace_is_refused_where_a_sequence_cannot_take_turns(small: MakeSmall) -> None:
+    app = small(
+        source=INVOICES + "alter sequence invoices_number_seq maxvalue 500;",
+        target=INVOICES_TARGET,
+        tables=INVOICES_TABLE,
+        after="alter table invoices alter ticket drop default; alter sequence tickets owner to postgres;"
+        " grant all on sequence tickets to small_owner; alter table invoices alter ticket set default nextval('tickets')",
+    )
+    assert ("TA-157", "number") in {
+        (each["code"], each["column"]) for each in app.run("analyze", "--json").json["findings"]
+    }
+    app.migrate()
+    said = app.run("cutover", "--grace", "1h", code=1)
+    assert "TN-410" in said.err
+    for words in (
+        "invoices.number",
+        "public.invoices_number_seq has no room",
+        "invoices.ticket",
+        "belongs to postgres",
+    ):
+        assert words in said.err.replace("\n", " "), said.err
+    assert app.one("select direction from tenantry.run") == "forward"
+    app.run("cutover", code=0)
+    target(app, "insert into invoices (org_id, note) select id, 'target' from orgs where legacy_id = 'o1'")
+
+
+def test_a_rollback_out_of_the_window_leaves_nothing_of_it(small: MakeSmall) -> None:
+    app = small(
+        source=INVOICES + PROJECTS, target=INVOICES_TARGET + PROJECTS_TARGET, tables=INVOICES_TABLE + PROJECTS_TABLES
+    )
+    before = app.rows("select sequencename, increment_by, max_value from pg_sequences order by 1"), app.rows(TRIGGERS)
+    app.migrate()
+    functions = app.rows(
+        "select proname, md5(prosrc) from pg_proc where pronamespace = 'tenantry'::regnamespace order by 1"
+    )
+    app.run("cutover", "--grace", "1h", code=0)
+    app.write("insert into invoices (id, org) values ('s', 'o1')", "insert into tasks values ('s', 'p1', 5)")
+    target(app, "insert into invoices (org_id) select id from orgs where legacy_id = 'o1'", new_task(7))
+    app.roll_back()
+    assert functions == app.rows(
+        "select proname, md5(prosrc) from pg_proc where pronamespace = 'tenantry'::regnamespace order by 1"
+    )
+    assert len({str(each) for each in counts(app).values()}) == 1
+    assert app.one("select count(distinct number) from invoices") == 12
+    app.run("verify", code=0)
+    app.run("cutover", "--grace", "1h", code=0)
+    app.roll_back("--everything")
+    assert (
+        app.rows("select sequencename, increment_by, max_value from pg_sequences order by 1"),
+        app.rows(TRIGGERS),
+    ) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tenantry.analyze.both_sides import both_sides
 from tenantry.analyze.compare import compare
 from tenantry.analyze.finding import SEVERITIES, Evidence, Finding, Severity, Tally
 from tenantry.analyze.probe import gather
@@ -16,6 +17,6 @@ __all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Surroundings", "Tal
 
 def analyze(project: Project, evidence: Sequence[Evidence], around: Surroundings = NOTHING_ELSE) -> tuple[Finding, ...]:
     """All findings, the gravest first, then by code, table and column."""
-    found = [*compare(project), *surroundings(project, around), *quality(project, evidence)]
+    found = [*compare(project), *both_sides(project), *surroundings(project, around), *quality(project, evidence)]
     order = {severity: position for position, severity in enumerate(SEVERITIES)}
     return tuple(sorted(found, key=lambda f: (order[f.severity], f.code, f.table, f.column)))

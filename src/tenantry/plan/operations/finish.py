@@ -10,8 +10,7 @@ from tenantry.catalog import Sequence as CatalogSequence
 from tenantry.identity.in_step import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
-from tenantry.manifest.feeds import INTEGERS
-from tenantry.manifest.transforms import base_type
+from tenantry.manifest.numbers import columns_of
 from tenantry.plan.environment import Environment
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
 from tenantry.plan.model import Step
@@ -225,32 +224,11 @@ def source_sequences(project: Project) -> list[str]:
 
 def _go_on(catalog: Catalog, tables: Collection[str]) -> list[str]:
     statements = []
-    drawn = _drawn(catalog)
-    for sequence in catalog.sequences:
-        for table, column in sorted(drawn.get((sequence.schema, sequence.name), ())):
+    for sequence, places in columns_of(catalog):
+        for table, column in sorted(places):
             if table in tables:
                 statements.append(_behind(catalog, sequence, table, column))
     return statements
-
-
-def _drawn(catalog: Catalog) -> dict[tuple[str, str], set[tuple[str, str]]]:
-    """By sequence, the columns that it fills: it need not be owned by one of them."""
-    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for sequence in catalog.sequences:
-        names = found.setdefault((sequence.schema, sequence.name), set())
-        if sequence.owned_by is not None:
-            names.add((sequence.owned_by[-2], sequence.owned_by[-1]))
-        call = f"nextval({literal(ident(sequence.schema, sequence.name))}"
-        names |= {
-            (table.name, column.name)
-            for table in catalog.tables
-            for column in table.columns
-            if column.default is not None
-            and column.default.startswith(call)
-            and base_type(column.type) in INTEGERS
-            and table.owner == sequence.owner
-        }
-    return found
 
 
 def _behind(catalog: Catalog, sequence: CatalogSequence, table: str, column: str) -> str:
