@@ -347,14 +347,15 @@ class Deriver:
 
     def _orphaned(self, ref: Reference) -> str:
         """The reference names a row that does not exist in the source; one that is merely in quarantine does."""
-        parent = self.project.feeding(ref)[0]
-        columns = {column.name: column for column in parent.source.columns}
-        same = " and ".join(
-            f"z.{ident(theirs)}{'' if is_text(columns[theirs]) else '::text'} = s.{ident(mine)}::text"
-            for mine, theirs in zip(ref.columns, ref.by, strict=True)
-        )
-        source = ident(self._source, parent.source.name)
-        return f"{_given(ref)} and {ref.alias}.new is null and not exists (select from {source} z where {same})"
+        missing = [_given(ref), f"{ref.alias}.new is null"]
+        for table in {parent.source.name: parent.source for parent in self.project.feeding(ref)}.values():
+            columns = {column.name: column for column in table.columns}
+            same = " and ".join(
+                f"z.{ident(theirs)}{'' if is_text(columns[theirs]) else '::text'} = s.{ident(mine)}::text"
+                for mine, theirs in zip(ref.columns, ref.by, strict=True)
+            )
+            missing.append(f"not exists (select from {ident(self._source, table.name)} z where {same})")
+        return " and ".join(missing)
 
     def _beyond(self, mapping: Mapping, ref: Reference) -> str:
         """In a trial: whether a reference leads to a row of a tenant that was not chosen; empty where it cannot, or may not."""
@@ -546,9 +547,11 @@ class Deriver:
             for alias, path in references.items()
         )
         bad = ", false as bad" if plain else ""
-        where = ""
+        # Of a table that several mappings share by a condition, each has its own rows.
+        conditions = [f"({parent.where})"] if parent.where else []
         if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
-            where = f"\n where {condition}"
+            conditions.append(condition)
+        where = f"\n where {' and '.join(conditions)}" if conditions else ""
         return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}{where}"
 
     def _tenants(self) -> str:
