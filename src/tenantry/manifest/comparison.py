@@ -21,6 +21,7 @@ from tenantry.manifest.feeds import (
     primary,
 )
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, plain_name
+from tenantry.manifest.moved import held_elsewhere, left_all
 from tenantry.manifest.nearby import derive_few
 from tenantry.postgres import ident, idents, literal
 
@@ -133,7 +134,9 @@ class Comparison:
         for j, slot in enumerate(self.slots):
             work.append(f"v{j} {slot.column.type}, c{j} boolean, g{j} boolean")
         for i, part in enumerate(self.parts):
-            work.append(f"legacy{i} text, h{i} boolean, gone{i} boolean, q{i} boolean, d{i} text[], e{i} text[]")
+            work.append(
+                f"legacy{i} text, h{i} boolean, cov{i} boolean, gone{i} boolean, q{i} boolean, d{i} text[], e{i} text[]"
+            )
             made.append((self.link(i), "key text primary key, legacy text"))
             derived = ", ".join(f"{ident(column.name)} {column.type}" for column in part.mapping.columns)
             made.append((self.up(i), f"{derived}, {part.mapping.ours('key')} text"))
@@ -294,7 +297,7 @@ class Comparison:
             inner.append(f"f{i}.legacy as legacy{i}, f{i}.legacy is not null and not {aside} as h{i}")
             inner.append(f"f{i}.legacy is null and not {aside} as gone{i}, {aside} as q{i}")
             where = f"coalesce(({part.mapping.where}), false)" if part.mapping.where else "true"
-            inner.append(f"{where} as cov{i}, f{i}.extra as e{i}")
+            inner.append(f"{where} as cov{i}, {left_all(part)} as left{i}, f{i}.extra as e{i}")
             for n, feed in enumerate(part.feeds):
                 inner.append(f"f{i}.f{n} as f{i}_{n}, {permitted(feed, i, n)} as o{i}_{n}")
                 if feed.parent:
@@ -311,16 +314,23 @@ class Comparison:
             names += [f"v{j}", f"c{j}", f"g{j}"]
             values += [f"v{j}", self._tenant_lost(j), f"g{j}"]
         for i in range(len(parts)):
-            listed = [f"legacy{i}", f"h{i}", f"gone{i}", f"q{i}", f"d{i}", f"e{i}"]
+            listed = [f"legacy{i}", f"h{i}", f"cov{i}", f"gone{i}", f"q{i}", f"d{i}", f"e{i}"]
             names += listed
-            values += [f"legacy{i}", f"h{i}", f"gone{i} and cov{i} and has_s and not del as gone{i}", *listed[3:]]
+            held = held_elsewhere(self, i)
+            elsewhere = f" and not ({held})" if held else ""
+            gone = f"gone{i} and cov{i} and has_s and not del{elsewhere} as gone{i}"
+            values += [f"legacy{i}", f"h{i}", f"cov{i}", gone, *listed[4:]]
         return f"insert into {self.work} ({', '.join(names)})\nselect {', '.join(values)}\n  from (\n{second}\n) z"
 
     def _choices(self, first: str) -> str:
         """The level that chooses between feeds and decides what is written."""
         parts = self.parts
-        there = f"has_s and case {' '.join(f'when cov{i} then gone{i}' for i in range(len(parts)))} else false end"
-        resp = f"case {' '.join(f'when cov{i} then {i}' for i in range(len(parts)))} end"
+        held = {i: held_elsewhere(self, i) for i in range(len(parts))}
+        gone = {i: f"gone{i} and not ({held[i]})" if held[i] else f"gone{i}" for i in held}
+        # A row that left all parts in the target, where it was deleted then.
+        left = {i: f"(left{i} and gone{i})" for i, part in enumerate(parts) if part.mapping.where}
+        there = f"has_s and case {' '.join(f'when cov{i} then {gone[i]}' for i in gone)} else {' or '.join(left.values()) or 'false'} end"
+        resp = f"case {' '.join(f'when cov{i} then {i}' for i in gone)} {' '.join(f'when {left[i]} then {i}' for i in left)} end"
         alone = " or ".join(
             ["h0", *(f"h{i}" for i, part in enumerate(parts) if i and part.link == "same" and part.mapping.where)]
         )

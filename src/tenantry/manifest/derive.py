@@ -21,6 +21,7 @@ from pglast.parser import scan
 
 from tenantry.manifest.ids import id_sql, key_sql
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
+from tenantry.manifest.moved import standing
 from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents, literal
@@ -548,7 +549,10 @@ class Deriver:
         )
         bad = ", false as bad" if plain else ""
         # Of a table that several mappings share by a condition, each has its own rows.
-        conditions = [f"({parent.where})"] if parent.where else []
+        placed = f"({parent.where})" if parent.where else ""
+        if self.reading is not Reading.PREVIEW:
+            placed = standing(self.project, parent, key)
+        conditions = [placed] if placed else []
         if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
             conditions.append(condition)
         where = f"\n where {' and '.join(conditions)}" if conditions else ""

@@ -16,6 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import nearest
+from tenantry.manifest import moved
 from tenantry.manifest.comparison import CHANGED, Comparison
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions, Say
@@ -221,7 +222,7 @@ class SourceTable(Comparison):
             if why:
                 made.append(
                     f"select {name}, w.legacy{i}, r.name, r.reason from {self.work} w join (values {why}) r (name, reason)"
-                    f" on r.name = any (w.d{i}) where w.has_s and w.h{i}"
+                    f" on r.name = any (w.d{i}) where w.has_s and w.h{i} and w.cov{i}"
                 )
             made.append(
                 f"select {name}, w.legacy{i}, e, 'the source has no column for it' from {self.work} w"
@@ -231,6 +232,7 @@ class SourceTable(Comparison):
                 f"select {name}, w.legacy{i}, '', {literal(f'the row of {self.name} is listed in the quarantine, or as merged')}"
                 f" from {self.work} w where w.q{i} and w.legacy{i} is not null"
             )
+            made += moved.kept(self, i)
             if i:
                 made.append(
                     f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', {literal(f'the row is gone, and {self.name} cannot say so')}"

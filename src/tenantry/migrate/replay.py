@@ -19,7 +19,7 @@ from itertools import product
 import psycopg
 from psycopg import errors as pg
 
-from tenantry.manifest import Mapping, Project, Reference
+from tenantry.manifest import Mapping, Project, Reference, moved
 from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key, merge_keys, qualified_order
 from tenantry.manifest.ids import key_sql
 from tenantry.manifest.subset import Draw, Inside
@@ -388,6 +388,8 @@ class Replayer:
             self._merge(connection, position, mapping)
         connection.execute("analyze tenantry_all")
         connection.execute(f"analyze {new}")
+        for statement in moved.forget(self.project, mapping, "tenantry_all"):
+            connection.execute(statement)
         written = self._take_out(
             connection,
             mapping,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenantry.errors import NotReady, SourceAltered
-from tenantry.manifest import Manifest, Mapping, Project
+from tenantry.manifest import Manifest, Mapping, Project, moved
 from tenantry.manifest.derive import JOURNAL
 from tenantry.migrate.journal import Connection, journal_exists, last_run
 from tenantry.migrate.live import EVERYTHING, Live
@@ -158,6 +158,7 @@ def _derived_again(project: Project) -> list[str]:
             for mapping in project
         ),
         *(_stayed(project, mapping) for mapping in project),
+        *moved.derived_again(project.mappings),
         *(f"insert into {JOURNAL}.source_log (table_name) values ({literal(table)})" for table in documents),
         f"insert into {JOURNAL}.source_log (table_name, new_key) select distinct source_table, source_key"
         f" from {JOURNAL}.quarantine where state = 'open'",

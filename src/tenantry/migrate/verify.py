@@ -185,6 +185,8 @@ def kept_in_target(connection: Connection, project: Project, mapping: Mapping) -
         f" union all select legacy_id, '' from {JOURNAL}.born_part where mapping = %s",
         [mapping.target.name, mapping.name],
     ):
+        if not column and not str(legacy).startswith(mapping.legacy_prefix):
+            continue  # a row of another part of the table
         found.setdefault(str(legacy), set()).add(str(column))
     for column in mapping.columns:
         if column.kind == "account":

@@ -1,0 +1,104 @@
+"""One source table in two parts by a condition, one source column in two target columns, and ways to the tenant that are broken."""
+
+from __future__ import annotations
+
+from tests.small import MakeSmall, target_table
+
+SPLIT = """
+[tables.invoices]
+access = "tenant"
+[tables.invoices.sources.sale]
+from = "invoices"
+where = "s.kind = 'sale'"
+columns = { org_note = { from = "note" } }
+[tables.invoices.sources.refund]
+from = "invoices"
+part = "refund"
+where = "s.kind = 'refund'"
+[tables.lines]
+from = "lines"
+tenant = ["invoice_id"]
+access = "tenant"
+[tables.drafts]
+from = "drafts"
+where = "s.state <> 'secret'"
+access = "tenant"
+"""
+
+NAMED = """
+select l.legacy_id, i.legacy_id, i.kind from app.lines l join app.invoices i on (i.org_id, i.id) = (l.org_id, l.invoice_id)
+order by 1
+"""
+
+
+def test_a_row_moves_between_the_parts_of_a_split_source_and_its_children_follow(small: MakeSmall) -> None:
+    app = small(
+        source="""
+        create table invoices (id text primary key, "orgId" text not null references "Organization" (id), kind text not null,
+            note text);
+        create table lines (id text primary key, invoice_id text not null references invoices (id), text text);
+        create table drafts (id text primary key, "orgId" text not null references "Organization" (id), state text not null);
+        insert into invoices select 'i' || i, 'o' || 1 + i % 2, (array['sale', 'refund', 'neither'])[1 + i % 3]
+            from generate_series(1, 5) i;
+        insert into lines select 'l' || i, 'i' || i from generate_series(1, 4) i;
+        insert into drafts values ('d1', 'o1', 'open'), ('d2', 'o1', 'secret'), ('d3', 'o2', 'open');
+        """,
+        target=target_table("invoices", ", kind text not null, note text, org_note text")
+        + target_table("lines", ", invoice_id uuid not null, text text",
+                       "foreign key (org_id, invoice_id) references invoices (org_id, id)")
+        + target_table("drafts", ", state text not null"),
+        tables=SPLIT,
+    )  # fmt: skip
+    app.migrate()
+    # l2 belongs to an invoice that neither part takes.
+    assert app.rows(NAMED) == [
+        ("l1", "refund:i1", "refund"), ("l3", "sale:i3", "sale"), ("l4", "refund:i4", "refund")
+    ]  # fmt: skip
+    assert app.rows("select source_key, reason from tenantry.quarantine") == [("l2", "reference_missing")]
+
+    app.write(
+        "update invoices set kind = 'sale' where id in ('i1', 'i2')",
+        "update invoices set kind = 'neither' where id = 'i3'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(NAMED) == [("l1", "sale:i1", "sale"), ("l2", "sale:i2", "sale"), ("l4", "refund:i4", "refund")]
+    assert app.rows("select source_key from tenantry.quarantine where state = 'open'") == [("l3",)]
+    app.cut_over()
+
+    # While applications write the target its rows stay where they are, with their ids.
+    app.as_superuser(
+        "update app.invoices set kind = 'refund' where legacy_id = 'sale:i1'",
+        "update app.invoices set kind = 'neither' where legacy_id = 'refund:i4'",
+        "insert into app.lines (org_id, invoice_id, text) select org_id, id, 'born' from app.invoices"
+        " where legacy_id = 'sale:i1'",
+        "update app.drafts set state = 'secret' where legacy_id in ('d1', 'd3')",
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    app.as_superuser(
+        "update app.invoices set note = 'again' where legacy_id = 'sale:i1'",
+        "delete from app.drafts where legacy_id = 'd1'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    assert app.rows("select id, kind, note from invoices order by id") == [
+        ("i1", "refund", "again"), ("i2", "sale", None), ("i3", "neither", None), ("i4", "neither", None),
+        ("i5", "neither", None),
+    ]  # fmt: skip
+    assert app.rows("select invoice_id, text from lines order by 1, 2 nulls first") == [
+        ("i1", None), ("i1", "born"), ("i2", None), ("i3", None), ("i4", None)
+    ]  # fmt: skip
+    assert app.rows("select id, state from drafts order by id") == [("d2", "secret"), ("d3", "secret")]
+    assert app.rows("select legacy_id from tenantry.kept where column_name = '' order by 1") == [
+        ("d3",), ("refund:i1",), ("refund:i4",), ("sale:i1",)
+    ]  # fmt: skip
+
+    app.roll_back()
+    app.run("verify", code=0)
+    born = app.one("select id from lines where text = 'born'")
+    assert app.rows(NAMED) == sorted(
+        [(born, "refund:i1", "refund"), ("l1", "refund:i1", "refund"), ("l2", "sale:i2", "sale")]
+    )
+    assert app.rows("select * from app.drafts") == []
+    assert app.rows("select * from tenantry.kept") == app.rows("select * from tenantry.born_part") == []
+    app.cut_over()
