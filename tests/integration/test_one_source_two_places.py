@@ -102,3 +102,57 @@ def test_a_row_moves_between_the_parts_of_a_split_source_and_its_children_follow
     assert app.rows("select * from app.drafts") == []
     assert app.rows("select * from tenantry.kept") == app.rows("select * from tenantry.born_part") == []
     app.cut_over()
+
+
+def test_of_two_columns_from_one_the_one_that_is_not_null_goes_back(small: MakeSmall) -> None:
+    app = small(
+        source="""
+        create table subscriptions (id text primary key, kind text not null, refers_to text not null, plan text not null);
+        insert into subscriptions values ('s1', 'person', 'u1', 'a'), ('s2', 'org', 'o2', 'b'), ('s3', 'person', 'u2', 'c'),
+            ('s4', 'org', 'o1', 'd'), ('s5', 'gone', 'x', 'e'), ('s6', 'person', 'u3', 'f');
+        """,
+        target="""
+        create table subscriptions (id uuid not null default gen_random_uuid() primary key, legacy_id text not null unique,
+            kind text not null, org_ref uuid references orgs (id), person_ref uuid references people (id), plan text not null);
+        create index on subscriptions (org_ref); create index on subscriptions (person_ref);
+        """,
+        tables="""
+        [tables.subscriptions]
+        from = "subscriptions"
+        access = "service"
+        [tables.subscriptions.columns]
+        org_ref = { from = "refers_to", ref = "orgs", orphan = "null" }
+        person_ref = { from = "refers_to", ref = "people", orphan = "null" }
+        """,
+    )
+    app.migrate()
+    app.cut_over()
+    org, person = (
+        "(select id from app.orgs where legacy_id = '{}')",
+        "(select id from app.people where legacy_id = '{}')",
+    )
+    app.as_superuser(
+        f"insert into app.subscriptions (kind, person_ref, plan) select 'person', {person.format('u3')}, 'p born'",
+        f"insert into app.subscriptions (kind, org_ref, plan) select 'org', {org.format('o2')}, 'o born'",
+        "insert into app.orgs (name) values ('Three')",
+        "insert into app.subscriptions (kind, org_ref, plan) select 'org', id, 'both born' from app.orgs where name = 'Three'",
+        f"update app.subscriptions set kind = 'org', person_ref = null, org_ref = {org.format('o1')} where legacy_id = 's1'",
+        f"update app.subscriptions set kind = 'person', org_ref = null, person_ref = {person.format('u1')}"
+        " where legacy_id = 's2'",
+        f"update app.subscriptions set person_ref = {person.format('u1')} where legacy_id = 's3'",
+        f"update app.subscriptions set org_ref = {org.format('o2')} where legacy_id = 's4'",
+        "update app.subscriptions set plan = 'changed' where legacy_id = 's5'",
+        f"update app.subscriptions set org_ref = {org.format('o1')} where legacy_id = 's6'",
+    )
+    app.roll_back()
+    three = app.one("""select id from "Organization" where name = 'Three'""")
+    assert app.rows("select refers_to, plan from subscriptions order by plan") == [
+        ("o1", "a"), ("u1", "b"), (three, "both born"), ("u1", "c"), ("x", "changed"), ("o2", "d"), ("o1", "f"),
+        ("o2", "o born"), ("u3", "p born"),
+    ]  # fmt: skip
+    assert app.rows("select table_name, legacy_id, column_name, reason from tenantry.kept") == [
+        ("subscriptions", "s6", "person_ref", "subscriptions.refers_to holds one value, and has that of org_ref")
+    ]
+    app.run("verify", code=0)
+    app.cut_over()
+    app.roll_back("--everything")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
+from tenantry.manifest import alternatives
 from tenantry.manifest.derive import JOURNAL, mapping_key
 from tenantry.manifest.feeds import (
     Feeds,
@@ -132,7 +133,7 @@ class Comparison:
             f"key text, n bigint, {typed}, has_s boolean, del boolean, resp int, ins boolean, lacks text, waits text"
         ]
         for j, slot in enumerate(self.slots):
-            work.append(f"v{j} {slot.column.type}, c{j} boolean, g{j} boolean")
+            work.append(f"v{j} {slot.column.type}, c{j} boolean, g{j} boolean, two{j} boolean")
         for i, part in enumerate(self.parts):
             work.append(
                 f"legacy{i} text, h{i} boolean, cov{i} boolean, gone{i} boolean, q{i} boolean, d{i} text[], e{i} text[]"
@@ -311,8 +312,8 @@ class Comparison:
         names = ["key", "n", *self.key_columns, "has_s", "del", "resp", "ins", "lacks", "waits"]
         values = ["key", "n", *self.key_columns, "has_s", "del", "resp", "ins", "lacks", "waits"]
         for j in range(len(self.slots)):
-            names += [f"v{j}", f"c{j}", f"g{j}"]
-            values += [f"v{j}", self._tenant_lost(j), f"g{j}"]
+            names += [f"v{j}", f"c{j}", f"g{j}", f"two{j}"]
+            values += [f"v{j}", self._tenant_lost(j), f"g{j}", f"two{j}"]
         for i in range(len(parts)):
             listed = [f"legacy{i}", f"h{i}", f"cov{i}", f"gone{i}", f"q{i}", f"d{i}", f"e{i}"]
             names += listed
@@ -346,6 +347,8 @@ class Comparison:
             )
             good[slot.column.name] = f"(({permitted}){nullable})"
             outer.append(f"{value} as v{j}")
+            ways = alternatives.considered(self, slot)
+            outer.append(f"{alternatives.several(ways) if ways else 'false'} as two{j}")
             outer.append(f"has_s and not ({there}) and ({differs}) and {good[slot.column.name]} and {same} as c{j}")
             outer.append(f"{good[slot.column.name]} as g{j}")
         lacks = [
@@ -372,21 +375,23 @@ class Comparison:
             if extra.column == slot.column.name:
                 # What no target column is made of is written along with any other change.
                 every = [(i, column.name) for i, part in enumerate(self.parts) for column in part.compared]
-                asked = [self._flag(i, name) for i, name in extra.asked or every]
+                asked = [self.flag(i, name) for i, name in extra.asked or every]
                 return f"extra{n}", "h0", f"({' or '.join(asked)})"
+        if ways := alternatives.considered(self, slot):
+            return alternatives.chosen(self, ways)
         values, permits, differs = [], [], []
         for i, n in slot.feeds:
             feed = self.parts[i].feeds[n]
             values.append(f"when h{i} then f{i}_{n}")
             permits.append(f"when h{i} then o{i}_{n}")
-            differs.append(f"when h{i} then {self._flag(i, feed.asked)}")
+            differs.append(f"when h{i} then {self.flag(i, feed.asked)}")
         return (
             f"(case {' '.join(values)} end)",
             f"(case {' '.join(permits)} else false end)",
             f"case {' '.join(differs)} else false end",
         )
 
-    def _flag(self, position: int, name: str) -> str:
+    def flag(self, position: int, name: str) -> str:
         place = next(n for n, column in enumerate(self.parts[position].compared) if column.name == name)
         return f"x{position}_{place}"
 

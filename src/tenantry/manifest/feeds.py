@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest import casts
+from tenantry.manifest.alternatives import may_be_null
 from tenantry.manifest.columns import enum_labels, into_column, plain_column
 from tenantry.manifest.derive import JOURNAL, Deriver, Reading
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.manifest.model import ColumnRule
 from tenantry.manifest.transforms import base_type, is_text
 from tenantry.postgres import ident, literal
 
@@ -48,6 +50,8 @@ class Feed:
     python: int | None = None
     parent: str = ""
     """The target table of which a row is meant, that may not be in the source, or not yet."""
+    partial: bool = False
+    """A null in the target does not say that the source is null, where another column is made of the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,8 @@ class Feeds:
             if column.kind in ("id", "legacy", "account"):
                 continue
             compared.append(column)
-            made = list(self._feeds(mapping, column, joins))
+            partial = may_be_null(column, self._rule(mapping, column))
+            made = [replace(feed, partial=partial) for feed in self._feeds(mapping, column, joins)]
             feeds += [feed for feed in made if feed.column not in self.key]
             why[column.name] = self._why(column, made)
         mapped = {column.name for column in mapping.columns}
@@ -228,9 +233,12 @@ class Feeds:
                     yield from self._reference(mapping, direct, t, column.name, joins, rank=3)
 
     def _rule_has_down(self, mapping: Mapping, column: Column) -> bool:
-        part = self.project.manifest.tables[mapping.target.name].parts()[mapping.legacy_prefix.removesuffix(":")]
-        rule = part.columns.get(column.name)
+        rule = self._rule(mapping, column)
         return rule is not None and rule.down is not None
+
+    def _rule(self, mapping: Mapping, column: Column) -> ColumnRule | None:
+        parts = self.project.manifest.tables[mapping.target.name].parts()
+        return parts[mapping.legacy_prefix.removesuffix(":")].columns.get(column.name)
 
     def _reference(
         self, mapping: Mapping, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int

@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import nearest
-from tenantry.manifest import moved
+from tenantry.manifest import alternatives, moved
 from tenantry.manifest.comparison import CHANGED, Comparison
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions, Say
@@ -218,7 +218,15 @@ class SourceTable(Comparison):
         made = []
         for i, part in enumerate(self.parts):
             name = literal(part.target)
-            why = ", ".join(f"({literal(column)}, {literal(reason)})" for column, reason in part.why.items())
+            shared = {
+                self.parts[at].feeds[n].asked
+                for slot in self.slots
+                for at, n in alternatives.considered(self, slot)
+                if at == i
+            }
+            why = ", ".join(
+                f"({literal(column)}, {literal(reason)})" for column, reason in part.why.items() if column not in shared
+            )
             if why:
                 made.append(
                     f"select {name}, w.legacy{i}, r.name, r.reason from {self.work} w join (values {why}) r (name, reason)"
@@ -232,6 +240,7 @@ class SourceTable(Comparison):
                 f"select {name}, w.legacy{i}, '', {literal(f'the row of {self.name} is listed in the quarantine, or as merged')}"
                 f" from {self.work} w where w.q{i} and w.legacy{i} is not null"
             )
+            made += alternatives.kept(self, i)
             made += moved.kept(self, i)
             if i:
                 made.append(
