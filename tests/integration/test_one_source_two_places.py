@@ -156,3 +156,70 @@ def test_of_two_columns_from_one_the_one_that_is_not_null_goes_back(small: MakeS
     app.run("verify", code=0)
     app.cut_over()
     app.roll_back("--everything")
+
+
+def test_a_broken_reference_beside_a_way_to_the_tenant_is_left_empty_where_the_manifest_says_so(
+    small: MakeSmall,
+) -> None:
+    app = small(
+        source="""
+        create table rules (id text primary key, "orgId" text not null references "Organization" (id));
+        create table tasks (id text primary key, org text, rule text, fallback text);
+        insert into rules values ('r1', 'o1'), ('r2', 'o2');
+        insert into tasks values ('t1', 'o1', 'r1', null), ('t2', 'o1', 'gone', 'r1'), ('t3', 'o2', null, null),
+            ('t4', null, 'r2', null), ('t5', null, 'gone', 'r1'), ('t6', 'o1', 'gone', 'r2'), ('t7', 'o1', 'r2', null);
+        """,
+        target=target_table("rules")
+        + "".join(
+            target_table(
+                name, ", rule_id uuid, fallback text", "foreign key (org_id, rule_id) references rules (org_id, id)"
+            )
+            for name in ("emptied", "first", "assigned")
+        ),
+        tables="""
+        [tables.rules]
+        from = "rules"
+        access = "tenant"
+        [tables.emptied]
+        from = "tasks"
+        tenant = ["org -> orgs", "rule -> rules"]
+        access = "tenant"
+        columns = { rule_id = { from = "rule", ref = "rules", orphan = "null" } }
+        [tables.first]
+        from = "tasks"
+        part = "first"
+        tenant = ["rule -> rules", "org -> orgs"]
+        access = "tenant"
+        columns = { rule_id = { from = "rule", ref = "rules", orphan = "null" } }
+        [tables.assigned]
+        from = "tasks"
+        part = "assigned"
+        tenant = ["org -> orgs", "rule -> rules"]
+        access = "tenant"
+        columns = { rule_id = { from = "rule", ref = "rules", orphan = { correct = "s.fallback" } } }
+        """,
+    )
+    app.migrate()
+    carried = [("t1", "r1"), ("t2", None), ("t3", None), ("t4", "r2"), ("t6", None)]
+    named = "select t.legacy_id, r.legacy_id from app.{} t left join app.rules r on r.id = t.rule_id order by 1"
+    assert app.rows(named.format("emptied")) == app.rows(named.format("first")) == carried
+    assert app.rows(named.format("assigned")) == [("t1", "r1"), ("t2", "r1"), ("t3", None), ("t4", "r2")]
+    # t5 reaches no tenant, t7 names a rule of another one, and what would stand in for t6's rule is of another one.
+    assert app.rows("select mapping, source_key, reason from tenantry.quarantine order by 1, 2") == [
+        ("assigned", "t5", "tenant_missing"), ("assigned", "t6", "tenant_conflict"), ("assigned", "t7", "tenant_conflict"),
+        ("emptied", "t5", "tenant_missing"), ("emptied", "t7", "tenant_conflict"),
+        ("first", "t5", "tenant_missing"), ("first", "t7", "tenant_conflict"),
+    ]  # fmt: skip
+    app.write("insert into rules values ('gone', 'o1')", "update tasks set rule = 'lost' where id = 't4'")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(named.format("emptied")) == [
+        ("t1", "r1"), ("t2", "gone"), ("t3", None), ("t5", "gone"), ("t6", "gone")
+    ]  # fmt: skip
+    app.cut_over()
+    app.as_superuser("update app.emptied set rule_id = null, fallback = 'x' where legacy_id = 't6'")
+    app.roll_back()
+    assert app.rows("select rule, fallback from tasks where id in ('t2', 't6') order by id") == [
+        ("gone", "r1"),
+        (None, "x"),
+    ]
+    app.run("verify", code=0)

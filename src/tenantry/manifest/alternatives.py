@@ -24,42 +24,51 @@ def may_be_null(column: Column, rule: ColumnRule | None) -> bool:
     return rule is not None and column.nullable and (rule.up is not None or rule.invalid == "carry")
 
 
-def considered(table: Comparison, slot: Slot) -> list[tuple[int, int]]:
-    """The ways back of a slot that are looked at, the best first: behind one whose null says that the source is null, no other of
-    the same row is. Empty where there is but one way, or none of that kind."""
-    final: set[int] = set()
-    found = []
+Ways = list[tuple[int, list[int]]]
+"""For each part, the best first, its ways back of a slot that are looked at, the best first."""
+
+
+def considered(table: Comparison, slot: Slot) -> Ways:
+    """The ways back of a slot: behind one whose null says that the source is null, no other of the same row is looked at. Empty
+    where no part has several."""
+    found: dict[int, list[int]] = {}
     for i, n in slot.feeds:
-        if i in final:
-            continue
-        found.append((i, n))
-        if not table.parts[i].feeds[n].partial:
-            final.add(i)
-    return found if len(found) > 1 and any(table.parts[i].feeds[n].partial for i, n in found) else []
+        ways = found.setdefault(i, [])
+        if not ways or table.parts[i].feeds[ways[-1]].partial:
+            ways.append(n)
+    return list(found.items()) if any(len(ways) > 1 for ways in found.values()) else []
 
 
-def several(ways: list[tuple[int, int]]) -> str:
+def several(ways: Ways) -> str:
     """SQL: the columns hold values that mean different things to the source."""
-    values = ", ".join(f"((case when h{i} then f{i}_{n} end)::text)" for i, n in ways)
+    whens = " ".join(f"when h{i} then {_several(i, places)}" for i, places in ways)
+    return f"case {whens} else false end"
+
+
+def _several(i: int, places: list[int]) -> str:
+    if len(places) == 1:
+        return "false"
+    values = ", ".join(f"(f{i}_{n}::text)" for n in places)
     return f"(select count(distinct tenantry_z.v) > 1 from (values {values}) tenantry_z (v))"
 
 
-def chosen(table: Comparison, ways: list[tuple[int, int]]) -> tuple[str, str, str]:
+def chosen(table: Comparison, ways: Ways) -> tuple[str, str, str]:
     """Value, whether it is meant, and whether something differs that it would mend."""
     values, permits, differs = [], [], []
-    for i, n in ways:
-        feed = table.parts[i].feeds[n]
-        there = f"h{i} and f{i}_{n} is not null" if feed.partial else f"h{i}"
-        values.append(f"when {there} then f{i}_{n}")
-        permits.append(f"when {there} then o{i}_{n}")
-        differs.append(f"when {there} then {table.flag(i, feed.asked)}")
-    rows = " or ".join(dict.fromkeys(f"h{i}" for i, _ in ways))
-    nothing = " and ".join(f"(not h{i} or o{i}_{n})" for i, n in ways)
-    any_of = " or ".join(f"(h{i} and {table.flag(i, table.parts[i].feeds[n].asked)})" for i, n in ways)
+    for i, places in ways:
+        flags = {n: table.flag(i, table.parts[i].feeds[n].asked) for n in places}
+        value = " ".join(f"when f{i}_{n} is not null then f{i}_{n}" for n in places)
+        permit = " ".join(f"when f{i}_{n} is not null then o{i}_{n}" for n in places)
+        differ = " ".join(f"when f{i}_{n} is not null then {flags[n]}" for n in places)
+        values.append(f"when h{i} then case {value} end")
+        permits.append(f"when h{i} then case {permit} else {' and '.join(f'o{i}_{n}' for n in places)} end")
+        differs.append(
+            f"when h{i} then case when {_several(i, places)} then case {differ} end else {' or '.join(flags.values())} end"
+        )
     return (
         f"(case {' '.join(values)} end)",
-        f"(case {' '.join(permits)} else ({rows}) and {nothing} end)",
-        f"case when {several(ways)} then case {' '.join(differs)} else false end else {any_of} end",
+        f"(case {' '.join(permits)} else false end)",
+        f"case {' '.join(differs)} else false end",
     )
 
 
@@ -67,14 +76,10 @@ def kept(table: Comparison, position: int) -> Iterator[str]:
     """Queries of (table, legacy id, column, reason): values for which the source has no room beside another one."""
     part = table.parts[position]
     for j, slot in enumerate(table.slots):
-        ways = considered(table, slot)
-        columns = [part.feeds[n].asked for i, n in ways if i == position]
+        places = dict(considered(table, slot)).get(position, [])
+        columns = [part.feeds[n].asked for n in places]
         for column in columns:
-            others = " and ".join(
-                table.parts[i].feeds[n].asked
-                for i, n in ways
-                if (i, table.parts[i].feeds[n].asked) != (position, column)
-            )
+            others = " and ".join(other for other in columns if other != column)
             reason = f"{table.name}.{slot.column.name} holds one value, and has that of {others}"
             yield (
                 f"select {literal(part.target)}, w.legacy{position}, {literal(column)},"

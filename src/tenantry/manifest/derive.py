@@ -371,8 +371,14 @@ class Deriver:
         """No path leads to a tenant, and it is not a broken reference that is to blame (that says so itself)."""
         assert callable(flag)
         if any(path.columns for path in mapping.tenant_paths):
+            empty = {
+                column.reference.alias
+                for column in mapping.columns
+                if column.reference is not None and column.orphan is not None
+            }
             broken = " or ".join(
-                f"({' and '.join(f's.{ident(name)} is not null' for name in path.columns)} and {path.alias}.new is null)"
+                f"({_given(path)} and {path.alias}.new is null"
+                + (f" and not ({self._orphaned(path)}))" if path.alias in empty else ")")
                 for path in mapping.tenant_paths
             )
             return str(flag(f"x.tenant is null and ({broken}) is not true"))
@@ -386,9 +392,17 @@ class Deriver:
             if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
         }
         paths = {path.alias for path in mapping.tenant_paths}
-        if len(aliases) == 1 and set(aliases) <= paths:
+        # What stands in for a row that does not exist must be of the same tenant, too.
+        others = [
+            orphan_alias(column.reference)
+            for column in mapping.columns
+            if column.orphan not in (None, "null")
+            and column.reference is not None
+            and column.reference.alias in aliases
+        ]
+        if len(aliases) == 1 and set(aliases) <= paths and not others:
             return ""
-        conflicts = [f"{alias}.tenant <> x.tenant" for alias in aliases]
+        conflicts = [f"{alias}.tenant <> x.tenant" for alias in (*aliases, *others)]
         conflicts += [
             f"({alias}.new is null and {beyond})"
             for alias, ref in aliases.items()

@@ -452,6 +452,8 @@ class _Resolver(TargetChecks):
                 path = self.references.leading(source, part, column, to, feeding, plain_name("t", column), path_key)
                 if path is None:
                     continue
+                if known is not None and replace(known, alias=path.alias) == path:
+                    path = known  # so that what the manifest says of the reference holds for the way, too
             elif known is not None:
                 path = known
             else:

@@ -219,10 +219,7 @@ class SourceTable(Comparison):
         for i, part in enumerate(self.parts):
             name = literal(part.target)
             shared = {
-                self.parts[at].feeds[n].asked
-                for slot in self.slots
-                for at, n in alternatives.considered(self, slot)
-                if at == i
+                part.feeds[n].asked for slot in self.slots for n in dict(alternatives.considered(self, slot)).get(i, ())
             }
             why = ", ".join(
                 f"({literal(column)}, {literal(reason)})" for column, reason in part.why.items() if column not in shared
