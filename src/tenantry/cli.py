@@ -30,7 +30,7 @@ from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.subset import describe
-from tenantry.migrate.visibility import need_rows_of, source_names
+from tenantry.migrate.visibility import need_every_row, need_rows_of, source_names
 from tenantry.plan import read_environment
 from tenantry.progress import Bars
 from tenantry.report import Duration, build_report, terminal
@@ -361,6 +361,7 @@ def quarantine_retry(
     """
     with prepared_project(dsn, manifest) as (_, connection, prepared):
         held.check_ready(prepared.run)
+        need_every_row(connection, prepared.project)
         if values:
             if not numbers or len(numbers) != 1:
                 raise typer.BadParameter("--set goes with the number of one row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg import errors as pg
 
+from tenantry.migrate.follow import follow
 from tests.small import APPLICATION, OWNER, MakeSmall, Small, target_table
 from tests.small import small as small  # noqa: PLC0414 - pytest finds it here
 
@@ -163,6 +164,26 @@ def test_rows_of_partitions_that_go_leave_the_target_like_deleted_ones(small: Ma
         made.write("update ev_2b set v = 0")
     made.roll_back("--everything")
     assert made.one("select count(*) from pg_trigger where tgname like 'tenantry%'") == 0
+
+
+def test_whoever_follows_notices_what_comes_and_goes_while_nobody_writes(small: MakeSmall) -> None:
+    made = partitioned(small)
+    made.migrate()
+    looks = 0
+
+    def stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            made.as_owner(
+                "drop table ev_1",
+                "alter table ev attach partition ev_3 for values from ('2024-03-01') to ('2024-04-01')",
+            )
+        carried = made.rows("select legacy_id::jsonb ->> 0 from app.ev order by 1")
+        return looks > 2 and carried == made.rows("select id from ev order by id")
+
+    follow(made.dsn, made.manifest, stopped=stopped)
+    assert ("x1",) in made.rows("select legacy_id::jsonb ->> 0 from app.ev")
 
 
 def test_a_partition_that_goes_after_the_cut_over_takes_no_row_of_the_target(small: MakeSmall) -> None:

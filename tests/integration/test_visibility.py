@@ -39,7 +39,13 @@ def test_a_forced_source_table_is_refused_before_anything_is_changed(small: Make
     assert [(each["code"], each["severity"], each["table"]) for each in found if each["severity"] == "blocker"] == [
         ("TA-120", "blocker", "public.notes")
     ]
-    for arguments in (("plan",), ("migrate",), ("rehearse",), ("users", "plan")):
+    for arguments in (
+        ("plan",),
+        ("migrate",),
+        ("migrate", "--only", "\"Organization\".id = 'o1'"),
+        ("rehearse",),
+        ("users", "plan"),
+    ):
         refused(made, *arguments)
     assert made.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")
 
@@ -69,7 +75,10 @@ def test_a_table_that_becomes_forced_under_a_run_stops_every_command_that_reads_
     made.migrate()
     made.as_owner(FORCED, POLICY)
     made.write("update notes set body = 'x' where id = 'n1'", user="postgres")
-    for arguments in (("replay", "--until-idle"), ("verify",), ("cutover",), ("migrate",)):
+    for arguments in (
+        ("replay", "--until-idle"), ("verify",), ("verify", "--repair"), ("verify", "--journal"), ("cutover",), ("migrate",),
+        ("quarantine", "retry"),
+    ):  # fmt: skip
         refused(made, *arguments)
     assert made.one("select count(*) from app.notes") == 3
     made.as_owner(UNFORCED)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tenantry.errors import CutOverFailed, NoRun
+from tenantry.errors import CutOverFailed, NoRun, SourceAltered
 from tenantry.manifest import Manifest
 from tenantry.migrate.cutover import end_grace
 from tenantry.migrate.live import Live
@@ -56,7 +56,7 @@ def follow(
         prometheus: a file that is rewritten with the figures as they are.
 
     Raises:
-        NoRun, NotReady, SourceAltered.
+        NoRun, NotReady, SourceAltered: the source cannot be followed as it is now.
     """
     total = Followed()
     while True:
@@ -64,8 +64,13 @@ def follow(
             live.need_copied()
             live.check()
             with Sampler(dsn, live.journal, lambda: _facts(total)):
-                if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
-                    return total
+                try:
+                    if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
+                        return total
+                except SourceAltered as error:
+                    # What does no harm, as a partition that is attached or dropped, is taken over as by any command that begins.
+                    if error.detail.get("side") != "source":
+                        raise
         # Somebody asked for the run: give that process time to take it.
         time.sleep(_LOOK_EVERY)
         if stopped():
@@ -112,6 +117,8 @@ def _follow(
             live.main.execute("vacuum (skip_locked, truncate off) tenantry.source_log, tenantry.target_log")
         if time.monotonic() - looked > _LOOK_EVERY:
             looked = time.monotonic()
+            # Nothing need be written for rows to come or go: a partition can be attached or dropped.
+            live.watch.check(live.main)
             told(total, live.pending(), last.oldest)
             if prometheus is not None:
                 from tenantry.migrate.metrics import write_metrics  # noqa: PLC0415

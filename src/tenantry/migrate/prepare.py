@@ -15,6 +15,7 @@ from tenantry.manifest import Manifest, Project, manifest_digest, resolve, targe
 from tenantry.migrate import subset
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
 from tenantry.migrate.names import check_names
+from tenantry.migrate.visibility import need_rows_of, source_names
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
 
@@ -94,6 +95,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
     if run is not None:
         project = replace(project, subset=subset.of_run(run))
     elif only is not None:
+        need_rows_of(connection, source_names(project))
         chosen = subset.choose(connection, project, only)
         project = replace(project, subset=chosen.subset)
     return Prepared(project, environment, build_plan(project, environment, files), files, run, chosen)

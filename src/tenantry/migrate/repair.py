@@ -8,6 +8,7 @@ from tenantry.migrate import strays, verify
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.replay import Round
+from tenantry.migrate.visibility import need_every_row
 from tenantry.postgres import literal
 
 
@@ -50,6 +51,7 @@ def rebuild(live: Live) -> None:
 
     Raises:
         JournalDamaged: applications write the target, so that the source no longer says what was carried over.
+        RowsHidden: the login does not see every row of it.
     """
     if live.run.direction != "forward":
         raise JournalDamaged(
@@ -57,6 +59,7 @@ def rebuild(live: Live) -> None:
             hint="Go back first (tenantry rollback), rebuild, and cut over again.",
         )
 
+    need_every_row(live.main, live.project)
     if live.run.status in ("ready", "cut over"):
         # The run could not have come so far with one of them undone.
         later = [step for step in live.prepared.plan if step.phase not in ("cut over", "contract")]

@@ -70,6 +70,7 @@ class Watch:
             raise SourceAltered(
                 f"The tables of schema {schema} ({side}) were altered while the run was under way.",
                 hint="Run the same command again: it compares the tables with the plan and says what can be gone on with.",
+                detail={"side": side},
             )
 
 
