@@ -287,6 +287,13 @@ class SubsetWrong(TenantryError):
     code = "TN-413"
 
 
+class TriggerFailed(TenantryError):
+    """A trigger of the application failed for what Tenantry wrote."""
+
+    code = "TN-420"
+    exit_code = 1
+
+
 # -- TN-5xx: data ----------------------------------------------------------------------------------------------------
 
 

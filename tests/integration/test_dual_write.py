@@ -378,3 +378,41 @@ def test_a_rollback_out_of_the_window_leaves_nothing_of_it(small: MakeSmall) -> 
         app.rows("select sequencename, increment_by, max_value from pg_sequences order by 1"),
         app.rows(TRIGGERS),
     ) == before
+
+
+def test_a_parent_that_one_side_deletes_stays_for_the_row_that_the_other_side_gave_it(small: MakeSmall) -> None:
+    app = small(source=PROJECTS, target=PROJECTS_TARGET, tables=PROJECTS_TABLES)
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    target(app, "delete from projects where legacy_id = 'p1'")
+    app.write("insert into tasks values ('kept', 'p1', 4)")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(
+        "select legacy_id from app.tasks t where t.project_id = (select id from app.projects where legacy_id = 'p1')"
+    ) == [("kept",)]
+    assert app.rows("select reason from tenantry.conflict where legacy_id = 'p1' and loser = '{\"deleted\": true}'")
+    app.run("verify", code=0)
+
+
+def test_a_trigger_that_fails_for_what_is_carried_over_is_named(small: MakeSmall) -> None:
+    # Rows that a key's action reaches in a table that no source feeds: its trigger does fire.
+    app = small(
+        source=PROJECTS,
+        target=PROJECTS_TARGET
+        + "create table remarks (org_id uuid not null references orgs (id), id uuid not null default gen_random_uuid(), project_id uuid,"
+        " primary key (org_id, id), foreign key (org_id, project_id) references projects (org_id, id) on delete cascade);"
+        "create function log_remark() returns trigger language plpgsql as"
+        " $$ begin insert into remark_log values (old.id); return null; end $$;"
+        "create trigger log_remark after delete on remarks for each row execute function log_remark();",
+        tables=PROJECTS_TABLES + '\n[tables.remarks]\naccess = "tenant"\n',
+    )
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    target(app, "insert into remarks (org_id, project_id) select org_id, id from projects where legacy_id = 'p1'")
+    app.write("delete from projects where id = 'p1'")
+    said = app.run("replay", "--until-idle", code=1)
+    assert "TN-420" in said.err
+    assert "log_remark on app.remarks" in said.err
+    app.as_superuser("alter function app.log_remark() set search_path = app", "create table app.remark_log (id uuid)",
+                     "grant insert on app.remark_log to public")  # fmt: skip
+    app.run("replay", "--until-idle", code=0)

@@ -240,7 +240,8 @@ class Both:
     def add(self, connection: Connection) -> None:
         """Add to the source's rows what its triggers had added before the target's rows were carried back, and have them
         carried over again."""
-        for table, added in self._late:
+        late, self._late = self._late, []
+        for table, added in late:
             connection.execute("delete from tenantry_added")
             connection.execute(
                 "insert into tenantry_added select x.key, x.image::jsonb from tenantry_said x where x.side = 'added'"
@@ -251,6 +252,21 @@ class Both:
                 f"insert into tenantry_entry (table_name, key, at) select distinct {literal(table)}, a.key, now()"
                 " from tenantry_added a"
             )
+
+    def stay(self, connection: Connection) -> int:
+        """Have rows come back to the target that it has deleted, and that the source refuses to delete. Returns their number."""
+        found = 0
+        for mapping in self.project:
+            prefix = len(mapping.legacy_prefix)
+            target = ident(self.project.target.schema, mapping.target.name)
+            found += connection.execute(
+                "insert into tenantry_entry (table_name, key, at) select distinct"
+                f" {literal(mapping.source.name)}, c.source_key, now() from {JOURNAL}.conflict c"
+                f" where c.direction = 'reverse' and c.winner = 'source' and c.table_name = {literal(mapping.target.name)}"
+                f" and left(c.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}"
+                f" and not exists (select from {target} t where t.legacy_id = c.legacy_id)"
+            ).rowcount
+        return found
 
     def _apply(self, connection: Connection, table: str, mapping: Mapping, added: Sequence[Column]) -> None:
         source = ident(self.project.source.schema, table)

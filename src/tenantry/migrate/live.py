@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from tenantry import __version__
-from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
+from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, TenantryError, TriggerFailed
 from tenantry.manifest import Manifest
 from tenantry.manifest.derive import mapping_key
 from tenantry.manifest.ids import id_sql
@@ -39,9 +40,10 @@ from tenantry.migrate.replay import (
 )
 from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import TRANSIENT, Session
+from tenantry.migrate.triggered import trigger_of
 from tenantry.migrate.visibility import need_every_row
 from tenantry.migrate.watch import Watch, check_login, check_server
-from tenantry.postgres import explain, ident, literal
+from tenantry.postgres import connect, explain, ident, literal
 
 BeforeCommit = Callable[[Connection, Round], None]
 
@@ -50,6 +52,23 @@ _BOTH_SECONDS = 0.5
 _LOCK_TABLES = 12
 """Attempts of such a round after which it locks tables rather than rows."""
 _BOTH_TRIES = 40
+
+
+def explained(dsn: str, error: psycopg.Error) -> TenantryError:
+    """What befell a command that works on a run; a trigger of the application that it came from is named."""
+    known = explain(error, "working on the run")
+    where = ""
+    if type(known) is TenantryError and error.diag.context:
+        with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry: triggers") as connection:
+            where = trigger_of(connection, error)
+    if not where:
+        return known
+    return TriggerFailed(
+        f"What Tenantry writes was refused{where}: {error.diag.message_primary}. Nothing of this round was kept.",
+        hint="Mend its function (names of tables and functions need their schema there, or SET search_path), or let the trigger"
+        " leave Tenantry's login out; then run the same command again.",
+        detail={**known.detail, "trigger": where.strip()},
+    )
 
 
 def _nothing(_connection: Connection) -> None:
@@ -94,7 +113,7 @@ class Live:
     ) -> None:
         self.session.close()
         if isinstance(error, psycopg.Error):
-            raise explain(error, "working on the run") from error
+            raise explained(self._dsn, error) from error
 
     def load(self) -> None:
         """Look at the run, the login, the tables and the server, as each command does when it begins."""
@@ -304,8 +323,10 @@ class Live:
             back = self.reverser.apply(connection)
             done.rows += back.inserted + back.updated + back.deleted
             done.conflicts += back.conflicts
-        if both and done.entries and entries:
+        if both and entries:
             self.both.add(connection)
+            if back.conflicts:
+                done.entries += self.both.stay(connection)
         if done.entries or stray:
             self.replayer.apply(connection, done)
         if stray:
