@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import tempfile
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
@@ -32,6 +35,7 @@ from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.subset import describe
 from tenantry.migrate.visibility import need_every_row, need_rows_of, source_names
 from tenantry.plan import read_environment
+from tenantry.postgres import explain
 from tenantry.progress import Bars
 from tenantry.report import Duration, build_report, terminal
 from tenantry.report.html import write_plan, write_report
@@ -439,6 +443,31 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _fail(error: TenantryError) -> NoReturn:
+    if "--json" in sys.argv:
+        print_json({"error": error.to_json()})
+    err.print(f"[bold red]{error.code}[/] {escape(error.message)}")
+    if error.hint:
+        err.print(f"[cyan]What to do:[/] {escape(error.hint)}")
+    sys.exit(error.exit_code)
+
+
+def _unforeseen(error: Exception) -> TenantryError:
+    """A defect of ours: the details go into a file that nobody else can read."""
+    said = " ".join(str(error).split())[:300]
+    number, path = tempfile.mkstemp(prefix="tenantry-error-", suffix=".txt")
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(f"tenantry {__version__}: {' '.join(sys.argv[1:2])}\n\n")
+        file.write("".join(traceback.format_exception(error)))
+    return TenantryError(
+        f"Tenantry met something that it was not made for ({type(error).__name__}{f': {said}' if said else ''}), and stopped."
+        " What was finished is in the journal; what was under way is undone.",
+        hint=f"Look with `tenantry status`, and run the same command again. If it stops here again, this is a defect: please report it"
+        f" with {path}, which holds the details (and perhaps values of your data: look first).",
+        detail={"details": path},
+    )
+
+
 def main() -> None:
     """The entry point: errors become messages and exit codes, never a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -448,12 +477,9 @@ def main() -> None:
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except TenantryError as error:
-        if "--json" in sys.argv:
-            print_json({"error": error.to_json()})
-        err.print(f"[bold red]{error.code}[/] {escape(error.message)}")
-        if error.hint:
-            err.print(f"[cyan]What to do:[/] {escape(error.hint)}")
-        sys.exit(error.exit_code)
+        _fail(error)
+    except psycopg.Error as error:
+        _fail(explain(error, f"running tenantry {' '.join(sys.argv[1:2])}"))
     except KeyboardInterrupt:
         err.print("Stopped. Nothing is half done; run the same command again to go on.")
         sys.exit(130)
@@ -465,6 +491,8 @@ def main() -> None:
         # Wrong usage: the library words it, with the command's usage line.
         error.show()
         sys.exit(2)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody shall be left with a traceback
+        _fail(_unforeseen(error))
 
 
 if __name__ == "__main__":

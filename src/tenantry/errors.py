@@ -21,7 +21,11 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 class TenantryError(Exception):
-    """Base of all errors a user may meet. `exit_code`: 1 found problems, 2 wrong usage or configuration."""
+    """Base of all errors a user may meet; as it is, something that Tenantry was not made for: a defect of its own.
+
+    Attributes:
+        exit_code: 1 found problems, 2 wrong usage or configuration.
+    """
 
     code: ClassVar[str] = "TN-000"
     exit_code: ClassVar[int] = 2
@@ -219,6 +223,13 @@ class NameTaken(TenantryError):
     """Something of the application has a name that Tenantry needs for an object of its own."""
 
     code = "TN-423"
+
+
+class StatementRefused(TenantryError):
+    """PostgreSQL refused a statement for which there is no code of its own; the error says what it was about."""
+
+    code = "TN-424"
+    exit_code = 1
 
 
 class SourceLocked(TenantryError):

@@ -10,7 +10,7 @@ from psycopg import sql
 from clinic import tokens
 from tenantry.errors import VerificationFailed
 from tenantry.manifest import Project
-from tenantry.migrate.engine import verification_failed
+from tenantry.migrate.likely import verification_failed
 from tenantry.migrate.verify import Difference, Verification
 from tests.conftest import Database, _server
 from tests.migrate_support import OWNER, cli, clinic_manifest, clone_finished, engine, one, project_of, rows, verify_all

@@ -19,7 +19,7 @@ from tenantry.access.rights import (
     write_rights,
 )
 from tenantry.catalog import Function, Table, View
-from tenantry.errors import ManifestError, TenantryError
+from tenantry.errors import ManifestError, TargetFilesWrong
 from tenantry.manifest.load import Places
 from tenantry.manifest.mapping import Project
 from tenantry.postgres import ident, idents
@@ -48,7 +48,7 @@ def secure_statements(project: Project, *, owner: str) -> tuple[TableSecurity, .
 
     Raises:
         ManifestError: a view that would show its owner's rows to everybody.
-        TenantryError: a foreign table, which cannot have policies.
+        TargetFilesWrong: a foreign table, which cannot have policies.
     """
     _check_views(project)
     return (
@@ -146,10 +146,10 @@ def _table(project: Project, table: Table, owner: str) -> TableSecurity:
 def check_kind(table: Table) -> None:
     """
     Raises:
-        TenantryError: a foreign table.
+        TargetFilesWrong: a foreign table.
     """
     if table.kind == "foreign":
-        raise TenantryError(
+        raise TargetFilesWrong(
             f"The target table {table.name} is a foreign table, which cannot have row-level security.",
             hint="Keep it in another schema, out of the clients' reach, or carry its rows into a table.",
         )

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
+from tenantry.analyze.quality import zone_columns
 from tenantry.catalog import Table
 from tenantry.manifest import Mapping, Project
 from tenantry.manifest.below import unfit_below
+from tenantry.manifest.model import LinkColumn
 from tenantry.postgres import ident
 
 _LOOKS_LIKE_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")
@@ -38,6 +40,7 @@ def compare(project: Project) -> Iterator[Finding]:
         yield Finding("TA-102", "notice", "schema", name, "left behind, as [source] ignore says")
     for mapping in project:
         yield from _columns(project, mapping)
+    yield from _zones(project)
     yield from _dependents(project)
     yield from _below(project)
 
@@ -68,10 +71,9 @@ def _table(project: Project, table: Table) -> Iterator[Finding]:
     used = set(key)
     for mapping in mappings:
         used |= _used(mapping)
-    if project.manifest.users is not None and project.manifest.users.source == table.name:
-        used |= _named(project.manifest.users.super or "")
+    used |= _used_for_accounts(project, table)
     for column in table.columns:
-        if column.name not in used:
+        if column.name not in used and column.generated is None:
             yield Finding(
                 "TA-106", "warning", "schema", table.name, f"column {column.name} is carried over nowhere",
                 column=column.name, advice="Give it a target column, or accept that it stays in the source only.",
@@ -172,6 +174,22 @@ def _row_named(project: Project, mapping: Mapping, column: str) -> str:
     return ""
 
 
+def _zones(project: Project) -> Iterator[Finding]:
+    """Times that would be read in a zone that nobody stated: the tenant's column has a default, and nothing fills it."""
+    root = project.root.target
+    for name, columns in sorted(zone_columns(project).items()):
+        column = root.column(name)
+        if column is not None and all(
+            name not in {each.name for each in mapping.columns} for mapping in project if mapping.is_root
+        ):
+            yield Finding(
+                "TA-111", "warning", "schema", root.name,
+                f"times of {', '.join(sorted(columns))} are read in the zone {column.default or 'null'}: no source column fills"
+                f" {root.name}.{name}", column=name,
+                advice=f'Say where the zone comes from: {name} = {{ from = "…" }} or up = "…".',
+            )  # fmt: skip
+
+
 def _used(mapping: Mapping) -> set[str]:
     used = {column.source for column in mapping.columns if column.source is not None}
     for ref in (*mapping.references, *mapping.tenant_paths):
@@ -181,8 +199,24 @@ def _used(mapping: Mapping) -> set[str]:
     return used | _named(mapping.where or "")
 
 
+def _used_for_accounts(project: Project, table: Table) -> set[str]:
+    """The columns of the users table that [users] reads."""
+    users = project.manifest.users
+    if users is None or users.source != table.name:
+        return set()
+    used = {users.email, *([users.password] if users.password else [])}
+    used |= {way.column for way in users.link if isinstance(way, LinkColumn)}
+    for sql in (users.super, users.verified, users.deleted, users.system, users.metadata):
+        used |= _named(sql or "")
+    return used
+
+
 def _named(sql: str) -> set[str]:
-    return {quoted or plain for quoted, plain in re.findall(r'\bs\.(?:"([^"]+)"|([a-z_][a-z0-9_$]*))', sql)}
+    """The columns that an expression names as columns of `s`; unquoted ones are folded as the server does."""
+    return {
+        quoted.replace('""', '"') or plain.lower()
+        for quoted, plain in re.findall(r'\bs\.(?:"((?:[^"]|"")+)"|([A-Za-z_][\w$]*))', sql)
+    }
 
 
 def _dependents(project: Project) -> Iterator[Finding]:

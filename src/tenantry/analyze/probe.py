@@ -16,7 +16,7 @@ from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
 from tenantry.manifest import JsonIds, Mapping, Project
 from tenantry.manifest.derive import Deriver, Reading, mapping_key, merge_keys, qualified_order
-from tenantry.postgres import ident, literal
+from tenantry.postgres import about, ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,7 +51,7 @@ def gather(
             total = int(str(row[0]))
             progress(mapping.name, total)
             try:
-                with connection.transaction():
+                with about(str(mapping)), connection.transaction():
                     found.append(_probe(connection, project, mapping, total, most_rows))
             except (pg.DataError, pg.QueryCanceled, pg.IntegrityError) as error:
                 said = "(withheld: the table holds secrets)" if mapping.secrets else str(error.diag.message_primary)

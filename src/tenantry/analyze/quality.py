@@ -19,8 +19,20 @@ _CODES = {
 }
 
 
+def zone_columns(project: Project) -> dict[str, set[str]]:
+    """By column of the tenant's row that names a time zone, the columns whose times are read in it, as table.column."""
+    found: dict[str, set[str]] = {}
+    for table, rule in project.manifest.tables.items():
+        for part in rule.parts().values():
+            for name, column in part.columns.items():
+                if column.zone is not None and column.zone.startswith("tenant."):
+                    found.setdefault(column.zone.removeprefix("tenant."), set()).add(f"{table}.{name}")
+    return found
+
+
 def quality(project: Project, evidence: Sequence[Evidence]) -> Iterator[Finding]:
     """All findings about the data."""
+    zones = zone_columns(project)
     for each in evidence:
         mapping = project.mapping(each.mapping)
         about = "  (of a sample)" if each.sampled else ""
@@ -42,8 +54,13 @@ def quality(project: Project, evidence: Sequence[Evidence]) -> Iterator[Finding]
                 f"Will be merged; the first by {mapping.merge.keep} stays, the others are listed.",
             )  # fmt: skip
         for (column, rule), tally in sorted(each.changes.items()):
-            yield Finding("TA-311", "notice", "data", each.mapping, f"{column} will be {rule}{about}", tally.count, column,
-                          tally.keys, "The originals are kept in the change log.")  # fmt: skip
+            zone = rule == "defaulted" and mapping.is_root and column in zones
+            yield Finding(
+                "TA-311", "warning" if zone else "notice", "data", each.mapping, f"{column} will be {rule}{about}", tally.count, column,
+                tally.keys,
+                f"Times of rows of these tenants will be read in the zone of the default ({', '.join(sorted(zones[column]))})."
+                " Fill the column in the source where another zone is meant." if zone else "The originals are kept in the change log.",
+            )  # fmt: skip
         for column, tally in sorted(each.stale.items()):
             dropped = mapping.column(column).drop_stale
             yield Finding(

@@ -31,6 +31,7 @@ Link = Literal["same", "names", "named"]
 
 _NULL = "null"
 _CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
+FEWER_DIGITS = "holds fewer digits of a second, or follows another column"
 WAITS = ("its row of ", " is not in the source")
 _TEXT = CatalogColumn("key", "text", type_name="text")
 
@@ -338,5 +339,5 @@ class Feeds:
             and column.type.startswith("timestamp")
             and held.type.partition("(")[2][:1] < "6"
         ):
-            return f"{self.name}.{name} holds fewer digits of a second, or follows another column"
+            return f"{self.name}.{name} {FEWER_DIGITS}"
         return f"{self.name}.{name} cannot hold the value, or follows another column"

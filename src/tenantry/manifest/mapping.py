@@ -136,6 +136,10 @@ class Mapping:
     tenants_from: tuple[str, ...] = ()
     """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
 
+    def __str__(self) -> str:
+        where = f" {self.source.schema}.{self.source.name} to {self.target.schema}.{self.target.name}"
+        return f"the mapping {self.name},{where}"
+
     def ours(self, name: str) -> str:
         """A name of a column of ours that stands beside columns of the source or the target, which no column of these has."""
         return own_prefix(column.name for table in (self.source, self.target) for column in table.columns) + name

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tenantry.errors import NotReady, RunFinished
 from tenantry.manifest import Manifest
-from tenantry.migrate.engine import verification_failed
 from tenantry.migrate.journal import Connection, Journal
+from tenantry.migrate.likely import verification_failed
 from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import Prepared

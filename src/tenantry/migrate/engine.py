@@ -24,15 +24,16 @@ from tenantry.errors import (
     NoRun,
     RunFinished,
     RunInterrupted,
+    StatementRefused,
     StepFailed,
     TenantryError,
-    VerificationFailed,
 )
-from tenantry.manifest import Manifest, Mapping
+from tenantry.manifest import Manifest, Mapping, Project
 from tenantry.migrate import chunks as chunked
 from tenantry.migrate import strays, subset, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
+from tenantry.migrate.likely import verification_failed
 from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
 from tenantry.migrate.not_compared import nobodys_rows
 from tenantry.migrate.observer import Observer, Silent
@@ -329,7 +330,7 @@ class Migration:
                     try:
                         self._collect(pool, work, main, journal, prepared, step, chunks, future.result())
                     except Exception as error:  # noqa: BLE001 - kept, and raised when what still runs has ended
-                        failure = failure or self._explain(main, journal, step, error)
+                        failure = failure or self._explain(main, journal, prepared.project, step, error)
                         work.waiting.clear()
         except KeyboardInterrupt:
             self._session.cancel()
@@ -656,20 +657,23 @@ class Migration:
 
         return pool.submit(work)
 
-    def _explain(self, main: Connection, journal: Journal, step: Step, error: Exception) -> Exception:
+    def _explain(self, main: Connection, journal: Journal, project: Project, step: Step, error: Exception) -> Exception:
         if isinstance(error, psycopg.Error):
+            if step.mapping is not None and not getattr(error, "__notes__", ()):
+                error.add_note(str(project.mapping(step.mapping)))
             known = explain(error, f"doing step {step.id} ({step.title})")
-            if type(known) is TenantryError:
+            if isinstance(known, StatementRefused):
                 where = trigger_of(main, error)
                 known = StepFailed(
                     f"Step {step.id} failed: {known.message.partition(': ')[2]}"
                     + (f" It happened{where}." if where else ""),
-                    hint=(
-                        "Let that trigger leave out what the run writes, or disable it for as long as the run lasts. "
+                    hint="What the step did is undone, and the journal knows how far the run came. "
+                    + (
+                        "Let that trigger leave out what the run writes, or disable it for as long as the run lasts; then run the same"
+                        " command: it goes on from its journal."
                         if where
-                        else ""
-                    )
-                    + "What the step did is undone. Mend the cause and run the same command: it goes on from its journal.",
+                        else known.hint
+                    ),
                     detail={"step": step.id, **known.detail},
                 )
         elif isinstance(error, TenantryError):
@@ -698,20 +702,6 @@ def describe_holder(connection: Connection) -> str:
     return said
 
 
-def verification_failed(failed: list[verify.Verification]) -> VerificationFailed:
-    listed = [str(difference) for check in failed for difference in check.differences]
-    more = sum(check.more for check in failed)
-    total = len(listed) + more
-    shown = "\n  ".join(listed[:20])
-    rest = f"\n  … and {total - 20} more" if total > 20 else ""
-    return VerificationFailed(
-        f"Source and target do not agree; the cut-over was not done. {total} differences:\n  {shown}{rest}",
-        hint="The source is as it was. If something else wrote into the target, drop it and run again; if not, this is a"
-        " defect in the manifest's transforms or in Tenantry.",
-        detail={"checks": [check.to_json() for check in failed]},
-    )
-
-
 __all__ = [
     "Migration",
     "Options",
@@ -720,5 +710,4 @@ __all__ = [
     "describe_holder",
     "prerequisites",
     "process_json",
-    "verification_failed",
 ]

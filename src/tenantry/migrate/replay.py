@@ -29,7 +29,7 @@ from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.accounts import account_statements, link_statement, profile_mapping
 from tenantry.plan.operations.closure import merging
 from tenantry.plan.operations.copy import RUN, copy_statement
-from tenantry.postgres import ident, idents, literal
+from tenantry.postgres import about, ident, idents, literal
 
 ROUND_ENTRIES = 50_000
 """Log entries that one round takes at most, however quick it is: bounds what a kill costs."""
@@ -192,7 +192,8 @@ class Replayer:
                 continue
             for position, mapping in enumerate(self.project.mappings):
                 if position in todo or self._is_dirty(connection, position):
-                    self._mapping(connection, position, mapping, done, thorough=thorough)
+                    with about(str(mapping)):
+                        self._mapping(connection, position, mapping, done, thorough=thorough)
         row = connection.execute("select count(*) from tenantry_touched").fetchone()
         assert row is not None
         done.keys = int(row[0])

@@ -26,7 +26,7 @@ from tenantry.manifest.reverse import CHANGED, SourceTable, check_downs, reverse
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.verify import mended_mappings
-from tenantry.postgres import ident, literal, load_blocks, verbatim
+from tenantry.postgres import about, ident, literal, load_blocks, verbatim
 
 ROW_ERRORS = (
     pg.DataError,
@@ -186,10 +186,12 @@ class _Round:
             new = table.name not in self.made
             self._open(table)
             self.connection.execute(f"update {table.keys} set now = false where now")
-            for texts in table.changed_keys():
-                self.connection.execute(table.add_keys(texts))
-            self._examine(table)
-            if self._write(table) == 0 and new:
+            with about(f"the way back into {table.sql}"):
+                for texts in table.changed_keys():
+                    self.connection.execute(table.add_keys(texts))
+                self._examine(table)
+                written = self._write(table)
+            if written == 0 and new:
                 self.whole.add(table.name)
             else:
                 self.whole.discard(table.name)

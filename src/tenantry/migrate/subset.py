@@ -89,7 +89,9 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
     """
     root = _root(project)
     name = root.source.name
-    example = f"--only \"{name}.{root.key[0]} in ('…')\""
+    # As one types it in a shell: names with capitals stand in double quotes, which are guarded there.
+    column = ident(name, root.key[0]).replace("\\", "\\\\").replace('"', '\\"')
+    example = f"--only \"{column} in ('…')\""
     problems: list[str] = []
     expressions = Expressions(lambda _key, message: problems.append(message))
     right = expressions.check(condition, {name: root.source, "s": root.source}, ())

@@ -22,6 +22,7 @@ from tenantry.errors import CutOverFailed, VerificationFailed
 from tenantry.manifest.derive import JOURNAL
 from tenantry.migrate import verify
 from tenantry.migrate.journal import Connection
+from tenantry.migrate.likely import likely
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import blockers
 from tenantry.migrate.pause import Pause
@@ -287,7 +288,7 @@ def _compare(live: Live, connection: Connection, direction: str, done: Round) ->
         listed = "\n  ".join(str(each) for each in differences[:20])
         raise VerificationFailed(
             f"Source and target do not agree in what was carried over last; nothing was turned:\n  {listed}",
-            hint="Everything is as it was. Run `tenantry verify`, and `tenantry verify --repair` if it finds the same.",
+            hint=f"Everything is as it was. {' '.join(likely(differences))}",
             detail={"differences": [str(each) for each in differences]},
         )
 

@@ -31,7 +31,7 @@ from tenantry.migrate.journal import Chunk, Connection, Journal
 from tenantry.migrate.names import TRIGGERS
 from tenantry.migrate.window import own_definitions
 from tenantry.plan.operations.defer import in_transition, legacy_index
-from tenantry.postgres import ident, idents, literal, verbatim
+from tenantry.postgres import about, ident, idents, literal, verbatim
 
 LOOKS = 3
 """How often a comparison is made while applications write before a difference is believed: a TRUNCATE shows in snapshots that were
@@ -212,7 +212,8 @@ def settle(
         keys: source keys.
         kept: what stands in the target only, and is no difference.
     """
-    differences, more = compare_rows(connection, project, mapping, keys, kept)
+    with about(str(mapping)):
+        differences, more = compare_rows(connection, project, mapping, keys, kept)
     if len(keys) >= MOST_SUSPECTS:
         differences.append(
             Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")

@@ -1,11 +1,12 @@
 """Connections, the embedded server, quoting, and the loader of .sql files."""
 
-from tenantry.postgres.connect import connect, describe_dsn, explain, normalise_dsn, with_parameters
+from tenantry.postgres.connect import about, connect, describe_dsn, explain, normalise_dsn, with_parameters
 from tenantry.postgres.embedded import EmbeddedServer
 from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name, verbatim
 
 __all__ = [
     "EmbeddedServer",
+    "about",
     "comment",
     "connect",
     "describe_dsn",

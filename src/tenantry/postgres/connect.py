@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -21,6 +22,7 @@ from tenantry.errors import (
     ServerTooOld,
     ServerUnreachable,
     SettingsError,
+    StatementRefused,
     TenantryError,
 )
 
@@ -205,7 +207,55 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
             f"The connection broke while {doing}: {primary}.",
             hint="Run the same command when the server is back: it goes on from its journal.",
         )
-    result = TenantryError(f"PostgreSQL refused while {doing}: {primary}.", detail={"sqlstate": error.sqlstate})
-    if error.diag.message_hint:
-        result.hint = error.diag.message_hint
-    return result
+    return _refused(error, doing, primary)
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Say with a server error what was worked on, as `the mapping goals, from public.goals to clinic.goals`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if not getattr(error, "__notes__", ()):
+            error.add_note(what)
+        raise
+
+
+def _refused(error: psycopg.Error, doing: str, primary: str) -> StatementRefused:
+    """What nothing else accounts for: with the mapping, and with the table, the column and the constraint that the server names."""
+    diag = error.diag
+    named = {
+        "table": ".".join(part for part in (diag.schema_name, diag.table_name) if part),
+        "column": diag.column_name or "",
+        "constraint": diag.constraint_name or "",
+        "type": diag.datatype_name or "",
+    }
+    where = [*getattr(error, "__notes__", ()), *(f"{kind} {name}" for kind, name in named.items() if name)]
+    return StatementRefused(
+        f"PostgreSQL refused while {doing}: {primary}." + (f" This was about {', '.join(where)}." if where else ""),
+        hint=" ".join(filter(None, (diag.message_hint, _advice(error)))),
+        detail={"sqlstate": error.sqlstate, "about": where, "context": (diag.context or "")[:500]},
+    )
+
+
+def _advice(error: psycopg.Error) -> str:
+    """What to look at, by the kind of the error."""
+    if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable | pg.QueryCanceled):
+        return "It passes: others were at work on the same rows or tables, or it took too long. Run the same command again."
+    if isinstance(error, pg.DataError | pg.IntegrityError):
+        return "A value is to blame. Look at it in the source, or say in the manifest what becomes of such values, then run again."
+    if isinstance(
+        error, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction | pg.UndefinedObject | pg.InvalidSchemaName
+    ):
+        return (
+            "Something that is named is not there: see whether a table or column was renamed or dropped since the run began, and whether"
+            " SQL of the manifest names schemas in full. Then run the same command again."
+        )
+    if isinstance(error, pg.RaiseException):
+        return (
+            "A trigger or function of the application raised it: see whether it must run for what the migration writes."
+        )
+    return (
+        "See whether a trigger, rule, function or type of the application is to blame, mend it and run the same command again. If"
+        " nothing is, this is a defect of Tenantry: please report it with the output of the same command and --json."
+    )

@@ -17,7 +17,7 @@ from uuid import uuid4
 import psycopg
 
 from tenantry.catalog import Table
-from tenantry.errors import TenantryError
+from tenantry.errors import StatementRefused
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.postgres import ident, literal, load_sql
 from tenantry.postgres.seal import SealKey
@@ -97,7 +97,7 @@ def make_fixtures(
         removable: False where the caller's transaction is rolled back anyway.
 
     Raises:
-        TenantryError: tenants, people or memberships cannot be made, or the rows could not be removed again.
+        StatementRefused: tenants, people or memberships cannot be made, or the rows could not be removed again.
     """
     builder = _Builder(conn, project, persons, without or {}, removable)
     with conn.transaction():
@@ -115,7 +115,7 @@ def _try_removal(conn: psycopg.Connection[Any]) -> None:
             _remove(conn)
             conn.execute("set constraints all immediate")
     except psycopg.Error as error:
-        raise TenantryError(
+        raise StatementRefused(
             "The rows of a proof could not be removed again, so none were left behind:"
             f" {error.diag.message_primary or type(error).__name__}.",
             hint="A trigger of the target seems to write rows that nobody may delete. Let it pass over the role that"
@@ -154,7 +154,7 @@ class _Builder:
                 self._table(table)
             except CannotMake as error:
                 if table.name in self._needed():
-                    raise TenantryError(
+                    raise StatementRefused(
                         f"No row could be invented for {table.name}, without which nothing can be proved: {error}.",
                         hint="Relax what refuses it, or run the proof on a copy of the database where that is relaxed.",
                     ) from None

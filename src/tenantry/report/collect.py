@@ -250,8 +250,11 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
             f" `{prefix} rollback --everything`."
         )
     elif "accounts" in report:
+        # A report is made before the cut-over: the source is written, the target is not.
         steps.append(
-            f"Point the application at schema {report['target']['schema']}: the source refuses writes from now on and says so."
+            f"Cut over when it suits you: `{prefix} cutover`. Until then applications go on writing the source, and the target takes no"
+            f" writes but the migration's; from then on applications use schema {report['target']['schema']}, and the source refuses"
+            " writes."
         )
         steps.append(f"Run `{prefix} prove` in CI, so that no later change opens a door between tenants.")
     return steps

@@ -89,7 +89,9 @@ def plan(console: Console, planned: Plan) -> None:
     locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
     console.print("\n[bold]Downtime[/]")
     console.print(
-        f"  • Writers of {planned.source_schema} wait from the copy to the cut-over, about {seconds(planned.seconds)}; readers go on."
+        f"  • None but one short pause: applications read and write {planned.source_schema} all the time, about"
+        f" {seconds(planned.seconds)} of work. At the cut-over writers wait while the last changes are carried over, for at most"
+        " --max-stall (1 s); readers go on."
     )
     console.print("\n[bold]Done is when[/]")
     for criterion in SUCCESS:

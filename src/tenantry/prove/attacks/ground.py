@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tenantry.catalog import Column, Table
-from tenantry.errors import TenantryError
+from tenantry.errors import StatementRefused
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.manifest.model import Command, Manifest
 from tenantry.postgres import ident, idents, literal, load_sql
@@ -124,7 +124,7 @@ class Ground:
         """Invent tenants, people and rows, over the owner's connection.
 
         Raises:
-            TenantryError: they cannot be made.
+            StatementRefused: they cannot be made.
         """
         ground = cls(project, owner, login_dsn, own_login, application, people(project.manifest))
         ground.rebuild()
@@ -300,7 +300,7 @@ class Ground:
             try:
                 row = FixtureRow(table, Facts(table.name, place, person), self.maker().insert(table, given))
             except CannotMake as error:
-                raise TenantryError(f"No further membership could be made: {error}.") from None
+                raise StatementRefused(f"No further membership could be made: {error}.") from None
         try:
             yield row
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tenantry.errors import TenantryError
+from tenantry.errors import StatementRefused, TenantryError
 from tenantry.manifest.mapping import Project
 from tenantry.postgres import connect
 from tenantry.prove.attacks import (
@@ -100,7 +100,7 @@ def _check(ground: Ground) -> None:
     with Scene(ground) as scene, scene.turn(ground.attacker) as me:
         tables = scene.open_tables()
         if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
-            raise TenantryError(
+            raise StatementRefused(
                 "The invented member sees none of his own rows, so that no attack would say anything.",
                 hint="Run the access matrix first: `tenantry prove` says which right is missing.",
             )

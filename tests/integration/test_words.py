@@ -1,0 +1,80 @@
+"""Messages say what happened, to what, and what to do: never a traceback, never a bare word of the server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tenantry import cli as tool
+from tenantry.migrate.likely import likely
+from tenantry.migrate.verify import Difference
+from tests.small import MakeSmall, Small, target_table
+
+NOTES = """
+create table notes (id text primary key, org_id text not null references "Organization" (id), body text, double text);
+insert into notes values ('n1', 'o1', 'one', '1'), ('n2', 'o2', 'two', '2');
+"""
+TABLES = '[tables.notes]\nfrom = "notes"\ntenant = ["org_id"]\naccess = "tenant"\n'
+
+
+def notes(make: MakeSmall, more: str = "", users: str = "", source: str = NOTES) -> Small:
+    return make(
+        source=source, target=target_table("notes", ", body text, double text"), tables=TABLES + more, users=users
+    )
+
+
+def test_a_migration_says_who_may_write_before_the_cut_over(small: MakeSmall) -> None:
+    made = notes(small)
+    said = made.migrate().everything
+    assert "refuses writes from now on" not in said
+    made.write("insert into notes values ('n3', 'o1', 'three', '3')")
+    plan = made.run("plan", code=0).out
+    assert "Writers of public wait from the copy" not in plan
+    assert "--max-stall" in plan
+
+
+def test_columns_that_users_are_read_from_are_carried(small: MakeSmall) -> None:
+    made = notes(
+        small,
+        users='verified = \'s."emailVerified"\'\nsystem = "s.robot"\n',
+        source=NOTES
+        + 'alter table "User" add "emailVerified" boolean, add robot boolean, add spare text,'
+        + " add made text generated always as (upper(email)) stored;",
+    )
+    found = json.loads(made.run("analyze", "--json").out)["findings"]
+    assert [each["column"] for each in found if each["code"] == "TA-106" and each["table"] == "User"] == ["spare"]
+
+
+def test_a_condition_that_names_a_table_with_capitals_is_shown_as_it_must_be_typed(small: MakeSmall) -> None:
+    made = notes(small)
+    said = made.run("migrate", "--only", "Organization.id in ('o1')", code=2).everything
+    assert "TN-413" in said
+    assert r'--only "\"Organization\".id in' in said
+    made.run("migrate", "--only", "\"Organization\".id in ('o1')", code=0)
+
+
+def test_nobody_is_left_with_a_traceback(small: MakeSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = notes(small)
+
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError("steps wait for each other")
+
+    monkeypatch.setattr(tool, "prepare", broken)
+    monkeypatch.setattr(tool, "prepared_project", broken)
+    said = made.run("plan", code=2).everything
+    assert "TN-000" in said
+    assert "steps wait for each other" in said
+    assert "tenantry-error-" in said
+    assert "Traceback" not in said
+
+
+def test_a_failed_comparison_says_what_is_likely() -> None:
+    def told(*differences: Difference) -> str:
+        return " ".join(likely(differences))
+
+    assert "inherits" in told(Difference("rows", "notes", "n1", "", "a row", "none"))
+    assert "partition" in told(Difference("rows", "notes", "n1", "", "no row", "one"))
+    assert "notes.body" in told(Difference("rows", "notes", "n1", "body", "a", "b"))
+    assert "files say" in told(Difference("catalog", "notes", "index x", "", "an index", "none"))
+    assert "defect" not in told(Difference("rows", "notes", "n1", "", "a row", "none"))
