@@ -8,6 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tenantry.migrate.engine import Migration
+from tenantry.migrate.observer import Silent
+from tenantry.plan import Step
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import _server
 from tests.migrate_support import cli
@@ -62,6 +65,32 @@ def test_tables_that_are_made_can_be_published(small: MakeSmall) -> None:
     ) == []  # fmt: skip
     made.cut_over()
     made.run("contract", "--yes", "--look", "0", code=0)
+
+
+def test_rows_are_corrected_before_the_keys_are_back_in_a_published_target(small: MakeSmall) -> None:
+    made = make(small, before="create publication everything for all tables")
+    made.rewrite(
+        'access = "tenant"', 'access = "tenant"\nmerge = { by = ["body"], keep = "legacy_id", reason = "same text" }'
+    )
+    made.as_owner("insert into notes values ('n4', 'o1', 'a')")
+
+    class Writing(Silent):
+        def started(self, step: Step, **_counts: int) -> None:
+            if step.id == "copy.legacy:notes":
+                made.write("update notes set body = 'x' where id = 'n3'", "delete from notes where id = 'n2'")
+
+    Migration(made.dsn, made.manifest, observer=Writing()).run()
+    assert made.rows("select legacy_id, body from app.notes order by 1") == [("n1", "a"), ("n3", "x")]
+    assert made.rows(
+        "select distinct relreplident from pg_class where relnamespace = 'app'::regnamespace and relkind = 'r'"
+    ) == [("d",)]
+    made.cut_over()
+    # A cell that stands in the target only is put aside before everything is undone.
+    made.as_superuser(
+        "insert into tenantry.kept (table_name, legacy_id, column_name, reason) values ('notes', 'n1', 'body', 'x')"
+    )
+    made.roll_back("--everything")
+    assert made.one("select count(*) from app_kept.tenantry_cells where value is not null") == 1
 
 
 def test_a_target_table_that_a_publication_would_refuse_to_change_is_a_blocker(small: MakeSmall) -> None:

@@ -317,7 +317,9 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
             live.main.execute(f"drop table if exists {there}; create table {there} as select * from {target}{where}")
         live.main.execute(
             f"drop table if exists {quoted}.tenantry_cells; create table {quoted}.tenantry_cells as select k.*, null::jsonb as value"
-            f" from {JOURNAL}.kept k where column_name <> ''"
+            f" from {JOURNAL}.kept k where column_name <> '';"
+            # A publication of all tables refuses updates of a table without a key.
+            f" alter table {quoted}.tenantry_cells replica identity full"
         )
         for mapping in project:
             target = ident(project.target.schema, mapping.target.name)

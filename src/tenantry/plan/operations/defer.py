@@ -37,12 +37,19 @@ def defer(project: Project) -> list[Step]:
     foreign += [_drop(table, fk) for table, fk in others]
     indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in _plain(table)]
     triggers = [statement for table in tables for statement in _triggers_off(table)]
+    # A publication of all tables refuses to update a table without a key, and rows are corrected before the keys are back.
+    published = [
+        f"alter table {ident(each.schema, each.name)} replica identity full"
+        for table in tables
+        for each in table.holding
+    ]
     undo = [
         *(statement for table in tables for statement in _triggers_on(table)),
         *(index.definition for table in tables for index in _plain(table)),
         *(_add(table, key) for table in tables for key in _keys(table)),
         *(_add(table, fk) for table in tables for fk in _foreign(table)),
         *(_add(table, fk) for table, fk in others),
+        *(statement for table in tables for statement in _replica_identity(project, table)),
     ]
     return [
         Step(
@@ -50,7 +57,7 @@ def defer(project: Project) -> list[Step]:
             phase="expand",
             kind="sql",
             title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
-            sql=(*triggers, *foreign, *keys, *indexes),
+            sql=(*triggers, *foreign, *keys, *indexes, *published),
             undo=tuple(undo),
             lock=_OURS,
             risk="none",
@@ -126,7 +133,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         attach = [
             *(_attach(table, key) for key in _keys(table)),
             *(_comments(table)),
-            *_replica_identity(table),
+            *_replica_identity(project, table),
             f"analyze {_name(table)}",
         ]
         keyed[table.name] = f"copy.keys:{table.name}"
@@ -380,6 +387,13 @@ def _triggers_on(table: Table) -> Iterable[str]:
         yield f"alter table {_name(table)} {', '.join(switched)}"
 
 
-def _replica_identity(table: Table) -> Iterable[str]:
-    if table.replica_identity == "index" and table.replica_identity_index is not None:
-        yield f"alter table {_name(table)} replica identity using index {ident(table.replica_identity_index)}"
+def _replica_identity(project: Project, table: Table) -> Iterable[str]:
+    """What tells the rows of a table, and of its partitions, from each other in a replication stream, as its files say."""
+    for each in table.holding:
+        there = project.target.table(each.name) or table
+        how = (
+            f"using index {ident(there.replica_identity_index)}"
+            if there.replica_identity == "index" and there.replica_identity_index is not None
+            else there.replica_identity
+        )
+        yield f"alter table {ident(each.schema, each.name)} replica identity {how}"
