@@ -15,6 +15,7 @@ from tests.chaos import depot, faults
 from tests.chaos.compare import compare as compare_clinic
 from tests.chaos.depot.check import compare as compare_depot
 from tests.chaos.depot.rows import read_tokens as depot_tokens
+from tests.chaos.depot.writes import DepotSource, DepotTarget
 from tests.chaos.faults import Ground
 from tests.chaos.ledger import Connection, Held, Side, read_tokens
 from tests.chaos.load import State
@@ -43,6 +44,9 @@ class Application:
     read_tokens: Callable[[Connection, Side], Held]
     target: str
     ground: Ground
+    apart: tuple[tuple[str, ...], tuple[str, ...], frozenset[str]] | None = None
+    """For a dual-write window: transactions of the old application and of the new one that write other tables, and the tables of
+    the new one."""
 
     @property
     def manifest(self) -> Manifest:
@@ -87,6 +91,11 @@ DEPOT = Application(
         ("articles", "lines", "events", "folders", "notes"),
         "insert into notes (id, org, token) values (gen_random_uuid()::text, 'o1', 'never')",
         "update articles set stock = stock + length(%s)",
+    ),
+    (
+        tuple(name for name in DepotSource.WEIGHTS if any(word in name for word in ("article", "line", "folder"))),
+        tuple(name for name in DepotTarget.WEIGHTS if any(word in name for word in ("event", "note"))),
+        frozenset({"events", "notes"}),
     ),
 )
 APPLICATIONS = {each.name: each for each in (CLINIC, DEPOT)}

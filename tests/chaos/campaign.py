@@ -87,6 +87,8 @@ class Scenario:
     """The run is taken back before the cut-over, and begun anew."""
     grow: bool = False
     """The log grows while the tool does not run."""
+    window: tuple[Kill, ...] = ()
+    """Both sides are written for a while, by an application each, and the tool is killed while it carries both ways."""
 
 
 @dataclass
@@ -179,6 +181,8 @@ class Course:
             self._stand_still()
             faults.grow_log(self.database, self.application.ground)
             self.bench.load.resume()
+        if scenario.window:
+            self._window(scenario.window)
         self._turn("cutover", scenario.cut_over, "reverse")
         self._compare("behind the cut-over")
         self._live("target", scenario.follow)
@@ -202,20 +206,52 @@ class Course:
                 break
         self._until_done("migrate", lambda: self._run_row()[0] == "ready")
 
-    def _turn(self, do: str, kills: Sequence[Kill], direction: str) -> None:
+    def _turn(self, do: str, kills: Sequence[Kill], direction: str, **options: Any) -> None:
         """A turn with kills on its way: whatever happens, applications write exactly one side."""
         for kill in kills:
-            answer = self._order(do, kill)
+            answer = self._order(do, kill, **options)
             if killed(answer) and self._run_row()[1] == direction:
                 # Killed behind the commit: it is done.
                 break
             if not killed(answer) and answer["exit"] == 0:
                 break
         if self._run_row()[1] != direction:
-            self._until_done(do, lambda: self._run_row()[1] == direction)
+            self._until_done(do, lambda: self._run_row()[1] == direction, **options)
         self.result.turns += 1
-        if not self.bench.load.wait_fenced(15):
+        if direction != "both" and not self.bench.load.wait_fenced(15):
             self._violated(f"behind {do} the application can go on writing the side that was left")
+
+    def _window(self, kills: Sequence[Kill]) -> None:
+        """Both sides are written at the same time, other tables on each, while the tool carries both ways and is killed."""
+        assert self.application.apart is not None, "this application has no transactions that could be kept apart"
+        old, new, tables = self.application.apart
+        self.bench.load.switch("source", old)
+        self._turn("cutover", (), "both", grace=3600.0)
+        with load_process() as second:
+            second.begin(
+                self.database.dsn, seed=self.scenario.seed + 1, pause=PAUSE, side="target", only=list(new),
+                application=self.application.name,
+            )  # fmt: skip
+            for kill in kills:
+                self._order("follow", kill)
+            time.sleep(0.5)
+            if not second.pause():
+                self._violated("the application of the target does not come to rest: a statement hangs")
+            self._stand_still()
+            self._until_done("follow", lambda: True)
+            theirs = second.stop()
+            mine = self.bench.load.state()
+            both = {table: (theirs if table in tables else mine).may_be[table] for table in mine.may_be}
+            project = _project(self.database, self.application)
+            found = self.application.compare(
+                self.database, project, replace(mine, may_be=both, problems=[*mine.problems, *theirs.problems])
+            )
+            self._violated(*(f"while both sides are written: {each}" for each in found))
+            self.result.transactions += sum(theirs.transactions.values())
+            self.result.longest_ms = max(self.result.longest_ms, theirs.speed["longest_ms"])
+        if found:
+            raise Failed
+        self.bench.load.switch("source")
 
     def _live(self, side: str, kills: Sequence[Kill]) -> None:
         """The application on a side for a while, with somebody who keeps the other one in step, now and then."""
@@ -338,8 +374,8 @@ class Course:
         self.result.violations += [
             each for each in state.problems if not any(each in v for v in self.result.violations)
         ]
-        self.result.transactions = sum(state.transactions.values())
-        self.result.longest_ms = state.speed["longest_ms"]
+        self.result.transactions += sum(state.transactions.values())
+        self.result.longest_ms = max(self.result.longest_ms, state.speed["longest_ms"])
         self.result.doubtful = state.doubtful
         stalls = self.scenario.fault in {fault.name for fault in (*FAULTS, CRASH) if fault.stalls}
         if self.result.longest_ms > LONGEST_STALL * 1000 and not stalls:
@@ -422,6 +458,7 @@ KINDS: dict[str, str] = {
     "messages": "killed at any message to the server: before it is sent, or before its answer is read",
     "moments": "killed from outside at random moments",
     "taken back": "killed, taken back before the cut-over (killed in that too), and begun anew",
+    "dual-write window": "both sides are written at the same time, by an application each, and the tool is killed meanwhile",
     "log growth": "killed, while the application changes every value twenty times over before the cut-over",
     **{f"fault: {fault.name}": fault.meaning for fault in (*FAULTS, CRASH)},
 }
@@ -440,11 +477,15 @@ class Survey:
     trips: dict[str, int]
 
 
-def make_plan(survey: Survey, *, seed: int, kills: int, versions: Sequence[int]) -> list[Scenario]:
-    """Every boundary on every version, and of all other kinds as many scenarios as make about so many kills."""
+def make_plan(survey: Survey, *, seed: int, kills: int, versions: Sequence[int], apart: bool = False) -> list[Scenario]:
+    """Every boundary on every version, and of all other kinds as many scenarios as make about so many kills.
+
+    Args:
+        apart: the application can write both sides at the same time.
+    """
     rng = random.Random(f"{seed}/plan")  # noqa: S311 - the same plan each time
     events = tuple(dict.fromkeys(survey.events))
-    others = [kind for kind in KINDS if kind != "boundaries"]
+    others = [kind for kind in KINDS if kind != "boundaries" and (apart or kind != "dual-write window")]
     plan: list[Scenario] = []
     for _ in range(max(1, -(-kills // (len(others) * _EACH)))):
         plan += [_scenario(rng, survey, len(plan) + i, kind, seed, versions) for i, kind in enumerate(others)]
@@ -489,6 +530,7 @@ def _scenario(
         fault=kind.removeprefix("fault: ") if kind.startswith("fault: ") else None,
         back_first=kind == "taken back",
         grow=kind == "log growth",
+        window=(*(moment(1.5) for _ in range(3)), *some("follow", 2)) if kind == "dual-write window" else (),
     )
 
 
@@ -539,7 +581,7 @@ def run_campaign(
     survey = Survey(tuple(first.events), first.trips)
     boundaries = set(survey.events)
     campaign.boundaries = len(boundaries)
-    plan = make_plan(survey, seed=seed, kills=kills, versions=versions)
+    plan = make_plan(survey, seed=seed, kills=kills, versions=versions, apart=bench.application.apart is not None)
     if only:
         plan = [scenario for scenario in plan if scenario.number in only]
     while plan and time.monotonic() - begun < minutes * 60:

@@ -113,7 +113,8 @@ def _do(dsn: str, manifest: Path, what: str, options: dict[str, Any], listener: 
         case "migrate":
             return str(Migration(dsn, loaded, Options(**options), listener).run().rows)
         case "cutover":
-            return str(cut_over(dsn, loaded, bounds=Bounds(**options), observer=listener))
+            grace = options.pop("grace", None)
+            return str(cut_over(dsn, loaded, bounds=Bounds(**options), grace=grace, observer=listener))
         case "rollback":
             everything = bool(options.pop("everything", False))
             bounds = Bounds(**options)

@@ -233,11 +233,11 @@ class Load:
         """Whether, within so many seconds, every connection has been refused by the side that it writes."""
         return self._wait(lambda: len(self._refused) == self._connections, seconds)
 
-    def switch(self, side: Side) -> None:
+    def switch(self, side: Side, only: Sequence[str] = ()) -> None:
         """Go to a side, and go on there with the rows that it has. All connections stand still."""
         if not self.pause():
             self.ledger.problem(f"a connection did not stand still for the change to the {side}")
-        self.side = side
+        self.side, self._only = side, tuple(only)
         self._prepare()
         self.resume()
 
@@ -466,8 +466,8 @@ class LoadProcess:
     def wait_fenced(self, seconds: float) -> bool:
         return bool(self.order("fenced", seconds=seconds))
 
-    def switch(self, side: Side) -> None:
-        self.order("switch", side=side)
+    def switch(self, side: Side, only: Sequence[str] = ()) -> None:
+        self.order("switch", side=side, only=list(only))
 
     def state(self) -> State:
         return State.from_json(self.order("state"))
@@ -515,7 +515,7 @@ def _obey() -> None:
                 case "fenced":
                     answer = load.wait_fenced(order["seconds"])
                 case "switch":
-                    load.switch(order["side"])
+                    load.switch(order["side"], order.get("only", ()))
                 case "state":
                     answer = asdict(load.state())
                 case "stop":

@@ -10,8 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from tenantry.postgres import EmbeddedServer
+from tests.chaos.applications import DEPOT
 from tests.chaos.campaign import Bench, Kill, Scenario, bench_on, run_scenario
 from tests.conftest import _server
+
+
+@pytest.fixture(scope="module")
+def depot_bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
+    with bench_on({18: _server(servers, 18)}, application=DEPOT) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +64,14 @@ def test_nothing_is_lost_wherever_the_tool_dies(bench: Bench, scenario: Scenario
     # Some come to nothing: the run was done before it came to the place.
     assert result.kills >= wanted * 0.6
     assert result.turns == 3
+
+
+def test_nothing_is_lost_in_tables_of_other_kinds_and_while_both_sides_are_written(depot_bench: Bench) -> None:
+    scenario = Scenario(
+        4, "dual-write window", 104, migrate=message(300, 700), window=({"after": 0.3}, {"after": 0.6}, *message(90)),
+        cut_over=message(60), roll_back=message(120), forward=message(80),
+    )  # fmt: skip
+    result = run_scenario(depot_bench, scenario)
+    assert result.violations == []
+    assert result.kills >= 5
+    assert result.turns == 4
