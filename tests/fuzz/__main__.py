@@ -3,7 +3,7 @@
 make fuzz ARGS="--count 50"            the first 50 seeds
 make fuzz ARGS="--seeds 17,40-49"      these
 make fuzz ARGS="--seeds 17 --shrink"   and leave out whatever the failure does not need
-make fuzz ARGS="--everything"          also what is switched off for now
+make fuzz ARGS="--also rules"          with a feature, or a kind of column, that is switched off for now
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--writes", type=int, default=12, help="transactions in each of four phases")
     parser.add_argument("--folder", default="fuzz", help="what fails is written into a folder for each seed in here")
     parser.add_argument("--without", action="append", default=[], help="a feature, a table, …: what --shrink names")
-    parser.add_argument("--everything", action="store_true", help="also features that are switched off for now")
+    parser.add_argument(
+        "--also", action="append", default=[], help="a feature that each case has, though it is switched off"
+    )
     parser.add_argument("--shrink", action="store_true", help="make cases that fail smaller")
     options = parser.parse_args(arguments)
     seeds = list(_seeds(options.seeds)) or list(range(options.first, options.first + options.count))
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         jobs = [
             Job(seed, str(home), options.version, str(Path(options.folder) / str(seed)), options.writes,
-                options.everything, tuple(options.without))
+                tuple(options.also), tuple(options.without))
             for seed in seeds
         ]  # fmt: skip
         with ProcessPoolExecutor(options.workers, max_tasks_per_child=25) as pool:

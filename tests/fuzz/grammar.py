@@ -108,33 +108,33 @@ class _Names:
         return made
 
 
-def features_of(seed: int, *, without: Collection[str] = (), everything: bool = False) -> tuple[str, ...]:
+def features_of(seed: int, *, without: Collection[str] = (), also: Collection[str] = ()) -> tuple[str, ...]:
     """The features that the case of a seed has.
 
     Args:
-        everything: what is off is on.
+        also: features that every case has, also if they are off.
     """
     rng = Random(f"{seed}/features")
     found = []
     for name, feature in FEATURES.items():
         drawn = rng.random() < feature.share
-        if drawn and name not in without and (everything or not feature.off):
+        if name not in without and (name in also or (drawn and not feature.off)):
             found.append(name)
     return tuple(found)
 
 
-def make(seed: int, *, without: Collection[str] = (), everything: bool = False) -> Case:
+def make(seed: int, *, without: Collection[str] = (), also: Collection[str] = ()) -> Case:
     """The case of a seed.
 
     Args:
         without: features, and `table n`, `column n.m`, `reference n.m`, that are left out.
     """
-    features = features_of(seed, without=without, everything=everything)
+    features = features_of(seed, without=without, also=also)
     rng = Random(f"{seed}/frame")
     tables = _Names(rng, features)
     targets = _Names(rng, features)
     tenant = _Names(rng, features, ("id", "legacy_id")).one(("org_id", "tenant_id"))
-    frame = _Frame(seed, features, frozenset(without), everything, tenant)
+    frame = _Frame(seed, features, frozenset(without), frozenset(also), tenant)
     root = frame.root(tables.one(("orgs", "companies")), targets.one(("tenants", "orgs")))
     people = frame.people(tables.one(("people", "persons")), targets.one(("profiles", "people")))
     made = [root, people]
@@ -170,11 +170,12 @@ def make(seed: int, *, without: Collection[str] = (), everything: bool = False) 
 
 class _Frame:
     def __init__(
-        self, seed: int, features: tuple[str, ...], without: frozenset[str], everything: bool, tenant: str
+        self, seed: int, features: tuple[str, ...], without: frozenset[str], also: frozenset[str], tenant: str
     ) -> None:
         self.seed, self.features, self.without, self.tenant = seed, features, without, tenant
-        off = set() if everything else set(OFF_KINDS)
+        off = set(OFF_KINDS) - also
         self.kinds = [kind for kind in KINDS if kind.name not in off and f"kind {kind.name}" not in without]
+        self.kinds += [kind for kind in self.kinds if kind.name in also] * len(self.kinds)
 
     def key(
         self, rng: Random, names: _Names, *, pair: bool = False, natural: bool = False

@@ -24,7 +24,7 @@ class Job:
     version: int
     folder: str
     writes: int
-    everything: bool
+    also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     limit: int = 300
     """Seconds."""
@@ -42,12 +42,12 @@ class Result:
 def run(job: Job) -> Result:
     """One case, in a process that may be any."""
     begun = time.monotonic()
-    made = Result(job.seed, features=features_of(job.seed, without=job.without, everything=job.everything))
+    made = Result(job.seed, features=features_of(job.seed, without=job.without, also=job.also))
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(job.limit)
     try:
         server = EmbeddedServer(Path(job.home), version=job.version, settings=_FAST)
-        case = make(job.seed, without=job.without, everything=job.everything)
+        case = make(job.seed, without=job.without, also=job.also)
         done = drive(server, case, Path(job.folder), writes=job.writes)
         made.outcomes = done.outcomes
     except Failure as failure:

@@ -25,7 +25,7 @@ def shrink(job: Job) -> tuple[Job, Result]:
     if not found.problem:
         return job, found
     kind = _kind(found.problem)
-    for part in parts_of(make(job.seed, everything=job.everything)):
+    for part in parts_of(make(job.seed, also=job.also)):
         tried = Job(**{**vars(best), "without": (*best.without, part)})
         result = run(tried)
         if result.problem and _kind(result.problem) == kind:

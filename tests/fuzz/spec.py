@@ -229,7 +229,7 @@ class Case:
         return [
             f"create table {quoted(table.name)} (\n    " + ",\n    ".join(parts) + f"\n){partitioned};",
             *(
-                f"create table {quoted(f'{table.name[:40]}__{place}')} partition of {quoted(table.name)}"
+                f"create table {quoted(f'{table.name[:20]} part {place}')} partition of {quoted(table.name)}"
                 f" for values with (modulus {table.partitions}, remainder {place});"
                 for place in range(table.partitions)
             ),
