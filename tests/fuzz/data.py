@@ -124,7 +124,8 @@ class Writer:
     def insert(self, table: Table, rows: Sequence[Row]) -> str:
         names = list(rows[0])
         values = ", ".join("(" + ", ".join(text_of(row[name]) for name in names) + ")" for row in rows)
-        return f"insert into {quoted(self.case.source, table.name)} ({listed(names)}) values {values}"
+        into = table.child if table.child and self.rng.random() < 0.5 else table.name
+        return f"insert into {quoted(self.case.source, into)} ({listed(names)}) values {values}"
 
     def where(self, table: Table, row: Row) -> str:
         return " and ".join(f"{quoted(name)} = {text_of(row[name])}" for name in table.key)
@@ -159,9 +160,11 @@ class Writer:
             # The same key again, in one transaction.
             again = {**self.row(table, state, forward), **{key: row[key] for key in table.key}}
             return (f"delete from {name} where {self.where(table, row)}", self.insert(table, [again]))
+        if draw < 0.80 and table.child:
+            return (f"truncate {quoted(self.case.source, table.child)}",)
         if draw < 0.83 and "truncate" in self.case.features:
             return (f"truncate {name} cascade",)
-        if draw < 0.88 and table.form != "always":
+        if draw < 0.88 and table.form != "always" and not table.child:
             again = {**self.row(table, state, forward), **{key: row[key] for key in table.key}}
             changes = ", ".join(f"{quoted(each)} = excluded.{quoted(each)}" for each in again if each not in table.key)
             action = f"update set {changes}" if changes else "nothing"

@@ -67,6 +67,9 @@ class Drive:
 
     def run(self) -> None:
         self.load()
+        if hidden := [table.name for table in self.case.tables if table.forced]:
+            self.expect_refusal(hidden)
+            return
         self.command("analyze")
         self.write_source("first", during=lambda: self.command("migrate"))
         self.command("verify")
@@ -101,6 +104,17 @@ class Drive:
         self.command("rollback", "--everything", "--yes")
         if self.source() != source:
             raise Failure(f"the source is not as it was: {differences(source, self.source())}")
+        self.compare_leftovers()
+
+    def expect_refusal(self, hidden: Sequence[str]) -> None:
+        """Rows that the login cannot see are no rows to be carried over without a word."""
+        found = self.command("analyze", "--json", codes=(0, 1)).json["findings"]
+        named = {each["table"] for each in found if each["code"] == "TA-120" and each["severity"] == "blocker"}
+        if not named >= set(hidden):
+            raise Failure(f"analyze has blockers for {named}, not for all of {hidden}")
+        said = self.command("migrate", codes=(2,))
+        if not any(code in said.everything for code in ("TN-216", "TN-218")):
+            raise Failure(f"migrate refuses, but not for the rows that it cannot see: {_said(said)}")
         self.compare_leftovers()
 
     # -- setting up --------------------------------------------------------------------------------------------------

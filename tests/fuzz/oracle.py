@@ -207,7 +207,13 @@ def back(
     ]
     for table, legacy in pending:
         if legacy not in before[table.target]:
-            if len(table.key) > 1 or table.form not in ("text", "uuid", "natural"):
+            now = after[table.target][legacy]
+            lacks = any(
+                column.kind.down(now[column.target]) in (None, Fate.STAYS)
+                for column in table.columns
+                if column.target is not None and not column.nullable and not column.kind.server
+            )
+            if lacks or len(table.key) > 1 or table.form not in ("text", "uuid", "natural"):
                 made.only_target.add((table.target, legacy))
             else:
                 made.rows[table.name][legacy] = dict.fromkeys(table.names(), None) | {table.key[0]: legacy}

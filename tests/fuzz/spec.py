@@ -86,6 +86,8 @@ class Table:
     unique_deferrable: bool = False
     partitions: int = 0
     """Partitions by hash of the key."""
+    child: str = ""
+    """A table that inherits from it and holds some of its rows."""
     rows: int = 6
     role: str = ""
     """A column that holds a role, of the table of memberships."""
@@ -232,6 +234,13 @@ class Case:
                 f"create table {quoted(f'{table.name[:20]} part {place}')} partition of {quoted(table.name)}"
                 f" for values with (modulus {table.partitions}, remainder {place});"
                 for place in range(table.partitions)
+            ),
+            *(
+                [
+                    f"create table {quoted(table.child)} (primary key ({listed(table.key)})) inherits ({quoted(table.name)});"
+                ]
+                if table.child
+                else []
             ),
         ]
 

@@ -173,7 +173,7 @@ def _bodies(project: Project) -> dict[str, tuple[str, str, str, str]]:
     schema = manifest.target.schema_name
     one, many = words(manifest.tenant.table)
     lowest = literal(manifest.roles.order[0])
-    tenant = f"{one}_id"
+    tenant = ident(f"{one}_id")
     wanted = {
         f"get_user_{many}": (
             "",
@@ -184,19 +184,19 @@ def _bodies(project: Project) -> dict[str, tuple[str, str, str, str]]:
         f"has_{one}_access": (
             f"{tenant} uuid",
             "boolean",
-            f"return tenantry.has_tenant_access({tenant}, {lowest});",
+            f"return tenantry.has_tenant_access($1, {lowest});",
             f"whether the caller is a member of the {one}; never null.",
         ),
         f"check_{one}_access": (
             f"{tenant} uuid",
             "void",
-            f"perform tenantry.check_tenant_access({tenant}, {lowest});",
+            f"perform tenantry.check_tenant_access($1, {lowest});",
             f"refuses unless the caller is a member of the {one}.",
         ),
         f"is_{one}_admin": (
             f"{tenant} uuid",
             "boolean",
-            f"return tenantry.is_tenant_admin({tenant});",
+            "return tenantry.is_tenant_admin($1);",
             f"whether the caller has the highest role in the {one}; never null.",
         ),
     }
