@@ -311,6 +311,8 @@ class _Frame:
             if f"reference {place}.{n}" in self.without and len(ways) > way:
                 ways = [each for each in ways if each != ref.own]
                 continue
+            if "renamed references" in self.features:
+                ref = replace(ref, told=Random(f"{self.seed}/told {place}.{n}").random() < 0.3)
             elsewhere = parent.joint
             own = refs[0] if refs and refs[0].target is None else None
             if (

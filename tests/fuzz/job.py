@@ -37,6 +37,7 @@ class Result:
     seconds: float = 0.0
     features: tuple[str, ...] = ()
     outcomes: dict[str, int] = field(default_factory=dict)
+    slowest: str = ""
 
 
 def run(job: Job) -> Result:
@@ -50,6 +51,8 @@ def run(job: Job) -> Result:
         case = make(job.seed, without=job.without, also=job.also)
         done = drive(server, case, Path(job.folder), writes=job.writes)
         made.outcomes = done.outcomes
+        name, most = max(done.seconds.items(), key=lambda item: item[1], default=("", 0.0))
+        made.slowest = f"{name}: {most:.1f} s"
     except Failure as failure:
         made.problem = str(failure)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this seed's

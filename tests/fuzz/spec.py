@@ -62,6 +62,8 @@ class Ref:
     on_delete: str = ""
     on_update: str = ""
     deferrable: bool = False
+    told: bool = True
+    """Under another name the manifest says what it names; otherwise the foreign key does."""
 
     @property
     def own(self) -> str:
@@ -363,7 +365,7 @@ class Case:
             rule: dict[str, object] = {}
             if ref.target != ref.own:
                 rule["from"] = ref.own
-            if ref.target != ref.own or not ref.foreign_key:
+            if (ref.target != ref.own and ref.told) or not ref.foreign_key:
                 rule["ref"] = self.table(ref.parent).target
             if ref.orphan == "null":
                 rule["ref"], rule["orphan"] = self.table(ref.parent).target, "null"

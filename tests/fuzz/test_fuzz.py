@@ -10,6 +10,8 @@ from tenantry.postgres import EmbeddedServer
 from tests.conftest import _server
 from tests.fuzz.drive import Drive, Failure, drive
 from tests.fuzz.grammar import make
+from tests.fuzz.job import Job, Result
+from tests.fuzz.shrink import parts_of, shrink
 
 SEEDS = range(1, 21)
 
@@ -46,3 +48,15 @@ def test_the_oracle_notices_a_single_value_that_is_wrong(
 def test_the_same_seed_makes_the_same_application() -> None:
     assert [make(seed).source_sql() for seed in SEEDS] == [make(seed).source_sql() for seed in SEEDS]
     assert len({make(seed).manifest() for seed in SEEDS}) == len(SEEDS)
+
+
+def test_a_failing_case_is_made_smaller_by_whatever_its_failure_does_not_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(job: Job) -> Result:
+        needed = {"table 2", "column 2.0"} & set(job.without)
+        return Result(job.seed, "" if needed else "TN-000 something")
+
+    monkeypatch.setattr("tests.fuzz.shrink.run", run)
+    small, found = shrink(Job(3, home="", version=18, folder="", writes=12))
+    assert found.problem
+    assert set(parts_of(make(3))) - set(small.without) == {"table 2", "column 2.0"}
+    assert small.writes == 0

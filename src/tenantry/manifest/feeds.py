@@ -21,10 +21,11 @@ from tenantry.postgres import ident, literal
 INTEGERS = ("smallint", "integer", "bigint")
 _AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 _EQUAL_AS_THEY_ARE = {
-    "bigint", "boolean", "bytea", "date", "double precision", "integer", "numeric", "real", "smallint", "uuid",
+    "bigint", "boolean", "bytea", "date", "integer", "numeric", "smallint", "uuid",
     "time without time zone", "timestamp with time zone", "timestamp without time zone",
 }  # fmt: skip
-"""Types of which equal values are the same; of others (30 days are a month, json has no equality) the texts are compared."""
+"""Types of which equal values are the same; of others (30 days are a month, floats have two zeros, json has no equality) the texts
+are compared."""
 
 Link = Literal["same", "names", "named"]
 """How a part's row is found: by the same old id; it names the first mapping's row; or that one names it."""

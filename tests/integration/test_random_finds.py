@@ -1,4 +1,4 @@
-"""What the source refused to delete is there again when the source is served again."""
+"""What random applications (tests/fuzz) found, each as a small one."""
 
 from __future__ import annotations
 
@@ -41,3 +41,25 @@ def test_a_row_whose_delete_the_source_refused_is_in_the_target_again_after_a_ro
     made.write("update boxes set name = 'again' where id = 'b2'")
     made.cut_over()
     assert made.rows("select legacy_id, name from app.boxes order by 1") == [("b1", "first"), ("b2", "again")]
+
+
+def test_a_zero_below_zero_goes_back_as_it_was_written(small: MakeSmall) -> None:  # noqa: F811
+    """It equals the other zero, and is not the same: the way back wrote nothing, and verification told of a difference for good."""
+    made = small(
+        source="""
+            create table sizes (id text primary key, org text not null references "Organization" (id), x double precision, y real);
+            insert into sizes values ('s1', 'o1', 0, 0), ('s2', 'o1', 1.5, 1.5);
+        """,
+        target=target_table("sizes", ", x double precision, y real"),
+        tables="""
+            [tables.sizes]
+            from = "sizes"
+            tenant = ["org"]
+            access = "tenant"
+        """,
+    )
+    made.migrate()
+    made.cut_over()
+    made.as_owner("update app.sizes set x = '-0', y = '-0' where legacy_id = 's1'")
+    made.run("verify", code=0)
+    assert made.rows("select x::text, y::text from sizes order by id") == [("-0", "-0"), ("1.5", "1.5")]
