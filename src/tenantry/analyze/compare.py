@@ -10,6 +10,7 @@ from tenantry.analyze.quality import zone_columns
 from tenantry.catalog import Table
 from tenantry.manifest import Mapping, Project
 from tenantry.manifest.below import unfit_below
+from tenantry.manifest.followed import unsteady_expressions
 from tenantry.manifest.model import LinkColumn
 from tenantry.postgres import ident
 
@@ -43,6 +44,22 @@ def compare(project: Project) -> Iterator[Finding]:
     yield from _zones(project)
     yield from _dependents(project)
     yield from _below(project)
+    yield from _reading(project)
+
+
+def _reading(project: Project) -> Iterator[Finding]:
+    """Expressions that read more than the row."""
+    for mapping, where, _sql, what in unsteady_expressions(project):
+        yield Finding(
+            "TA-136", "warning", "risk", mapping.name, f"{where} depends on {what}", column="" if where == "where" else where,
+            advice="A change of its answer is found by nothing but a full comparison; the cut-over begins with one.",
+        )  # fmt: skip
+    for mapping in project:
+        if mapping.reads:
+            yield Finding(
+                "TA-137", "notice", "risk", mapping.name, f"its expressions read {', '.join(mapping.reads)}",
+                advice="With each change there all of its rows are derived again; a column of the row itself is cheaper.",
+            )  # fmt: skip
 
 
 def _table(project: Project, table: Table) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pglast
 from pglast import ast
@@ -47,6 +48,59 @@ def has_select(sql: str) -> bool:
     columns = _Columns()
     columns(pglast.parse_sql(f"select {sql}")[0])
     return columns.has_select
+
+
+class _Reads(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no types
+    """The tables and functions that a statement names, and whether it asks for the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[tuple[str, str]] = []
+        self.functions: list[tuple[str, ...]] = []
+        self.own: set[str] = set()
+        self.asks_for_time = False
+
+    def visit_RangeVar(self, _ancestors: object, node: ast.RangeVar) -> None:
+        self.tables.append((str(node.schemaname or ""), str(node.relname)))
+
+    def visit_CommonTableExpr(self, _ancestors: object, node: ast.CommonTableExpr) -> None:
+        self.own.add(str(node.ctename))
+
+    def visit_FuncCall(self, _ancestors: object, node: ast.FuncCall) -> None:
+        self.functions.append(tuple(str(part.sval) for part in node.funcname or ()))
+
+    def visit_SQLValueFunction(self, _ancestors: object, _node: ast.SQLValueFunction) -> None:
+        self.asks_for_time = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What an expression reads besides the rows that it may name.
+
+    Attributes:
+        tables: (schema, table); the schema is empty where the expression names none.
+        functions: names as they are written, with or without their schema.
+        asks_for_time: current_date, current_user and their like.
+    """
+
+    tables: tuple[tuple[str, str], ...]
+    functions: tuple[tuple[str, ...], ...]
+    asks_for_time: bool
+
+
+def reads(sql: str) -> Reads:
+    """What an expression or a query reads; nothing where it is no SQL (which is said elsewhere)."""
+    found = _Reads()
+    for statement in (f"select {sql}", f"select 1 order by {sql}", sql):
+        try:
+            parsed = pglast.parse_sql(statement)
+        except ParseError:
+            continue
+        for each in parsed:
+            found(each)
+        break
+    tables = tuple(dict.fromkeys(each for each in found.tables if each[0] or each[1] not in found.own))
+    return Reads(tables, tuple(dict.fromkeys(found.functions)), found.asks_for_time)
 
 
 class Expressions:

@@ -133,6 +133,8 @@ class Mapping:
     legacy_prefix: str = ""
     secrets: tuple[str, ...] = ()
     profile: bool = False
+    reads: tuple[str, ...] = ()
+    """Source tables that its expressions read: a change of one has all of its rows derived again."""
     tenants_from: tuple[str, ...] = ()
     """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
 

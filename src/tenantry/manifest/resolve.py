@@ -14,6 +14,7 @@ from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
 from tenantry.manifest.columns import ColumnCompiler
+from tenantry.manifest.followed import Followed, expressions_of, expressions_of_users
 from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
@@ -41,6 +42,7 @@ class _Resolver(TargetChecks):
         self.source = source
         # Which target table stands for a source table when a foreign key names it: the one without a part.
         self.primary: dict[str, str] = {}
+        self.followed = Followed(manifest, source, target, self.say)
         self.references = References(manifest, source, target, self.primary, self.say)
 
     def project(self) -> Project:
@@ -99,6 +101,9 @@ class _Resolver(TargetChecks):
         for place, name in enumerate(manifest.source.ignore):
             self._source_table(name, ("source", "ignore", place))
         check_downs(manifest, self.source, self.target, self.say, self.expressions)
+        for name, downs in manifest.source.down.items():
+            for column, sql in downs.items():
+                self.followed.of_target(sql, ("source", "down", name, column))
         if manifest.users is not None:
             table = self._source_table(manifest.users.source, ("users", "from"))
             if table is not None:
@@ -120,7 +125,8 @@ class _Resolver(TargetChecks):
         self._check_both()
         check_in_step(self)
         for place, query in enumerate(manifest.rules):
-            self.expressions.check_query(query.sql, ("rules", place, "sql"))
+            if self.expressions.check_query(query.sql, ("rules", place, "sql")):
+                self.followed.of_target(query.sql, ("rules", place, "sql"))
 
     def _check_both(self) -> None:
         """Old ids can be accepted where there are any."""
@@ -218,7 +224,8 @@ class _Resolver(TargetChecks):
                      " carry the sources into tables of their own")  # fmt: skip
         for place, column in enumerate(rule.merge.by):
             self.need_column(table, column, (*key, "by", place))
-        self.expressions.check_order(rule.merge.keep, {"": table}, (*key, "keep"))
+        if self.expressions.check_order(rule.merge.keep, {"": table}, (*key, "keep")):
+            self.followed.none(rule.merge.keep, (*key, "keep"))
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -315,7 +322,16 @@ class _Resolver(TargetChecks):
             legacy_prefix=f"{label}:" if label else "",
             secrets=tuple(self.manifest.source.secrets.get(source.name, ())),
             profile=profile,
+            reads=self._reads(part, key, profile=profile),
         )
+
+    def _reads(self, part: SourceRule, key: Key, *, profile: bool) -> tuple[str, ...]:
+        """The source tables that a mapping's expressions read."""
+        for name, rule in part.columns.items():
+            if rule.down is not None:
+                self.followed.of_target(rule.down, (*key, "columns", name, "down"))
+        texts = [*expressions_of(part, key), *(expressions_of_users(self.manifest) if profile else ())]
+        return tuple(dict.fromkeys(table for place, sql in texts for table in self.followed.tables(sql, place)))
 
     def _with_orphan(self, column: Column, orphan: str | Correct, source: Table, key: Key) -> Column:
         """What becomes of a reference to a row that does not exist."""

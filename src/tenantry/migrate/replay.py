@@ -232,6 +232,11 @@ class Replayer:
         for (table,) in truncated:
             for mapping in self.project.of_source(table):
                 self.mark_all(connection, mapping)
+        if any(mapping.reads for mapping in self.project):
+            changed = {str(row[0]) for row in connection.execute("select distinct table_name from tenantry_entry")}
+            for mapping in self.project:
+                if changed & set(mapping.reads):
+                    self.mark_all(connection, mapping)
 
     def _in_time(self) -> None:
         if self.deadline is not None and time.monotonic() > self.deadline:

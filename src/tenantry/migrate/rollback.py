@@ -149,7 +149,7 @@ def _derived_again(project: Project) -> list[str]:
     that are gone; a row in quarantine may have been changed by a key's action; and what was deleted in the target is in the source still
     where the delete was refused. They are derived again behind the turn."""
     documents = dict.fromkeys(
-        mapping.source.name for mapping in project if any(column.ids for column in mapping.columns)
+        mapping.source.name for mapping in project if mapping.reads or any(column.ids for column in mapping.columns)
     )
     return [
         *(
