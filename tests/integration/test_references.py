@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.small import MakeSmall, Small, target_table
 
 SOURCE = """
@@ -213,3 +215,99 @@ def test_an_old_id_is_never_cast_into_a_reference(small: MakeSmall) -> None:
         assert words in said, said
     assert "kept" not in said
     assert app.rows("select nspname from pg_namespace where nspname in ('app', 'tenantry')") == []
+
+
+def test_ids_in_documents_of_another_tenant_s_rows_are_told_and_stale_decides(small: MakeSmall) -> None:
+    app = small(
+        source="""
+        create table rules (id text primary key, "orgId" text not null references "Organization" (id));
+        create table steps (id text primary key, rule_id text not null references rules (id), kind text not null);
+        create table logs (id text primary key, org text not null, meta jsonb);
+        insert into rules values ('r1', 'o1'), ('r2', 'o2');
+        insert into steps values ('s1', 'r1', 'a'), ('s2', 'r2', 'b'), ('s3', 'r1', 'b');
+        insert into logs values ('g1', 'o1', '{"rules": ["r1", "r2"], "step": "s1", "user": "u3"}'),
+            ('g2', 'o1', '{"rules": ["r2", "gone"], "step": "s2", "user": "u1"}'),
+            ('g3', 'o2', '{"rules": [], "step": "s3"}'), ('g4', 'o1', '{"rules": ["r1"], "step": "s3"}');
+        """,
+        target=target_table("rules")
+        + target_table("steps", ", kind text not null")
+        + target_table("kept_logs", ", meta jsonb")
+        + target_table("dropped_logs", ", meta jsonb"),
+        tables="""
+        [tables.rules]
+        from = "rules"
+        access = "tenant"
+        [tables.steps]
+        access = "tenant"
+        [tables.steps.sources.a]
+        from = "steps"
+        where = "s.kind = 'a'"
+        tenant = ["rule_id"]
+        [tables.steps.sources.b]
+        from = "steps"
+        part = "b"
+        where = "s.kind = 'b'"
+        tenant = ["rule_id"]
+        [tables.kept_logs]
+        from = "logs"
+        tenant = ["org -> orgs"]
+        access = "tenant"
+        columns = { meta = { as = "json_ids", ids = { "rules[*]" = "rules", step = "steps", user = "people" } } }
+        [tables.dropped_logs]
+        from = "logs"
+        part = "dropped"
+        tenant = ["org -> orgs"]
+        access = "tenant"
+        [tables.dropped_logs.columns.meta]
+        as = "json_ids"
+        ids = { "rules[*]" = "rules", step = "steps", user = "people" }
+        stale = "drop"
+        """,
+    )
+    found = [each for each in app.run("analyze", "--json", code=0).json["findings"] if each["code"] == "TA-138"]
+    assert [(each["table"], each["column"], each["count"], each["keys"]) for each in found] == [
+        (table, "meta", 3, ["g1", "g2", "g3"]) for table in ("dropped_logs", "kept_logs")
+    ]
+    app.migrate()
+    names = {
+        str(new): old
+        for old, new in app.rows(
+            "select legacy_id, id from app.rules union all select legacy_id, id from app.steps"
+            " union all select legacy_id, id from app.people"
+        )
+    }
+
+    def documents(table: str) -> dict[str, object]:
+        """The documents with new ids written as [old id]."""
+        texts = app.rows(f"select legacy_id, meta::text from app.{table}")
+        for new, old in names.items():
+            texts = [(key, text.replace(f'"{new}"', f'"[{old}]"')) for key, text in texts]
+        return {key: json.loads(text) for key, text in texts}
+
+    kept = {
+        "g1": {"rules": ["[r1]", "r2"], "step": "[a:s1]", "user": "[u3]"},
+        "g2": {"rules": ["r2", "gone"], "step": "s2", "user": "[u1]"},
+        "g3": {"rules": [], "step": "s3"},
+        "g4": {"rules": ["[r1]"], "step": "[b:s3]"},
+    }
+    assert documents("kept_logs") == kept
+    assert documents("dropped_logs") == {
+        "g1": {"rules": ["[r1]"], "step": "[a:s1]", "user": "[u3]"}, "g2": {"rules": [], "user": "[u1]"},
+        "g3": {"rules": []}, "g4": {"rules": ["[r1]"], "step": "[b:s3]"},
+    }  # fmt: skip
+    # A document that moves, a row that moves, and a row whose parent moves.
+    app.write("update logs set org = 'o2' where id = 'g2'", """update rules set "orgId" = 'o2' where id = 'r1'""")
+    app.run("replay", "--until-idle", code=0)
+    assert documents("kept_logs")["g2"] == {"rules": ["[r2]", "gone"], "step": "[b:s2]", "user": "[u1]"}
+    assert documents("kept_logs")["g3"] == {"rules": [], "step": "[b:s3]"}
+    assert documents("kept_logs")["g1"] == {"rules": ["r1", "r2"], "step": "s1", "user": "[u3]"}
+    assert documents("dropped_logs")["g1"] == {"rules": [], "user": "[u3]"}
+    app.run("verify", code=0)
+    app.cut_over()
+    app.as_superuser("update app.kept_logs set meta = meta || '{\"x\": 1}' where legacy_id = 'g3'")
+    app.roll_back()
+    assert app.rows("select meta from logs where id in ('g1', 'g3') order by id") == [
+        ({"rules": ["r1", "r2"], "step": "s1", "user": "u3"},), ({"rules": [], "step": "s3", "x": 1},)
+    ]  # fmt: skip
+    app.run("verify", code=0)
+    app.cut_over()

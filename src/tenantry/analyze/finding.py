@@ -55,6 +55,7 @@ class Evidence:
         merged: rows that mean the same as another.
         changes: cells that a treatment would change, by (column, rule).
         stale: ids inside JSON documents that do not exist, by column: documents concerned.
+        foreign: ids inside JSON documents that name rows of another tenant, by column: documents concerned.
         failed: what the server said where the probe could not be run.
     """
 
@@ -68,6 +69,7 @@ class Evidence:
     changes: Mapping[tuple[str, str], Tally] = field(default_factory=dict)
     stale: Mapping[str, Tally] = field(default_factory=dict)
     failed: str = ""
+    foreign: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
     def carried(self) -> int:

@@ -16,6 +16,7 @@ from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
 from tenantry.manifest import JsonIds, Mapping, Project
 from tenantry.manifest.derive import Deriver, Reading, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.documents import may_name, tenant_of
 from tenantry.postgres import about, ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -95,12 +96,19 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         for column in mapping.columns
         if column.kind == "json_ids"
     )
+    parts.extend(
+        f"select 'foreign', {literal(column.name)}, '', {_tally('j.k')} from"
+        f" (select {mapping_key(mapping)} as k from {relation or table} s where {named}) j"
+        for column in mapping.columns
+        if column.kind == "json_ids" and (named := _foreign(project, mapping, column.ids, column.value))
+    )
     rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()
     looked_at = 0
     refused: dict[str, Tally] = {}
     problems: dict[str, Tally] = {}
     changes: dict[tuple[str, str], Tally] = {}
     stale: dict[str, Tally] = {}
+    foreign: dict[str, Tally] = {}
     merged = Tally(0)
     for kind, first, second, count, keys in rows:
         tally = Tally(int(str(count)), tuple(keys or ()))
@@ -117,7 +125,9 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
                 merged = tally
             case "stale" if tally.count:
                 stale[str(first)] = tally
-    return Evidence(mapping.name, looked_at, total, sampled, refused, problems, merged, changes, stale)
+            case "foreign" if tally.count:
+                foreign[str(first)] = tally
+    return Evidence(mapping.name, looked_at, total, sampled, refused, problems, merged, changes, stale, foreign=foreign)
 
 
 def _tally(key: str) -> str:
@@ -127,10 +137,31 @@ def _tally(key: str) -> str:
 def _stale(project: Project, ids: Sequence[JsonIds], document: str) -> str:
     conditions = []
     for each in ids:
-        parent = project.by_target[each.parent][0]
+        keys = " union all ".join(
+            f"select {mapping_key(parent)} from {ident(project.source.schema, parent.source.name)} s"
+            + (f" where {parent.where}" if parent.where else "")
+            for parent in project.by_target[each.parent]
+        )
         conditions.append(
             f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v (node)"
-            f" where jsonb_typeof(v.node) <> 'null' and v.node #>> '{{}}' not in"
-            f" (select {mapping_key(parent, 'k')} from {ident(project.source.schema, parent.source.name)} k))"
+            f" where jsonb_typeof(v.node) <> 'null' and v.node #>> '{{}}' not in ({keys}))"
         )
+    return " or ".join(conditions)
+
+
+def _foreign(project: Project, mapping: Mapping, ids: Sequence[JsonIds], document: str) -> str:
+    """Whether a document names a row of another tenant; empty where none can."""
+    if not mapping.scoped and not mapping.is_root:
+        return ""
+    own = tenant_of(project, mapping, "s", merged=False)
+    conditions = []
+    for each in ids:
+        for parent in project.by_target[each.parent]:
+            may = may_name(project, parent, "k", own, merged=False)
+            if may:
+                conditions.append(
+                    f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v (node)"
+                    f" join {ident(project.source.schema, parent.source.name)} k"
+                    f" on {mapping_key(parent, 'k')} = v.node #>> '{{}}' where not ({may}))"
+                )
     return " or ".join(conditions)

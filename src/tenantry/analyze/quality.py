@@ -68,3 +68,10 @@ def quality(project: Project, evidence: Sequence[Evidence]) -> Iterator[Finding]
                 tally.keys, "The dead ids will be dropped; the originals are kept in the change log." if dropped
                 else "The dead ids are kept as they are.",
             )  # fmt: skip
+        for column, tally in sorted(each.foreign.items()):
+            dropped = mapping.column(column).drop_stale
+            yield Finding(
+                "TA-138", "warning", "tenancy", each.mapping, f"{column} names rows of another tenant{about}", tally.count, column,
+                tally.keys, "These ids will be dropped; the originals are kept in the change log." if dropped
+                else 'These ids are kept as they are, and mean nothing in the target; stale = "drop" drops them.',
+            )  # fmt: skip

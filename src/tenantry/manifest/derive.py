@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from pglast.parser import scan
 
+from tenantry.manifest.documents import known_ids
 from tenantry.manifest.ids import id_sql, key_sql
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.moved import standing
@@ -457,7 +458,7 @@ class Deriver:
                 yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
             for column in mapping.columns:
                 for position, each in enumerate(column.ids):
-                    yield self._json_lateral(column, position, each.path, each.parent)
+                    yield self._json_lateral(mapping, column, position, each.path, each.parent)
         if self.reading is Reading.COPY and mapping.python_columns:
             yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
@@ -600,21 +601,17 @@ class Deriver:
     def _json_alias(self, column: Column, position: int) -> str:
         return plain_name("j", column.name, str(position))
 
-    def _json_lateral(self, column: Column, position: int, path: str, parent: str) -> str:
-        """Old to new ids of those of a document's ids that exist in the source, as one jsonb object."""
-        feeding = self.project.by_target[parent][0]
-        key = self._key(feeding, "k")
-        merged = into = ""
-        if feeding.merge is not None:
-            merged = f" left join {JOURNAL}.merged m on m.mapping = {literal(feeding.name)} and m.source_key = {key}"
-            into = "m.into_key"
-        survivor = f"coalesce({into}, {key})" if into else key
-        new = id_sql(self.project.manifest.ids.namespace, feeding.namespace, survivor)
-        return (
-            f"left join lateral (select jsonb_object_agg({key}, {new}) as ids"
-            f" from jsonb_path_query({column.value}, {literal('$.' + path)}::jsonpath) v (node)"
-            f" join {ident(self._source, feeding.source.name)} k on {key} = v.node #>> '{{}}'{merged})"
-            f" {self._json_alias(column, position)} on true"
+    def _json_lateral(self, mapping: Mapping, column: Column, position: int, path: str, parent: str) -> str:
+        """Old to new ids of those of a document's ids that it may name, as one jsonb object."""
+        tenant = self._id(mapping) if mapping.is_root else "x.tenant" if mapping.scoped else ""
+        return known_ids(
+            self.project,
+            column.value,
+            path,
+            parent,
+            tenant,
+            self._json_alias(column, position),
+            lambda feeding, key: standing(self.project, feeding, key),
         )
 
     def _stale(self, column: Column) -> str:

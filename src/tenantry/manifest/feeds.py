@@ -293,27 +293,30 @@ class Feeds:
         value = value if column.type == "jsonb" else f"{value}::jsonb"
         maps = []
         for place, each in enumerate(column.ids):
-            feeding = self.project.by_target[each.parent][0]
             alias = plain_name("j", column.name, str(place))
-            key = key_of(feeding, "k.legacy_id")
-            first = feeding.source.column(feeding.key[0])
-            number = len(feeding.key) == 1 and first is not None and first.type in INTEGERS
-            old = (
-                f"case when {key} ~ '^-?[0-9]+$' then to_jsonb(({key})::numeric) else to_jsonb({key}) end"
-                if number
-                else key
-            )
+            olds = [
+                self._old_id(feeding, key_of(feeding, "k.legacy_id")) for feeding in self.project.by_target[each.parent]
+            ]
+            old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
             uuid = "v.id #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
             found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
             joins[
                 f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
                 f" from jsonb_path_query({value}, {literal('$.' + each.path)}::jsonpath) v (id)"
                 f" cross join lateral (select v.id #>> '{{}}' as text, case when {uuid} then (v.id #>> '{{}}')::uuid end as id) i"
-                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {key} is not null) {alias} on true"
+                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null) {alias} on true"
             ] = None
             maps.append(f"{alias}.ids")
         paths = ", ".join(literal(each.path) for each in column.ids)
         return f"{JOURNAL}.json_ids({value}, array[{paths}]::text[], array[{', '.join(maps)}]::jsonb[], false)"
+
+    @staticmethod
+    def _old_id(feeding: Mapping, key: str) -> str:
+        """A source key as JSON: a number where it is one."""
+        first = feeding.source.column(feeding.key[0])
+        if len(feeding.key) == 1 and first is not None and first.type in INTEGERS:
+            return f"case when {key} ~ '^-?[0-9]+$' then to_jsonb(({key})::numeric) else to_jsonb({key}) end"
+        return f"to_jsonb({key})"
 
     def _tenant_row(self, mapping: Mapping) -> str:
         """The tenant's row as the source gives it, since a source value will be read with that again."""
