@@ -78,3 +78,16 @@ def test_a_failed_comparison_says_what_is_likely() -> None:
     assert "notes.body" in told(Difference("rows", "notes", "n1", "body", "a", "b"))
     assert "files say" in told(Difference("catalog", "notes", "index x", "", "an index", "none"))
     assert "defect" not in told(Difference("rows", "notes", "n1", "", "a row", "none"))
+
+
+def test_sql_of_the_manifest_that_the_server_does_not_take_is_named_by_its_line(small: MakeSmall) -> None:
+    more = '[tables.notes.columns.body]\nup = "no_such_function(s.body)"\n[tables.notes.columns.double]\nup = "s.double * s.body"\n'
+    made = notes(small, more, users='verified = "s.name + 1"\n')
+    lines = made.path.read_text(encoding="utf-8").splitlines()
+    for command in ("analyze", "migrate"):
+        said = made.run(command, code=2).everything
+        assert "TN-110" in said
+        for text in ("no_such_function", "s.double * s.body", "s.name + 1"):
+            line = next(number for number, each in enumerate(lines, start=1) if text in each)
+            assert f"tenantry.toml:{line}: " in said
+    assert made.rows("select 1 from pg_namespace where nspname = 'tenantry'") == []

@@ -13,6 +13,7 @@ from tenantry.catalog.build import build_catalog
 from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
 from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
 from tenantry.migrate import subset
+from tenantry.migrate.expressions import check_expressions
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
 from tenantry.migrate.names import check_names
 from tenantry.migrate.visibility import need_rows_of, source_names
@@ -91,6 +92,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
     project = resolve(manifest, source, target)
     if run is None:
         check_names(connection, project)
+        check_expressions(connection, project)
     chosen = None
     if run is not None:
         project = replace(project, subset=subset.of_run(run))
