@@ -122,7 +122,7 @@ def _rounds(task: Task, opened: Manifest) -> None:
 def _turns(task: Task, opened: Manifest) -> None:
     bounds = Bounds(patience=_PATIENCE)
     for _ in range(task.times):
-        if _said_turn("cut over", lambda: cut_over(task.dsn, opened, bounds=bounds)):
+        if _said_turn("cut over", lambda: cut_over(task.dsn, opened, bounds=bounds, accept_quarantined=True)):
             back = any(
                 _said_turn("roll back", lambda: roll_back(task.dsn, opened, bounds=bounds).turned)
                 for _ in range(_TRIES)

@@ -298,6 +298,13 @@ class SubsetWrong(TenantryError):
     code = "TN-413"
 
 
+class RowsLeftBehind(TenantryError):
+    """Rows came into quarantine since the run was declared ready; a cut-over would leave them behind."""
+
+    code = "TN-417"
+    exit_code = 1
+
+
 class TriggerFailed(TenantryError):
     """A trigger of the application failed for what Tenantry wrote."""
 

@@ -60,7 +60,7 @@ def _run(dsn: str, manifest: Path, order: dict[str, object]) -> int:
     while True:
         try:
             Migration(dsn, loaded, options, observer).run()
-            cut_over(dsn, loaded, observer=observer)
+            cut_over(dsn, loaded, accept_quarantined=True, observer=observer)
             return 0
         except RunInProgress:
             # The server notices a killed client when it next hears, or does not hear, from it.

@@ -114,7 +114,8 @@ def _do(dsn: str, manifest: Path, what: str, options: dict[str, Any], listener: 
             return str(Migration(dsn, loaded, Options(**options), listener).run().rows)
         case "cutover":
             grace = options.pop("grace", None)
-            return str(cut_over(dsn, loaded, bounds=Bounds(**options), grace=grace, observer=listener))
+            bounds = Bounds(**options)
+            return str(cut_over(dsn, loaded, bounds=bounds, grace=grace, accept_quarantined=True, observer=listener))
         case "rollback":
             everything = bool(options.pop("everything", False))
             bounds = Bounds(**options)

@@ -135,13 +135,22 @@ def cutover(
             show_default=False,
         ),
     ] = None,
+    accept_quarantined: Annotated[
+        bool,
+        typer.Option(
+            "--accept-quarantined",
+            help="Leave rows behind that came into quarantine since the run was declared ready; else it stops and names them.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Have applications write the target from now on. The source follows, and `tenantry rollback` goes back at any time.
 
     Writers of the source wait while the last changes are carried over and compared: never longer than --max-stall; an attempt
     that takes longer is taken back and tried again. Without --grace the source refuses writes from then on, with a message
-    that says where the data is. During a grace, `tenantry cutover` ends it. Exit code 1: not done, everything is as before.
+    that says where the data is. During a grace, `tenantry cutover` ends it. Rows that came into quarantine since the run was
+    declared ready are named, and stop it (TN-417). Run again, it says that it was done. Exit code 1: not done, everything is as
+    before.
     """
     given = When(at=moment(at) if at else None, idle=when_idle)
     allowed = duration(grace) if grace else None
@@ -152,6 +161,7 @@ def cutover(
             bounds=Bounds(max_stall, patience),
             when=given,
             grace=allowed,
+            accept_quarantined=accept_quarantined,
             observer=bars,
             stopped=stopped,
         )

@@ -10,6 +10,7 @@ from tenantry.errors import NotReady, RunFinished
 from tenantry.manifest import Manifest
 from tenantry.manifest.followed import unsteady_expressions
 from tenantry.migrate import verify
+from tenantry.migrate.behind import newest, refuse_left_behind
 from tenantry.migrate.journal import Connection, Journal
 from tenantry.migrate.likely import verification_failed
 from tenantry.migrate.live import Live
@@ -41,6 +42,7 @@ def cut_over(
     bounds: Bounds | None = None,
     when: When | None = None,
     grace: float | None = None,
+    accept_quarantined: bool = False,
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Turned:
@@ -48,8 +50,10 @@ def cut_over(
 
     Args:
         grace: seconds for which the source stays writable beside the target, for deployments that are not instant.
+        accept_quarantined: rows may stay behind that came into quarantine since the run was declared ready.
 
     Raises:
+        RowsLeftBehind: there are such rows, and they may not.
         NotReady: there are steps to do before.
         RunFinished: it was contracted, or a grace is asked for that is over. A cut-over that was done before is none: a
             command that was killed behind its commit can be run again.
@@ -96,6 +100,17 @@ def cut_over(
             wait_until_idle(live, _IDLE_SECONDS, stopped)
         if stopped():
             raise NotReady("Stopped before the cut-over; nothing was turned.", hint="Run the same command again.")
+        before = newest(live.main, live.journal)
+        if accept_quarantined:
+            live.journal.say(live.main, "accept_quarantined")
+        else:
+            refuse_left_behind(live.main, live.journal)
+
+        def none_left_behind(connection: Connection) -> None:
+            # What was carried over last, with the source locked.
+            if not accept_quarantined:
+                refuse_left_behind(connection, live.journal, after=before)
+
         step = live.prepared.plan.phase("cut over")[0]
         live.observer.phase("cut over", rows=0, steps=1)
         closing = set(_closing(live))
@@ -112,6 +127,7 @@ def cut_over(
             status="cut over",
             step=step,
             grace=grace,
+            check=none_left_behind,
             event=("cut_over", "clients write the target from now on")
             if grace is None
             else (

@@ -226,6 +226,7 @@ class Migration:
                     timings.append(Timing(phase, time.monotonic() - begun))
             with main.transaction():
                 journal.say(main, "set_status", status="ready")
+                journal.say(main, "accept_quarantined")
                 journal.event(
                     main,
                     "ready",

@@ -305,7 +305,9 @@ class _Rehearsing:
         # Rights for the invented writes are taken back before schemas are compared.
         writing.close()
         with self._stage("cut over again"):
-            again = cut_over(self.copy.dsn, self.manifest, bounds=self.bounds, observer=self.watcher)
+            again = cut_over(
+                self.copy.dsn, self.manifest, bounds=self.bounds, accept_quarantined=True, observer=self.watcher
+            )
             self._turn("cut over again", again)
         if self.wishes.contract:
             with self._stage("contract"):
@@ -350,7 +352,12 @@ class _Rehearsing:
         with self._stage("writes in the source"):
             self._write(writer, until)
         with self._stage("cut over"):
-            self._turn("cut over", cut_over(self.copy.dsn, self.manifest, bounds=self.bounds, observer=self.watcher))
+            self._turn(
+                "cut over",
+                cut_over(
+                    self.copy.dsn, self.manifest, bounds=self.bounds, accept_quarantined=True, observer=self.watcher
+                ),
+            )
             if writer is not None and writer.places and not writer.is_fenced():
                 self._problem("cut over", "The source goes on taking writes after the cut-over.")
 

@@ -26,7 +26,7 @@ from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.both import TABLES as BOTH_TABLES
 from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
 from tenantry.migrate.journal import Connection
-from tenantry.plan.operations.accounts import account_statements, link_statement, profile_mapping
+from tenantry.plan.operations.accounts import account_keys, account_statements, link_statement, profile_mapping
 from tenantry.plan.operations.closure import merging
 from tenantry.plan.operations.copy import RUN, copy_statement
 from tenantry.postgres import about, ident, idents, literal
@@ -56,6 +56,7 @@ create temporary table if not exists tenantry_batch (key text primary key) on co
 create temporary table if not exists tenantry_all (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
 create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_account (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_known (key text) on commit delete rows;
 create temporary table if not exists tenantry_gone (name text, legacy text, primary key (name, legacy)) on commit delete rows;
@@ -267,7 +268,7 @@ class Replayer:
                     done.rows += self._derive(connection, position, mapping, thorough=thorough, evict=evict)
                     return
             except pg.UniqueViolation:
-                continue  # perhaps of rows that pass a value on to each other
+                continue  # perhaps of rows that pass a value on to each other, also to some whose entries wait in the log
             except ROW_ERRORS:
                 break  # some row of many: looked for below
         keys = [str(row[0]) for row in connection.execute("select key from tenantry_batch order by key").fetchall()]
@@ -289,16 +290,21 @@ class Replayer:
 
         def attempt(some: Sequence[str]) -> None:
             self._in_time()
-            try:
-                with connection.transaction():
-                    _fill(connection, some)
-                    done.rows += self._derive(connection, position, mapping, thorough=thorough)
-            except ROW_ERRORS as error:
-                if len(some) == 1:
-                    failed[some[0]] = error
-                    return
-                attempt(some[: len(some) // 2])
-                attempt(some[len(some) // 2 :])
+            for evict in (False, True):
+                try:
+                    with connection.transaction():
+                        _fill(connection, some)
+                        done.rows += self._derive(connection, position, mapping, thorough=thorough, evict=evict)
+                        return
+                except ROW_ERRORS as error:
+                    if isinstance(error, pg.UniqueViolation) and not evict:
+                        continue
+                    if len(some) == 1:
+                        failed[some[0]] = error
+                        return
+                    break
+            attempt(some[: len(some) // 2])
+            attempt(some[len(some) // 2 :])
 
         attempt(keys)
         while failed:
@@ -321,9 +327,23 @@ class Replayer:
                 self._spread(connection, position, mapping, thorough=thorough)
             for key in again:
                 attempt([key])
+        plain = {
+            index.name for index in mapping.target.indexes if set(index.columns) <= {c.name for c in mapping.columns}
+        }
         for key, error in failed.items():
+            if (
+                not done.complete
+                and isinstance(error, pg.UniqueViolation | pg.ExclusionViolation)
+                and error.diag.constraint_name not in plain
+            ):
+                # Whose value it is cannot be told, and the entry by which they gave it up may be among those not taken.
+                raise error
             self._refuse(connection, position, mapping, key, error, thorough=thorough)
             done.refused += 1
+        if mapping is self._profiles:
+            # Those who were looked at one by one may be waiting for each other's addresses.
+            _fill(connection, keys)
+            self._accounts(connection, "tenantry_batch")
 
     def _refuse(
         self,
@@ -363,7 +383,8 @@ class Replayer:
         """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written.
 
         Args:
-            evict: rows of the batch that stand where another one of it shall stand are taken out first.
+            evict: rows that stand where one of the batch shall stand are derived with it, and taken out first where they give
+                their place up.
         """
         new = _new(position)
         _clear(connection, *_STATES, new.removeprefix("tenantry_"))
@@ -388,7 +409,9 @@ class Replayer:
                 run_python(connection, self.project, mapping, "true", relation=self._rows(mapping))
             connection.execute(self._statement(position, mapping))
             self._patch(connection, mapping)
-            if mapping.merge is None or not self._equals(connection, position, mapping):
+            if mapping.merge is not None and self._equals(connection, position, mapping):
+                continue
+            if not evict or not self._holders(connection, position, mapping):
                 break
         if mapping.merge is not None:
             self._merge(connection, position, mapping)
@@ -421,11 +444,19 @@ class Replayer:
             f" and b.legacy_id = {_legacy(mapping, 'a.key')}"
         )
         if mapping is self._profiles:
-            for statement in account_statements(self.project, only="select key from tenantry_all"):
-                connection.execute(statement)
+            self._accounts(connection, "tenantry_all")
         if seen:
             self._spread(connection, position, mapping, thorough=thorough)
         return written
+
+    def _accounts(self, connection: Connection, keys: str) -> None:
+        """The accounts of these people, and of those who have an address that one of them is to have."""
+        _clear(connection, "account")
+        connection.execute(f"insert into tenantry_account select key from {keys} on conflict do nothing")
+        while connection.execute(account_keys(self.project, "tenantry_account")).rowcount:
+            pass
+        for statement in account_statements(self.project, only="select key from tenantry_account"):
+            connection.execute(statement)
 
     def _decided_on(self, mapping: Mapping) -> str:
         """A select of the keys of those people of the batch for whom an account is decided on."""
@@ -649,16 +680,48 @@ class Replayer:
             and fk.on_delete in ("cascade", "set null", "set default")
         ]
 
+    def _holders(self, connection: Connection, position: int, mapping: Mapping) -> bool:
+        """Make a batch of the target's rows that have a unique value which a row just derived shall have; False where there is
+        none. They may have given it up already: their entries wait in the log, or are another round's."""
+        _clear(connection, "batch")
+        ways = [
+            same
+            for columns, nulls in self._unique(mapping)
+            for same in _same_values(mapping, columns, "t", "n", nulls=nulls)
+        ]
+        if not ways:
+            return False
+        connection.execute(f"analyze {_new(position)}")
+        found = " union ".join(
+            f"select {_stripped(mapping, 't')} as key from {_new(position)} n join {self._target(mapping)} t on {same}"
+            f" where t.legacy_id <> n.legacy_id{_mine(mapping, ' and')}"
+            for same in ways
+        )
+        return (
+            connection.execute(
+                f"insert into tenantry_batch select h.key from ({found}) h"
+                " where not exists (select from tenantry_all a where a.key = h.key)"
+            ).rowcount
+            > 0
+        )
+
+    @staticmethod
+    def _unique(mapping: Mapping) -> list[tuple[tuple[str, ...], bool]]:
+        """The columns of the target's unique indexes, and whether nulls count as equal; those over expressions are left out."""
+        known = {column.name for column in mapping.columns}
+        return list(
+            dict.fromkeys(
+                (tuple(name for name in index.columns if name is not None), index.nulls_not_distinct)
+                for index in mapping.target.indexes
+                if index.unique and set(index.columns) <= known
+            )
+        )
+
     def _passed_on(self, position: int, mapping: Mapping) -> Iterator[str]:
         """Conditions over target rows `t`: the row gives up a unique value that another row of the batch shall have. An update
         of both would meet the old one, since unique indexes are checked row by row."""
-        known, new = {column.name for column in mapping.columns}, _new(position)
-        keys = dict.fromkeys(
-            (tuple(name for name in index.columns if name is not None), index.nulls_not_distinct)
-            for index in mapping.target.indexes
-            if index.unique and set(index.columns) <= known
-        )
-        for columns, nulls in keys:
+        new = _new(position)
+        for columns, nulls in self._unique(mapping):
             own = " and ".join(f"t.{ident(name)} is not distinct from m.{ident(name)}" for name in columns)
             for same in _same_values(mapping, columns, "t", "o", nulls=nulls):
                 yield (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest, Mapping, Project, moved
 from tenantry.manifest.derive import JOURNAL
-from tenantry.migrate.journal import Connection, journal_exists, last_run
+from tenantry.migrate.journal import Connection, journal_exists, last_run, statement
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
@@ -133,6 +133,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
             # Everything is compared before the next cut-over.
             f"update {JOURNAL}.run set unverified = true",
             *step.undo,
+            statement("accept_quarantined"),
         ],
         tables=target_tables(live),
         bounds=bounds,

@@ -83,6 +83,7 @@ def turn(
     undone: bool = False,
     grace: float | None = None,
     event: tuple[str, str],
+    check: Callable[[Connection], None] = lambda _connection: None,
 ) -> Turned:
     """Do it, within the bounds.
 
@@ -92,6 +93,7 @@ def turn(
         step: the plan's step that this does, or undoes.
         grace: seconds for which both sides shall be written.
         event: code and text for the journal.
+        check: is called when everything is carried over; what it raises takes the turn back, and is raised.
 
     Raises:
         CutOverFailed: it could not be done; everything is as before.
@@ -122,6 +124,7 @@ def turn(
                 clock,
                 attempts,
                 longest,
+                check,
             )
             live.watch.begin(live.main)
             return Turned(
@@ -210,6 +213,7 @@ def _attempt(
     clock: _Clock,
     number: int,
     longest: float,
+    check: Callable[[Connection], None],
 ) -> Round:
     connection = live.rounds
     # Short at first, since a try that stands in somebody's way costs all that it waits; never more than half of the bound, so
@@ -246,6 +250,7 @@ def _attempt(
             done = live.carry(connection, direction, EVERYTHING)
             in_time()
             _compare(live, connection, direction, done)
+            check(connection)
             in_time()
             live.watch.check(connection)
             # Tables with checks that still wait cannot be altered.

@@ -107,6 +107,13 @@ create index if not exists quarantine_source_idx on tenantry.quarantine (source_
 create index if not exists quarantine_parent_idx on tenantry.quarantine (parent_table, parent_key);
 comment on table tenantry.quarantine is 'Rows that could not be carried over: the whole original, and why. For the migrator only: originals may hold secrets.';
 
+create table if not exists tenantry.accepted (
+    mapping    text not null,
+    source_key text not null,
+    primary key (mapping, source_key)
+);
+comment on table tenantry.accepted is 'Rows that were in quarantine when the run was declared ready, or whose staying behind was accepted later: the cut-over does not ask about them.';
+
 create table if not exists tenantry.merged (
     mapping      text  not null,
     source_table text  not null,

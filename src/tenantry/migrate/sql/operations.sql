@@ -151,6 +151,22 @@ select mapping, reason, coalesce(column_name, ''), count(*), (array_agg(source_k
   from tenantry.quarantine where state = 'open' group by 1, 2, 3
  order by reason = 'parent_quarantined', 4 desc, 1, 2, 3
 
+-- name: accept_quarantined
+-- From here on it is known that these rows stay behind.
+insert into tenantry.accepted (mapping, source_key)
+select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state = 'open' on conflict do nothing
+
+-- name: newest_quarantined
+select coalesce(max(id), 0) from tenantry.quarantine
+
+-- name: left_behind
+-- Rows that came into quarantine behind an entry, and of which nobody was told yet.
+select q.mapping, q.reason, coalesce(q.column_name, ''), count(*), (array_agg(q.source_key order by q.source_key))[1:5]
+  from tenantry.quarantine q
+ where q.id > %(after)s and q.state = 'open'
+   and not exists (select from tenantry.accepted a where a.mapping = q.mapping and a.source_key = q.source_key)
+ group by 1, 2, 3 order by q.reason = 'parent_quarantined', 4 desc, 1, 2, 3
+
 -- name: merged_summary
 select mapping, reason, count(*), (array_agg(source_key order by source_key))[1:5] from tenantry.merged group by 1, 2 order by 1, 2
 

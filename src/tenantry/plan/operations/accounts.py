@@ -26,6 +26,9 @@ from tenantry.postgres import ident, literal
 LINK_ACCOUNTS, MAKE_ACCOUNTS = "copy.link_accounts", "copy.accounts"
 _AUTH_LOCK = "ROW EXCLUSIVE on auth.users: sign-ins go on"
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_BETWEEN = "between.invalid"
+"""Where an address is while it passes from one account to another, within one transaction."""
+
 FOREVER = "2999-12-31 00:00:00+00"
 """Until when the account of a deleted user is banned: far away, and a time that every client can read ('infinity' is not)."""
 
@@ -516,7 +519,27 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
     admin = (
         "(u.raw_app_meta_data - 'super_admin') || case when o.super then '{\"super_admin\": true}'::jsonb else '{}' end"
     )
-    wanted = f"{mail}, {admin}, {hashed}, {confirmed}"
+    # An address that an account keeps which is none of these, as one that its owner has used, is not taken from it: who is to
+    # have it keeps the one that they have.
+    held = "o.email = {0} and o.id <> u.id and not o.is_sso_user"
+    free = f"case when exists (select from auth.users o where {held.format(mail)}) then u.email else {mail} end"
+    wanted = f"{free}, {admin}, {hashed}, {confirmed}"
+    # Addresses are unique row by row, within a statement too: what passes from one to another is laid down first.
+    moving = (
+        f"select u.id, u.email as had, {mail} as wants from {profiles} p\n"
+        f"  join {JOURNAL}.account_link l on l.source_key = p.legacy_id and l.made\n"
+        f"  join auth.users u on u.id = {account} and {untouched}\n"
+        f" where p.legacy_id in ({only}) and u.email is distinct from {mail}"
+    )
+    parked = (
+        f"with recursive moving as materialized (\n{moving}\n), held (id, had) as (\n"
+        "  select m.id, m.had from moving m where exists (select from auth.users o where o.email = m.wants"
+        " and not o.is_sso_user and not exists (select from moving x where x.id = o.id))\n"
+        "  union select m.id, m.had from moving m join held h on h.had = m.wants\n"
+        "), passing as (select * from moving m where not exists (select from held h where h.id = m.id))\n"
+        f"update auth.users u set email = u.id || '@{_BETWEEN}' from passing m\n"
+        " where u.id = m.id and exists (select from passing x where x.wants = m.had)"
+    )
     changed = (
         f"with people as materialized (\n  {people}\n)\n"
         "update auth.users u set (email, raw_app_meta_data, encrypted_password, email_confirmed_at) ="
@@ -534,7 +557,22 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
         "   and (i.identity_data ->> 'email', i.identity_data -> 'email_verified')"
         " is distinct from (u.email::text, to_jsonb(u.email_confirmed_at is not null))"
     )
-    return forgotten, gone, changed, made, identity, named, promoted
+    return forgotten, gone, parked, changed, made, identity, named, promoted
+
+
+def account_keys(project: Project, into: str) -> str:
+    """Adds to a table of keys those of people whose accounts have an address that the account of one of these is to have."""
+    mapping, users = profile_mapping(project), project.manifest.users
+    assert mapping is not None
+    assert users is not None
+    email = next(column.name for column in mapping.columns if column.source == users.email)
+    return (
+        f"insert into {into} select l.source_key from {into} k\n"
+        f"  join {ident(project.target.schema, mapping.target.name)} p on p.legacy_id = k.key\n"
+        f"  join auth.users u on u.email = lower(p.{ident(email)}::text)\n"
+        f"  join {JOURNAL}.account_link l on l.account_id = u.id and l.made\n"
+        " where l.source_key <> k.key on conflict do nothing"
+    )
 
 
 def _hash(users: Users) -> str:
@@ -594,6 +632,7 @@ __all__ = [
     "SITUATIONS",
     "LinkFileWrong",
     "Situation",
+    "account_keys",
     "account_statements",
     "decisions",
     "link_accounts",
