@@ -44,7 +44,7 @@ from tenantry.migrate.session import Session
 from tenantry.migrate.throttle import Throttle
 from tenantry.migrate.triggered import trigger_of
 from tenantry.migrate.visibility import need_every_row, need_room
-from tenantry.migrate.watch import Watch, check_login, check_owner, check_server
+from tenantry.migrate.watch import Watch, check_login, check_owner, check_server, refuse_standby
 from tenantry.plan import Phase, Step, prerequisites
 from tenantry.plan.operations.defer import CATCH_UP
 from tenantry.postgres import explain, ident
@@ -165,6 +165,7 @@ class Migration:
         started = time.monotonic()
         main = self._session.open("tenantry: run")
         try:
+            refuse_standby(main)
             take_run_lock(main, lambda: describe_holder(main))
             prepared = prepare(main, self._manifest, only=self._only)
             check_login(main, prepared.run, prepared.environment.login)

@@ -42,7 +42,7 @@ from tenantry.migrate.reverse import Reverser
 from tenantry.migrate.session import TRANSIENT, Session
 from tenantry.migrate.triggered import trigger_of
 from tenantry.migrate.visibility import need_every_row
-from tenantry.migrate.watch import Watch, check_login, check_server
+from tenantry.migrate.watch import Watch, check_login, check_server, refuse_standby
 from tenantry.postgres import connect, explain, ident, literal
 
 BeforeCommit = Callable[[Connection, Round], None]
@@ -97,6 +97,7 @@ class Live:
     def __enter__(self) -> Live:
         try:
             self.main: Connection = self.session.open("tenantry: run")
+            refuse_standby(self.main)
             wait_for_run_lock(self.main, self._patience)
             self.prepared: Prepared = prepare(self.main, self._manifest)
             self.load()

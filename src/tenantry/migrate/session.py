@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors as pg
 
+from tenantry.migrate.heartbeat import Heartbeat
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import connect
 
@@ -39,12 +42,16 @@ class Session:
         self._all: list[Connection] = []
         self._free: list[Connection] = []
         self._guard = threading.Lock()
+        self._heartbeat: Heartbeat | None = None
 
     def open(self, name: str) -> Connection:
         """A connection with the server's own settings for commits, kept until the session is closed."""
         connection = connect(self.dsn, name=name)
         with self._guard:
             self._all.append(connection)
+            if self._heartbeat is None and not (connection.info.host or "/").startswith("/"):
+                self._heartbeat = Heartbeat(self.dsn, self._cut)
+                self._heartbeat.start()
         return connection
 
     @contextmanager
@@ -83,7 +90,16 @@ class Session:
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=5)
 
+    def _cut(self) -> None:
+        """The network is lost: whoever waits for an answer learns that none will come."""
+        with self._guard:
+            for connection in self._all:
+                with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                    wire.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         with self._guard:
             for connection in self._all:
                 with suppress(psycopg.Error):

@@ -115,20 +115,25 @@ def check_owner(connection: Connection, project: Project) -> None:
         )
 
 
+def refuse_standby(connection: Connection) -> None:
+    """That the server can be written; asks nothing of it.
+
+    Raises:
+        SourceAltered: it is a standby.
+    """
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise SourceAltered(
+            "This server is a standby: it only follows another one, and cannot be written.",
+            hint="Connect to the primary; if this server shall become it, promote it first.",
+        )
+
+
 def check_server(connection: Connection, journal: Journal, run: Run, notice: Callable[[str], None]) -> bool:
     """Whether this is the server on which the run was last seen; if it was restored or promoted meanwhile, the journal notes
     it, and a whole comparison is due again before the cut-over.
-
-    Raises:
-        SourceAltered: the server is a standby, which cannot be written.
     """
     row = connection.execute(load_blocks(_SQL, "watch")["server"]).fetchone()
     assert row is not None
-    if row[3]:
-        raise SourceAltered(
-            "This server is a standby: it only follows another one.",
-            hint="Connect to the primary; if this server shall become it, promote it first.",
-        )
     now = {"system": row[0], "timeline": row[1], "database": row[2]}
     if not run.server:
         journal.say(connection, "set_server", server=Jsonb(now))
@@ -148,4 +153,4 @@ def check_server(connection: Connection, journal: Journal, run: Run, notice: Cal
     return False
 
 
-__all__ = ["Signature", "Watch", "check_login", "check_owner", "check_server"]
+__all__ = ["Signature", "Watch", "check_login", "check_owner", "check_server", "refuse_standby"]

@@ -22,6 +22,8 @@ from tenantry.errors import (
     ServerTooOld,
     ServerUnreachable,
     SettingsError,
+    SourceAltered,
+    SourceLocked,
     StatementRefused,
     TenantryError,
 )
@@ -59,7 +61,24 @@ SESSION_SETTINGS = {
     "statement_timeout": "0",
     # Below deadlock_timeout (1 s), so that the application is never the victim.
     "lock_timeout": "900ms",
+    # A server that hears nothing of this client any more ends the session, and lets go of its locks.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25s",
 }
+
+NETWORK = {
+    # The same for this end: a network that is gone is noticed within 25 seconds.
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
+_CHECK_CLIENT = "select set_config('client_connection_check_interval', '2s', false)"
+"""A backend whose client was killed stops waiting for a lock. Servers on some platforms cannot."""
 
 
 _ESCAPED = re.compile(r"[ \\]")
@@ -127,6 +146,7 @@ def connect(
             connect_timeout=int(str(given.get("connect_timeout") or 10)),
             options=f"{own} {options}" if own else options,
             prepare_threshold=None,
+            **{name: value for name, value in NETWORK.items() if name not in given},  # type: ignore[arg-type]
         )
     except psycopg.Error as error:
         raise _explain_connect(error, dsn) from None
@@ -150,6 +170,9 @@ def connect(
                 f"The connection to {describe_dsn(dsn)} does not keep its session settings, as a pooler does.",
                 hint="Give the direct address of the server, not that of pgbouncer or another pooler.",
             )
+    if autocommit:
+        with suppress(psycopg.DatabaseError):
+            connection.execute(_CHECK_CLIENT)
     return connection
 
 
@@ -165,6 +188,13 @@ def _explain_connect(error: psycopg.Error, dsn: str) -> TenantryError:
         return LoginRefused(
             f"The server answers, but there is no such database: {where}.",
             hint="Mend the database's name in --dsn, TENANTRY_DSN or DATABASE_URL, or create it (createdb).",
+        )
+    if any(words in text for words in ("too many clients", "too many connections", "remaining connection slots")):
+        return DiskTrouble(
+            f"The server has no connection left: {where}. {text.splitlines()[-1]}",
+            hint="Close connections that nobody needs, or raise the limit: max_connections of the server, or the limit of the role or"
+            " the database (alter role … connection limit …). `tenantry migrate` needs one for each worker (--workers) and five"
+            " more; the same command goes on from its journal.",
         )
     if any(word in text for word in ("authentication failed", "no password supplied", "role", "pg_hba.conf")):
         return LoginRefused(
@@ -199,6 +229,19 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
             f"The server ended the session while {doing}: this process stood still, or lost its connection, while it held locks"
             " that applications wait for. What the transaction did is taken back.",
             hint="Run the same command again: it goes on from its journal.",
+        )
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        return SourceAltered(
+            f"The server takes no writes: {primary} (while {doing}).",
+            hint="If it is a standby, connect to the primary; if it shall become the primary, promote it first. If it is none,"
+            " default_transaction_read_only is on for this login or database.",
+        )
+    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
+        return SourceLocked(
+            f"Somebody else held a lock for longer than Tenantry waits, while {doing}: {primary}."
+            " What the transaction did is taken back.",
+            hint="`tenantry status` names who has written and not committed. End those transactions, or wait; then run the same"
+            " command again: it goes on from its journal.",
         )
     if isinstance(error, psycopg.OperationalError) and (
         error.sqlstate is None or isinstance(error, pg.AdminShutdown | pg.CrashShutdown | pg.CannotConnectNow)
