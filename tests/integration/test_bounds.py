@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tenantry.migrate import heartbeat
 from tenantry.migrate.live import Live
 from tenantry.migrate.lock import capture_tables
-from tenantry.postgres import connect, explain
+from tenantry.postgres import EmbeddedServer, connect, explain, literal
+from tests.conftest import Database
 from tests.migrate_support import Said, cli, wait_for
-from tests.small import MakeSmall, Small
+from tests.small import MakeSmall, Small, make_small
 
 _MARGIN = 0.6
 """Seconds beyond the bound that a loaded machine of tests may need to end a session."""
@@ -205,3 +210,186 @@ def test_a_tool_that_stands_still_while_it_sets_triggers_lets_applications_go_on
     told = explain(caught.value, "setting triggers")
     assert told.code == "TN-209"
     assert "stood still" in told.message
+
+
+# -- a server of one's own: prepared transactions, limits, a standby, a network that stands still -----------------------
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[EmbeddedServer]:
+    folder = Path(os.environ["TENANTRY_TEST_SERVERS"]) / f"bounds-{os.getpid()}"
+    settings = {"fsync": "off", "max_prepared_transactions": "5", "max_connections": "40", "shared_buffers": "'32MB'"}
+    with EmbeddedServer(folder, version=18, settings=settings) as server:
+        yield server
+
+
+@pytest.fixture
+def app(own: EmbeddedServer, tmp_path: Path) -> Iterator[Small]:
+    with make_small(own, tmp_path) as made:
+        yield made
+
+
+def _prepared(app: Small, table: str, name: str) -> None:
+    with app.connect("postgres") as connection:
+        connection.execute("begin")
+        connection.execute(f"update {table} set name = name".encode())
+        connection.execute(f"prepare transaction {literal(name)}".encode())
+
+
+def test_a_prepared_transaction_in_the_way_is_named_wherever_one_is(app: Small) -> None:
+    _prepared(app, '"User"', "first 'one'")
+    refused = app.run("migrate", "--lock-patience", "1", code=2)
+    assert "TN-404" in refused.err
+    assert "prepared transaction 'first ''one''' of postgres" in refused.err
+    app.as_superuser("rollback prepared 'first ''one'''")
+    app.migrate()
+    _prepared(app, '"User"', "second")
+    time.sleep(1.1)
+    assert "prepared transaction 'second' of postgres" in app.run("status", code=0).out
+    (standing,) = app.run("status", "--json", code=0).json["standing"]
+    assert (standing["pid"], standing["gid"], standing["owner"], standing["state"]) == (
+        None,
+        "second",
+        "postgres",
+        "prepared",
+    )
+    refused = app.run("cutover", "--max-stall", "0.3", "--patience", "0", code=1)
+    assert "TN-411" in refused.err
+    assert "rollback prepared 'second'" in refused.err
+    app.as_superuser("commit prepared 'second'")
+    app.cut_over()
+
+
+def test_a_lock_that_is_held_while_it_catches_up_is_waited_for_like_any_other(app: Small) -> None:
+    app.migrate()
+    app.write("""update "User" set name = 'changed' where id = 'u1'""")
+    with app.connect("postgres") as other:
+        other.execute("begin; lock table app.people in access exclusive mode")
+        done = threading.Timer(4, other.execute, ["commit"])
+        done.start()
+        try:
+            app.cut_over()
+        finally:
+            done.join()
+    assert app.one("select name from app.people where legacy_id = 'u1'") == "changed"
+
+
+def test_limits_of_connections_are_told_as_such(app: Small) -> None:
+    for limited in ("role small_mig", f"database {app.database.name}"):
+        app.as_superuser(f"alter {limited} connection limit 0")
+        refused = app.run("migrate", code=2)
+        assert "TN-207" in refused.err
+        assert "no connection left" in refused.err
+        app.as_superuser(f"alter {limited} connection limit -1")
+    # Met in the middle of the work.
+    app.as_superuser("alter role small_mig connection limit 2")
+    assert "TN-207" in app.run("migrate", code=2).err
+    app.as_superuser("alter role small_mig connection limit -1")
+    app.migrate()
+
+
+def test_every_command_that_writes_refuses_a_standby(app: Small, own: EmbeddedServer) -> None:
+    app.migrate()
+    made = EmbeddedServer(own.data.parents[1] / "standby", version=18)
+    made.data.parent.mkdir(parents=True)
+    if made._account is not None:
+        os.chown(made.data.parent, made._account.pw_uid, made._account.pw_gid)
+    made._run("pg_basebackup", "-D", str(made.data), "-R", "-c", "fast", "-X", "stream", "-d", own.dsn())
+    (made.data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+    with made:
+        there = replace(app, database=Database(made, app.database.name))
+        for command in (
+            ["migrate"],
+            ["cutover"],
+            ["replay", "--until-idle"],
+            ["rollback", "--everything", "--yes"],
+            ["contract", "--yes", "--look", "0"],
+            ["verify"],
+            ["quarantine", "retry"],
+            ["pause"],
+            ["access", "apply", "--yes"],
+        ):
+            said = there.run(*command)
+            assert "TN-408" in said.err, (command, said)
+        # To look is allowed.
+        assert there.run("status", "--json", code=0).json["server"]["standby"]
+
+
+class _Proxy:
+    """A local TCP proxy in front of a server's socket, which can stop to forward anything."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.stalled = threading.Event()
+        self._wires: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                self._wires += [client, server]
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._forward, args=(one, other), daemon=True).start()
+
+    def _forward(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                while self.stalled.is_set():
+                    time.sleep(0.05)
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.stalled.clear()
+        for each in (self._listener, *self._wires):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+def test_a_network_that_stands_still_ends_in_an_error_within_a_stated_time(
+    app: Small, own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.migrate()
+    monkeypatch.setattr(heartbeat, "EVERY", 0.3)
+    monkeypatch.setattr(heartbeat, "PATIENCE", 1.5)
+    proxy = _Proxy(f"{own.socket_folder}/.s.PGSQL.5432")
+    try:
+        dsn = (
+            f"host=127.0.0.1 port={proxy.port} dbname={app.database.name} user=small_mig options='-c role=small_owner'"
+        )
+        stalled = threading.Timer(2.0, proxy.stalled.set)
+        stalled.start()
+        begun = time.monotonic()
+        said = app.run("replay", "--dsn", dsn)
+        assert time.monotonic() - begun < 20
+        assert said.code == 1, said
+        assert "TN-209" in said.err
+    finally:
+        proxy.close()
+    # Nothing of it is left that others would have to wait for.
+    app.cut_over()
+    assert heartbeat.EVERY < 5
+
+
+def test_a_backend_whose_client_was_killed_stops_waiting_for_a_lock(app: Small) -> None:
+    with app.connect("postgres") as holder:
+        holder.execute("""begin; lock table "User" in access exclusive mode""")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                waiting = connect(app.dsn, name="tenantry: to be killed")
+                waiting.execute("""set lock_timeout = 0; begin; lock table "User" in share mode""")
+            finally:
+                os._exit(0)
+        waits = "select 1 from pg_stat_activity where application_name = 'tenantry: to be killed' and wait_event_type = 'Lock'"
+        wait_for("it to wait", lambda: app.rows(waits))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        wait_for("it to give up", lambda: not app.rows(waits), seconds=20)
+        holder.execute("rollback")

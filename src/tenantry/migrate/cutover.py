@@ -14,6 +14,7 @@ from tenantry.migrate.behind import newest, refuse_left_behind
 from tenantry.migrate.journal import Connection, Journal
 from tenantry.migrate.likely import verification_failed
 from tenantry.migrate.live import Live
+from tenantry.migrate.lock import prepared_transaction
 from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import Prepared
 from tenantry.migrate.turn import Bounds, Turned, done_before, source_tables, turn, wait_until, wait_until_idle
@@ -203,7 +204,9 @@ def readiness(connection: Connection, prepared: Prepared) -> Readiness:
     assert row is not None
     standing = tuple(
         f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
-        for pid, application, state, seconds, query in connection.execute(
+        if gid is None
+        else prepared_transaction(str(gid), str(owner), seconds)
+        for pid, application, state, seconds, query, gid, owner in connection.execute(
             blocks["in_the_way"],
             {
                 "schema": prepared.project.source.schema,

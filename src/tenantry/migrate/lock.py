@@ -12,7 +12,7 @@ from psycopg import errors as pg
 from tenantry.errors import RunInProgress, SourceLocked
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.pause import STOOD_STILL
-from tenantry.postgres import load_blocks
+from tenantry.postgres import literal, load_blocks
 
 _KEY = 7_301_984_551_200_001
 """Advisory lock of the one run that a database can have at a time."""
@@ -101,8 +101,19 @@ def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list
     ).fetchall()
     return [
         f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
-        for pid, application, state, seconds in rows
+        if gid is None
+        else prepared_transaction(str(gid), str(owner), seconds)
+        for pid, application, state, seconds, gid, owner in rows
     ]
+
+
+def prepared_transaction(gid: str, owner: str, seconds: float) -> str:
+    """A transaction that was prepared and not ended, in words: it has no session that could be ended."""
+    name = literal(gid)
+    return (
+        f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until somebody runs, in this"
+        f" database, commit prepared {name} or rollback prepared {name})"
+    )
 
 
 def wait_for_run_lock(connection: Connection, patience: float) -> None:

@@ -15,7 +15,7 @@ from tenantry.errors import NoRun
 from tenantry.manifest.mapping import Subset
 from tenantry.migrate.cutover import Readiness
 from tenantry.migrate.journal import Connection
-from tenantry.migrate.lock import run_lock_holder
+from tenantry.migrate.lock import prepared_transaction, run_lock_holder
 from tenantry.migrate.missing import Missing, missing_rows
 from tenantry.migrate.process import Process, look_at
 from tenantry.migrate.signals import Reason
@@ -119,11 +119,14 @@ class Waiter:
 class Standing:
     """A transaction that has written on the side that is written now: a turn waits for its end."""
 
-    pid: int
+    pid: int | None
     application: str
     state: str
     seconds: float
     query: str
+    gid: str = ""
+    """Of a prepared transaction, which has no session."""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +288,15 @@ def _status(
     rates = _rates(row, before if spent > 0 else None, spent, mine)
     session = next((each for each in row["us"] if each["pid"] == holder), None)
     standing = tuple(
-        Standing(each["pid"], each["application"], each["state"] or "busy", each["seconds"], first_words(each["query"]))
+        Standing(
+            each["pid"],
+            each["application"] or "",
+            each["state"] or "busy",
+            each["seconds"],
+            first_words(each["query"]),
+            each["gid"] or "",
+            each["owner"] or "",
+        )
         for each in row["standing"]
     )
     events = {each["code"]: _event(each) for each in row["turns"]}
@@ -501,6 +512,8 @@ def _readiness(
         quarantined=quarantined,
         blockers=tuple(
             f"pid {each.pid} ({each.application or 'no name'}, {each.state}, {each.seconds:.0f} s): {each.query}"
+            if not each.gid
+            else prepared_transaction(each.gid, each.owner, each.seconds)
             for each in standing
         ),
         missing=missing,

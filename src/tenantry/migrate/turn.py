@@ -102,13 +102,13 @@ def turn(
     deadline = time.monotonic() + bounds.patience
     attempts, longest = 0, 0.0
     while True:
-        # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
-        enough = time.monotonic() + max(5.0, bounds.patience / 4)
-        _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
         attempts += 1
         clock = _Clock()
         begun = time.monotonic()
         try:
+            # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
+            enough = begun + max(5.0, bounds.patience / 4)
+            _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
             done = _attempt(
                 live,
                 to,
@@ -135,7 +135,7 @@ def turn(
             if _is_turned(live, to):
                 return Turned(to, clock.seconds, longest, attempts, 0)  # the commit arrived, only its answer did not
             if not isinstance(error, (*_PASSING, _TooLong)):
-                if not clock.measured or live.main.closed:
+                if live.main.closed or not (clock.measured or isinstance(error, ENDED)):
                     raise  # the server is gone, not only this session
                 # While this process stood still nobody could try.
                 deadline += time.monotonic() - begun

@@ -26,6 +26,15 @@ select c.relname, 'is in use by pid ' || a.pid || ' (' || coalesce(nullif(a.appl
   join pg_stat_activity a on a.pid = l.pid
  where c.relname = any (%(tables)s) and a.application_name not like 'tenantry%%' and a.pid <> pg_backend_pid()
 
+union all
+select c.relname, 'is in use by the prepared transaction ' || quote_literal(p.gid) || ' of ' || p.owner
+  from pg_prepared_xacts p
+  join pg_locks x on x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction
+  join pg_locks l on l.virtualtransaction = x.virtualtransaction and l.pid is null
+  join pg_class c on c.oid = l.relation
+  join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+ where c.relname = any (%(tables)s) and p.database = current_database()
+
 -- name: scans
 select s.relname, coalesce(s.seq_scan, 0) + coalesce(s.idx_scan, 0)
   from pg_stat_user_tables s

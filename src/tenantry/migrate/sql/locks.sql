@@ -8,14 +8,28 @@ select l.pid from pg_locks l
  limit 1
 
 -- name: blockers
-select distinct a.pid, a.application_name, a.state,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8
-  from pg_locks l
-  join pg_class c on c.oid = l.relation
-  join pg_namespace n on n.oid = c.relnamespace
-  join pg_stat_activity a on a.pid = l.pid
- where l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s) and l.pid <> pg_backend_pid()
-   and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+-- A prepared transaction has no session: it holds its locks until somebody ends it. pg_locks shows it without a pid, and with the
+-- virtual transaction that holds the lock on its transaction id.
+with held as materialized (
+    select l.pid, l.virtualtransaction
+      from pg_locks l
+      join pg_class c on c.oid = l.relation
+      join pg_namespace n on n.oid = c.relnamespace
+     where l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s)
+       and l.pid is distinct from pg_backend_pid()
+       and l.database = (select oid from pg_database where datname = current_database())
+       and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                      'AccessExclusiveLock')
+)
+select a.pid, a.application_name, a.state, coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
+       null as gid, null as owner
+  from pg_stat_activity a where a.pid in (select pid from held)
+ union all
+select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8, p.gid, p.owner
+  from pg_prepared_xacts p
+ where p.database = current_database() and exists (
+       select from pg_locks x join held h on h.virtualtransaction = x.virtualtransaction
+        where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
  order by 4 desc
  limit 5
 
@@ -33,11 +47,24 @@ select (select count(*) from (select from tenantry.source_log limit 100000) z),
        (select count(*) from tenantry.quarantine where state = 'open')
 
 -- name: in_the_way
-select a.pid, a.application_name, coalesce(a.state, 'busy'),
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8, left(regexp_replace(a.query, '\s+', ' ', 'g'), 60)
+with held as materialized (
+    select l.pid, l.virtualtransaction
+      from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+     where l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s)
+       and l.database = (select oid from pg_database where datname = current_database())
+       and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                      'AccessExclusiveLock')
+)
+select a.pid, a.application_name, coalesce(a.state, 'busy') as state,
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8 as seconds,
+       left(regexp_replace(a.query, '\s+', ' ', 'g'), 60) as query, null as gid, null as owner
   from pg_stat_activity a
- where a.xact_start < clock_timestamp() - interval '1 second' and a.application_name not like 'tenantry%%' and exists (
-       select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
-        where l.pid = a.pid and l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s)
-          and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+ where a.xact_start < clock_timestamp() - interval '1 second' and a.application_name not like 'tenantry%%'
+   and a.pid in (select pid from held)
+ union all
+select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8, '', p.gid, p.owner
+  from pg_prepared_xacts p
+ where p.database = current_database() and exists (
+       select from pg_locks x join held h on h.virtualtransaction = x.virtualtransaction
+        where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
  order by 4 desc limit 5

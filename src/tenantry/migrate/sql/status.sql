@@ -89,8 +89,27 @@ writers as materialized (
               and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
                              'ExclusiveLock', 'AccessExclusiveLock'))
 ),
+prepared as materialized (
+    -- These have no session: they hold their locks until somebody ends them.
+    select p.gid, p.owner, extract(epoch from clock_timestamp() - p.prepared)::float8 as seconds
+      from pg_prepared_xacts p
+     where p.database = current_database() and exists (
+           select from pg_locks x
+             join pg_locks l on l.virtualtransaction = x.virtualtransaction and l.pid is null
+             join pg_class c on c.oid = l.relation
+             join pg_namespace n on n.oid = c.relnamespace
+             cross join r
+            where x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction and c.relkind in ('r', 'p')
+              and (n.nspname = r.source_schema and r.direction <> 'reverse'
+                   or n.nspname = r.target_schema and r.direction <> 'forward')
+              and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                             'ExclusiveLock', 'AccessExclusiveLock'))
+),
 standing as (
-    select pid, application, state, query, seconds from writers where seconds > 1 order by seconds desc limit 5
+    select pid, application, state, query, seconds, null as gid, null as owner from writers where seconds > 1
+     union all
+    select null, null, 'prepared', '', seconds, gid, owner from prepared
+     order by seconds desc limit 5
 ),
 samples as (
     select s.at, s.phase, s.rows, s.lag_entries, s.wal_bytes, s.data

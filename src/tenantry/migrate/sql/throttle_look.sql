@@ -60,7 +60,7 @@ standbys as (
      where replay_lsn is not null
 ),
 slots as (
-    select slot_name as slot, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) as bytes
+    select slot_name as slot, active, pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, restart_lsn) as bytes
       from pg_replication_slots
      where restart_lsn is not null
      order by bytes desc
@@ -92,7 +92,7 @@ select /* settings */ as settings,
        coalesce((select jsonb_agg(to_jsonb(x)) from standbys x), '[]') as standbys,
        coalesce((select jsonb_agg(to_jsonb(x)) from slots x), '[]') as slots,
        coalesce((select jsonb_agg(to_jsonb(x)) from vacuums x), '[]') as vacuums,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as wal,
+       pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, '0/0') as wal,
        /* wal directory */ as wal_directory,
        case when %(size)s then pg_database_size(current_database()) end as database_size,
        pg_has_role('pg_read_all_stats', 'usage') as may_see,
