@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 from tenantry.postgres import EmbeddedServer
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 tuple(options.also), tuple(options.without))
             for seed in seeds
         ]  # fmt: skip
-        with ProcessPoolExecutor(options.workers, max_tasks_per_child=25) as pool:
+        with _pool(options.workers) as pool:
             waiting = {pool.submit(run, job): job for job in jobs}
             for done in as_completed(waiting):
                 result = done.result()
@@ -65,9 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 spent = time.monotonic() - begun
                 left = spent / len(results) * (len(jobs) - len(results))
                 say = f"FAILED {result.problem[:700]}" if result.problem else "passed"
-                _say(
-                    f"{len(results)}/{len(jobs)}, about {left:.0f} s left: seed {result.seed} {say} ({result.seconds:.1f} s)"
-                )
+                took = f"{result.seconds:.1f} s; {result.slowest}"
+                _say(f"{len(results)}/{len(jobs)}, about {left:.0f} s left: seed {result.seed} {say} ({took})")
         failed = sorted((result for result in results if result.problem), key=lambda result: result.seed)
         if options.shrink:
             for result in failed:
@@ -84,6 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for result in failed:
         _say(f"seed {result.seed}: {result.problem[:1500]}\n  {Path(options.folder) / str(result.seed)}/run.sh")
     return 1 if failed else 0
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Stopped, it ends behind the cases that are under way."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    pool = ProcessPoolExecutor(workers, max_tasks_per_child=25)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _table(results: Sequence[Result], seconds: float) -> None:
