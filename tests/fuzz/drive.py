@@ -226,7 +226,7 @@ class Drive:
     def refused(self, schema: str, table: str) -> None:
         """The side that is not written refuses everybody, its owner too."""
         statement = f"update {quoted(schema, table)} set {{0}} = {{0}}"
-        name = self.case.table(self.case.root).key[0] if schema == self.case.source else "legacy_id"
+        name = self.case.table(self.case.root).columns[0].name if schema == self.case.source else "legacy_id"
         with application(self.database) as connection:
             got = self._try(connection, (statement.format(quoted(name)),))
         if got[0] not in ("25006", "42501"):
