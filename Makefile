@@ -18,7 +18,7 @@ test: $(STAMP) ## all tests, on every PostgreSQL version that is here
 wheel: $(STAMP) ## build the wheel, install it by itself into a new environment, and use it in an empty folder
 	tests/wheel.sh $(BIN)/python
 
-chaos: $(STAMP) ## kill a migration in every way under load, 300 times and more; writes docs/explanation/chaos.md
+chaos: $(STAMP) ## kill migrations of two applications in every way under load, 300 times each; writes docs/explanation/chaos.md
 	$(BIN)/python -m tests.chaos.campaign --page $(ARGS)
 
 fuzz: $(STAMP) ## take random applications there, back and there again, 300 of them; ARGS="--seeds 17", "--count 50", --help

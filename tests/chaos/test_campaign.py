@@ -40,9 +40,9 @@ SCENARIOS = [
     Scenario(
         1, "boundaries", 101, workers=1,
         migrate=at(
-            "started expand.schema", "finished expand.schema", "phase capture", "started capture.metric_values",
-            "finished capture.users", "phase copy", "progress copy.metric_values 2", "finished copy.metric_values",
-            "started copy.widgets", "finished copy.catch_up", "phase replay", "finished replay.drain", "phase verify",
+            "started expand.schema", "finished expand.schema", "phase capture", "started capture.table:metric_values",
+            "finished capture.table:users", "phase copy", "progress copy.rows:metric_values 2", "finished copy.rows:metric_values",
+            "started copy.rows:widgets", "finished copy.catch_up", "phase replay", "finished replay.drain", "phase verify",
             "phase secure",
         ),
         cut_over=message(60, 400), follow=({"after": 0.3},), roll_back=message(80, 700), forward=message(300),
