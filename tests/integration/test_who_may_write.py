@@ -131,6 +131,44 @@ def test_what_gets_past_the_fence_of_the_source_is_listed_and_carried_over_after
     assert shop.one("select kind from app.invoices where legacy_id = 'i9'") == "old world"
 
 
+# -- triggers that others switch -----------------------------------------------------------------------------------------
+
+
+def all_triggers_off(table: str, *statements: str) -> str:
+    """As pg_restore --disable-triggers and Rails do."""
+    return "; ".join(
+        (f"alter table {table} disable trigger all", *statements, f"alter table {table} enable trigger all")
+    )
+
+
+def test_triggers_that_others_switch_lock_nobody_out_and_hide_nothing(shop: Small) -> None:
+    shop.migrate()
+    shop.as_superuser(all_triggers_off("invoices", "insert into invoices values ('missed', 'o1', 'sale')"))
+    shop.write("update invoices set kind = 'goes on' where id = 'i1'")
+    shop.as_superuser(all_triggers_off("app.invoices", STRAY[1]))
+    refused(shop, WRITES[1])
+    shop.cut_over()
+    assert shop.rows("select legacy_id from tenantry.kept") == [("born",)]
+    assert shop.rows("select legacy_id, kind from app.invoices where kind <> 'sale' or legacy_id = 'missed' order by 1") == [
+        ("born", "born"), ("i1", "goes on"), ("missed", "sale"),
+    ]  # fmt: skip
+    # Behind the cut-over, on either side.
+    shop.as_superuser(
+        all_triggers_off("app.invoices", "update app.invoices set kind = 'unnoticed' where legacy_id = 'i3'")
+    )
+    shop.as_superuser(all_triggers_off("invoices"))
+    shop.as_owner("update app.invoices set kind = 'noticed' where legacy_id = 'i4'")
+    refused(shop, "update invoices set kind = 'x'")
+    shop.run("replay", "--until-idle", code=0)
+    assert shop.rows("select id, kind from invoices where id in ('i3', 'i4') order by 1") == [
+        ("i3", "unnoticed"), ("i4", "noticed"),
+    ]  # fmt: skip
+    refused(shop, "truncate invoices")
+    shop.roll_back()
+    shop.write("update invoices set kind = 'goes on' where id = 'i1'")
+    shop.cut_over()
+
+
 # -- the usual trigger on auth.users -------------------------------------------------------------------------------------
 
 SUPABASE = (

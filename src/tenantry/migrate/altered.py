@@ -8,10 +8,12 @@ from dataclasses import replace
 from psycopg.types.json import Jsonb
 
 from tenantry.catalog import Below, Catalog, Table, read_catalog
-from tenantry.errors import SourceAltered
+from tenantry.errors import SchemaMissing, SourceAltered
+from tenantry.manifest import Project
 from tenantry.manifest.below import unfit_below
 from tenantry.manifest.derive import JOURNAL, mapping_key
-from tenantry.migrate.journal import Connection, Journal
+from tenantry.migrate.guards import stand_guard
+from tenantry.migrate.journal import Connection, Journal, Run
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.prepare import Prepared
 from tenantry.plan.operations.capture import OURS, capture, source_fence, source_triggers
@@ -43,7 +45,10 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     """
     project = prepared.project
     before = project.source
-    now = without_ours(read_catalog(connection, before.schema))
+    try:
+        now = without_ours(read_catalog(connection, before.schema))
+    except SchemaMissing:
+        now = replace(before, tables=())
     harm: list[str] = []
     said: list[str] = []
     present: list[Table] = []
@@ -66,8 +71,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     if harm:
         raise SourceAltered(
             f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}.",
-            hint="Undo the change and run the same command again; or undo the run (tenantry rollback --everything), mend the"
-            " manifest, and begin anew.",
+            hint=_way_out(project, prepared.run),
             detail={"altered": harm},
         )
     missing = _without_capture(connection, prepared)
@@ -77,8 +81,11 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             f"Triggers that note changes were missing on {', '.join(missing)}: they stand again, and these tables are"
             " looked at as a whole."
         )
+    stand_guard(connection, journal, prepared, notice)
     for table, there in moved:
         _take_off(connection, table, there, notice)
+    told = {text for row in journal.say(connection, "events") if row[1] == "altered" for text in row[3].get("what", ())}
+    said = [text for text in said if text not in told] if not moved else said
     if said:
         with connection.transaction():
             for table, there in moved:
@@ -88,6 +95,22 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
         notice(f"The source was altered meanwhile, in ways that do no harm: {'; '.join(said)}.")
     return bool(moved)
+
+
+def _way_out(project: Project, run: Run | None) -> str:
+    """What to do about a change that stands in the way: advice that works in the phase in which the run is."""
+    source, target = project.source.schema, project.target.schema
+    if run is not None and run.direction != "forward":
+        return (
+            f"Undo the change and run the same command again. A table or a column that was dropped is made again as it was, empty:"
+            f" `tenantry verify --repair` fills it from {target}, and then every command works, `tenantry rollback` too."
+            f" Nobody can go back without it; `tenantry contract` makes {target} final as things stand."
+        )
+    return (
+        "Undo the change and run the same command again; a table that was dropped is made again as it was, and what of it is not in"
+        f" {source} any more goes from {target} as well. Or undo the run (tenantry rollback --everything), mend the manifest, and"
+        " begin anew."
+    )
 
 
 def _harm(before: Table, now: Table) -> list[str]:
@@ -132,16 +155,39 @@ def _without_capture(connection: Connection, prepared: Prepared) -> list[str]:
 
 
 def _known(before: Catalog, now: Catalog, read: Sequence[Table]) -> Catalog:
-    """The source without tables that are new and that nobody reads: the manifest of a run that is under way need not name them."""
+    """The source as the run was planned for, with the tables that hold its rows now.
+
+    Tables and columns that are new are not taken over: nobody reads them, the manifest of a run that is under way need not name
+    them, and a column of the target that has the same name by chance goes on being left alone.
+    """
     was_below = {(each.schema, each.name) for table in before.tables for each in table.below}
     is_below = {(each.schema, each.name) for table in read for each in table.below}
+    there = {table.name: table for table in read}
+    kept = [
+        _planned(table, there[table.name]) if table.name in there else table
+        for table in before.tables
+        if (table.schema, table.name) in is_below or (table.schema, table.name) not in was_below
+    ]
+    names = {table.name for table in kept}
+    new = [table for table in now.tables if (table.schema, table.name) in is_below and table.name not in names]
+    return replace(before, tables=(*kept, *new))
+
+
+def _planned(before: Table, now: Table) -> Table:
+    """A table as it was planned for: what holds its rows is as it is now, and a foreign key that is gone vouches for nothing."""
+    present = {each.name: each for each in now.constraints}
     return replace(
-        now,
-        tables=tuple(
-            table
-            for table in now.tables
-            if (table.schema, table.name) in is_below
-            or (before.table(table.name) is not None and (table.schema, table.name) not in was_below)
+        before,
+        below=now.below,
+        constraints=tuple(
+            each
+            if each.kind != "foreign"
+            else replace(
+                each,
+                validated=each.validated and each.name in present and present[each.name].validated,
+                enforced=each.enforced and each.name in present and present[each.name].enforced,
+            )
+            for each in before.constraints
         ),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tenantry.errors import NotReady, StepFailed
+from tenantry.errors import NotReady, SourceAltered, StepFailed
 from tenantry.manifest import Manifest
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import capture_tables
@@ -98,8 +98,14 @@ def contract(
                 hint="`tenantry cutover` first; what was contracted can never be rolled back.",
             )
         if "contract.source" not in live.done:
-            live.check()
-            live.round(limit=EVERYTHING)
+            try:
+                live.check()
+                live.round(limit=EVERYTHING)
+            except SourceAltered as error:
+                # It goes: what others did to it stands in nobody's way any more.
+                live.observer.notice(
+                    f"{error.message} What was written in the target last is not carried back into it, nor archived with it."
+                )
             # Tenantry's own connections read the source too, and their counts arrive when they have been idle for a moment.
             counts = readers(live)[1]
             time.sleep(1.2)

@@ -268,6 +268,7 @@ class Migration:
                 )
             journal.say(main, "resume_run", process=process_json())
             self._done = journal.done_steps(main)
+            self._find_strays(journal, prepared)
             check_server(main, journal, run, self._observer.notice)
             # Carrying over and comparing say how things stand now.
             again = [step.id for phase in ("replay", "verify") for step in plan.phase(phase)]
@@ -299,6 +300,18 @@ class Migration:
         assert run is not None
         check_server(main, journal, run, self._observer.notice)
         return journal, prepared
+
+    def _find_strays(self, journal: Journal, prepared: Prepared) -> None:
+        """Where somebody has switched the triggers that keep others from writing the target."""
+        copied = all(step.id in self._done for step in prepared.plan.phase("copy"))
+        if not copied or not strays.were_switched(main := self._session.open("tenantry: replay"), prepared.project):
+            return
+        replayer = Replayer(prepared.project)
+        replayer.begin(main)
+        listed = strays.look_for_strays(main, prepared.project, replayer, journal)
+        journal.event(
+            main, "strays", "rows of the target were written while applications wrote the source", listed=listed
+        )
 
     def _record_failure(self, main: Connection, journal: Journal, error: BaseException) -> None:
         interrupted = isinstance(error, KeyboardInterrupt | RunInterrupted)

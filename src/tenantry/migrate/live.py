@@ -175,9 +175,16 @@ class Live:
         if absorb(self.main, self.journal, self.prepared, self.observer.notice):
             self.prepared = prepare(self.main, self._manifest)
             self.load()
+        if self.run.direction == "forward" and self.is_copied and strays.were_switched(self.main, self.project):
+            self.say_strays(strays.look_for_strays(self.rounds, self.project, self.replayer, self.journal))
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)
         self.refresh()
+
+    @property
+    def is_copied(self) -> bool:
+        """Every row has been carried over once, so that both sides can be compared."""
+        return all(step.id in self.done for step in self.prepared.plan if step.phase == "copy")
 
     def refresh(self) -> None:
         """Read the run's row again."""
@@ -338,15 +345,19 @@ class Live:
 
     def _list_strays(self, connection: Connection) -> int:
         found = strays.list_in_target(connection, self.project)
+        self.say_strays(found)
+        return found
+
+    def say_strays(self, found: int) -> None:
+        """Tell of changes of the target that were taken back."""
         self.journal.event(
-            connection, "strays", "rows of the target were written while applications wrote the source", listed=found
+            self.main, "strays", "rows of the target were written while applications wrote the source", listed=found
         )
         self.observer.notice(
             f"Tables of {self.project.target.schema} were written although applications write {self.project.source.schema}:"
             f" {found:,} changes were taken back and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
             " has stay there, and are listed in tenantry.kept."
         )
-        return found
 
     def _truncated(self, connection: Connection) -> None:
         """A truncated table of the target: every row that the source has of it is looked at."""

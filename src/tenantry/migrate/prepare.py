@@ -10,7 +10,7 @@ import psycopg
 from tenantry.access import missing_roles
 from tenantry.catalog import read_catalog
 from tenantry.catalog.build import build_catalog
-from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
+from tenantry.errors import JournalMismatch, RolesMissing, SchemaMissing, TargetNotOurs
 from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
 from tenantry.migrate import subset
 from tenantry.migrate.expressions import check_expressions
@@ -51,9 +51,15 @@ def prepare(connection: Connection, manifest: Manifest, *, only: str | None = No
 
 def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Prepared:
     environment = read_environment(connection)
-    source = read_catalog(connection, manifest.source.schema_name)
     files = target_files(manifest)
     run = last_run(connection)
+    try:
+        source = read_catalog(connection, manifest.source.schema_name)
+    except SchemaMissing:
+        # A run knows what it was; what it may still do without a source is for each command to say.
+        if run is None:
+            raise
+        source = replace(run.source_catalog, tables=())
     schema = manifest.target.schema_name
     if run is not None:
         check_journal(run, manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenantry.errors import JournalDamaged
 from tenantry.manifest.derive import JOURNAL
-from tenantry.migrate import strays, verify
+from tenantry.migrate import verify
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.replay import Round
@@ -18,8 +18,6 @@ def repair(live: Live) -> list[verify.Verification]:
     After a cut-over the target is what applications write: then the source is brought in line with it.
     """
     suspects = verify.look_for_suspects(live.main, live.project, live.journal)
-    # Then somebody may have written the target, and what they wrote is listed before it is taken back.
-    switched = live.run.direction == "forward" and strays.were_switched(live.main, live.project)
 
     def mend(connection: Connection, done: Round) -> None:
         if live.run.direction == "reverse":
@@ -29,10 +27,6 @@ def repair(live: Live) -> list[verify.Verification]:
                     [mapping.target.name, mapping.legacy_prefix, suspects[mapping.name]],
                 )
             live.reverser.apply(connection)
-            return
-        if switched and strays.note_in_target(connection, live.project, live.replayer, suspects):
-            live.replayer.settle(connection, done)
-            done.conflicts += strays.list_in_target(connection, live.project)
             return
         for mapping in live.project:
             live.replayer.mark(connection, mapping, suspects[mapping.name])

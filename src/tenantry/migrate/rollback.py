@@ -13,7 +13,6 @@ from tenantry.migrate.journal import Connection, journal_exists, last_run, state
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
-from tenantry.migrate.repair import repair
 from tenantry.migrate.replay import pending
 from tenantry.migrate.strays import strays_again, were_switched
 from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, turn
@@ -270,19 +269,12 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
 
 def _find_strays(live: Live) -> None:
     """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
-    if any(step.phase == "copy" and step.id not in live.done for step in live.prepared.plan):
-        return
-    switched = were_switched(live.main, live.project)
-    if not switched and not pending(live.main, "target_log")[0]:
+    if not live.is_copied or not (were_switched(live.main, live.project) or pending(live.main, "target_log")[0]):
         return
     try:
+        # Where triggers were switched, this compares both sides.
         live.check()
         live.round(limit=EVERYTHING)
-        if switched:
-            live.observer.notice(
-                "The triggers that keep others from writing the target were switched meanwhile: both sides are compared first."
-            )
-            repair(live)
     except SourceAltered as error:
         live.observer.notice(
             f"What was written in the target past its fence could not be told from what was carried over: {error.message}"

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from tenantry.manifest import Mapping, Project
 from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.migrate import verify
 from tenantry.migrate.chunks import same_key
-from tenantry.migrate.journal import Connection
-from tenantry.migrate.replay import Replayer, take_log
+from tenantry.migrate.journal import Connection, Journal
+from tenantry.migrate.replay import Replayer, Round, take_log
 from tenantry.plan.operations.accounts import profile_mapping
 from tenantry.plan.operations.capture import guards_sql
 from tenantry.postgres import ident, literal
@@ -42,6 +43,41 @@ def trust_guards(connection: Connection, project: Project) -> None:
         f"update {JOURNAL}.run set guards = {guards_sql(project)} where id = (select max(id) from {JOURNAL}.run)"
         f" and guards is not null and guards <> {guards_sql(project)}"
     )
+
+
+def look_for_strays(connection: Connection, project: Project, replayer: Replayer, journal: Journal) -> int:
+    """Compare both sides as a whole, where triggers were switched and nothing has noted what was written in the target meanwhile;
+    and do with what differs as with any other stray. Nothing may have been carried over since the triggers stand again: it would
+    hide what was written. Returns the number of changes that were taken back.
+
+    Args:
+        connection: one over which rounds are done.
+    """
+    waiting = {
+        (str(table), str(key))
+        for table, key in connection.execute(
+            f"select l.table_name, k.key from {JOURNAL}.source_log l cross join lateral (values (l.old_key), (l.new_key)) k (key)"
+            " where k.key is not null"
+        )
+    }
+    found = {
+        name: [key for key in keys if (project.mapping(name).source.name, key) not in waiting]
+        for name, keys in verify.look_for_suspects(connection, project, journal).items()
+    }
+    listed = 0
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read")
+        # First those that were noted, deletions too; then the others, among which what was not carried over yet is no stray.
+        for these in (None, found):
+            if note_in_target(connection, project, replayer, these):
+                if these is not None:
+                    connection.execute("delete from tenantry_stray where image is null")
+                replayer.settle(connection, Round())
+                listed += list_in_target(connection, project)
+                connection.execute("delete from tenantry_stray; delete from tenantry_changed")
+        trust_guards(connection, project)
+    replayer.made()
+    return listed
 
 
 def note_in_target(

@@ -105,3 +105,20 @@ select distinct n.nspname::text, c.relname::text
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.named ->> 1
   join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = any (%(ours)s)
  order by 1, 2
+
+-- name: switched
+-- Tables of a schema whose triggers of these names are not awake; those of a partition are told by their table.
+select distinct coalesce((select p.relname from pg_catalog.pg_class p where p.oid = pg_catalog.pg_partition_root(c.oid)), c.relname)::text
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+ where t.tgname = any (%(names)s) and t.tgenabled <> 'A'
+ order by 1
+
+-- name: noting
+-- How many of these tables note changes.
+select count(distinct c.oid)
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid and c.relname = any (%(tables)s)
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+ where t.tgname = 'tenantry_capture'

@@ -232,11 +232,12 @@ def _go_on(catalog: Catalog, tables: Collection[str]) -> list[str]:
 
 
 def _behind(catalog: Catalog, sequence: CatalogSequence, table: str, column: str) -> str:
-    largest, beyond = ("min", "<") if sequence.increment < 0 else ("max", ">")
-    name = ident(sequence.schema, sequence.name)
-    # Never back: a value that was given out may be in use by a client that has not written it yet.
+    largest, beyond, first = ("min", "<", "+") if sequence.increment < 0 else ("max", ">", "-")
+    name = literal(ident(sequence.schema, sequence.name))
+    # Never back: a value that was given out may be in use by a client that has not written it yet. Who dropped the sequence
+    # meanwhile has no numbers to draw.
     return (
-        f"select setval({literal(name)}, v) from (select {largest}({ident(column)}) as v from"
-        f" {ident(catalog.schema, table)}) m where v is not null and (v {beyond} (select last_value from {name})"
-        f" or not (select is_called from {name}))"
+        f"select setval(q.id, m.v) from (select to_regclass({name}) as id) q, (select {largest}({ident(column)}) as v from"
+        f" {ident(catalog.schema, table)}) m where q.id is not null and m.v is not null"
+        f" and m.v {beyond} coalesce(pg_sequence_last_value(q.id), m.v {first} 1)"
     )
