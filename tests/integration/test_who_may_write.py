@@ -223,6 +223,9 @@ def sign_up(app: Small, number: int) -> str:
 
 def test_people_go_on_signing_up_whatever_a_trigger_on_their_accounts_writes(supabase: Small) -> None:
     first = sign_up(supabase, 1)
+    found = [each for each in supabase.run("analyze", "--json").json["findings"] if each["code"] == "TA-130"]
+    assert [(each["table"], each["severity"]) for each in found] == [("profiles", "warning")]
+    assert "trigger on_auth_user_created on auth.users" in found[0]["title"]
     supabase.migrate()
     # The accounts that were made have set off the trigger, and the source was not written.
     assert supabase.one("select count(*) from auth.users") == 4

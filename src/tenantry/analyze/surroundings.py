@@ -3,6 +3,7 @@ is pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,21 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Outsider:
+    """A trigger of a table that is not carried over, whose function writes tables that are.
+
+    Attributes:
+        accounts: it is one of schema auth, which applications write before and behind the cut-over.
+    """
+
+    trigger: str
+    table: str
+    accounts: bool
+    function: str
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Secured:
     """What event triggers do to a new table: row-level security is on, and binds the owner."""
 
@@ -55,6 +71,7 @@ class Surroundings:
         tables, temporary: what became of a table, and of a temporary one, that was made to see it.
         refused: what the server said where no table could be made.
         unprepared: the script of the roles was not run in this database.
+        outsiders: triggers of other tables that write source tables.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -64,6 +81,7 @@ class Surroundings:
     temporary: Secured = Secured()
     refused: str = ""
     unprepared: bool = False
+    outsiders: tuple[Outsider, ...] = ()
 
 
 UNPREPARED_HINT = (
@@ -94,7 +112,36 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
                         tables = Secured(bool(enabled), bool(forced))
         except psycopg.Error as error:
             refused = error.diag.message_primary or type(error).__name__
-    return Surroundings(hidden, publishers, listeners, tables, temporary, refused, is_unprepared(connection))
+    outside = connection.execute(
+        blocks["outside"],
+        {
+            "source": project.source.schema,
+            "target": project.target.schema,
+            "tables": [table.name for table in project.source_tables],
+        },
+    )
+    return Surroundings(
+        hidden, publishers, listeners, tables, temporary, refused, is_unprepared(connection),
+        tuple(
+            Outsider(str(trigger), str(table), bool(accounts), str(function), written)
+            for trigger, table, accounts, function, body in outside
+            if (written := _written(project, str(body)))
+        ),
+    )  # fmt: skip
+
+
+def _written(project: Project, body: str) -> tuple[str, ...]:
+    """The source tables that a function writes, by its text."""
+    return tuple(
+        table.name
+        for table in project.source_tables
+        if re.search(
+            r"\b(insert\s+into|update|delete\s+from|merge\s+into|truncate)\s+(only\s+)?([\w\"]+\s*\.\s*)?"
+            rf'("{re.escape(table.name)}"|{re.escape(table.name)}\b)',
+            body,
+            re.IGNORECASE,
+        )
+    )
 
 
 def is_unprepared(connection: Connection) -> bool:
@@ -127,6 +174,8 @@ def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
                         advice="Give the table a primary key in the target's files, or write there: alter table"
                         f" {ident(table.name)} replica identity full.",
                     )  # fmt: skip
+    for outsider in around.outsiders:
+        yield from _outsider(project, outsider)
     names = ", ".join(f"{each.name} (function {each.function})" for each in around.listeners)
     word = "event trigger" if len(around.listeners) == 1 else "event triggers"
     if around.refused:
@@ -158,6 +207,29 @@ def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
             "TA-160", "warning", "risk", "", "the script of the roles was not run in this database: everybody may make temporary objects",
             advice=f"{UNPREPARED_HINT} The proof fails until then.",
         )  # fmt: skip
+
+
+def _outsider(project: Project, each: Outsider) -> Iterator[Finding]:
+    users = project.manifest.users
+    for table in each.writes:
+        what = f"is written by trigger {each.trigger} on {each.table} (function {each.function})"
+        if each.accounts:
+            own = (
+                "in_step = true makes the profiles of new accounts; for whatever else the function does,"
+                if users is not None and users.in_step
+                else "Let Tenantry make the profiles of new accounts (in_step = true in [users]), or"
+            )
+            yield Finding(
+                "TA-130", "warning", "risk", table, what,
+                advice="What it writes there is left out from the cut-over on, and for the accounts that the run makes: people go on"
+                f" signing up. {own} give {each.table} a trigger whose function writes {project.target.schema}.",
+            )  # fmt: skip
+        else:
+            yield Finding(
+                "TA-131", "warning", "risk", table, what,
+                advice=f"From the cut-over on {project.source.schema}.{table} is read-only, and whatever sets the trigger off is refused"
+                " with it. Before that, let the function write the new table, or drop the trigger.",
+            )  # fmt: skip
 
 
 def _has_identity(table: Table) -> bool:

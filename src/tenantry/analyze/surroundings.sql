@@ -36,3 +36,16 @@ select c.relpersistence = 't', c.relrowsecurity, c.relforcerowsecurity
 select exists (select from pg_catalog.pg_database d,
                       pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) g
                 where d.datname = pg_catalog.current_database() and g.grantee = 0 and g.privilege_type = 'TEMPORARY')
+
+-- name: outside
+-- Triggers of tables that are not carried over, with what their functions say: one may write a table that is.
+select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'auth', p.oid::regprocedure::text, p.prosrc
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  join pg_catalog.pg_proc p on p.oid = t.tgfoid
+ where not t.tgisinternal and t.tgenabled <> 'D' and not c.relispartition
+   and p.pronamespace is distinct from to_regnamespace('tenantry')
+   and n.nspname not in ('tenantry', 'pg_catalog', %(target)s)
+   and not (n.nspname = %(source)s and c.relname = any (%(tables)s))
+ order by 2, 1
