@@ -19,6 +19,7 @@ import pytest
 from tenantry.migrate import heartbeat
 from tenantry.migrate.live import Live
 from tenantry.migrate.lock import capture_tables
+from tenantry.migrate.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect, explain, literal
 from tests.conftest import Database
 from tests.migrate_support import Said, cli, wait_for
@@ -393,3 +394,22 @@ def test_a_backend_whose_client_was_killed_stops_waiting_for_a_lock(app: Small) 
         os.waitpid(pid, 0)
         wait_for("it to give up", lambda: not app.rows(waits), seconds=20)
         holder.execute("rollback")
+
+
+def test_steps_of_the_plan_that_lock_the_same_tables_never_run_side_by_side(small: MakeSmall) -> None:
+    app = small()
+    with connect(app.dsn) as connection:
+        plan = prepare(connection, app.manifest).plan
+    steps = {step.id: step for step in plan}
+
+    def before(step: str) -> set[str]:
+        return {each for direct in steps[step].after for each in (direct, *before(direct))}
+
+    adding = [each for each in steps if each.startswith("copy.foreign:")]
+    assert len(adding) > 1
+    # people refers to auth.users, members to people and orgs.
+    people, members = "copy.foreign:people", "copy.foreign:members"
+    assert (people in before(members)) != (members in before(people))
+    for each in steps:
+        if each.startswith("copy.validate:"):
+            assert set(adding) <= before(each)

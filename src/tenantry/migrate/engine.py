@@ -544,6 +544,19 @@ class Migration:
     # -- what workers do ---------------------------------------------------------------------------------------------
 
     def _sql(self, connection: Connection, journal: Journal, step: Step) -> None:
+        if step.id.startswith("copy.foreign:"):
+
+            def mark() -> None:
+                journal.say(connection, "step_done", step=step.id, rows=None, message=None)
+
+            # It may lock auth.users, which applications write: bounded tries, as with triggers.
+            capture_tables(
+                connection, "auth", ["users"], step.sql,
+                mark,
+                patience=self._options.lock_patience, notice=self._observer.notice, stopped=self._session.stop.is_set,
+            )  # fmt: skip
+            return
+
         def once() -> None:
             with connection.transaction():
                 # The target is ours alone, and a parent's index may be under construction: wait for it.

@@ -153,6 +153,11 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 rows=count,
             )
         )
+    # Two steps that lock the same tables in different orders would deadlock, and one that waits for a validation would keep
+    # others out of auth.users meanwhile: those that share a table go one after the other, and validations behind all of them.
+    adding: dict[tuple[str | None, str | None], str] = {}
+    added: list[str] = []
+    validating: list[Step] = []
     for table in project.target.tables:
         fed = table.name in keyed
         foreign = [
@@ -161,6 +166,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         if not foreign:
             continue
         after = {keyed[name] for name in (table.name, *(fk.ref_table or "" for fk in foreign)) if name in keyed}
+        locked = {(table.schema, table.name), *((fk.ref_schema, fk.ref_table) for fk in foreign)}
+        after |= {adding[each] for each in locked if each in adding}
         count = rows.get(table.name, 0)
         partitioned = table.kind == "partitioned"
         comments = [comment for fk in foreign for comment in _comment(table, fk)]
@@ -179,8 +186,10 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             outside=True,
         )
         steps.append(add)
+        added.append(add.id)
+        adding |= dict.fromkeys(locked, add.id)
         if not partitioned:
-            steps.append(
+            validating.append(
                 Step(
                     id=f"copy.validate:{table.name}",
                     phase="copy",
@@ -195,11 +204,11 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                     lock="ROW SHARE on the tables that are referenced",
                     risk="none",
                     seconds=VALIDATE_SECONDS * count * len(foreign),
-                    after=(add.id,),
                     table=table.name,
                     rows=count,
                 )
             )
+    steps += (replace(step, after=tuple(added)) for step in validating)
     return steps
 
 
