@@ -59,6 +59,7 @@ def test_a_condition_over_a_table_that_is_carried_over_is_followed(small: MakeSm
     assert app.rows(there) == [("r2", 20), ("r3", 15)]
     assert app.rows("select source_key, reason from tenantry.quarantine") == [("a1", "reference_missing")]
     app.write("truncate archived")
+    app.run("replay", "--until-idle", code=0)
     app.cut_over()
     assert app.rows(there) == [("r1", 15), ("r2", 20), ("r3", 15)]
     assert app.rows("select legacy_id from app.actions order by 1") == [("a1",), ("a2",)]

@@ -99,6 +99,9 @@ def derived_again(mappings: Sequence[Mapping]) -> Iterator[str]:
             f"insert into {_JOURNAL}.source_log (table_name, new_key) select {literal(mapping.source.name)},"
             f" substr(k.legacy_id, {len(prefix) + 1}) from {_JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
             f" and k.column_name = '' and k.reason = {literal(ELSEWHERE)} and left(k.legacy_id, {len(prefix)}) = {literal(prefix)}"
+            # What the source has no room for is in this row alone: it stays, and is listed.
+            f" and not exists (select from {_JOURNAL}.kept c where c.table_name = k.table_name and c.legacy_id = k.legacy_id"
+            " and c.column_name <> '')"
         )
 
 
