@@ -81,7 +81,7 @@ class Drive:
         self.command("replay", "--until-idle")
         source = self.source()
         self.compare_target(source, self.target(), "after a replay")
-        self.command("cutover")
+        self.command("cutover", "--accept-quarantined")
         target = self.target()
         self.compare_target(source, target, "at the cut-over")
         if source[root.name]:
@@ -98,7 +98,7 @@ class Drive:
             self.refused(self.case.target, root.target)
         self.refill_twin()
         self.write_source("fourth")
-        self.command("cutover")
+        self.command("cutover", "--accept-quarantined")
         source = self.source()
         self.compare_target(source, self.target(), "at the second cut-over", kept=after)
         self.command("rollback", "--everything", "--yes")

@@ -11,7 +11,7 @@ import psycopg
 
 from tenantry.manifest import Project
 from tenantry.plan.operations.accounts import SITUATIONS, Situation, decisions, profile_mapping
-from tenantry.postgres import ident, literal, load_blocks
+from tenantry.postgres import ident, literal, load_blocks, verbatim
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -117,7 +117,9 @@ def _block(project: Project, name: str) -> str:
         profiles=ident(project.target.schema, mapping.target.name),
         account=ident(users.account),
     )
-    return blocks[name].replace("{fates}", found.strip().rstrip(";"))
+    found = found.strip().rstrip(";")
+    # Beside parameters a sign of per cent in a name would be taken for one.
+    return blocks[name].replace("{fates}", verbatim(found) if name == "listed" else found)
 
 
 __all__ = ["FATES", "Fate", "Person", "fates", "people", "planned"]
