@@ -278,6 +278,12 @@ class NotReady(TenantryError):
     exit_code = 1
 
 
+class RulesInTheWay(TenantryError):
+    """Rewrite rules of the source would act on what is carried back into it."""
+
+    code = "TN-422"
+
+
 class CutOverFailed(TenantryError):
     """The cut-over was not done within its bound, and was taken back."""
 

@@ -145,7 +145,7 @@ SPOILED = {
     " values ('nobody', 'n', 'd', 'integer', 'patient', now())",
     "an entry of the quarantine": "delete from tenantry.quarantine where id = (select min(id) from tenantry.quarantine"
     " where mapping = 'metric_values')",
-    "an original in the quarantine": 'update tenantry.quarantine set original = original || \'{{"external_id": "x"}}\' where id ='
+    "an original in the quarantine": 'update tenantry.quarantine set original = original::jsonb || \'{{"external_id": "x"}}\' where id ='
     " (select min(id) from tenantry.quarantine where mapping = 'metric_values')",
     "an entry of the merged": "delete from tenantry.merged where mapping = 'metric_values'",
     "who stands for a merged row": "update tenantry.merged set into_key = {value} where mapping = 'metric_values'",

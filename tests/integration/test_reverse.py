@@ -1063,11 +1063,13 @@ def test_rows_whose_id_cannot_be_a_key_of_the_source_are_in_the_target_only(lab:
     counter, shelf, visit, box = made[0]
     lab.back()
     changes = lab.changes(before)
-    assert changes.pop(("boxes", box)) == {"id": box, "room": None, "no": None, "site_code": "north"}
+    # The key of a shelf is its room and number, which stand in the target: it has a place in the source.
+    assert changes.pop(("shelves", "C|1")) == {"room": "C", "no": "1", "siteId": "s1", "title": "born"}
+    assert changes.pop(("boxes", box)) == {"id": box, "room": "C", "no": "1", "site_code": "north"}
     assert changes == {("counters", "1"): {"n": "11"}}
     assert set(lab.kept()) == {
-        ("counters", counter, ""), ("shelves", shelf, ""), ("visits", visit, ""), ("boxes", box, "shelf_id"),
-        ("shelves", '["A", "1"]', "room"),
+        ("counters", counter, ""), ("visits", visit, ""), ("shelves", '["A", "1"]', "room"),
+        ("shelves", shelf, "id"), ("shelves", '["C", "1"]', ""),
     }  # fmt: skip
     lab.assert_in_line()
 

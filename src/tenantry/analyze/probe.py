@@ -15,8 +15,9 @@ from psycopg import errors as pg
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
 from tenantry.manifest import JsonIds, Mapping, Project
-from tenantry.manifest.derive import Deriver, Reading, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.derive import Deriver, Reading, merge_keys, qualified_order
 from tenantry.manifest.documents import may_name, tenant_of
+from tenantry.manifest.keys import mapping_key
 from tenantry.postgres import about, ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -74,8 +75,8 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         f"select 'refused', split_part({problem}, ';', 1), '', {counted} from derived d where {problem} is not null group by 2",
         f"select 'problems', p.problem, '', {counted} from derived d"
         f" cross join lateral regexp_split_to_table({problem}, ';') p (problem) group by 2",
-        f"select 'changes', c.cell ->> 'column', c.cell ->> 'rule', {counted} from derived d"
-        f" cross join lateral jsonb_array_elements({cells}) c (cell) where {problem} is null group by 2, 3",
+        f"select 'changes', c.cell::json ->> 'column', c.cell::json ->> 'rule', {counted} from derived d"
+        f" cross join lateral unnest({cells}) c (cell) where {problem} is null group by 2, 3",
     ]
     more: list[tuple[str, str]] = []
     if mapping.merge is not None:

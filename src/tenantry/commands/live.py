@@ -436,8 +436,10 @@ def verify(
         live.check()
         checks = live.compare_all()
         if mend and not all(check.passed for check in checks):
-            repaired = tuple(difference for check in checks for difference in check.differences)
+            differed = [difference for check in checks for difference in check.differences]
             checks = repair(live)
+            still = {_place(difference) for check in checks for difference in check.differences}
+            repaired = tuple(each for each in differed if _place(each) not in still)
         trial = live.project.trial
         aside = not_compared(live.main, live.project)
     failed = [check for check in checks if not check.passed]
@@ -471,6 +473,12 @@ def verify(
             for each in aside:
                 out.print(f"    {escape(str(each))}")
         out.print(f"Compared in {in_words(time.monotonic() - begun)}.")
+        if mend and failed:
+            out.print("What is listed above still differs: deriving these rows again does not mend it.")
     missing.end()
     if failed:
         raise typer.Exit(1)
+
+
+def _place(difference: Difference) -> tuple[str, str, str, str]:
+    return difference.check, difference.table, difference.key, difference.column

@@ -58,10 +58,10 @@ def chosen(table: Comparison, ways: Ways) -> tuple[str, str, str]:
     for i, places in ways:
         flags = {n: table.flag(i, table.parts[i].feeds[n].asked) for n in places}
         value = " ".join(f"when f{i}_{n} is not null then f{i}_{n}" for n in places)
-        permit = " ".join(f"when f{i}_{n} is not null then o{i}_{n}" for n in places)
+        permit = " ".join(f"when f{i}_{n} is not null then o{i}[{n + 1}]" for n in places)
         differ = " ".join(f"when f{i}_{n} is not null then {flags[n]}" for n in places)
         values.append(f"when h{i} then case {value} end")
-        permits.append(f"when h{i} then case {permit} else {' and '.join(f'o{i}_{n}' for n in places)} end")
+        permits.append(f"when h{i} then case {permit} else {' and '.join(f'o{i}[{n + 1}]' for n in places)} end")
         differs.append(
             f"when h{i} then case when {_several(i, places)} then case {differ} end else {' or '.join(flags.values())} end"
         )
@@ -83,7 +83,7 @@ def kept(table: Comparison, position: int) -> Iterator[str]:
             reason = f"{table.name}.{slot.column.name} holds one value, and has that of {others}"
             yield (
                 f"select {literal(part.target)}, w.legacy{position}, {literal(column)},"
-                f" case when w.two{j} then {literal(reason)} else {literal(part.why[column])} end from {table.work} w"
+                f" case when w.two[{j + 1}] then {literal(reason)} else {literal(part.why[column])} end from {table.work} w"
                 f" where w.has_s and w.h{position} and w.cov{position} and {literal(column)} = any (w.d{position})"
             )
 

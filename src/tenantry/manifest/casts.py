@@ -73,6 +73,8 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
             return f"case when {raw} = 0 then false when {raw} = 1 then true end"
         case ("boolean", _) if is_number(target):
             return f"{raw}::integer::{to}"
+        case ("json", "jsonb"):
+            return f"case when {_fits_jsonb(f'{raw}::text', server_version)} then {raw}::jsonb end"
         case (("date" | "timestamp without time zone"), "timestamp with time zone"):
             return utc(raw, source, to)
         case ("timestamp with time zone", "timestamp without time zone"):
@@ -162,6 +164,39 @@ def _from_text(raw: str, to: str, server_version: int) -> str:
     if server_version >= 160000:
         return f"case when pg_input_is_valid({raw}, {literal(to)}) then {raw}::{to} end"
     return f"{raw}::{to}"
+
+
+_BACKSLASH = literal("\\\\")
+_ZERO, _HALF = literal(r"\\u0000"), literal(r"\\u[dD][89a-fA-F]")
+_PAIR = literal(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_STRING = literal(r'"(?:[^"\\]|\\.)*"')
+
+
+def _fits_jsonb(text: str, server_version: int) -> str:
+    """A condition that jsonb takes a text that json took: that refuses the escape of the character 0, halves of surrogate pairs,
+    and numbers that numeric cannot hold."""
+    if server_version >= 160000:
+        return f"pg_input_is_valid({text}, 'jsonb')"
+    # Backslashes stand in strings only, in which two of them are one that escapes nothing.
+    escapes = f"replace({text}, {_BACKSLASH}, '')"
+    return (
+        f"{escapes} !~ {_ZERO} and regexp_replace({escapes}, {_PAIR}, '', 'g') !~ {_HALF}"
+        f" and {_outside_strings(text)} !~ '[eE][-+]?0*[0-9]{{5}}'"
+    )
+
+
+def _outside_strings(text: str) -> str:
+    """A JSON document's text without its strings, keys among them."""
+    return f"regexp_replace({text}, {_STRING}, '', 'g')"
+
+
+def doubled_keys(raw: str, made: str) -> str:
+    """A condition that a json document has a key twice in one object, of which jsonb keeps the last: each key has one colon."""
+    before, after = (
+        f"(length({_outside_strings(text)}) - length(replace({_outside_strings(text)}, ':', '')))"
+        for text in ("v.json", "v.jsonb")
+    )
+    return f"(select {before} > {after} from (select {raw}::text, ({made})::text offset 0) as v (json, jsonb))"
 
 
 def _renumbered(raw: str, source: CatalogColumn, to: str) -> str:

@@ -19,6 +19,7 @@ from tenantry.manifest.places import Key
 from tenantry.postgres import ident, literal, literals
 
 _OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\w$]*))""")
+_JSONB = CatalogColumn("document", "jsonb", type_name="jsonb")
 _READS_TEXT = ("number", "money", "percent", "integer", "boolean", "email", "trim")
 _READS_TIME = ("utc", "local_time", "local_day")
 
@@ -98,9 +99,11 @@ class ColumnCompiler:
             if wrong := misfit("json_ids", source, plain_column(target, self.target_catalog)):
                 self.say((*key, "as"), wrong)
                 return None
-            raw = raw if source.type == "jsonb" else f"{raw}::jsonb"
+            present = f"{raw} is not null"
+            document = casts.cast(raw, source, _JSONB, (), self.source_catalog.server_version)
             return Column(
-                target.name, target.type, target.nullable, "json_ids", name, raw,
+                target.name, target.type, target.nullable, "json_ids", name, f"({document})",
+                present=present if document != raw else None,
                 missing=None if target.nullable else f"{raw} is null",
                 ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
             )  # fmt: skip
@@ -363,6 +366,9 @@ class ColumnCompiler:
             normal = transforms.folded(raw) if rule.transform == "email" else transforms.trimmed(raw)
             noted.append(f"{raw} <> {normal}")
             said = "normalised"
+        if (transforms.base_type(source.type), transforms.base_type(target.type)) == ("json", "jsonb") and not cases:
+            noted.append(casts.doubled_keys(raw, made))
+            said = "first of two keys dropped"
         return Column(
             target.name,
             target.type,

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.manifest import alternatives
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.feeds import (
     Feeds,
     Part,
     by_id,
     direct_path,
-    held_name,
+    held,
     image,
     key_of,
-    key_parts_sql,
     legacy_of,
     permitted,
     primary,
 )
+from tenantry.manifest.keys import equal, key_parts_sql, mapping_key, same_key
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, plain_name
 from tenantry.manifest.moved import held_elsewhere, left_all
 from tenantry.manifest.nearby import derive_few
@@ -111,19 +112,20 @@ class Comparison:
     def same_key(self, source: str, other: str) -> str:
         """A condition over a row of the source and one of a temporary table with typed key columns."""
         return " and ".join(
-            f"{source}.{ident(name)} = {other}.{column}"
-            for name, column in zip(self.key, self.key_columns, strict=True)
+            equal(own, f"{source}.{ident(own.name)}", f"{other}.{column}")
+            for own, column in zip(self.key_held, self.key_columns, strict=True)
         )
+
+    @property
+    def key_held(self) -> list[CatalogColumn]:
+        """The columns of the key."""
+        return [column for name in self.key if (column := self.table.column(name)) is not None]
 
     # -- temporary tables --------------------------------------------------------------------------------------------
 
     def make_tables(self) -> list[str]:
         """Once for a session; they are empty again after each transaction."""
-        typed = ", ".join(
-            f"{name} {column.type}"
-            for name, column in zip(self.key_columns, (self.table.column(each) for each in self.key), strict=True)
-            if column is not None
-        )
+        typed = ", ".join(f"{name} {column.type}" for name, column in zip(self.key_columns, self.key_held, strict=True))
         made = [
             (self.keys, f"key text primary key, {typed}, now boolean not null default true, state text"),
             (self.rows, f"like {self.sql}"),
@@ -132,8 +134,10 @@ class Comparison:
         work = [
             f"key text, n bigint, {typed}, has_s boolean, del boolean, resp int, ins boolean, lacks text, waits text"
         ]
-        for j, slot in enumerate(self.slots):
-            work.append(f"v{j} {slot.column.type}, c{j} boolean, g{j} boolean, two{j} boolean")
+        # Of each slot: its value, whether it changes, whether there is one, and whether there are two. A table has 1,600 columns at
+        # most.
+        work += [f"v{j} {slot.column.type}" for j, slot in enumerate(self.slots)]
+        work.append("c boolean[], g boolean[], two boolean[]")
         for i, part in enumerate(self.parts):
             work.append(
                 f"legacy{i} text, h{i} boolean, cov{i} boolean, gone{i} boolean, q{i} boolean, d{i} text[], e{i} text[]"
@@ -182,6 +186,12 @@ class Comparison:
         texts = []
         for part in self.parts:
             mine = f"from {CHANGED} c where c.table_name = {literal(part.target)}"
+            if part.link == "natural":
+                # Those that were born there have the key that stands in them, and no other.
+                mine += (
+                    f" and not exists (select from {self._target(part)} t where t.legacy_id = c.legacy_id"
+                    f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')})"
+                )
             texts.append(f"select {key_of(part.mapping, 'c.legacy_id')} {mine}")
             q = f"{self._target(part)} q"
             p = f"{self._target(self.parts[0])} p"
@@ -191,9 +201,14 @@ class Comparison:
                 texts.append(
                     f"{here} join {p} on {self._joined(self.parts[0], 'p', f'q.{ident(part.link_column or ROW_ID)}', part, 'q')} {named}"
                 )
+            if part.link in ("names", "natural"):
                 texts.append(
                     f"select b.source_key from {CHANGED} c join {JOURNAL}.born_part b on b.mapping = {literal(part.mapping.name)}"
                     f" and b.legacy_id = c.legacy_id {named}"
+                )
+            if part.link == "natural":
+                texts.append(
+                    f"select n.key from ({self._born(part, f'select c.legacy_id from {CHANGED} c {named}')}) n"
                 )
             elif part.link == "named":
                 texts.append(
@@ -217,11 +232,25 @@ class Comparison:
                         for name in ("q.created_at" if part.mapping.target.column("created_at") else "", "q.legacy_id")
                         if name
                     )
-                    elsewhere = self.source_has(part.mapping, "q.legacy_id")
                     linked = (
                         f"select distinct on (k.key) k.key, q.legacy_id from {self.keys} k join {p} on {p_here} join {self._target(part)} q"
                         f" on {self._joined(self.parts[0], 'p', f'q.{ident(part.link_column or ROW_ID)}', part, 'q')}"
-                        f" where k.now and not {elsewhere} order by k.key, {order}"
+                        f" where k.now and not {self._elsewhere(part, 'q.legacy_id')}{self._covered(part)}"
+                        f" order by k.key, {order}"
+                    )
+                    made.append(
+                        f"insert into {self.link(i)} select k.key, coalesce(q.legacy_id, z.legacy_id, {legacy}) from {self.keys} k\n"
+                        f"  left join {own}\n  left join ({linked}) z on z.key = k.key where k.now"
+                    )
+                case "natural":
+                    known = (
+                        f"select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)} union select b.legacy_id"
+                        f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and k.now"
+                        f" where b.mapping = {literal(part.mapping.name)}"
+                    )
+                    linked = (
+                        f"select distinct on (k.key) k.key, n.legacy_id from {self.keys} k join ({self._born(part, known)}) n"
+                        f" on n.key = k.key where k.now{self._covered(part)} order by k.key, n.legacy_id"
                     )
                     made.append(
                         f"insert into {self.link(i)} select k.key, coalesce(q.legacy_id, z.legacy_id, {legacy}) from {self.keys} k\n"
@@ -237,11 +266,57 @@ class Comparison:
                     made.append(f"insert into {self.link(i)} select k.key, {legacy} from {self.keys} k where k.now")
         return made
 
+    def _born(self, part: Part, known: str) -> str:
+        """A query (key, legacy_id) of those rows of `known` (legacy_id) that were born in the target and have a place in the source
+        all the same, by what its key is made of there."""
+        values = [f"{feed.value}::text" for feed in part.natural]
+        key = values[0] if len(values) == 1 else f"jsonb_build_array({', '.join(values)})::text"
+        joins = "".join(f"\n  {join}" for join in part.joins)
+        return (
+            f"select {key} as key, t.legacy_id from {self._target(part)} t{joins}\n where t.legacy_id in ({known})"
+            f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')}"
+            f" and num_nulls({', '.join(values)}) = 0"
+        )
+
+    def without_place(self, part: Part) -> str:
+        """A query (legacy_id, parent) of changed rows that were born in the target, and of what they wait for in the source."""
+        missing = " ".join(
+            f"when {feed.value} is null and t.{ident(feed.asked)} is not null then {literal(feed.parent)}"
+            for feed in part.natural
+            if feed.parent
+        )
+        joins = "".join(f"\n  {join}" for join in part.joins)
+        return (
+            f"select t.legacy_id, case {missing} end as parent from {self._target(part)} t{joins}\n"
+            f" where t.legacy_id in (select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)})"
+            f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')}"
+            if missing
+            else ""
+        )
+
+    def _elsewhere(self, part: Part, legacy: str) -> str:
+        """A condition: a row of the target has, or had, a source row of its own, and so is no other one's part."""
+        known = []
+        for mapping in self.project.by_target[part.target]:
+            prefix = mapping.legacy_prefix
+            known.append(
+                f"left({legacy}, {len(prefix)}) = {literal(prefix)}" if prefix else self.source_has(mapping, legacy)
+            )
+        return f"({' or '.join(known)})"
+
+    def _covered(self, part: Part) -> str:
+        """Of source rows that are there, only those have the part that the mapping's own filter lets pass."""
+        if not part.mapping.where:
+            return ""
+        return (
+            f" and not exists (select from {self.rows} s where {self.same_key('s', 'k')}"
+            f" and ({part.mapping.where}) is not true)"
+        )
+
     def source_has(self, mapping: Mapping, legacy: str) -> str:
         """A condition: the old id in a legacy id is that of a row of the source."""
-        typed = key_parts_sql(self.project.source, mapping, key_of(mapping, legacy))
-        same = " and ".join(f"e.{ident(name)} = {value}" for name, value in zip(mapping.key, typed, strict=True))
-        return f"exists (select from {self.sql} e where {same})"
+        same = same_key(self.project.source, mapping, "e", key_of(mapping, legacy))
+        return f"exists (select from {ident(self.project.source.schema, mapping.source.name)} e where {same})"
 
     def examined(self) -> list[str]:
         """Queries of (table, legacy id) of all rows of the target that were looked at."""
@@ -272,7 +347,7 @@ class Comparison:
             rows = (
                 f"(select o.* from {self.rows} o where not exists (select from {patched})\n union all select r.* from {self.rows} o"
                 f" cross join lateral (select q.patch from {patched}) q"
-                f" cross join lateral jsonb_populate_record(null::{self.sql}, to_jsonb(o.*) || q.patch) r)"
+                f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
             )
         names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
         derivation = derive_few(self.project, mapping, rows, self.rows, mended)
@@ -299,11 +374,15 @@ class Comparison:
             inner.append(f"f{i}.legacy is null and not {aside} as gone{i}, {aside} as q{i}")
             where = f"coalesce(({part.mapping.where}), false)" if part.mapping.where else "true"
             inner.append(f"{where} as cov{i}, {left_all(part)} as left{i}, f{i}.extra as e{i}")
-            for n, feed in enumerate(part.feeds):
-                inner.append(f"f{i}.f{n} as f{i}_{n}, {permitted(feed, i, n)} as o{i}_{n}")
-                if feed.parent:
-                    inner.append(f"f{i}.{held_name(feed.asked)} is not null and f{i}.f{n} is null as w{i}_{n}")
-            inner += [f"{self._differs(i, column)} as x{i}_{n}" for n, column in enumerate(part.compared)]
+            inner += [f"f{i}.f{n} as f{i}_{n}" for n in range(len(part.feeds))]
+            # In arrays, since a select has 1,664 columns at most.
+            meant = [permitted(feed, i, n) for n, feed in enumerate(part.feeds)]
+            waits = [
+                f"f{i}.f{n} is null and {held(i, feed.asked)} is not null" if feed.parent else "false"
+                for n, feed in enumerate(part.feeds)
+            ]
+            differ = [self._differs(i, column) for column in part.compared]
+            inner += [_flags(meant, f"o{i}"), _flags(waits, f"w{i}"), _flags(differ, f"x{i}")]
         inner += [f"g.g{n} as extra{n}" for n in range(len(self.extras))]
         if self.extras:
             joins.append(f"left join ({self._extras()}) g on g.key = k.key")
@@ -312,16 +391,21 @@ class Comparison:
         names = ["key", "n", *self.key_columns, "has_s", "del", "resp", "ins", "lacks", "waits"]
         values = ["key", "n", *self.key_columns, "has_s", "del", "resp", "ins", "lacks", "waits"]
         for j in range(len(self.slots)):
-            names += [f"v{j}", f"c{j}", f"g{j}", f"two{j}"]
-            values += [f"v{j}", self._tenant_lost(j), f"g{j}", f"two{j}"]
+            names.append(f"v{j}")
+            values.append(f"v{j}")
+        changes = [self._tenant_lost(j) for j in range(len(self.slots))]
+        names += ["c", "g", "two"]
+        plain = [one_flag("c", j) for j in range(len(self.slots))]
+        values += [_flags(changes, "c") if changes != plain else "c", "g", "two"]
         for i in range(len(parts)):
             listed = [f"legacy{i}", f"h{i}", f"cov{i}", f"gone{i}", f"q{i}", f"d{i}", f"e{i}"]
             names += listed
-            held = held_elsewhere(self, i)
-            elsewhere = f" and not ({held})" if held else ""
-            gone = f"gone{i} and cov{i} and has_s and not del{elsewhere} as gone{i}"
+            elsewhere = held_elsewhere(self, i)
+            gone = (
+                f"gone{i} and cov{i} and has_s and not del{f' and not ({elsewhere})' if elsewhere else ''} as gone{i}"
+            )
             values += [f"legacy{i}", f"h{i}", f"cov{i}", gone, *listed[4:]]
-        return f"insert into {self.work} ({', '.join(names)})\nselect {', '.join(values)}\n  from (\n{second}\n) z"
+        return f"insert into {self.work} ({', '.join(names)})\nselect {', '.join(values)}\n  from (\n{second}\n  offset 0) z"
 
     def _choices(self, first: str) -> str:
         """The level that chooses between feeds and decides what is written."""
@@ -335,8 +419,12 @@ class Comparison:
         alone = " or ".join(
             ["h0", *(f"h{i}" for i, part in enumerate(parts) if i and part.link == "same" and part.mapping.where)]
         )
-        outer = ["y.*", f"{there} as del", f"{resp} as resp"]
+        outer = ["y.key", "y.n", *(f"y.{name}" for name in self.key_columns), "y.has_s", "y.s"]
+        outer += [f"y.{name}{i}" for i in range(len(parts)) for name in ("legacy", "h", "gone", "q", "cov", "e")]
+        outer += [f"{there} as del", f"{resp} as resp"]
         good: dict[str, str] = {}
+        changes: list[str] = []
+        several: list[str] = []
         for j, slot in enumerate(self.slots):
             value, permitted, differs = self._chosen(slot)
             nullable = "" if slot.column.nullable else f" and {value} is not null"
@@ -348,9 +436,12 @@ class Comparison:
             good[slot.column.name] = f"(({permitted}){nullable})"
             outer.append(f"{value} as v{j}")
             ways = alternatives.considered(self, slot)
-            outer.append(f"{alternatives.several(ways) if ways else 'false'} as two{j}")
-            outer.append(f"has_s and not ({there}) and ({differs}) and {good[slot.column.name]} and {same} as c{j}")
-            outer.append(f"{good[slot.column.name]} as g{j}")
+            several.append(alternatives.several(ways) if ways else "false")
+            if slot.column.identity == "always":
+                changes.append("false")  # such a number is given once, and never changed
+                continue
+            changes.append(f"has_s and not ({there}) and ({differs}) and {good[slot.column.name]} and {same}")
+        outer += [_flags(changes, "c"), _flags(list(good.values()), "g"), _flags(several, "two")]
         lacks = [
             f"when {f'not {good[name]}' if name in good else 'true'} then {literal(name)}" for name in self.required
         ]
@@ -358,14 +449,16 @@ class Comparison:
         outer.append(f"{lack} as lacks")
         outer.append(f"not has_s and ({alone}) and {lack} is null as ins")
         waits = [
-            f"when h{i} and w{i}_{n} then {literal(feed.parent)}"
+            f"when h{i} and {one_flag(f'w{i}', n)} then {literal(feed.parent)}"
             for i, part in enumerate(parts)
             for n, feed in enumerate(part.feeds)
             if feed.parent
         ]
         outer.append(f"case {' '.join(waits)} end as waits" if waits else "null::text as waits")
         for i, part in enumerate(parts):
-            named = ", ".join(f"case when x{i}_{n} then {literal(c.name)} end" for n, c in enumerate(part.compared))
+            named = ", ".join(
+                f"case when {one_flag(f'x{i}', n)} then {literal(c.name)} end" for n, c in enumerate(part.compared)
+            )
             outer.append(f"array_remove(array[{named}]::text[], null) as d{i}")
         return "select " + ",\n       ".join(outer) + f"\n  from (\n{first}\n  offset 0) y"
 
@@ -383,7 +476,7 @@ class Comparison:
         for i, n in slot.feeds:
             feed = self.parts[i].feeds[n]
             values.append(f"when h{i} then f{i}_{n}")
-            permits.append(f"when h{i} then o{i}_{n}")
+            permits.append(f"when h{i} then {one_flag(f'o{i}', n)}")
             differs.append(f"when h{i} then {self.flag(i, feed.asked)}")
         return (
             f"(case {' '.join(values)} end)",
@@ -393,7 +486,7 @@ class Comparison:
 
     def flag(self, position: int, name: str) -> str:
         place = next(n for n, column in enumerate(self.parts[position].compared) if column.name == name)
-        return f"x{position}_{place}"
+        return one_flag(f"x{position}", place)
 
     def _tenant_lost(self, j: int) -> str:
         """A column that leads straight to the tenant is also filled when every way to the tenant would otherwise be null."""
@@ -406,26 +499,26 @@ class Comparison:
                 continue
             others = dict.fromkeys(path.named_by for path in part.mapping.tenant_paths)
             after = [
-                f"case when c{place[each]} then v{place[each]} is null else (z.s).{ident(each)} is null end"
+                f"case when {one_flag('c', place[each])} then v{place[each]} is null else (z.s).{ident(each)} is null end"
                 if each in place
                 else f"(z.s).{ident(each)} is null"
                 for each in others
             ]
-            cleared = " or ".join(f"c{place[each]}" for each in others if each in place)
-            more.append(f"(h{i} and ({cleared}) and g{j} and {' and '.join(after)} and v{j} is not null)")
-        return " or ".join([f"c{j}", *more]) + f" as c{j}" if more else f"c{j}"
+            cleared = " or ".join(one_flag("c", place[each]) for each in others if each in place)
+            more.append(f"(h{i} and ({cleared}) and {one_flag('g', j)} and {' and '.join(after)} and v{j} is not null)")
+        return " or ".join([one_flag("c", j), *more])
 
     def _differs(self, i: int, column: Column) -> str:
         part = self.parts[i]
         if column.kind == "python":
             n = part.mapping.python_columns.index(column)
-            held = self.table.column(column.source or column.name)
-            assert held is not None
-            mine = image(f"s.{ident(held.name)}", held)
-            return f"(f{i}.ok{n} is not true or {image(f'f{i}.b{n}', held)} is distinct from {mine})"
+            mine = self.table.column(column.source or column.name)
+            assert mine is not None
+            own = image(f"s.{ident(mine.name)}", mine)
+            return f"(f{i}.ok{n} is not true or {image(f'f{i}.b{n}', mine)} is distinct from {own})"
         there = part.mapping.target.column(column.name)
         assert there is not None
-        here = f"f{i}.{held_name(column.name)}"
+        here = held(i, column.name)
         return f"(u{i}.{part.mapping.ours('key')} is null or {image(here, there)} is distinct from {image(f'u{i}.{ident(column.name)}', there)})"
 
     def _select(self, i: int) -> str:
@@ -433,7 +526,9 @@ class Comparison:
         part = self.parts[i]
         listed = ["l.key", "t.legacy_id as legacy"]
         listed += [
-            f"t.{ident(column.name)} as {held_name(column.name)}" for column in part.compared if column.kind != "python"
+            f"t.{ident(column.name)} as {plain_name('t', column.name)}"
+            for column in part.compared
+            if column.kind != "python"
         ]
         listed += [f"{feed.value} as f{n}" for n, feed in enumerate(part.feeds)]
         joins = [f"{self.link(i)} l", f"join {self._target(part)} t on t.legacy_id = l.legacy", *part.joins]
@@ -446,9 +541,9 @@ class Comparison:
     def _extras(self) -> str:
         listed = ["l.key"]
         for n, extra in enumerate(self.extras):
-            held = self.table.column(extra.column)
-            assert held is not None
-            listed.append(f"({extra.sql})::{held.type} as g{n}")
+            own = self.table.column(extra.column)
+            assert own is not None
+            listed.append(f"({extra.sql})::{own.type} as g{n}")
         joins = [f"{self.link(0)} l", f"join {self._target(self.parts[0])} t on t.legacy_id = l.legacy"]
         seen = set()
         for i, part in enumerate(self.parts[1:], start=1):
@@ -489,3 +584,13 @@ class Comparison:
             for column in self.table.columns
             if column.name in found and column.generated is None and column.name not in self.key
         )
+
+
+def _flags(conditions: Sequence[str], name: str) -> str:
+    """Conditions as one column."""
+    return f"array[{', '.join(conditions)}]::boolean[] as {name}"
+
+
+def one_flag(name: str, place: int) -> str:
+    """One of them."""
+    return f"{name}[{place + 1}]"

@@ -20,17 +20,20 @@ from itertools import pairwise
 from pglast.parser import scan
 
 from tenantry.manifest.documents import known_ids
-from tenantry.manifest.ids import id_sql, key_sql
+from tenantry.manifest.ids import id_sql
+from tenantry.manifest.keys import mapping_key, plain_text, reference_text, references_equal
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.moved import standing
 from tenantry.manifest.subset import Inside
-from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents, literal
 
 RANGE = "/* key range */ true"
 """Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
 
 JOURNAL = "tenantry"
+
+_WIDE = 400
+"""Columns from which on conditions over a row are computed into one array, since a select has 1,664 columns at most."""
 _TENANTS = "tenants"
 
 
@@ -67,7 +70,8 @@ class Derivation:
     """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
 
     The select yields the target's columns, and beside them what `Mapping.ours` names: `key` (text), and unless it is for VERIFY
-    `problems` (text or null), `parent` (jsonb or null), `original` (jsonb, for rows with problems), `changes` (jsonb or null).
+    `problems` (text or null), `parent` (jsonb or null), `original` (json, for rows with problems),
+    `changes` (json documents as text[], or null).
     """
 
     common: tuple[tuple[str, str], ...]
@@ -140,7 +144,13 @@ class Deriver:
         fallen: dict[str, str] = {}
         counting = self.reading is not Reading.VERIFY
 
+        wide = len(mapping.columns) > _WIDE
+        packed: list[str] = []
+
         def flag(sql: str) -> str:
+            if wide:
+                packed.append(sql)
+                return f"{ours('flags')}[{len(packed)}]"
             name = ours(f"f{sum(1 for label, _ in inner if label.startswith(ours('f')))}")
             inner.append((name, sql))
             return name
@@ -176,6 +186,8 @@ class Deriver:
                 if not fallbacks
                 else (f"select {self._with_fallbacks(names, fallbacks)}, {key}\n  from (\n{body}\n  ) d")
             )
+        if packed:
+            inner.append((ours("flags"), f"array[{', '.join(packed)}]::boolean[]"))
         inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
         body = self._level(inner, mapping, relation, condition)
         if fallbacks:
@@ -205,9 +217,10 @@ class Deriver:
             before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
             if mapping.is_secret(column):
                 before = after = "'(secret)'::text"
+            # As json and never as jsonb, which refuses what json holds: the escape \\u0000, one key twice.
             return (
-                f"jsonb_build_object('column', {literal(column.name)}, 'from', to_jsonb({before}), 'to', to_jsonb({after}),"
-                f" 'rule', {literal(column.rule or 'corrected')})"
+                f"json_build_object('column', {literal(column.name)}, 'from', to_json({before}), 'to', to_json({after}),"
+                f" 'rule', {literal(column.rule or 'corrected')})::text"
             )
 
         notes = ",\n        ".join(f"case when {condition} then {note(column)} end" for column, condition in changes)
@@ -216,12 +229,11 @@ class Deriver:
             f"select {idents([*names, ours('key')])},\n"
             f"      case when {flagged} then concat_ws(';', {listed or 'null'}) end as {ours('problems')},\n"
             f"      case when {flagged} then {f'case {parent} end' if parent else 'null::jsonb'} end as {ours('parent')},\n"
-            f"      case when {flagged} then to_jsonb({row}) end as {ours('original')},\n"
+            f"      case when {flagged} then to_json({row}) end as {ours('original')},\n"
             + (
-                f"      case when {any_note} then jsonb_path_query_array(jsonb_build_array({notes}), '$[*] ? (@ != null)')"
-                f" end as {ours('changes')}\n"
+                f"      case when {any_note} then array_remove(array[{notes}], null) end as {ours('changes')}\n"
                 if changes
-                else f"      null::jsonb as {ours('changes')}\n"
+                else f"      null::text[] as {ours('changes')}\n"
             )
             + f"  from (\nselect *, ({bad}) is true as {flagged}\n  from (\n{body}\n  ) d offset 0\n  ) j"
         )
@@ -246,14 +258,14 @@ class Deriver:
         if column.kind == "reference":
             assert column.reference is not None
             if column.orphan is not None and counting:
-                orphaned = self._orphaned(column.reference)
+                orphaned = self._orphaned(mapping, column.reference)
                 changes.append((column, flag(orphaned)))
                 if not column.nullable:
                     problems.append(
                         (f"reference_missing:{column.name}", flag(f"{orphaned} and ({column.value}) is null"))
                     )
             if column.fallback is None and counting:
-                unless = self._orphaned(column.reference) if column.orphan is not None else ""
+                unless = self._orphaned(mapping, column.reference) if column.orphan is not None else ""
                 self._reference_flags(mapping, column.reference, column.name, flag, problems, parents, unless)
             if not column.nullable and counting:
                 problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
@@ -341,21 +353,20 @@ class Deriver:
         problems.append((f"reference_missing:{label}", missing))
         feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
-            key = key_sql(f"({mapping.ours('row')})", ref.columns, is_text=False)
+            row = f"({mapping.ours('row')})"
+            key = reference_text(self.project, mapping, ref, row)
+            plain = plain_text(mapping.source, row, ref.columns)
+            key = key if key == plain else f"coalesce({key}, {plain})"
             parents.append(
                 (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
 
-    def _orphaned(self, ref: Reference) -> str:
+    def _orphaned(self, mapping: Mapping, ref: Reference) -> str:
         """The reference names a row that does not exist in the source; one that is merely in quarantine does."""
         missing = [_given(ref), f"{ref.alias}.new is null"]
         for table in {parent.source.name: parent.source for parent in self.project.feeding(ref)}.values():
-            columns = {column.name: column for column in table.columns}
-            same = " and ".join(
-                f"z.{ident(theirs)}{'' if is_text(columns[theirs]) else '::text'} = s.{ident(mine)}::text"
-                for mine, theirs in zip(ref.columns, ref.by, strict=True)
-            )
+            same = references_equal(mapping.source, ref.columns, table, ref.by, "s", "z")
             missing.append(f"not exists (select from {ident(self._source, table.name)} z where {same})")
         return " and ".join(missing)
 
@@ -379,7 +390,7 @@ class Deriver:
             }
             broken = " or ".join(
                 f"({_given(path)} and {path.alias}.new is null"
-                + (f" and not ({self._orphaned(path)}))" if path.alias in empty else ")")
+                + (f" and not ({self._orphaned(mapping, path)}))" if path.alias in empty else ")")
                 for path in mapping.tenant_paths
             )
             return str(flag(f"x.tenant is null and ({broken}) is not true"))
@@ -440,11 +451,11 @@ class Deriver:
         for alias, ref in references.items():
             # Rows without a tenant can name rows of tenants that are not there.
             inside = not mapping.scoped and self._inside is not None and self._inside.kind(ref.parent) == "tenant"
-            yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(ref)}"
+            yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(mapping, ref)}"
         for column in mapping.columns:
             if column.orphan not in (None, "null") and column.reference is not None:
                 ref = references.get(column.reference.alias, column.reference)
-                stand_in = f"case when {self._orphaned(ref)} then ({column.orphan})::text end"
+                stand_in = f"case when {self._orphaned(mapping, ref)} then ({column.orphan})::text end"
                 yield f"left join {self._pairs(ref)} {orphan_alias(ref)} on {orphan_alias(ref)}.old = {stand_in}"
         if mapping.scoped:
             tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
@@ -462,9 +473,9 @@ class Deriver:
         if self.reading is Reading.COPY and mapping.python_columns:
             yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
-    def _named(self, ref: Reference) -> str:
+    def _named(self, mapping: Mapping, ref: Reference) -> str:
         """The value that a reference holds, as the text under which `_pairs` lists its parent."""
-        return key_sql("s", ref.columns, is_text=False)
+        return reference_text(self.project, mapping, ref, "s")
 
     def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
         """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
@@ -490,7 +501,7 @@ class Deriver:
             if own:
                 selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
             else:
-                old = key_sql("p", ref.by, is_text=False)
+                old = plain_text(parent.source, "p", ref.by)
                 selects.append(
                     f"select {old} as old, t.id as new, {tenant} as tenant from {table} t"
                     f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
@@ -527,7 +538,7 @@ class Deriver:
         Args:
             plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
         """
-        old = key_sql("s", by, is_text=False)
+        old = plain_text(parent.source, "s", by)
         relation = self._relation(parent)
         if self.reading is Reading.PREVIEW and not plain:
             body = self._select(parent, relation, "true")
@@ -559,7 +570,7 @@ class Deriver:
         else:
             tenant = "null::uuid"
         joins = "".join(
-            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(path)}"
+            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(parent, path)}"
             for alias, path in references.items()
         )
         bad = ", false as bad" if plain else ""
@@ -638,13 +649,6 @@ def _of_row(condition: str, mapping: Mapping) -> str | None:
     return _NAMES.sub(lambda found: f"({mapping.ours('row')})." if found[1] else found[0], condition)
 
 
-def mapping_key(mapping: Mapping, alias: str = "s") -> str:
-    """The SQL of a source row's key as text."""
-    first = mapping.source.column(mapping.key[0])
-    assert first is not None
-    return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
-
-
 def python_table(mapping: Mapping) -> str:
     """The temporary table into which a worker puts what Python made of a chunk."""
     return ident("pg_temp", plain_name("py", mapping.name))
@@ -684,5 +688,5 @@ def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.st
     return (
         f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
         f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
-        f" cross join lateral jsonb_populate_record(null::{source}, to_jsonb(o.*) || q.patch) r)"
+        f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
     )

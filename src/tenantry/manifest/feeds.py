@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.manifest import casts
+from tenantry.catalog import Table
 from tenantry.manifest.alternatives import may_be_null
-from tenantry.manifest.columns import enum_labels, into_column, plain_column
 from tenantry.manifest.derive import JOURNAL, Deriver, Reading
+from tenantry.manifest.keys import same_key
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.manifest.model import ColumnRule
 from tenantry.manifest.transforms import base_type, is_text
@@ -27,14 +26,14 @@ _EQUAL_AS_THEY_ARE = {
 """Types of which equal values are the same; of others (30 days are a month, floats have two zeros, json has no equality) the texts
 are compared."""
 
-Link = Literal["same", "names", "named"]
-"""How a part's row is found: by the same old id; it names the first mapping's row; or that one names it."""
+Link = Literal["same", "natural", "names", "named"]
+"""How a part's row is found: by the same old id; that or, born in the target, by what the source's key is made of there; it names
+the first mapping's row; or that one names it."""
 
 _NULL = "null"
 _CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
 FEWER_DIGITS = "holds fewer digits of a second, or follows another column"
 WAITS = ("its row of ", " is not in the source")
-_TEXT = CatalogColumn("key", "text", type_name="text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,9 @@ class Part:
     """Target columns that no source feeds, with the condition under which they hold something."""
     why: dict[str, str] = field(hash=False)
     """Of each compared column: why the source may not be able to hold its value."""
+    natural: tuple[Feed, ...] = ()
+    """Where every column of the source's key stands in the target: what each is made of there. By it rows that are born in the
+    target, whose old id is none of the source's, have a place in the source."""
 
     @property
     def target(self) -> str:
@@ -96,23 +98,6 @@ def legacy_of(mapping: Mapping, key: str) -> str:
     return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
 
 
-def key_parts_sql(catalog: Catalog, mapping: Mapping, key: str) -> list[str]:
-    """The typed columns of a source key from its text; null where the text is no key of that table, never an error."""
-    columns = [mapping.source.column(name) for name in mapping.key]
-    texts = [key]
-    if len(columns) > 1:
-        string = r'"(?:[^"\\]|\\.)*"'
-        array = literal(f"^\\[{string}(?:, {string}){{{len(columns) - 1}}}\\]$")
-        texts = [f"(case when {key} ~ {array} then ({key})::jsonb ->> {i} end)" for i in range(len(columns))]
-    return [_typed(text, column, catalog) for text, column in zip(texts, columns, strict=True) if column is not None]
-
-
-def _typed(text: str, column: CatalogColumn, catalog: Catalog) -> str:
-    plain = plain_column(column, catalog)
-    made = casts.cast(text, _TEXT, plain, enum_labels(plain, catalog) or (), catalog.server_version)
-    return into_column(made, column, catalog)
-
-
 def direct_path(project: Project, mapping: Mapping) -> Reference | None:
     """The way that leads straight to the tenant, if there is one."""
     root = project.manifest.tenant.table
@@ -126,9 +111,9 @@ def by_id(project: Project, parent: str, alias: str, value: str, child: Mapping,
     return f"{alias}.{ident(ROW_ID)} = {value}" + (same if child.scoped and project.scoped(parent) else "")
 
 
-def held_name(column: str) -> str:
-    """The name of a target column among what is joined to the keys."""
-    return plain_name("t", column)
+def held(position: int, column: str) -> str:
+    """A column of the target's row of a part, within the comparison."""
+    return f"f{position}.{plain_name('t', column)}"
 
 
 def permitted(feed: Feed, i: int, n: int) -> str:
@@ -138,7 +123,7 @@ def permitted(feed: Feed, i: int, n: int) -> str:
     if feed.null == "meant":
         return "true"
     there = f"f{i}.f{n} is not null"
-    return there if feed.null == "never" else f"({there} or f{i}.{held_name(feed.asked)} is null)"
+    return there if feed.null == "never" else f"({there} or {held(i, feed.asked)} is null)"
 
 
 def waiting(parent: str) -> str:
@@ -188,6 +173,7 @@ class Feeds:
                 link, link_column = "named", named
         joins: dict[str, None] = {}
         feeds: list[Feed] = []
+        keyed: list[Feed] = []
         why: dict[str, str] = {}
         compared: list[Column] = []
         for column in mapping.columns:
@@ -197,6 +183,7 @@ class Feeds:
             partial = may_be_null(column, self._rule(mapping, column))
             made = [replace(feed, partial=partial) for feed in self._feeds(mapping, column, joins)]
             feeds += [feed for feed in made if feed.column not in self.key]
+            keyed += [feed for feed in made if feed.column in self.key and feed.python is None]
             why[column.name] = self._why(column, made)
         mapped = {column.name for column in mapping.columns}
         own = [
@@ -209,7 +196,12 @@ class Feeds:
             and column.identity is None
             and _CONSTANT.fullmatch(column.default or _NULL)
         ]
-        return Part(mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why)
+        natural: tuple[Feed, ...] = ()
+        if mapping is first and not mapping.legacy_prefix:
+            best = {feed.column: feed for feed in sorted(keyed, key=lambda feed: -feed.rank)}
+            if best.keys() == set(self.key):
+                link, natural = "natural", tuple(best[name] for name in self.key)
+        return Part(mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why, natural)
 
     def _feeds(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> Iterable[Feed]:
         t = f"t.{ident(column.name)}"
@@ -253,10 +245,16 @@ class Feeds:
         found: list[list[str]] = [[] for _ in ref.columns]
         for place, parent in enumerate(feeding):
             key = key_of(parent, f"{alias}.legacy_id")
+            if not parent.legacy_prefix and primary(parent):
+                born = f"b{place}{alias}"
+                joins[
+                    f"left join {JOURNAL}.born_part {born} on {born}.mapping = {literal(parent.name)}"
+                    f" and {born}.legacy_id = {alias}.legacy_id"
+                ] = None
+                key = f"coalesce({born}.source_key, {key})"
             key = self._fitting(mapping, ref, parent, key, f"m{place}{alias}", joins)
             row = f"s{place}{alias}"
-            typed = key_parts_sql(self.project.source, parent, key)
-            same = " and ".join(f"{row}.{ident(each)} = {value}" for each, value in zip(parent.key, typed, strict=True))
+            same = same_key(self.project.source, parent, row, key)
             joins[f"left join {ident(self.project.source.schema, parent.source.name)} {row} on {same}"] = None
             for n, by in enumerate(ref.by):
                 found[n].append(f"{row}.{ident(by)}")
@@ -337,6 +335,8 @@ class Feeds:
         if name in self.key:
             return f"{self.name}.{name} is part of the key, which never changes"
         held = self.table.column(name)
+        if held is not None and held.identity == "always":
+            return f"{self.name}.{name} is GENERATED ALWAYS AS IDENTITY: a number that is there never changes"
         if (
             held is not None
             and held.type.startswith("timestamp(")

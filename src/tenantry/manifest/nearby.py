@@ -5,9 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 
 from tenantry.manifest.derive import Derivation, Deriver, Reading
-from tenantry.manifest.feeds import INTEGERS
+from tenantry.manifest.keys import comparable, operator
 from tenantry.manifest.mapping import Mapping, Project, Reference
-from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, idents
 
 
@@ -77,12 +76,12 @@ def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
 
 
 def _comparable(parent: Mapping, ref: Reference, child: Mapping) -> bool:
-    """A reference can be compared with what it names without a cast, so that an index serves."""
-    for here, there in zip(ref.columns, ref.by, strict=True):
-        mine, other = child.source.column(here), parent.source.column(there)
-        if mine is None or other is None:
-            return False
-        same = mine.type == other.type or (mine.type in INTEGERS and other.type in INTEGERS)
-        if not same and not (is_text(mine) and is_text(other) and "citext" not in (mine.type_name, other.type_name)):
-            return False
-    return True
+    """Whether the server's own operator compares a reference with what it names, by an index."""
+    pairs = [
+        (child.source.column(here), parent.source.column(there))
+        for here, there in zip(ref.columns, ref.by, strict=True)
+    ]
+    return all(
+        mine is not None and theirs is not None and comparable(mine, theirs) and operator(theirs, "=") == "="
+        for mine, theirs in pairs
+    )

@@ -20,7 +20,8 @@ from tenantry.manifest import alternatives, moved
 from tenantry.manifest.comparison import CHANGED, Comparison
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions, Say
-from tenantry.manifest.feeds import INTEGERS, WAITS, key_parts_sql, legacy_of, waiting
+from tenantry.manifest.feeds import INTEGERS, WAITS, legacy_of, waiting
+from tenantry.manifest.keys import equal, key_parts_sql
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.manifest.model import Manifest
 from tenantry.manifest.transforms import base_type, is_text, text_length
@@ -95,8 +96,8 @@ class SourceTable(Comparison):
     def update(self, places: Sequence[int], condition: str) -> str:
         """Write the source columns of these slots where they are to change."""
         named = [(ident(self.slots[j].column.name), j) for j in places]
-        sets = ", ".join(f"{name} = case when w.c{j} then w.v{j} else s.{name} end" for name, j in named)
-        any_of = " or ".join(f"w.c{j}" for _, j in named)
+        sets = ", ".join(f"{name} = case when w.c[{j + 1}] then w.v{j} else s.{name} end" for name, j in named)
+        any_of = " or ".join(f"w.c[{j + 1}]" for _, j in named)
         return f"update {self.sql} s set {sets} from {self.work} w where {self.same_key('s', 'w')} and ({any_of}) and {condition}"
 
     def park(self) -> list[str]:
@@ -110,14 +111,14 @@ class SourceTable(Comparison):
         }
         made = []
         for j, slot in enumerate(self.slots):
-            if slot.column.name not in unique:
+            if slot.column.name not in unique or slot.column.identity == "always":
                 continue
             value = "null" if slot.column.nullable else _stranger(slot.column)
             if value is None:
                 continue
             made.append(
                 f"update {self.sql} s set {ident(slot.column.name)} = {value} from {self.work} w"
-                f" where {self.same_key('s', 'w')} and w.c{j}"
+                f" where {self.same_key('s', 'w')} and w.c[{j + 1}]"
             )
         return made
 
@@ -126,7 +127,7 @@ class SourceTable(Comparison):
         values = [f"w.{name}" for name in self.key_columns]
         for j, slot in enumerate(self.slots):
             default = f"({slot.column.default})::{slot.column.type}" if slot.column.default else "null"
-            values.append(f"case when w.g{j} then w.v{j} else {default} end")
+            values.append(f"case when w.g[{j + 1}] then w.v{j} else {default} end")
         system = " overriding system value" if any(column.identity for column in self.table.columns) else ""
         return (
             f"insert into {self.sql} ({idents(names)}){system}\nselect {', '.join(values)} from {self.work} w"
@@ -145,7 +146,7 @@ class SourceTable(Comparison):
 
     def unpatch(self, places: Sequence[int], condition: str) -> str:
         """What is written to a row that was mended in the quarantine takes the place of the mend."""
-        gone = ", ".join(f"case when w.c{j} then {literal(self.slots[j].column.name)} end" for j in places)
+        gone = ", ".join(f"case when w.c[{j + 1}] then {literal(self.slots[j].column.name)} end" for j in places)
         return (
             f"update {JOURNAL}.quarantine q set patch = q.patch - array_remove(array[{gone}]::text[], null) from {self.work} w"
             f" where q.source_table = {literal(self.name)} and q.source_key = w.key and q.state = 'readmitted'"
@@ -181,8 +182,10 @@ class SourceTable(Comparison):
         for child, fk in self.project.source.references_to(self.name):
             if fk.on_delete in ("set null", "set default") or fk.inherited or not fk.enforced:
                 continue
+            held = [column for name in fk.ref_columns if (column := self.table.column(name)) is not None]
             same = " and ".join(
-                f"c.{ident(here)} = p.{ident(there)}" for here, there in zip(fk.columns, fk.ref_columns, strict=True)
+                equal(column, f"c.{ident(here)}", f"p.{ident(column.name)}")
+                for here, column in zip(fk.columns, held, strict=True)
             )
             goes = ""
             if child.name in tables:
@@ -244,6 +247,7 @@ class SourceTable(Comparison):
                     f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', {literal(f'the row is gone, and {self.name} cannot say so')}"
                     f" from {self.work} w where w.gone{i}"
                 )
+            if part.link != "same":
                 made.append(
                     f"select {name}, w.legacy{i}, {literal(ROW_ID)}, {literal(f'born here: {self.name} would give it another id')}"
                     f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
@@ -273,15 +277,24 @@ class SourceTable(Comparison):
             for i, part in enumerate(self.parts)
         ]
 
-    def born_parts(self) -> list[str]:
-        """Remember in which source row a part's row stands that was born in the target."""
+    def born_parts(self, *, inserted: bool = False) -> list[str]:
+        """Remember in which source row a row stands that was born in the target, of a part or with a key that is made of others.
+
+        Args:
+            inserted: of the rows that were inserted just now, for those that refer to them.
+        """
+        there = (
+            f"exists (select from {self.keys} k where k.key = w.key and k.state = 'inserted')"
+            if inserted
+            else "w.has_s"
+        )
         return [
             f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key) select {literal(part.mapping.name)}, w.legacy{i}, w.key"
-            f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+            f" from {self.work} w where {there} and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
             " on conflict (mapping, legacy_id) do update set source_key = excluded.source_key"
             " where born_part.source_key <> excluded.source_key"
             for i, part in enumerate(self.parts)
-            if part.link != "same"
+            if (part.natural if inserted else part.link != "same")
         ]
 
     def loser(self, position: int) -> str:
@@ -292,10 +305,11 @@ class SourceTable(Comparison):
             for column in part.mapping.columns
             if column.kind in ("value", "python") and part.mapping.is_secret(column)
         ]
-        if not hidden:
-            return "to_jsonb(t.*)"
-        masks = ", ".join(f"{literal(name)}, '(secret)'" for name in hidden)
-        return f"to_jsonb(t.*) || jsonb_build_object({masks})"
+        shown = ", ".join(
+            f"'(secret)' as {ident(column.name)}" if column.name in hidden else f"t.{ident(column.name)}"
+            for column in part.mapping.target.columns
+        )
+        return f"(select to_json(z.*) from (select {shown}) z)"
 
 
 def _stranger(column: CatalogColumn) -> str | None:

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tenantry.manifest.ids import key_sql
+from tenantry.manifest.keys import mapping_key, references_equal
 from tenantry.manifest.mapping import Mapping, Project, Reference
-from tenantry.manifest.transforms import is_text
 from tenantry.postgres import ident, literal
 
 JOURNAL = "tenantry"
@@ -84,7 +83,7 @@ class Inside:
                 self._within.pop()
                 return f"({self.listed(mapping, alias)} or ({needed}))"
         if mapping.is_root:
-            return self._chosen(_key(mapping, alias))
+            return self._chosen(mapping_key(mapping, alias))
         ways = dict.fromkeys(self.names(mapping, path, alias) for path in mapping.tenant_paths)
         return f"({' or '.join(ways)})" if len(ways) > 1 else next(iter(ways))
 
@@ -108,7 +107,7 @@ class Inside:
         """SQL: whether the journal lists the row as one that comes along."""
         return (
             f"exists (select from {JOURNAL}.inside l where l.mapping = {literal(mapping.name)}"
-            f" and l.source_key = {_key(mapping, alias)})"
+            f" and l.source_key = {mapping_key(mapping, alias)})"
         )
 
     def draws(self) -> Iterator[Draw]:
@@ -131,7 +130,7 @@ class Inside:
         where = [each for each in (condition, f"({mapping.where})" if mapping.where else None) if each is not None]
         return (
             f"insert into {JOURNAL}.inside (mapping, source_key)\n"
-            f"select distinct {literal(parent.name)}, {_key(parent, 'p')}\n"
+            f"select distinct {literal(parent.name)}, {mapping_key(parent, 'p')}\n"
             f"  from {rows or self._relation(mapping)} s join {self.rows(parent)} p"
             f" on {self.same(mapping, draw.ref, parent, 's', 'p')}\n"
             f" where {' and '.join(where) or 'true'}\non conflict do nothing"
@@ -144,14 +143,7 @@ class Inside:
 
     def same(self, mapping: Mapping, ref: Reference, parent: Mapping, alias: str, other: str) -> str:
         """SQL: that the row `alias` names the row `other`; by values where an index may serve, else by texts."""
-        mine = [column.type for name in ref.columns if (column := mapping.source.column(name)) is not None]
-        theirs = [column.type for name in ref.by if (column := parent.source.column(name)) is not None]
-        if mine == theirs:
-            return " and ".join(
-                f"{other}.{ident(there)} = {alias}.{ident(here)}"
-                for here, there in zip(ref.columns, ref.by, strict=True)
-            )
-        return f"{key_sql(other, ref.by, is_text=False)} = {key_sql(alias, ref.columns, is_text=False)}"
+        return references_equal(mapping.source, ref.columns, parent.source, ref.by, alias, other)
 
     def _table(self, mapping: Mapping) -> str:
         return ident(self.project.source.schema, mapping.source.name)
@@ -163,7 +155,7 @@ class Inside:
 
 def not_carried(project: Project, mapping: Mapping, alias: str = "s") -> str:
     """SQL: a source row is neither in the target nor in the journal's lists; what the rest of a run has still to copy."""
-    target, key = ident(project.target.schema, mapping.target.name), _key(mapping, alias)
+    target, key = ident(project.target.schema, mapping.target.name), mapping_key(mapping, alias)
     legacy = f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
     name = literal(mapping.name)
     return (
@@ -183,12 +175,6 @@ def restriction(project: Project, mapping: Mapping) -> str | None:
 
 
 # -- kinds -------------------------------------------------------------------------------------------------------------
-
-
-def _key(mapping: Mapping, alias: str) -> str:
-    first = mapping.source.column(mapping.key[0])
-    assert first is not None
-    return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
 
 
 def _kinds(project: Project) -> dict[str, Kind]:

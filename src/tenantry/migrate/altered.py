@@ -11,7 +11,8 @@ from tenantry.catalog import Below, Catalog, Table, read_catalog
 from tenantry.errors import SchemaMissing, SourceAltered
 from tenantry.manifest import Project
 from tenantry.manifest.below import unfit_below
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.keys import mapping_key
 from tenantry.migrate.guards import stand_guard
 from tenantry.migrate.journal import Connection, Journal, Run
 from tenantry.migrate.lock import capture_tables

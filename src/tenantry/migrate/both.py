@@ -16,8 +16,8 @@ from psycopg import errors as pg
 from tenantry.manifest import Column, Mapping, Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.feeds import INTEGERS
+from tenantry.manifest.keys import same_key
 from tenantry.manifest.transforms import base_type
-from tenantry.migrate.chunks import key_types, same_key
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import ident, literal, literals
 
@@ -34,14 +34,6 @@ _LOCKED = 200
 """Rows that a round locks in advance, at most, on each side."""
 _LOCK_MS = 300
 """Milliseconds for which a round waits for locks on tables; whoever writes them waits behind it."""
-_FORMS = {
-    "text": None,
-    "uuid": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-    "smallint": "^-?[0-9]{1,4}$",
-    "integer": "^-?[0-9]{1,9}$",
-    "bigint": "^-?[0-9]{1,18}$",
-}
-"""What of a text can be a key of a type; None: anything."""
 _ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
 _CAST = re.compile(r"\(?(?P<value>.+?)\)?(::[a-z ]+(\([0-9, ]+\))?)?")
 
@@ -127,15 +119,12 @@ class Both:
                 f"select substr(w.key, {prefix + 1}) as key from warm w where w.name = {literal(mapping.target.name)}"
                 f" and left(w.key, {prefix}) = {literal(mapping.legacy_prefix)}"
             )
-            # Rows that were born in the target have ids that are no keys of the source.
-            form = _FORMS.get(key_types(mapping)[0], "^$") if len(mapping.key) == 1 else "^$"
-            known = of_target if form is None else f"{of_target} and substr(w.key, {prefix + 1}) ~ {literal(form)}"
             of_source = f"select h.key from hot h where h.name = {literal(mapping.source.name)}"
             source = ident(self.project.source.schema, mapping.source.name)
             target = ident(self.project.target.schema, mapping.target.name)
             parts.append(
-                f"s{i} as materialized (select 1 from ({of_source} union {known} offset 0) k join {source} s"
-                f" on {same_key(mapping, 's', 'k.key')} for no key update of s)"
+                f"s{i} as materialized (select 1 from ({of_source} union {of_target} offset 0) k join {source} s"
+                f" on {same_key(self.project.source, mapping, 's', 'k.key')} for no key update of s)"
             )
             parts.append(
                 f"t{i} as materialized (select 1 from ({of_source} union {of_target} offset 0) k join {target} t"
@@ -174,7 +163,8 @@ class Both:
         first = mappings[0]
         source = ident(self.project.source.schema, table)
         hidden = _array(first.secrets)
-        stands = f"(select {JOURNAL}.as_listed(row_to_json(s.*), {hidden}) from {source} s where {same_key(first, 's', 'b.key')})"
+        same = same_key(self.project.source, first, "s", "b.key")
+        stands = f"(select {JOURNAL}.as_listed(row_to_json(s.*), {hidden}) from {source} s where {same})"
         listed = 0
         into = f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason, stands, changed_at)"
         for position, mapping in enumerate(mappings):
@@ -278,7 +268,7 @@ class Both:
                     connection.execute(
                         f"update {source} s set {ident(name)} = (s.{ident(name)} + a.amount)::{found.type} from (select z.key,"
                         f" (z.amounts ->> {literal(name)})::numeric as amount from tenantry_added z"
-                        f" where z.amounts ? {literal(name)}) a where {same_key(mapping, 's', 'a.key')}"
+                        f" where z.amounts ? {literal(name)}) a where {same_key(self.project.source, mapping, 's', 'a.key')}"
                     )
             except _ROW_ERRORS:
                 connection.execute(

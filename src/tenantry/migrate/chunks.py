@@ -11,10 +11,12 @@ from typing import Any
 import psycopg
 from psycopg import sql as psql
 
+from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, mapping_key, python_table, within
+from tenantry.manifest.derive import JOURNAL, python_table, within
 from tenantry.manifest.ids import key_parts
+from tenantry.manifest.keys import equal, mapping_key, operator
 from tenantry.manifest.subset import restriction
 from tenantry.migrate.journal import Chunk, Connection, Journal, statement
 from tenantry.plan.operations.copy import RUN
@@ -40,41 +42,31 @@ class Copied:
     changed: int
 
 
-def key_types(mapping: Mapping) -> list[str]:
-    found = [mapping.source.column(name) for name in mapping.key]
-    return [column.type for column in found if column is not None]
-
-
-def key_values(key: str, types: Sequence[str]) -> list[str]:
-    """The typed columns of a key, from an SQL expression of its text."""
-    if len(types) == 1:
-        return [key if types[0] == "text" else f"({key})::{types[0]}"]
-    return [f"(({key})::jsonb ->> {i})::{kind}" for i, kind in enumerate(types)]
-
-
-def same_key(mapping: Mapping, alias: str, key: str) -> str:
-    """A condition that finds a source row by the text of its key, by the key's index."""
-    parts = key_values(key, key_types(mapping))
-    return " and ".join(f"{alias}.{ident(name)} = {part}" for name, part in zip(mapping.key, parts, strict=True))
-
-
 def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: str = "s") -> str:
-    """low < key <= high over the source's key columns, so that the key's index serves it."""
-    columns = f"({idents(mapping.key, prefix=alias)})" if len(mapping.key) > 1 else f"{alias}.{ident(mapping.key[0])}"
-
-    def bound(text: str) -> str:
-        parts = [
-            f"{literal(part)}::{kind}"
-            for part, kind in zip(key_parts(mapping.key, text), key_types(mapping), strict=True)
-        ]
-        return f"({', '.join(parts)})" if len(parts) > 1 else parts[0]
-
+    """low < key <= high over the source's key columns, in the order of its index, so that this serves it."""
+    held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
     conditions = []
     if low is not None:
-        conditions.append(f"{columns} > {bound(low)}")
+        conditions.append(_beyond(held, alias, ">", ">", key_parts(mapping.key, low)))
     if high is not None:
-        conditions.append(f"{columns} <= {bound(high)}")
+        conditions.append(_beyond(held, alias, "<", "<=", key_parts(mapping.key, high)))
     return " and ".join(conditions) or "true"
+
+
+def _beyond(held: Sequence[CatalogColumn], alias: str, strictly: str, at_last: str, texts: Sequence[str]) -> str:
+    values = [f"{literal(text)}::{column.type}" for column, text in zip(held, texts, strict=True)]
+    names = [f"{alias}.{ident(column.name)}" for column in held]
+    if len(held) == 1:
+        return f"{names[0]} {operator(held[0], at_last)} {values[0]}"
+    if all(operator(column, at_last) == at_last for column in held):
+        return f"({', '.join(names)}) {at_last} ({', '.join(values)})"
+    # Rows are compared by one operator for all columns, which those of an extension's types do not share.
+    ways = []
+    for place, column in enumerate(held):
+        last = at_last if place == len(held) - 1 else strictly
+        before = [equal(held[n], names[n], values[n]) for n in range(place)]
+        ways.append(" and ".join([*before, f"{names[place]} {operator(column, last)} {values[place]}"]))
+    return f"({' or '.join(f'({way})' for way in ways)})"
 
 
 def plan_chunks(
@@ -181,7 +173,7 @@ def refuse_row(
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {mapping_key(mapping)}, to_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
             f" {literal(said)} from {ident(project.source.schema, mapping.source.name)} s where {where}"
         )
         journal.say(

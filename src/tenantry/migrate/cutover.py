@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tenantry.errors import NotReady, RunFinished
+from tenantry.errors import NotReady, RulesInTheWay, RunFinished
 from tenantry.manifest import Manifest
 from tenantry.manifest.followed import unsteady_expressions
 from tenantry.migrate import verify
@@ -117,6 +117,7 @@ def cut_over(
         closing = set(_closing(live))
         statements = [statement for statement in step.sql if grace is None or statement not in closing]
         if grace is not None:
+            _refuse_rules(live)
             statements += opening(live.main, live.project, live.prepared.environment.login)
         done = turn(
             live,
@@ -167,6 +168,23 @@ def end_grace(live: Live, bounds: Bounds) -> Turned:
 def _closing(live: Live) -> list[str]:
     """What is done to the source when applications may write it no longer."""
     return [*source_fence(live.project, on=True), *source_triggers(live.project, on=False)]
+
+
+def _refuse_rules(live: Live) -> None:
+    found = live.main.execute(
+        "select c.relname::text, r.rulename::text from pg_rewrite r join pg_class c on c.oid = r.ev_class"
+        " where c.relnamespace = to_regnamespace(quote_ident(%s)) and c.relname = any (%s) and r.ev_enabled <> 'D'"
+        " and r.ev_type <> '1' order by 1, 2",
+        [live.project.source.schema, [table.name for table in live.project.source_tables]],
+    ).fetchall()
+    if found:
+        named = ", ".join(f"{rule} on {table}" for table, rule in found)
+        raise RulesInTheWay(
+            f"Under a grace the source is written by applications and by Tenantry, and its rewrite rules would act on both: {named}."
+            " Nothing was turned.",
+            hint="Cut over without --grace: then the rules sleep while the source follows the target. Or drop them, or switch"
+            " them off (ALTER TABLE … DISABLE RULE …), for the time of the grace.",
+        )
 
 
 def _extend(live: Live, grace: float) -> Turned:

@@ -21,9 +21,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.manifest import Column, Manifest, Mapping, Project
-from tenantry.manifest.derive import mapping_key
+from tenantry.manifest.keys import mapping_key, same_key
 from tenantry.manifest.transforms import base_type, text_length
-from tenantry.migrate.chunks import same_key
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import ident, idents, load_blocks, verbatim
 
@@ -98,7 +97,7 @@ def source_places(
         mapping = first_mapping(project, table)
         candidates = [pair[0] for each in _parts(project, table) for pair in pairs(project, each)]
         same = f"{ident(mapping.key[0])} = {ident(mapping.key[0])}"
-        find = same_key(mapping, "s", _KEY)
+        find = same_key(project.source, mapping, "s", _KEY)
         sql = ident(project.source.schema, table.name)
         places += [
             Place(table.name, f"{sql} s", table.name, find, column, _forth(column, "s"), same, keys[table.name])
@@ -236,10 +235,10 @@ def _tried(writer: Connection, candidates: Sequence[Place]) -> tuple[list[Place]
             with writer.transaction(force_rollback=True):
                 key = {"key": place.keys[0]}
                 before = writer.execute(
-                    _ready(f"select to_jsonb(s.*) from {place.sql} where {place.find}"), key
+                    _ready(f"select to_json(s.*) from {place.sql} where {place.find}"), key
                 ).fetchone()
                 after = writer.execute(
-                    _ready(f"update {place.sql} set {_assignment(place)} where {place.find} returning to_jsonb(s.*)"),
+                    _ready(f"update {place.sql} set {_assignment(place)} where {place.find} returning to_json(s.*)"),
                     key,
                 ).fetchone()
         except psycopg.Error as error:

@@ -16,8 +16,8 @@ from psycopg.types.json import Jsonb
 from tenantry import __version__
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, TenantryError, TriggerFailed
 from tenantry.manifest import Manifest
-from tenantry.manifest.derive import mapping_key
 from tenantry.manifest.ids import id_sql
+from tenantry.manifest.keys import mapping_key
 from tenantry.migrate import strays, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.both import Both

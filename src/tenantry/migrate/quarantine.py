@@ -19,12 +19,13 @@ from psycopg.types.json import Jsonb
 
 from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, mapping_key, merge_keys, qualified_order
+from tenantry.manifest.derive import JOURNAL, merge_keys, qualified_order
+from tenantry.manifest.keys import mapping_key
 from tenantry.manifest.reasons import explain_reason
 from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection, Run, journal_exists
 from tenantry.plan.operations.accounts import link_statement, make_accounts, profile_mapping
-from tenantry.plan.operations.copy import copy_statement
+from tenantry.plan.operations.copy import copy_statement, identity_clause
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 
 _SECRET = "(secret)"  # noqa: S105 - what stands in place of one
@@ -223,7 +224,8 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
     )
     relation = (
         f"(select r.* from {JOURNAL}.quarantine q left join {source} o on {mapping_key(mapping, 'o')} = q.source_key"
-        f" cross join lateral jsonb_populate_record(null::{source}, coalesce(to_jsonb(o.*), q.original) || q.patch) r"
+        f" cross join lateral jsonb_populate_record("
+        f"case when o.{ident(mapping.key[0])} is null then json_populate_record(null::{source}, q.original) else o.* end, q.patch) r"
         f" where q.id in ({chosen}))"
     )
     if mapping.python_columns:
@@ -245,7 +247,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         alike = ", ".join(f"n.{ident(name)} as by{i}" for i, name in by.items())
         keys = merge_keys(mapping, "n")
         merged = connection.execute(
-            f"with ranked as (select n.legacy_id, {alike}, to_jsonb(n.*) as derived, first_value(n.legacy_id) over w as first,"
+            f"with ranked as (select n.legacy_id, {alike}, to_json(n.*) as derived, first_value(n.legacy_id) over w as first,"
             " row_number() over w as place"
             f" from pg_temp.tenantry_readmit n window w as (partition by {keys} order by {qualified_order(mapping, 'n')})),\n"
             f"gone as (select m.legacy_id, coalesce(t.legacy_id, m.first) as into_key, m.derived from ranked m"
@@ -253,11 +255,12 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
             "out as (delete from pg_temp.tenantry_readmit r using gone g where r.legacy_id = g.legacy_id)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
             f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(mapping.merge.reason)},"
-            f" q.original || q.patch, g.derived from gone g join {JOURNAL}.quarantine q on q.id in ({chosen})"
+            f" to_json(jsonb_populate_record(json_populate_record(null::{source}, q.original), q.patch)), g.derived"
+            f" from gone g join {JOURNAL}.quarantine q on q.id in ({chosen})"
             " and q.source_key = g.legacy_id"
         ).rowcount
         carried = connection.execute(
-            f"insert into {target} ({names}) select {names} from pg_temp.tenantry_readmit"
+            f"insert into {target} ({names}) {identity_clause(mapping)}select {names} from pg_temp.tenantry_readmit"
         ).rowcount
     # What failed again keeps its mends and its number.
     connection.execute(

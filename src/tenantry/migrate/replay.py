@@ -20,11 +20,20 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.manifest import Mapping, Project, Reference, moved
-from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key, merge_keys, qualified_order
-from tenantry.manifest.ids import key_sql
+from tenantry.manifest.derive import JOURNAL, effective_source, merge_keys, qualified_order
+from tenantry.manifest.keys import (
+    comparable,
+    equal,
+    key_parts_sql,
+    mapping_key,
+    plain_text,
+    reference_text,
+    references_equal,
+    same_key,
+)
 from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.both import TABLES as BOTH_TABLES
-from tenantry.migrate.chunks import key_types, key_values, run_python, same_key
+from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.accounts import account_keys, account_statements, link_statement, profile_mapping
 from tenantry.plan.operations.closure import merging
@@ -44,7 +53,7 @@ everybody else behind him."""
 EVERYTHING = 1_000_000_000
 """As a limit of entries: all that are visible."""
 
-ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
+ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException, pg.ProgramLimitExceeded)
 
 _TABLES = """
 create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
@@ -370,7 +379,7 @@ class Replayer:
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_jsonb(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {mapping_key(mapping)}, to_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
             f" {literal(said)} from {self._rows(mapping)} s" + (f" where {mapping.where}" if mapping.where else "")
         )
         self._patch(connection, mapping)
@@ -428,9 +437,27 @@ class Replayer:
             f" and not exists (select from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
             " and k.legacy_id = t.legacy_id and k.column_name = '')",
         )
+        # What the source says takes the place of the row that stood for it, and was born in the target.
+        written += self._take_out(
+            connection,
+            mapping,
+            f"(select b.source_key as key, b.legacy_id from {JOURNAL}.born_part b join tenantry_all k on k.key = b.source_key"
+            f" where b.mapping = {literal(mapping.name)}"
+            f" and exists (select from {new} n where n.legacy_id = {_legacy(mapping, 'k.key')}))",
+            legacy="a.legacy_id",
+        )
         if evict:
             for condition in self._passed_on(position, mapping):
                 self._take_out(connection, mapping, "tenantry_all", condition)
+        if always := [column.name for column in mapping.columns if self._is_given_once(mapping, column.name)]:
+            # GENERATED ALWAYS: the server changes no such number, but takes one with a row that is new.
+            written += self._take_out(
+                connection,
+                mapping,
+                "tenantry_all",
+                f"exists (select from {new} n where n.legacy_id = t.legacy_id and ({idents(always, prefix='n')})"
+                f" is distinct from ({idents(always, prefix='t')}))",
+            )
         for statement in self._write(position, mapping):
             written += max(0, connection.execute(statement).rowcount)
         connection.execute(f"insert into tenantry_touched select {position}, key from tenantry_all")
@@ -440,8 +467,15 @@ class Replayer:
             " and k.legacy_id = n.legacy_id"
         )
         connection.execute(
+            f"delete from {JOURNAL}.kept k using tenantry_all a join {JOURNAL}.born_part b on a.key in (b.legacy_id, b.source_key)"
+            f" where b.mapping = {literal(mapping.name)} and k.table_name = {literal(mapping.target.name)}"
+            " and k.legacy_id = b.legacy_id and k.column_name <> ''"
+            f" and not exists (select from {self._target(mapping)} t where t.legacy_id = k.legacy_id)"
+        )
+        connection.execute(
             f"delete from {JOURNAL}.born_part b using tenantry_all a where b.mapping = {literal(mapping.name)}"
-            f" and b.legacy_id = {_legacy(mapping, 'a.key')}"
+            f" and (b.legacy_id = {_legacy(mapping, 'a.key')} or b.source_key = a.key and not exists"
+            f" (select from {self._target(mapping)} t where t.legacy_id = b.legacy_id))"
         )
         if mapping is self._profiles:
             self._accounts(connection, "tenantry_all")
@@ -562,7 +596,7 @@ class Replayer:
             if mapping.name in self._mended
             else ident(self.project.source.schema, mapping.source.name)
         )
-        return f"(select o.* from {relation} o join tenantry_batch b on {same_key(mapping, 'o', 'b.key')})"
+        return f"(select o.* from {relation} o join tenantry_batch b on {same_key(self.project.source, mapping, 'o', 'b.key')})"
 
     def _state(self, mapping: Mapping, keys: str, into: str) -> str:
         """Id and tenant under which the target has the rows of some keys, or those that stand for them."""
@@ -608,20 +642,24 @@ class Replayer:
             f" from p where q.mapping = {literal(mapping.name)} and q.source_key = p.key and q.state = 'open'"
         )
 
-    def _take_out(self, connection: Connection, mapping: Mapping, keys: str, condition: str = "true") -> int:
+    def _take_out(
+        self, connection: Connection, mapping: Mapping, keys: str, condition: str = "true", *, legacy: str = ""
+    ) -> int:
         """Delete rows of the target, and before them those that a foreign key would delete or change with them: they are
         derived again, as their source says, and not as the key's action would have it. Returns the rows of the mapping itself.
 
         Args:
-            keys: a temporary table with the source keys.
+            keys: a relation `a` with the source keys.
             condition: over the target's row `t`.
+            legacy: SQL of the rows' legacy ids over `a`, where it is not the one of the key.
         """
+        legacy = legacy or _legacy(mapping, "a.key")
         target = self._target(mapping)
         name = mapping.target.name
         _clear(connection, "gone")
         found = connection.execute(
             f"insert into tenantry_gone select {literal(name)}, t.legacy_id from {target} t join {keys} a"
-            f" on t.legacy_id = {_legacy(mapping, 'a.key')} where {condition}"
+            f" on t.legacy_id = {legacy} where {condition}"
         ).rowcount
         if not found:
             return 0
@@ -649,9 +687,7 @@ class Replayer:
                     continue
                 # The rows that were asked for are being derived; all others are to be, and what they were is remembered.
                 others_only = (
-                    f" and not exists (select from {keys} a where t.legacy_id = {_legacy(mapping, 'a.key')})"
-                    if each is mapping
-                    else ""
+                    f" and not exists (select from {keys} a where t.legacy_id = {legacy})" if each is mapping else ""
                 )
                 connection.execute(
                     f"insert into tenantry_was select {position}, {_stripped(each, 't')}, t.id, {self._tenant(each, 't')}"
@@ -729,10 +765,18 @@ class Replayer:
                     f" (select from {new} m where m.legacy_id = t.legacy_id and not ({own}))"
                 )
 
+    @staticmethod
+    def _is_given_once(mapping: Mapping, name: str) -> bool:
+        column = mapping.target.column(name)
+        return column is not None and column.identity == "always"
+
     def _write(self, position: int, mapping: Mapping) -> Iterator[str]:
         target, new = self._target(mapping), _new(position)
-        fixed = {column.name for column in mapping.target.columns if column.identity == "always"} | {"legacy_id"}
-        settable = [column.name for column in mapping.columns if column.name not in fixed]
+        settable = [
+            column.name
+            for column in mapping.columns
+            if column.name != "legacy_id" and not self._is_given_once(mapping, column.name)
+        ]
         compared = idents(settable, prefix="t"), idents(settable, prefix="n")
         pairs = ", ".join(f"{ident(name)} = n.{ident(name)}" for name in settable)
         # Images, not values: 'a' and 'A' may be equal to a column, and some types cannot be compared at all.
@@ -786,12 +830,12 @@ class Replayer:
             f" into_key, row_number() over w as place from {new} t window w as"
             f" (partition by {merge_keys(mapping, 't')} order by {qualified_order(mapping, 't')})),\n"
             f"gone as (delete from {new} t using ranked r where t.ctid = r.tid and r.place > 1"
-            " returning t.legacy_id, r.into_key, to_jsonb(t.*) as derived)\n"
+            " returning t.legacy_id, r.into_key, to_json(t.*) as derived)\n"
             f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
             f"select {literal(mapping.name)}, {literal(mapping.source.name)}, g.legacy_id, g.into_key, {literal(merge.reason)},"
-            " to_jsonb(s.*), g.derived\n"
+            " to_json(s.*), g.derived\n"
             f"  from gone g join {ident(self.project.source.schema, mapping.source.name)} s"
-            f" on {same_key(mapping, 's', 'g.legacy_id')}"
+            f" on {same_key(self.project.source, mapping, 's', 'g.legacy_id')}"
         )
 
     # -- what follows ------------------------------------------------------------------------------------------------
@@ -823,7 +867,7 @@ class Replayer:
             # Ids in documents are those of rows that the source has, whether they could be carried over or not.
             source = ident(self.project.source.schema, mapping.source.name)
             known = "(b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
-            there = f"exists (select from {source} s where {same_key(mapping, 's', 'k.key')})"
+            there = f"exists (select from {source} s where {same_key(self.project.source, mapping, 's', 'k.key')})"
             named = f"({moved} or {known} <> {there})"
         connection.execute(
             "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
@@ -861,13 +905,13 @@ class Replayer:
             which += " and not v.born"
         source = ident(self.project.source.schema, mapping.source.name)
         if own:
-            on = _same_columns(mapping, ref, parent, "s", "v.key")
+            on = self._names(mapping, ref, parent, "v.key")
             yield f"select {mapping_key(mapping)} from tenantry_moved v join {source} s on {on} where {which}"
         else:
             above = ident(self.project.source.schema, parent.source.name)
-            on = f"{key_sql('s', ref.columns, is_text=False)} = {key_sql('p', ref.by, is_text=False)}"
+            on = references_equal(mapping.source, ref.columns, parent.source, ref.by, "s", "p")
             yield (
-                f"select {mapping_key(mapping)} from tenantry_moved v join {above} p on {same_key(parent, 'p', 'v.key')}"
+                f"select {mapping_key(mapping)} from tenantry_moved v join {above} p on {same_key(self.project.source, parent, 'p', 'v.key')}"
                 f" join {source} s on {on} where {which}"
             )
         target = self._target(mapping)
@@ -883,6 +927,17 @@ class Replayer:
                 f"select {_stripped(mapping, 't')} from tenantry_moved v join {target} t on {condition}"
                 f" where v.moved and not v.born{_mine(mapping, ' and')}"
             )
+
+    def _names(self, mapping: Mapping, ref: Reference, parent: Mapping, key: str) -> str:
+        """A condition that finds rows which refer to a parent by the text of its key."""
+        mine = [column for name in ref.columns if (column := mapping.source.column(name)) is not None]
+        theirs = [column for name in ref.by if (column := parent.source.column(name)) is not None]
+        if not all(comparable(here, there) for here, there in zip(mine, theirs, strict=True)):
+            return f"{plain_text(mapping.source, 's', ref.columns)} = {key}"
+        parts = key_parts_sql(self.project.source, parent, key)
+        return " and ".join(
+            equal(there, f"s.{ident(here.name)}", part) for here, there, part in zip(mine, theirs, parts, strict=True)
+        )
 
     def _documents(self, parent: Mapping, *, thorough: bool) -> Iterator[str]:
         """Rows with documents in which ids of the moved rows stand."""
@@ -921,7 +976,7 @@ class Replayer:
                     continue
                 target, parent = self._target(mapping), ident(self.project.target.schema, ref.parent)
                 feeding = self.project.feeding(ref)[0]
-                key = key_sql("s", ref.columns, is_text=False)
+                key = reference_text(self.project, mapping, ref, "s")
                 _clear(connection, "batch", *_STATES)
                 connection.execute(
                     f"insert into tenantry_batch select distinct x.key from tenantry_touched x join {target} t"
@@ -938,7 +993,7 @@ class Replayer:
                 connection.execute(
                     f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                     " column_name, parent_mapping, parent_table, parent_key)\n"
-                    f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s.*),"
+                    f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),"
                     f" {literal(f'reference_missing:{column.name}')}, case when exists (select from {JOURNAL}.quarantine q"
                     f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                     f" then 'parent_quarantined' else 'reference_missing' end, {literal(column.name)},"
@@ -1161,16 +1216,6 @@ def _stripped(mapping: Mapping, alias: str) -> str:
 def _mine(mapping: Mapping, word: str) -> str:
     prefix = mapping.legacy_prefix
     return f"{word} left(t.legacy_id, {len(prefix)}) = {literal(prefix)}" if prefix else ""
-
-
-def _same_columns(mapping: Mapping, ref: Reference, parent: Mapping, alias: str, key: str) -> str:
-    """A condition that finds rows which refer to a parent by the text of its key."""
-    types = key_types(parent)
-    mine = [column.type for name in ref.columns if (column := mapping.source.column(name)) is not None]
-    if mine == types:
-        parts = key_values(key, types)
-        return " and ".join(f"{alias}.{ident(name)} = {part}" for name, part in zip(ref.columns, parts, strict=True))
-    return f"{key_sql(alias, ref.columns, is_text=False)} = {key}"
 
 
 __all__ = [

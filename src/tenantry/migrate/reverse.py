@@ -15,12 +15,12 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 from psycopg import sql as psql
-from psycopg.types.json import Jsonb
 
 from tenantry.errors import ManifestError, TransformFailed
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions
+from tenantry.manifest.feeds import WAITS
 from tenantry.manifest.places import Key, Places, Problem, in_order
 from tenantry.manifest.reverse import CHANGED, SourceTable, check_downs, reverse_statements, waiting
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function
@@ -34,6 +34,7 @@ ROW_ERRORS = (
     pg.RaiseException,
     pg.WithCheckOptionViolation,
     pg.TriggeredDataChangeViolation,
+    pg.ProgramLimitExceeded,
 )
 """What one row can be to blame for; anything else is not for a round to decide."""
 
@@ -284,7 +285,7 @@ class _Round:
 
     def _write(self, table: SourceTable) -> int:
         """Write what the work table says; returns the rows written."""
-        flags = ", ".join(f"bool_or(c{j})" for j in range(len(table.slots)))
+        flags = ", ".join(f"bool_or(c[{j + 1}])" for j in range(len(table.slots)))
         row = self.connection.execute(
             f"select bool_or(ins), max(n){', ' + flags if flags else ''} from {table.work}"
         ).fetchone()
@@ -302,7 +303,7 @@ class _Round:
 
     def _update(self, table: SourceTable, places: Sequence[int], condition: str) -> int:
         done = self.connection.execute(table.update(places, condition)).rowcount
-        any_of = " or ".join(f"w.c{j}" for j in places)
+        any_of = " or ".join(f"w.c[{j + 1}]" for j in places)
         self._mark(table, "updated", f"({any_of}) and {condition}")
         if self.mended & {part.mapping.name for part in table.parts}:
             self.connection.execute(table.unpatch(places, condition))
@@ -313,6 +314,8 @@ class _Round:
         # What a document says of ids depends on which rows there are.
         self.whole -= self.documented
         self._mark(table, "inserted", f"w.ins and {condition}")
+        for statement in table.born_parts(inserted=True):
+            self.connection.execute(statement)
         return done
 
     def _mark(self, table: SourceTable, state: str, condition: str) -> None:
@@ -574,6 +577,15 @@ class _Round:
 
     def _foreign(self) -> None:
         """Rows of the target whose old id is none of a source table: born beside keys that are numbers, or several columns."""
+        for table in self.made.values():
+            for part in table.parts:
+                if part.natural and (query := table.without_place(part)):
+                    self.connection.execute(
+                        f"insert into tenantry_keep select {literal(table.name)}, {literal(part.target)}, z.legacy_id, '',"
+                        f" {literal(WAITS[0])} || z.parent || {literal(WAITS[1])} from ({query}) z where z.parent is not null"
+                        " and not exists (select from tenantry_placed p where p.table_name ="
+                        f" {literal(part.target)} and p.legacy_id = z.legacy_id)"
+                    )
         for name, mappings in self.project.by_target.items():
             first = mappings[0].source.name
             if first not in self.made:
@@ -601,19 +613,19 @@ class _Round:
                 legacy = row[1 + position]
             part = table.parts[position]
             legacy = legacy or f"{part.mapping.legacy_prefix}{key}"
-            loser = Jsonb({"deleted": True})
+            loser = '{"deleted": true}'
             if failure.kind != "delete":
                 found = self.connection.execute(
-                    f"select {verbatim(table.loser(position))} from {verbatim(ident(self.project.target.schema, part.target))} t"
+                    f"select {verbatim(table.loser(position))}::text from {verbatim(ident(self.project.target.schema, part.target))} t"
                     " where t.legacy_id = %s",
                     [legacy],
                 ).fetchone()
-                loser = Jsonb(found[0] if found is not None else {})
+                loser = str(found[0]) if found is not None else "{}"
             self.connection.execute(
                 f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
-                " select 'reverse', %(table)s, %(legacy)s, %(key)s, 'source', %(loser)s, %(reason)s"
+                " select 'reverse', %(table)s, %(legacy)s, %(key)s, 'source', %(loser)s::text::json, %(reason)s"
                 f" where not exists (select from {JOURNAL}.conflict c where c.direction = 'reverse' and c.table_name = %(table)s"
-                " and c.legacy_id = %(legacy)s and c.loser = %(loser)s and c.reason = %(reason)s)",
+                " and c.legacy_id = %(legacy)s and c.loser::text = %(loser)s::text and c.reason = %(reason)s)",
                 {"table": part.target, "legacy": legacy, "key": key, "loser": loser, "reason": failure.reason},
             )
 

@@ -309,7 +309,7 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
             )
             live.main.execute(f"drop table if exists {there}; create table {there} as select * from {target}{where}")
         live.main.execute(
-            f"drop table if exists {quoted}.tenantry_cells; create table {quoted}.tenantry_cells as select k.*, null::jsonb as value"
+            f"drop table if exists {quoted}.tenantry_cells; create table {quoted}.tenantry_cells as select k.*, null::json as value"
             f" from {JOURNAL}.kept k where column_name <> '';"
             # A publication of all tables refuses updates of a table without a key.
             f" alter table {quoted}.tenantry_cells replica identity full"
@@ -318,7 +318,7 @@ def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
             target = ident(project.target.schema, mapping.target.name)
             hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
             live.main.execute(
-                f"update {verbatim(quoted)}.tenantry_cells c set value = to_jsonb(t.*) -> c.column_name from {verbatim(target)} t"
+                f"update {verbatim(quoted)}.tenantry_cells c set value = to_json(t.*) -> c.column_name from {verbatim(target)} t"
                 f" where c.table_name = {verbatim(literal(mapping.target.name))} and t.legacy_id = c.legacy_id"
                 " and not c.column_name = any (%s)",
                 [hidden],

@@ -12,19 +12,19 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.keys import mapping_key, same_key
 from tenantry.migrate import verify
-from tenantry.migrate.chunks import same_key
 from tenantry.migrate.journal import Connection, Journal
 from tenantry.migrate.replay import Replayer, Round, take_log
 from tenantry.plan.operations.accounts import profile_mapping
 from tenantry.plan.operations.capture import guards_sql
-from tenantry.postgres import ident, literal
+from tenantry.postgres import ident, idents, literal
 
 IN_TARGET = "written in the target while applications wrote the source"
 IN_SOURCE = "written in the source while applications wrote the target"
 
-_DELETED = "'{\"deleted\": true}'::jsonb"
+_DELETED = "'{\"deleted\": true}'"
 
 
 def were_switched(connection: Connection, project: Project) -> bool:
@@ -101,7 +101,7 @@ def note_in_target(
     if connection.execute("select from tenantry_changed limit 1").fetchone() is None:
         return False
     connection.execute(
-        "create temporary table if not exists tenantry_stray (table_name text, legacy_id text, image jsonb) on commit delete rows"
+        "create temporary table if not exists tenantry_stray (table_name text, legacy_id text, image text) on commit delete rows"
     )
     for name, mappings in project.by_target.items():
         connection.execute(
@@ -149,7 +149,7 @@ def list_in_target(connection: Connection, project: Project) -> int:
         listed += connection.execute(
             f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
             f" select 'reverse', x.table_name, x.legacy_id, {key} else x.legacy_id end, 'source',"
-            f" coalesce(x.image, {_DELETED}), {literal(IN_TARGET)}"
+            f" coalesce(x.image, {_DELETED})::json, {literal(IN_TARGET)}"
             f" from tenantry_stray x left join {ident(project.target.schema, name)} t on t.legacy_id = x.legacy_id"
             f" where x.table_name = {literal(name)} and x.image is distinct from {_image(mappings, 't')}"
         ).rowcount
@@ -171,13 +171,14 @@ def note_in_source(connection: Connection, project: Project) -> int:
     for table in project.source_tables:
         for position, mapping in enumerate(project.of_source(table.name)):
             legacy = f"{literal(mapping.legacy_prefix)} || e.key" if mapping.legacy_prefix else "e.key"
-            hidden = ", ".join(literal(name) for name in mapping.secrets)
+            shown = [column.name for column in table.columns if column.name not in mapping.secrets]
+            said = row_text("s", shown, mapping.key[0])
             if position == 0:
                 listed += connection.execute(
                     f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
                     f" select 'forward', {literal(mapping.target.name)}, {legacy}, e.key, 'target',"
-                    f" coalesce(to_jsonb(s.*) - array[{hidden}]::text[], {_DELETED}), {literal(IN_SOURCE)}"
-                    f" from tenantry_entry e left join {ident(table.schema, table.name)} s on {same_key(mapping, 's', 'e.key')}"
+                    f" coalesce({said}, {_DELETED})::json, {literal(IN_SOURCE)}"
+                    f" from tenantry_entry e left join {ident(table.schema, table.name)} s on {same_key(project.source, mapping, 's', 'e.key')}"
                     f" where e.table_name = {literal(table.name)}"
                 ).rowcount
             connection.execute(
@@ -213,15 +214,21 @@ def _forget_gone_accounts(connection: Connection, project: Project) -> None:
 
 def _image(mappings: Sequence[Mapping], alias: str) -> str:
     """A row as it is listed: without secrets, and without what Python makes another way each time."""
-    left_out = sorted(
-        {
-            column.name
-            for each in mappings
-            for column in each.columns
-            if each.is_secret(column) or column.kind == "python"
-        }
-    )
-    return f"to_jsonb({alias}.*) - array[{', '.join(literal(name) for name in left_out)}]::text[]"
+    left_out = {
+        column.name for each in mappings for column in each.columns if each.is_secret(column) or column.kind == "python"
+    }
+    names = [column.name for column in mappings[0].target.columns if column.name not in left_out]
+    return row_text(alias, names, "legacy_id")
+
+
+def row_text(alias: str, names: Sequence[str], present: str) -> str:
+    """Columns of a row as the text of a JSON document, null where there is no row: jsonb cannot hold all that json holds.
+
+    Args:
+        present: a column that is never null.
+    """
+    row = f"(select to_json(z.*) from (select {idents(names, prefix=alias)}) z)::text"
+    return f"case when {alias}.{ident(present)} is not null then {row} end"
 
 
 def _key(mapping: Mapping, alias: str) -> str:

@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 
 from tenantry.errors import JournalMismatch, NotReady, SubsetWrong
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions, has_select
+from tenantry.manifest.keys import mapping_key
 from tenantry.manifest.mapping import Subset
 from tenantry.manifest.subset import Inside
 from tenantry.migrate.journal import Connection, Journal, Run

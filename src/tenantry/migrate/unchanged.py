@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenantry.manifest import Project
-from tenantry.manifest.derive import mapping_key
+from tenantry.manifest.keys import mapping_key
 from tenantry.migrate.invented import first_mapping
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import ident, verbatim
@@ -42,7 +42,7 @@ def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str
         state.others[table.name] = (int(row[0]), str(row[1]))
         state.rows[table.name] = dict(
             connection.execute(
-                f"select {verbatim(key)}, to_jsonb(s.*) from {verbatim(source)} s where {verbatim(key)} = any (%s)",
+                f"select {verbatim(key)}, to_json(s.*) from {verbatim(source)} s where {verbatim(key)} = any (%s)",
                 [chosen],
             ).fetchall()
         )

@@ -19,14 +19,16 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table, Trigger, read_catalog
 from tenantry.errors import TransformFailed
 from tenantry.manifest import Column, Mapping, Project
-from tenantry.manifest.derive import JOURNAL, Deriver, Reading, effective_source, mapping_key, within
+from tenantry.manifest.derive import JOURNAL, Deriver, Reading, effective_source, within
 from tenantry.manifest.ids import key_parts
+from tenantry.manifest.keys import key_parts_sql, mapping_key, operator, same_key
 from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import base_type
-from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, key_types, range_condition, same_key
+from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.journal import Chunk, Connection, Journal
 from tenantry.migrate.names import TRIGGERS
 from tenantry.migrate.window import own_definitions
@@ -107,6 +109,10 @@ class Verification:
         return {**asdict(self), "passed": self.passed}
 
 
+_ROW = 1_000
+NO_KEY = -1
+"""Stands in place of the number of a key range for rows whose old id is no key of the source table."""
+
 Kept = MappingType[str, set[str]]
 """By legacy id the columns that stand in the target only; '' for whole rows."""
 
@@ -117,9 +123,12 @@ Sum = tuple[int, int | None]
 def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> list[Chunk]:
     """The copy's key ranges in the order of the key, which halving has disturbed; neighbours together, where there are many."""
     chunks = {chunk.position: chunk for chunk in journal.chunks(connection, mapping.name)}
-    kinds = key_types(mapping)
-    several = ", ".join(f"(high::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
-    order = several if len(kinds) > 1 else f"high::{kinds[0]}{_collate(mapping)}"
+    held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
+    texts = [f"(high::jsonb ->> {i})" for i in range(len(held))] if len(held) > 1 else ["high"]
+    order = ", ".join(
+        f"{text}::{column.type}{_collate(column)} using {operator(column, '<')}"
+        for text, column in zip(texts, held, strict=True)
+    )
     rows = connection.execute(
         f"select position from {JOURNAL}.chunk where run_id = %s and mapping = %s order by high is null, {verbatim(order)}",
         [journal.run, mapping.name],
@@ -157,6 +166,8 @@ def suspects(
     compared = _compared(mapping)
     found = _found_sums(connection, project, mapping, bounds)
     differing = [bucket for bucket, wanted in enumerate(expected) if found.get(bucket, (0, None)) != wanted]
+    if NO_KEY in found:
+        differing.append(NO_KEY)
     keys: list[str] = []
     if differing:
         derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
@@ -165,9 +176,9 @@ def suspects(
         tail = (
             "select coalesce(e.k, f.k)\n"
             f"  from (select {key} as k, {_hash(mapping.target, compared, 'd')} as h from derived d"
-            f" where {_bucket(mapping, key, bounds)} in ({buckets})) e\n"
+            f" where {_bucket(project, mapping, key, bounds)} in ({buckets})) e\n"
             f"  full join (select {legacy} as k, {_hash(mapping.target, compared, 't')} as h"
-            f" from {_target(project, mapping)} t where {_bucket(mapping, legacy, bounds)} in ({buckets})"
+            f" from {_target(project, mapping)} t where {_bucket(project, mapping, legacy, bounds)} in ({buckets})"
             f"{_mine(mapping).replace(' where', ' and')}) f on e.k = f.k\n"
             f" where e.h is distinct from f.h limit {MOST_SUSPECTS}"
         )
@@ -218,7 +229,10 @@ def settle(
         differences.append(
             Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")
         )
-    whole = [legacy for legacy, columns in (kept or {}).items() if "" in columns]
+    # Of a table with several sources each has its own: rows that are none's were born there.
+    whole = [
+        legacy for legacy, columns in (kept or {}).items() if "" in columns and legacy.startswith(mapping.legacy_prefix)
+    ]
     row = connection.execute(
         f"select count(*), count(*) filter (where t.legacy_id = any (%s))"
         f" from {verbatim(_target(project, mapping))} t{verbatim(_mine(mapping))}",
@@ -252,16 +266,16 @@ def compare_rows(
     connection.execute("delete from tenantry_suspect")
     connection.execute("insert into tenantry_suspect select distinct unnest(%s::text[])", [list(keys)])
     connection.execute("analyze tenantry_suspect")
-    rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(mapping, 'o', 'b.key')})"
+    rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(project.source, mapping, 'o', 'b.key')})"
     derivation = Deriver(project, Reading.VERIFY, mended=mended).derive(mapping, rows=rows)
     columns, key = _compared(mapping), mapping.ours("key")
     legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text\n"
-        f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, to_jsonb(d.*) - {literal(key)} as r"
+        f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, to_json(d.*) as r"
         " from derived d) e\n"
         f"  full join (select b.key as k, {_hash(mapping.target, columns, 't')} as h,"
-        f" (select to_jsonb(x.*) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
+        f" (select to_json(x.*) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
         " where e.h is distinct from f.h order by 1"
     )
@@ -294,7 +308,7 @@ def _python_suspects(connection: Connection, project: Project, mapping: Mapping)
 def _found_sums(connection: Connection, project: Project, mapping: Mapping, bounds: Sequence[str]) -> dict[int, Sum]:
     """What each key range of the target holds."""
     sql = (
-        f"select {_bucket(mapping, _legacy(mapping, 't'), bounds)}, count(*),"
+        f"select {_bucket(project, mapping, _legacy(mapping, 't'), bounds)}, count(*),"
         f" bit_xor({_hash(mapping.target, _compared(mapping), 't')})"
         f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
     )
@@ -314,9 +328,8 @@ def _compared(mapping: Mapping) -> list[Column]:
     return [column for column in mapping.columns if column.kind != "python"]
 
 
-def _collate(mapping: Mapping) -> str:
-    source = mapping.source.column(mapping.key[0])
-    return f' collate "{source.collation}"' if source is not None and source.collation else ""
+def _collate(column: CatalogColumn) -> str:
+    return f" collate {column.collation}" if column.collation else ""
 
 
 def _account(connection: Connection, project: Project, mapping: Mapping, target: int) -> Account:
@@ -391,24 +404,46 @@ def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
             values += [value, f"{value} < 0"]
         else:
             values.append(f"{value}::text")
+    if len(values) > _ROW:
+        # A row has 1,664 entries at most; one of rows is hashed like any other.
+        parts = (values[first : first + _ROW] for first in range(0, len(values), _ROW))
+        values = [f"row({', '.join(part)})" for part in parts]
     return f"hash_record_extended(row({', '.join(values)}), 0)"
 
 
-def _bucket(mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
-    """The number of a row's key range, found by binary search among the ranges' upper ends (which belong to them)."""
-    if not bounds:
-        return "0"
-    kinds = key_types(mapping)
-    if len(kinds) == 1:
-        ends = ", ".join(f"{literal(bound)}::{kinds[0]}" for bound in bounds)
-        # width_bucket counts ends <= key; a range holds its upper end, so ends < key are wanted: ends equal are taken off.
-        value = f"({key})::{kinds[0]}{_collate(mapping)}"
-        return f"width_bucket({value}, array[{ends}]) - (({value}) = any (array[{ends}]))::int"
-    parts = ", ".join(f"(({key})::jsonb ->> {i})::{kind}" for i, kind in enumerate(kinds))
-    return " + ".join(
-        f"(row({parts}) > row({', '.join(f'{literal(p)}::{k}' for p, k in zip(key_parts(mapping.key, b), kinds, strict=True))}))::int"
-        for b in bounds
-    )
+def _bucket(project: Project, mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
+    """The number of a row's key range, found by binary search among the ranges' upper ends (which belong to them); NO_KEY for a
+    text that is no key of the source table, as the old id of a row that was born in the target."""
+    parts = key_parts_sql(project.source, mapping, key)
+    held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
+    if len(held) == 1:
+        value = f"({parts[0]}){_collate(held[0])}"
+        if operator(held[0], "<") == "<":
+            ends = ", ".join(f"{literal(bound)}::{held[0].type}" for bound in bounds)
+            # width_bucket counts ends <= key; a range holds its upper end, so ends < key are wanted: ends equal are taken off.
+            found = f"width_bucket({value}, array[{ends}]) - (({value}) = any (array[{ends}]))::int" if bounds else "0"
+        else:
+            found = _counted(f"({value} {operator(held[0], '>')} {literal(bound)}::{held[0].type})" for bound in bounds)
+        known = f"({parts[0]}) is not null"
+    else:
+        found = _counted(
+            "(row({}) > row({}))".format(
+                ", ".join(parts),
+                ", ".join(
+                    f"{literal(text)}::{column.type}"
+                    for text, column in zip(key_parts(mapping.key, bound), held, strict=True)
+                ),
+            )
+            for bound in bounds
+        )
+        known = f"num_nulls({', '.join(parts)}) = 0"
+    if parts[0] == key:  # any text is a key
+        return found
+    return f"case when {known} then {found} else {NO_KEY} end"
+
+
+def _counted(conditions: Iterable[str]) -> str:
+    return " + ".join(f"{condition}::int" for condition in conditions) or "0"
 
 
 def _named(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tenantry.catalog import Table
 from tenantry.manifest import Project
-from tenantry.manifest.derive import JOURNAL, mapping_key
+from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.keys import mapping_key
 from tenantry.manifest.subset import Inside
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step

@@ -89,7 +89,7 @@ create table if not exists tenantry.quarantine (
     mapping        text        not null,
     source_table   text        not null,
     source_key     text        not null,
-    original       jsonb       not null,
+    original       json        not null,
     patch          jsonb       not null default '{}',
     problems       text        not null,
     reason         text        not null,
@@ -120,8 +120,8 @@ create table if not exists tenantry.merged (
     source_key   text  not null,
     into_key     text  not null,
     reason       text  not null,
-    original     jsonb not null,
-    derived      jsonb not null,
+    original     json  not null,
+    derived      json  not null,
     primary key (mapping, source_key)
 );
 comment on table tenantry.merged is 'Rows that mean the same as another one, which stands for them.';
@@ -131,8 +131,8 @@ create table if not exists tenantry.change (
     source_table text  not null,
     source_key   text  not null,
     column_name  text  not null,
-    original     jsonb,
-    carried      jsonb,
+    original     json,
+    carried      json,
     rule         text  not null
 );
 create index if not exists change_key_idx on tenantry.change (mapping, source_key);
@@ -296,6 +296,20 @@ comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null
 revoke all on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) from public;
 revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boolean) from public;
 
+create or replace function tenantry.readable(value text, type text) returns boolean
+    language plpgsql stable parallel unsafe
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('select %L::%s', value, type);
+    return true;
+exception when others then
+    return false;
+end
+$$;
+comment on function tenantry.readable is 'Whether a type can read a text; pg_input_is_valid says it from PostgreSQL 16 on.';
+revoke all on function tenantry.readable(text, text) from public;
+
 do $$
 begin
     if to_regprocedure('tenantry.direction()') is null then
@@ -431,6 +445,62 @@ end
 $$;
 comment on function tenantry.wake_triggers is 'Each trigger of the source back to the state that it had, when applications write the source again.';
 revoke all on function tenantry.wake_triggers() from public;
+
+create table if not exists tenantry.sleeping_rule (
+    relation  text   not null,
+    rule_name text   not null,
+    state     "char" not null,
+    primary key (relation, rule_name)
+);
+comment on table tenantry.sleeping_rule is 'Rewrite rules of tables that Tenantry writes and the application does not, switched off for that time, and the state that each had.';
+
+create or replace function tenantry.sleep_rules(tables text[]) returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found record;
+begin
+    for found in
+        select c.oid::regclass::text as relation, r.rulename::text as rule_name, r.ev_enabled as state
+          from unnest(tables) n (name)
+         cross join lateral (select n.name::regclass::oid union select p.relid::oid from pg_partition_tree(n.name::regclass) p) t (id)
+          join pg_class c on c.oid = t.id
+          join pg_rewrite r on r.ev_class = c.oid
+         where r.ev_enabled <> 'D' and r.ev_type <> '1'
+         order by 1, 2
+    loop
+        insert into tenantry.sleeping_rule values (found.relation, found.rule_name, found.state) on conflict do nothing;
+        execute format('alter table only %s disable rule %I', found.relation, found.rule_name);
+    end loop;
+end
+$$;
+comment on function tenantry.sleep_rules is 'A rule that does something else instead would keep rows from being carried over, and the server refuses to say what it wrote.';
+revoke all on function tenantry.sleep_rules(text[]) from public;
+
+create or replace function tenantry.wake_rules(tables text[]) returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found record;
+begin
+    for found in
+        select s.* from tenantry.sleeping_rule s
+          join pg_rewrite r on r.ev_class = to_regclass(s.relation) and r.rulename = s.rule_name
+         where to_regclass(s.relation) in
+               (select t.id from unnest(tables) n (name)
+                 cross join lateral (select n.name::regclass::oid union select p.relid::oid from pg_partition_tree(n.name::regclass) p) t (id))
+         order by 1, 2
+    loop
+        execute format('alter table only %s enable%s rule %I', found.relation,
+                       case found.state when 'A' then ' always' when 'R' then ' replica' else '' end, found.rule_name);
+        delete from tenantry.sleeping_rule s where s.relation = found.relation and s.rule_name = found.rule_name;
+    end loop;
+end
+$$;
+comment on function tenantry.wake_rules is 'Each rule of these tables back to the state that it had, when applications write them.';
+revoke all on function tenantry.wake_rules(text[]) from public;
 
 create or replace function tenantry.capture_target() returns trigger
     language plpgsql security definer

@@ -19,7 +19,7 @@ create table if not exists tenantry.conflict (
     legacy_id  text        not null,
     source_key text        not null,
     winner     text        not null,
-    loser      jsonb       not null,
+    loser      json        not null,
     reason     text        not null
 );
 create index if not exists conflict_row_idx on tenantry.conflict (table_name, legacy_id);

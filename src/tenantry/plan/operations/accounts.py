@@ -16,8 +16,9 @@ from uuid import UUID
 from tenantry.errors import TenantryError
 from tenantry.identity.passwords import usable_sql
 from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, effective_source, mapping_key
+from tenantry.manifest.derive import JOURNAL, effective_source
 from tenantry.manifest.ids import id_sql
+from tenantry.manifest.keys import mapping_key
 from tenantry.manifest.model import LinkColumn, LinkFile, Users
 from tenantry.manifest.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
 from tenantry.plan.model import Step

@@ -88,11 +88,11 @@ def direction_sql(direction: str) -> str:
 
 
 def source_triggers(project: Project, *, on: bool) -> list[str]:
-    """The application's own triggers on the source: they sleep while nobody but Tenantry writes it."""
-    if on:
-        return [f"select {JOURNAL}.wake_triggers()"]
+    """The application's own triggers and rewrite rules on the source: they sleep while nobody but Tenantry writes it."""
     names = ", ".join(literal(ident(project.source.schema, table.name)) for table in project.source_tables)
-    return [f"select {JOURNAL}.sleep_triggers(array[{names}])"]
+    if on:
+        return [f"select {JOURNAL}.wake_rules(array[{names}])", f"select {JOURNAL}.wake_triggers()"]
+    return [f"select {JOURNAL}.sleep_triggers(array[{names}])", f"select {JOURNAL}.sleep_rules(array[{names}])"]
 
 
 def source_capture(project: Project, *, on: bool) -> list[str]:

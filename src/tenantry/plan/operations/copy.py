@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, mapping_key, merge_keys, qualified_order, within
-from tenantry.manifest.ids import key_sql
+from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, merge_keys, qualified_order, within
+from tenantry.manifest.keys import mapping_key, reference_text
 from tenantry.manifest.subset import not_carried
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
@@ -42,7 +42,7 @@ def copy_statement(
         f"d.{mapping.ours(name)}" for name in ("key", "problems", "parent", "original", "changes")
     )
     carried = (
-        f"insert into {into or target} ({idents(names)})\n{'' if into else _identity(mapping)}"
+        f"insert into {into or target} ({idents(names)})\n{'' if into else identity_clause(mapping)}"
         f"select {idents(names, prefix='d')} from derived d where {problems} is null"
     )
     refused = (
@@ -59,13 +59,14 @@ def copy_statement(
     )
     noted = (
         f"insert into {JOURNAL}.change (mapping, source_table, source_key, column_name, original, carried, rule)\n"
-        f"select {named}, {source}, {key}, c.cell ->> 'column', c.cell -> 'from', c.cell -> 'to', c.cell ->> 'rule'\n"
-        f"  from derived d cross join lateral jsonb_array_elements({changes}) c (cell)\n"
+        f"select {named}, {source}, {key}, c.cell::json ->> 'column', c.cell::json -> 'from', c.cell::json -> 'to',"
+        f" c.cell::json ->> 'rule'\n"
+        f"  from derived d cross join lateral unnest({changes}) c (cell)\n"
         f" where {changes} is not null and {problems} is null"
     )
     return derivation.statement(
         f"select count(*), count(*) filter (where {problems} is null), count(*) filter (where {problems} is not null),\n"
-        f"       coalesce(sum(jsonb_array_length({changes})) filter (where {problems} is null), 0)\n  from derived d",
+        f"       coalesce(sum(cardinality({changes})) filter (where {problems} is null), 0)\n  from derived d",
         more=[("carried", carried), ("refused", refused), ("noted", noted)],
         few=few,
     )
@@ -162,7 +163,7 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
         f"create unlogged table {hashes} as\nselect {same} as h from {target} t group by 1 having count(*) > 1",
         "set local enable_hashagg = on",
         f"create unlogged table {found} as\nselect t.ctid as tid from {target} t where {same} in (select h from {hashes})",
-        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_jsonb(t.*) as derived,\n"
+        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_json(t.*) as derived,\n"
         "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
         # The order is the manifest's, over columns without an alias: no other relation stands beside the target's.
         f"    from {target} t where t.ctid in (select f.tid from {found} f)\n"
@@ -171,13 +172,13 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
         "  returning r.legacy_id, r.into_key, r.derived\n)\n"
         f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
         f"select {literal(mapping.name)}, {literal(mapping.source.name)}, gone.legacy_id, gone.into_key, {literal(merge.reason)},"
-        " to_jsonb(s.*), gone.derived\n"
+        " to_json(s.*), gone.derived\n"
         f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id",
         f"drop table {hashes}, {found}",
     )
 
 
-def _identity(mapping: Mapping) -> str:
+def identity_clause(mapping: Mapping) -> str:
     """Identity columns take over the values that they are given."""
     return "overriding system value\n" if any(column.identity for column in mapping.target.columns) else ""
 
@@ -188,8 +189,8 @@ def unmerge_statement(project: Project, mapping: Mapping) -> str:
     names = [column.name for column in mapping.columns]
     return (
         f"with back as (delete from {JOURNAL}.merged where mapping = {literal(mapping.name)} returning derived)\n"
-        f"insert into {target} ({idents(names)})\n{_identity(mapping)}"
-        f"select {idents(names, prefix='r')} from back b cross join lateral jsonb_populate_record(null::{target}, b.derived) r"
+        f"insert into {target} ({idents(names)})\n{identity_clause(mapping)}"
+        f"select {idents(names, prefix='r')} from back b cross join lateral json_populate_record(null::{target}, b.derived) r"
     )
 
 
@@ -244,13 +245,13 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
             prefix = len(mapping.legacy_prefix)
             legacy = "gone.legacy_id" if not prefix else f"substr(gone.legacy_id, {prefix + 1})"
             mine = f" and left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
-            key = key_sql("s", ref.columns, is_text=False)
+            key = reference_text(project, mapping, ref, "s")
             rounds.append(
                 f"    with gone as (delete from {target} t where t.{ident(column)} is not null{mine}\n"
                 f"        and not exists (select from {parent} p where p.id = t.{ident(column)}) returning t.legacy_id)\n"
                 f"    insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                 " column_name, parent_mapping, parent_table, parent_key)\n"
-                f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_jsonb(s.*),\n"
+                f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),\n"
                 f"           {literal(f'reference_missing:{column}')}, case when exists (select from {JOURNAL}.quarantine q"
                 f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                 f" then 'parent_quarantined' else 'reference_missing' end, {literal(column)},\n"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tenantry.catalog import Constraint, Index, Table
 from tenantry.manifest import Project
+from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID
 from tenantry.plan.estimates import INDEX_SECONDS, SCAN_SECONDS, VALIDATE_SECONDS
 from tenantry.plan.model import Step
@@ -36,7 +37,7 @@ def defer(project: Project) -> list[Step]:
     ]
     foreign += [_drop(table, fk) for table, fk in others]
     indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in _plain(table)]
-    triggers = [statement for table in tables for statement in _triggers_off(table)]
+    triggers = [*(statement for table in tables for statement in _triggers_off(table)), *_rules(project, on=False)]
     # A publication of all tables refuses to update a table without a key, and rows are corrected before the keys are back.
     published = [
         f"alter table {ident(each.schema, each.name)} replica identity full"
@@ -44,6 +45,7 @@ def defer(project: Project) -> list[Step]:
         for each in table.holding
     ]
     undo = [
+        *_rules(project, on=True),
         *(statement for table in tables for statement in _triggers_on(table)),
         *(index.definition for table in tables for index in _plain(table)),
         *(_add(table, key) for table in tables for key in _keys(table)),
@@ -213,9 +215,15 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
 
 
 def triggers(project: Project, *, on: bool) -> list[str]:
-    """The target's own triggers, which sleep until applications write it: what is carried over is as it shall be already."""
+    """The target's own triggers and rewrite rules, which sleep until applications write it: what is carried over is as it shall be
+    already."""
     switch = _triggers_on if on else _triggers_off
-    return [statement for table in _fed(project) for statement in switch(table)]
+    return [*(statement for table in _fed(project) for statement in switch(table)), *_rules(project, on=on)]
+
+
+def _rules(project: Project, *, on: bool) -> list[str]:
+    names = ", ".join(literal(_name(table)) for table in _fed(project) if table.rules)
+    return [f"select {JOURNAL}.{'wake' if on else 'sleep'}_rules(array[{names}])"] if names else []
 
 
 def legacy_index(table: Table) -> str | None:
