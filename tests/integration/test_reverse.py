@@ -1069,7 +1069,7 @@ def test_rows_whose_id_cannot_be_a_key_of_the_source_are_in_the_target_only(lab:
     assert changes == {("counters", "1"): {"n": "11"}}
     assert set(lab.kept()) == {
         ("counters", counter, ""), ("visits", visit, ""), ("shelves", '["A", "1"]', "room"),
-        ("shelves", shelf, "id"), ("shelves", '["C", "1"]', ""),
+        ("shelves", shelf, "id"), ("shelves", '["C", "1"]', ""), ("boxes", box, "shelf_id"),
     }  # fmt: skip
     lab.assert_in_line()
 
