@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tenantry.analyze.at_work import SESSIONS
 from tenantry.migrate import heartbeat
 from tenantry.migrate.live import Live
 from tenantry.migrate.lock import capture_tables
@@ -289,6 +290,50 @@ def test_limits_of_connections_are_told_as_such(app: Small) -> None:
     app.migrate()
 
 
+def test_analysis_says_who_a_run_would_have_to_wait_for_and_whether_it_has_room(
+    app: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> dict[str, list[dict[str, str]]]:
+        by_code: dict[str, list[dict[str, str]]] = {}
+        for each in app.run("analyze", "--json").json["findings"]:
+            by_code.setdefault(each["code"], []).append(each)
+        return by_code
+
+    monkeypatch.setattr("tenantry.analyze.at_work._LONG", 0.5)
+    assert not {"TA-150", "TA-151", "TA-152", "TA-153"} & set(found())
+    _prepared(app, '"User"', "it's one")
+    app.as_superuser("begin; create table aside (); prepare transaction 'elsewhere'")
+    app.as_superuser(
+        f"alter role small_mig connection limit {SESSIONS - 1}",
+        f"alter database {app.database.name} connection limit 3",
+    )
+    with app.connect("postgres") as other:
+        other.execute("set application_name = 'Prisma'; begin; update \"Organization\" set name = name")
+        time.sleep(0.6)
+        said = found()
+        other.execute("rollback")
+    app.as_superuser(
+        "alter role small_mig connection limit -1", f"alter database {app.database.name} connection limit -1"
+    )
+    one, elsewhere = said["TA-150"]
+    assert (one["severity"], one["table"]) == ("warning", '"User"')
+    assert "prepared transaction 'it''s one' of postgres" in one["title"]
+    assert "rollback prepared 'it''s one'" in one["advice"]
+    assert (elsewhere["severity"], elsewhere["table"]) == ("notice", "")
+    (waiting,) = said["TA-151"]
+    assert waiting["severity"] == "warning"
+    # Who may not see what others do learns of them by a second look.
+    assert "(Prisma, postgres) has been in a transaction for more than a second" in waiting["title"]
+    assert '"Organization"' in waiting["title"]
+    roles, database = sorted(said["TA-152"], key=lambda each: "database" in each["title"])
+    assert (
+        f"role small_mig may have {SESSIONS - 1} sessions, of which 0 are taken: a run needs {SESSIONS}"
+        in roles["title"]
+    )
+    assert f"alter database {app.database.name} connection limit" in database["advice"]
+    app.as_superuser("rollback prepared 'it''s one'", "rollback prepared 'elsewhere'")
+
+
 def test_every_command_that_writes_refuses_a_standby(app: Small, own: EmbeddedServer) -> None:
     app.migrate()
     made = EmbeddedServer(own.data.parents[1] / "standby", version=18)
@@ -314,6 +359,8 @@ def test_every_command_that_writes_refuses_a_standby(app: Small, own: EmbeddedSe
             assert "TN-408" in said.err, (command, said)
         # To look is allowed.
         assert there.run("status", "--json", code=0).json["server"]["standby"]
+        found = there.run("analyze", "--json", code=0).json["findings"]
+        assert [each["severity"] for each in found if each["code"] == "TA-153"] == ["notice"]
 
 
 class _Proxy:

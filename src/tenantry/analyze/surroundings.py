@@ -1,5 +1,5 @@
-"""What else lives in the database: row-level security that hides rows, publications, event triggers. `look_around` reads; the rest
-is pure."""
+"""What else lives in the database: row-level security that hides rows, publications, event triggers; and who is at work in it.
+`look_around` reads; the rest is pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from tenantry.analyze.at_work import NOBODY, AtWork, at_work, look_who_is_at_work
 from tenantry.analyze.finding import Finding
 from tenantry.catalog import Table
 from tenantry.catalog.hidden import Hidden, hidden_tables
@@ -72,6 +73,7 @@ class Surroundings:
         refused: what the server said where no table could be made.
         unprepared: the script of the roles was not run in this database.
         outsiders: triggers of other tables that write source tables.
+        at_work: open transactions, and for how many sessions there is room.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -82,6 +84,7 @@ class Surroundings:
     refused: str = ""
     unprepared: bool = False
     outsiders: tuple[Outsider, ...] = ()
+    at_work: AtWork = NOBODY
 
 
 UNPREPARED_HINT = (
@@ -101,7 +104,8 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
     publishers = tuple(Publisher(str(row[0]), bool(row[2])) for row in connection.execute(blocks["publications"]))
     listeners = tuple(Listener(str(row[0]), str(row[1])) for row in connection.execute(blocks["event_triggers"]))
     tables, temporary, refused = Secured(), Secured(), ""
-    if listeners:
+    at_work = look_who_is_at_work(connection, project)
+    if listeners and not at_work.standby:
         try:
             with connection.transaction(force_rollback=True):
                 connection.execute(blocks["probe"])
@@ -127,6 +131,7 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
             for trigger, table, accounts, function, body in outside
             if (written := _written(project, str(body)))
         ),
+        at_work,
     )  # fmt: skip
 
 
@@ -207,6 +212,7 @@ def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
             "TA-160", "warning", "risk", "", "the script of the roles was not run in this database: everybody may make temporary objects",
             advice=f"{UNPREPARED_HINT} The proof fails until then.",
         )  # fmt: skip
+    yield from at_work(around.at_work)
 
 
 def _outsider(project: Project, each: Outsider) -> Iterator[Finding]:

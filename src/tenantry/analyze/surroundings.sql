@@ -49,3 +49,57 @@ select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'aut
    and n.nspname not in ('tenantry', 'pg_catalog', %(target)s)
    and not (n.nspname = %(source)s and c.relname = any (%(tables)s))
  order by 2, 1
+
+-- name: open_transactions
+-- Transactions that hold locks of writers on source tables, and prepared ones of this database, which hold theirs without a
+-- session. What a login may not see of others (pg_read_all_stats) is null.
+with held as materialized (
+    select l.pid, l.virtualtransaction, array_agg(distinct l.relation::regclass::text) as tables
+      from pg_catalog.pg_locks l
+     where l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
+       and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+       and l.relation = any (array(select to_regclass(n.name)::oid from pg_catalog.unnest(%(tables)s::text[]) n (name)))
+       and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                      'AccessExclusiveLock')
+     group by l.pid, l.virtualtransaction
+)
+select h.virtualtransaction, h.tables, a.pid, a.application_name, a.usename::text, a.state,
+       extract(epoch from clock_timestamp() - a.xact_start)::float8, null as gid, null as owner
+  from held h join pg_catalog.pg_stat_activity a on a.pid = h.pid
+ where not starts_with(a.application_name, 'tenantry') and a.backend_type is distinct from 'autovacuum worker'
+ union all
+select p.transaction::text,
+       coalesce((select h.tables from held h join pg_catalog.pg_locks x on x.virtualtransaction = h.virtualtransaction
+                  where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction
+                  limit 1), '{}'),
+       null, null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8, p.gid, p.owner::text
+  from pg_catalog.pg_prepared_xacts p
+ where p.database = pg_catalog.current_database()
+ order by 7 desc nulls last, 1
+
+-- name: room
+-- For how many more sessions each limit has room, this one left out; the limits of roles and databases do not bind superusers.
+with me as (
+    select r.oid, r.rolname, r.rolsuper, r.rolconnlimit from pg_catalog.pg_roles r where r.rolname = session_user
+),
+used as materialized (
+    select a.usesysid, a.datid from pg_catalog.pg_stat_activity a
+     where a.datid is not null and a.usesysid is not null and a.pid <> pg_catalog.pg_backend_pid()
+)
+select 'role', me.rolname::text, me.rolconnlimit, (select count(*) from used u where u.usesysid = me.oid)
+  from me where me.rolconnlimit >= 0 and not me.rolsuper
+ union all
+select 'database', d.datname::text, d.datconnlimit, (select count(*) from used u where u.datid = d.oid)
+  from pg_catalog.pg_database d, me
+ where d.datname = pg_catalog.current_database() and d.datconnlimit >= 0 and not me.rolsuper
+ union all
+select 'server', '',
+       (select sum(case when s.name = 'max_connections' then 1 else -1 end * s.setting::integer)::integer
+          from pg_catalog.pg_settings s
+         where s.name = 'max_connections'
+            or s.name in ('superuser_reserved_connections', 'reserved_connections') and not me.rolsuper),
+       (select count(*) from used)
+  from me
+
+-- name: standby
+select pg_catalog.pg_is_in_recovery()
