@@ -55,6 +55,8 @@ class Place:
 
     table: str
     sql: str
+    relation: tuple[str, str]
+    """Schema and name of the table."""
     source: str
     """The source table that the rows come from."""
     find: str
@@ -100,7 +102,17 @@ def source_places(
         find = same_key(project.source, mapping, "s", _KEY)
         sql = ident(project.source.schema, table.name)
         places += [
-            Place(table.name, f"{sql} s", table.name, find, column, _forth(column, "s"), same, keys[table.name])
+            Place(
+                table.name,
+                f"{sql} s",
+                (table.schema, table.name),
+                table.name,
+                find,
+                column,
+                _forth(column, "s"),
+                same,
+                keys[table.name],
+            )
             for column in [*candidates, None]
         ]
     return _tried(writer, places)
@@ -120,7 +132,7 @@ def target_places(
         candidates = [pair[1] for pair in pairs(project, mapping)]
         find = f"s.legacy_id = {_KEY}"
         places += [
-            Place(mapping.name, f"{sql} s", mapping.source.name, find, column, _forth(column, "s"),
+            Place(mapping.name, f"{sql} s", (mapping.target.schema, mapping.target.name), mapping.source.name, find, column, _forth(column, "s"),
                   "legacy_id = legacy_id", tuple(str(row[0]) for row in there))
             for column in [*candidates, None]
         ]  # fmt: skip
@@ -380,6 +392,8 @@ class Writer:
 
     def __init__(self, connection: Connection, places: Sequence[Place], side: str) -> None:
         self._connection, self.places = connection, places
+        self.triggered: set[tuple[str, str]] = set()
+        """Schema and name of the tables in which a write changed more than its own row: by a trigger, or by a key's action."""
         row = connection.execute("select session_user::text").fetchone()
         assert row is not None
         self.done = Written(
@@ -414,7 +428,16 @@ class Writer:
     def _write(self, place: Place, assignment: str, values: dict[str, Any]) -> None:
         begun = time.monotonic()
         try:
-            self._connection.execute(_ready(f"update {place.sql} set {assignment} where {place.find}"), values)
+            with self._connection.transaction():
+                before = self._changed()
+                own = self._connection.execute(
+                    _ready(f"update {place.sql} set {assignment} where {place.find}"), values
+                ).rowcount
+                self._connection.execute("set constraints all immediate")
+                changed = self._changed()
+            changed.subtract(before)
+            changed[place.relation] -= own
+            self.triggered |= {name for name, rows in changed.items() if rows > 0}
             self.done.writes += 1
         except psycopg.Error as error:
             if error.sqlstate == _REFUSES:
@@ -426,6 +449,10 @@ class Writer:
             else:
                 self.done.refused[f"{place.table}: {error.diag.message_primary}"] += 1
         self.done.longest = max(self.done.longest, time.monotonic() - begun)
+
+    def _changed(self) -> Counter[tuple[str, str]]:
+        rows = self._connection.execute(load_blocks("tenantry.migrate.sql", "invented")["written"])
+        return Counter({(str(schema), str(name)): int(number) for schema, name, number in rows})
 
     def is_fenced(self, patience: float = 2.0) -> bool:
         """Whether this side refuses writes; a load is given a moment to find out."""
@@ -464,6 +491,14 @@ class Writer:
 # -- what it leaves -----------------------------------------------------------------------------------------------------
 
 
+def triggered_tables(project: Project, writer: Writer) -> set[str]:
+    """Source tables in which triggers or keys' actions change rows with the invented writes, beside the rows that are written."""
+    source = {table.name for table in project.source_tables}
+    found = {name for schema, name in writer.triggered if schema == project.source.schema and name in source}
+    fed = {name for schema, name in writer.triggered if schema == project.target.schema}
+    return found | {mapping.source.name for name in fed for mapping in project.by_target.get(name, ())}
+
+
 def stamped_columns(project: Project, places: Sequence[Place], *, target: bool) -> dict[str, set[str]]:
     """By source table, the columns that triggers change with the writes in these places."""
     found: dict[str, set[str]] = {}
@@ -491,4 +526,5 @@ __all__ = [
     "source_places",
     "stamped_columns",
     "target_places",
+    "triggered_tables",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,7 @@ class Compared:
     Attributes:
         differences: what nothing explains.
         stamped: by `table.column`, the written rows in which a trigger changed it with the invented writes.
+        triggered: the tables of which rows differ that triggers changed with the invented writes: nothing says what they should be.
     """
 
     tables: int
@@ -63,23 +65,33 @@ class Compared:
     written: int
     differences: tuple[str, ...]
     stamped: dict[str, int]
+    triggered: tuple[str, ...] = ()
 
 
-def compare_states(before: State, now: State, also: dict[str, set[str]], most: int = 20) -> Compared:
+def compare_states(
+    before: State, now: State, also: dict[str, set[str]], triggered: Set[str] = frozenset(), most: int = 20
+) -> Compared:
     """What differs between two moments.
 
     Args:
         also: by source table, the columns that triggers change with a write.
+        triggered: source tables in which triggers change other rows than the written one.
     """
     differences: list[str] = []
+    changed: set[str] = set()
     stamped: Counter[str] = Counter()
     for table, (count, checksum) in before.others.items():
         found = now.others[table]
-        if found != (count, checksum):
+        if found != (count, checksum) and table in triggered:
+            changed.add(table)
+        elif found != (count, checksum):
             what = f"{count:,} rows, now {found[0]:,}" if count != found[0] else "some rows hold other values"
             differences.append(f"{table}: rows that the rehearsal did not write are not as they were ({what})")
         for key, row in before.rows[table].items():
             after = now.rows[table].get(key)
+            if after is None and table in triggered:
+                changed.add(table)
+                continue
             if after is None:
                 differences.append(f"{table} {key}: the row is gone")
                 continue
@@ -88,6 +100,8 @@ def compare_states(before: State, now: State, also: dict[str, set[str]], most: i
                     continue
                 if column in also.get(table, set()):
                     stamped[f"{table}.{column}"] += 1
+                elif table in triggered:
+                    changed.add(table)
                 else:
                     differences.append(f"{table} {key}: column {column} is not as it was")
     shown = [*differences[:most], *([f"and {len(differences) - most:,} more"] if len(differences) > most else [])]
@@ -97,6 +111,7 @@ def compare_states(before: State, now: State, also: dict[str, set[str]], most: i
         sum(len(rows) for rows in before.rows.values()),
         tuple(shown),
         dict(stamped),
+        tuple(sorted(changed)),
     )
 
 

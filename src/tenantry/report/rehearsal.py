@@ -222,6 +222,11 @@ def _source(result: Rehearsal) -> Section:
                 f"Left out of that, in the {found.written:,} rows that the rehearsal wrote: what triggers set at each write"
                 f" ({columns})."
             )
+        if found.triggered:
+            said.append(
+                f"Left out of that: rows of {', '.join(found.triggered)}, which triggers of the application, or actions of keys,"
+                " changed with the rows that the rehearsal wrote."
+            )
     return Section("The source afterwards", tuple(dict.fromkeys(said)))
 
 

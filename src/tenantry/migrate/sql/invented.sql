@@ -27,3 +27,13 @@ select format('create policy tenantry_rehearsal on %%s to %%I using (true) with 
   from pg_class c, pg_roles r
  where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and c.relkind in ('r', 'p') and r.rolname = %(role)s
    and c.relrowsecurity and pg_has_role(c.relowner, 'usage')
+
+-- name: written
+-- By table, the rows that this session changed and has not reported yet, whether by its own statements, a trigger or a key's
+-- action; partitions by their table.
+select n.nspname::text, c.relname::text, sum(w.n_tup_ins + w.n_tup_upd + w.n_tup_del)::bigint
+  from pg_catalog.pg_stat_xact_user_tables as w
+  join pg_catalog.pg_class as c on c.oid = coalesce(pg_catalog.pg_partition_root(w.relid), w.relid)
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+ where w.n_tup_ins + w.n_tup_upd + w.n_tup_del > 0
+ group by 1, 2
