@@ -150,6 +150,13 @@ def test_an_account_that_somebody_has_used_keeps_its_address_and_holds_nobody_up
     assert [account for *_, account, _ in _people(app)] == ["ann@one.example", "bob@one.example", "cem@two.example"]
 
 
+def _asked_about(app: Small) -> int:
+    readiness = app.run("status", "--json", code=0).json["readiness"]
+    if readiness["left_behind"]:
+        assert not readiness["ready"]
+    return int(readiness["left_behind"])
+
+
 def test_the_cut_over_asks_before_it_leaves_rows_behind_that_were_not_in_quarantine_when_it_was_ready(
     small: MakeSmall,
 ) -> None:
@@ -177,14 +184,22 @@ def test_the_cut_over_asks_before_it_leaves_rows_behind_that_were_not_in_quarant
     assert "n1" in refused.err
     assert "n2" not in refused.err
     assert app.one("select direction from tenantry.run") == "forward"
+    assert _asked_about(app) == 1
+    said = app.run("status", code=0).out
+    assert "1 row has come into quarantine since the run was declared ready" in " ".join(said.split())
+    assert "TN-417" in said
     # Mended and gone, it asks nothing; and what was written last of all, within the turn, is asked about as well.
     app.write("""update "Note" set body = 'mended' where id = 'n1'""")
     app.run("replay", "--until-idle", code=0)
     with Live(app.dsn, app.manifest) as live:
         refuse_left_behind(live.main, live.journal)
+    assert _asked_about(app) == 0
+    assert "TN-417" not in app.run("status", code=0).out
     app.write("""update "Note" set body = null where id = 'n1'""")
     assert "TN-417" in app.run("cutover", code=1).err
     app.run("cutover", "--accept-quarantined", code=0)
+    assert _asked_about(app) == 0
     app.roll_back()
+    assert _asked_about(app) == 0
     # Who came back knows of them.
     app.cut_over()

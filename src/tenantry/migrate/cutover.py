@@ -208,6 +208,8 @@ class Readiness:
     """Steps that are to do."""
     trial: str = ""
     """Of a trial, which is never cut over: how many tenants it has, in words."""
+    left_behind: int = 0
+    """Rows in quarantine that a cut-over asks about: they came there since the run was declared ready."""
 
 
 def readiness(connection: Connection, prepared: Prepared) -> Readiness:

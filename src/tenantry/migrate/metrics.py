@@ -145,6 +145,11 @@ def metrics(status: Status) -> Iterator[Metric]:
         "log_bytes", "Size of a log on disk.", *(({"direction": log.direction}, log.bytes) for log in status.logs)
     )
     yield gauge("quarantined_rows", "Source rows in quarantine.", ({}, status.quarantined))
+    yield gauge(
+        "left_behind_rows",
+        "Rows in quarantine that a cut-over would ask about: newer than the run's being ready.",
+        ({}, status.readiness.left_behind),
+    )
     yield gauge("merged_rows", "Source rows that another one stands for.", ({}, status.merged))
     yield gauge("conflicts", "Changes that one side refused, or that both made.", ({}, status.conflicts))
     yield gauge("kept_rows", "Rows and cells that stand in the target only.", ({}, status.kept))

@@ -241,11 +241,12 @@ def _look(connection: Connection, before: Status | None) -> tuple[dict[str, Any]
     blocks = load_blocks("tenantry.migrate.sql", "status")
     known = connection.execute(blocks["known"]).fetchone()
     assert known is not None
-    exists, conflict, kept = known
+    exists, conflict, kept, accepted = known
     row = None
     if exists:
         text = blocks["look"].replace("/* conflicts */", blocks["conflicts" if conflict else "none"])
         text = text.replace("/* kept */", blocks["kept" if kept else "none"])
+        text = text.replace("/* left_behind */", blocks["left_behind" if accepted else "none"])
         row = (
             connection.cursor(row_factory=dict_row)
             .execute(text, {"most": MOST_ENTRIES + 1, "size": _size_is_due(before)})
@@ -351,7 +352,7 @@ def _status(
         ),
         standing=standing,
         hidden_writers=row["hidden_writers"],
-        readiness=_readiness(run, steps, mine, standing, row["quarantined"]),
+        readiness=_readiness(run, steps, mine, standing, row["quarantined"], row["left_behind"]),
         reasons=None if throttle is None else _reasons(throttle, run),
         server=_server(row, before, throttle),
         cut_over=events.get("cut_over"),
@@ -498,14 +499,17 @@ def _readiness(
     logs: Sequence[Log],
     standing: Sequence[Standing],
     quarantined: int,
+    left_behind: int,
 ) -> Readiness:
     """As the cut-over sees it: by steps, and by whether both sides were compared."""
     missing = tuple(
         step.id for step in steps if step.status != "done" and step.phase in PHASES[: PHASES.index("cut over")]
     )
     verified = run["verified_at"] is not None
+    if missing or run["direction"] != "forward" or _trial(run):
+        left_behind = 0  # nobody is asked yet, or any more
     return Readiness(
-        ready=not missing and verified and run["direction"] == "forward" and not _trial(run),
+        ready=not missing and verified and run["direction"] == "forward" and not _trial(run) and not left_behind,
         verified=verified,
         lag_entries=sum(log.entries for log in logs),
         lag_seconds=max((log.seconds for log in logs), default=0.0),
@@ -518,6 +522,7 @@ def _readiness(
         ),
         missing=missing,
         trial=_trial(run),
+        left_behind=left_behind,
     )
 
 

@@ -353,6 +353,13 @@ def _ready(now: Status) -> str:
         said.append(f"{len(missing)} {'step is' if len(missing) == 1 else 'steps are'} to do, the next: {missing[0]}")
     if not now.readiness.verified:
         said.append("source and target have not been compared as a whole")
+    if now.readiness.left_behind:
+        behind = now.readiness.left_behind
+        rows = "row has come" if behind == 1 else "rows have come"
+        said.append(
+            f"{behind:,} {rows} into quarantine since the run was declared ready, and `tenantry cutover` asks before it leaves"
+            f" {'it' if behind == 1 else 'them'} behind (TN-417); see `tenantry quarantine list`"
+        )
     if now.trial:
         said.append(f"this is {now.trial}; `tenantry migrate --rest` goes on with all others")
     if not said:

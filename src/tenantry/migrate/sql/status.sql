@@ -3,7 +3,7 @@
 -- name: known
 -- Which tables there are: a journal may be older than this version, or be gone after a rollback.
 select to_regclass('tenantry.run') is not null, to_regclass('tenantry.conflict') is not null,
-       to_regclass('tenantry.kept') is not null
+       to_regclass('tenantry.kept') is not null, to_regclass('tenantry.accepted') is not null
 
 -- name: conflicts
 (select count(*) from tenantry.conflict)
@@ -11,11 +11,16 @@ select to_regclass('tenantry.run') is not null, to_regclass('tenantry.conflict')
 -- name: kept
 (select count(*) from tenantry.kept)
 
+-- name: left_behind
+-- Those that a cut-over asks about: nobody was told of them yet.
+(select count(*) from (select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state = 'open') z
+  where not exists (select from tenantry.accepted a where a.mapping = z.mapping and a.source_key = z.source_key))
+
 -- name: none
 0::bigint
 
 -- name: look
--- Everything in one row. `conflicts` and `kept` take the places of their marks where those tables exist.
+-- Everything in one row. `conflicts`, `kept` and `left_behind` take the places of their marks where those tables exist.
 with r as materialized (
     select id, name, source_schema, target_schema, status, direction, phase, started_at, finished_at, verified_at,
            grace_until, process, to_jsonb(n) -> 'subset' as subset
@@ -142,6 +147,7 @@ select to_jsonb(r) as run,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.id) from events x), '[]') as events,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.id) from turns x), '[]') as turns,
        (select count(*) from tenantry.quarantine where state = 'open') as quarantined,
+       /* left_behind */ as left_behind,
        (select count(*) from tenantry.merged) as merged,
        /* conflicts */ as conflicts,
        /* kept */ as kept,
