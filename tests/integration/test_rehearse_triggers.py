@@ -34,7 +34,7 @@ TABLES = "".join(
 
 def test_what_triggers_write_elsewhere_is_told_and_no_problem(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
-    said = app.run("rehearse", "--no-prove", "--dsn", app.database.dsn, "--json")
+    said = app.run("rehearse", "--no-proof", "--dsn", app.database.dsn, "--json")
     found = said.json
     assert found["problems"] == []
     # The counter is one of the values that the rehearsal writes itself, and sets back.
@@ -52,5 +52,5 @@ def test_a_row_that_nobody_wrote_is_still_a_problem(small: MakeSmall) -> None:
         " $$ begin update public.\"User\" u set role = 'USER' where u.id = 'u1'; end $$",
         "create event trigger spoil on ddl_command_end when tag in ('CREATE SCHEMA') execute function spoil()",
     )
-    found = app.run("rehearse", "--no-prove", "--dsn", app.database.dsn, "--json", code=1).json
+    found = app.run("rehearse", "--no-proof", "--dsn", app.database.dsn, "--json", code=1).json
     assert any("User" in each["what"] for each in found["problems"])
