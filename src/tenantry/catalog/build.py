@@ -86,6 +86,11 @@ def type_statements(catalog: Catalog) -> tuple[str, ...]:
     for enum in catalog.enums:
         labels = ", ".join(literal(label) for label in enum.labels)
         statements.append(f"create type {ident(enum.schema, enum.name)} as enum ({labels})")
+    statements += [
+        f"create type {ident(each.schema, each.name)} as range (subtype = {each.subtype},"
+        f" multirange_type_name = {ident(each.schema, each.multirange)})"
+        for each in catalog.ranges
+    ]
     for composite in catalog.composites:
         fields = ", ".join(f"{ident(column.name)} {column.type}" for column in composite.columns)
         statements.append(f"create type {ident(composite.schema, composite.name)} as ({fields})")

@@ -48,6 +48,7 @@ __all__ = [
     "Policy",
     "Publication",
     "QualifiedName",
+    "RangeType",
     "Sequence",
     "Table",
     "Trigger",
@@ -178,6 +179,16 @@ class DomainType:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeType:
+    """A range type, with the multirange type that comes with it."""
+
+    schema: str
+    name: str
+    subtype: str
+    multirange: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeType:
     """A composite type of its own; row types of tables are not listed."""
 
@@ -212,6 +223,8 @@ class Catalog:
     enums: tuple[EnumType, ...] = ()
     domains: tuple[DomainType, ...] = ()
     composites: tuple[CompositeType, ...] = ()
+    ranges: tuple[RangeType, ...] = volatile(())
+    """Left out of the digest, which plans of before they were read hold."""
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -225,6 +238,7 @@ class Catalog:
             enums=by_name,
             domains=by_name,
             composites=by_name,
+            ranges=by_name,
             extensions=str,
         )
 

@@ -26,6 +26,7 @@ from tenantry.catalog.model import (
     Index,
     Policy,
     Publication,
+    RangeType,
     Sequence,
     Table,
     Trigger,
@@ -105,6 +106,7 @@ class _Reader:
             enums=self._named("enums", EnumType),
             domains=self._named("domains", DomainType, checks=self._grouped("domain_checks", Constraint, "domain")),
             composites=self._composites(),
+            ranges=self._named("ranges", RangeType),
             extensions=tuple(row["name"] for row in self._rows("extensions")),
         )
 

@@ -79,6 +79,9 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
             return utc(raw, source, to)
         case ("timestamp with time zone", "timestamp without time zone"):
             return f"({raw} at time zone 'UTC')::{to}"
+    if source.type_kind == target.type_kind and target.type_kind in ("range", "composite"):
+        # Types of a user's own have no cast, and each reads the text of the other.
+        return _readable(f"{raw}::text", to, server_version)
     return f"{raw}::{to}"
 
 
@@ -136,7 +139,8 @@ def impossible(source: CatalogColumn, target: CatalogColumn) -> bool:
         return False
     if (source.type_kind == "array") != (target.type_kind == "array"):
         return True
-    if target.type_kind == "enum" or source.type_kind == "enum":
+    own = ("enum", "range", "composite")
+    if target.type_kind in own or source.type_kind in own:
         return source.type_kind != target.type_kind
     before, after = _FAMILIES.get(base_type(source.type)), _FAMILIES.get(base_type(target.type))
     if before is None or after is None or before == after:
@@ -161,9 +165,13 @@ def _from_text(raw: str, to: str, server_version: int) -> str:
         return boolean(raw)
     if base in patterns:
         return f"case when octet_length({raw}) <= 64 and {raw} ~ {literal(patterns[base])} then {raw}::{to} end"
+    return _readable(raw, to, server_version)
+
+
+def _readable(text: str, to: str, server_version: int) -> str:
     if server_version >= 160000:
-        return f"case when pg_input_is_valid({raw}, {literal(to)}) then {raw}::{to} end"
-    return f"{raw}::{to}"
+        return f"case when pg_input_is_valid({text}, {literal(to)}) then {text}::{to} end"
+    return f"{text}::{to}"
 
 
 _BACKSLASH = literal("\\\\")

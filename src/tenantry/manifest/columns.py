@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import nearest
-from tenantry.manifest import casts, transforms
+from tenantry.manifest import casts, transforms, types
 from tenantry.manifest.constants import unfit
 from tenantry.manifest.expressions import Expressions, Say, Scopes, names
 from tenantry.manifest.mapping import Column, JsonIds
 from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Transform, Treatment
 from tenantry.manifest.places import Key
+from tenantry.manifest.types import enum_labels, into_column, plain_column
 from tenantry.postgres import ident, literal, literals
 
 _OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\w$]*))""")
@@ -179,9 +180,7 @@ class ColumnCompiler:
         elif rule.transform == "local_day":
             made = transforms.midnight(value, source, self._zone(rule, key))
         else:
-            made = casts.back(
-                value, held, source, enum_labels(source, self.source_catalog) or (), self.source_catalog.server_version
-            )
+            made = types.carried_back(value, held, self.target_catalog, source, self.source_catalog)
         nothing = self._no_value(source, target, rule)
         if nothing is not None:
             made = f"case when {value} is null then {literal(nothing)}::{source.type} else {made} end"
@@ -256,20 +255,20 @@ class ColumnCompiler:
                     return transforms.local_time(raw, source, zone, to)
                 case "local_day":
                     return transforms.local_day(raw, source, zone, to)
-        if casts.impossible(source, target):
+        if types.apart(source, self.source_catalog, target, self.target_catalog):
             self.say(
-                key, f"{source.name} is {source.type} and {target.name} is {to}, with no cast between them;"
+                key, f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}, with no cast between them;"
                 ' say how with up = "<SQL>"'
             )  # fmt: skip
             return None
-        if casts.loses(source, target):
+        if types.loses(source, self.source_catalog, target, self.target_catalog):
             self.say(
                 key,
                 f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}: a cast would drop part of"
                 ' the value; say what it means with as = "local_day" or up = "<SQL>"',
             )
             return None
-        return casts.cast(raw, source, target, self._labels(target) or (), self.target_catalog.server_version)
+        return types.carried(raw, source, self.source_catalog, target, self.target_catalog)
 
     def _labels(self, target: CatalogColumn) -> tuple[str, ...] | None:
         return enum_labels(target, self.target_catalog)
@@ -401,45 +400,6 @@ class ColumnCompiler:
         if isinstance(treatment, Correct):
             return f"({treatment.correct})::{target.type}"
         return f"null::{target.type}"
-
-
-def enum_labels(column: CatalogColumn, catalog: Catalog) -> tuple[str, ...] | None:
-    """The labels of a column's enum; None for any other type, and for an enum of another schema."""
-    return next((e.labels for e in catalog.enums if (e.schema, e.name) == (column.type_schema, column.type_name)), None)
-
-
-def plain_column(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
-    """The column itself, or one of a domain as one of the type under it."""
-    domains = _domains(column, catalog)
-    return transforms.without_domain(column, domains[-1].base) if domains else column
-
-
-def into_column(made: str, column: CatalogColumn, catalog: Catalog) -> str:
-    """A value of the type under a column's domain as one of the domain, null where the domain refuses it; any other as it is."""
-    domains = _domains(column, catalog)
-    if not domains:
-        return made
-    return casts.into_domain(made, column.type, [text for domain in domains for text in domain.expressions])
-
-
-@dataclass(frozen=True, slots=True)
-class _Domain:
-    base: str
-    expressions: tuple[str, ...]
-
-
-def _domains(column: CatalogColumn, catalog: Catalog) -> list[_Domain]:
-    """The domain of a column, and those under it, outermost first; none where the type is no domain, or of another schema."""
-    if column.type_kind != "domain":
-        return []
-    known = {ident(domain.schema, domain.name): domain for domain in catalog.domains}
-    found: list[_Domain] = []
-    name = ident(column.type_schema, column.type_name)
-    while name in known:
-        domain = known.pop(name)
-        found.append(_Domain(domain.base, tuple(check.expression for check in domain.checks if check.expression)))
-        name = domain.base
-    return found
 
 
 def constant_text(value: str | int | float) -> str:

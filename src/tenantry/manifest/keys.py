@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest import casts
-from tenantry.manifest.columns import enum_labels, into_column, plain_column
 from tenantry.manifest.ids import key_sql
 from tenantry.manifest.mapping import Mapping, Project, Reference
 from tenantry.manifest.transforms import base_type, is_text, text_length
+from tenantry.manifest.types import enum_labels, into_column, plain_column
 from tenantry.postgres import ident, literal
 
 _TEXT = CatalogColumn("key", "text", type_name="text")

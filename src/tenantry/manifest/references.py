@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from tenantry.catalog import Catalog, Constraint, Table
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.manifest.columns import plain_column
 from tenantry.manifest.expressions import Say
 from tenantry.manifest.mapping import ROW_ID, Reference, plain_name
 from tenantry.manifest.model import ColumnRule, Manifest, SourceRule
 from tenantry.manifest.places import Key
+from tenantry.manifest.types import plain_column
 
 _DEEPEST = 8
 """Foreign keys that are followed from a column to the row that it names."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.postgres import literal, literals
@@ -24,6 +24,7 @@ _INTEGERS = {
 }
 # Numbers of this many digits (before the point, behind it) are exact in a binary float, and far from its limits.
 _FLOATS = {"real": (4, 2), "double precision": (9, 6)}
+FLOATS = frozenset(_FLOATS)
 NUMBERS = frozenset({*_INTEGERS, *_FLOATS, "numeric"})
 LONGEST = 255
 """Bytes of a text that may be a number, blanks included: no number of this length overflows numeric or a float."""
@@ -92,11 +93,6 @@ def plain_source(source: CatalogColumn, raw: str) -> str:
     if is_text(source) and (source.collation is not None or base_type(source.type) not in _TEXT - {"citext"}):
         return f'{raw}::text collate "C"'
     return raw
-
-
-def without_domain(column: CatalogColumn, base: str) -> CatalogColumn:
-    """A column of a domain as one of the type under it."""
-    return replace(column, type=base, type_kind="base", type_schema="pg_catalog", type_name=base_type(base))
 
 
 # -- texts -----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from tenantry.postgres import ident
 
 _NOT_THERE = ("42", "3F")
 """Classes of SQL states: a syntax, a name or a type that the server does not take; a schema that is not there."""
+_NO_CAST = ("42846", "42883")
 _NO_RIGHT = "42501"
 
 
@@ -50,8 +51,41 @@ def check_expressions(connection: Connection, project: Project) -> None:
                     problems.append(
                         places.problem(key, f"PostgreSQL does not take {text!r}: {error.diag.message_primary}")
                     )
+        problems += _without_cast(connection, project, places)
     if problems:
         raise ManifestError(in_order(problems))
+
+
+def _without_cast(connection: Connection, project: Project, places: Places) -> Iterator[Problem]:
+    """Columns that are carried over as they are, between types that the server has no cast for."""
+    for mapping in project:
+        rows = f"from {ident(mapping.source.schema, mapping.source.name)} s"
+        back = f"from {_row(mapping.target, 't')}"
+        if mapping.scoped:
+            tenant = f" cross join {_row(project.root.target, 'tenant')}"
+            rows, back = rows + tenant, back + tenant
+        label = mapping.legacy_prefix.removesuffix(":")
+        key: Key = ("tables", mapping.target.name, *(("sources", label) if label else ()), "columns")
+        rules = project.manifest.tables[mapping.target.name].parts()[label].columns
+        for column in mapping.columns:
+            rule = rules.get(column.name)
+            source = mapping.source.column(column.source or "")
+            if column.kind != "value" or source is None or (rule is not None and (rule.up or rule.down)):
+                continue
+            for made, where in ((column.value, rows), (column.down, back)):
+                if made is None or "tenantry." in made:
+                    continue
+                try:
+                    with connection.transaction(force_rollback=True):
+                        connection.execute(f"select {made} {where} limit 0")
+                except psycopg.Error as error:
+                    if error.sqlstate in _NO_CAST:
+                        yield places.problem(
+                            (*key, column.name),
+                            f"{mapping.source.name}.{source.name} is {source.type} and {mapping.target.name}.{column.name} is"
+                            f' {column.type}, with no cast between them; say how with up = "<SQL>" and down = "<SQL>"',
+                        )
+                        break
 
 
 def _queries(project: Project) -> Iterator[tuple[Key, str, str]]:

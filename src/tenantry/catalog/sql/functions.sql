@@ -1,5 +1,5 @@
 -- Reads the functions, procedures and aggregates of the schema, with the relations that PostgreSQL knows them to use.
--- `body` is set where PostgreSQL keeps the body as text and so knows nothing of what it uses.
+-- Those that came with a range type are its own. `body` is set where PostgreSQL keeps the body as text and so knows nothing of what it uses.
 select
     p.oid,
     p.proname::text as name,
@@ -34,5 +34,5 @@ join pg_language l on l.oid = p.prolang
 where p.pronamespace = %(namespace)s
     and not exists (
         select from pg_depend d
-        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i') and d.refclassid in ('pg_extension'::regclass, 'pg_type'::regclass)
     )
