@@ -101,9 +101,9 @@ def test_what_was_written_with_every_trigger_off_is_found_before_the_target_goes
     assert shop.one("select count(*) from tenantry.target_log") == 0
     shop.roll_back("--everything")
     assert shop.one("select kind from app_kept.invoices") == "born"
-    assert shop.rows("select legacy_id, loser ->> 'kind' from app_kept.tenantry_conflicts where loser ? 'kind'") == [
-        ("i1", "acknowledged")
-    ]
+    assert shop.rows(
+        "select legacy_id, loser ->> 'kind' from app_kept.tenantry_conflicts where (loser -> 'kind') is not null"
+    ) == [("i1", "acknowledged")]
     assert shop.one("select string_agg(distinct kind, ' ') from invoices") == "sale"
 
 

@@ -334,7 +334,8 @@ def rollback(
         out.print(f"  {number:,} rows of {escape(table)} have no source form: they are kept in {there}.")
     if done.conflicts:
         out.print(
-            f"  {done.conflicts:,} changes did not come through; they are listed in {escape(done.archive)}.tenantry_conflicts."
+            f"  {done.conflicts:,} changes did not come through; they are listed in"
+            f" {escape(done.archive)}.{escape(done.conflicts_table)}."
         )
     if done.turned is not None and not done.undone:
         out.print("Forward again: `tenantry cutover`. Back to the very beginning: `tenantry rollback --everything`.")

@@ -27,6 +27,7 @@ import psycopg
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tenantry.identity.admin import AccountFields, AdminClient, AuthRefused, EmailTaken
 from tenantry.postgres import load_blocks
+from tenantry.postgres.ours import need_our_schema
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Kind = Literal["create", "invite", "update"]
@@ -326,6 +327,7 @@ def _list(connection: Connection) -> Iterator[_Requests]:
         )
     try:
         with connection.transaction():
+            need_our_schema(connection)
             connection.execute(_block("make"))
         yield _Requests(connection)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tenantry.access.policies import table_policies
 from tenantry.catalog import Table
 from tenantry.errors import NameTaken
 from tenantry.identity.in_step import TRIGGERS as IN_STEP
@@ -16,49 +17,56 @@ from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.capture import OURS
 from tenantry.plan.operations.defer import legacy_index
 from tenantry.plan.operations.id_map import BORN
+from tenantry.postgres.ours import need_our_schema
 
 TRIGGERS = frozenset({*OURS, BORN, *IN_STEP})
 """The triggers that Tenantry sets on tables of the application."""
-
-_FOREIGN = """
-select exists (select from pg_namespace n where n.nspname = 'tenantry')
-       and coalesce(obj_description(to_regnamespace('tenantry'), 'pg_namespace'), '') not like 'Tenantry:%'
-       and to_regclass('tenantry.run') is null and to_regclass('tenantry.account_request') is null
-       and (exists (select from pg_class c where c.relnamespace = to_regnamespace('tenantry'))
-            or exists (select from pg_proc p where p.pronamespace = to_regnamespace('tenantry'))
-            or exists (select from pg_type t where t.typnamespace = to_regnamespace('tenantry')))
-"""
+RENAME = "Rename these in the source, or in the target's files (alter trigger … rename to …)"
+ON_ACCOUNTS = frozenset({*IN_STEP, "tenantry_mirror_account", "tenantry_mirror_accounts"})
+"""Those on auth.users."""
 
 
-def check_names(connection: Connection, project: Project) -> None:
-    """That a run can begin without meeting what has a name of ours.
+def check_surroundings(connection: Connection) -> None:
+    """That nothing outside of both sides has a name of ours. Comes before the target's files are tried.
 
     Raises:
         NameTaken: it names the object, and what to do.
     """
-    row = connection.execute(_FOREIGN).fetchone()
-    if row is not None and row[0]:
-        raise NameTaken(
-            "There is a schema tenantry in this database, and Tenantry did not make it; its journal needs that name.",
-            hint="Rename it (alter schema tenantry rename to …), and run again; nothing was changed.",
-        )
-    found = list(_taken(project))
+    need_our_schema(connection)
+    _refuse(list(accounts_taken(connection)))
+
+
+def check_names(project: Project) -> None:
+    """That nothing on both sides has a name of ours.
+
+    Raises:
+        NameTaken: it names the objects, and what to do.
+    """
+    _refuse(list(names_taken(project)))
+
+
+def _refuse(found: list[str]) -> None:
     if found:
         raise NameTaken(
-            f"Names that Tenantry needs for its own triggers and indexes are taken: {'; '.join(found)}.",
-            hint="Rename these in the source, or in the target's files (alter trigger … rename to …), and run again;"
-            " nothing was changed.",
+            f"Names that Tenantry needs for its own triggers, policies and indexes are taken: {'; '.join(found)}.",
+            hint=f"{RENAME}, and run again; nothing was changed.",
             detail={"taken": found},
         )
 
 
-def _taken(project: Project) -> Iterator[str]:
+def names_taken(project: Project) -> Iterator[str]:
+    """What has a name on one of both sides that Tenantry needs there."""
     source = {table.name for table in project.source_tables}
     for table in project.source.tables:
         if table.name in source or table.partition_of is not None:
             yield from _triggers(project.source.schema, table)
     relations = {table.name for table in project.target.tables} | {each.name for each in project.target.sequences}
     relations |= {index.name for table in project.target.tables for index in table.indexes}
+    for table in project.target.tables:
+        ours = {policy.name for policy in table_policies(project, table, table.owner)}
+        yield from (
+            f"policy {policy.name} on {table.schema}.{table.name}" for policy in table.policies if policy.name in ours
+        )
     for name in project.by_target:
         fed = project.target.table(name)
         if fed is None:
@@ -69,10 +77,21 @@ def _taken(project: Project) -> Iterator[str]:
             yield f"{project.target.schema}.{index}, which would be an index on {name}"
 
 
+def accounts_taken(connection: Connection) -> Iterator[str]:
+    """Triggers of others on auth.users that have names of ours: they would be replaced."""
+    rows = connection.execute(
+        "select t.tgname from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = to_regclass('auth.users')"
+        " and not t.tgisinternal and p.pronamespace is distinct from to_regnamespace('tenantry') and t.tgname = any (%s)",
+        [sorted(ON_ACCOUNTS)],
+    )
+    for (name,) in rows.fetchall():
+        yield f"trigger {name} on auth.users"
+
+
 def _triggers(schema: str, table: Table) -> Iterator[str]:
     for trigger in table.triggers:
         if trigger.name in TRIGGERS:
             yield f"trigger {trigger.name} on {schema}.{table.name}"
 
 
-__all__ = ["TRIGGERS", "check_names"]
+__all__ = ["RENAME", "TRIGGERS", "accounts_taken", "check_names", "check_surroundings", "names_taken"]

@@ -15,7 +15,7 @@ from tenantry.manifest import Manifest, Project, manifest_digest, resolve, targe
 from tenantry.migrate import subset
 from tenantry.migrate.expressions import check_expressions
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
-from tenantry.migrate.names import check_names
+from tenantry.migrate.names import check_names, check_surroundings
 from tenantry.migrate.visibility import need_rows_of, source_names
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
@@ -81,6 +81,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
             ),
         )
     else:
+        check_surroundings(connection)
         if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
             raise TargetNotOurs(
                 f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry made it.",
@@ -97,7 +98,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
         target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
     project = resolve(manifest, source, target)
     if run is None:
-        check_names(connection, project)
+        check_names(project)
         check_expressions(connection, project)
     chosen = None
     if run is not None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest, Mapping, Project, moved
 from tenantry.manifest.derive import JOURNAL
-from tenantry.migrate.journal import Connection, journal_exists, last_run, statement
+from tenantry.migrate.journal import journal_exists, last_run, statement
+from tenantry.migrate.kept import kept_rows, put_away
 from tenantry.migrate.live import EVERYTHING, Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.observer import Observer
@@ -19,9 +20,8 @@ from tenantry.migrate.turn import Bounds, Turned, done_before, target_tables, tu
 from tenantry.migrate.window import CLOSE
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.defer import DEFER
-from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.plan.operations.finish import source_sequences
-from tenantry.postgres import comment, connect, ident, literal, verbatim
+from tenantry.postgres import comment, connect, ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RolledBack:
         kept: what stands in the target only and has no source form: table and rows. After steps were undone it stands in
             schema `archive`.
         archive: the schema into which rows without a source form were put, or empty.
-        conflicts: changes that did not come through and are listed there, in `tenantry_conflicts`.
+        conflicts: changes that did not come through and are listed there, in `conflicts_table`.
     """
 
     turned: Turned | None
@@ -44,6 +44,7 @@ class RolledBack:
     already: bool = False
     """There was nothing to undo any more."""
     conflicts: int = 0
+    conflicts_table: str = ""
 
 
 def roll_back(
@@ -87,8 +88,11 @@ def roll_back(
         if not everything:
             return RolledBack(turned, (), kept_rows(live.main, live.project))
         _find_strays(live)
-        archive, kept, conflicts = _archive(live)
-        return RolledBack(turned, _undo(live, patience, stopped), kept, archive, conflicts=conflicts)
+        kept = put_away(live)
+        return RolledBack(
+            turned, _undo(live, patience, stopped), kept.rows, kept.schema,
+            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table,
+        )  # fmt: skip
 
 
 def _is_gone(dsn: str) -> bool:
@@ -250,23 +254,6 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
     return tuple(undone)
 
 
-def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int], ...]:
-    """What stands in the target and has no source form: rows of new tables, and rows that could not be carried back."""
-    found = []
-    for table in project.new_tables:
-        if table.partition_of is not None:
-            continue
-        count = connection.execute(f"select count(*) from {ident(table.schema, table.name)}").fetchone()
-        assert count is not None
-        if count[0]:
-            found.append((table.name, int(count[0])))
-    for name, number in connection.execute(
-        f"select table_name, count(*) from {JOURNAL}.kept where column_name = '' group by 1 order by 1"
-    ):
-        found.append((str(name), int(number)))
-    return tuple(found)
-
-
 def _find_strays(live: Live) -> None:
     """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
     if not live.is_copied or not (were_switched(live.main, live.project) or pending(live.main, "target_log")[0]):
@@ -281,56 +268,4 @@ def _find_strays(live: Live) -> None:
         )
 
 
-def _archive(live: Live) -> tuple[str, tuple[tuple[str, int], ...], int]:
-    """Put what has no source form, and what did not come through, into a schema of its own, before the target is dropped."""
-    project = live.project
-    if AFTER_EXPAND not in live.journal.done_steps(live.main):
-        return "", (), 0
-    kept = kept_rows(live.main, project)
-    row = live.main.execute(
-        f"select (select count(*) from {JOURNAL}.kept where column_name <> ''), (select count(*) from {JOURNAL}.conflict)"
-    ).fetchone()
-    assert row is not None
-    cells, conflicts = int(row[0]), int(row[1])
-    if not kept and not cells and not conflicts:
-        return "", (), 0
-    schema = f"{project.target.schema}_kept"
-    quoted = ident(schema)
-    new = {table.name for table in project.new_tables}
-    with live.main.transaction():
-        live.main.execute(f"create schema if not exists {quoted}; revoke all on schema {quoted} from public")
-        for name, _ in kept:
-            target, there = ident(project.target.schema, name), ident(schema, name)
-            where = (
-                ""
-                if name in new
-                else f" where legacy_id in (select legacy_id from {JOURNAL}.kept where table_name = {literal(name)}"
-                " and column_name = '')"
-            )
-            live.main.execute(f"drop table if exists {there}; create table {there} as select * from {target}{where}")
-        live.main.execute(
-            f"drop table if exists {quoted}.tenantry_cells; create table {quoted}.tenantry_cells as select k.*, null::json as value"
-            f" from {JOURNAL}.kept k where column_name <> '';"
-            # A publication of all tables refuses updates of a table without a key.
-            f" alter table {quoted}.tenantry_cells replica identity full"
-        )
-        for mapping in project:
-            target = ident(project.target.schema, mapping.target.name)
-            hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
-            live.main.execute(
-                f"update {verbatim(quoted)}.tenantry_cells c set value = to_json(t.*) -> c.column_name from {verbatim(target)} t"
-                f" where c.table_name = {verbatim(literal(mapping.target.name))} and t.legacy_id = c.legacy_id"
-                " and not c.column_name = any (%s)",
-                [hidden],
-            )
-        live.main.execute(
-            f"drop table if exists {quoted}.tenantry_conflicts;"
-            f" create table {quoted}.tenantry_conflicts as select * from {JOURNAL}.conflict"
-        )
-    live.observer.notice(
-        f"Rows without a source form, and changes that did not come through, are kept in schema {schema}."
-    )
-    return schema, kept, conflicts
-
-
-__all__ = ["RolledBack", "kept_rows", "roll_back", "steps_to_undo", "undo_script"]
+__all__ = ["RolledBack", "roll_back", "steps_to_undo", "undo_script"]

@@ -1,6 +1,14 @@
 -- name: make
 -- The list of what is asked of the admin API, one row for each action; beside the journal, and made without one too.
-create schema if not exists tenantry;
+do $$
+begin
+    if to_regnamespace('tenantry') is null then
+        create schema tenantry;
+        comment on schema tenantry is 'Tenantry: what was asked of the admin API of accounts.';
+        revoke all on schema tenantry from public;
+    end if;
+end
+$$;
 create table if not exists tenantry.account_request (
     source_key text        not null,
     kind       text        not null check (kind in ('create', 'invite', 'update')),
@@ -77,4 +85,5 @@ update tenantry.account_request
  where source_key = %(key)s and kind = %(kind)s
 
 -- name: exists
-select to_regclass('tenantry.account_request') is not null
+select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = 'tenantry' and c.relname = 'account_request' and a.attname = 'first_sent')

@@ -22,5 +22,7 @@ with r as (
 select f.lacking, f.table_name, f.key, f.reason, count(*) over () from found f order by 1, 2, 3 limit %(most)s
 
 -- name: known
-select to_regclass('tenantry.run') is not null and to_regclass('tenantry.conflict') is not null
+select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = 'tenantry' and c.relname = 'run' and a.attname = 'manifest_digest')
+       and to_regclass('tenantry.conflict') is not null
        and to_regclass('tenantry.kept') is not null

@@ -1,7 +1,9 @@
 -- What the engine says to the journal.
 
 -- name: exists
-select to_regclass('tenantry.run') is not null
+-- A schema of this name that somebody else made may have a table run as well.
+select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = 'tenantry' and c.relname = 'run' and a.attname = 'manifest_digest')
 
 -- name: last_run
 select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,

@@ -2,7 +2,9 @@
 
 -- name: known
 -- Which tables there are: a journal may be older than this version, or be gone after a rollback.
-select to_regclass('tenantry.run') is not null, to_regclass('tenantry.conflict') is not null,
+select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = 'tenantry' and c.relname = 'run' and a.attname = 'manifest_digest'),
+       to_regclass('tenantry.conflict') is not null,
        to_regclass('tenantry.kept') is not null, to_regclass('tenantry.accepted') is not null
 
 -- name: conflicts

@@ -22,10 +22,13 @@ def _made_by_owner(scene: Scene, create: str, drop: str) -> Iterator[None]:
     connection = scene.ground.owner
     connection.execute(f"set role {ident(owner)}".encode())
     try:
+        # Outside of what is cleared up: where it fails, another object of that name is there.
         connection.execute(create.encode())
-        yield
+        try:
+            yield
+        finally:
+            connection.execute(drop.encode())
     finally:
-        connection.execute(drop.encode())
         connection.execute("reset role")
 
 

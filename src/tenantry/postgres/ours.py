@@ -1,0 +1,44 @@
+"""The schema `tenantry`: that it is Tenantry's, before anything is put into it, since it is dropped as a whole one day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from tenantry.errors import NameTaken
+
+_FOREIGN = """
+select exists (select from pg_namespace n where n.nspname = 'tenantry'
+                  and coalesce(obj_description(n.oid, 'pg_namespace'), '') not like 'Tenantry:%'
+                  and not exists (select from pg_class c join pg_attribute a on a.attrelid = c.oid
+                                   where c.relnamespace = n.oid and (c.relname, a.attname) in
+                                         (('run', 'manifest_digest'), ('account_request', 'first_sent')))
+                  and (exists (select from pg_class c where c.relnamespace = n.oid)
+                       or exists (select from pg_proc p where p.pronamespace = n.oid)
+                       or exists (select from pg_type t where t.typnamespace = n.oid)))
+"""
+
+FOREIGN_SCHEMA = (
+    "There is a schema tenantry in this database, and Tenantry did not make it; its journal needs that name."
+)
+FOREIGN_SCHEMA_HINT = "Rename it (alter schema tenantry rename to …), and run again; nothing was changed."
+
+
+def is_foreign(connection: psycopg.Connection[Any]) -> bool:
+    """Whether somebody else's schema of that name is there, with something in it."""
+    row = connection.execute(_FOREIGN).fetchone()
+    return row is not None and bool(row[0])
+
+
+def need_our_schema(connection: psycopg.Connection[Any]) -> None:
+    """That schema `tenantry` is free or Tenantry's.
+
+    Raises:
+        NameTaken: somebody else's schema is called so.
+    """
+    if is_foreign(connection):
+        raise NameTaken(FOREIGN_SCHEMA, hint=FOREIGN_SCHEMA_HINT)
+
+
+__all__ = ["FOREIGN_SCHEMA", "FOREIGN_SCHEMA_HINT", "is_foreign", "need_our_schema"]
