@@ -18,9 +18,11 @@ import pytest
 
 from tenantry.analyze.at_work import SESSIONS
 from tenantry.migrate import heartbeat
+from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import Live
 from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.prepare import prepare
+from tenantry.migrate.reverse import Reversed, Reverser
 from tenantry.postgres import EmbeddedServer, connect, explain, literal
 from tests.conftest import Database
 from tests.migrate_support import Said, cli, wait_for
@@ -167,6 +169,42 @@ def test_a_tool_that_stands_still_in_a_turn_keeps_writers_out_for_the_bound_at_m
     assert app.one(
         "select count(*) from tenantry.event where code = 'turn_taken_back' and (data ->> 'ended_by_server')::boolean"
     ) == 2  # fmt: skip
+
+
+def test_a_round_that_stands_still_while_both_sides_are_written_lets_go_of_the_rows_that_it_has_locked(
+    small: MakeSmall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = small()
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    app.write("update app.people set name = 'of the target' where legacy_id = 'u2'", user="postgres")
+    app.write("""update "User" set name = 'of the source' where id = 'u3'""")
+    reverse, here = Reverser.apply, os.getpid()
+    stopped: list[int] = []
+
+    def stand_still(self: Reverser, connection: Connection) -> Reversed:
+        done = reverse(self, connection)
+        if os.getpid() != here and not stopped:
+            stopped.append(1)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return done
+
+    monkeypatch.setattr(Reverser, "apply", stand_still)
+    idle = (
+        "select 1 from pg_stat_activity where application_name = 'tenantry: replay' and state = 'idle in transaction'"
+    )
+    with _process(app, "replay", "--until-idle") as process, app.connect() as writer:
+        wait_for("it to stand still", lambda: app.rows(f"{idle} and clock_timestamp() - state_change > '300ms'"))
+        begun = time.monotonic()
+        writer.execute("""begin; select from "User" where id = 'u2' for update; rollback""")
+        assert 0.5 < time.monotonic() - begun < 2 + _MARGIN
+        process.signal(signal.SIGCONT)
+        said = process.end()
+    assert said.code == 0, said.out + said.err
+    assert "The server ended a round" in said.err
+    assert app.rows(
+        """select u.name, p.name from "User" u join app.people p on p.legacy_id = u.id where u.id <> 'u1' order by 1"""
+    ) == [("of the source", "of the source"), ("of the target", "of the target")]
 
 
 def test_the_bound_holds_without_the_timeout_that_a_server_before_17_lacks(small: MakeSmall) -> None:

@@ -240,7 +240,7 @@ def test_every_change_that_is_lost_to_the_other_side_is_listed(small: MakeSmall)
     said = app.run("replay", "--until-idle", code=0)
     assert "tenantry.conflict" in said.out
     found = app.rows(
-        "select source_key, winner, loser ->> 'body', stands ->> 'body', loser ? 'token' or stands ? 'token', changed_at is not null"
+        "select source_key, winner, loser ->> 'body', stands ->> 'body', loser::jsonb ? 'token' or stands::jsonb ? 'token', changed_at is not null"
         " from tenantry.conflict order by source_key, changed_at"
     )
     assert found == [

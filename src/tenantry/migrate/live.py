@@ -52,6 +52,10 @@ _BOTH_SECONDS = 0.5
 _LOCK_TABLES = 12
 """Attempts of such a round after which it locks tables rather than rows."""
 _BOTH_TRIES = 40
+_STILL, _STILL_BOTH = 60.0, 2.0
+"""Seconds without a statement after which the server ends a round, and lets go of the rows that it has locked; while both sides are
+written, applications wait for these. Doubled after each time: the process may be slow and not stand still."""
+_STILL_TRIES = 5
 
 
 def explained(dsn: str, error: psycopg.Error) -> TenantryError:
@@ -133,6 +137,7 @@ class Live:
         self.watch = Watch(self.project)
         self.guard = Guard(self.session, run.id)
         self._rounds: Connection | None = None
+        self._slow = 1
         self.both = Both(self.project)
         self._pace = Pace()
         self._both_pace = Pace(seconds=_BOTH_SECONDS / 2, least=BOTH_LEAST, first=2_000)
@@ -238,11 +243,16 @@ class Live:
             limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
         """
 
-        def once(limit: int, first: Callable[[Connection], None] = lambda _: None) -> Round:
+        def once(limit: int, first: Callable[[Connection], None] = _nothing, deadline: float | None = None) -> Round:
             connection = self.rounds
+            self.replayer.deadline = deadline
             begun = time.monotonic()
+            still = (_STILL_BOTH if self.run.direction == "both" else _STILL) * self._slow
             with connection.transaction():
-                connection.execute("set transaction isolation level repeatable read")
+                connection.execute(
+                    "set transaction isolation level repeatable read;"
+                    f" set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"
+                )
                 first(connection)
                 done = self.carry(connection, self.run.direction, limit)
                 if before_commit is not None:
@@ -259,11 +269,31 @@ class Live:
         pace = self._pace
         if self.run.direction == "both":
             pace = self._both_pace
-            return self._contended(once, limit, bounded=before_commit is None)
-        return self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))
+            return self._awake(lambda: self._contended(once, limit, bounded=before_commit is None))
+        return self._awake(
+            lambda: self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))
+        )
+
+    def _awake(self, action: Callable[[], Round]) -> Round:
+        """Do again what the server ended since this process stood still."""
+        for _ in range(_STILL_TRIES):
+            try:
+                return action()
+            except pg.IdleInTransactionSessionTimeout:
+                if self.session.stop.is_set():
+                    raise
+                self._slow *= 2
+                self.observer.notice(
+                    "The server ended a round, since this process stood still in it; nothing of it was kept, and it is done again."
+                )
+        return action()
 
     def _contended(
-        self, once: Callable[[int, Callable[[Connection], None]], Round], given: int | None, *, bounded: bool
+        self,
+        once: Callable[[int, Callable[[Connection], None], float | None], Round],
+        given: int | None,
+        *,
+        bounded: bool,
     ) -> Round:
         """A round while both sides are written. Applications may change what it writes, and wait for what it has written: it is
         tried again at once, with less to do; then it locks the rows that are written most in advance, then their tables.
@@ -279,9 +309,8 @@ class Live:
             tables = failed >= _LOCK_TABLES
             first = self._lock_tables if tables else self.both.lock if failed else _nothing
             least = everything or given is not None or pace.limit <= BOTH_LEAST
-            self.replayer.deadline = None if least or not bounded else time.monotonic() + _BOTH_SECONDS
             try:
-                return once(limit, first)
+                return once(limit, first, None if least or not bounded else time.monotonic() + _BOTH_SECONDS)
             except TooLong:
                 pace.less()
             except TRANSIENT:
