@@ -311,6 +311,12 @@ class RowsLeftBehind(TenantryError):
     exit_code = 1
 
 
+class SideFenced(TenantryError):
+    """The fence refused a write of ours, over a login that is not that of the runs, on the side that applications do not write."""
+
+    code = "TN-418"
+
+
 class TriggerFailed(TenantryError):
     """A trigger of the application failed for what Tenantry wrote."""
 

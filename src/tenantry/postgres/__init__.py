@@ -1,6 +1,6 @@
 """Connections, the embedded server, quoting, and the loader of .sql files."""
 
-from tenantry.postgres.connect import about, connect, describe_dsn, explain, normalise_dsn, with_parameters
+from tenantry.postgres.connect import about, connect, describe_dsn, explain, is_fence, normalise_dsn, with_parameters
 from tenantry.postgres.embedded import EmbeddedServer
 from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name, verbatim
 
@@ -13,6 +13,7 @@ __all__ = [
     "explain",
     "ident",
     "idents",
+    "is_fence",
     "literal",
     "literals",
     "load_blocks",

@@ -22,6 +22,7 @@ from tenantry.errors import (
     ServerTooOld,
     ServerUnreachable,
     SettingsError,
+    SideFenced,
     SourceAltered,
     SourceLocked,
     StatementRefused,
@@ -230,6 +231,12 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
             " that applications wait for. What the transaction did is taken back.",
             hint="Run the same command again: it goes on from its journal.",
         )
+    if is_fence(error):
+        return SideFenced(
+            f"The fence refused a write while {doing}: {primary}. {error.diag.message_detail or ''}".rstrip(),
+            hint="Connect as the login of the runs (--dsn, TENANTRY_DSN), to whose writes the fence is open, or wait until the side is"
+            " written by applications: after `tenantry cutover` that is the target.",
+        )
     if isinstance(error, pg.ReadOnlySqlTransaction):
         return SourceAltered(
             f"The server takes no writes: {primary} (while {doing}).",
@@ -251,6 +258,11 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
             hint="Run the same command when the server is back: it goes on from its journal.",
         )
     return _refused(error, doing, primary)
+
+
+def is_fence(error: psycopg.Error) -> bool:
+    """Whether it was Tenantry's own trigger that refused the write, on the side that applications do not write."""
+    return isinstance(error, pg.ReadOnlySqlTransaction) and "tenantry.refuse_write()" in (error.diag.context or "")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pglast.visitors import Visitor
 from psycopg import errors
 
 from tenantry.catalog import Catalog, Column, Constraint, Table
-from tenantry.postgres import ident, idents, literal
+from tenantry.postgres import explain, ident, idents, is_fence, literal
 from tenantry.prove.values import candidates
 
 Values = dict[str, str | None]
@@ -138,6 +138,8 @@ class Maker:
                 choices.append(self._free(table, column))
                 continue
             except psycopg.Error as error:
+                if is_fence(error):
+                    raise explain(error, "inventing rows that are taken back") from error
                 last = _reason(error)
                 break
             if row is None:

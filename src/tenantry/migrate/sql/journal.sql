@@ -370,6 +370,7 @@ begin
     end if;
     raise exception 'table %.% is read-only: it is filled from % until the cut-over', tg_table_schema, tg_table_name, tg_argv[2]
         using errcode = 'read_only_sql_transaction',
+              detail = format('Until then only %I writes it, the login of the runs.', tg_argv[1]),
               hint = 'Applications write the old schema now; what is written here would be lost. Write there, or run tenantry cutover first.';
 end
 $$;
