@@ -222,3 +222,20 @@ def test_one_cell_or_row_stands_back_and_the_rest_goes_on(small: MakeSmall) -> N
     assert after["rates"] == before["rates"]
     app.write("delete from docs where id = 'd2'")
     assert app.one("select deleted from docs where id = 'd2'") is True
+
+
+def test_more_columns_than_can_be_carried_back_are_refused_before_anything_is_changed(small: MakeSmall) -> None:
+    columns = "".join(f", c{n} text" for n in range(801))
+    app = small(
+        source=f'create table wide (id text primary key, org_id text not null references "Organization"{columns});',
+        target=target_table("wide", columns),
+        tables='[tables.wide]\nfrom = "wide"\naccess = "tenant"\n',
+    )
+    for command in ("analyze", "migrate"):
+        said = app.run(command, code=2)
+        assert "TN-110" in said.err, said.err
+        assert (
+            "tables.wide: 80" in said.err
+            and " columns of wide would be carried over, and 800 can be carried back" in said.err
+        )
+    assert app.one("select count(*) from pg_namespace where nspname in ('app', 'tenantry')") == 0

@@ -16,6 +16,7 @@ from tenantry.errors import ManifestError
 from tenantry.manifest import Project
 from tenantry.manifest.model import ColumnRule, Correct
 from tenantry.manifest.places import Key, Places, Problem, in_order
+from tenantry.manifest.reverse import reverse_statements
 from tenantry.migrate.journal import Connection
 from tenantry.postgres import ident
 
@@ -23,6 +24,31 @@ _NOT_THERE = ("42", "3F")
 """Classes of SQL states: a syntax, a name or a type that the server does not take; a schema that is not there."""
 _NO_CAST = ("42846", "42883")
 _NO_RIGHT = "42501"
+
+
+MOST_COLUMNS = 800
+"""Of a source table that can be carried back. PostgreSQL's tables have 1,600 columns at most and its selects 1,664 entries, in which the
+way back compares both sides."""
+
+
+def check_widths(project: Project) -> None:
+    """That no table has more columns than can be carried back.
+
+    Raises:
+        ManifestError: it names the tables, with their numbers of columns.
+    """
+    places = Places(str(project.manifest.path), project.manifest.text)
+    problems = [
+        places.problem(
+            ("tables", table.parts[0].target),
+            f"{len(table.slots):,} columns of {table.name} would be carried over, and {MOST_COLUMNS:,} can be carried back;"
+            " keep some in a second table that refers to this one, or fill fewer columns in the target",
+        )
+        for table in reverse_statements(project)
+        if len(table.slots) > MOST_COLUMNS
+    ]
+    if problems:
+        raise ManifestError(in_order(problems))
 
 
 def check_expressions(connection: Connection, project: Project) -> None:
@@ -71,6 +97,8 @@ def _without_cast(connection: Connection, project: Project, places: Places) -> I
             rule = rules.get(column.name)
             source = mapping.source.column(column.source or "")
             if column.kind != "value" or source is None or (rule is not None and (rule.up or rule.down)):
+                continue
+            if source.type == column.type:
                 continue
             for made, where in ((column.value, rows), (column.down, back)):
                 if made is None or "tenantry." in made:
@@ -142,4 +170,4 @@ def _row(table: Table, alias: str) -> str:
     return f"(select {columns}) {alias}"
 
 
-__all__ = ["check_expressions"]
+__all__ = ["MOST_COLUMNS", "check_expressions", "check_widths"]

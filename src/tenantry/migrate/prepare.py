@@ -13,7 +13,7 @@ from tenantry.catalog.build import build_catalog
 from tenantry.errors import JournalMismatch, RolesMissing, SchemaMissing, TargetNotOurs
 from tenantry.manifest import Manifest, Project, manifest_digest, resolve, target_files
 from tenantry.migrate import subset
-from tenantry.migrate.expressions import check_expressions
+from tenantry.migrate.expressions import check_expressions, check_widths
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
 from tenantry.migrate.names import check_names, check_surroundings
 from tenantry.migrate.visibility import need_rows_of, source_names
@@ -99,6 +99,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
     project = resolve(manifest, source, target)
     if run is None:
         check_names(project)
+        check_widths(project)
         check_expressions(connection, project)
     chosen = None
     if run is not None:

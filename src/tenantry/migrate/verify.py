@@ -405,9 +405,9 @@ def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
         else:
             values.append(f"{value}::text")
     if len(values) > _ROW:
-        # A row has 1,664 entries at most; one of rows is hashed like any other.
+        # A row has 1,664 entries at most; rows in a row have no hash, so that theirs is taken.
         parts = (values[first : first + _ROW] for first in range(0, len(values), _ROW))
-        values = [f"row({', '.join(part)})" for part in parts]
+        values = [f"hash_record_extended(row({', '.join(part)}), 0)" for part in parts]
     return f"hash_record_extended(row({', '.join(values)}), 0)"
 
 
