@@ -162,6 +162,14 @@ def test_one_cell_or_row_stands_back_and_the_rest_goes_on(small: MakeSmall) -> N
     before = {name: app.rows(f"select t.*::text from {name} t order by 1") for name in tables}
     awake = {"docs_soft": "O", "docs_frozen": "D", "tickets_soft": "O"}
     assert _rules(app) == awake
+    findings = app.run("analyze", "--json", code=0).json["findings"]
+    told = {(each["code"], each["table"], each["column"]) for each in findings}
+    assert {
+        ("TA-140", "docs", ""), ("TA-140", "tickets", ""), ("TA-141", "tickets", "no"), ("TA-142", "rates", ""),
+        ("TA-302", "events", "payload"),
+    } <= told, told  # fmt: skip
+    assert {table for code, table, _ in told if code in ("TA-142", "TA-143")} == {"rates"}
+    assert any("docs_soft acts on DELETE" in each["title"] for each in findings)
     app.migrate()
     # json that jsonb cannot hold: the row alone, as it was written; and of a key that stands twice the change log tells.
     ((number, key, reason, column, original),) = app.rows(

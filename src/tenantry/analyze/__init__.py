@@ -10,6 +10,7 @@ from tenantry.analyze.finding import SEVERITIES, Evidence, Finding, Severity, Ta
 from tenantry.analyze.probe import gather
 from tenantry.analyze.quality import quality
 from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, look_around, surroundings
+from tenantry.analyze.way_back import way_back
 from tenantry.manifest import Project
 
 __all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Surroundings", "Tally", "analyze", "gather", "look_around"]
@@ -17,6 +18,12 @@ __all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Surroundings", "Tal
 
 def analyze(project: Project, evidence: Sequence[Evidence], around: Surroundings = NOTHING_ELSE) -> tuple[Finding, ...]:
     """All findings, the gravest first, then by code, table and column."""
-    found = [*compare(project), *both_sides(project), *surroundings(project, around), *quality(project, evidence)]
+    found = [
+        *compare(project),
+        *both_sides(project),
+        *way_back(project),
+        *surroundings(project, around),
+        *quality(project, evidence),
+    ]
     order = {severity: position for position, severity in enumerate(SEVERITIES)}
     return tuple(sorted(found, key=lambda f: (order[f.severity], f.code, f.table, f.column)))

@@ -22,6 +22,7 @@ _TEXT = CatalogColumn("key", "text", type_name="text")
 _INTEGERS = {"smallint": 4, "integer": 9, "bigint": 18}
 """Digits that fit for certain."""
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_UUID_LENGTH = 36
 _EXACT = {*_INTEGERS, "uuid", "text", "character varying"}
 """Types of which equal values have the same text, and which `_typed` reads from that text alone."""
 
@@ -54,6 +55,18 @@ def same_key(catalog: Catalog, mapping: Mapping, alias: str, key: str) -> str:
     if not all(exact(column, catalog) for column in columns):
         found.append(f'{mapping_key(mapping, alias)} = {key} collate "C"')
     return " and ".join(found)
+
+
+def key_takes(catalog: Catalog, mapping: Mapping) -> bool:
+    """Whether a new id, which is a uuid, can be a key of the source table."""
+    column = mapping.source.column(mapping.key[0])
+    if len(mapping.key) > 1 or column is None:
+        return False
+    plain = plain_column(column, catalog)
+    if base_type(plain.type) == "uuid":
+        return True
+    length = text_length(plain.type)
+    return is_text(plain) and (length is None or length >= _UUID_LENGTH)
 
 
 def exact(column: CatalogColumn, catalog: Catalog) -> bool:
