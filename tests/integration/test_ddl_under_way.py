@@ -235,3 +235,29 @@ def test_a_run_is_undone_or_made_final_whatever_was_altered(walk: Walk, change: 
             app.as_owner("drop table rows")
         must_work(app, *final)
         assert app.one("select count(*) from pg_trigger where tgname like 'tenantry_capture%'") == 0
+
+
+def test_a_key_that_is_called_otherwise_fails_no_write_of_an_application_and_loses_none(walk: Walk) -> None:
+    with walk.at("ready") as app:
+        app.as_owner("alter table lines rename id to line_id", "alter table logins rename year to of_year")
+        app.write(
+            "insert into lines (line_id, invoice_id, amount) values ('l9', 'i1', 9)",
+            "update lines set amount = 70 where line_id = 'l1'",
+            "delete from lines where line_id = 'l2'",
+            "insert into logins (id, org_id, of_year) values ('in9', 'o1', 2025)",
+            "delete from logins where id = 'in1'",
+        )
+        assert "TN-408" in refuses_in_words(app, "replay", "--until-idle").err
+        app.as_owner("alter table lines rename line_id to id", "alter table logins rename of_year to year")
+        must_work(app, "replay", "--until-idle")
+        assert app.rows("select legacy_id, amount from app.lines where legacy_id in ('l1', 'l2', 'l9') order by 1") == [
+            ("l1", 70),
+            ("l9", 9),
+        ]
+        assert app.one("select count(*) from app.logins where legacy_id like '%in9%'") == 1
+        assert app.one("select count(*) from app.logins where legacy_id like '%in1\"%'") == 0
+        must_work(app, "verify")
+        # One that is gone for good: the application goes on, and the commands say what is so.
+        app.as_owner("alter table lines drop column id")
+        app.write("insert into lines (invoice_id, amount) values ('i1', 10)")
+        assert "column lines.id is gone" in refuses_in_words(app, "cutover").err

@@ -190,6 +190,9 @@ def capture_function(table: Table) -> str:
 def capture_body(table: Table, *, images: bool = False, derived: bool = False) -> str:
     """The function that notes which rows of a source table change.
 
+    A key column that was renamed or dropped makes no write of an application fail: what cannot be named is noted as a change of the
+    whole table. Keys are read in a block of their own, which writes nothing and so costs no transaction id.
+
     Args:
         images: note the rows too, as the dual-write window needs it.
         derived: of updates that a trigger made, note also what was there before.
@@ -208,13 +211,18 @@ def capture_body(table: Table, *, images: bool = False, derived: bool = False) -
     return (
         f"create or replace function {capture_function(table)}() returns trigger\n"
         f"    language plpgsql security definer\n    set search_path = pg_catalog, pg_temp{settings}\n"
-        "as $capture$\nbegin\n"
+        "as $capture$\ndeclare\n    was_key text;\n    is_key text;\nbegin\n"
+        "    begin\n"
+        f"        if tg_op in ('UPDATE', 'DELETE') then\n            was_key := {old};\n        end if;\n"
+        f"        if tg_op in ('UPDATE', 'INSERT') then\n            is_key := {new};\n        end if;\n"
+        "    exception when undefined_column then\n        was_key := null;\n        is_key := null;\n"
+        "    end;\n"
         "    if tg_op = 'UPDATE' then\n"
-        f"        {log}, old_key, new_key{columns}{', was' if images else ''}) values ({name}, {old}, {new}{row}{both});\n"
+        f"        {log}, old_key, new_key{columns}{', was' if images else ''}) values ({name}, was_key, is_key{row}{both});\n"
         "    elsif tg_op = 'INSERT' then\n"
-        f"        {log}, new_key{columns}) values ({name}, {new}{row});\n"
+        f"        {log}, new_key{columns}) values ({name}, is_key{row});\n"
         "    elsif tg_op = 'DELETE' then\n"
-        f"        {log}, old_key) values ({name}, {old});\n"
+        f"        {log}, old_key) values ({name}, was_key);\n"
         "    else\n"
         f"        {log}) values ({name});\n"
         "    end if;\n    return null;\nend\n$capture$"
