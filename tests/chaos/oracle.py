@@ -327,7 +327,7 @@ def _boards(source: dict[str, dict[str, Row]], made: dict[str, Expected]) -> Non
             continue
         dashboards.rows[key] = (
             source["users"][user]["clinic_id"], made["profiles"].stands_for(user), row["name"], row["is_default"],
-            _layout(row["layout_config"], source["widgets"]), _utc(row["updated_at"]),
+            _layout(row["layout_config"], source["users"][user]["clinic_id"], source), _utc(row["updated_at"]),
         )  # fmt: skip
     for key, row in source["widgets"].items():
         parent = dashboards.rows.get(row["dashboard_id"])
@@ -337,27 +337,38 @@ def _boards(source: dict[str, dict[str, Row]], made: dict[str, Expected]) -> Non
         made["widgets"].rows[key] = (
             parent[0], row["dashboard_id"], row["metric_definition_id"], row["widget_type"], row["chart_type"],
             row["position_x"], row["position_y"], row["width"], row["height"],
-            _config(row["config"], source), _utc(row["updated_at"]),
+            _config(row["config"], parent[0], source), _utc(row["updated_at"]),
         )  # fmt: skip
 
 
-def _layout(layout: Any, widgets: Container[str]) -> Any:
+def _layout(layout: Any, clinic: str, source: dict[str, dict[str, Row]]) -> Any:
+    """The widgets that a dashboard of this clinic shows: those that exist, and belong to no other clinic."""
     if layout is None:
         return None
+
+    def shown(widget: str) -> bool:
+        if widget not in source["widgets"]:
+            return False
+        owner = source["dashboards"][source["widgets"][widget]["dashboard_id"]]["user_id"]
+        return bool(source["users"][owner]["clinic_id"] == clinic)
+
     places = [
-        {**place, "id": new_id("widgets", place["id"])} for place in layout.get("widgets", []) if place["id"] in widgets
+        {**place, "id": new_id("widgets", place["id"])} for place in layout.get("widgets", []) if shown(place["id"])
     ]
     return {**layout, "widgets": places}
 
 
-def _config(config: Any, source: dict[str, dict[str, Row]]) -> Any:
+def _config(config: Any, clinic: str, source: dict[str, dict[str, Row]]) -> Any:
     if config is None:
         return None
-    named = {"metricDefinitionIds": "metric_definitions", "providerIds": "providers"}
-    return {
-        name: _listed(value, named[name], source[named[name]]) if name in named else value
-        for name, value in config.items()
+    named = {
+        "metricDefinitionIds": ("metric_definitions", source["metric_definitions"]),
+        "providerIds": (
+            "providers",
+            {key: row for key, row in source["providers"].items() if row["clinic_id"] == clinic},
+        ),
     }
+    return {name: _listed(value, *named[name]) if name in named else value for name, value in config.items()}
 
 
 # -- the target ------------------------------------------------------------------------------------------------------------

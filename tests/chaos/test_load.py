@@ -181,8 +181,10 @@ def test_the_comparison_finds_what_was_spoiled(carried_over: tuple[Database, Sta
     with database.connect(autocommit=False) as admin:
         value = admin.execute("select legacy_id from clinic.metric_values order by legacy_id limit 1").fetchone()
         assert value is not None
-        admin.execute("set session_replication_role = replica")
         statement = SPOILED[what].format(value="'" + str(value[0]).replace("'", "''") + "'")
+        table = statement.split()[1 if statement.startswith("update") else 2]
+        # All that fires, fences too, is off in this transaction, which is rolled back.
+        admin.execute(f"alter table {table} disable trigger all")
         assert admin.execute(statement).rowcount > 0
         assert witnesses(admin, state) != []
         admin.rollback()
