@@ -79,7 +79,7 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
             return utc(raw, source, to)
         case ("timestamp with time zone", "timestamp without time zone"):
             return f"({raw} at time zone 'UTC')::{to}"
-    if source.type_kind == target.type_kind and target.type_kind in ("range", "composite"):
+    if source.type_kind == target.type_kind and target.type_kind in ("range", "composite", "enum"):
         # Types of a user's own have no cast, and each reads the text of the other.
         return _readable(f"{raw}::text", to, server_version)
     return f"{raw}::{to}"
