@@ -188,3 +188,30 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
         assert sorted(map(repr, wanted)) == sorted(repr(row) for (row,) in after), each.name
     made.cut_over()
     assert made.run("verify", code=0)
+
+
+def test_a_name_in_a_list_of_problems_is_told_as_it_is(small: MakeSmall) -> None:
+    """Problems of a row stand in one list, with semicolons between, each as reason:name."""
+    columns = ["a;b", "a:b", "back\\slash", "\\s", ";", ":", "reference_missing:x;y"]
+    made = small(
+        source=f'create table odd (id text primary key, org_id text not null references "Organization" (id),'
+        f' {", ".join(f"{ident(name)} text" for name in columns)}, "to;o" text, code text);\n'
+        "insert into odd (id, org_id, code) values ('empty', 'o1', 'fine');\n"
+        f"insert into odd values ('checked', 'o1', {', '.join(['$$v$$'] * len(columns))}, null, 'bad'),"
+        f" ('parent', 'o1', {', '.join(['$$v$$'] * len(columns))}, 'nobody', 'fine');",
+        target=target_table(
+            "odd",
+            "".join(f", {ident(name)} text not null" for name in columns) + ', "to;o" uuid, code text',
+            'constraint "che;ck:\\" check (code <> $$bad$$)',
+        ),
+        tables='[tables.odd]\nfrom = "odd"\ntenant = ["org_id"]\naccess = "tenant"\n[tables.odd.columns."to;o"]\nref = "odd"\n',
+    )
+    findings = json.loads(made.run("analyze", "--json").out)["findings"]
+    told = {(each["code"], each["column"]) for each in findings if each["table"] == "odd"}
+    assert {("TA-301", "a;b"), ("TA-303", "to;o"), ("TA-305", "che;ck:\\")} <= told
+    made.migrate()
+    found = {each["source_key"]: each for each in json.loads(made.run("quarantine", "list", "--json").out)["entries"]}
+    assert sorted(found["empty"]["problems"]) == sorted(f"value_missing:{name}" for name in columns)
+    assert (found["empty"]["reason"], found["empty"]["column"]) == ("value_missing", "a;b")
+    assert (found["checked"]["problems"], found["checked"]["column"]) == (["rule_broken:che;ck:\\"], "che;ck:\\")
+    assert (found["parent"]["reason"], found["parent"]["column"]) == ("reference_missing", "to;o")

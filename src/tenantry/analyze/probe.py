@@ -18,6 +18,7 @@ from tenantry.manifest import JsonIds, Mapping, Project
 from tenantry.manifest.derive import Deriver, Reading, merge_keys, qualified_order
 from tenantry.manifest.documents import may_name, tenant_of
 from tenantry.manifest.keys import mapping_key
+from tenantry.manifest.reasons import read
 from tenantry.postgres import about, ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -117,9 +118,9 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
             case "rows":
                 looked_at = tally.count
             case "refused":
-                refused[str(first)] = tally
+                refused[read(str(first))] = tally
             case "problems":
-                problems[str(first)] = tally
+                problems[read(str(first))] = tally
             case "changes":
                 changes[str(first), str(second)] = tally
             case "merged":

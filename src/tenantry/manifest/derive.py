@@ -24,6 +24,7 @@ from tenantry.manifest.ids import id_sql
 from tenantry.manifest.keys import mapping_key, plain_text, reference_text, references_equal
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.moved import standing
+from tenantry.manifest.reasons import written
 from tenantry.manifest.subset import Inside
 from tenantry.postgres import ident, idents, literal
 
@@ -210,7 +211,9 @@ class Deriver:
         ours = mapping.ours
         row, flagged = ours("row"), ours("bad")
         bad = "\n        or ".join(condition for _, condition in problems) or "false"
-        listed = ",\n        ".join(f"case when {condition} then {literal(code)} end" for code, condition in problems)
+        listed = ",\n        ".join(
+            f"case when {condition} then {literal(written(code))} end" for code, condition in problems
+        )
         parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
 
         def note(column: Column) -> str:

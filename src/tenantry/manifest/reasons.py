@@ -1,16 +1,45 @@
-"""Reason codes of the quarantine in words: what is wrong, and what would mend it."""
+"""Reason codes of the quarantine in words: what is wrong, and what would mend it.
+
+A row's problems are one text: `reason:name` for each, with semicolons between. A name may hold anything, so that a semicolon and a
+backslash in it are written `\\s` and `\\b`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tenantry.manifest.mapping import Mapping
+from tenantry.postgres import literal
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     what: str
     mend: str
+
+
+def written(problem: str) -> str:
+    """A problem, `reason:name`, as it stands in the list."""
+    return problem.replace("\\", "\\b").replace(";", "\\s")
+
+
+def read(problem: str) -> str:
+    """What `written` wrote."""
+    return problem.replace("\\s", ";").replace("\\b", "\\")
+
+
+def first_problem(problems: str) -> str:
+    """SQL of a row source: `reason` and `name` (or null) of the first problem in a list.
+
+    Args:
+        problems: the list, as SQL.
+    """
+    name = "substr(w.code, strpos(w.code, ':') + 1)"
+    return (
+        f"(select split_part(w.code, ':', 1) as reason, case when strpos(w.code, ':') > 0 then"
+        f" replace(replace({name}, {literal(chr(92) + 's')}, ';'), {literal(chr(92) + 'b')}, {literal(chr(92))}) end as name"
+        f" from (select split_part({problems}, ';', 1)) w (code))"
+    )
 
 
 def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> Explanation:

@@ -21,7 +21,7 @@ from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
 from tenantry.manifest import Mapping, Project
 from tenantry.manifest.derive import JOURNAL, merge_keys, qualified_order
 from tenantry.manifest.keys import mapping_key
-from tenantry.manifest.reasons import explain_reason
+from tenantry.manifest.reasons import explain_reason, read
 from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection, Run, journal_exists
 from tenantry.plan.operations.accounts import link_statement, make_accounts, profile_mapping
@@ -126,7 +126,8 @@ def _entry(row: Sequence[Any], project: Project | None) -> Entry:
     patch = {key: _SECRET if key in secrets else value for key, value in row[10].items()}
     parent = f"{row[7]} {row[8]}" if row[7] else ""
     return Entry(
-        row[0], row[1], row[2], row[3], row[4], row[5] or "", _source_column(mapping, row[5]), tuple(row[6].split(";")), row[12] or "", parent,
+        row[0], row[1], row[2], row[3], row[4], row[5] or "", _source_column(mapping, row[5]),
+        tuple(read(each) for each in row[6].split(";")), row[12] or "", parent,
         row[11], row[13], said.what, said.mend, masked, patch,
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from tenantry.manifest.keys import (
     references_equal,
     same_key,
 )
+from tenantry.manifest.reasons import written
 from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.both import TABLES as BOTH_TABLES
 from tenantry.migrate.chunks import run_python
@@ -994,7 +995,7 @@ class Replayer:
                     f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                     " column_name, parent_mapping, parent_table, parent_key)\n"
                     f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),"
-                    f" {literal(f'reference_missing:{column.name}')}, case when exists (select from {JOURNAL}.quarantine q"
+                    f" {literal(written(f'reference_missing:{column.name}'))}, case when exists (select from {JOURNAL}.quarantine q"
                     f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                     f" then 'parent_quarantined' else 'reference_missing' end, {literal(column.name)},"
                     f" {literal(feeding.name)}, {literal(feeding.source.name)}, {key} from {self._rows(mapping)} s"

@@ -105,6 +105,7 @@ create table if not exists tenantry.quarantine (
 create unique index if not exists quarantine_open_key on tenantry.quarantine (mapping, source_key) where state = 'open';
 create index if not exists quarantine_source_idx on tenantry.quarantine (source_table, source_key);
 create index if not exists quarantine_parent_idx on tenantry.quarantine (parent_table, parent_key);
+comment on column tenantry.quarantine.problems is 'reason:name for each, with semicolons between; a semicolon in a name is written \s, a backslash \b.';
 comment on table tenantry.quarantine is 'Rows that could not be carried over: the whole original, and why. For the migrator only: originals may hold secrets.';
 
 create table if not exists tenantry.accepted (

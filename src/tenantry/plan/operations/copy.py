@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from tenantry.manifest import Mapping, Project, Reference
 from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, merge_keys, qualified_order, within
 from tenantry.manifest.keys import mapping_key, reference_text
+from tenantry.manifest.reasons import first_problem, written
 from tenantry.manifest.subset import not_carried
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
@@ -49,10 +50,10 @@ def copy_statement(
         f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason, column_name,"
         " parent_mapping, parent_table, parent_key)\n"
         f"select {RUN}, {named}, {source}, {key}, {original}, {problems},\n"
-        "       case when f.first[1] = 'reference_missing' and q.found then 'parent_quarantined' else f.first[1] end, f.first[2],\n"
+        "       case when f.reason = 'reference_missing' and q.found then 'parent_quarantined' else f.reason end, f.name,\n"
         f"       {parent} ->> 'mapping', {parent} ->> 'table', {parent} ->> 'key'\n"
         "  from derived d\n"
-        f" cross join lateral string_to_array(split_part({problems}, ';', 1), ':') as f (first)\n"
+        f" cross join lateral {first_problem(problems)} f\n"
         f"  left join lateral (select true as found from {JOURNAL}.quarantine q where q.state = 'open'"
         f" and q.source_table = {parent} ->> 'table' and q.source_key = {parent} ->> 'key' limit 1) q on true\n"
         f" where {problems} is not null"
@@ -252,7 +253,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
                 f"    insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
                 " column_name, parent_mapping, parent_table, parent_key)\n"
                 f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),\n"
-                f"           {literal(f'reference_missing:{column}')}, case when exists (select from {JOURNAL}.quarantine q"
+                f"           {literal(written(f'reference_missing:{column}'))}, case when exists (select from {JOURNAL}.quarantine q"
                 f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
                 f" then 'parent_quarantined' else 'reference_missing' end, {literal(column)},\n"
                 f"           {literal(feeding.name)}, {literal(feeding.source.name)}, {key}\n"
