@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -31,6 +31,7 @@ from tenantry.migrate import quarantine as held
 from tenantry.migrate.backups import backup_lines, look_for_backups
 from tenantry.migrate.cutover import readiness
 from tenantry.migrate.engine import Migration, Options, Outcome
+from tenantry.migrate.names import all_taken
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.subset import describe
 from tenantry.migrate.visibility import need_every_row, need_rows_of, source_names
@@ -101,7 +102,7 @@ def analyze(
 
     Reads only. Findings have a code, a count, and sample keys; exit code 1 means that there are blockers.
     """
-    with prepared_project(dsn, manifest) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
+    with prepared_project(dsn, manifest, names=False) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
         total = len(prepared.project.mappings)
         done = iter(range(total + 1))
         evidence = gather(
@@ -111,7 +112,10 @@ def analyze(
             progress=lambda _name, _rows: bars.count("probing tables", next(done), total),
         )
         bars.count("probing tables", total, total)
-        findings = find(prepared.project, evidence, look_around(connection, prepared.project))
+        around = look_around(connection, prepared.project)
+        if prepared.run is None:
+            around = replace(around, taken=tuple(all_taken(connection, prepared.project)))
+        findings = find(prepared.project, evidence, around)
     if as_json:
         print_json(
             {"findings": [finding.to_json() for finding in findings], "evidence": [_evidence(e) for e in evidence]}

@@ -45,12 +45,12 @@ def connected(settings: Settings, manifest: Manifest | Named | None) -> Iterator
 
 @contextmanager
 def prepared_project(
-    dsn: str | None, manifest: Path | None, *, only: str | None = None
+    dsn: str | None, manifest: Path | None, *, only: str | None = None, names: bool = True
 ) -> Iterator[tuple[str, psycopg.Connection[Any], Prepared]]:
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
     with connected(settings, loaded) as (address, connection):
-        yield address, connection, prepare(connection, loaded, only=only)
+        yield address, connection, prepare(connection, loaded, only=only, names=names)
 
 
 def print_json(data: object) -> None:

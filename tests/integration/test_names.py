@@ -215,3 +215,33 @@ def test_a_name_in_a_list_of_problems_is_told_as_it_is(small: MakeSmall) -> None
     assert (found["empty"]["reason"], found["empty"]["column"]) == ("value_missing", "a;b")
     assert (found["checked"]["problems"], found["checked"]["column"]) == (["rule_broken:che;ck:\\"], "che;ck:\\")
     assert (found["parent"]["reason"], found["parent"]["column"]) == ("reference_missing", "to;o")
+
+
+def test_sql_of_the_way_back_may_name_columns_and_tables_called_like_ours(small: MakeSmall) -> None:
+    made = small(
+        source='create table pairs (id text primary key, org_id text not null references "Organization" (id), said text, key text);'
+        "insert into pairs values ('b1', 'o1', 'one two', 'k')",
+        section='[source.down.pairs]\nsaid = "concat(t.key, t.legacy, t.__key, t.x, l1.y)"\n',
+        target=target_table("firsts", ", key text, legacy text, __key text, x text") + target_table("l1", ", y text"),
+        tables="""\
+        [tables.firsts]
+        from = "pairs"
+        tenant = ["org_id"]
+        access = "tenant"
+        [tables.firsts.columns]
+        legacy = { up = "split_part(s.said, ' ', 1)" }
+        __key = { up = "null" }
+        x = { up = "null" }
+        [tables.l1]
+        from = "pairs"
+        part = "more"
+        tenant = ["org_id"]
+        access = "tenant"
+        columns = { y = { up = "split_part(s.said, ' ', 2)" } }
+        """,
+    )
+    made.migrate()
+    made.cut_over()
+    made.as_superuser("update app.l1 set y = 'new'", "update app.firsts set x = '-'")
+    made.roll_back()
+    assert made.rows("select said, key from pairs") == [("kone-new", "k")]

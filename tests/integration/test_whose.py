@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tenantry.postgres import load_sql
 from tests.small import MIGRATOR, MakeSmall, Small, target_table
 
 SOURCE = """
@@ -81,10 +82,31 @@ def test_a_schema_tenantry_of_somebody_else_is_left_alone(small: MakeSmall) -> N
 
 def test_triggers_of_others_on_accounts_are_not_replaced(small: MakeSmall) -> None:
     made = small(
-        after="create schema auth; create table auth.users (id uuid primary key);"
+        after=load_sql("tenantry.identity.sql", "auth") + "grant usage on schema auth to small_owner;"
+        " grant all on all tables in schema auth to small_owner;"
         " create function public.f() returns trigger language plpgsql as 'begin return new; end';"
-        " alter schema auth owner to small_owner; alter table auth.users owner to small_owner;"
         " create trigger tenantry_mirror_account before insert on auth.users for each row execute function public.f()"
     )
     said = made.run("migrate", code=2).everything
     assert "trigger tenantry_mirror_account on auth.users" in said
+
+
+def test_analysis_lists_every_name_that_is_taken(small: MakeSmall) -> None:
+    function = "create function {}f() returns trigger language plpgsql as 'begin return new; end';"
+    made = small(
+        source=SOURCE
+        + function.format("")
+        + "create trigger tenantry_capture after insert on notes for each row execute function f();",
+        target=target_table("notes", ", body text not null")
+        + "create policy visitors_select on notes for select using (false);"
+        + "create policy select_member on notes for select using (false);",
+        tables='[tables.notes]\nfrom = "notes"\ntenant = ["org_id"]\naccess = "tenant"\n',
+    )
+    said = made.run("analyze", "--json", code=1).json["findings"]
+    assert [(each["code"], each["table"], each["severity"]) for each in said if each["code"] == "TA-161"] == [
+        ("TA-161", "notes", "blocker"),
+        ("TA-161", "notes", "blocker"),
+    ]
+    taken = made.run("migrate", code=2).everything
+    assert "trigger tenantry_capture on public.notes" in taken and "policy select_member on app.notes" in taken
+    assert made.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")

@@ -9,11 +9,22 @@ from tenantry.analyze.compare import compare
 from tenantry.analyze.finding import SEVERITIES, Evidence, Finding, Severity, Tally
 from tenantry.analyze.probe import gather
 from tenantry.analyze.quality import quality
-from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, look_around, surroundings
+from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, Taken, look_around, surroundings
 from tenantry.analyze.way_back import way_back
 from tenantry.manifest import Project
 
-__all__ = ["SEVERITIES", "Evidence", "Finding", "Severity", "Surroundings", "Tally", "analyze", "gather", "look_around"]
+__all__ = [
+    "SEVERITIES",
+    "Evidence",
+    "Finding",
+    "Severity",
+    "Surroundings",
+    "Taken",
+    "Tally",
+    "analyze",
+    "gather",
+    "look_around",
+]
 
 
 def analyze(project: Project, evidence: Sequence[Evidence], around: Surroundings = NOTHING_ELSE) -> tuple[Finding, ...]:

@@ -57,6 +57,14 @@ class Outsider:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Something of the application that has a name which Tenantry needs; `what` says what it is and where."""
+
+    table: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Secured:
     """What event triggers do to a new table: row-level security is on, and binds the owner."""
 
@@ -74,6 +82,7 @@ class Surroundings:
         unprepared: the script of the roles was not run in this database.
         outsiders: triggers of other tables that write source tables.
         at_work: open transactions, and for how many sessions there is room.
+        taken: names that a run needs and others have.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -85,6 +94,7 @@ class Surroundings:
     unprepared: bool = False
     outsiders: tuple[Outsider, ...] = ()
     at_work: AtWork = NOBODY
+    taken: tuple[Taken, ...] = ()
 
 
 UNPREPARED_HINT = (
@@ -212,6 +222,11 @@ def surroundings(project: Project, around: Surroundings) -> Iterator[Finding]:
             "TA-160", "warning", "risk", "", "the script of the roles was not run in this database: everybody may make temporary objects",
             advice=f"{UNPREPARED_HINT} The proof fails until then.",
         )  # fmt: skip
+    for taken in around.taken:
+        yield Finding(
+            "TA-161", "blocker", "schema", taken.table, f"{taken.what} has a name that Tenantry needs",
+            advice="No run begins (TN-423). Rename it, in the source or in the target's files.",
+        )  # fmt: skip
     yield from at_work(around.at_work)
 
 
@@ -249,6 +264,7 @@ __all__ = [
     "Publisher",
     "Secured",
     "Surroundings",
+    "Taken",
     "is_unprepared",
     "look_around",
     "surroundings",

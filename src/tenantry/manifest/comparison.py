@@ -539,20 +539,35 @@ class Comparison:
         return "select " + ",\n         ".join(listed) + "\n    from " + "\n    ".join(joins)
 
     def _extras(self) -> str:
-        listed = ["l.key"]
+        # The SQL says t and the names of tables, and columns without a table: nothing of ours may have one of these names.
+        ours = "__"
+        there = [self.parts[0].mapping.target, *(part.mapping.target for part in self.parts[1:])]
+        while any(
+            name.startswith(ours) for table in there for name in (table.name, *(each.name for each in table.columns))
+        ):
+            ours += "_"
+        key, legacy = ident(f"{ours}key"), ident(f"{ours}legacy")
+
+        def link(i: int) -> str:
+            return f"(select x.key as {key}, x.legacy as {legacy} from {self.link(i)} x) {ident(f'{ours}{i}')}"
+
+        first = ident(f"{ours}0")
+        listed = [f"{first}.{key} as key"]
         for n, extra in enumerate(self.extras):
             own = self.table.column(extra.column)
             assert own is not None
             listed.append(f"({extra.sql})::{own.type} as g{n}")
-        joins = [f"{self.link(0)} l", f"join {self._target(self.parts[0])} t on t.legacy_id = l.legacy"]
-        seen = set()
+        joins = [link(0), f"join {self._target(self.parts[0])} t on t.legacy_id = {first}.{legacy}"]
+        # A second table by the name of t cannot be named: t is the first.
+        seen = {"t"}
         for i, part in enumerate(self.parts[1:], start=1):
             if part.target in seen:
                 continue
             seen.add(part.target)
             name = ident(part.target)
-            joins.append(f"left join {self.link(i)} l{i} on l{i}.key = l.key")
-            joins.append(f"left join {self._target(part)} {name} on {name}.legacy_id = l{i}.legacy")
+            at = ident(f"{ours}{i}")
+            joins.append(f"left join {link(i)} on {at}.{key} = {first}.{key}")
+            joins.append(f"left join {self._target(part)} {name} on {name}.legacy_id = {at}.{legacy}")
         return f"select {', '.join(listed)} from {' '.join(joins)}"
 
     # -- compiling ---------------------------------------------------------------------------------------------------

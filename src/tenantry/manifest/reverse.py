@@ -68,7 +68,7 @@ def check_downs(manifest: Manifest, source: Catalog, target: Catalog, say: Say, 
         for place, (fed, _) in enumerate(targets):
             found = target.table(fed)
             if found is not None:
-                scopes["t" if place == 0 else fed] = found
+                scopes.setdefault("t" if place == 0 else fed, found)
         for column, sql in columns.items():
             key = ("source", "down", name, column)
             there = table.column(column)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenantry.access.policies import table_policies
+from tenantry.analyze import Taken
 from tenantry.catalog import Table
 from tenantry.errors import NameTaken
 from tenantry.identity.in_step import TRIGGERS as IN_STEP
@@ -17,7 +18,6 @@ from tenantry.migrate.journal import Connection
 from tenantry.plan.operations.capture import OURS
 from tenantry.plan.operations.defer import legacy_index
 from tenantry.plan.operations.id_map import BORN
-from tenantry.postgres.ours import need_our_schema
 
 TRIGGERS = frozenset({*OURS, BORN, *IN_STEP})
 """The triggers that Tenantry sets on tables of the application."""
@@ -26,27 +26,23 @@ ON_ACCOUNTS = frozenset({*IN_STEP, "tenantry_mirror_account", "tenantry_mirror_a
 """Those on auth.users."""
 
 
-def check_surroundings(connection: Connection) -> None:
-    """That nothing outside of both sides has a name of ours. Comes before the target's files are tried.
-
-    Raises:
-        NameTaken: it names the object, and what to do.
-    """
-    need_our_schema(connection)
-    _refuse(list(accounts_taken(connection)))
-
-
-def check_names(project: Project) -> None:
-    """That nothing on both sides has a name of ours.
+def check_names(connection: Connection, project: Project) -> None:
+    """That nothing of the application has a name of ours.
 
     Raises:
         NameTaken: it names the objects, and what to do.
     """
-    _refuse(list(names_taken(project)))
+    _refuse(all_taken(connection, project))
 
 
-def _refuse(found: list[str]) -> None:
-    if found:
+def all_taken(connection: Connection, project: Project) -> list[Taken]:
+    """Everything that stands in the way of a run by its name."""
+    return [*_names_taken(project), *_accounts_taken(connection)]
+
+
+def _refuse(taken: list[Taken]) -> None:
+    if taken:
+        found = [each.what.rstrip(",") for each in taken]
         raise NameTaken(
             f"Names that Tenantry needs for its own triggers, policies and indexes are taken: {'; '.join(found)}.",
             hint=f"{RENAME}, and run again; nothing was changed.",
@@ -54,7 +50,7 @@ def _refuse(found: list[str]) -> None:
         )
 
 
-def names_taken(project: Project) -> Iterator[str]:
+def _names_taken(project: Project) -> Iterator[Taken]:
     """What has a name on one of both sides that Tenantry needs there."""
     source = {table.name for table in project.source_tables}
     for table in project.source.tables:
@@ -65,7 +61,9 @@ def names_taken(project: Project) -> Iterator[str]:
     for table in project.target.tables:
         ours = {policy.name for policy in table_policies(project, table, table.owner)}
         yield from (
-            f"policy {policy.name} on {table.schema}.{table.name}" for policy in table.policies if policy.name in ours
+            Taken(table.name, f"policy {policy.name} on {table.schema}.{table.name}")
+            for policy in table.policies
+            if policy.name in ours
         )
     for name in project.by_target:
         fed = project.target.table(name)
@@ -74,10 +72,10 @@ def names_taken(project: Project) -> Iterator[str]:
         yield from _triggers(project.target.schema, fed)
         index = legacy_index(fed)
         if index in relations:
-            yield f"{project.target.schema}.{index}, which would be an index on {name}"
+            yield Taken(name, f"{project.target.schema}.{index}, which would be an index on {name},")
 
 
-def accounts_taken(connection: Connection) -> Iterator[str]:
+def _accounts_taken(connection: Connection) -> Iterator[Taken]:
     """Triggers of others on auth.users that have names of ours: they would be replaced."""
     rows = connection.execute(
         "select t.tgname from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = to_regclass('auth.users')"
@@ -85,13 +83,13 @@ def accounts_taken(connection: Connection) -> Iterator[str]:
         [sorted(ON_ACCOUNTS)],
     )
     for (name,) in rows.fetchall():
-        yield f"trigger {name} on auth.users"
+        yield Taken("auth.users", f"trigger {name} on auth.users")
 
 
-def _triggers(schema: str, table: Table) -> Iterator[str]:
+def _triggers(schema: str, table: Table) -> Iterator[Taken]:
     for trigger in table.triggers:
         if trigger.name in TRIGGERS:
-            yield f"trigger {trigger.name} on {schema}.{table.name}"
+            yield Taken(table.name, f"trigger {trigger.name} on {schema}.{table.name}")
 
 
-__all__ = ["RENAME", "TRIGGERS", "accounts_taken", "check_names", "check_surroundings", "names_taken"]
+__all__ = ["RENAME", "TRIGGERS", "all_taken", "check_names"]

@@ -15,10 +15,11 @@ from tenantry.manifest import Manifest, Project, manifest_digest, resolve, targe
 from tenantry.migrate import subset
 from tenantry.migrate.expressions import check_expressions, check_widths
 from tenantry.migrate.journal import Connection, Journal, Run, last_run
-from tenantry.migrate.names import check_names, check_surroundings
+from tenantry.migrate.names import check_names
 from tenantry.migrate.visibility import need_rows_of, source_names
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
+from tenantry.postgres.ours import need_our_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +35,23 @@ class Prepared:
     """The tenants of a trial that is to begin."""
 
 
-def prepare(connection: Connection, manifest: Manifest, *, only: str | None = None) -> Prepared:
+def prepare(connection: Connection, manifest: Manifest, *, only: str | None = None, names: bool = True) -> Prepared:
     """Read both sides and plan. Nothing is changed: what the target's files make is rolled back.
 
     Args:
         only: a condition over the tenants' source table: a run that is to begin takes these tenants first.
+        names: refuse what has names of ours; analysis lists it.
 
     Raises:
         SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing, SubsetWrong
     """
     try:
-        return _prepare(connection, manifest, only)
+        return _prepare(connection, manifest, only, names)
     except psycopg.Error as error:
         raise explain(error, "reading the schemas") from error
 
 
-def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Prepared:
+def _prepare(connection: Connection, manifest: Manifest, only: str | None, names: bool) -> Prepared:
     environment = read_environment(connection)
     files = target_files(manifest)
     run = last_run(connection)
@@ -81,7 +83,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
             ),
         )
     else:
-        check_surroundings(connection)
+        need_our_schema(connection)
         if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
             raise TargetNotOurs(
                 f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry made it.",
@@ -98,7 +100,8 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None) -> Pr
         target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
     project = resolve(manifest, source, target)
     if run is None:
-        check_names(project)
+        if names:
+            check_names(connection, project)
         check_widths(project)
         check_expressions(connection, project)
     chosen = None
