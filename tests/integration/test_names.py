@@ -245,3 +245,23 @@ def test_sql_of_the_way_back_may_name_columns_and_tables_called_like_ours(small:
     made.as_superuser("update app.l1 set y = 'new'", "update app.firsts set x = '-'")
     made.roll_back()
     assert made.rows("select said, key from pairs") == [("kone-new", "k")]
+
+
+def test_a_membership_table_called_like_a_block_of_ours_lets_nobody_in(small: MakeSmall) -> None:
+    """Were the variables of our functions taken for its columns, everybody would be a member of everything."""
+    app = small()
+    for old, new in (
+        ("[tables.members]", "[tables.context]"),
+        ('table = "members"', 'table = "context"'),
+        ('profile = "person_id"', 'profile = "caller"'),
+        ('role = "role"', 'role = "enough"'),
+        ("person_id = {", "caller = {"),
+        ("role = { map", 'enough = { from = "role", map'),
+    ):
+        app.rewrite(old, new)
+    target = app.folder / "target.sql"
+    text = target.read_text(encoding="utf-8").replace("members", "context").replace("person_id", "caller")
+    target.write_text(text.replace("role text not null", "enough text not null"), encoding="utf-8")
+    app.migrate()
+    app.cut_over()
+    app.run("prove", "--part", "matrix", code=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.access.functions import access_sql, shared_sql
+from tenantry.access.functions import access_sql, block_label, shared_sql
 from tenantry.manifest.mapping import ROW_ID
 from tenantry.manifest.model import Manifest
 from tenantry.postgres import ident, literal, literals, load_sql
@@ -207,7 +207,7 @@ def _target(manifest: Manifest, table: str) -> str:
 def _tenants(manifest: Manifest) -> str:
     tenant, membership = manifest.tenant, manifest.membership
     roles = literals(manifest.roles.order)
-    column = ident(tenant.column)
+    column, context = ident(tenant.column), block_label(manifest)
     if manifest.users is None:
         caller, people = "a.user_id", "tenantry.account as a"
     else:
@@ -217,8 +217,8 @@ def _tenants(manifest: Manifest) -> str:
             f"tenantry.account as a\n      left join {profile} as p on p.{ident(manifest.users.account)} = a.user_id"
         )
     conditions = [
-        f"context.caller = {ident(membership.profile)}",
-        f"{ident(membership.role)}::text = any (context.enough)",
+        f"{context}.caller = {ident(membership.profile)}",
+        f"{ident(membership.role)}::text = any ({context}.enough)",
     ]
     if membership.active:
         conditions.append(f"({membership.active})")
@@ -234,27 +234,27 @@ create or replace function tenantry.tenants(at_least text) returns uuid[]
     set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
-<<context>>
+<<{context}>>
 declare
     roles  constant text[] := array[{roles}];  -- each may do what the ones before it may
     enough text[];
     all_of_them boolean;
     caller uuid;
 begin
-    if array_position(context.roles, tenants.at_least) is null then
+    if array_position({context}.roles, tenants.at_least) is null then
         raise exception 'no such role: %', coalesce(quote_literal(tenants.at_least), 'null')
             using errcode = 'invalid_parameter_value';
     end if;
-    context.enough := context.roles[array_position(context.roles, tenants.at_least) :];
+    {context}.enough := {context}.roles[array_position({context}.roles, tenants.at_least) :];
     -- As is_super() and profile_id() say, with one look at the seal.
-    select a.is_super, {caller} into context.all_of_them, context.caller
+    select a.is_super, {caller} into {context}.all_of_them, {context}.caller
       from {people}
      where a.user_id = tenantry.uid()
        and {_LIVE};
-    if context.all_of_them then
+    if {context}.all_of_them then
         return array(select {ident(ROW_ID)} from {_target(manifest, tenant.table)});
     end if;
-    if context.caller is null then
+    if {context}.caller is null then
         return '{{}}';
     end if;
     return array(
@@ -270,7 +270,7 @@ comment on function tenantry.tenants(text) is
 
 
 def _colleagues(manifest: Manifest) -> str:
-    users, membership = manifest.users, manifest.membership
+    users, membership, context = manifest.users, manifest.membership, block_label(manifest)
     profiles = (
         "select user_id from tenantry.account"
         if users is None
@@ -282,7 +282,7 @@ create or replace function tenantry.colleagues(at_least text) returns uuid[]
     set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
-<<context>>
+<<{context}>>
 declare
     tenants constant uuid[] := tenantry.tenants(at_least);
 begin
@@ -292,7 +292,7 @@ begin
     return array(
         select distinct {ident(membership.profile)}
           from {_target(manifest, membership.table)}
-         where {ident(manifest.tenant.column)} = any (context.tenants));
+         where {ident(manifest.tenant.column)} = any ({context}.tenants));
 end
 $$;
 comment on function tenantry.colleagues(text) is

@@ -19,6 +19,14 @@ HELPER = "Access matrix: "
 # -- shares -------------------------------------------------------------------------------------------------------------
 
 
+def block_label(manifest: Manifest) -> str:
+    """The label by which functions qualify their variables: no table that they read has it, whose columns would come first."""
+    label = "context"
+    while label in manifest.tables:
+        label += "_"
+    return label
+
+
 def shared_sql(manifest: Manifest) -> str:
     """The function that says which tenants share something with the caller; it is the definer's, who reads the shares. Empty
     where the manifest knows no share: then there is none."""
@@ -31,7 +39,7 @@ create or replace function tenantry.shared(share text) returns uuid[]
     set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
-<<context>>
+<<{block_label(manifest)}>>
 declare
     readers uuid[];
 begin
@@ -51,7 +59,7 @@ comment on function tenantry.shared(text) is
 def _branch(manifest: Manifest, name: str, share: Share) -> str:
     tenant = manifest.tenant
     column = ident(tenant.column)
-    conditions = [f"{ident(share.to)} = any (context.readers)"]
+    conditions = [f"{ident(share.to)} = any ({block_label(manifest)}.readers)"]
     if share.active:
         conditions.append(f"({share.active})")
     if tenant.active:
@@ -62,7 +70,7 @@ def _branch(manifest: Manifest, name: str, share: Share) -> str:
     where = "\n               and ".join(conditions)
     return f"""\
     when {literal(name)} then
-        context.readers := tenantry.tenants({literal(share.role or manifest.roles.order[0])});
+        {block_label(manifest)}.readers := tenantry.tenants({literal(share.role or manifest.roles.order[0])});
         return array(
             select distinct {column}
               from {ident(manifest.target.schema_name, share.table)}
