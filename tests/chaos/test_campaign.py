@@ -59,7 +59,7 @@ SCENARIOS = [
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.kind)
 def test_nothing_is_lost_wherever_the_tool_dies(bench: Bench, scenario: Scenario) -> None:
     result = run_scenario(bench, scenario)
-    assert result.violations == []
+    assert result.violations == [], "\n".join(result.violations)
     wanted = sum(len(kills) for kills in (scenario.migrate, scenario.cut_over, scenario.follow, scenario.forward))
     # Some come to nothing: the run was done before it came to the place.
     assert result.kills >= wanted * 0.6
@@ -72,6 +72,6 @@ def test_nothing_is_lost_in_tables_of_other_kinds_and_while_both_sides_are_writt
         cut_over=message(60), roll_back=message(120), forward=message(80),
     )  # fmt: skip
     result = run_scenario(depot_bench, scenario)
-    assert result.violations == []
+    assert result.violations == [], "\n".join(result.violations)
     assert result.kills >= 5
     assert result.turns == 4

@@ -863,6 +863,9 @@ class Replayer:
             # Behind a trial rows are merged anew, so that another one may stand for the same rows.
             mine = f"from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
             moved = f"({moved} or {first} and k.key in (select source_key {mine} union all select into_key {mine}))"
+        if position in self._document_ways:
+            # The tenant of a row that is named in a document is the source's to say, also while it is in quarantine.
+            moved = f"({moved} or (b.id is null and a.id is null and {first}))"
         named = moved
         if position in self._documented:
             # Ids in documents are those of rows that the source has, whether they could be carried over or not.
@@ -1042,6 +1045,23 @@ class Replayer:
             for each in column.ids
             for parent in self.project.by_target[each.parent]
         }
+
+    @cached_property
+    def _document_ways(self) -> set[int]:
+        """Mappings whose ids stand in documents of others, and those through which they reach their tenant."""
+        found: set[int] = set()
+        queue = list(self._documented)
+        while queue:
+            position = queue.pop()
+            if position in found:
+                continue
+            found.add(position)
+            queue += [
+                self._positions[parent.name]
+                for path in self.project.mappings[position].tenant_paths
+                for parent in self.project.feeding(path)
+            ]
+        return found
 
     def _is_parent(self, position: int, mapping: Mapping) -> bool:
         """Whether other rows derive from a mapping's rows."""
