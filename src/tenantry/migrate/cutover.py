@@ -87,10 +87,10 @@ def cut_over(
         live.refresh()
         if not _vouched(live):
             live.observer.notice("Source and target are compared as a whole before the cut-over.")
-            failed = [check for check in live.compare_all() if not check.passed]
+            failed = [check for check in live.session.again(live.compare_all) if not check.passed]
             if failed:
                 raise verification_failed(failed)
-        rules = verify.verify_rules(live.main, live.project)
+        rules = live.session.again(lambda: verify.verify_rules(live.main, live.project))
         if not rules.passed:
             raise verification_failed([rules])
         if when.at is not None:

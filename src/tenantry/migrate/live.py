@@ -175,6 +175,10 @@ class Live:
             JournalMismatch, JournalDamaged: the journal is not that of this plan.
             RowsHidden: row-level security hides rows of one of the sides.
         """
+        # Somebody may hold a lock on what is only looked at.
+        self.session.again(self._check)
+
+    def _check(self) -> None:
         self.check_journal()
         need_every_row(self.main, self.project)
         if absorb(self.main, self.journal, self.prepared, self.observer.notice):
