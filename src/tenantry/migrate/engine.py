@@ -173,8 +173,8 @@ class Migration:
             need_every_row(main, prepared.project)
             if prepared.run is None:
                 need_room(main, prepared.project)
-            if prepared.run is None and is_unprepared(main):
-                self._observer.notice(f"The script of the roles was not run in this database. {UNPREPARED_HINT}")
+                if is_unprepared(main):
+                    self._observer.notice(f"The script of the roles was not run in this database. {UNPREPARED_HINT}")
             if prepared.run is not None and prepared.run.is_over:
                 raise RunFinished(
                     f"This database was cut over on {prepared.run.finished_at:%Y-%m-%d %H:%M} UTC.",
