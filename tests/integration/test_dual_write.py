@@ -390,7 +390,7 @@ def test_a_parent_that_one_side_deletes_stays_for_the_row_that_the_other_side_ga
     assert app.rows(
         "select legacy_id from app.tasks t where t.project_id = (select id from app.projects where legacy_id = 'p1')"
     ) == [("kept",)]
-    assert app.rows("select reason from tenantry.conflict where legacy_id = 'p1' and loser = '{\"deleted\": true}'")
+    assert app.rows("select reason from tenantry.conflict where legacy_id = 'p1' and loser ->> 'deleted' = 'true'")
     app.run("verify", code=0)
 
 

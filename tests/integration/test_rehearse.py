@@ -315,25 +315,17 @@ def test_a_source_that_refuses_what_comes_back_is_a_problem(stall: tuple[Databas
     assert copies(database) == {}
 
 
-def test_a_rule_that_changes_other_rows_of_the_source_is_found(stall: tuple[Database, Manifest]) -> None:
-    """What it does while changes are carried back is nobody's write: no capture sees it, and both sides come apart. A trigger
-    would sleep meanwhile."""
+def test_rules_of_the_source_sleep_while_changes_are_carried_back(stall: tuple[Database, Manifest]) -> None:
+    """A rule that changed other rows then would be nobody's write, which no capture sees."""
     database, manifest = stall
     with database.connect() as admin:
         admin.execute("insert into shops select n, 'shop ' || n from generate_series(10, 40) n")
         admin.execute(
-            "create function note() returns trigger language plpgsql security definer as $$ begin"
-            " update public.shops set changes = changes + 1 where id = 30; return new; end $$"
-        )
-        admin.execute("create trigger note after update on items for each row execute function note()")
-        admin.execute(
             "create rule note as on update to items do also update public.shops set changes = changes + 1 where id = 20"
         )
     result = rehearsed(database, manifest)
-    assert not result.passed
-    assert {"compare", "roll back"} <= {problem.stage for problem in result.problems}
-    assert any(difference.startswith("shops 20, column changes") for difference in result.differences)
-    assert [each.partition(":")[0] for each in result.source["roll back"].differences] == ["shops"]
+    assert result.passed, result.problems
+    assert not result.source["roll back"].differences
 
 
 def test_rights_that_only_the_original_lacks_are_found(stall: tuple[Database, Manifest]) -> None:

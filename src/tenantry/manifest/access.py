@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
@@ -12,6 +12,7 @@ from tenantry.manifest.expressions import Expressions
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Project
 from tenantry.manifest.model import COMMANDS, Access, Colleagues, Manifest, Own
+from tenantry.manifest.order import sorter
 from tenantry.manifest.places import Key, Places, Problem, in_order
 
 AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
@@ -275,7 +276,7 @@ class TargetChecks:
             if self.target.table(name) is not None
         }
         try:
-            TopologicalSorter(leads).prepare()
+            sorter(leads).prepare()
         except CycleError as error:
             circle: list[str] = error.args[1]
             self.say(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 
 from tenantry.manifest.derive import Derivation, Deriver, Reading
 from tenantry.manifest.keys import comparable, operator
 from tenantry.manifest.mapping import Mapping, Project, Reference
+from tenantry.manifest.order import sorter
 from tenantry.postgres import ident, idents
 
 
@@ -55,7 +56,7 @@ def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
                 stack.append(parent)
     made: dict[str, str] = {}
     try:
-        order = [name for name in reversed(list(TopologicalSorter(graph).static_order())) if name in wanted]
+        order = [name for name in reversed(list(sorter(graph).static_order())) if name in wanted]
     except CycleError:
         return {}
     for name in order:

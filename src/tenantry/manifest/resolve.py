@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
@@ -19,6 +19,7 @@ from tenantry.manifest.in_step import check_in_step
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.manifest.model import ColumnRule, Correct, LinkColumn, LinkFile, Manifest, SourceRule, TableRule
+from tenantry.manifest.order import sorter
 from tenantry.manifest.places import Key
 from tenantry.manifest.references import References, is_default
 from tenantry.manifest.reverse import check_downs
@@ -80,7 +81,7 @@ class _Resolver(TargetChecks):
         for mapping in mappings:
             leads.setdefault(mapping.target.name, set()).update(path.parent for path in mapping.tenant_paths)
         try:
-            TopologicalSorter(leads).prepare()
+            sorter(leads).prepare()
         except CycleError as error:
             circle: list[str] = error.args[1]
             self.say(
@@ -553,7 +554,7 @@ def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
             for name, parents in edges.items()
         }
         try:
-            order = list(TopologicalSorter(graph).static_order())
+            order = list(sorter(graph).static_order())
             break
         except CycleError as error:
             cycle: list[str] = error.args[1]  # each is a parent of the next

@@ -11,7 +11,7 @@ where these differ, so that a text that means the same stays as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
@@ -24,6 +24,7 @@ from tenantry.manifest.feeds import INTEGERS, WAITS, legacy_of, waiting
 from tenantry.manifest.keys import equal, key_parts_sql
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.manifest.model import Manifest
+from tenantry.manifest.order import sorter
 from tenantry.manifest.transforms import base_type, is_text, text_length
 from tenantry.postgres import ident, idents, literal, literals
 
@@ -41,7 +42,7 @@ def source_order(project: Project) -> list[Table]:
                 graph[mapping.source.name].add(fk.ref_table)
     while True:
         try:
-            order = list(TopologicalSorter(graph).static_order())
+            order = list(sorter(graph).static_order())
             break
         except CycleError as error:
             circle: list[str] = error.args[1]  # each is a parent of the next

@@ -14,7 +14,7 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from tenantry import __version__
-from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, TenantryError, TriggerFailed
+from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
 from tenantry.manifest import Manifest
 from tenantry.manifest.ids import id_sql
 from tenantry.manifest.keys import mapping_key
@@ -62,7 +62,7 @@ def explained(dsn: str, error: psycopg.Error) -> TenantryError:
     """What befell a command that works on a run; a trigger of the application that it came from is named."""
     known = explain(error, "working on the run")
     where = ""
-    if type(known) is TenantryError and error.diag.context:
+    if error.diag.context and not isinstance(known, SideFenced):
         with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry: triggers") as connection:
             where = trigger_of(connection, error)
     if not where:

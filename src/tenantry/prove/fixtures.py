@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,7 @@ import psycopg
 from tenantry.catalog import Table
 from tenantry.errors import StatementRefused
 from tenantry.manifest.mapping import ROW_ID, Project
+from tenantry.manifest.order import sorter
 from tenantry.postgres import ident, literal, load_sql
 from tenantry.postgres.seal import SealKey
 from tenantry.prove.further import LENDER, conditions, places, share_columns, shared_with, tenants
@@ -385,7 +386,7 @@ def in_order(project: Project) -> tuple[Table, ...]:
     while True:
         graph = {name: edges[name] | optional[name] for name in edges}
         try:
-            return tuple(tables[name] for name in TopologicalSorter(graph).static_order())
+            return tuple(tables[name] for name in sorter(graph).static_order())
         except CycleError as error:
             cycle: list[str] = error.args[1]  # each is a parent of the next
             steps = [(child, parent) for parent, child in pairwise(cycle)]

@@ -91,6 +91,7 @@ def attack_copy(
         ):
             with connect(copy.dsn, name="tenantry proof: copy") as admin:
                 notes = [*copy.notes, *_grant_database(admin, copy.database, rights)]
+                _open_fence(admin, project.manifest.target.schema_name)
                 name, password = logins.make(
                     admin, copy.dsn, copy.database, f"{MARK}: a copy of {original.database}", lost
                 )
@@ -116,6 +117,13 @@ def _grant_database(admin: psycopg.Connection[Any], database: str, rights: list[
             admin.execute(f"grant {privilege} on database {ident(database)} to {to}".encode())
         except psycopg.Error as error:
             yield f"the right {privilege} of {grantee or 'PUBLIC'} was not carried over: {error.diag.message_primary}"
+
+
+def _open_fence(admin: psycopg.Connection[Any], schema: str) -> None:
+    """Until the cut-over a fence keeps everybody but the login of the runs from writing the target; nothing can be lost in a copy.
+    Clients are refused by their rights all the same, and that is what the proof looks at."""
+    for (statement,) in admin.execute(load_blocks(_SQL, "copy")["open_fence"], {"schema": schema}).fetchall():
+        admin.execute(statement.encode())
 
 
 class _Logins:

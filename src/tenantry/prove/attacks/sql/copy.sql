@@ -56,3 +56,11 @@ select r.rolname::text
  where shobj_description(r.oid, 'pg_authid') = %(mark)s
    and not exists (select from pg_stat_activity as a where a.usesysid = r.oid)
  order by 1
+
+-- name: open_fence
+-- What switches the fence of the target off. Triggers of partitions follow those of their parent.
+select format('alter table %%s disable trigger %%I', t.tgrelid::regclass, t.tgname)
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+ where c.relnamespace = to_regnamespace(quote_ident(%(schema)s)) and t.tgparentid = 0 and t.tgenabled <> 'D'
+   and t.tgname in ('tenantry_fence', 'tenantry_fence_truncate')
