@@ -3,7 +3,7 @@
 make fuzz ARGS="--count 50"            the first 50 seeds
 make fuzz ARGS="--seeds 17,40-49"      these
 make fuzz ARGS="--seeds 17 --shrink"   and leave out whatever the failure does not need
-make fuzz ARGS="--also rules"          with a feature, or a kind of column, that is switched off for now
+make fuzz ARGS="--also rules"          with a feature, or a kind of column, in each of them
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import _FAST, _place
-from tests.fuzz.grammar import FEATURES, OFF_KINDS
+from tests.fuzz.grammar import FEATURES
 from tests.fuzz.job import Job, Result, run
 from tests.fuzz.shrink import shrink
 
@@ -40,9 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--writes", type=int, default=12, help="transactions in each of four phases")
     parser.add_argument("--folder", default="fuzz", help="what fails is written into a folder for each seed in here")
     parser.add_argument("--without", action="append", default=[], help="a feature, a table, …: what --shrink names")
-    parser.add_argument(
-        "--also", action="append", default=[], help="a feature that each case has, though it is switched off"
-    )
+    parser.add_argument("--also", action="append", default=[], help="a feature that each case has")
     parser.add_argument("--shrink", action="store_true", help="make cases that fail smaller")
     options = parser.parse_args(arguments)
     seeds = list(_seeds(options.seeds)) or list(range(options.first, options.first + options.count))
@@ -102,11 +100,9 @@ def _table(results: Sequence[Result], seconds: float) -> None:
     """What was run, by feature."""
     had = Counter(feature for result in results for feature in result.features)
     failed = Counter(feature for result in results if result.problem for feature in result.features)
-    _say(f"\n{'feature':24}{'cases':>8}{'failed':>8}  switched off")
-    for name, feature in FEATURES.items():
-        _say(f"{name:24}{had[name]:8}{failed[name]:8}  {feature.off}")
-    for name, why in OFF_KINDS.items():
-        _say(f"{'kind ' + name:24}{'':8}{'':8}  {why}")
+    _say(f"\n{'feature':24}{'cases':>8}{'failed':>8}")
+    for name in FEATURES:
+        _say(f"{name:24}{had[name]:8}{failed[name]:8}")
     written = Counter[str]()
     for result in results:
         written.update(result.outcomes)

@@ -225,10 +225,10 @@ class Drive:
 
     def refused(self, schema: str, table: str) -> None:
         """The side that is not written refuses everybody, its owner too."""
-        statement = f"update {quoted(schema, table)} set {{0}} = {{0}}"
         name = self.case.table(self.case.root).columns[0].name if schema == self.case.source else "legacy_id"
+        statement = f"update {quoted(schema, table)} set {quoted(name)} = {quoted(name)}"
         with application(self.database) as connection:
-            got = self._try(connection, (statement.format(quoted(name)),))
+            got = self._try(connection, (statement,))
         if got[0] not in ("25006", "42501"):
             raise Failure(f"a write of the side that follows is not refused: {schema}.{table}: {got}")
 
@@ -369,7 +369,12 @@ class Drive:
         problems += [f"{each} is not in tenantry.kept" for each in sorted(expected.stays - kept)]
         rows = {(name, key) for name, key, column in kept if not column}
         problems += [f"{each} is not in tenantry.kept" for each in sorted(expected.only_target - rows)]
-        more = {each for each in kept if each[2] and each not in expected.stays | expected.either}
+        # A change that the source refuses is a conflict of the whole row.
+        more = {
+            each
+            for each in kept
+            if each[2] and each not in expected.stays | expected.either and each[:2] not in conflicts
+        }
         problems += [f"{each} is in tenantry.kept without need" for each in sorted(more)]
         held = {(self.case.table(name).target, key) for name, key in expected.blocked}
         problems += [f"{each} is not in tenantry.conflict" for each in sorted(held - conflicts)]
