@@ -7,12 +7,11 @@ case is made smaller.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from tests.fuzz.kinds import BY_NAME, KINDS, Kind
 from tests.fuzz.spec import NUMBERED, SELF_NUMBERED, Case, Column, KeyForm, Ref, Table, quoted
-
 
 FEATURES: dict[str, float] = {
     "odd names": 0.4,
