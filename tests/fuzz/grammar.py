@@ -345,7 +345,7 @@ class _Frame:
             more += [
                 f"alter table {quoted(name)} enable row level security;",
                 f"alter table {quoted(name)} force row level security;",
-                f"create policy some on {quoted(name)} using (true);",
+                f"create policy everything on {quoted(name)} using (true);",
             ]
         if "rules" in self.features and rng.random() < 0.6:
             more += [f"create rule never as on delete to {quoted(name)} where false do instead nothing;"]

@@ -261,3 +261,19 @@ def test_a_key_that_is_called_otherwise_fails_no_write_of_an_application_and_los
         app.as_owner("alter table lines drop column id")
         app.write("insert into lines (invoice_id, amount) values ('i1', 10)")
         assert "column lines.id is gone" in refuses_in_words(app, "cutover").err
+
+
+def test_an_old_id_of_the_target_that_is_called_otherwise_fails_no_write_and_loses_none(walk: Walk) -> None:
+    with walk.at("cut over") as app:
+        app.as_superuser(
+            "alter table app.lines rename legacy_id to old_id",
+            "update app.lines set amount = 70 where old_id = 'l1'",
+            "delete from app.lines where old_id = 'l2'",
+        )
+        refuses_in_words(app, "replay", "--until-idle")
+        refuses_in_words(app, "rollback", "--yes")
+        app.as_superuser("alter table app.lines rename old_id to legacy_id")
+        must_work(app, "replay", "--until-idle")
+        must_work(app, "rollback", "--yes")
+        assert app.rows("select id, amount from lines where id in ('l1', 'l2') order by 1") == [("l1", 70)]
+        must_work(app, "verify")

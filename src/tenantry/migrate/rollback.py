@@ -21,7 +21,11 @@ from tenantry.migrate.window import CLOSE
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.defer import DEFER
 from tenantry.plan.operations.finish import source_sequences
-from tenantry.postgres import comment, connect, ident, literal
+from tenantry.postgres import comment, connect, ident, literal, load_blocks
+from tenantry.postgres.ours import our_tables
+
+_NAMED = 5
+"""Of what stands in the way, so many are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def roll_back(
             live.catch_up(stopped=stopped)
         if not everything:
             return RolledBack(turned, (), kept_rows(live.main, live.project))
+        _need_alone(live)
         _find_strays(live)
         kept = put_away(live)
         return RolledBack(
@@ -252,6 +257,28 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
         live.observer.finished(step, seconds=0.0, rows=None)
         undone.append(step.id)
     return tuple(undone)
+
+
+def _need_alone(live: Live) -> None:
+    """That nothing of others goes along with the target and the journal, which are dropped with what depends on them.
+
+    Raises:
+        NotReady: something would; it is named, and nothing was undone.
+    """
+    schema = live.project.target.schema
+    found = [
+        str(row[0])
+        for row in live.main.execute(
+            load_blocks("tenantry.migrate.sql", "kept")["outside"], {"schema": schema, "ours": list(our_tables())}
+        )
+    ]
+    if found:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise NotReady(
+            f"Others made what would go along with {schema} and the journal: {', '.join(found[:_NAMED])}{more}. No step was undone.",
+            hint="Drop it, take it off from them (a column of another type, a view of other tables), or move it to another schema"
+            " (alter table … set schema …); then run `tenantry rollback --everything` again.",
+        )
 
 
 def _find_strays(live: Live) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -31,6 +34,20 @@ def is_foreign(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and bool(row[0])
 
 
+@cache
+def our_tables() -> frozenset[str]:
+    """The tables that Tenantry makes in its schema, by its own SQL."""
+    made: set[str] = set()
+    folders = [files("tenantry")]
+    while folders:
+        for entry in folders.pop().iterdir():
+            if entry.is_dir():
+                folders.append(entry)
+            elif entry.name.endswith((".sql", ".py")):
+                made.update(re.findall(r"create table (?:if not exists )?tenantry\.(\w+)", entry.read_text("utf-8")))
+    return frozenset(made)
+
+
 def need_our_schema(connection: psycopg.Connection[Any]) -> None:
     """That schema `tenantry` is free or Tenantry's.
 
@@ -41,4 +58,4 @@ def need_our_schema(connection: psycopg.Connection[Any]) -> None:
         raise NameTaken(FOREIGN_SCHEMA, hint=FOREIGN_SCHEMA_HINT)
 
 
-__all__ = ["FOREIGN_SCHEMA", "FOREIGN_SCHEMA_HINT", "is_foreign", "need_our_schema"]
+__all__ = ["FOREIGN_SCHEMA", "FOREIGN_SCHEMA_HINT", "is_foreign", "need_our_schema", "our_tables"]

@@ -508,17 +508,23 @@ create or replace function tenantry.capture_target() returns trigger
     language plpgsql security definer
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    before text;
+    after  text;
 begin
-    case tg_op
-        when 'INSERT' then
-            insert into tenantry.target_log (table_name, new_key) values (tg_argv[0], new.legacy_id);
-        when 'UPDATE' then
-            insert into tenantry.target_log (table_name, old_key, new_key) values (tg_argv[0], old.legacy_id, new.legacy_id);
-        when 'DELETE' then
-            insert into tenantry.target_log (table_name, old_key) values (tg_argv[0], old.legacy_id);
-        else
-            insert into tenantry.target_log (table_name) values (tg_argv[0]);
-    end case;
+    -- A column that was renamed makes no write fail: what cannot be named is noted as a change of the whole table.
+    begin
+        if tg_op in ('UPDATE', 'DELETE') then
+            before := old.legacy_id;
+        end if;
+        if tg_op in ('INSERT', 'UPDATE') then
+            after := new.legacy_id;
+        end if;
+    exception when undefined_column then
+        before := null;
+        after := null;
+    end;
+    insert into tenantry.target_log (table_name, old_key, new_key) values (tg_argv[0], before, after);
     return null;
 end
 $$;
