@@ -17,8 +17,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 from tenantry.postgres import EmbeddedServer
@@ -56,12 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for seed in seeds
         ]  # fmt: skip
         with _pool(options.workers) as pool:
-            waiting = {pool.submit(run, job): job for job in jobs}
-            for done in as_completed(waiting):
-                result = done.result()
+            for result in pool.imap_unordered(run, jobs):
                 results.append(result)
                 if not result.problem:
-                    shutil.rmtree(waiting[done].folder, ignore_errors=True)
+                    shutil.rmtree(Path(options.folder) / str(result.seed), ignore_errors=True)
                 spent = time.monotonic() - begun
                 left = spent / len(results) * (len(jobs) - len(results))
                 say = f"FAILED {result.problem[:700]}" if result.problem else "passed"
@@ -86,14 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Stopped, it ends behind the cases that are under way."""
+def _pool(workers: int) -> Iterator[Pool]:
+    """Processes that are made anew after some cases. ProcessPoolExecutor cannot: it stands still there
+    (https://github.com/python/cpython/issues/115634)."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
-    pool = ProcessPoolExecutor(workers, max_tasks_per_child=25)
-    try:
+    with get_context("spawn").Pool(workers, maxtasksperchild=25) as pool:
         yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _table(results: Sequence[Result], seconds: float) -> None:
