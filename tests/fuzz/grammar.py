@@ -335,18 +335,15 @@ class _Frame:
             more += stamp(made)
         if "tallies" in self.features and direct:
             more += tally(made, root, refs[0])
-        if "policies" in self.features and rng.random() < 0.6:
-            more += [
-                f"alter table {quoted(name)} enable row level security;",
-                f"create policy everybody on {quoted(name)} using (true);",
-            ]
+        governed = "policies" in self.features and rng.random() < 0.6
         forced = "forced policies" in self.features and rng.random() < 0.4
-        if forced:
+        if governed or forced:
             more += [
                 f"alter table {quoted(name)} enable row level security;",
-                f"alter table {quoted(name)} force row level security;",
-                f"create policy everything on {quoted(name)} using (true);",
+                f"create policy {'nobody' if forced else 'everybody'} on {quoted(name)} using ({'false) with check (true' if forced else 'true'});",
             ]
+        if forced:
+            more += [f"alter table {quoted(name)} force row level security;"]
         if "rules" in self.features and rng.random() < 0.6:
             more += [f"create rule never as on delete to {quoted(name)} where false do instead nothing;"]
         return replace(made, more=tuple(more), forced=forced)

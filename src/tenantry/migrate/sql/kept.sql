@@ -45,7 +45,7 @@ select pg_describe_object(x.classid, x.objid, x.objsubid)
   left join pg_class as c on c.oid = x.relation
   left join lateral pg_identify_object(x.classid, x.objid, 0) as o on true
  where coalesce(c.relnamespace, to_regnamespace(quote_ident(o.schema))) not in (select oid from gone)
-   and coalesce(c.relkind <> 't', true)
+   and coalesce(c.relkind <> 't' and c.relpersistence <> 't', true)
  union all
 select pg_describe_object('pg_class'::regclass, c.oid, 0)
   from pg_class as c
