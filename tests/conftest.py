@@ -13,6 +13,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ _FAST = {
 }
 _FOLDER = "TENANTRY_TEST_SERVERS"
 _MEMORY_FOR_SERVERS = 8 << 30
+_OLD = 3600.0
+"""Seconds after which a folder without a running server is nobody's."""
 """Bytes that must be free in /dev/shm for the servers' data to stand there; they take some hundred MB, and 2 GB of WAL at most."""
 _serial = itertools.count()
 
@@ -65,13 +68,35 @@ def _place() -> str:
     return "/tmp"  # noqa: S108 - likewise
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def home_for_servers() -> Path:
+    """A new folder for servers, after those were removed that killed runs left behind. Its path is short, since sockets have 107 bytes,
+    and has room for every account: as root another one serves."""
+    place = Path(_place())
+    for left in place.glob("tt-*"):
+        with contextlib.suppress(OSError):
+            pids = [int(file.read_text().split("\n")[0]) for file in left.glob("**/postmaster.pid")]
+            old = time.time() - left.stat().st_mtime > _OLD
+            if old and not any(map(_lives, pids)):
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="tt-", dir=place))
+    folder.chmod(0o755)
+    return folder
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Only the controller (or a run without xdist) makes the folder; it removes it at its end."""
     if _FOLDER not in os.environ:
-        # A short path with room for every account: sockets have 107 bytes, and as root another account serves.
-        folder = tempfile.mkdtemp(prefix="tt-", dir=_place())
-        Path(folder).chmod(0o755)
-        os.environ[_FOLDER] = folder
+        os.environ[_FOLDER] = folder = str(home_for_servers())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in ("TENANTRY_DSN", "DATABASE_URL", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"):
         os.environ.pop(name, None)

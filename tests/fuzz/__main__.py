@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import _FAST, _place
+from tests.conftest import _FAST, home_for_servers
 from tests.fuzz.grammar import FEATURES
 from tests.fuzz.job import Job, Result, run
 from tests.fuzz.shrink import shrink
@@ -45,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shrink", action="store_true", help="make cases that fail smaller")
     options = parser.parse_args(arguments)
     seeds = list(_seeds(options.seeds)) or list(range(options.first, options.first + options.count))
-    home = Path(tempfile.mkdtemp(prefix="tt-", dir=_place()))  # a short path: sockets have 107 bytes
-    home.chmod(0o755)
+    home = home_for_servers()
     server = EmbeddedServer(home, version=options.version, settings=_FAST).start()
     results: list[Result] = []
     begun = time.monotonic()
