@@ -36,9 +36,9 @@ _FAST = {
 }
 _FOLDER = "TENANTRY_TEST_SERVERS"
 _MEMORY_FOR_SERVERS = 8 << 30
+"""Bytes that must be free in /dev/shm for the servers' data to stand there; they take some hundred MB, and 2 GB of WAL at most."""
 _OLD = 3600.0
 """Seconds after which a folder without a running server is nobody's."""
-"""Bytes that must be free in /dev/shm for the servers' data to stand there; they take some hundred MB, and 2 GB of WAL at most."""
 _serial = itertools.count()
 
 

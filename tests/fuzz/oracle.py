@@ -238,7 +238,7 @@ def back(
                 _write_back(case, made, keys, table, legacy, before, after, changed, last=place == 1)
     children = _children(case, made, changed)
     _delete_back(case, made, before, after)
-    _change_named(case, made, changed, children)
+    _change_named(case, source, made, changed, children)
     return made
 
 
@@ -262,9 +262,11 @@ def _children(case: Case, made: Back, changed: Sequence[Change]) -> list[list[tu
 
 
 def _change_named(
-    case: Case, made: Back, changed: Sequence[Change], children: Sequence[list[tuple[str, str, Ref]]]
+    case: Case, source: Snapshot, made: Back, changed: Sequence[Change], children: Sequence[list[tuple[str, str, Ref]]]
 ) -> None:
-    """A value that others refer to changes with them, or stays where they would not follow."""
+    """A value that others refer to changes with them, or stays where they would not follow. Who refers to it only since the target is
+    written does so behind the change: parents are written before children."""
+    was = {child.name: {child.key_text(row): row for row in source[child.name]} for child in case.tables}
     for (table, legacy, name, value), referring in zip(changed, children, strict=True):
         if legacy not in made.rows[table.name]:
             continue
@@ -275,7 +277,10 @@ def _change_named(
             if key in made.rows[child] and made.rows[child][key][ref.own] == row[name]
         ]
         cell = (table.target, legacy, str(table.column(name).target))
-        if any(ref.on_update != "cascade" for _, _, ref in there):
+        if any(
+            ref.on_update != "cascade" and key in was[child] and was[child][key][ref.own] == row[name]
+            for child, key, ref in there
+        ):
             made.stays.add(cell)
             continue
         if len(there) < len(referring):

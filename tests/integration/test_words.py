@@ -91,3 +91,48 @@ def test_sql_of_the_manifest_that_the_server_does_not_take_is_named_by_its_line(
             line = next(number for number, each in enumerate(lines, start=1) if text in each)
             assert f"tenantry.toml:{line}: " in said
     assert made.rows("select 1 from pg_namespace where nspname = 'tenantry'") == []
+
+
+VISITS = """
+create table visits (id text primary key, org_id text not null references "Organization" (id), at timestamp not null);
+alter table "Organization" add zone text;
+update "Organization" set zone = 'Europe/Paris' where id = 'o1';
+insert into visits values ('v1', 'o1', '2026-01-01 23:30');
+"""
+VISITS_TARGET = (
+    target_table("visits", ", at timestamptz not null, day date not null")
+    + "alter table orgs add zone text not null default 'Europe/Berlin';"
+)
+VISITS_TABLE = """
+[tables.visits]
+from = "visits"
+access = "tenant"
+columns = { at = { from = "at" }, day = { from = "at", as = "local_day", zone = "tenant.zone" } }
+"""
+
+
+def test_a_zone_that_nobody_stated_is_a_warning(small: MakeSmall) -> None:
+    """A default that would apply to rows that are there: dates would be other ones without a word."""
+    app = small(source=VISITS, target=VISITS_TARGET, tables=VISITS_TABLE)
+    app.rewrite(
+        'from = "Organization"', 'from = "Organization"\ncolumns = { zone = { null = { default = "Europe/Berlin" } } }'
+    )
+    found = app.run("analyze", "--json").json["findings"]
+    said = [each for each in found if each["code"] == "TA-311" and each["column"] == "zone"]
+    assert [(each["table"], each["severity"], each["count"]) for each in said] == [("orgs", "warning", 1)]
+    assert "visits.day" in said[0]["advice"]
+    app.as_superuser('alter table "Organization" drop zone')
+    app.rewrite('columns = { zone = { null = { default = "Europe/Berlin" } } }', "")
+    found = app.run("analyze", "--json").json["findings"]
+    said = [each for each in found if each["code"] == "TA-111" and each["severity"] == "warning"]
+    assert [(each["table"], each["column"]) for each in said] == [("orgs", "zone")]
+    assert "Europe/Berlin" in said[0]["title"]
+    # It is read in that zone by every command, and on the way back.
+    app.migrate()
+    assert app.one("select day::text from app.visits") == "2026-01-02"
+    app.run("verify", code=0)
+    app.cut_over()
+    app.as_superuser("update app.visits set day = '2026-03-04' where legacy_id = 'v1'")
+    app.run("verify", code=0)
+    app.roll_back()
+    app.run("verify", code=0)

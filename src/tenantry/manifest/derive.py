@@ -594,10 +594,30 @@ class Deriver:
             return ident(self._target, root.target.name)
         if _TENANTS not in self._common:
             self._common[_TENANTS] = ""
-            body = self._select(root, self._relation(root), "true")
+            body = f"select d.*{self.unfed()} from ({self._select(root, self._relation(root), 'true')}) d"
             del self._common[_TENANTS]
             self._common[_TENANTS] = body
         return _TENANTS
+
+    def unfed(self) -> str:
+        """The columns of the tenant's row that no source column fills, beside those of a derived row `d`: from the target's row where
+        there is one, else what the column's default gives."""
+        root = self.project.root
+        fed = {column.name for column in root.columns}
+        found = []
+        for column in root.target.columns:
+            if column.name in fed:
+                continue
+            if self.reading is Reading.PREVIEW:
+                default = column.default if column.generated is None and column.identity is None else None
+                value = f"({default or 'null'})::{column.type}"
+            else:
+                value = (
+                    f"(select t.{ident(column.name)} from {ident(self._target, root.target.name)} t"
+                    f" where t.{ident(ROW_ID)} = d.{ident(ROW_ID)})"
+                )
+            found.append(f", {value} as {ident(column.name)}")
+        return "".join(found)
 
     def _tenant_of(self, alias: str, mapping: Mapping) -> str:
         if mapping.is_root:

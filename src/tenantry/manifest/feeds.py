@@ -319,7 +319,8 @@ class Feeds:
     def _tenant_row(self, mapping: Mapping) -> str:
         """The tenant's row as the source gives it, since a source value will be read with that again."""
         root = self.project.root
-        derived = Deriver(self.project, Reading.VERIFY).derive(root).statement("select * from derived")
+        deriver = Deriver(self.project, Reading.VERIFY)
+        derived = deriver.derive(root).statement(f"select d.*{deriver.unfed()} from derived d")
         own = ident(ROW_ID) if mapping.is_root else ident(self.project.manifest.tenant.column)
         return f"left join ({derived}) tenant on tenant.{ident(ROW_ID)} = t.{own}"
 
