@@ -125,7 +125,7 @@ def test_the_target_catalog_equals_the_plans(migrated: Database) -> None:
     for want in project.target.tables:
         got = now.table(want.name)
         assert got is not None, want.name
-        keys = [in_transition(want, constraint) for constraint in want.constraints]
+        keys = [in_transition(project, want, constraint) for constraint in want.constraints]
         assert {c.name: c.definition for c in got.constraints} == {c.name: c.definition for c in keys}
         assert all(c.validated for c in got.constraints), want.name
         theirs = [i for i in got.indexes if not i.name.startswith("tenantry_")]

@@ -22,7 +22,7 @@ from tenantry.manifest.derive import JOURNAL
 from tenantry.manifest.expressions import Expressions, Say
 from tenantry.manifest.feeds import INTEGERS, WAITS, legacy_of, waiting
 from tenantry.manifest.keys import equal, key_parts_sql
-from tenantry.manifest.mapping import ROW_ID, Project
+from tenantry.manifest.mapping import ROW_ID, Mapping, Project
 from tenantry.manifest.model import Manifest
 from tenantry.manifest.order import sorter
 from tenantry.manifest.transforms import base_type, is_text, text_length
@@ -300,17 +300,19 @@ class SourceTable(Comparison):
 
     def loser(self, position: int) -> str:
         """The target's row `t` as JSON, without secrets."""
-        part = self.parts[position]
-        hidden = [
-            column.name
-            for column in part.mapping.columns
-            if column.kind in ("value", "python") and part.mapping.is_secret(column)
-        ]
-        shown = ", ".join(
-            f"'(secret)' as {ident(column.name)}" if column.name in hidden else f"t.{ident(column.name)}"
-            for column in part.mapping.target.columns
-        )
-        return f"(select to_json(z.*) from (select {shown}) z)"
+        return as_shown(self.parts[position].mapping)
+
+
+def as_shown(mapping: Mapping) -> str:
+    """SQL of the target's row `t` as JSON, without secrets."""
+    hidden = [
+        column.name for column in mapping.columns if column.kind in ("value", "python") and mapping.is_secret(column)
+    ]
+    shown = ", ".join(
+        f"'(secret)' as {ident(column.name)}" if column.name in hidden else f"t.{ident(column.name)}"
+        for column in mapping.target.columns
+    )
+    return f"(select to_json(z.*) from (select {shown}) z)"
 
 
 def _stranger(column: CatalogColumn) -> str | None:
@@ -329,4 +331,4 @@ def _stranger(column: CatalogColumn) -> str | None:
     return None
 
 
-__all__ = ["CHANGED", "SourceTable", "check_downs", "reverse_statements", "source_order", "waiting"]
+__all__ = ["CHANGED", "SourceTable", "as_shown", "check_downs", "reverse_statements", "source_order", "waiting"]

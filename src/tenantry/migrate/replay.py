@@ -32,14 +32,16 @@ from tenantry.manifest.keys import (
     same_key,
 )
 from tenantry.manifest.reasons import written
+from tenantry.manifest.reverse import as_shown
 from tenantry.manifest.subset import Draw, Inside
 from tenantry.migrate.both import TABLES as BOTH_TABLES
 from tenantry.migrate.chunks import run_python
 from tenantry.migrate.journal import Connection
+from tenantry.migrate.left_alone import LEFT_TABLES, LeftAlone
 from tenantry.plan.operations.accounts import account_keys, account_statements, link_statement, profile_mapping
 from tenantry.plan.operations.closure import merging
 from tenantry.plan.operations.copy import RUN, copy_statement
-from tenantry.postgres import about, ident, idents, literal
+from tenantry.postgres import about, ident, idents, literal, literals
 
 ROUND_ENTRIES = 50_000
 """Log entries that one round takes at most, however quick it is: bounds what a kill costs."""
@@ -148,6 +150,7 @@ class Replayer:
         self._statements: dict[tuple[int, frozenset[str]], str] = {}
         self._profiles = profile_mapping(project)
         self._trial = bool(project.trial)
+        self._left_alone = LeftAlone(project)
         self.deadline: float | None = None
         """Of a round behind which writers wait: by time.monotonic()."""
         # Whether entries may have been left out by the round before this one, which may have been another process's.
@@ -159,8 +162,8 @@ class Replayer:
     @staticmethod
     def begin(connection: Connection) -> None:
         """The session's temporary tables; once for a connection, outside of a round."""
-        connection.execute(_TABLES)
-        connection.execute(BOTH_TABLES)
+        for tables in (_TABLES, BOTH_TABLES, LEFT_TABLES):
+            connection.execute(tables)
 
     def take(self, connection: Connection, limit: int = EVERYTHING, *, also: str | None = None) -> Round:
         """Take entries from the log: the first statement of a round, whose snapshot all others share.
@@ -194,6 +197,7 @@ class Replayer:
         """Derive everything that is marked as dirty, and what follows from it, until nothing is left."""
         self._mended = _mended(connection)
         self._making.clear()
+        self._left_alone.begin(connection)
         connection.execute("set constraints all deferred")
         while True:
             todo = {int(row[0]) for row in connection.execute("select distinct m from tenantry_dirty").fetchall()}
@@ -205,6 +209,7 @@ class Replayer:
                 if position in todo or self._is_dirty(connection, position):
                     with about(str(mapping)):
                         self._mapping(connection, position, mapping, done, thorough=thorough)
+        done.conflicts += self._left_alone.settle(connection)
         row = connection.execute("select count(*) from tenantry_touched").fetchone()
         assert row is not None
         done.keys = int(row[0])
@@ -429,6 +434,7 @@ class Replayer:
         connection.execute(f"analyze {new}")
         for statement in moved.forget(self.project, mapping, "tenantry_all"):
             connection.execute(statement)
+        self._let_go(connection, mapping, new)
         written = self._take_out(
             connection,
             mapping,
@@ -459,13 +465,19 @@ class Replayer:
                 f"exists (select from {new} n where n.legacy_id = t.legacy_id and ({idents(always, prefix='n')})"
                 f" is distinct from ({idents(always, prefix='t')}))",
             )
+        self._left_alone.note_changes(connection, mapping, new)
         for statement in self._write(position, mapping):
             written += max(0, connection.execute(statement).rowcount)
         connection.execute(f"insert into tenantry_touched select {position}, key from tenantry_all")
-        # Rows that were derived are what the source says: nothing of them is kept in the target only.
+        # Rows that were derived are what the source says: of them only what no source column feeds is kept in the target.
         connection.execute(
             f"delete from {JOURNAL}.kept k using {new} n where k.table_name = {literal(mapping.target.name)}"
-            " and k.legacy_id = n.legacy_id"
+            f" and k.legacy_id = n.legacy_id and k.column_name = any (array[{literals(['', *_fed(mapping)])}])"
+        )
+        connection.execute(
+            f"delete from {JOURNAL}.kept k using tenantry_all a where k.table_name = {literal(mapping.target.name)}"
+            f" and k.legacy_id = {_legacy(mapping, 'a.key')} and k.column_name <> ''"
+            f" and not exists (select from {self._target(mapping)} t where t.legacy_id = k.legacy_id)"
         )
         connection.execute(
             f"delete from {JOURNAL}.kept k using tenantry_all a join {JOURNAL}.born_part b on a.key in (b.legacy_id, b.source_key)"
@@ -643,6 +655,23 @@ class Replayer:
             f" from p where q.mapping = {literal(mapping.name)} and q.source_key = p.key and q.state = 'open'"
         )
 
+    def _let_go(self, connection: Connection, mapping: Mapping, new: str) -> None:
+        """List the rows that lose what stood in the target only, since the source's row is carried over again, or goes."""
+        name = literal(mapping.target.name)
+        connection.execute(
+            f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
+            f" select 'forward', {name}, t.legacy_id, a.key, 'source', {as_shown(mapping)},"
+            " 'the row of the source was carried over again; the target alone held ' || lost.names"
+            f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and column_name <> '') h"
+            f" join {self._target(mapping)} t on t.legacy_id = h.legacy_id"
+            f" join tenantry_all a on t.legacy_id = {_legacy(mapping, 'a.key')} left join {new} n on n.legacy_id = t.legacy_id"
+            f" cross join lateral (select string_agg(quote_ident(k.column_name), ', ' order by k.column_name) as names"
+            f" from {JOURNAL}.kept k where k.table_name = {name} and k.column_name <> '' and k.legacy_id = h.legacy_id"
+            f" and (n.legacy_id is null or k.column_name = any (array[{literals(_fed(mapping))}]::text[])"
+            " and to_json(t.*) ->> k.column_name is distinct from to_json(n.*) ->> k.column_name)) lost"
+            " where lost.names is not null"
+        )
+
     def _take_out(
         self, connection: Connection, mapping: Mapping, keys: str, condition: str = "true", *, legacy: str = ""
     ) -> int:
@@ -698,6 +727,7 @@ class Replayer:
                     f"insert into tenantry_dirty select {position}, {_stripped(each, 't')}"
                     f" from {rows}{_mine(each, ' and')}{others_only}"
                 )
+            self._left_alone.note(connection, table, rows)
             connection.execute(
                 f"delete from {here} t using tenantry_gone g where g.name = {literal(table)} and t.legacy_id = g.legacy"
             )
@@ -1226,6 +1256,10 @@ def _same_values(mapping: Mapping, columns: Sequence[str], one: str, other: str,
 
 def _legacy(mapping: Mapping, key: str) -> str:
     return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
+
+
+def _fed(mapping: Mapping) -> list[str]:
+    return [column.name for column in mapping.columns]
 
 
 def _stripped(mapping: Mapping, alias: str) -> str:

@@ -615,7 +615,11 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
         # Without what Tenantry adds for the time of the transition.
         for kind, wanted, got in (
             ("column", _facts(table.columns), _facts(there.columns)),
-            ("constraint", _facts(in_transition(table, each) for each in table.constraints), _facts(there.constraints)),
+            (
+                "constraint",
+                _facts(in_transition(project, table, each) for each in table.constraints),
+                _facts(there.constraints),
+            ),
             (
                 "index",
                 _facts(table.indexes),

@@ -33,7 +33,7 @@ def defer(project: Project) -> list[Step]:
         for table in project.target.tables
         if table.name not in keys_gone
         for fk in table.foreign_keys
-        if fk.ref_schema == project.target.schema and fk.ref_table in keys_gone and not fk.inherited
+        if _waits(project, table, fk) and not fk.inherited
     ]
     foreign += [_drop(table, fk) for table, fk in others]
     indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in _plain(table)]
@@ -161,10 +161,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
     added: list[str] = []
     validating: list[Step] = []
     for table in project.target.tables:
-        fed = table.name in keyed
-        foreign = [
-            fk for fk in _foreign(table) if fed or (fk.ref_schema == project.target.schema and fk.ref_table in keyed)
-        ]
+        foreign = [fk for fk in _foreign(table) if _waits(project, table, fk)]
         if not foreign:
             continue
         after = {keyed[name] for name in (table.name, *(fk.ref_table or "" for fk in foreign)) if name in keyed}
@@ -178,12 +175,12 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             phase="copy",
             kind="sql",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
-            sql=(*(_add(table, in_transition(table, fk), valid=partitioned) for fk in foreign), *comments),
+            sql=(*(_add(table, in_transition(project, table, fk), valid=partitioned) for fk in foreign), *comments),
             undo=tuple(_drop(table, fk) for fk in foreign),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where one references it",
             risk="none",
             seconds=0.01 * len(foreign),
-            after=tuple(sorted(after)),
+            after=tuple(sorted(after)) or (CATCH_UP,),
             table=table.name,
             outside=True,
         )
@@ -233,10 +230,10 @@ def legacy_index(table: Table) -> str | None:
     return short_name(_LEGACY, table.name)
 
 
-def in_transition(table: Table, key: Constraint) -> Constraint:
+def in_transition(project: Project, table: Table, key: Constraint) -> Constraint:
     """A foreign key as it stands until the contract: replay applies many rows at once, in an order that is right only at the
     end, so every foreign key can wait for that, which RESTRICT could not."""
-    if key.kind != "foreign" or (table.kind == "partitioned" and key.inherited):
+    if key.kind != "foreign" or (table.kind == "partitioned" and key.inherited) or not _waits(project, table, key):
         return key
     definition = re.sub(r" ON (DELETE|UPDATE) RESTRICT", "", key.definition)
     if not key.deferrable:
@@ -257,7 +254,7 @@ def for_good(project: Project) -> list[Step]:
     """The steps of the contract that bring foreign keys into their final form."""
     steps: list[Step] = []
     for table in project.target.tables:
-        changed = [fk for fk in _foreign(table) if in_transition(table, fk) != fk and _kept_open(project, table, fk)]
+        changed = [fk for fk in _foreign(table) if in_transition(project, table, fk) != fk]
         if not changed:
             continue
         partitioned = table.kind == "partitioned"
@@ -287,9 +284,10 @@ def for_good(project: Project) -> list[Step]:
     return steps
 
 
-def _kept_open(project: Project, table: Table, fk: Constraint) -> bool:
-    fed = {each.name for each in _fed(project)}
-    return table.name in fed or (fk.ref_schema == project.target.schema and fk.ref_table in fed)
+def _waits(project: Project, table: Table, fk: Constraint) -> bool:
+    """Whether replay may write either side of a foreign key, or what hangs on it: all but those by which tables that nothing feeds
+    refer to other schemas."""
+    return fk.ref_schema == project.target.schema or any(each.name == table.name for each in _fed(project))
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
