@@ -663,7 +663,7 @@ class Replayer:
             f" select 'forward', {name}, t.legacy_id, a.key, 'source', {as_shown(mapping)},"
             " 'the row of the source was carried over again; the target alone held ' || lost.names"
             f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and column_name <> '') h"
-            f" join {self._target(mapping)} t on t.legacy_id = h.legacy_id"
+            f" join {self._left_alone.as_it_was(mapping.target.name)} t on t.legacy_id = h.legacy_id"
             f" join tenantry_all a on t.legacy_id = {_legacy(mapping, 'a.key')} left join {new} n on n.legacy_id = t.legacy_id"
             f" cross join lateral (select string_agg(quote_ident(k.column_name), ', ' order by k.column_name) as names"
             f" from {JOURNAL}.kept k where k.table_name = {name} and k.column_name <> '' and k.legacy_id = h.legacy_id"
@@ -693,7 +693,7 @@ class Replayer:
         ).rowcount
         if not found:
             return 0
-        reached, new = [name], {name}
+        reached, new, others_too = [name], {name}, False
         while new:
             parents, new = new, set()
             for child, columns, parent, others in self._acting:
@@ -707,13 +707,14 @@ class Replayer:
                     f" where g.name = {literal(parent)} on conflict do nothing"
                 ).rowcount
                 if more:
+                    others_too = True
                     new.add(child)
                     reached = [*(each for each in reached if each != child), child]
         for table in reversed(reached):
             here = ident(self.project.target.schema, table)
             rows = f"tenantry_gone g join {here} t on t.legacy_id = g.legacy where g.name = {literal(table)}"
             for position, each in enumerate(self.project.mappings):
-                if each.target.name != table or (each is mapping and len(reached) == 1):
+                if each.target.name != table or (each is mapping and not others_too):
                     continue
                 # The rows that were asked for are being derived; all others are to be, and what they were is remembered.
                 others_only = (
@@ -727,7 +728,7 @@ class Replayer:
                     f"insert into tenantry_dirty select {position}, {_stripped(each, 't')}"
                     f" from {rows}{_mine(each, ' and')}{others_only}"
                 )
-            self._left_alone.note(connection, table, rows)
+            self._left_alone.put_by(connection, table, rows)
             connection.execute(
                 f"delete from {here} t using tenantry_gone g where g.name = {literal(table)} and t.legacy_id = g.legacy"
             )
