@@ -63,3 +63,42 @@ def test_a_zero_below_zero_goes_back_as_it_was_written(small: MakeSmall) -> None
     made.as_owner("update app.sizes set x = '-0', y = '-0' where legacy_id = 's1'")
     made.run("verify", code=0)
     assert made.rows("select x::text, y::text from sizes order by id") == [("-0", "-0"), ("1.5", "1.5")]
+
+
+def test_a_reference_is_an_orphans_only_where_its_row_is_not_in_quarantine_either(small: MakeSmall) -> None:  # noqa: F811
+    """The box of l1 comes into quarantine and goes from it; each time something else stands in for the reference."""
+    made = small(
+        source="""
+            create table boxes (id text primary key, org text not null references "Organization" (id), size text);
+            create table lines (id text primary key, org text not null references "Organization" (id), box text);
+            insert into boxes values ('b1', 'o1', 'much');
+            insert into lines values ('l1', 'o1', 'b1'), ('l2', 'o1', 'b2');
+        """,
+        target=target_table("boxes", ", size integer")
+        + target_table(
+            "lines",
+            ", box_id uuid",
+            "foreign key (org_id, box_id) references boxes (org_id, id) deferrable initially immediate",
+        ),
+        tables="""
+            [tables.boxes]
+            from = "boxes"
+            tenant = ["org"]
+            access = "tenant"
+            [tables.lines]
+            from = "lines"
+            tenant = ["org"]
+            access = "tenant"
+            columns = { box_id = { from = "box", ref = "boxes", orphan = "null" } }
+        """,
+    )
+    made.migrate()
+    there = "select legacy_id, box_id is null from app.lines order by 1"
+    assert made.rows(there) == [("l2", True)]
+    made.write("delete from boxes where id = 'b1'", "insert into boxes values ('b2', 'o1', 'little')")
+    made.run("replay", "--until-idle", code=0)
+    assert made.rows(there) == [("l1", True)]
+    made.write("update boxes set size = '2' where id = 'b2'")
+    made.run("replay", "--until-idle", code=0)
+    assert made.rows(there) == [("l1", True), ("l2", False)]
+    made.run("verify", code=0)

@@ -133,6 +133,8 @@ class _Child:
     """The target column that holds the reference, where there is one."""
     enforced: bool
     """The source has a valid foreign key for it, so that no row can be older than the row that it refers to."""
+    lenient: bool
+    """Something stands in for a row that does not exist."""
 
 
 class Replayer:
@@ -882,8 +884,9 @@ class Replayer:
         # What is looked at whatever it was, is so once in a round: rows may name each other in a circle.
         first = "(v.visits is null or v.visits < 2)"
         moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
-        if self._trial:
-            # Rows come and go also by way of the quarantine, and those that hang on them with them.
+        if self._trial or any(child.lenient for child in children):
+            # Rows come and go also by way of the quarantine, and those that hang on them with them: a row that is there, if only in
+            # the quarantine, is no orphan's.
             moved = (
                 "(b.id is distinct from a.id or b.tenant is distinct from a.tenant"
                 " or (b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
@@ -1063,7 +1066,13 @@ class Replayer:
                         and fk.enforced
                         for fk in mapping.source.foreign_keys
                     )
-                    found[self._positions[parent.name]].append(_Child(position, mapping, ref, column, enforced))
+                    lenient = any(
+                        c.orphan is not None and c.reference is not None and c.reference.columns == ref.columns
+                        for c in mapping.columns
+                    )
+                    found[self._positions[parent.name]].append(
+                        _Child(position, mapping, ref, column, enforced, lenient)
+                    )
         return found
 
     @cached_property
