@@ -178,7 +178,7 @@ def test_columns_that_clients_may_not_name_are_in_no_grant() -> None:
     note, access = TARGET.table("Note"), project.manifest.tables["Note"].access
     assert note is not None
     assert selectable(note, access) == (*("orgId", "id", "legacy_id", "authorId", "body", "created_at", "updated_by"),)
-    assert insertable(project, note) == ("orgId", "id", "authorId", "body", "secret")
+    assert insertable(project, note) == ("orgId", "authorId", "body", "secret")
     assert updatable(project, note) == ("authorId", "body", "secret")
     person = TARGET.table("Person")
     assert person is not None

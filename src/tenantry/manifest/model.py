@@ -288,7 +288,7 @@ class Access(_Record):
     fixed: tuple[Name, ...] = ()
     """Columns that clients never change, besides ids, tenant and audit columns."""
     insert_columns: tuple[Name, ...] | None = None
-    """The columns that clients may give for a new row, and the tenant; without it all but the past and the authors."""
+    """The columns that clients may give for a new row, and the tenant; without it all but the id, the past and the authors."""
     update_columns: tuple[Name, ...] | None = None
     """The columns that clients may change; without it all but the past, the authors, ids, tenants and what is fixed."""
     system: Literal["signed_in", "super"] | None = None

@@ -32,13 +32,14 @@ from tenantry.manifest import Manifest, Mapping, Project
 from tenantry.migrate import chunks as chunked
 from tenantry.migrate import strays, subset, verify
 from tenantry.migrate.altered import absorb
-from tenantry.migrate.journal import Chunk, Connection, Journal, journal_exists, last_run, this_process
+from tenantry.migrate.journal import Chunk, Connection, Journal, last_run, this_process
 from tenantry.migrate.likely import verification_failed
-from tenantry.migrate.lock import capture_tables, run_lock_holder, take_run_lock
+from tenantry.migrate.lock import capture_tables
 from tenantry.migrate.not_compared import nobodys_rows
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.prepare import Prepared, prepare
 from tenantry.migrate.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Round, pending, replay_round
+from tenantry.migrate.run_lock import one_makes_the_journal, take_run_lock
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.session import Session
 from tenantry.migrate.throttle import Throttle
@@ -166,7 +167,7 @@ class Migration:
         main = self._session.open("tenantry: run")
         try:
             refuse_standby(main)
-            take_run_lock(main, lambda: describe_holder(main))
+            take_run_lock(main)
             prepared = prepare(main, self._manifest, only=self._only)
             check_login(main, prepared.run, prepared.environment.login)
             check_owner(main, prepared.project)
@@ -278,8 +279,11 @@ class Migration:
             return journal, prepared
         first = plan.steps[0]
         with main.transaction():
-            for statement in first.sql:
-                main.execute(statement)
+            # Of two that begin at once the second waits here for the name of the schema, and is refused.
+            with one_makes_the_journal():
+                for statement in first.sql:
+                    main.execute(statement)
+            take_run_lock(main)
             journal = Journal.create(
                 main,
                 name=plan.name,
@@ -717,25 +721,11 @@ def process_json() -> psycopg.types.json.Jsonb:
     return psycopg.types.json.Jsonb(this_process())
 
 
-def describe_holder(connection: Connection) -> str:
-    pid = run_lock_holder(connection)
-    said = f"server process {pid}"
-    if journal_exists(connection):
-        run = last_run(connection)
-        if run is not None and run.process:
-            said = (
-                f"process {run.process.get('pid')} of {run.process.get('user')} on {run.process.get('host')},"
-                f" run {run.id}, in phase {run.phase} ({said})"
-            )
-    return said
-
-
 __all__ = [
     "Migration",
     "Options",
     "Outcome",
     "Timing",
-    "describe_holder",
     "prerequisites",
     "process_json",
 ]

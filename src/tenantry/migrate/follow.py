@@ -13,8 +13,8 @@ from tenantry.errors import CutOverFailed, NoRun, SourceAltered
 from tenantry.manifest import Manifest
 from tenantry.migrate.cutover import end_grace
 from tenantry.migrate.live import Live
-from tenantry.migrate.lock import is_awaited
 from tenantry.migrate.observer import Observer
+from tenantry.migrate.run_lock import is_awaited
 from tenantry.migrate.sampler import Sampler
 from tenantry.migrate.turn import Bounds
 

@@ -22,7 +22,6 @@ from tenantry.migrate import strays, verify
 from tenantry.migrate.altered import absorb
 from tenantry.migrate.both import Both
 from tenantry.migrate.journal import Connection, Journal, Run, last_run, this_process
-from tenantry.migrate.lock import wait_for_run_lock
 from tenantry.migrate.not_compared import nobodys_rows
 from tenantry.migrate.observer import Observer, Silent
 from tenantry.migrate.pause import Guard
@@ -39,6 +38,7 @@ from tenantry.migrate.replay import (
     take_log,
 )
 from tenantry.migrate.reverse import Reverser
+from tenantry.migrate.run_lock import wait_for_run_lock
 from tenantry.migrate.session import TRANSIENT, Session
 from tenantry.migrate.triggered import trigger_of
 from tenantry.migrate.visibility import need_every_row
@@ -102,7 +102,7 @@ class Live:
         try:
             self.main: Connection = self.session.open("tenantry: run")
             refuse_standby(self.main)
-            wait_for_run_lock(self.main, self._patience)
+            wait_for_run_lock(self.main, self._patience, self.observer.notice)
             self.prepared: Prepared = prepare(self.main, self._manifest)
             self.load()
         except psycopg.Error as error:

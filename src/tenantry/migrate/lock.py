@@ -1,5 +1,5 @@
-"""Locks: the one that keeps a second run out (the server releases it when the process is killed), and those on tables that
-applications use, which are tried for shortly, again and again."""
+"""Locks on tables that applications use, which are tried for shortly, again and again; `run_lock` has the one that keeps a
+second run out."""
 
 from __future__ import annotations
 
@@ -9,33 +9,10 @@ from collections.abc import Callable, Sequence
 
 from psycopg import errors as pg
 
-from tenantry.errors import RunInProgress, SourceLocked
+from tenantry.errors import SourceLocked
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.pause import STOOD_STILL
 from tenantry.postgres import literal, load_blocks
-
-_KEY = 7_301_984_551_200_001
-"""Advisory lock of the one run that a database can have at a time."""
-
-
-def take_run_lock(connection: Connection, describe: Callable[[], str]) -> None:
-    """Become the one run in this database, for as long as the connection lives.
-
-    Raises:
-        RunInProgress: another process runs; `describe` names it.
-    """
-    row = connection.execute("select pg_try_advisory_lock(%s)", [_KEY]).fetchone()
-    if row is None or not row[0]:
-        raise RunInProgress(
-            f"Another run is under way in this database: {describe()}.",
-            hint="Watch it with `tenantry status`. Two runs at a time could only hinder each other.",
-        )
-
-
-def run_lock_holder(connection: Connection) -> int | None:
-    """The server's process that holds the run lock, or None."""
-    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_holder"], {"key": _KEY}).fetchone()
-    return None if row is None else int(row[0])
 
 
 def capture_tables(
@@ -114,35 +91,3 @@ def prepared_transaction(gid: str, owner: str, seconds: float) -> str:
         f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until somebody runs, in this"
         f" database, commit prepared {name} or rollback prepared {name})"
     )
-
-
-def wait_for_run_lock(connection: Connection, patience: float) -> None:
-    """Become the one process that works on the run, as soon as another one lets go; `tenantry replay` does when it sees
-    somebody wait.
-
-    Raises:
-        RunInProgress: it did not within `patience` seconds.
-    """
-    if connection.execute("select pg_try_advisory_lock(%s)", [_KEY]).fetchone() == (True,):
-        return
-    pid = run_lock_holder(connection)
-    try:
-        with connection.transaction():
-            connection.execute("select set_config('lock_timeout', %s, true)", [f"{int(patience * 1000)}ms"])
-            connection.execute("select pg_advisory_lock(%s)", [_KEY])
-    except pg.LockNotAvailable:
-        raise RunInProgress(
-            f"Another process works on the run of this database: server process {pid}.",
-            hint="Watch it with `tenantry status`, or stop it (Ctrl-C there), and run the same command again.",
-        ) from None
-
-
-def is_awaited(connection: Connection) -> bool:
-    """Whether somebody waits for the run lock that this connection holds."""
-    row = connection.execute(load_blocks("tenantry.migrate.sql", "locks")["run_lock_awaited"], {"key": _KEY}).fetchone()
-    return row is not None
-
-
-def release_run_lock(connection: Connection) -> None:
-    """Let somebody else work on the run."""
-    connection.execute("select pg_advisory_unlock(%s)", [_KEY])

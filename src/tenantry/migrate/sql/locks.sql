@@ -1,12 +1,5 @@
 -- Who holds what.
 
--- name: run_lock_holder
-select l.pid from pg_locks l
- where l.locktype = 'advisory' and l.granted
-   and l.database = (select oid from pg_database where datname = current_database())
-   and (l.classid::bigint << 32) + l.objid::bigint = %(key)s and l.objsubid = 1
- limit 1
-
 -- name: blockers
 -- A prepared transaction has no session: it holds its locks until somebody ends it. pg_locks shows it without a pid, and with the
 -- virtual transaction that holds the lock on its transaction id.
@@ -32,14 +25,6 @@ select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared
         where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
  order by 4 desc
  limit 5
-
-
--- name: run_lock_awaited
-select true from pg_locks l
- where l.locktype = 'advisory' and not l.granted
-   and l.database = (select oid from pg_database where datname = current_database())
-   and (l.classid::bigint << 32) + l.objid::bigint = %(key)s and l.objsubid = 1
- limit 1
 
 -- name: readiness
 select (select count(*) from (select from tenantry.source_log limit 100000) z),

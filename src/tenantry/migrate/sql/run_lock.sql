@@ -1,0 +1,45 @@
+-- Who works on the run: rows of tenantry.run_lock, alive for as long as their session holds the advisory lock of the key.
+
+-- name: make
+create table if not exists tenantry.run_lock (
+    key   bigint      primary key,
+    pid   integer     not null,
+    holds boolean     not null,
+    at    timestamptz not null default clock_timestamp()
+);
+create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
+comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.'
+
+-- name: forget_ended
+-- Rows of sessions that have ended.
+delete from tenantry.run_lock r
+ where not exists (select from pg_locks l
+                    where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.pid = r.pid
+                      and l.database = (select oid from pg_database where datname = current_database())
+                      and (l.classid::bigint << 32) + l.objid::bigint = r.key)
+
+-- name: take
+-- A second one that holds it is refused by the unique index.
+insert into tenantry.run_lock (key, pid, holds) values (%(key)s, pg_backend_pid(), true)
+on conflict (key) do update set holds = true, at = clock_timestamp()
+
+-- name: ask
+insert into tenantry.run_lock (key, pid, holds) values (%(key)s, pg_backend_pid(), false)
+
+-- name: ask_no_more
+delete from tenantry.run_lock where key = %(key)s and not holds
+
+-- name: holder
+select r.pid from tenantry.run_lock r
+  join pg_locks l on l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.pid = r.pid
+                 and l.database = (select oid from pg_database where datname = current_database())
+                 and (l.classid::bigint << 32) + l.objid::bigint = r.key
+ where r.holds
+
+-- name: awaited
+select true from tenantry.run_lock r
+  join pg_locks l on l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.pid = r.pid
+                 and l.database = (select oid from pg_database where datname = current_database())
+                 and (l.classid::bigint << 32) + l.objid::bigint = r.key
+ where not r.holds
+ limit 1
