@@ -161,6 +161,12 @@ class Unfit(TenantryError):
     code = "TN-218"
 
 
+class ContextOutdated(TenantryError):
+    """The database's context functions are older than the library that opens contexts."""
+
+    code = "TN-219"
+
+
 # -- TN-3xx: schemas -------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from tenantry.manifest import Manifest, Project, resolve
 from tenantry.manifest.model import Ids
 from tenantry.migrate.contract import contract
 from tenantry.plan.operations.id_map import BORN, id_map
+from tenantry.postgres.seal import open_context
 from tenantry.postgres.tenant import tenant
 from tests.conftest import Database, _server
 from tests.integration.test_generic_schema import (
@@ -538,8 +539,7 @@ def test_who_may_only_read_gets_his_id_and_the_server_counts_him(members_each: M
     members, database = members_each, members_each.database
     with database.connect(user=LOGIN, autocommit=False) as connection:
         connection.read_only = True
-        token = KEY.token(f'{{"sub":"{members.me}","role":"authenticated"}}')
-        connection.execute("select tenantry.open(%s, %s)", [f'{{"sub":"{members.me}","role":"authenticated"}}', token])
+        open_context(connection, KEY, f'{{"sub":"{members.me}","role":"authenticated"}}')
         connection.execute("set local role authenticated")
         for old, want in ((members.my_old, members.mine), (members.their_old, None)):
             assert connection.execute("select tenantry.to_id('clinics', %s)", [old]).fetchone() == (want,)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tenantry.errors import SettingsError
-from tenantry.postgres.seal import SealKey, claims_text
+from tenantry.errors import ContextOutdated, SettingsError
+from tenantry.postgres.seal import SealKey, claims_text, open_context
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, Built, Connection, add_key, build_clinic, run
@@ -117,10 +119,9 @@ def test_the_first_query_travels_with_the_opening(world: World, tmp_path: Path) 
             assert value(me.execute(WHO)) == str(world.people[0])
             connection.pgconn.untrace()
         trace.seek(0)
-        # Everything that the client says (F) comes before the first answer of the server (B).
-        sides = [line.split(b"\t")[1] for line in trace.read().splitlines()]
-    assert sides == sorted(sides, reverse=True)
-    assert sides.count(b"F") > 6 < sides.count(b"B")
+        # What the client says (F) and what the server answers (B) change twice: the challenge, then the opening with the query.
+        sides = b"".join(line.split(b"\t")[1] for line in trace.read().splitlines())
+    assert re.fullmatch(rb"F+B+F+B+", sides), sides
     with world.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA):
         pass
     # Nothing was asked, and nothing was begun.
@@ -205,9 +206,22 @@ def test_the_asynchronous_way_is_the_same(world: World) -> None:
 # -- tokens -----------------------------------------------------------------------------------------------------------
 
 
-def _open(connection: Connection, claims: str, token: str) -> None:
+def _challenge(connection: Connection) -> str:
+    return str(value(connection.execute("select tenantry.challenge()")))
+
+
+def _open(
+    connection: Connection,
+    claims: str,
+    key: SealKey = KEY,
+    *,
+    age: float = 0,
+    spoil: Callable[[str, str], tuple[str, str]] = lambda claims, token: (claims, token),
+) -> None:
+    """In a transaction of its own, which is taken back."""
     with connection.transaction(force_rollback=True):
-        connection.execute("select tenantry.open(%s, %s)", [claims, token])
+        token = key.token(claims, _challenge(connection), now=time.time() - age)
+        connection.execute("select tenantry.open(%s, %s)", spoil(claims, token))
 
 
 SPOILT: dict[str, Callable[[str, str], tuple[str, str]]] = {
@@ -231,18 +245,15 @@ SPOILT: dict[str, Callable[[str, str], tuple[str, str]]] = {
 @pytest.mark.parametrize("kind", SPOILT)
 def test_a_token_that_is_not_the_applications_opens_nothing(kind: str, world: World) -> None:
     claims = claims_text(world.claims())
-    token = KEY.token(claims)
     with world.connection() as connection:
-        _open(connection, claims, token)
-        spoilt = SPOILT[kind](claims, token)
-        assert spoilt != (claims, token)
+        _open(connection, claims)
         with pytest.raises(errors.InvalidAuthorizationSpecification, match="the context was refused"):
-            _open(connection, *spoilt)
+            _open(connection, claims, spoil=SPOILT[kind])
 
 
 def test_null_is_refused(world: World) -> None:
     with world.connection() as connection:
-        for given in ([None, KEY.token("{}")], ["{}", None]):
+        for given in ([None, KEY.token("{}", "1.2")], ["{}", None]):
             with pytest.raises(errors.InvalidAuthorizationSpecification):
                 connection.execute("select tenantry.open(%s, %s)", given)
 
@@ -251,23 +262,120 @@ def test_tokens_live_for_seconds_and_clocks_may_differ_a_little(world_each: Worl
     world, claims = world_each, claims_text(world_each.claims())
     with world.connection() as connection:
         for age, opens in ((0, True), (29, True), (34, True), (37, False), (600, False), (-3, True), (-8, False)):
-            token = KEY.token(claims, now=time.time() - age)
             if opens:
-                _open(connection, claims, token)
+                _open(connection, claims, age=age)
             else:
                 with pytest.raises(errors.InvalidAuthorizationSpecification, match="ms old"):
-                    _open(connection, claims, token)
+                    _open(connection, claims, age=age)
 
 
 def test_an_expired_login_is_no_login(world: World) -> None:
     with world.connection() as connection:
-        for left, opens in ((60, True), (-1, False)):
-            claims = claims_text(world.claims(exp=int(time.time()) + left))
-            if opens:
-                _open(connection, claims, KEY.token(claims))
+        now = time.time()
+        for end, said in (
+            (int(now) + 60, ""),
+            (int(now) - 1, "expired"),
+            ("NaN", "no number"),
+            ("9" * 20, "no number"),
+        ):
+            claims = claims_text(world.claims(exp=end))
+            if said:
+                with pytest.raises(errors.InvalidAuthorizationSpecification, match=said):
+                    _open(connection, claims)
             else:
-                with pytest.raises(errors.InvalidAuthorizationSpecification, match="expired"):
-                    _open(connection, claims, KEY.token(claims))
+                _open(connection, claims)
+
+
+def test_a_login_that_expires_ends_at_the_next_statement_of_an_open_transaction(world: World) -> None:
+    end = time.time() + 0.4
+    with (
+        world.connection() as connection,
+        tenant(connection, world.claims(exp=end), KEY, schema=SCHEMA) as me,
+    ):
+        assert me.execute("select id from clinics").fetchall() == [(world.clinics[0],)]
+        me.execute("select pg_sleep(%s)", [max(0.0, end - time.time()) + 0.02])
+        assert me.execute("select id from clinics").fetchall() == []
+        assert value(me.execute(WHO)) is None
+
+
+def test_a_token_opens_one_transaction_of_one_session(world: World) -> None:
+    claims = claims_text(world.claims())
+    with world.connection() as connection, world.connection() as other:
+        for end in ("rollback", "commit", "rollback and chain", "commit and chain"):
+            connection.execute("begin")
+            token = KEY.token(claims, _challenge(connection))
+            with other.transaction(force_rollback=True), pytest.raises(errors.InvalidAuthorizationSpecification):
+                other.execute("select tenantry.open(%s, %s)", [claims, token])
+            connection.execute("select tenantry.open(%s, %s)", [claims, token])
+            connection.execute(end.encode())
+            if "chain" not in end:
+                connection.execute("begin")
+            with pytest.raises(errors.InvalidAuthorizationSpecification, match="the context was refused"):
+                connection.execute("select tenantry.open(%s, %s)", [claims, token])
+            connection.execute("rollback")
+
+
+def test_a_token_in_the_text_of_a_statement_is_refused(world: World) -> None:
+    claims = claims_text(world.claims())
+    with psycopg.connect(world.built.login_dsn, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        for statement in ("select tenantry.open(%s, %s)", "do $do$ begin perform tenantry.open(%s, %s); end $do$"):
+            with (
+                connection.transaction(force_rollback=True),
+                pytest.raises(errors.InvalidAuthorizationSpecification, match="stands in the text"),
+            ):
+                connection.execute(statement.encode(), [claims, KEY.token(claims, _challenge(connection))])
+
+
+def _objects(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], str]:
+    return lambda row: f"an object of {len(row)}"
+
+
+@pytest.mark.parametrize("factory", [psycopg.ClientCursor, psycopg.RawCursor, psycopg.Cursor])
+def test_the_library_binds_tokens_whatever_the_connections_cursors_do(factory: type[Any], world: World) -> None:
+    with (
+        psycopg.connect(
+            world.built.login_dsn, autocommit=True, prepare_threshold=None, cursor_factory=factory, row_factory=_objects
+        ) as connection,
+        world.connection() as other,
+        tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+    ):
+        _ = me.connection
+        seen = value(other.execute("select query from pg_stat_activity where pid = %s", [connection.info.backend_pid]))
+        assert "tenantry.open($1, $2)" in str(seen)
+        assert me.execute("select count(*) from clinics").fetchall() == ["an object of 1"]
+
+
+def test_the_role_in_the_seal_is_the_only_one_under_which_the_claims_count(world: World) -> None:
+    visitor = world.claims(role="anon")
+    with world.connection() as connection:
+        with tenant(connection, visitor, KEY, schema=SCHEMA) as me:
+            assert value(me.execute(WHO)) == str(world.people[0])
+            me.execute("select set_config('role', 'authenticated', true)")
+            assert value(me.execute(WHO)) is None
+            assert me.execute("select id from clinics").fetchall() == []
+        for role in ("service_role", "nobody_has_it", "none", None):
+            with pytest.raises(errors.InvalidAuthorizationSpecification, match="no role that this session can take"):
+                _open(connection, claims_text(world.claims(role=role)))
+
+
+def test_reading_only_transactions_open_as_well(world: World) -> None:
+    with world.connection() as connection:
+        connection.execute("begin read only")
+        open_context(connection, KEY, claims_text(world.claims()))
+        connection.execute("set local role authenticated")
+        assert value(connection.execute("select count(*) from clinic.clinics")) == 1
+        connection.execute("rollback")
+
+
+def test_functions_that_are_older_than_the_library_are_named(world: World) -> None:
+    with world.built.owner() as owner:
+        run(owner, "set role tenantry_definer", "drop function tenantry.challenge() cascade")
+    with (
+        world.connection() as connection,
+        pytest.raises(ContextOutdated, match="challenge"),
+        tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+    ):
+        me.execute("select 1")
 
 
 def test_keys_are_changed_without_a_gap_and_an_ended_one_ends_what_it_opened(world: World) -> None:
@@ -275,15 +383,15 @@ def test_keys_are_changed_without_a_gap_and_an_ended_one_ends_what_it_opened(wor
     with world.connection() as connection, world.built.owner() as owner:
         add_key(owner, new)
         for key in (KEY, new):
-            _open(connection, claims, key.token(claims))
+            _open(connection, claims, key)
         with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
             assert value(me.execute(WHO)) == str(world.people[0])
             run(owner, "update tenantry.seal_key set not_after = now() where kid = 'test'")
             assert value(me.execute(WHO)) is None
             assert me.execute("select 1 from clinics").fetchall() == []
         with pytest.raises(errors.InvalidAuthorizationSpecification):
-            _open(connection, claims, KEY.token(claims))
-        _open(connection, claims, new.token(claims))
+            _open(connection, claims)
+        _open(connection, claims, new)
 
 
 def test_nobody_but_the_definer_reads_the_keys(world: World) -> None:
@@ -331,7 +439,7 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     assert secret not in made.stdout + made.stderr
     claims = claims_text(world.claims())
     with world.connection() as connection:
-        _open(connection, claims, key.token(claims))
+        _open(connection, claims, key)
         listed = _seal(world, "list", "--json")
         assert [(each["name"], each["opens"]) for each in json.loads(listed.stdout)["keys"]] == [
             ("test", True),
@@ -340,7 +448,7 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
         assert secret not in listed.stdout
         assert _seal(world, "retire", "by-command").returncode == 0
         with pytest.raises(errors.InvalidAuthorizationSpecification):
-            _open(connection, claims, key.token(claims))
+            _open(connection, claims, key)
     printed = _seal(world, "new", "--name", "printed", "--print")
     assert SealKey.parse(printed.stdout).kid == "printed"
 

@@ -15,7 +15,7 @@ from tenantry.access import context_sql, cutover_grants, roles_sql, secure_state
 from tenantry.catalog import read_catalog
 from tenantry.manifest import Manifest, Project, load_manifest, resolve
 from tenantry.manifest.model import Context
-from tenantry.postgres import ident
+from tenantry.postgres import ident, seal
 from tenantry.postgres.seal import SealKey
 from tests.conftest import Database
 
@@ -87,7 +87,7 @@ def open_context(login: Connection, claims: str, key: SealKey = KEY) -> None:
     role = login.execute("select current_setting('role')").fetchone()
     assert role is not None
     login.execute("reset role")
-    login.execute("select tenantry.open(%s, %s)", [claims, key.token(claims)])
+    seal.open_context(login, key, claims)
     login.execute("select set_config('role', %s, true)", [role[0]])
 
 

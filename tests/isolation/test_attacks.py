@@ -129,7 +129,7 @@ def _login(database: Database) -> Iterator[str]:
             run(admin, f"grant anon, authenticated to {name} with inherit false, set true")
         run(admin, f"grant usage on schema tenantry to {name}")
         if admin.execute("select to_regprocedure('tenantry.open(text, text)')").fetchone() != (None,):
-            run(admin, f"grant execute on function tenantry.open(text, text) to {name}")
+            run(admin, f"grant execute on function tenantry.challenge(), tenantry.open(text, text) to {name}")
         try:
             yield name
         finally:

@@ -570,7 +570,7 @@ def test_a_login_with_rights_of_its_own_is_refused_before_anything_is_made(kind:
             run(
                 admin,
                 f"grant usage on schema tenantry to {login}",
-                f"grant execute on function tenantry.open(text, text) to {login}",
+                f"grant execute on function tenantry.challenge(), tenantry.open(text, text) to {login}",
             )
             assert prove(
                 built.project, owner_dsn=built.owner_dsn, login_dsn=database.dsn_as(login), tables=["locations"]

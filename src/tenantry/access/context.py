@@ -77,6 +77,7 @@ begin
          where p.oid = to_regprocedure('tenantry.claims()') and p.prosecdef <> {str(manifest.context.sealed).lower()}) then
         drop function tenantry.claims();
         drop function if exists tenantry.open(text, text);
+        drop function if exists tenantry.challenge();
     end if;
 end
 $$;
@@ -88,7 +89,7 @@ def _sealed(manifest: Manifest) -> str:
     text = load_sql(_SQL, "sealed").format(lifetime=context.lifetime * 1000, tolerance=context.tolerance * 1000)
     return f"""\
 {text}
-grant execute on function tenantry.open(text, text) to {ident(roles.login)};
+grant execute on function tenantry.challenge(), tenantry.open(text, text) to {ident(roles.login)};
 grant execute on function tenantry.claims() to {ident(roles.anon)};
 """
 
@@ -118,7 +119,7 @@ def _definer_grants(manifest: Manifest) -> str:
     )
     functions = ", ".join(f"tenantry.{signature}" for signature in signatures)
     names = literals(signature.partition("(")[0] for signature in signatures)
-    mine = f"{functions}, tenantry.open(text, text)" if manifest.context.sealed else functions
+    mine = f"{functions}, tenantry.challenge(), tenantry.open(text, text)" if manifest.context.sealed else functions
     opens = ", and a proof opens contexts" if manifest.context.sealed else ""
     return f"""\
 do $$

@@ -1,8 +1,10 @@
 """The application's side of the sealed context: keys, and tokens over claims.
 
 A token is `kid.issued.mac`: the key's name, milliseconds since the epoch, and the HMAC-SHA-256 (RFC 2104) in hex, over
-`kid.issued.claims`, under a key that is derived from the secret for this use alone. The database holds what it needs to check
-that, and for the seal of the transaction another derived key, which the application never uses.
+`kid.issued.challenge.claims`, under a key that is derived from the secret for this use alone. The challenge is what
+`tenantry.challenge()` said in the transaction that is to be opened: the token opens that transaction of that session and no other,
+whoever has seen it. The database holds what it needs to check the token, and for the seal of the transaction another derived key,
+which the application never uses.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from tenantry.errors import SettingsError
 
@@ -68,10 +71,15 @@ class SealKey:
         """The form that parse() reads. A secret: for a file or a secret store, never for a log."""
         return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).rstrip(b'=').decode()}"
 
-    def token(self, claims: str, *, now: float | None = None) -> str:
-        """The token with which the database opens these claims (JSON), for one transaction, from now on for some seconds."""
+    def token(self, claims: str, challenge: str, *, now: float | None = None) -> str:
+        """The token with which the database opens these claims (JSON), from now on for some seconds.
+
+        Args:
+            challenge: the answer of `select tenantry.challenge()` in the transaction that is to be opened.
+            now: seconds since the epoch.
+        """
         issued = f"{int((time.time() if now is None else now) * 1000):013d}"
-        message = f"{self.kid}.{issued}.{claims}".encode()
+        message = f"{self.kid}.{issued}.{challenge}.{claims}".encode()
         return f"{self.kid}.{issued}.{hmac.new(self._derived(_OPEN), message, hashlib.sha256).hexdigest()}"
 
     def blocks(self) -> dict[str, bytes]:
@@ -103,4 +111,16 @@ def claims_text(claims: Mapping[str, Any]) -> str:
     return json.dumps(claims, separators=(",", ":"), ensure_ascii=True)
 
 
-__all__ = ["SealKey", "claims_text"]
+def open_context(connection: psycopg.Connection[Any], key: SealKey, claims: str) -> None:
+    """Open a context in the connection's transaction; role, search path and timeouts are the caller's to state.
+
+    Raises:
+        psycopg.errors.InvalidAuthorizationSpecification: the database refused it.
+    """
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    challenge = cursor.execute("select tenantry.challenge()").fetchone()
+    assert challenge is not None
+    cursor.execute("select tenantry.open(%s, %s)", [claims, key.token(claims, challenge[0])])
+
+
+__all__ = ["SealKey", "claims_text", "open_context"]

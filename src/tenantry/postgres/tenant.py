@@ -1,12 +1,15 @@
-"""Transactions on behalf of somebody: role, sealed claims, search path and timeouts, all for one transaction only, sent together
-with its first query in one round trip.
+"""Transactions on behalf of somebody: role, sealed claims, search path and timeouts, all for one transaction only.
+
+The first round trip begins the transaction and asks the database for its challenge; the second opens the context, with a token for
+that transaction alone, and runs the first query. Without seals there is one round trip.
 
     pool = tenant_pool(dsn)
     with pool.connection() as connection, tenant(connection, claims, key, schema="clinic") as me:
         rows = me.execute("select name from providers").fetchall()
 
 `claims` are what the application verified of the caller (`sub`, `role`, …). SQL that runs in the transaction, whatever it is,
-remains that caller's: another's seal cannot be made with SQL, and one that was seen holds in no other transaction.
+remains that caller's: another's seal cannot be made with SQL, and a token or a seal that was seen holds in no other transaction.
+Tokens travel as parameters of the protocol, whatever the connection's cursors do; the database refuses one that stands in a text.
 
 Connections must not prepare statements under names (prepare_threshold=None: a caller's SQL could put his own behind the name) and
 are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both. They give each user a
@@ -27,9 +30,10 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.abc import Params
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from tenantry.errors import SettingsError
+from tenantry.errors import ContextOutdated, SettingsError
 from tenantry.postgres.connect import normalise_dsn
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.sql import idents
@@ -44,7 +48,8 @@ _SETTINGS = (
     " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),"
     " pg_catalog.set_config('row_security', 'on', true), pg_catalog.set_config('standard_conforming_strings', 'on', true)"
 )
-_BEGIN = "begin isolation level read committed read write"
+_BEGIN = "begin isolation level read committed read write not deferrable"
+_CHALLENGE = f"{_BEGIN}; set local role none; select tenantry.challenge()"
 _SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
 _UNSEALED = f"select pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
 
@@ -76,11 +81,15 @@ class _Opening:
             *(f"{max(0, round(seconds * 1000))}ms" for seconds in (statement_timeout, lock_timeout, idle_timeout)),
         ]
 
-    def statement(self) -> tuple[LiteralString, list[Any]]:
-        """Made when it is sent: a token lives for seconds."""
-        if self._key is None:
+    @property
+    def sealed(self) -> bool:
+        return self._key is not None
+
+    def statement(self, challenge: str | None) -> tuple[LiteralString, list[Any]]:
+        """Made when it is sent: a token lives for seconds, and for one transaction."""
+        if self._key is None or challenge is None:
             return _UNSEALED, [self._claims, *self._settings]
-        return _SEALED, [self._claims, self._key.token(self._claims), *self._settings]
+        return _SEALED, [self._claims, self._key.token(self._claims, challenge), *self._settings]
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -108,8 +117,9 @@ class Tenant:
         """
         if self._begun:
             return self._connection.execute(query, params)
+        challenge = self._begin()
         with self._connection.pipeline():
-            self._begin()
+            self._open(challenge)
             cursor = self._connection.cursor()
             cursor.execute(query, params)
         return cursor
@@ -118,15 +128,26 @@ class Tenant:
     def connection(self) -> psycopg.Connection[Any]:
         """The connection, with the context open: for COPY, server-side cursors and savepoints."""
         if not self._begun:
+            challenge = self._begin()
             with self._connection.pipeline():
-                self._begin()
+                self._open(challenge)
         return self._connection
 
-    def _begin(self) -> None:
+    def _begin(self) -> str | None:
+        """Begin the transaction, and ask for its challenge where the context is sealed."""
         self._begun = True
-        self._connection.execute(_BEGIN)
-        statement, parameters = self._opening.statement()
-        self._connection.execute(statement, parameters)
+        if not self._opening.sealed:
+            return None
+        # A cursor of our own, here and below: the connection's may write values into the text, or make objects of rows.
+        with _explained():
+            return _last_value(psycopg.Cursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE))
+
+    def _open(self, challenge: str | None) -> None:
+        """Within a pipeline."""
+        cursor = psycopg.Cursor(self._connection, row_factory=tuple_row)
+        if challenge is None:
+            cursor.execute(_BEGIN)
+        cursor.execute(*self._opening.statement(challenge))
 
     def commit(self) -> None:
         """End the transaction.
@@ -159,8 +180,9 @@ class AsyncTenant:
         """As Tenant.execute()."""
         if self._begun:
             return await self._connection.execute(query, params)
+        challenge = await self._begin()
         async with self._connection.pipeline():
-            await self._begin()
+            await self._open(challenge)
             cursor = self._connection.cursor()
             await cursor.execute(query, params)
         return cursor
@@ -168,15 +190,23 @@ class AsyncTenant:
     async def connection(self) -> psycopg.AsyncConnection[Any]:
         """As Tenant.connection."""
         if not self._begun:
+            challenge = await self._begin()
             async with self._connection.pipeline():
-                await self._begin()
+                await self._open(challenge)
         return self._connection
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> str | None:
         self._begun = True
-        await self._connection.execute(_BEGIN)
-        statement, parameters = self._opening.statement()
-        await self._connection.execute(statement, parameters)
+        if not self._opening.sealed:
+            return None
+        with _explained():
+            return _last_value(await psycopg.AsyncCursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE))
+
+    async def _open(self, challenge: str | None) -> None:
+        cursor = psycopg.AsyncCursor(self._connection, row_factory=tuple_row)
+        if challenge is None:
+            await cursor.execute(_BEGIN)
+        await cursor.execute(*self._opening.statement(challenge))
 
     async def commit(self) -> None:
         """As Tenant.commit()."""
@@ -191,6 +221,29 @@ class AsyncTenant:
                 await self._connection.close()
             else:
                 await self._connection.execute("rollback")
+
+
+def _last_value(cursor: psycopg.Cursor[tuple[Any, ...]] | psycopg.AsyncCursor[tuple[Any, ...]]) -> str:
+    """What the last of several statements said, without a further word to the server."""
+    result = cursor.pgresult
+    while cursor.nextset():
+        result = cursor.pgresult
+    value = result.get_value(0, 0) if result is not None else None
+    assert value is not None
+    return value.decode()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what it means where the database's functions are older than this library."""
+    try:
+        yield
+    except (errors.UndefinedFunction, errors.InvalidSchemaName) as error:
+        raise ContextOutdated(
+            f"The database has no tenantry.challenge(), which opens sealed contexts: {error.diag.message_primary}.",
+            hint="Bring its context functions to this version of Tenantry (`tenantry access apply`), and grant the API's login"
+            " execute on tenantry.challenge(); or pass no key, where contexts are not sealed.",
+        ) from None
 
 
 def _is_stuck(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:

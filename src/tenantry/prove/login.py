@@ -36,8 +36,11 @@ def check_login(conn: psycopg.Connection[Any], manifest: Manifest) -> str:
     if manifest.context.sealed and conn.execute(
         "select has_schema_privilege('tenantry', 'USAGE')"
         " and has_function_privilege(to_regprocedure('tenantry.open(text, text)'), 'EXECUTE')"
+        " and has_function_privilege(to_regprocedure('tenantry.challenge()'), 'EXECUTE')"
     ).fetchone() != (True,):
-        missing.append("it cannot open a context (usage on schema tenantry, execute on tenantry.open)")
+        missing.append(
+            "it cannot open a context (usage on schema tenantry, execute on tenantry.challenge and tenantry.open)"
+        )
     if found or missing:
         raise UnfitLogin(
             f"The login {login} cannot stand for the application: {'; '.join([*found, *missing])}.",

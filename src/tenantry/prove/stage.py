@@ -13,7 +13,7 @@ from psycopg import errors
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident
-from tenantry.postgres.seal import SealKey
+from tenantry.postgres.seal import SealKey, open_context
 from tenantry.prove.attempts import Attempt, Book
 from tenantry.prove.maker import CannotMake
 from tenantry.prove.model import Cell, Outcome
@@ -169,7 +169,7 @@ def _become(client: psycopg.Connection[Any], caller: Caller) -> None:
 def _open(client: psycopg.Connection[Any], caller: Caller, key: SealKey | None) -> None:
     """The caller's context. What is no JSON, and so can come from no application, stands there without a seal."""
     if key is not None and caller.claims and _is_json(caller.claims):
-        client.execute("select tenantry.open(%s, %s)", [caller.claims, key.token(caller.claims)])
+        open_context(client, key, caller.claims)
     else:
         client.execute("select set_config('request.jwt.claims', %s, true)", [caller.claims])
 

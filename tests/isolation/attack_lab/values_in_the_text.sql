@@ -1,8 +1,21 @@
--- An application that writes values, tokens among them, into the text of its statements.
--- attacks: queries_of_others, token_seen
+-- An application that writes values, tokens among them, into the text of its statements, and an open() that takes such tokens, as
+-- often as they are shown.
+-- attacks: queries_of_others, token_seen, token_used_elsewhere
 -- broken_application: binds=no
 
 -- name: broken
-
+reset role;
+create or replace function tenantry.open(claims text, token text) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key tenantry.seal_key;
+begin
+    select k.* into key from tenantry.seal_key as k where k.kid = split_part(token, '.', 1);
+    perform set_config('request.jwt.claims', claims, true);
+    perform set_config('tenantry.seal', key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
+        || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex'), true);
+end
+$$;
 
 -- name: mended

@@ -1,9 +1,21 @@
 -- Who calls, from claims that the application sealed. SQL that runs as the caller can set any setting, but cannot make a seal:
--- open() asks for a token that only the application can compute, and what it leaves behind holds for this transaction only,
--- since the second seal is over the time at which the transaction began.
+-- open() asks for a token that only the application can compute, for this session and this transaction, and what it leaves behind
+-- holds for this transaction only, since the second seal is over the time at which the transaction began.
+--
+-- The claims count under the role that they name, and until they expire: claims() asks both each time.
 --
 -- Codes are compared by their hashes: how long it takes to find a difference then tells nothing of the right code. And no text in
 -- here has a backslash, which would mean something else to a caller who sets standard_conforming_strings off.
+
+create or replace function tenantry.challenge() returns text
+    language sql stable parallel restricted
+    set search_path = pg_catalog, pg_temp
+as $$
+    select pg_backend_pid() || '.' || extract(epoch from transaction_timestamp())::text
+$$;
+comment on function tenantry.challenge() is
+    'What names this transaction of this session. The application seals it together with the claims, so that a token opens nothing else.';
+revoke all on function tenantry.challenge() from public;
 
 create or replace function tenantry.open(claims text, token text) returns void
     language plpgsql volatile security definer
@@ -13,17 +25,24 @@ declare
     key tenantry.seal_key;
     given record;
     age numeric;
+    said jsonb;
 begin
     select split_part(token, '.', 1) as kid, split_part(token, '.', 2) as issued, split_part(token, '.', 3) as mac into given;
     if claims is null or length(claims) > 16384 or token is null
        or token !~ '^[0-9A-Za-z_-]{{1,32}}[.][0-9]{{13}}[.][0-9a-f]{{64}}$' then
         raise exception 'the context was refused' using errcode = 'invalid_authorization_specification';
     end if;
+    -- Whoever writes the token into the text of the statement shows it to every session of the login (pg_stat_activity).
+    if strpos(current_query(), given.mac) > 0 then
+        raise exception 'the token stands in the text of the statement'
+            using errcode = 'invalid_authorization_specification',
+                  hint = 'Send it as a parameter of the protocol (bind it). A driver that writes values into the text cannot open contexts.';
+    end if;
     select k.* into key from tenantry.seal_key as k
      where k.kid = given.kid and (k.not_after is null or k.not_after > clock_timestamp());
     if not found
        or sha256(convert_to(encode(sha256(key.open_outer || sha256(key.open_inner || convert_to(
-              given.kid || '.' || given.issued || '.' || claims, 'UTF8'))), 'hex'), 'UTF8'))
+              given.kid || '.' || given.issued || '.' || tenantry.challenge() || '.' || claims, 'UTF8'))), 'hex'), 'UTF8'))
           <> sha256(convert_to(given.mac, 'UTF8')) then
         raise exception 'the context was refused' using errcode = 'invalid_authorization_specification';
     end if;
@@ -33,8 +52,17 @@ begin
             using errcode = 'invalid_authorization_specification',
                   hint = 'It is made anew for each transaction. If it was, the clocks of application and server differ.';
     end if;
-    if (claims::jsonb ->> 'exp')::numeric <= extract(epoch from clock_timestamp()) then
+    said := claims::jsonb;
+    if jsonb_typeof(said -> 'exp') <> 'number' then
+        raise exception 'the claim exp is no number' using errcode = 'invalid_authorization_specification';
+    end if;
+    if (said ->> 'exp')::numeric <= extract(epoch from clock_timestamp()) then
         raise exception 'the token of the caller has expired' using errcode = 'invalid_authorization_specification';
+    end if;
+    if not coalesce((select pg_has_role(session_user, r.oid, 'MEMBER') from pg_roles as r where r.rolname = said ->> 'role'), false) then
+        raise exception 'the claims name no role that this session can take'
+            using errcode = 'invalid_authorization_specification',
+                  hint = 'The claim role is the database role under which the transaction runs.';
     end if;
     perform set_config('request.jwt.claims', claims, true);
     perform set_config('tenantry.seal', key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
@@ -53,6 +81,7 @@ declare
     given constant text := nullif(current_setting('request.jwt.claims', true), '');
     seal constant text := nullif(current_setting('tenantry.seal', true), '');
     key tenantry.seal_key;
+    said jsonb;
 begin
     if given is null or seal is null then
         return null;
@@ -65,8 +94,13 @@ begin
           <> sha256(convert_to(split_part(seal, '.', 2), 'UTF8')) then
         return null;
     end if;
-    return given::jsonb;
+    said := given::jsonb;
+    if (said ->> 'role') is distinct from current_setting('role')
+       or (said ->> 'exp')::numeric <= extract(epoch from clock_timestamp()) then
+        return null;
+    end if;
+    return said;
 end
 $$;
-comment on function tenantry.claims() is 'The claims of the caller; null unless they were opened in this transaction by tenantry.open().';
+comment on function tenantry.claims() is 'The claims of the caller; null unless tenantry.open() opened them in this transaction, the transaction runs under the role that they name, and they have not expired.';
 revoke all on function tenantry.claims() from public;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.rights import unsealed
 from tenantry.prove.attacks.scene import Scene, Seat
 
@@ -134,7 +135,7 @@ def seal_made_up(scene: Scene) -> Verdict:
             ".",
             f"nobody.{secrets.token_hex(32)}",
             f"{kid}.{_digest(me, claims)}",
-            scene.ground.key.token(claims + " "),
+            scene.ground.key.token(claims, "0.0"),
         ]
         for seal in made_up:
             me.run(_set("request.jwt.claims", claims))
@@ -143,6 +144,42 @@ def seal_made_up(scene: Scene) -> Verdict:
             if verdict is not None:
                 return verdict
     return held(f"{len(made_up)} seals opened nothing")
+
+
+@attack(
+    "session",
+    tries="Takes the role of those who have signed in, in a context whose claims name the visitor's.",
+    gains="What policies give to a role that the application did not give.",
+)
+def role_besides_the_seal(scene: Scene) -> Verdict:
+    if scene.ground.key is None:
+        return not_applicable(UNSEALED)
+    visitor = {**scene.ground.claims(scene.attacker), "role": scene.manifest.database_roles.anon}
+    with scene.bare() as me:
+        scene.open(me, visitor)
+        me.raw(f"set local role {ident(scene.ground.client)}")
+        found = scene.any_rows(me)
+    return (
+        broken(f"under another role than the sealed one the attacker sees {found}") if found else held("no row is seen")
+    )
+
+
+@attack(
+    "session",
+    tries="Goes on in a transaction that is open while the token of the caller expires (exp).",
+    gains="To go on after one's session has ended, for as long as one keeps a transaction open.",
+)
+def claims_expired_meanwhile(scene: Scene) -> Verdict:
+    if scene.ground.key is None:
+        return not_applicable(UNSEALED)
+    end = time.time() + 0.5
+    with scene.turn({**scene.ground.claims(scene.attacker), "exp": end}) as me:
+        before = scene.any_rows(me)
+        time.sleep(max(0.0, end - time.time()) + 0.05)
+        after = scene.any_rows(me)
+    if not before:
+        return not_applicable("the caller sees no row before")
+    return broken(f"after the end of his token the caller sees {after}") if after else held("no row is seen any more")
 
 
 def _digest(me: Seat, claims: str) -> str:

@@ -159,7 +159,9 @@ class Scene:
             statement = f"select pg_catalog.set_config('request.jwt.claims', %s, {str(self.application.local).lower()})"
             values = [text]
         else:
-            statement, values = "select tenantry.open(%s, %s)", [text, key.token(text)]
+            challenge = seat.connection.execute("select tenantry.challenge()").fetchone()
+            assert challenge is not None
+            statement, values = "select tenantry.open(%s, %s)", [text, key.token(text, challenge[0])]
         if self.application.binds:
             seat.connection.execute(statement.encode(), values)
         else:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.prove.attacks.claims import UNSEALED, became, victims_claims
 from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.scene import Answer, Claims, Scene
+from tenantry.prove.attacks.scene import Claims, Scene, Seat
+
+Tokens = Callable[[str], Iterator[tuple[str, Claims | str, str]]]
+"""Tokens for the transaction with this challenge; each is what kind, claims and token."""
 
 
-def _opened(scene: Scene, tokens: Iterator[tuple[str, Claims | str, str]]) -> Verdict:
-    """Whether one of these tokens opens a context; each is what kind, claims and token."""
+def challenge(seat: Seat) -> str:
+    """What names the transaction that a seat is in; asked as the login."""
+    seat.raw("reset role")
+    return str(seat.run("select tenantry.challenge()").value)
+
+
+def _opened(scene: Scene, tokens: Tokens) -> Verdict:
+    """Whether one of these tokens opens a context."""
     if scene.ground.key is None:
         return not_applicable(UNSEALED)
     tried = 0
-    seat = scene.connect()
-    for kind, claims, token in tokens:
-        text = claims if isinstance(claims, str) else claims_text(claims)
-        with scene.bare(None, seat) as me:
+    with scene.bare() as me:
+        for kind, claims, token in tokens(challenge(me)):
+            text = claims if isinstance(claims, str) else claims_text(claims)
+            me.raw("reset role")
             answer = me.run("select tenantry.open(%s, %s)", [text, token])
             me.raw(f"set local role {ident(scene.ground.client)}")
             found = scene.foreign_rows(me)
@@ -33,24 +43,24 @@ def _opened(scene: Scene, tokens: Iterator[tuple[str, Claims | str, str]]) -> Ve
     return held(f"{tried} tokens were refused")
 
 
-def _good(scene: Scene) -> tuple[SealKey, str, str]:
+def _good(scene: Scene, asked: str) -> tuple[SealKey, str, str]:
     """The application's key, the victim's claims and the token that would open them."""
     key = scene.ground.key
     assert key is not None
     claims = victims_claims(scene)
-    return key, claims, key.token(claims)
+    return key, claims, key.token(claims, asked)
 
 
 @attack("session", tries="Opens a context with tokens of another key, under its name and under names that nobody gave.",
         gains="To be anybody, without the application's secret.")  # fmt: skip
 def token_of_another_key(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene, asked)
         for kid in (key.kid, "nobody", "0"):
-            yield "a token of another key", claims, SealKey(kid, secrets.token_bytes(32)).token(claims)
-        yield "a token of a key of zeros", claims, SealKey(key.kid, bytes(32)).token(claims)
+            yield "a token of another key", claims, SealKey(kid, secrets.token_bytes(32)).token(claims, asked)
+        yield "a token of a key of zeros", claims, SealKey(key.kid, bytes(32)).token(claims, asked)
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack(
@@ -59,8 +69,8 @@ def token_of_another_key(scene: Scene) -> Verdict:
     gains="To be anybody, if a prefix were enough.",
 )
 def token_cut_off(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        _, claims, token = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        _, claims, token = _good(scene, asked)
         for length in (
             0,
             1,
@@ -72,35 +82,35 @@ def token_cut_off(scene: Scene) -> Verdict:
         ):
             yield f"a token of {length} characters", claims, token[:length]
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code behind the first.",
         gains="To be anybody, if what follows were passed over.")  # fmt: skip
 def token_lengthened(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, token = _good(scene)
-        forged = SealKey(key.kid, secrets.token_bytes(32)).token(claims)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, token = _good(scene, asked)
+        forged = SealKey(key.kid, secrets.token_bytes(32)).token(claims, asked)
         for more in ("0", " ", "\n", ".", "." + token.rpartition(".")[2]):
             yield f"a forged token and {more[:1]!r}", claims, forged + more
             yield f"a token and {more[:1]!r}", claims, token + more
             yield f"{more[:1]!r} and a token", claims, more + token
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
         gains="To be anybody, if the comparison were loose.")  # fmt: skip
 def token_altered(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        _, claims, token = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        _, claims, token = _good(scene, asked)
         start = token.rindex(".") + 1
         for at in (0, token.index(".") + 1, start - 1, start, start + 31, len(token) - 1):
             other = "1" if token[at] != "1" else "2"
             yield f"a token with another character at {at}", claims, token[:at] + other + token[at + 1 :]
         yield "a token in capitals", claims, token[:start] + token[start:].upper().replace("0", "O")
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack(
@@ -111,8 +121,8 @@ def token_altered(scene: Scene) -> Verdict:
 def token_out_of_time(scene: Scene) -> Verdict:
     context = scene.manifest.context
 
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene, asked)
         late, early = context.lifetime + context.tolerance + 5, context.tolerance + 5
         for name, shift in (
             ("old", -late),
@@ -120,9 +130,9 @@ def token_out_of_time(scene: Scene) -> Verdict:
             ("from the future", early),
             ("of year 0", -time.time()),
         ):
-            yield f"a token that is {name}", claims, key.token(claims, now=time.time() + shift)
+            yield f"a token that is {name}", claims, key.token(claims, asked, now=time.time() + shift)
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack(
@@ -131,15 +141,15 @@ def token_out_of_time(scene: Scene) -> Verdict:
     gains="To be anybody, with a token for oneself.",
 )
 def token_for_other_claims(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        key, claims, _ = _good(scene, asked)
         own = claims_text(scene.ground.claims(scene.attacker))
-        yield "the attacker's token with the victim's claims", claims, key.token(own)
-        yield "a token for claims with a blank more", claims + " ", key.token(claims)
-        yield "a token for claims without their end", claims[:-1] + ',"role":"service_role"}', key.token(claims)
-        yield "a token for nothing", claims, key.token("")
+        yield "the attacker's token with the victim's claims", claims, key.token(own, asked)
+        yield "a token for claims with a blank more", claims + " ", key.token(claims, asked)
+        yield "a token for claims without their end", claims[:-1] + ',"role":"service_role"}', key.token(claims, asked)
+        yield "a token for nothing", claims, key.token("", asked)
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack(
@@ -148,8 +158,8 @@ def token_for_other_claims(scene: Scene) -> Verdict:
     gains="That a token is read in another way than it was written.",
 )
 def token_with_odd_characters(scene: Scene) -> Verdict:
-    def tokens() -> Iterator[tuple[str, Claims | str, str]]:
-        _key, claims, token = _good(scene)
+    def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
+        _key, claims, token = _good(scene, asked)
         kid, issued, mac = token.split(".")
         arabic = "".join(chr(0x0660 + int(digit)) for digit in issued)
         for odd in (
@@ -170,7 +180,7 @@ def token_with_odd_characters(scene: Scene) -> Verdict:
         # The same bytes under the code, cut at another place.
         yield "claims that begin in the token", claims[1:], f"{kid}.{issued}.{mac}"
 
-    return _opened(scene, tokens())
+    return _opened(scene, tokens)
 
 
 @attack(
@@ -183,22 +193,22 @@ def token_of_an_ended_session(scene: Scene) -> Verdict:
     if key is None:
         return not_applicable(UNSEALED)
 
-    def ended() -> Iterator[tuple[str, Claims | str, str]]:
+    def ended(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         claims = claims_text(scene.ground.claims(scene.victim, exp=int(time.time()) - 1))
-        yield "claims that have ended", claims, key.token(claims)
+        yield "claims that have ended", claims, key.token(claims, asked)
 
-    def retired() -> Iterator[tuple[str, Claims | str, str]]:
+    def retired(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         claims = victims_claims(scene)
-        yield "a retired key", claims, key.token(claims)
+        yield "a retired key", claims, key.token(claims, asked)
 
-    verdict = _opened(scene, ended())
+    verdict = _opened(scene, ended)
     if verdict.outcome == "held":
         kid = literal(key.kid)
         with scene.ground.changed(
             f"update tenantry.seal_key set not_after = now() where kid = {kid}",
             f"update tenantry.seal_key set not_after = null where kid = {kid}",
         ):
-            return _opened(scene, retired())
+            return _opened(scene, retired)
     return verdict
 
 
@@ -213,9 +223,10 @@ def open_as_a_client(scene: Scene) -> Verdict:
         return not_applicable(UNSEALED)
     claims = victims_claims(scene)
     with scene.turn(scene.attacker) as me:
+        asked = challenge(me)
         for role in (scene.ground.client, scene.manifest.database_roles.anon):
             me.raw(f"set local role {ident(role)}")
-            answer = me.run("select tenantry.open(%s, %s)", [claims, key.token(claims)])
+            answer = me.run("select tenantry.open(%s, %s)", [claims, key.token(claims, asked)])
             if answer.ok:
                 return broken(f"{role} may call tenantry.open()")
     return held(str(answer))
@@ -232,7 +243,9 @@ def open_twice(scene: Scene) -> Verdict:
         return not_applicable(UNSEALED)
     claims = victims_claims(scene)
     with scene.turn(scene.attacker) as me:
-        for token in (key.token(claims_text(scene.ground.claims(scene.attacker))), key.token(claims)[:-1], ""):
+        asked = challenge(me)
+        own = claims_text(scene.ground.claims(scene.attacker))
+        for token in (key.token(own, asked), key.token(claims, asked)[:-1], ""):
             me.raw("reset role")
             me.run("select tenantry.open(%s, %s)", [claims, token])
             me.run(
@@ -270,13 +283,47 @@ def token_seen(scene: Scene) -> Verdict:
             me.raw("reset role")
             answers = [me.run(places[-1])] + [other.run(place) for place in places]
     for answer in answers:
-        if f"{key.kid}.1" in _text(answer) or f"{key.kid}.2" in _text(answer):
-            return broken("the token of another caller was seen, and opens his context for as long as it lives")
+        seen = re.search(rf"{re.escape(key.kid)}\.[0-9]{{13}}\.[0-9a-f]{{64}}", f"{answer.value} {answer.text}")
+        if seen is not None:
+            return _replayed(scene, victims_claims(scene), seen.group(), "the token of another caller was seen")
     return held("the token is nowhere to be seen")
 
 
-def _text(answer: Answer) -> str:
-    return f"{answer.value} {answer.text}"
+@attack(
+    "session",
+    tries="Uses a token that is good for the victim's open transaction, as if it had been seen: from another session meanwhile, and in"
+    " the same session after ROLLBACK and after COMMIT.",
+    gains="To be the victim for as long as the token lives.",
+)
+def token_used_elsewhere(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+    claims = victims_claims(scene)
+    seat = scene.connect()
+    for end in ("rollback", "commit"):
+        seat.raw("begin")
+        token = key.token(claims, challenge(seat))
+        if not seat.run("select tenantry.open(%s, %s)", [claims, token]).ok:
+            return not_applicable("the victim's own context does not open")
+        for whose, where in (("another session", None), (f"the same session after {end}", seat)):
+            if where is not None:
+                seat.raw(end)
+            verdict = _replayed(scene, claims, token, f"in {whose}", where)
+            if verdict.outcome == "broken":
+                return verdict
+    return held("a token opens one transaction of one session")
+
+
+def _replayed(scene: Scene, claims: str, token: str, how: str, seat: Seat | None = None) -> Verdict:
+    """Open the victim's context with a token that was seen."""
+    with scene.bare(None, seat) as me:
+        answer = me.run("select tenantry.open(%s, %s)", [claims, token])
+        me.raw(f"set local role {ident(scene.ground.client)}")
+        found = scene.foreign_rows(me)
+    if found:
+        return broken(f"{how}: it opens his context, and shows {found}")
+    return held(f"{how}; used again it is refused: {answer}" if not answer.ok else f"{how}; it shows no row")
 
 
 ATTACKS = in_module(globals())
