@@ -40,7 +40,7 @@ from tenantry.manifest.access import resolve_access
 from tenantry.manifest.mapping import ROW_ID
 from tenantry.migrate.access import has_writes
 from tenantry.postgres import connect, explain, ident, idents, verbatim
-from tenantry.postgres.seal import SealKey, claims_text, open_context
+from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.tenant import Query
 from tenantry.prove.attacks.inherent import INHERENT
 from tenantry.prove.attacks.run import ask_rights
@@ -368,7 +368,10 @@ def _open(connection: psycopg.Connection[Any], manifest: Manifest, claims: str) 
         return
     key = SealKey.new("test-" + uuid4().hex[:12])
     key.register(connection)
-    open_context(connection, key, claims)
+    # Not by seal.open_context(): this may be a bridge to an asynchronous connection, over which a cursor of one's own cannot be made.
+    challenge = connection.execute("select tenantry.challenge()").fetchone()
+    assert challenge is not None
+    connection.execute("select tenantry.open(%s, %s)", [claims, key.token(claims, challenge[0])])
 
 
 # -- accounts, profiles, memberships ------------------------------------------------------------------------------------
