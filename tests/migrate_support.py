@@ -39,7 +39,7 @@ from tenantry.migrate.observer import Observer
 from tenantry.migrate.prepare import prepare
 from tenantry.migrate.verify import Verification, look_for_suspects, settle, verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
-from tests.conftest import Database, _server, _version_parameters, fresh_database
+from tests.conftest import Database, _server, fresh_database, version_parameters
 
 Rows = list[tuple[Any, ...]]
 
@@ -159,7 +159,7 @@ def legacy(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
         yield made
 
 
-@pytest.fixture(params=_version_parameters())
+@pytest.fixture(params=version_parameters())
 def legacy_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     with clone_legacy(_server(servers, request.param)) as made:
         yield made
@@ -172,14 +172,14 @@ def finished(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
         yield made
 
 
-@pytest.fixture(params=_version_parameters())
+@pytest.fixture(params=version_parameters())
 def finished_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A migrated Clinic on every version that the test may spoil."""
+    """A migrated Clinic that the test may spoil, on the newest version and the oldest."""
     with clone_finished(_server(servers, request.param)) as made:
         yield made
 
 
-@pytest.fixture(scope="session", params=_version_parameters())
+@pytest.fixture(scope="session", params=version_parameters(every=True))
 def migrated(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     """A migrated Clinic on every version, to be read only: all tests of a worker share it."""
     with clone_finished(_server(servers, request.param)) as made:

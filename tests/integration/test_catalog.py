@@ -32,7 +32,7 @@ from tenantry.catalog import (
 )
 from tenantry.errors import SchemaMissing
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import VERSIONS, Database, _server, available, fresh_database
+from tests.conftest import Database, _server, fresh_database, version_parameters
 
 SCHEMA = "Clinic App"
 EVERYTHING = Path(__file__).with_suffix(".sql")
@@ -40,11 +40,9 @@ ROLES = ("cat_owner", "cat_reader", "cat_writer")
 LONG = "_".join("a23456789" for _ in range(6)) + "_abc"
 
 
-@pytest.fixture(scope="module", params=VERSIONS, ids=lambda version: f"pg{version}")
+@pytest.fixture(scope="module", params=version_parameters())
 def everything(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database with the schema of test_catalog.sql; tests leave it as it is."""
-    if not available(request.param):
-        pytest.skip(f"no PostgreSQL {request.param} binaries here")
     with fresh_database(_server(servers, request.param)) as made:
         make_roles(made)
         with made.connect(user="cat_owner") as owner:

@@ -24,7 +24,7 @@ from tenantry.migrate.engine import Options
 from tenantry.migrate.observer import Silent
 from tenantry.migrate.prepare import prepare
 from tenantry.plan import Step
-from tests.conftest import Database, _server, _version_parameters, fresh_database
+from tests.conftest import Database, _server, fresh_database, version_parameters
 from tests.migrate_support import engine, let_own, migrate, one, rows, source_digest, verify_all
 
 OWNER = "shop_owner"
@@ -355,7 +355,7 @@ def fill(database: Database, manifest: Manifest) -> None:
         admin.execute(f'grant usage on schema "Old Shop" to {OWNER}')
 
 
-@pytest.fixture(scope="module", params=_version_parameters())
+@pytest.fixture(scope="module", params=version_parameters())
 def shop(
     servers: dict[int, object], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:

@@ -30,7 +30,7 @@ from tenantry.migrate.live import Live
 from tenantry.migrate.observer import Silent
 from tenantry.migrate.rollback import roll_back
 from tenantry.migrate.turn import Bounds
-from tests.conftest import Database, _server, _version_parameters, fresh_database
+from tests.conftest import Database, _server, fresh_database, version_parameters
 from tests.migrate_support import (
     MANIFEST,
     OWNER,
@@ -97,7 +97,7 @@ def ready(servers: dict[int, Any]) -> Iterator[Database]:
     yield from clone_ready(servers, 18)
 
 
-@pytest.fixture(params=_version_parameters())
+@pytest.fixture(params=version_parameters())
 def ready_each(servers: dict[int, Any], request: pytest.FixtureRequest) -> Iterator[Database]:
     yield from clone_ready(servers, request.param)
 

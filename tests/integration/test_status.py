@@ -37,7 +37,7 @@ from tenantry.postgres import EmbeddedServer, load_sql
 from tenantry.report import build_report
 from tenantry.report.html import render_html
 from tenantry.report.timeline import Timeline, read_timeline
-from tests.conftest import Database, _server, _version_parameters, fresh_database
+from tests.conftest import Database, _server, fresh_database, version_parameters
 from tests.migrate_support import (
     MANIFEST,
     OPTIONS,
@@ -91,7 +91,7 @@ def ready(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
         yield made
 
 
-@pytest.fixture(params=_version_parameters())
+@pytest.fixture(params=version_parameters())
 def ready_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     with clone_ready(_server(servers, request.param)) as made:
         yield made

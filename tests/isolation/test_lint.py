@@ -22,7 +22,7 @@ from tenantry.prove.discover import discover
 from tenantry.prove.lint import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
 from tenantry.prove.nodes import parse
 from tenantry.prove.page import page
-from tests.conftest import VERSIONS, available, fresh_database
+from tests.conftest import VERSIONS, fresh_database, version_parameters
 from tests.isolation.build import CLINIC, build_clinic
 from tests.isolation.laboratory import (
     LAB,
@@ -41,14 +41,7 @@ from tests.migrate_support import cli
 
 ROOT = Path(__file__).parents[2]
 CHECKS = [check.name for check in check_files()]
-ON_EACH = [
-    pytest.param(
-        version,
-        id=f"pg{version}",
-        marks=[] if available(version) else pytest.mark.skip(reason=f"no PostgreSQL {version} binaries here"),
-    )
-    for version in VERSIONS
-]
+ON_EACH = version_parameters()
 OPEN = "create policy everything on app.notes for select to authenticated using (true);"
 
 
