@@ -314,3 +314,49 @@ def test_a_database_without_tenants_says_that_nothing_was_tried(database: Databa
     left_out = found["left_out"]
     assert isinstance(left_out, dict)
     assert "manifest" in left_out["attacks"]
+
+
+def test_where_nothing_could_be_tried_nothing_was_proved(notes: Database, tmp_path: Path) -> None:
+    arguments = ("prove", "--dsn", normalise_dsn(notes.dsn), "--role", "authenticated", "--part", "matrix")
+    with notes.connect() as admin:
+        run(admin, "delete from app.members")
+    said = cli(*arguments)
+    assert said.code == 1
+    assert "Nothing was proved" in said.out
+    assert "no member" in " ".join(said.out.split())
+    with notes.connect() as admin:
+        run(admin, "truncate app.orgs cascade")
+    found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
+    assert not found["passed"]
+    assert "no row of another tenant" in str(found["unproved"])
+
+
+def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_path: Path) -> None:
+    definer = "language sql stable security definer set search_path = pg_catalog, pg_temp"
+    with notes.connect() as admin:
+        run(
+            admin,
+            "create schema api; grant usage on schema api to authenticated",
+            f"create function api.count_notes(org uuid) returns bigint {definer} as"
+            " 'select count(*) from app.notes where org_id = org'",
+            f"create function api.own_notes(org uuid) returns bigint {definer} as"
+            " 'select count(*) from app.notes where org_id = org and org_id = any (inner_app.orgs())'",
+            "create function api.drop_notes(org uuid) returns void language sql security definer"
+            " set search_path = pg_catalog, pg_temp as 'delete from app.notes where org_id = org'",
+            "create table app.drafts (id uuid primary key default gen_random_uuid(), org uuid, note uuid, body text,"
+            " foreign key (org, note) references app.notes (org_id, id))",
+            "insert into app.drafts (org, note, body) select org_id, id, body from app.notes",
+            "alter table app.drafts enable row level security; grant select on app.drafts to authenticated",
+            "create policy see on app.drafts for select to authenticated using ((select auth.uid()) is not null)",
+        )
+    found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
+    failed = _failed(found)
+    assert ("api.count_notes(uuid)", "call", "ids of the other tenant") in failed
+    # A row without a tenant column is that of the row that it hangs on.
+    assert ("app.drafts", "select", "other tenant") in failed
+    assert not any(table == "api.own_notes(uuid)" for table, _, _ in failed)
+    matrix = found["matrix"]
+    assert isinstance(matrix, dict)
+    (volatile,) = [cell for cell in matrix["cells"] if cell["table"] == "api.drop_notes(uuid)"]
+    assert volatile["got"] == "not tried"
+    assert "--copy" in volatile["detail"]

@@ -103,6 +103,8 @@ def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
         "root": root.relation if root else 0,
         "root_number": root.number if root else 0,
         "membership": membership.relation if membership else 0,
+        "member_number": membership.user if membership else 0,
+        "user_owned": scope.user_owned,
         "clauses": facts.clauses,
         "functions": facts.functions,
         "schema": schema,
@@ -163,7 +165,13 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
     manifest = project.manifest
     scope = manifest_scope(conn, manifest, login=login, protected=[ROW_ID, LEGACY_ID, manifest.tenant.column, *_AUDIT])
     roles = manifest.database_roles
-    facts = gather_facts(conn, scope.schemas, signed_in=[roles.authenticated], visitors=[roles.anon])
+    facts = gather_facts(
+        conn,
+        scope.schemas,
+        signed_in=[roles.authenticated],
+        visitors=[roles.anon],
+        membership=scope.membership.relation if scope.membership else None,
+    )
     values = parameters(scope, facts)
     return tuple(
         Check(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tenantry.prove.asked import read_asked
 from tenantry.prove.nodes import Node, constant_text
 from tenantry.prove.truth import Surroundings, fold
 
@@ -41,6 +42,8 @@ class Record:
     settings: list[str]
     compared: list[list[object]]
     patterns: list[str]
+    asked: list[dict[str, object]]
+    selves: list[int]
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ def read_clause(
     reader = _Reader(known, callers)
     reader.bound(tree)
     whole = reader.read(tree)
+    asked, selves = read_asked(tree, known.operators or {}, {*callers, *_SETTINGS})
     return Record(
         policy=policy,
         clause=clause,
@@ -103,6 +107,8 @@ def read_clause(
         settings=sorted(whole.settings),
         compared=sorted(reader.compared(tree), key=str),
         patterns=sorted(reader.patterns(tree)),
+        asked=asked,
+        selves=selves,
     )
 
 
@@ -250,10 +256,16 @@ class _Reader:
                 continue
             for mine, other in (arguments, arguments[::-1]):
                 own = self.read(mine)
-                if not own.columns or own.calls & set(self.callers):
+                # What a sub-select finds by the column is a column of another table.
+                columns = own.columns if not own.relations else set()
+                if not columns or own.calls & set(self.callers):
                     continue
-                for column in sorted(own.columns):
-                    yield [column, self.known.operator(node), self._what(other), not _is_column(mine)]
+                what = self.read(other)
+                for column in sorted(columns):
+                    yield [
+                        *(column, self.known.operator(node), self._what(other), not _is_column(mine)),
+                        [] if what.relations else sorted(what.calls),
+                    ]
 
     def _what(self, node: Node) -> str:
         seen = self.read(node)

@@ -86,7 +86,11 @@ class Scope:
     tenant_column: str = ""
     tenant_columns: tuple[tuple[int, int], ...] = ()
     membership: Membership | None = None
+    owners: Membership | None = None
+    """The tenant table itself, where no table of memberships was found and a column of it names the tenant's owner."""
     manifest: bool = False
+    user_owned: bool = False
+    """Whether each row belongs to a person, who is the tenant then."""
     service: tuple[str, ...] = ()
     definer: str = ""
     login: str = ""
@@ -286,9 +290,12 @@ def _with_tenant(conn: psycopg.Connection[Any], scope: Scope, asked: str | None,
         load_blocks("tenantry.prove", "discover")["columns"], {"schemas": list(scope.schemas)}
     ).fetchall()
     candidates: dict[str, _Candidate] = {}
-    for schema, table, _, column, _, root_schema, root, _, policies in rows:
+    guarded: set[tuple[str, str]] = set()
+    for schema, table, _, column, _, root_schema, root, _, policies, guards in rows:
         each = candidates.setdefault(column, _Candidate(column))
         each.tables.add((schema, table))
+        if guards:
+            guarded.add((schema, table))
         if policies:
             each.in_policies.add((schema, table))
         if root is not None and (root_schema, root) != (schema, table):
@@ -296,8 +303,13 @@ def _with_tenant(conn: psycopg.Connection[Any], scope: Scope, asked: str | None,
     if asked is not None:
         best = candidates.get(asked, _Candidate(asked))
         said.append(f"Tenant column, as asked for: {ident(asked)}.")
+        user_owned = best.is_person()
     else:
+        user_owned = False
         ranked = sorted((each for each in candidates.values() if each.fits()), key=_Candidate.rank, reverse=True)
+        person = max((each for each in candidates.values() if each.is_person()), key=_Candidate.rank, default=None)
+        if person is not None and person.owns(guarded, ranked):
+            ranked, user_owned = [person], True
         if not ranked:
             said.append(
                 "No tenant column was found: no column is looked at by policies, or references one table from several."
@@ -305,9 +317,9 @@ def _with_tenant(conn: psycopg.Connection[Any], scope: Scope, asked: str | None,
             )
             return scope
         best = ranked[0]
-        said.append(best.sentence())
+        said.append(best.owner_sentence(len(guarded)) if user_owned else best.sentence(len(guarded)))
     root_place = best.roots.most_common(1)
-    scope = replace(scope, tenant_column=best.column)
+    scope = replace(scope, tenant_column=best.column, user_owned=user_owned)
     return _resolved(conn, scope, *(root_place[0][0] if root_place else ("", "")))
 
 
@@ -319,6 +331,18 @@ class _Candidate:
         self.tables: set[tuple[str, str]] = set()
         self.in_policies: set[tuple[str, str]] = set()
         self.roots: Counter[tuple[str, str]] = Counter()
+
+    def is_person(self) -> bool:
+        """By its name, or by the table that it references."""
+        if self.column.lower() in ("id", "uuid", "key"):
+            return False
+        references = [root[0] == "auth" or bool(_PEOPLE.match(root[1])) for root, _ in self.roots.most_common(1)]
+        return any(references) or (not references and bool(_PERSON.match(self.column)))
+
+    def owns(self, guarded: set[tuple[str, str]], others: Sequence[_Candidate]) -> bool:
+        """Whether policies of most tables look at this person, and hardly any at what else could be the tenant."""
+        rival = max((len(each.in_policies) for each in others), default=0)
+        return 2 * len(self.in_policies) > len(guarded) and len(self.in_policies) > 2 * rival
 
     def fits(self) -> bool:
         if self.column.lower() in ("id", "uuid", "key") or _PERSON.match(self.column):
@@ -332,15 +356,21 @@ class _Candidate:
         references = self.roots.most_common(1)[0][1] if self.roots else 0
         return (2 * len(self.in_policies) + references, references, len(self.tables), self.column)
 
-    def sentence(self) -> str:
+    def owner_sentence(self, guarded: int) -> str:
+        return (
+            f"Each row belongs to a person, who is the tenant: policies of {len(self.in_policies)} of {guarded} tables that have"
+            f" policies look at {ident(self.column)}, and no other column is looked at by so many. (--tenant-column names another.)"
+        )
+
+    def sentence(self, guarded: int) -> str:
         ways = []
         if self.roots:
             (root, count), *_ = self.roots.most_common(1)
             ways.append(f"references {ident(*root)} from {count} table{'s' * (count != 1)}")
         if self.in_policies:
             count = len(self.in_policies)
-            ways.append(f"is looked at by policies of {count} table{'s' * (count != 1)}")
-        return f"Tenant column: {ident(self.column)}, which {' and '.join(ways)}."
+            ways.append(f"is looked at by policies of {count} of {guarded} tables that have policies")
+        return f"Tenant column: {ident(self.column)}, which {' and '.join(ways)}. (--tenant-column names another.)"
 
 
 def _resolved(conn: psycopg.Connection[Any], scope: Scope, schema: str, table: str) -> Scope:
@@ -360,6 +390,8 @@ def _place(conn: psycopg.Connection[Any], schema: str, table: str, column: str) 
 
 
 def _with_membership(conn: psycopg.Connection[Any], scope: Scope, said: list[str]) -> Scope:
+    if scope.user_owned:
+        return scope
     tables = [oid for oid, _ in scope.tenant_columns]
     rows = conn.execute(load_blocks("tenantry.prove", "discover")["members"], {"tables": tables}).fetchall()
     best: tuple[int, Membership] | None = None
@@ -377,9 +409,9 @@ def _with_membership(conn: psycopg.Connection[Any], scope: Scope, said: list[str
         if score >= 3 and (best is None or score > best[0]):
             best = (score, found)
     if best is None:
-        if scope.tenant_column:
+        if scope.tenant_column and not scope.user_owned:
             said.append("No table of memberships was found: none has the tenant column and a column for a person.")
-        return scope
+        return _with_owners(conn, scope, said)
     found = best[1]
     names = {row[4]: row[3] for row in rows if row[0] == found.relation}
     said.append(
@@ -387,6 +419,18 @@ def _with_membership(conn: psycopg.Connection[Any], scope: Scope, said: list[str
         + (f", with roles in {ident(names[found.role])}." if found.role else ".")
     )
     return replace(scope, membership=found)
+
+
+def _with_owners(conn: psycopg.Connection[Any], scope: Scope, said: list[str]) -> Scope:
+    root = scope.tenant
+    if root is None or not root.number:
+        return scope
+    rows = conn.execute(load_blocks("tenantry.prove", "discover")["members"], {"tables": [root.relation]}).fetchall()
+    user = next((row for row in rows if row[4] != root.number and _is_person(row)), None)
+    if user is None:
+        return scope
+    said.append(f"Owners of tenants: {ident(root.schema, root.table)}, by {ident(user[3])}.")
+    return replace(scope, owners=Membership(root.schema, root.table, root.relation, root.number, user[4], 0))
 
 
 def _is_person(row: Sequence[Any]) -> bool:

@@ -42,13 +42,19 @@ select r.rolname::text,
  order by 1
 
 -- name: schemas
--- Schemas that are nobody's infrastructure, and whether one of the roles, or everybody, may use them.
+-- Schemas, `public` first; whether one of the roles, or everybody, may use them; whether tables or functions are in them; and
+-- whether somebody of these has a right on one.
 select n.nspname::text,
        exists (
            select from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as g
              left join pg_roles as r on r.oid = g.grantee
             where g.privilege_type = 'USAGE' and (g.grantee = 0 or r.rolname = any (%(roles)s::text[]))),
-       exists (select from pg_class as c where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f')),
+       exists (select from pg_class as c where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f'))
+       or exists (
+           select from pg_proc as p
+            where p.pronamespace = n.oid and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+              and not exists (
+                  select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')),
        exists (
            select from pg_class as c
             cross join lateral aclexplode(c.relacl) as g
@@ -64,14 +70,23 @@ select n.nspname::text,
               and (g.grantee = 0 or r.rolname = any (%(roles)s::text[])))
        or exists (
            select from pg_class as c join pg_policy as p on p.polrelid = c.oid where c.relnamespace = n.oid)
+       or exists (
+           select from pg_proc as p
+            cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as g
+             left join pg_roles as r on r.oid = g.grantee
+            where p.pronamespace = n.oid and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+              and (g.grantee = 0 or r.rolname = any (%(roles)s::text[]))
+              and not exists (
+                  select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'))
   from pg_namespace as n
  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
    and not exists (
        select from pg_depend as d where d.classid = 'pg_namespace'::regclass and d.objid = n.oid and d.deptype = 'e')
- order by 1
+ order by n.nspname <> 'public', 1
 
 -- name: columns
--- Columns that could hold the tenant: what they reference by themselves, and how many policies look at them.
+-- Columns that could hold the tenant: what they reference by themselves, how many policies look at them, and whether their table
+-- has policies that ask for anything.
 select n.nspname::text as schema_name, c.relname::text as table_name, c.oid::int8, a.attname::text as column_name, a.attnum::int,
        fn.nspname::text, f.relname::text, f.oid::int8,
        (select count(*) from pg_policy as p
@@ -79,7 +94,10 @@ select n.nspname::text as schema_name, c.relname::text as table_name, c.oid::int
            and exists (
                select from pg_depend as d
                 where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-                  and d.refobjid = c.oid and d.refobjsubid = a.attnum))::int
+                  and d.refobjid = c.oid and d.refobjsubid = a.attnum))::int,
+       exists (
+           select from pg_policy as p
+            where p.polrelid = c.oid and coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) <> 'true')
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
   join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped

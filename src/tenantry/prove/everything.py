@@ -85,11 +85,17 @@ class Evidence:
         return tuple(cell for cell in (self.matrix.failures if self.matrix else ()) if cell not in self.accepted)
 
     @property
+    def unproved(self) -> str:
+        """Why statements were to be tried, and nothing was proved by them; empty where something was."""
+        return self.matrix.unproved if self.matrix is not None else ""
+
+    @property
     def passed(self) -> bool:
-        """No error of the lint stands, no cell failed, no attack succeeded."""
+        """Something was tried where it was to be; no error of the lint stands, no cell failed, no attack succeeded."""
         return (
             (self.lint is None or self.lint.passed)
             and not self.failures
+            and not self.unproved
             and not any(each.failed for each in self.attacks)
         )
 
@@ -151,6 +157,7 @@ class Evidence:
     def to_json(self) -> dict[str, object]:
         return {
             "passed": self.passed,
+            "unproved": self.unproved,
             "name": self.name,
             "database": self.database,
             "server": self.server,

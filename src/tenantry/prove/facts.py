@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import psycopg
@@ -14,6 +14,7 @@ import psycopg
 from tenantry.postgres import load_blocks
 from tenantry.prove.clauses import Kind, Record, read_clause
 from tenantry.prove.nodes import parse
+from tenantry.prove.routines import Body, Known, Reading, read_body
 from tenantry.prove.truth import Surroundings
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -56,6 +57,10 @@ class Function:
         editable: its text names the metadata that users edit themselves.
         backslashes: what its literals mean depends on standard_conforming_strings.
         secret: something in its text looks like a key or a token that nobody should read.
+        picks: arguments by which it picks rows that nothing ties to the caller, as [argument, relation, column, is it written].
+        asks: relations that it asks about the caller (see tenantry.prove.routines.Ask).
+        sets: settings that it sets to what its caller, or a row, says.
+        parsed: its text could be read.
     """
 
     oid: int
@@ -68,6 +73,10 @@ class Function:
     editable: bool
     backslashes: bool
     secret: bool
+    picks: list[list[object]] = field(default_factory=list)
+    asks: list[dict[str, object]] = field(default_factory=list)
+    sets: list[str] = field(default_factory=list)
+    parsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +89,32 @@ class Facts:
 
 
 def gather_facts(
-    conn: psycopg.Connection[Any], schemas: Sequence[str], *, signed_in: Collection[str], visitors: Collection[str]
+    conn: psycopg.Connection[Any],
+    schemas: Sequence[str],
+    *,
+    signed_in: Collection[str],
+    visitors: Collection[str],
+    membership: int | None = None,
 ) -> Facts:
-    """Read them from the catalog; the connection's search_path does not matter."""
+    """Read them from the catalog; the connection's search_path does not matter.
+
+    Args:
+        membership: the oid of the table of memberships, if one is known: what a function asks there is no gate for operators.
+    """
     blocks = load_blocks("tenantry.prove", "facts")
     rows = conn.execute(blocks["functions"]).fetchall()
-    functions = read_functions(rows, conn.execute(blocks["relations"]).fetchall())
+    relations = conn.execute(blocks["relations"]).fetchall()
+    functions = read_functions(rows, relations)
+    members = membership or 0
+    readings = read_bodies(
+        conn.execute(blocks["bodies"]).fetchall(),
+        rows,
+        functions,
+        relations,
+        conn.execute(blocks["columns"]).fetchall(),
+        memberships={members} if members else set(),
+    )
+    functions = tuple(_with_reading(function, readings.get(function.oid)) for function in functions)
     required: dict[int, set[int]] = {}
     for table, number in conn.execute(blocks["required"]).fetchall():
         required.setdefault(table, set()).add(number)
@@ -116,6 +145,71 @@ def gather_facts(
         json.dumps([_filled(function) for function in functions]),
         tuple(unread),
     )
+
+
+def _with_reading(function: Function, reading: Reading | None) -> Function:
+    if reading is None or reading.failed:
+        return function
+    return replace(
+        function,
+        picks=[[pick.argument, pick.relation, pick.column, pick.written] for pick in reading.picks],
+        asks=[asdict(ask) for ask in reading.asks],
+        sets=list(reading.sets),
+        parsed=True,
+    )
+
+
+def read_bodies(
+    bodies: Sequence[tuple[Any, ...]],
+    rows: Sequence[tuple[Any, ...]],
+    functions: Sequence[Function],
+    relations: Sequence[tuple[Any, ...]],
+    columns: Sequence[tuple[Any, ...]],
+    *,
+    memberships: set[int],
+) -> dict[int, Reading]:
+    """What the bodies of functions do, by oid; from rows of the blocks of facts.sql. Pure."""
+    by_name: dict[str, dict[str, int]] = {}
+    for oid, schema, name in relations:
+        by_name.setdefault(name, {})[schema] = oid
+    of_relation: dict[int, dict[str, tuple[int, str]]] = {}
+    for table, name, number, kind in columns:
+        of_relation.setdefault(table, {})[name] = (number, kind)
+    known = {each.oid: each for each in functions}
+    callers: set[tuple[str, ...]] = set()
+    gates: set[tuple[str, ...]] = set()
+    for oid, schema, name, _, _, _, type_name, _ in rows:
+        if known[oid].caller:
+            callers |= {(schema, name), (name,)}
+            if type_name == "bool" and not memberships & _all_reads(known, oid):
+                gates |= {(schema, name), (name,)}
+
+    def relation(schema: str | None, name: str) -> int | None:
+        there = by_name.get(name, {})
+        return there.get(schema) if schema is not None else there.get("public", next(iter(there.values()), None))
+
+    said = Known(
+        relation,
+        of_relation,
+        lambda name: name[-2:] in callers or name[-1:] == ("current_setting",),
+        lambda name: name[-2:] in gates,
+    )
+    return {
+        oid: read_body(Body(name, language, text or "", tuple(arguments), tuple(types)), said)
+        for oid, name, language, text, arguments, types in bodies
+    }
+
+
+def _all_reads(known: Mapping[int, Function], oid: int) -> set[int]:
+    """What a function reads, with what it calls."""
+    seen: set[int] = set()
+    ahead = [oid]
+    while ahead:
+        at = ahead.pop()
+        if at not in seen and at in known:
+            seen.add(at)
+            ahead += known[at].calls
+    return {relation for each in seen for relation in known[each].reads}
 
 
 def plain_backslashes(text: str) -> bool:

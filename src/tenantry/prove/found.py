@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ import psycopg
 from psycopg import errors
 
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
+from tenantry.prove.calls import Routine, call, functions_of
 from tenantry.prove.discover import Scope
 from tenantry.prove.model import Cell, Outcome, Proof
 from tenantry.prove.stage import Progress
@@ -40,6 +42,17 @@ class _Table:
     columns: tuple[str, ...]
     outside: str
     """Triggers that a rollback would not take back."""
+    oid: int = 0
+    value: Callable[[str], str] | None = None
+    """The tenant of a row by its alias, as SQL, where no column of its own holds it."""
+    root: bool = False
+    """The table of tenants itself: everybody may begin one."""
+    shared: bool = False
+    """Rows of others that are seen may be shared on purpose: each row belongs to a person, who decides."""
+
+    def owner(self, alias: str) -> str:
+        """The tenant of a row, as SQL."""
+        return f"{alias}.{ident(self.tenant)}" if self.value is None else self.value(alias)
 
     @property
     def shown(self) -> str:
@@ -77,12 +90,16 @@ class _Caller:
         return json.dumps({"sub": self.account, "role": self.role, "aud": self.role})
 
 
-def prove_found(owner: psycopg.Connection[Any], scope: Scope, *, progress: Progress | None = None) -> Proof:
-    """Try each table of tenants as each client role: without a caller, as an unknown account, as a member of one tenant.
+def prove_found(
+    owner: psycopg.Connection[Any], scope: Scope, *, on_copy: bool = False, progress: Progress | None = None
+) -> Proof:
+    """Try each table of tenants as each client role: without a caller, as an unknown account, as a member of one tenant; and call
+    functions with ids of another tenant, as that member.
 
     Args:
         owner: a connection that may become the client roles, and sees every row.
         scope: what was found: which columns hold tenants, which roles are clients, where memberships stand.
+        on_copy: the database is a copy: volatile functions are called, too.
 
     Raises:
         TenantryError: the server refused what the proof itself needs.
@@ -101,12 +118,16 @@ def prove_found(owner: psycopg.Connection[Any], scope: Scope, *, progress: Progr
             member = _member(owner, scope, notes)
             everybody = [*_callers(owner, scope, member, notes)]
             places = {table.shown: _rows(owner, table, member) for table in tables}
+            routines = functions_of(owner, scope)
+            ids = _ids(owner, scope, tables, places, member) if member is not None else {}
             owner.execute("set local row_security = on")
             for done, caller in enumerate(everybody):
                 if progress is not None:
                     progress(caller.label, done, len(everybody))
                 for table in tables:
                     cells += _try(owner, caller, table, *places[table.shown])
+                if caller.member is not None:
+                    cells += _calls(owner, caller, routines, ids, volatile=on_copy)
             if progress is not None:
                 progress("", len(everybody), len(everybody))
     except psycopg.Error as error:
@@ -114,23 +135,62 @@ def prove_found(owner: psycopg.Connection[Any], scope: Scope, *, progress: Progr
     cells, blind = _without_the_blind(cells)
     notes += blind
     login = f"{owner.info.user}, in place, on the rows that are there: one transaction, rolled back"
-    return Proof(tuple(cells), (), login, time.monotonic() - started, tuple(notes))
+    if on_copy:
+        login = f"{owner.info.user}, on a copy: one transaction, rolled back"
+    return Proof(
+        tuple(cells), (), login, time.monotonic() - started, tuple(notes), unproved=_unproved(tables, member, cells)
+    )
 
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
 
 def _tables(owner: psycopg.Connection[Any], scope: Scope) -> list[_Table]:
-    relations, numbers = [oid for oid, _ in scope.tenant_columns], [number for _, number in scope.tenant_columns]
-    rows = owner.execute(
-        load_blocks("tenantry.prove", "found")["tables"], {"relations": relations, "columns": numbers}
-    ).fetchall()
-    return [_Table(row[1], row[2], row[3], row[4], tuple(row[5]), row[6] or "") for row in rows]
+    rows = _described(owner, [oid for oid, _ in scope.tenant_columns], [number for _, number in scope.tenant_columns])
+    tables = [_table(row, shared=scope.user_owned) for row in rows]
+    if scope.tenant is not None and scope.tenant.schema in scope.schemas and scope.tenant.number:
+        root = _described(owner, [scope.tenant.relation], [scope.tenant.number])
+        tables += [replace(_table(row, shared=scope.user_owned), root=True) for row in root]
+    return tables + _children(owner, scope, tables)
+
+
+def _described(owner: psycopg.Connection[Any], relations: list[int], numbers: list[int]) -> list[tuple[Any, ...]]:
+    parameters = {"relations": relations, "columns": numbers}
+    return owner.execute(load_blocks("tenantry.prove", "found")["tables"], parameters).fetchall()
+
+
+def _table(row: tuple[Any, ...], *, shared: bool) -> _Table:
+    return _Table(row[1], row[2], row[3], row[4], tuple(row[5]), row[6] or "", row[0], shared=shared)
+
+
+def _children(owner: psycopg.Connection[Any], scope: Scope, tables: list[_Table]) -> list[_Table]:
+    """Tables without a tenant of their own, whose tenant is that of the row that they name."""
+    known = {table.oid: table for table in tables if not scope.membership or table.oid != scope.membership.relation}
+    direct = {table.oid for table in tables}
+    found: list[_Table] = []
+    ways = owner.execute(load_blocks("tenantry.prove", "found")["ways"], {"schemas": list(scope.schemas)}).fetchall()
+    while True:
+        more = [way for way in ways if way[0] not in known and way[0] not in direct and way[1] in known]
+        if not more:
+            return found
+        child, parent, mine, theirs = more[0]
+        above = known[parent]
+        row = _described(owner, [child], [1])[0]
+        value = partial(_of_parent, above, f"p{len(found)}", tuple(mine), tuple(theirs))
+        known[child] = replace(_table(row, shared=scope.user_owned), value=value, type=above.type)
+        found.append(known[child])
+
+
+def _of_parent(parent: _Table, name: str, mine: Sequence[str], theirs: Sequence[str], alias: str) -> str:
+    tied = " and ".join(f"{name}.{ident(b)} = {alias}.{ident(a)}" for a, b in zip(mine, theirs, strict=True))
+    return f"(select {parent.owner(name)} from {parent.shown} as {name} where {tied})"
 
 
 def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
     """The member of the fewest tenants, at least one, who has an account."""
-    members = scope.membership
+    members = scope.membership or scope.owners
+    if scope.user_owned:
+        return _person(owner, scope, notes)
     if members is None or not members.user:
         notes.append("no memberships were found: nobody's own tenant is known, only strangers were tried")
         return None
@@ -158,6 +218,96 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     return _Member(str(chosen[0]), tuple(chosen[1]))
 
 
+def _person(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
+    """Somebody who has rows of their own: where each row belongs to a person."""
+    for table in _described(owner, [oid for oid, _ in scope.tenant_columns], [n for _, n in scope.tenant_columns]):
+        column = ident(str(table[3]))
+        row = owner.execute(
+            f"select {column}::text from {ident(str(table[1]), str(table[2]))} where {column} is not null limit 1".encode()
+        ).fetchone()
+        if row is not None:
+            return _Member(str(row[0]), (str(row[0]),))
+    notes.append("nobody has a row of their own: only strangers were tried")
+    return None
+
+
+def _unproved(tables: list[_Table], member: _Member | None, cells: list[Cell]) -> str:
+    if not tables:
+        return "no table of tenants was found"
+    if all(cell.got == "not tried" for cell in cells):
+        return "there is no row of another tenant to try anything on"
+    if member is None:
+        return "there is no member of a tenant, as whom another tenant's rows could be tried"
+    others = [cell for cell in cells if cell.relation != "own tenant" and cell.role.endswith("member of one tenant")]
+    if all(cell.got == "not tried" for cell in others):
+        return "nothing could be tried as a member of one tenant"
+    return ""
+
+
+def _ids(
+    owner: psycopg.Connection[Any],
+    scope: Scope,
+    tables: list[_Table],
+    places: Mapping[str, tuple[_Row | None, _Row | None, str]],
+    member: _Member,
+) -> dict[str, list[str]]:
+    """Ids of the other tenant by type: the tenant's, its people's, and those of its rows."""
+    found: dict[str, list[str]] = {}
+    keys = owner.execute(
+        load_blocks("tenantry.prove", "found")["keys"], {"relations": [table.oid for table in tables]}
+    ).fetchall()
+    names: dict[int, list[tuple[str, str]]] = {}
+    for oid, name, kind in keys:
+        names.setdefault(oid, []).append((name, kind))
+    members = scope.membership
+    # What names a tenant or a person first: calls are counted.
+    ordered = sorted(tables, key=lambda table: members is None or table.oid != members.relation)
+    for table in ordered:
+        _, other, _ = places[table.shown]
+        if other is None:
+            continue
+        content = json.loads(other.content)
+        chosen = [(table.tenant, table.type)] if not table.value else []
+        for name, kind in (*chosen, *names.get(table.oid, ())):
+            value = content.get(name)
+            if value is not None and str(value) not in (*member.tenants, member.account, *found.get(kind, ())):
+                found.setdefault(kind, []).append(str(value))
+    return {kind: values[:_MOST_IDS] for kind, values in found.items()}
+
+
+_MOST_IDS = 12
+
+
+def _calls(
+    owner: psycopg.Connection[Any],
+    caller: _Caller,
+    routines: Sequence[Routine],
+    ids: Mapping[str, Sequence[str]],
+    *,
+    volatile: bool,
+) -> Iterator[Cell]:
+    """Call what the role may call with ids of the other tenant."""
+    for routine in routines:
+        if caller.role not in routine.roles or not any(kind.removesuffix("[]") in ids for kind in routine.types):
+            continue
+        got: Outcome = "not tried"
+        said = "it is volatile, and called on a copy only (--copy)"
+        if volatile or not routine.volatile:
+            with owner.transaction(force_rollback=True):
+                _become(owner, caller)
+                got, said = call(owner, routine, ids)
+        yield Cell(caller.label, routine.shown, "call", "ids of the other tenant", "refuse", got, said)
+
+
+def _become(owner: psycopg.Connection[Any], caller: _Caller) -> None:
+    owner.execute(
+        "select set_config('request.jwt.claims', %s, true), set_config('request.jwt.claim.sub', %s, true),"
+        " set_config('request.jwt.claim.role', %s, true)",
+        [caller.claims, caller.account or "", caller.role if caller.account else ""],
+    )
+    owner.execute(f"set local role {ident(caller.role)}".encode())
+
+
 def _callers(
     owner: psycopg.Connection[Any], scope: Scope, member: _Member | None, notes: list[str]
 ) -> Iterator[_Caller]:
@@ -178,7 +328,7 @@ def _rows(
     owner: psycopg.Connection[Any], table: _Table, member: _Member | None
 ) -> tuple[_Row | None, _Row | None, str]:
     """A row of the member's tenant, one of another, and why there is none."""
-    tenant = f"t.{ident(table.tenant)}"
+    tenant = table.owner("t")
     content = (
         f"(select row_to_json(j)::text from (select {', '.join(f't.{ident(name)}' for name in table.columns)}) as j)"
     )
@@ -219,18 +369,16 @@ def _try(
             yield cell(command, relation, "refuse", "not tried", reason)
         return
     with owner.transaction(force_rollback=True):
-        owner.execute(
-            "select set_config('request.jwt.claims', %s, true), set_config('request.jwt.claim.sub', %s, true),"
-            " set_config('request.jwt.claim.role', %s, true)",
-            [caller.claims, caller.account or "", caller.role if caller.account else ""],
-        )
-        owner.execute(f"set local role {ident(caller.role)}".encode())
+        _become(owner, caller)
         owner.execute("set constraints all deferred")
         if caller.member is not None and own is not None:
             got, said = _run(owner, f"select count(*) from {table.shown} where {_at(own)}")
             # Whether he should is for a manifest to say; it shows that these claims count for something.
             yield cell("select", "own tenant", "allow" if got == "allow" else "refuse", got, said)
-        yield cell("select", relation, "refuse", *_run(owner, f"select count(*) from {table.shown} where {_at(other)}"))
+        got, said = _run(owner, f"select count(*) from {table.shown} where {_at(other)}")
+        if got == "allow" and table.shared:
+            got, said = "not tried", "the row is seen; whether its owner shares it, nobody has said"
+        yield cell("select", relation, "refuse", got, said)
         for command, statement in _writes(owner, table, own, other, member=caller.member is not None):
             name, _, what = command.partition(" ")
             if table.outside:
@@ -256,14 +404,15 @@ def _writes(
         " order by c = %s, n limit 1",
         [list(table.columns), table.shown, table.tenant],
     ).fetchone()
-    column = ident(str(row[0])) if row is not None else tenant
-    yield (
-        "insert",
-        f"insert into {table.shown} ({columns}) overriding system value select {columns}"
-        f" from json_populate_record(null::{table.shown}, {literal(other.content)}::json)",
-    )
+    column = ident(str(row[0])) if row is not None else ident(table.columns[0]) if table.value else tenant
+    if not table.root:
+        yield (
+            "insert",
+            f"insert into {table.shown} ({columns}) overriding system value select {columns}"
+            f" from json_populate_record(null::{table.shown}, {literal(other.content)}::json)",
+        )
     yield "update", f"update {table.shown} set {column} = {column} where {_at(other)}"
-    if member and own is not None:
+    if member and own is not None and not table.value and not table.root:
         yield (
             "update move to the other tenant",
             f"update {table.shown} set {tenant} = {literal(other.tenant)}::{table.type} where {_at(own)}",
@@ -283,6 +432,9 @@ def _run(owner: psycopg.Connection[Any], statement: str) -> tuple[Outcome, str]:
         return "not tried", error.diag.message_primary or ""
     except _REACHED as error:
         return "allow", f"the policy let it through: {error.sqlstate}"
+    except errors.RaiseException as error:
+        # A trigger refuses.
+        return "refuse", error.diag.message_primary or ""
     except psycopg.Error as error:
         return "not tried", f"the server said {error.sqlstate}: {error.diag.message_primary}"
     return ("allow" if touched else "refuse"), ""

@@ -36,3 +36,43 @@ select n.nspname::text, c.relname::text, t.attname::text, u.attname::text,
   left join pg_catalog.pg_namespace as fn on fn.oid = f.relnamespace
   left join pg_catalog.pg_attribute as fa on fa.attrelid = f.oid and fa.attnum = k.number
  where c.oid = %(relation)s
+
+-- name: functions
+-- Functions of these schemas with an argument that an id fits, and the clients that may call them.
+select n.nspname::text, p.proname::text,
+       array(select format_type(g.oid, null) from unnest(p.proargtypes) with ordinality as g (oid, place) order by g.place),
+       p.provolatile = 'v',
+       array(select r.rolname::text from pg_catalog.pg_roles as r
+              where r.rolname = any (%(clients)s::text[]) and has_schema_privilege(r.oid, n.oid, 'USAGE')
+                and has_function_privilege(r.oid, p.oid, 'EXECUTE') order by 1)
+  from pg_catalog.pg_proc as p
+  join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+ where n.nspname = any (%(schemas)s::text[]) and p.prokind = 'f' and p.prosecdef
+   and p.prorettype not in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype, 'pg_catalog.internal'::regtype)
+   and p.proargtypes::oid[] && array['uuid', 'int4', 'int8', 'text', 'uuid[]', 'int4[]', 'int8[]', 'text[]']::regtype[]::oid[]
+   and not exists (
+       select from pg_catalog.pg_depend as d
+        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+ order by 1, 2, 3
+
+-- name: ways
+-- Tables without a tenant of their own that hang on one that has: the foreign key's columns on both sides.
+select c.oid::int8, p.oid::int8,
+       array(select a.attname::text from unnest(k.conkey) with ordinality as w (n, place)
+               join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = w.n order by w.place),
+       array(select a.attname::text from unnest(k.confkey) with ordinality as w (n, place)
+               join pg_catalog.pg_attribute as a on a.attrelid = p.oid and a.attnum = w.n order by w.place)
+  from pg_catalog.pg_constraint as k
+  join pg_catalog.pg_class as c on c.oid = k.conrelid and c.relkind in ('r', 'p') and not c.relispartition
+  join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = any (%(schemas)s::text[])
+  join pg_catalog.pg_class as p on p.oid = k.confrelid
+ where k.contype = 'f' and k.conparentid = 0
+ order by k.oid
+
+-- name: keys
+-- The single-column keys of these tables, by which rows are named to functions.
+select c.oid::int8, a.attname::text, format_type(a.atttypid, null)
+  from pg_catalog.pg_class as c
+  join pg_catalog.pg_index as i on i.indrelid = c.oid and i.indisprimary
+  join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = any (i.indkey::int2[])
+ where c.oid = any (%(relations)s::oid[])

@@ -160,7 +160,13 @@ def run_lint(
         if scope is None:
             scope = discover(conn, schemas=schemas, roles=roles, tenant_column=tenant_column)
         signed_in = [name for name in scope.clients if name not in scope.visitors and name not in scope.logins]
-        facts = gather_facts(conn, scope.schemas, signed_in=[*signed_in, SIGNED_IN], visitors=scope.visitors)
+        facts = gather_facts(
+            conn,
+            scope.schemas,
+            signed_in=[*signed_in, SIGNED_IN],
+            visitors=scope.visitors,
+            membership=scope.membership.relation if scope.membership else None,
+        )
         values = parameters(scope, facts)
         there = {str(row[0]) for row in conn.execute("select nspname::text from pg_namespace").fetchall()}
         version = conn.info.server_version // 10000

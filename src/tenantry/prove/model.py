@@ -77,11 +77,13 @@ class Proof:
     login: str
     seconds: float
     notes: tuple[str, ...] = ()
+    unproved: str = ""
+    """Why nothing was proved at all; empty where something was."""
 
     @property
     def passed(self) -> bool:
-        """Nothing failed. Cells that could not be tried do not fail a proof; look at `untried`."""
-        return not self.failures and all(check.passed for check in self.checks)
+        """Something was tried, and nothing failed. Single cells that could not be tried fail no proof; look at `untried`."""
+        return not self.unproved and not self.failures and all(check.passed for check in self.checks)
 
     @property
     def failures(self) -> tuple[Cell, ...]:
@@ -117,6 +119,7 @@ class Proof:
     def to_json(self) -> dict[str, object]:
         return {
             "passed": self.passed,
+            "unproved": self.unproved,
             "login": self.login,
             "seconds": round(self.seconds, 3),
             "counts": self.counts,

@@ -75,7 +75,9 @@ select p.oid, p.polrelid as relation, r.object, p.polname::text as name, p.polcm
 --   columns: of the policy's table. callers, calls: functions that know the caller; all functions. per_row_…: called, or
 --   selected, for each row. relations: tables in sub-selects. unbound: tables of EXISTS that look neither
 --   at the row nor at the caller. leaves: the conditions between AND and OR. texts, settings: constants, names of settings.
---   compared: [column, operator, with what, is it cast or computed]. patterns: pattern operators whose pattern comes from the caller.
+--   compared: [column, operator, with what, is it cast or computed, functions that made what it is compared with].
+--   patterns: pattern operators whose pattern comes from the caller. asked: tables in sub-selects, with the columns that are compared
+--   (see tenantry.prove.asked). selves: tables in them of which a column is compared with itself.
 select p.*, f.clause, coalesce(f.always, false) as always, coalesce(f.nobody, false) as nobody,
        coalesce(f.somebody, false) as somebody, coalesce(f.never, false) as never, coalesce(f.closed, false) as closed,
        coalesce(f.columns, '{}') as columns, coalesce(f.callers, '{}') as callers, coalesce(f.calls, '{}') as calls,
@@ -83,24 +85,27 @@ select p.*, f.clause, coalesce(f.always, false) as always, coalesce(f.nobody, fa
        coalesce(f.per_row_selects, '{}') as per_row_selects, coalesce(f.relations, '{}') as relations,
        coalesce(f.unbound, '{}') as unbound, coalesce(f.leaves, '[]') as leaves,
        coalesce(f.texts, '{}') as texts, coalesce(f.settings, '{}') as settings, coalesce(f.compared, '[]') as compared,
-       coalesce(f.patterns, '{}') as patterns
+       coalesce(f.patterns, '{}') as patterns, coalesce(f.asked, '[]') as asked, coalesce(f.selves, '{}') as selves
   from jsonb_to_recordset(%(clauses)s::jsonb) as f (
        policy oid, clause text, always boolean, nobody boolean, somebody boolean, never boolean, closed boolean,
        columns int[], callers oid[], calls oid[], per_row_calls oid[], per_row_callers oid[], per_row_selects text[], relations oid[],
-       unbound oid[], leaves jsonb, texts text[], settings text[], compared jsonb, patterns text[])
+       unbound oid[], leaves jsonb, texts text[], settings text[], compared jsonb, patterns text[], asked jsonb, selves oid[])
   join policies as p on p.oid = f.policy
 
 -- name: bodies
 -- needs:
 -- What the text of functions says. caller: knows who calls; direct: gives it; reads: tables and views that it names; dynamic:
 -- executes text that it puts together unquoted; editable: names metadata that users edit themselves; backslashes: what it says
--- depends on standard_conforming_strings; secret: has a key in it.
+-- depends on standard_conforming_strings; secret: has a key in it. picks: [argument, relation, column, is it written]: rows that an
+-- argument picks, and that nothing ties to the caller; asks: relations that it asks about the caller, with the numbers of columns
+-- that conditions look at, and of those compared with constants only; sets: settings that it sets; parsed: its text was read.
 select f.oid, coalesce(f.caller, false) as caller, coalesce(f.direct, false) as direct, coalesce(f.reads, '{}') as reads,
        coalesce(f.calls, '{}') as calls, coalesce(f.settings, '{}') as settings, coalesce(f.dynamic, false) as dynamic,
-       coalesce(f.editable, false) as editable, coalesce(f.backslashes, false) as backslashes, coalesce(f.secret, false) as secret
+       coalesce(f.editable, false) as editable, coalesce(f.backslashes, false) as backslashes, coalesce(f.secret, false) as secret,
+       coalesce(f.picks, '[]') as picks, coalesce(f.asks, '[]') as asks, coalesce(f.sets, '{}') as sets, coalesce(f.parsed, false) as parsed
   from jsonb_to_recordset(%(functions)s::jsonb) as f (
        oid oid, caller boolean, direct boolean, reads oid[], calls oid[], settings text[], dynamic boolean, editable boolean,
-       backslashes boolean, secret boolean)
+       backslashes boolean, secret boolean, picks jsonb, asks jsonb, sets text[], parsed boolean)
 
 -- name: functions
 -- needs: bodies
@@ -108,7 +113,7 @@ select f.oid, coalesce(f.caller, false) as caller, coalesce(f.direct, false) as 
 select p.oid, p.proname::text as name, p.prosecdef as definer, p.provolatile as volatility, p.proleakproof as leakproof,
        p.proowner as owner, p.proacl, p.prorettype, p.proargnames, p.proargtypes, p.pronargs,
        (select substr(s, 13) from unnest(p.proconfig) as s where s like 'search_path=%%') as path,
-       b.caller, b.direct, b.reads, b.calls, b.settings, b.dynamic, b.editable
+       b.caller, b.direct, b.reads, b.calls, b.settings, b.dynamic, b.editable, b.picks, b.asks, b.sets, b.parsed
   from pg_proc as p
   join pg_namespace as n on n.oid = p.pronamespace
   join bodies as b on b.oid = p.oid
@@ -174,3 +179,46 @@ select t.view, c.oid as source, format('%%I.%%I', n.nspname, c.relname) as objec
   join pg_class as c on c.oid = t.source
   join pg_namespace as n on n.oid = c.relnamespace
  group by t.view, c.oid, n.nspname
+
+-- name: children
+-- needs: relations, tenant_columns, foreign_keys
+-- Tables without a tenant of their own, whose rows hang on those of tenants: a foreign key leads there, over others perhaps.
+with recursive below as (
+    select k.child as oid, k.parent
+      from foreign_keys as k
+      join tenant_columns as t on t.oid = k.parent
+     where k.child not in (select o.oid from tenant_columns as o)
+       and k.parent not in (%(membership)s, %(root)s)
+     union
+    select k.child, b.parent
+      from below as b
+      join foreign_keys as k on k.parent = b.oid
+     where k.child not in (select o.oid from tenant_columns as o)
+)
+select oid, min(parent) as parent from below group by oid
+
+-- name: personal
+-- needs: relations, grants
+-- Columns that say something of people by their names, and that clients may read.
+select r.oid, string_agg(distinct quote_ident(a.attname), ', ') as columns
+  from relations as r
+  join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'SELECT'
+ where r.relkind in ('r', 'p')
+   and a.attname ~* ('^(e_?mail|phone|mobile|telephone|fax|birth|dob$|ssn|iban|tax_?(id|number)|passport|salary|wage|diagnos|insurance|street|zip|postal'
+                     || '|postcode|home_|bank_|card_|national_id|ip_?addr|last_?ip|first_?name|last_?name|surname|full_?name)'
+                     || '|_(e_?mail|phone|mobile|birth|ssn|iban|salary|address)$|^address$|^(date_of_)?birth')
+ group by r.oid
+
+-- name: guarded
+-- needs: relations
+-- Columns that a trigger keeps as they are: its text compares the new value with something and raises, or puts the old one back.
+select distinct t.tgrelid as oid, a.attnum::int as number
+  from pg_trigger as t
+  join relations as r on r.oid = t.tgrelid
+  join pg_proc as p on p.oid = t.tgfoid
+  join pg_attribute as a on a.attrelid = t.tgrelid and a.attnum > 0 and not a.attisdropped
+ where not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 1 = 1 and t.tgtype & 2 = 2 and t.tgtype & 16 = 16
+   and (p.prosrc ~* ('new[.]"?' || a.attname || '"?\s*:?=\s*old[.]"?' || a.attname || '\M')
+        or (p.prosrc ~* 'raise\s+(exception|insufficient|''|sqlstate)'
+            and p.prosrc ~* ('(new|old)[.]"?' || a.attname || '"?\s*(<>|!=|is\s+distinct\s+from)\s*(old|new)[.]"?' || a.attname || '\M')))

@@ -21,6 +21,12 @@ from tenantry.report.html import environment
 from tenantry.report.page import proof_of
 from tenantry.report.words import duration
 
+UNPROVED_HINT = (
+    "Rows of two tenants, and a member of one of them, are needed: `tenantry prove --copy` makes some on a copy of the database,"
+    " or name what was not found with --tenant-column, --schema and --role."
+)
+"""What to do where nothing could be tried."""
+
 _MOST = 200
 """Lines of one kind on the page; --json has all of them."""
 
@@ -71,6 +77,9 @@ def evidence_markdown(evidence: Evidence) -> str:
 def _lines(evidence: Evidence) -> Iterator[str]:
     yield f"# Proof of isolation of {evidence.name}: {'passed' if evidence.passed else 'FAILED'}"
     yield ""
+    if evidence.unproved:
+        yield f"Nothing was proved, since {evidence.unproved}. {UNPROVED_HINT}"
+        yield ""
     yield f"Database `{evidence.database}`, PostgreSQL {evidence.server}, {evidence.mode}, {evidence.seconds:.1f} seconds."
     yield ""
     yield "| Part | Covered | Passed | Failed | Not applicable | Not tried | Accepted | How |"
@@ -143,9 +152,22 @@ def show(console: Console, evidence: Evidence) -> None:
         table.add_row(line.part, f"{line.total:,}", f"{counts['passed']:,}", bad, *others, escape(line.said))
     console.print()
     console.print(table)
-    verdict = "[green]✓ Isolation holds[/]" if evidence.passed else "[bold red]✗ Isolation does NOT hold[/]"
     console.print(
-        f"\n{verdict}: {escape(evidence.name)}, {evidence.mode}, in {duration(evidence.seconds)}.", highlight=False
+        f"\n{_verdict(evidence)}: {escape(evidence.name)}, {evidence.mode}, in {duration(evidence.seconds)}.",
+        highlight=False,
+    )
+
+
+def _verdict(evidence: Evidence) -> str:
+    """How it ended, and how much of what there is it is about."""
+    matrix = evidence.matrix
+    tried = (
+        "" if matrix is None else f" ({len(matrix.cells) - len(matrix.untried):,} of {len(matrix.cells):,} cells tried)"
+    )
+    if evidence.unproved and not evidence.failures:
+        return f"[bold red]✗ Nothing was proved[/]{tried}, since {escape(evidence.unproved)}. {escape(UNPROVED_HINT)}"
+    return (
+        f"[green]✓ Isolation holds[/]{tried}" if evidence.passed else f"[bold red]✗ Isolation does NOT hold[/]{tried}"
     )
 
 

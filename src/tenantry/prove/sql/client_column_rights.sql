@@ -2,7 +2,7 @@
 -- level: error
 -- why: Who may update the tenant column of a row can move it into another tenant, or take it out of his own.
 -- mending: revoke update on … from …, then grant it again column by column without these.
--- uses: grants, tenant_columns, clauses
+-- uses: grants, tenant_columns, clauses, guarded
 -- proof: yes
 select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,
        case when %(strict)s then 'error' else 'warning' end as level
@@ -10,6 +10,13 @@ select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || str
   join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
   join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'UPDATE'
  where r.relkind in ('r', 'p')
+   and (%(strict)s or not exists (select from guarded as k where k.oid = r.oid and k.number = a.attnum))
+   -- Where each row belongs to a person, a policy that asks the new row for its owner keeps it with them.
+   and not (%(user_owned)s
+            and not exists (
+                select from clauses as w
+                 where w.relation = r.oid and w.permissive and w.command in ('w', '*') and (w.clause = 'WITH CHECK' or w.without_check)
+                   and not w.never and not a.attnum = any (w.columns)))
    -- Without a manifest a right that no policy lets anybody use is what a platform gives for everything.
    and (%(strict)s or not r.relrowsecurity
         or exists (

@@ -10,6 +10,11 @@ select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to '
  where not exists (
        select from unnest(k.child_columns, k.parent_columns) as pair (child, parent)
         where pair.child = c.number and pair.parent = p.number)
+   -- Where each row belongs to a person, people hang theirs on what others share; that a random key exists, nobody can guess.
+   and not (%(user_owned)s
+            and not exists (
+                select from pg_attribute as a
+                 where a.attrelid = k.parent and a.attnum = any (k.parent_columns) and a.atttypid <> 'uuid'::regtype))
    and exists (
        select from grants as g
         where g.oid = k.child and g.privilege in ('INSERT', 'UPDATE') and (g.number = 0 or g.number = any (k.child_columns)))

@@ -2,13 +2,15 @@
 -- level: error
 -- why: A condition that is true for each row opens the rows of all tenants to everybody whom the policy is for.
 -- mending: Compare the row's tenant with the tenants of the caller. For data that is meant to be shared, take rights to write away.
--- uses: clauses, tenant_columns
-select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for every row' as detail,
-       case when t.oid is null and c.command = 'r' then 'info'
+-- uses: clauses, tenant_columns, children
+select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for every row'
+       || coalesce('; its rows hang on those of ' || k.parent::regclass::text, '') as detail,
+       case when t.oid is null and (k.oid is null or %(strict)s) and c.command = 'r' then 'info'
             -- Everybody may begin a tenant of his own.
             when t.is_root and c.command = 'a' then 'warning'
             else 'error' end as level
   from clauses as c
   left join tenant_columns as t on t.oid = c.relation
+  left join children as k on k.oid = c.relation
  where c.permissive and c.always
  order by 1, 2

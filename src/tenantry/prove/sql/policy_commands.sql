@@ -20,7 +20,7 @@ select distinct object, 'policy ' || quote_ident(name) || ' is for all commands'
 select object,
        'policies ' || string_agg(distinct quote_ident(name), ', ' order by quote_ident(name)) || ' open each other for '
        || case single when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' else 'DELETE' end,
-       case when %(strict)s then 'error' else 'warning' end
+       case when %(strict)s then 'error' else 'info' end
   from client
  where not %(strict)s or command <> '*'
  group by object, single, who

@@ -13,4 +13,10 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
    and not exists (
        select from clauses as f
         where f.relation = c.relation and not f.permissive and t.number = any (f.columns) and f.command in (c.command, '*'))
+   -- Everybody reads his own memberships, or he could not tell in which tenants he is.
+   and not (c.relation = %(membership)s and c.command = 'r'
+            and exists (
+                select from jsonb_array_elements(c.compared) as e where (e ->> 0)::int = %(member_number)s and e ->> 2 = 'caller'))
+   -- Where each row belongs to a person, what they share is theirs to decide: a column of the row says so, or a row that it names.
+   and not (%(user_owned)s and c.command = 'r')
  order by 1, 2

@@ -2,7 +2,7 @@
 -- level: warning
 -- why: Policies give whole rows: every member of the tenant reads the token or the hash that stands in one of its columns.
 -- mending: revoke select on … from …, then grant it again column by column without these.
--- uses: grants
+-- uses: grants, clauses
 select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct g.who, ', ' order by g.who) || ' may read it' as detail
   from relations as r
   join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
@@ -12,5 +12,11 @@ select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct 
    and t.typcategory in ('S', 'U') and t.typname not in ('uuid', 'timestamptz', 'date')
    and a.attname ~* ('(^|_)(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|secret_?key|credentials?'
                      || '|otp|totp|cvv|cvc|ssn)(s|_hash|_encrypted|_digest)?$')
+   -- A right that no policy lets anybody use shows no row.
+   and (%(strict)s or not r.relrowsecurity
+        or exists (
+           select from policies as p
+            where p.relation = r.oid and p.permissive and p.command in ('r', '*')
+              and not exists (select from clauses as c where c.oid = p.oid and c.never)))
  group by r.object, a.attname
  order by 1

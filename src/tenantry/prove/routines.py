@@ -1,0 +1,576 @@
+"""What the body of a function does with its arguments, read with PostgreSQL's own parser. Pure: texts in, flat records out.
+
+Comparisons tie values to each other: a column to the row that it stands in, a variable to what it was read from, and all of them
+to the caller where a condition compares them with who calls. An argument that picks rows, and that nothing ties to the caller,
+picks anybody's. A comparison that holds on one side of an OR only ties nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast.parser import ParseError, parse_plpgsql_json, parse_sql_json
+
+Json = dict[str, Any]
+
+CALLER = "caller"
+_ID_TYPES = frozenset({"uuid", "int4", "int8", "_uuid", "_int4", "_int8"})
+_SECRET = re.compile(r"token|code|secret|hash|key$|slug|nonce", re.IGNORECASE)
+_SIGNED_IN = frozenset({"anon", "authenticated"})
+_EQUAL = frozenset({"=", "@>", "<@", "&&"})
+_TARGETED = ("PLpgSQL_stmt_execsql", "PLpgSQL_stmt_dynexecute")
+_UNION = ("PLpgSQL_stmt_fors", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_foreach_a")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What names in bodies stand for.
+
+    Attributes:
+        relation: the oid of a table or view by schema (None where none is said) and name.
+        columns: of each relation, name → (number, type).
+        caller: whether a function, by the parts of its name, says who calls or asks for it.
+        gate: whether it is one without arguments that says yes or no by something else than memberships: for operators.
+    """
+
+    relation: Callable[[str | None, str], int | None]
+    columns: Mapping[int, Mapping[str, tuple[int, str]]]
+    caller: Callable[[tuple[str, ...]], bool]
+    gate: Callable[[tuple[str, ...]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A function to be read.
+
+    Attributes:
+        language: `sql` or `plpgsql`; others are not read.
+        text: of `sql` the statements; of `plpgsql` the whole CREATE FUNCTION.
+        arguments: names of its arguments; '' where they have none.
+        types: of these.
+    """
+
+    name: str
+    language: str
+    text: str
+    arguments: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Rows of a relation that an argument picks (or a tenant that it writes), without being tied to the caller."""
+
+    argument: str
+    relation: int
+    column: int
+    written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A relation that is asked about the caller: which of its columns conditions look at, and which only against constants."""
+
+    relation: int
+    columns: tuple[int, ...]
+    loose: tuple[int, ...]
+    tied: bool
+    """To an argument: its answer is about what is asked for, not about the caller alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a body does."""
+
+    picks: tuple[Pick, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    sets: tuple[str, ...] = ()
+    """Settings that it sets to what is not constant."""
+    failed: str = ""
+    """Why it could not be read."""
+
+
+def read_body(body: Body, known: Known) -> Reading:
+    """Read a function; one that the parser does not take says so in `failed`."""
+    reader = _Body(body, known)
+    try:
+        if body.language == "sql":
+            for statement in _statements(_plain_sql(body.text)):
+                reader.statement(statement, [])
+        elif body.language == "plpgsql":
+            for each in json.loads(parse_plpgsql_json(body.text)):
+                reader.procedure(each["PLpgSQL_function"])
+        else:
+            return Reading(failed=f"its language is {body.language}")
+    except (ParseError, KeyError, RecursionError, json.JSONDecodeError) as error:
+        return Reading(failed=str(error.args[0] if error.args else error))
+    return reader.found()
+
+
+def _plain_sql(text: str) -> str:
+    """A standard body is statements between BEGIN ATOMIC and END, or one expression."""
+    bare = text.strip()
+    inside = re.fullmatch(r"BEGIN\s+ATOMIC\s+(.*)\bEND", bare, re.IGNORECASE | re.DOTALL)
+    if inside:
+        return inside[1]
+    return "select " + bare[6:] if re.match(r"RETURN\b", bare, re.IGNORECASE) else text
+
+
+def _statements(sql: str) -> Iterator[Json]:
+    for each in json.loads(parse_sql_json(sql)).get("stmts", ()):
+        yield each["stmt"]
+
+
+@dataclass(slots=True)
+class _Row:
+    """One relation of one query."""
+
+    node: str
+    relation: int | None
+    columns: Mapping[str, tuple[int, str]]
+    asked: set[int] = field(default_factory=set)
+    loose: set[int] = field(default_factory=set)
+
+
+Scopes = list[dict[str, _Row]]
+Link = tuple[set[str], set[str]]
+
+
+class _Body:
+    def __init__(self, body: Body, known: Known) -> None:
+        self.body, self.known = body, known
+        self.above: dict[str, str] = {}
+        self.variables = {name.lower() for name in body.arguments if name}
+        self.rows: list[_Row] = []
+        self.picked: list[tuple[frozenset[str], int, int, bool]] = []
+        self.settings: set[str] = set()
+        self.procedural = False
+        self.open = False
+        """Whether an operator's gate stands before everything."""
+
+    # -- what is tied to what ------------------------------------------------------------------------------------------
+
+    def _top(self, node: str) -> str:
+        while node in self.above:
+            node = self.above[node]
+        return node
+
+    def _tie(self, nodes: Collection[str]) -> None:
+        tops = sorted({self._top(node) for node in nodes})
+        for other in tops[1:]:
+            self.above[other] = tops[0]
+
+    def found(self) -> Reading:
+        caller = self._top(CALLER)
+        arguments = {f"${n}": name or f"${n}" for n, name in enumerate(self.body.arguments, start=1)}
+        tops = {arguments[node]: self._top(self._argument(node)) for node in arguments}
+        picks = {
+            Pick(name, relation, column, written)
+            for nodes, relation, column, written in self.picked
+            for name, top in tops.items()
+            if not self.open and top != caller and top in {self._top(node) for node in nodes}
+        }
+        asks = tuple(
+            Ask(row.relation, tuple(sorted(row.asked)), tuple(sorted(row.loose)), tied=caller in tops.values())
+            for row in self.rows
+            if row.relation is not None and self._top(row.node) == caller
+        )
+        ordered = sorted(picks, key=lambda pick: (pick.argument, pick.relation, pick.column, pick.written))
+        return Reading(tuple(ordered), asks, tuple(sorted(self.settings)))
+
+    def _argument(self, node: str) -> str:
+        """Arguments are known by number, and by name."""
+        name = self.body.arguments[int(node[1:]) - 1].lower()
+        return f"v:{name}" if name else node
+
+    # -- PL/pgSQL ------------------------------------------------------------------------------------------------------
+
+    def procedure(self, function: Json) -> None:
+        self.procedural = True
+        for datum in function.get("datums", ()):
+            for kind in ("PLpgSQL_var", "PLpgSQL_rec"):
+                if kind in datum:
+                    self.variables.add(datum[kind]["refname"].lower())
+        for datum in function.get("datums", ()):
+            default = datum.get("PLpgSQL_var", {}).get("default_val")
+            if default is not None:
+                self._assign(datum["PLpgSQL_var"]["refname"], default["PLpgSQL_expr"]["query"])
+        self._step(function["action"])
+
+    def _step(self, node: Any) -> None:
+        if isinstance(node, list):
+            for each in node:
+                self._step(each)
+            return
+        if not isinstance(node, dict):
+            return
+        for kind, value in node.items():
+            if kind == "PLpgSQL_expr":
+                self._expression(value)
+            elif kind == "PLpgSQL_stmt_assign":
+                target, _, source = re.sub(r"\[.*?\]", "", value["expr"]["PLpgSQL_expr"]["query"]).partition(":=")
+                if source:
+                    self._assign(target.strip().partition(".")[0], source)
+                else:
+                    target, _, source = value["expr"]["PLpgSQL_expr"]["query"].partition("=")
+                    self._assign(target.strip().partition(".")[0], source)
+            elif kind in _TARGETED or kind in _UNION:
+                self._into(value)
+            elif kind == "PLpgSQL_stmt_raise":
+                continue
+            elif isinstance(value, (dict, list)):
+                self._step(value)
+
+    def _assign(self, variable: str, source: str) -> None:
+        for statement in _statements(f"select {source}"):
+            self._target([f"v:{variable.lower().strip(chr(34))}"], self.statement(statement, []))
+
+    def _expression(self, value: Json) -> None:
+        text = value["query"]
+        sql = text if value.get("parseMode") == 0 else f"select {text}"
+        for statement in _statements(sql):
+            select = statement.get("SelectStmt", {})
+            if value.get("parseMode") != 0 and len(select.get("targetList", ())) == 1 and "fromClause" not in select:
+                # A condition of IF, or a value: what it compares, it asks for.
+                self._ties(select["targetList"][0]["ResTarget"]["val"], [], loosely=True)
+            else:
+                self.statement(statement, [])
+
+    def _into(self, value: Json) -> None:
+        """Statements whose rows go into variables; text that is executed is read where it is a constant."""
+        names = [f"v:{name.lower()}" for name in _targets(value.get("target") or value.get("var") or {})]
+        for key in ("sqlstmt", "query", "expr"):
+            if key not in value:
+                continue
+            text = value[key]["PLpgSQL_expr"]["query"]
+            if (key == "query" and "params" in value) or value[key]["PLpgSQL_expr"].get("parseMode") == 2:
+                text = f"select {text}"
+            for statement in _statements(text):
+                self._target(names, self.statement(statement, []))
+        self._step(value.get("body", []))
+
+    def _target(self, names: Sequence[str], values: Sequence[set[str]]) -> None:
+        if len(names) == len(values):
+            for name, nodes in zip(names, values, strict=True):
+                self._tie({name, *nodes})
+        else:
+            for name in names:
+                self._tie({name, *(node for nodes in values for node in nodes if node != CALLER)})
+
+    # -- SQL -----------------------------------------------------------------------------------------------------------
+
+    def statement(self, node: Json, scopes: Scopes) -> list[set[str]]:
+        """Read a statement; what each column that it returns comes from."""
+        for kind, value in node.items():
+            if kind == "SelectStmt":
+                return self._select(value, scopes)
+            if kind in ("UpdateStmt", "DeleteStmt", "InsertStmt", "MergeStmt"):
+                return self._write(kind, value, scopes)
+            if kind == "ReturnStmt":
+                return [self._nodes(value["returnval"], scopes)]
+        return []
+
+    def _with(self, value: Json, scopes: Scopes) -> Scopes:
+        inner = [*scopes, {}]
+        for each in value.get("withClause", {}).get("ctes", ()):
+            table = each["CommonTableExpr"]
+            row = self._derived(self.statement(table["ctequery"], inner))
+            inner[-1][f"with {table['ctename']}"] = row
+        return inner
+
+    def _derived(self, values: Sequence[set[str]]) -> _Row:
+        row = _Row(f"r:{len(self.rows)}", None, {})
+        self.rows.append(row)
+        self._tie({row.node, *(node for nodes in values for node in nodes if node != CALLER)})
+        if any(nodes == {CALLER} for nodes in values):
+            self._tie({row.node, CALLER})
+        return row
+
+    def _select(self, value: Json, scopes: Scopes) -> list[set[str]]:
+        if "larg" in value:
+            left = self._select(value["larg"], scopes)
+            right = self._select(value["rarg"], scopes)
+            return [a | b for a, b in zip(left, right, strict=False)]
+        inner = self._with(value, scopes)
+        self._from(value.get("fromClause", ()), inner)
+        self._ties(value.get("whereClause"), inner)
+        self._ties(value.get("havingClause"), inner)
+        found = [self._nodes(each["ResTarget"]["val"], inner) for each in value.get("targetList", ())]
+        for row in value.get("valuesLists", ()):
+            found = [self._nodes(each, inner) for each in row["List"]["items"]]
+        return found
+
+    def _from(self, items: Sequence[Json], scopes: Scopes) -> None:
+        for item in items:
+            for kind, value in item.items():
+                if kind == "RangeVar":
+                    self._range(value, scopes)
+                elif kind == "JoinExpr":
+                    self._from([value["larg"], value["rarg"]], scopes)
+                    self._ties(value.get("quals"), scopes)
+                    for name in value.get("usingClause", ()):
+                        rows = [row for row in scopes[-1].values() if name["String"]["sval"] in row.columns]
+                        self._tie({row.node for row in rows})
+                elif kind == "RangeSubselect":
+                    row = self._derived(self.statement(value["subquery"], scopes))
+                    scopes[-1][value.get("alias", {}).get("aliasname", row.node)] = row
+                elif kind == "RangeFunction":
+                    row = self._derived([self._nodes(value["functions"], scopes)])
+                    if CALLER in self._nodes(value["functions"], scopes):
+                        self._tie({row.node, CALLER})
+                    scopes[-1][value.get("alias", {}).get("aliasname", row.node)] = row
+
+    def _range(self, value: Json, scopes: Scopes) -> _Row:
+        name = value["relname"]
+        alias = value.get("alias", {}).get("aliasname", name)
+        if "schemaname" not in value:
+            for scope in reversed(scopes):
+                if f"with {name}" in scope:
+                    scopes[-1][alias] = scope[f"with {name}"]
+                    return scopes[-1][alias]
+        relation = self.known.relation(value.get("schemaname"), name)
+        row = _Row(f"r:{len(self.rows)}", relation, self.known.columns.get(relation or 0, {}))
+        self.rows.append(row)
+        scopes[-1][alias] = row
+        return row
+
+    def _write(self, kind: str, value: Json, scopes: Scopes) -> list[set[str]]:
+        inner = self._with(value, scopes)
+        row = self._range(value["relation"], inner)
+        self._from([*value.get("fromClause", ()), *value.get("usingClause", ())], inner)
+        if "sourceRelation" in value:
+            self._from([value["sourceRelation"]], inner)
+        for condition in ("whereClause", "joinCondition"):
+            self._ties(value.get(condition), inner)
+        if kind == "InsertStmt" and "selectStmt" in value:
+            names = [each["ResTarget"]["name"] for each in value.get("cols", ())] or list(row.columns)
+            for name, nodes in zip(names, self.statement(value["selectStmt"], inner), strict=False):
+                self._written(row, name, nodes)
+        for each in value.get("targetList", ()) if kind == "UpdateStmt" else ():
+            self._written(row, each["ResTarget"]["name"], self._nodes(each["ResTarget"]["val"], inner))
+        returned = value.get("returningList") or value.get("returningClause", {}).get("exprs", ())
+        return [self._nodes(each["ResTarget"]["val"], inner) for each in returned]
+
+    def _written(self, row: _Row, name: str, nodes: set[str]) -> None:
+        if row.relation is not None and name in row.columns:
+            self.picked.append((frozenset(nodes), row.relation, row.columns[name][0], True))
+
+    # -- conditions ----------------------------------------------------------------------------------------------------
+
+    def _ties(self, node: Any, scopes: Scopes, *, loosely: bool = False) -> None:
+        """Tie what a condition compares. Loosely: also what it compares in order to refuse, as IF … <> … THEN RAISE does."""
+        for nodes in self._links(node, scopes, loosely=loosely):
+            self._tie(nodes)
+
+    def _links(self, node: Any, scopes: Scopes, *, loosely: bool) -> list[set[str]]:
+        if isinstance(node, list):
+            return [link for each in node for link in self._links(each, scopes, loosely=loosely)]
+        if not isinstance(node, dict):
+            return []
+        found: list[set[str]] = []
+        for kind, value in node.items():
+            if kind == "BoolExpr":
+                found += self._boolean(value, scopes, loosely=loosely)
+            elif kind == "A_Expr":
+                found += self._comparison(value, scopes, loosely=loosely)
+            elif kind == "SubLink":
+                found += self._sub_select(value, scopes)
+            elif kind == "FuncCall":
+                found += self._call(value, scopes)
+            elif kind == "ColumnRef":
+                self._looked_at(value, scopes, loose=True)
+            elif kind in ("NullTest", "BooleanTest"):
+                self._null_test(value, scopes)
+                found += self._links(value, scopes, loosely=loosely)
+            elif isinstance(value, (dict, list)):
+                found += self._links(value, scopes, loosely=loosely)
+        return found
+
+    def _boolean(self, value: Json, scopes: Scopes, *, loosely: bool) -> list[set[str]]:
+        parts = [self._links(each, scopes, loosely=loosely) for each in value["args"]]
+        if value["boolop"] == "OR_EXPR" and not loosely:
+            # What ties the caller on one side only leaves the other open.
+            tied = [any(CALLER in {*link, *(self._top(each) for each in link)} for link in part) for part in parts]
+            kept = parts if all(tied) else [[link - {CALLER} for link in part] for part in parts if not any(tied)]
+            return [link for part in kept for link in part]
+        if value["boolop"] == "NOT_EXPR" and not loosely:
+            return []
+        return [link for part in parts for link in part]
+
+    def _comparison(self, value: Json, scopes: Scopes, *, loosely: bool) -> list[set[str]]:
+        name = value["name"][-1]["String"]["sval"]
+        left, right = value.get("lexpr"), value.get("rexpr")
+        equal = name in _EQUAL and value["kind"] in ("AEXPR_OP", "AEXPR_OP_ANY", "AEXPR_IN", "AEXPR_NOT_DISTINCT")
+        refuses = loosely and (name == "<>" or value["kind"] in ("AEXPR_DISTINCT", "AEXPR_OP_ALL"))
+        mine, other = self._nodes(left, scopes), self._nodes(right, scopes)
+        self._gate(mine, other, left, right)
+        secret = False
+        for side, against in ((left, other), (right, mine)):
+            secret |= self._pick(side, against, scopes)
+        nested = self._nested(left, scopes) + self._nested(right, scopes)
+        if (equal or refuses) and mine and other and not secret:
+            return [*nested, mine | other]
+        return nested
+
+    def _nested(self, node: Any, scopes: Scopes) -> list[set[str]]:
+        """What calls within a value tie: coalesce(is_member(x), false)."""
+        return self._links(node, scopes, loosely=False) if isinstance(node, dict) and "FuncCall" in node else []
+
+    def _pick(self, side: Any, against: set[str], scopes: Scopes) -> bool:
+        """Note a column that is compared with variables; whether it is one that only who was told can name."""
+        place = self._place(side, scopes)
+        if place is None:
+            return False
+        row, name = place
+        number, kind = row.columns[name]
+        (row.asked if against else row.loose).add(number)
+        row.asked.add(number)
+        if row.relation is None or not against - {CALLER, row.node}:
+            return False
+        if kind in _ID_TYPES and not _SECRET.search(name):
+            self.picked.append((frozenset(against - {CALLER}), row.relation, number, False))
+            return False
+        # A token, or what people search for: who states it does not choose whose row it is.
+        return any(node.startswith(("v:", "$")) for node in against)
+
+    def _gate(self, mine: set[str], other: set[str], left: Any, right: Any) -> None:
+        """auth.role() = 'service_role', auth.jwt() ->> 'role' = 'admin': whoever passes is no tenant's."""
+        for nodes, against, constant in ((mine, other, right), (other, mine, left)):
+            text = _text(constant)
+            if nodes == {CALLER} and not against and text is not None and text not in _SIGNED_IN:
+                self.open = True
+
+    def _sub_select(self, value: Json, scopes: Scopes) -> list[set[str]]:
+        found = self.statement(value["subselect"], scopes)
+        if value["subLinkType"] == "ANY_SUBLINK" and "testexpr" in value:
+            tested = value["testexpr"]
+            items = tested["RowExpr"]["args"] if "RowExpr" in tested else [tested]
+            for each, nodes in zip(items, found, strict=False):
+                self._pick(each, nodes, scopes)
+            return [self._nodes(each, scopes) | nodes for each, nodes in zip(items, found, strict=False)]
+        return []
+
+    def _call(self, value: Json, scopes: Scopes) -> list[set[str]]:
+        name = _name(value["funcname"])
+        arguments = [self._nodes(each, scopes) for each in value.get("args", ())]
+        found = self._links(value.get("args", []), scopes, loosely=False)
+        self._sets(name, value)
+        if not arguments and self.known.gate(name):
+            self.open = True
+        nodes = {node for each in arguments for node in each}
+        if self.known.caller(name) or CALLER in nodes:
+            return [*found, nodes | {CALLER}] if nodes else found
+        return found
+
+    def _sets(self, name: tuple[str, ...], value: Json) -> None:
+        arguments = value.get("args", ())
+        if name[-1] != "set_config" or len(arguments) < 2:
+            return
+        setting = _text(arguments[0])
+        if "A_Const" not in _bare(arguments[1]):
+            self.settings.add(setting.lower() if setting is not None else "*")
+
+    def _null_test(self, value: Json, scopes: Scopes) -> None:
+        place = self._place(value.get("arg"), scopes)
+        if place is not None:
+            place[0].asked.add(place[0].columns[place[1]][0])
+
+    def _looked_at(self, value: Json, scopes: Scopes, *, loose: bool) -> None:
+        place = self._place({"ColumnRef": value}, scopes)
+        if place is not None:
+            number = place[0].columns[place[1]][0]
+            place[0].asked.add(number)
+            if loose:
+                place[0].loose.add(number)
+
+    # -- values --------------------------------------------------------------------------------------------------------
+
+    def _nodes(self, node: Any, scopes: Scopes) -> set[str]:
+        """What a value comes from: rows, variables, the caller."""
+        if isinstance(node, list):
+            return {found for each in node for found in self._nodes(each, scopes)}
+        if not isinstance(node, dict):
+            return set()
+        found: set[str] = set()
+        for kind, value in node.items():
+            if kind == "ColumnRef":
+                found |= self._reference(value, scopes)
+            elif kind == "ParamRef":
+                found.add(self._argument(f"${value['number']}") if self._numbered(value) else f"${value.get('number')}")
+            elif kind == "SubLink":
+                self._ties({"SubLink": value}, scopes)
+                if value["subLinkType"] in ("EXPR_SUBLINK", "ARRAY_SUBLINK"):
+                    found |= {each for nodes in self.statement(value["subselect"], scopes) for each in nodes}
+            elif kind == "FuncCall":
+                self._sets(_name(value["funcname"]), value)
+                found |= self._nodes(value.get("args", []), scopes)
+                found |= {CALLER} if self.known.caller(_name(value["funcname"])) else set()
+            elif kind == "CoalesceExpr":
+                # coalesce(argument, auth.uid()) is what the caller states.
+                inside = self._nodes(value["args"], scopes)
+                found |= inside - {CALLER} if any(each.startswith(("v:", "$")) for each in inside) else inside
+            elif isinstance(value, (dict, list)):
+                found |= self._nodes(value, scopes)
+        return found
+
+    def _numbered(self, value: Json) -> bool:
+        number = int(value.get("number", 0))
+        return 0 < number <= len(self.body.arguments)
+
+    def _reference(self, value: Json, scopes: Scopes) -> set[str]:
+        place = self._place({"ColumnRef": value}, scopes)
+        if place is not None:
+            return {place[0].node}
+        parts = [each["String"]["sval"].lower() for each in value["fields"] if "String" in each]
+        if not parts:
+            return {row.node for row in (scopes[-1].values() if scopes else ())}
+        for scope in reversed(scopes):
+            if parts[0] in scope:
+                return {scope[parts[0]].node}
+        if parts[0] in self.variables:
+            return {f"v:{parts[0]}"}
+        if len(parts) > 1 and parts[0] == self.body.name.lower():
+            return {f"v:{parts[1]}"}
+        return set()
+
+    def _place(self, node: Any, scopes: Scopes) -> tuple[_Row, str] | None:
+        """The row and the column that a reference means; None for variables and whatever is not a plain column."""
+        bare = _bare(node) if isinstance(node, dict) else {}
+        if "ColumnRef" not in bare:
+            return None
+        parts = [each["String"]["sval"] for each in bare["ColumnRef"]["fields"] if "String" in each]
+        if not parts or len(parts) != len(bare["ColumnRef"]["fields"]):
+            return None
+        for scope in reversed(scopes):
+            for alias, row in scope.items():
+                if parts[-1] in row.columns and (len(parts) == 1 or parts[-2] == alias):
+                    return row, parts[-1]
+        return None
+
+
+def _targets(node: Json) -> Iterator[str]:
+    for kind, value in node.items():
+        if kind == "PLpgSQL_row":
+            yield from (each["name"].partition(".")[0] for each in value.get("fields", ()))
+        elif kind in ("PLpgSQL_rec", "PLpgSQL_var"):
+            yield value["refname"]
+
+
+def _name(parts: Sequence[Json]) -> tuple[str, ...]:
+    return tuple(each["String"]["sval"] for each in parts)
+
+
+def _bare(node: Json) -> Json:
+    while "TypeCast" in node:
+        node = node["TypeCast"]["arg"]
+    return node
+
+
+def _text(node: Any) -> str | None:
+    bare = _bare(node) if isinstance(node, dict) else {}
+    value = bare.get("A_Const", {}).get("sval")
+    return value.get("sval", "") if isinstance(value, dict) else None

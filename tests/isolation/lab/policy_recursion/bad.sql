@@ -1,0 +1,4 @@
+-- fires: app.members
+drop policy see on app.members;
+create policy see on app.members for select to authenticated
+    using (org_id = any (array(select m.org_id from app.members as m where m.user_id = (select auth.uid()))));

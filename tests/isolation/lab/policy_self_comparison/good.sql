@@ -1,0 +1,3 @@
+drop policy see on app.comments;
+create policy see on app.comments for select to authenticated
+    using (org_id = any (array(select m.org_id from app.members as m where m.org_id = any (hidden.orgs('guest')) and m.user_id = (select auth.uid()))));
