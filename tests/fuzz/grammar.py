@@ -44,6 +44,8 @@ FEATURES: dict[str, float] = {
     "tallies": 0.3,
     "rules": 0.3,
     "shared columns": 0.4,
+    "constraint names": 0.3,
+    "target actions": 0.4,
 }
 """What a case may have, and the share of the cases that have it. Kinds of columns are features too, as `kind text`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Literal
 
 from tests.fuzz.kinds import Kind
@@ -13,6 +14,25 @@ KeyForm = Literal["text", "uuid", "integer", "bigint", "serial", "identity", "al
 NUMBERED: frozenset[KeyForm] = frozenset({"integer", "bigint", "serial", "identity", "always"})
 SELF_NUMBERED: frozenset[KeyForm] = frozenset({"serial", "identity", "always"})
 """Keys that the server gives."""
+
+_CONSTRAINTS = (
+    "key",
+    "s",
+    "t",
+    "%s",
+    "100%",
+    "it's",
+    'say "so"',
+    "a b",
+    "select",
+    "capture",
+    "u0",
+    "Größe",
+    "x" * 60,
+    "%(name)s",
+    "rules",
+)
+"""Names of foreign keys."""
 
 Row = dict[str, "str | None"]
 """A row as the texts that PostgreSQL prints of its columns."""
@@ -252,15 +272,40 @@ class Case:
         )
         late = " deferrable initially deferred" if ref.deferrable else ""
         return (
-            f"alter table {quoted(table.name)} add foreign key ({listed(ref.columns)})"
+            f"alter table {quoted(table.name)} add{self._constraint(table, ref)} foreign key ({listed(ref.columns)})"
             f" references {quoted(ref.parent)} ({listed(ref.parent_columns)}){actions}{late};"
         )
+
+    def _constraint(self, table: Table, ref: Ref) -> str:
+        """The name of a foreign key, with the word before it; empty where the server finds one."""
+        if "constraint names" not in self.features:
+            return ""
+        name = Random(f"{self.seed}/constraint {table.name}").choice(_CONSTRAINTS)
+        place = table.refs.index(ref)
+        return f" constraint {quoted(f'{name}{place}' if place else name)}"
+
+    def _actions(self, table: Table, ref: Ref) -> str:
+        """What a foreign key of the target does, and when."""
+        late = "deferrable initially immediate"
+        if "target actions" not in self.features:
+            return late
+        assert ref.target is not None
+        found = [
+            "",
+            late,
+            "deferrable initially deferred",
+            "on delete cascade",
+            f"on delete cascade {late}",
+            "on delete restrict",
+        ]
+        if ref.nullable:
+            found.append(f"on delete set null ({quoted(ref.target)})")
+        return Random(f"{self.seed}/action {table.name} {ref.own}").choice(found)
 
     def target_sql(self) -> str:
         lines = self._types(self.target)
         for table in self.tables:
             lines.append(self._target_table(table))
-        late = "deferrable initially immediate"
         for table in self.tables:
             for ref in table.refs:
                 parent = self.table(ref.parent)
@@ -268,8 +313,8 @@ class Case:
                     continue
                 within = [self.tenant] if parent.ways and table.ways else []
                 lines.append(
-                    f"alter table {quoted(table.target)} add foreign key ({listed([*within, ref.target])})"
-                    f" references {quoted(parent.target)} ({listed([*within, 'id'])}) {late};"
+                    f"alter table {quoted(table.target)} add{self._constraint(table, ref)} foreign key ({listed([*within, ref.target])})"
+                    f" references {quoted(parent.target)} ({listed([*within, 'id'])}) {self._actions(table, ref)};"
                 )
                 lines.append(f"create index on {quoted(table.target)} ({listed([*within, ref.target])});")
         return "\n".join(lines) + "\n"
