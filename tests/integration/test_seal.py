@@ -23,6 +23,7 @@ from psycopg import errors, sql
 
 from tenantry.errors import ContextOutdated, SettingsError
 from tenantry.postgres.seal import SealKey, claims_text, open_context
+from tenantry.postgres.stated import AT_START, STATED
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, Built, Connection, add_key, build_clinic, run
@@ -573,6 +574,100 @@ def test_random_numbers_of_the_next_are_not_the_callers_to_choose(world: World) 
                 me.execute("select setseed(0.25)")
     assert known not in drawn
     assert len(set(drawn)) == 2
+
+
+HOSTILE = {
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "iso_8601",
+    "timezone": "Pacific/Kiritimati",
+    "timezone_abbreviations": "India",
+    "extra_float_digits": "-5",
+    "bytea_output": "escape",
+    "transform_null_equals": "on",
+    "array_nulls": "off",
+    "xmloption": "document",
+    "xmlbinary": "hex",
+    "backslash_quote": "on",
+    "standard_conforming_strings": "off",
+    "quote_all_identifiers": "on",
+    "check_function_bodies": "off",
+    "gin_fuzzy_search_limit": "1",
+    "exit_on_error": "on",
+    "row_security": "off",
+    "lc_monetary": "POSIX",
+    "lc_numeric": "POSIX",
+    "lc_time": "POSIX",
+}
+"""Another value for each of STATED."""
+
+_STATED = sql.SQL("select {}").format(
+    sql.SQL(", ").join(sql.SQL("current_setting({})").format(sql.Literal(name)) for name in STATED)
+)
+
+
+def test_a_context_states_what_sql_means(world: World) -> None:
+    assert set(HOSTILE) == set(STATED)
+    want = [tuple(STATED.values())]
+    with world.connection() as connection:
+        for name, text in HOSTILE.items():
+            connection.execute("select set_config(%s, %s, false)", [name, text])
+        assert not set(want[0]) >= set(connection.execute(_STATED).fetchall()[0])
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert me.execute(_STATED).fetchall() == want
+        # Without a seal the library does it alone.
+        with tenant(connection, world.claims(), None, schema=SCHEMA, settings={"timezone": "Asia/Tokyo"}) as me:
+            got = me.execute(_STATED).fetchall()
+            assert got == [tuple({**STATED, "timezone": "Asia/Tokyo"}.values())]
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA, settings={"timezone": "Asia/Tokyo"}) as me:
+            assert value(me.execute("show timezone")) == "Asia/Tokyo"
+
+
+def test_settings_of_the_login_do_not_count_in_the_pools_connections(world: World) -> None:
+    login, name = f"{world.built.database.name}_own", world.built.database.name
+    with world.built.database.connect() as admin:
+        run(admin, f"create role {login} login noinherit", f"grant anon, authenticated to {login}",
+            f"grant usage on schema tenantry to {login}",
+            f"grant execute on function tenantry.challenge(), tenantry.open(text, text) to {login}")  # fmt: skip
+        try:
+            planted = {
+                **{key: text for key, text in HOSTILE.items() if key != "exit_on_error"},
+                "role": "anon",
+                "search_path": "planted",
+                "default_transaction_read_only": "on",
+                "default_transaction_isolation": "serializable",
+                "idle_session_timeout": "1h",
+                "statement_timeout": "3min",
+            }
+            # As itself, from within somebody's transaction.
+            with psycopg.connect(world.built.database.dsn_as(login), autocommit=True) as injected:
+                for where in ("", f" in database {name}"):
+                    for key, text in planted.items():
+                        injected.execute(
+                            sql.SQL("alter role {}{} set {} = {}").format(
+                                sql.Identifier(login),
+                                sql.SQL(where),
+                                sql.Identifier(key),
+                                sql.Literal(text),
+                            )
+                        )
+            with tenant_pool(world.built.database.dsn_as(login), max_size=1, timeout=10) as pool:
+                for _ in range(2):
+                    with pool.connection() as connection:
+                        got = {key: value(connection.execute("select current_setting(%s)", [key])) for key in AT_START}
+                        assert {key: (text, got[key]) for key, text in AT_START.items() if got[key] != text} == {}
+                        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+                            assert me.execute("select id from clinics").fetchall() == [(world.clinics[0],)]
+        finally:
+            run(admin, f"drop owned by {login}", f"drop role {login}")
+
+
+def test_the_roles_script_pins_the_logins_settings_in_the_database(world: World) -> None:
+    with world.built.database.connect(user=LOGIN) as connection:
+        for key, text in STATED.items():
+            assert value(connection.execute("select reset_val from pg_settings where lower(name) = %s", [key])) == text
+            assert connection.execute("select source from pg_settings where lower(name) = %s", [key]).fetchone() in (
+                ("database user",), ("client",),
+            )  # fmt: skip
 
 
 def test_settings_of_the_session_decide_neither_how_policies_nor_how_statements_are_read(world: World) -> None:

@@ -38,11 +38,7 @@ def insertable(project: Project, table: Table) -> tuple[str, ...]:
         column.name
         for column in table.columns
         if _given(column)
-        and (
-            column.name in (*listed, tenant)
-            if listed is not None
-            else column.name != ROW_ID or _is_whose(access)
-        )
+        and (column.name in (*listed, tenant) if listed is not None else column.name != ROW_ID or _is_whose(access))
     )
 
 

@@ -6,6 +6,7 @@ from tenantry.access.functions import access_sql, block_label, shared_sql
 from tenantry.manifest.mapping import ROW_ID
 from tenantry.manifest.model import Manifest
 from tenantry.postgres import ident, literal, literals, load_sql
+from tenantry.postgres.stated import STATED
 
 _SQL = "tenantry.access.sql"
 
@@ -86,7 +87,13 @@ $$;
 
 def _sealed(manifest: Manifest) -> str:
     roles, context = manifest.database_roles, manifest.context
-    text = load_sql(_SQL, "sealed").format(lifetime=context.lifetime * 1000, tolerance=context.tolerance * 1000)
+    text = load_sql(_SQL, "sealed").format(
+        lifetime=context.lifetime * 1000,
+        tolerance=context.tolerance * 1000,
+        read=", ".join(f"current_setting({literal(name)})" for name in STATED),
+        names=literals(STATED),
+        values=literals(STATED.values()),
+    )
     return f"""\
 {text}
 grant execute on function tenantry.challenge(), tenantry.open(text, text) to {ident(roles.login)};

@@ -9,6 +9,10 @@ import psycopg
 
 from tenantry.manifest import Manifest, Named
 from tenantry.postgres import literal, load_sql
+from tenantry.postgres.stated import STATED
+
+PINNED = {**STATED, "role": "none", "idle_session_timeout": "0", "default_transaction_read_only": "off"}
+"""What the script states of the login, in the database."""
 
 
 def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
@@ -19,7 +23,9 @@ def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
         database: the database whose temporary tables are closed to PUBLIC.
     """
     names = {**manifest.database_roles.model_dump(), "owner": owner, "database": database}
-    return re.sub(r"\{(\w+)\}", lambda found: literal(names[found[1]]), load_sql("tenantry.access.sql", "roles"))
+    stated = ",\n                ".join(f"({literal(name)}, {literal(value)})" for name, value in PINNED.items())
+    given = {**{name: literal(value) for name, value in names.items()}, "stated": stated}
+    return re.sub(r"\{(\w+)\}", lambda found: given[found[1]], load_sql("tenantry.access.sql", "roles"))
 
 
 def missing_roles(conn: psycopg.Connection[Any], manifest: Manifest) -> tuple[str, ...]:

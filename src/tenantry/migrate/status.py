@@ -16,9 +16,9 @@ from tenantry.manifest.mapping import Subset
 from tenantry.migrate.cutover import Readiness
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.lock import prepared_transaction
-from tenantry.migrate.run_lock import run_lock_holder
 from tenantry.migrate.missing import Missing, missing_rows
 from tenantry.migrate.process import Process, look_at
+from tenantry.migrate.run_lock import run_lock_holder
 from tenantry.migrate.signals import Reason
 from tenantry.migrate.throttle import Throttle
 from tenantry.plan import PHASES

@@ -15,8 +15,9 @@ Connections must not prepare statements under names (prepare_threshold=None: a c
 are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both. They give each user a
 new seed of random() as well, which DISCARD ALL leaves as the one before has set it.
 
-What decides how statements and policies are read is stated for each transaction, whatever the session says: memberships are read
-live under READ COMMITTED only, and literals mean what the standard says.
+What decides how statements and policies are read is stated where a connection begins, and for each transaction, whatever the login's
+own settings and the session say: memberships are read live under READ COMMITTED only, and literals, dates and numbers mean what
+tenantry.postgres.stated says.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from random import SystemRandom
+from types import MappingProxyType
 from typing import Any, LiteralString
 
 import psycopg
@@ -37,6 +39,7 @@ from tenantry.errors import ContextOutdated, SettingsError
 from tenantry.postgres.connect import normalise_dsn
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.sql import idents
+from tenantry.postgres.stated import STATED, start_options
 
 Query = bytes | sql.SQL | sql.Composed | LiteralString
 
@@ -45,9 +48,9 @@ CLIENT_ROLES = ("anon", "authenticated")
 _SETTINGS = (
     "pg_catalog.set_config('role', %s, true), pg_catalog.set_config('search_path', %s, true),"
     " pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true),"
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true),"
-    " pg_catalog.set_config('row_security', 'on', true), pg_catalog.set_config('standard_conforming_strings', 'on', true)"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)"
 )
+_SETTING = ", pg_catalog.set_config(%s, %s, true)"
 _BEGIN = "begin isolation level read committed read write not deferrable"
 _CHALLENGE = f"{_BEGIN}; set local role none; select tenantry.challenge()"
 _SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
@@ -66,6 +69,7 @@ class _Opening:
         statement_timeout: float,
         lock_timeout: float,
         idle_timeout: float,
+        settings: Mapping[str, str],
     ) -> None:
         role = claims.get("role")
         if role not in roles:
@@ -80,6 +84,8 @@ class _Opening:
             f"pg_catalog, {idents(names)}, pg_temp" if names else "pg_catalog, pg_temp",
             *(f"{max(0, round(seconds * 1000))}ms" for seconds in (statement_timeout, lock_timeout, idle_timeout)),
         ]
+        # tenantry.open() states what is to be stated by itself.
+        self._more = dict(settings) if key is not None else {**STATED, **settings}
 
     @property
     def sealed(self) -> bool:
@@ -87,9 +93,10 @@ class _Opening:
 
     def statement(self, challenge: str | None) -> tuple[LiteralString, list[Any]]:
         """Made when it is sent: a token lives for seconds, and for one transaction."""
-        if self._key is None or challenge is None:
-            return _UNSEALED, [self._claims, *self._settings]
-        return _SEALED, [self._claims, self._key.token(self._claims, challenge), *self._settings]
+        token = [] if self._key is None or challenge is None else [self._key.token(self._claims, challenge)]
+        more = [each for setting in self._more.items() for each in setting]
+        text: LiteralString = (_SEALED if token else _UNSEALED) + _SETTING * len(self._more)
+        return text, [self._claims, *token, *self._settings, *more]
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -272,6 +279,7 @@ def tenant(
     statement_timeout: float = 30.0,
     lock_timeout: float = 5.0,
     idle_timeout: float = 60.0,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Tenant]:
     """A transaction on behalf of one caller; committed at the end, rolled back where something is raised.
 
@@ -281,13 +289,16 @@ def tenant(
         key: the application's seal key; None where claims are not sealed ([context] sealed = false).
         schema: what names without a schema mean; pg_catalog comes before it, pg_temp last.
         statement_timeout, lock_timeout, idle_timeout: seconds; 0 for none.
+        settings: others than tenantry.postgres.stated.STATED says, as {"timezone": "Europe/Berlin"}.
 
     Raises:
         SettingsError: the connection or the claims do not fit.
         psycopg.Error: as Tenant.commit() says.
     """
     _check(connection)
-    me = Tenant(connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout))
+    me = Tenant(
+        connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings)
+    )
     try:
         yield me
     except BaseException:
@@ -307,10 +318,13 @@ async def async_tenant(
     statement_timeout: float = 30.0,
     lock_timeout: float = 5.0,
     idle_timeout: float = 60.0,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[AsyncTenant]:
     """As tenant(), over an asynchronous connection."""
     _check(connection)
-    me = AsyncTenant(connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout))
+    me = AsyncTenant(
+        connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings)
+    )
     try:
         yield me
     except BaseException:
@@ -324,28 +338,39 @@ async def async_tenant(
 _CONNECTION = {"autocommit": True, "prepare_threshold": None}
 
 
-def tenant_pool(dsn: str, *, min_size: int = 1, max_size: int = 10, **more: Any) -> ConnectionPool[Any]:
+def _kwargs(dsn: str, *, startup: bool) -> dict[str, Any]:
+    stated: dict[str, Any] = {"options": start_options(dsn)} if startup else {}
+    return {"client_encoding": "UTF8", **_CONNECTION, **stated}
+
+
+def tenant_pool(
+    dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
+) -> ConnectionPool[Any]:
     """A pool whose connections can carry tenants; what one left behind in the session is gone before the next.
 
     Args:
+        startup: state what SQL means where a connection begins (tenantry.postgres.stated.AT_START), so that settings of the login do
+            not count. False behind a pooler that refuses `options`; then only what a context states is sure.
         more: for psycopg_pool.ConnectionPool.
     """
     return ConnectionPool(
         normalise_dsn(dsn),
         min_size=min_size,
         max_size=max_size,
-        kwargs=dict(_CONNECTION),
+        kwargs=_kwargs(normalise_dsn(dsn), startup=startup),
         reset=_empty,
         open=True,
         **more,
     )
 
 
-def async_tenant_pool(dsn: str, *, min_size: int = 1, max_size: int = 10, **more: Any) -> AsyncConnectionPool[Any]:
+def async_tenant_pool(
+    dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
+) -> AsyncConnectionPool[Any]:
     """As tenant_pool(); it is to be opened with `async with` or open()."""
     return AsyncConnectionPool(
-        normalise_dsn(dsn), min_size=min_size, max_size=max_size, kwargs=dict(_CONNECTION), reset=_empty_async,
-        open=False, **more,
+        normalise_dsn(dsn), min_size=min_size, max_size=max_size, kwargs=_kwargs(normalise_dsn(dsn), startup=startup),
+        reset=_empty_async, open=False, **more,
     )  # fmt: skip
 
 

@@ -59,7 +59,11 @@ class Book:
 
     def prepare(self, maker: Maker, table: Table) -> None:
         """Find an INSERT for every place of a table in which a row could be put."""
-        without = [LEGACY_ID, *AUDIT, *({column.name for column in table.columns} - set(insertable(self.project, table)))]
+        without = [
+            LEGACY_ID,
+            *AUDIT,
+            *({column.name for column in table.columns} - set(insertable(self.project, table))),
+        ]
         found = []
         for facts, given in self._places(table):
             try:

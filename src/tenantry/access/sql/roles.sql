@@ -60,6 +60,23 @@ begin
         end;
     end loop;
 
+    -- What SQL means to the login's sessions in this database, also where ALTER ROLE says otherwise for all databases. Who runs SQL as
+    -- the login can alter this again: the library states it in each connection and each context too.
+    begin
+        for wanted in
+            select s.*
+              from (values {stated}) as s (name, value)
+             where not exists (
+                   select from pg_db_role_setting as d, unnest(d.setconfig) as c (setting)
+                    where d.setrole = to_regrole(quote_ident(login)) and c.setting = s.name || '=' || s.value
+                      and d.setdatabase = (select oid from pg_database where datname = base))
+        loop
+            execute format('alter role %I in database %I set %I = %L', login, base, wanted.name, wanted.value);
+        end loop;
+    exception when insufficient_privilege then
+        raise notice 'role % is not yours to alter: its settings are as they were', login;
+    end;
+
     -- The owner makes schemas and temporary tables in the database; others could shadow names with temporary ones.
     if not has_database_privilege(owner, base, 'CREATE') then
         execute format('grant create on database %I to %I', base, owner);

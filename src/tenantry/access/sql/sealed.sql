@@ -64,6 +64,17 @@ begin
             using errcode = 'invalid_authorization_specification',
                   hint = 'The claim role is the database role under which the transaction runs.';
     end if;
+    if current_setting('session_replication_role') <> 'origin' then
+        raise exception 'session_replication_role is %, which leaves out triggers', current_setting('session_replication_role')
+            using errcode = 'invalid_authorization_specification';
+    end if;
+    -- What SQL means in this transaction, whatever the login's own settings or the user before say (tenantry.postgres.stated).
+    if array[{read}] <> array[{values}] then
+        perform set_config(s.name, s.value, true) from unnest(array[{names}], array[{values}]) as s (name, value);
+    end if;
+    if current_setting('restrict_nonsystem_relation_kind', true) <> '' then
+        perform set_config('restrict_nonsystem_relation_kind', '', true);
+    end if;
     perform set_config('request.jwt.claims', claims, true);
     perform set_config('tenantry.seal', key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
         || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex'), true);

@@ -24,17 +24,6 @@ from tenantry.prove.people import OTHER, OWN, Person, people
 
 SQL = "tenantry.prove.attacks.sql"
 
-PINNED = {
-    "standard_conforming_strings": "on",
-    "datestyle": "ISO,MDY",
-    "timezone": "UTC",
-    "transform_null_equals": "off",
-    "default_transaction_read_only": "off",
-    "bytea_output": "hex",
-    "row_security": "on",
-}
-"""What an application states of its connections, so that nobody who may alter the login states it."""
-
 Claims = Mapping[str, Any]
 
 
@@ -332,4 +321,4 @@ def _tells(value: str) -> bool:
     return _ID.search(value) is not None or "@tenantry-proof.invalid" in value
 
 
-__all__ = ["PINNED", "SQL", "Application", "Claims", "Ground", "Prey"]
+__all__ = ["SQL", "Application", "Claims", "Ground", "Prey"]

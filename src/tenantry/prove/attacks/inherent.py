@@ -18,7 +18,6 @@ INHERENT: Mapping[str, str] = {
     "end_others_sessions": "all sessions of an application are of one login, which only a superuser can keep from ending them",
     "lock_queue": "PostgreSQL waits for some locks before it asks for the right to them; timeouts end the wait",
     "fill_the_lock_table": "everybody may take advisory locks, and who writes can fill the same table with savepoints",
-    "settings_of_the_login": "a login may alter its own settings; the application states those that matter",
 }
 """Attack → why it succeeds where everything is as it should be."""
 

@@ -16,8 +16,9 @@ from tenantry.manifest.mapping import Project
 from tenantry.manifest.model import Manifest
 from tenantry.postgres import ident, literal, load_sql
 from tenantry.postgres.seal import claims_text
+from tenantry.postgres.stated import start_options
 from tenantry.postgres.tenant import tenant, tenant_pool
-from tenantry.prove.attacks.ground import PINNED, SQL, Application, Claims, Ground, Prey
+from tenantry.prove.attacks.ground import SQL, Application, Claims, Ground, Prey
 from tenantry.prove.attacks.seat import Answer, Seat
 from tenantry.prove.fixtures import FixtureRow
 from tenantry.prove.people import OTHER, OWN, Person
@@ -90,7 +91,7 @@ class Scene:
         """How the application connects, where it does that by itself."""
         options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0 if self.application.prepares else None}
         if self.application.pins and not self.application.library:
-            options["options"] = " ".join(f"-c {name}={value}" for name, value in PINNED.items())
+            options["options"] = start_options(self.ground.login_dsn)
         return options
 
     @contextmanager

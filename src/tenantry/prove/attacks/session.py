@@ -240,17 +240,63 @@ def settings_left(scene: Scene) -> Verdict:
 
 _HOSTILE = {
     "standard_conforming_strings": "off",
+    "backslash_quote": "on",
     "datestyle": "'SQL, DMY'",
+    "intervalstyle": "iso_8601",
     "timezone": "'Etc/GMT+12'",
+    "timezone_abbreviations": "'India'",
+    "extra_float_digits": "-5",
+    "lc_monetary": "'POSIX'",
+    "lc_numeric": "'POSIX'",
+    "lc_time": "'POSIX'",
+    "array_nulls": "off",
     "transform_null_equals": "on",
-    "default_transaction_read_only": "on",
+    "gin_fuzzy_search_limit": "3",
     "bytea_output": "'escape'",
+    "xmlbinary": "hex",
+    "xmloption": "document",
+    "quote_all_identifiers": "on",
+    "check_function_bodies": "off",
     "row_security": "off",
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "'serializable'",
 }
 
 
 def _settings(seat: Seat) -> dict[str, str]:
-    return {name: str(seat.run(f"show {name}").value) for name in _HOSTILE}
+    names = ", ".join(f"current_setting({literal(name)})" for name in _HOSTILE)
+    return dict(zip(_HOSTILE, seat.run(f"select {names}").rows[0], strict=True))
+
+
+def _meaning(seat: Seat) -> dict[str, str]:
+    """What statements of a context mean: the defaults of transactions that begin later are not its own."""
+    shown = {name: value for name, value in _settings(seat).items() if not name.startswith("default_")}
+    for name in ("search_path", "transaction_isolation", "transaction_read_only"):
+        shown[name] = str(seat.run(f"show {name}").value)
+    return shown
+
+
+@attack(
+    "session",
+    tries="Changes settings that decide what literals, dates and numbers mean, for a session that nobody empties before its next user,"
+    " as behind a pooler in transaction mode.",
+    gains="That the next user's dates are other days, and his NULLs, strings and numbers other values.",
+    source="https://www.pgbouncer.org/features.html",
+)
+def settings_of_the_user_before(scene: Scene) -> Verdict:
+    with scene.turn(scene.victim) as me:
+        before = _meaning(me)
+    seat = scene.connect()
+    with scene.turn(scene.attacker, seat, keep=True):
+        seat.raw("commit")
+        for name, value in _HOSTILE.items():
+            seat.raw(f"set session {name} = {value}")
+    with scene.turn(scene.victim, seat) as me:
+        after = _meaning(me)
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        return broken(f"in the next user's context the attacker's {', '.join(changed)} hold")
+    return held(f"the context states each of {len(before)} settings by itself")
 
 
 @attack(
@@ -267,16 +313,26 @@ def settings_of_the_login(scene: Scene) -> Verdict:
     try:
         with scene.pool() as pool:
             with _next_user(scene, pool) as me:
-                before = {**_settings(me), "search_path": me.run("show search_path").value}
+                before = _meaning(me)
             refused = _poisoned(
                 scene,
                 pool,
                 "commit",
                 *(f"{where} set {name} = {value}" for name, value in _HOSTILE.items()),
                 f"{where} set search_path = planted",
+                f"{where} set idle_session_timeout = '1h'",
+                f"{where} set role = {ident(scene.manifest.database_roles.anon)}",
             )
-        with scene.pool() as pool, _next_user(scene, pool) as me:
-            after = {**_settings(me), "search_path": me.run("show search_path").value}
+        with scene.pool() as pool:
+            with pool.connection() as connection:
+                bare = Seat(connection)
+                idle = bare.run("show idle_session_timeout").value
+                if bare.run("select current_user = session_user").value is not True:
+                    return broken("new sessions of the application begin under the role that the attacker chose")
+            if idle != "0":
+                return broken("new sessions of the application end when the attacker wants (idle_session_timeout)")
+            with _next_user(scene, pool) as me:
+                after = _meaning(me)
     finally:
         scene.ground.owner.execute(f"{where} reset all".encode())
     changed = [name for name in before if before[name] != after[name]]

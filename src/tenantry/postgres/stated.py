@@ -1,0 +1,67 @@
+"""Settings that change what SQL means, or that end sessions, and the values that Tenantry states for them.
+
+A login may alter its own settings for good (ALTER ROLE … SET), and behind a pooler in transaction mode a session keeps what the user
+before has set. So the settings are stated where a connection begins, which wins over ALTER ROLE, and again for each transaction.
+"""
+
+from __future__ import annotations
+
+import re
+
+from psycopg.conninfo import conninfo_to_dict
+
+STATED = {
+    "array_nulls": "on",
+    "backslash_quote": "safe_encoding",
+    "bytea_output": "hex",
+    "check_function_bodies": "on",
+    "datestyle": "ISO, MDY",
+    "exit_on_error": "off",
+    "extra_float_digits": "1",
+    "gin_fuzzy_search_limit": "0",
+    "intervalstyle": "postgres",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "standard_conforming_strings": "on",
+    "timezone": "UTC",
+    "timezone_abbreviations": "Default",
+    "transform_null_equals": "off",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+}
+"""What each context has, in the transaction that it is opened for. Every login may set these, on every version from 15 on."""
+
+AT_START = {
+    **STATED,
+    "role": "none",
+    "search_path": "pg_catalog, pg_temp",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "tcp_user_timeout": "0",
+    "local_preload_libraries": "",
+}
+"""What each connection begins with; the contexts state role, search path and timeouts by themselves."""
+
+_ESCAPED = re.compile(r"[ \\]")
+
+
+def start_options(dsn: str = "") -> str:
+    """The value of `options` for a connection that begins with AT_START; options of the connection string count besides, and win."""
+    own = str(conninfo_to_dict(dsn).get("options") or "")
+    stated = (f"-c {name}={_ESCAPED.sub(_escape, value)}" for name, value in AT_START.items())
+    return " ".join([*stated, own]).rstrip()
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\" + match.group()
+
+
+__all__ = ["AT_START", "STATED", "start_options"]
