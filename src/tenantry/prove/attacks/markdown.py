@@ -48,7 +48,8 @@ def _lines() -> Iterator[str]:
     yield (
         "Some of it no schema prevents, since PostgreSQL lets whoever runs statements of his own do it: take time, and measure it;"
         " explain statements, and see how many rows were passed over; change the own password, and the own login's settings, which"
-        " count only where the application does not state them; take advisory locks; wait for locks that they will be refused; notify, and write messages for those who read the write-ahead log;"
+        " count only where the application does not state them; take advisory locks;"
+        " wait for locks that they will be refused; notify, and write messages for those who read the write-ahead log;"
         " fill the disk with large objects. No row of another tenant comes of these, but numbers, guesses and disturbance may. The"
         " proof tells of those that can be told (`explain_…`, `lock_table`, `lock_queue`, `fill_the_lock_table`,"
         " `end_others_sessions`); one that is accepted is accepted with a stated reason, and the result"
