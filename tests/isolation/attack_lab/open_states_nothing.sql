@@ -11,5 +11,12 @@ begin
     perform set_config('request.jwt.claims', claims, true);
 end
 $$;
+create or replace function tenantry.claims() returns jsonb
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return nullif(current_setting('request.jwt.claims', true), '')::jsonb;
+end
+$$;
 
 -- name: mended
