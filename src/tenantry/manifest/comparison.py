@@ -25,6 +25,7 @@ from tenantry.manifest.keys import equal, key_parts_sql, mapping_key, same_key
 from tenantry.manifest.mapping import ROW_ID, Column, Mapping, Project, plain_name
 from tenantry.manifest.moved import held_elsewhere, left_all
 from tenantry.manifest.nearby import derive_few
+from tenantry.manifest.strangers import without_strangers
 from tenantry.postgres import ident, idents, literal
 
 CHANGED = "pg_temp.tenantry_look"
@@ -64,6 +65,8 @@ class Comparison:
         self.extras = tuple(
             self._extra(name, sql) for name, sql in project.manifest.source.down.get(self.name, {}).items()
         )
+        self.strangers: frozenset[str] = frozenset()
+        """Target tables of which some rows are not to be seen; found anew in each round."""
         self.slots = self._slots()
         self.required = tuple(
             column.name
@@ -189,12 +192,12 @@ class Comparison:
             if part.link == "natural":
                 # Those that were born there have the key that stands in them, and no other.
                 mine += (
-                    f" and not exists (select from {self._target(part)} t where t.legacy_id = c.legacy_id"
+                    f" and not exists (select from {self.target_sql(part)} t where t.legacy_id = c.legacy_id"
                     f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')})"
                 )
             texts.append(f"select {key_of(part.mapping, 'c.legacy_id')} {mine}")
-            q = f"{self._target(part)} q"
-            p = f"{self._target(self.parts[0])} p"
+            q = f"{self.target_sql(part)} q"
+            p = f"{self.target_sql(self.parts[0])} p"
             here = f"select {key_of(self.first, 'p.legacy_id')} from {CHANGED} c join {q} on q.legacy_id = c.legacy_id"
             named = f"where c.table_name = {literal(part.target)}"
             if part.link == "names":
@@ -217,13 +220,14 @@ class Comparison:
         return texts
 
     def read_rows(self) -> list[str]:
+        """The source rows of the keys, and the target rows that stand beside them."""
         made = [
             f"insert into {self.rows} select s.* from {self.keys} k join {self.sql} s on {self.same_key('s', 'k')} where k.now"
         ]
         for i, part in enumerate(self.parts):
             legacy = legacy_of(part.mapping, "k.key")
-            own = f"{self._target(part)} q on q.legacy_id = {legacy}"
-            p = f"{self._target(self.parts[0])} p"
+            own = f"{self.target_sql(part)} q on q.legacy_id = {legacy}"
+            p = f"{self.target_sql(self.parts[0])} p"
             p_here = f"p.legacy_id = {legacy_of(self.first, 'k.key')}"
             match part.link:
                 case "names":
@@ -233,7 +237,7 @@ class Comparison:
                         if name
                     )
                     linked = (
-                        f"select distinct on (k.key) k.key, q.legacy_id from {self.keys} k join {p} on {p_here} join {self._target(part)} q"
+                        f"select distinct on (k.key) k.key, q.legacy_id from {self.keys} k join {p} on {p_here} join {self.target_sql(part)} q"
                         f" on {self._joined(self.parts[0], 'p', f'q.{ident(part.link_column or ROW_ID)}', part, 'q')}"
                         f" where k.now and not {self._elsewhere(part, 'q.legacy_id')}{self._covered(part)}"
                         f" order by k.key, {order}"
@@ -260,7 +264,7 @@ class Comparison:
                     named = self._joined(part, "n", f"p.{ident(part.link_column or ROW_ID)}", self.parts[0], "p")
                     made.append(
                         f"insert into {self.link(i)} select k.key, coalesce(n.legacy_id, {legacy}) from {self.keys} k\n"
-                        f"  left join {p} on {p_here}\n  left join {self._target(part)} n on {named} where k.now"
+                        f"  left join {p} on {p_here}\n  left join {self.target_sql(part)} n on {named} where k.now"
                     )
                 case _:
                     made.append(f"insert into {self.link(i)} select k.key, {legacy} from {self.keys} k where k.now")
@@ -273,7 +277,7 @@ class Comparison:
         key = values[0] if len(values) == 1 else f"jsonb_build_array({', '.join(values)})::text"
         joins = "".join(f"\n  {join}" for join in part.joins)
         return (
-            f"select {key} as key, t.legacy_id from {self._target(part)} t{joins}\n where t.legacy_id in ({known})"
+            f"select {key} as key, t.legacy_id from {self.target_sql(part)} t{joins}\n where t.legacy_id in ({known})"
             f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')}"
             f" and num_nulls({', '.join(values)}) = 0"
         )
@@ -287,7 +291,7 @@ class Comparison:
         )
         joins = "".join(f"\n  {join}" for join in part.joins)
         return (
-            f"select t.legacy_id, case {missing} end as parent from {self._target(part)} t{joins}\n"
+            f"select t.legacy_id, case {missing} end as parent from {self.target_sql(part)} t{joins}\n"
             f" where t.legacy_id in (select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)})"
             f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')}"
             if missing
@@ -327,8 +331,8 @@ class Comparison:
             made.append(f"select {name}, {legacy_of(part.mapping, 'k.key')} from {self.keys} k where k.now")
             if part.link == "names":
                 made.append(
-                    f"select {name}, q.legacy_id from {self.keys} k join {self._target(self.parts[0])} p"
-                    f" on p.legacy_id = {legacy_of(self.first, 'k.key')} join {self._target(part)} q"
+                    f"select {name}, q.legacy_id from {self.keys} k join {self.target_sql(self.parts[0])} p"
+                    f" on p.legacy_id = {legacy_of(self.first, 'k.key')} join {self.target_sql(part)} q"
                     f" on {self._joined(self.parts[0], 'p', f'q.{ident(part.link_column or ROW_ID)}', part, 'q')} where k.now"
                 )
         return made
@@ -531,7 +535,7 @@ class Comparison:
             if column.kind != "python"
         ]
         listed += [f"{feed.value} as f{n}" for n, feed in enumerate(part.feeds)]
-        joins = [f"{self.link(i)} l", f"join {self._target(part)} t on t.legacy_id = l.legacy", *part.joins]
+        joins = [f"{self.link(i)} l", f"join {self.target_sql(part)} t on t.legacy_id = l.legacy", *part.joins]
         if part.mapping.python_columns:
             joins.append(f"left join {self.python(i)} b on b.key = l.key")
             listed += [f"b.b{n}, b.ok{n}" for n in range(len(part.mapping.python_columns))]
@@ -557,7 +561,7 @@ class Comparison:
             own = self.table.column(extra.column)
             assert own is not None
             listed.append(f"({extra.sql})::{own.type} as g{n}")
-        joins = [link(0), f"join {self._target(self.parts[0])} t on t.legacy_id = {first}.{legacy}"]
+        joins = [link(0), f"join {self.target_sql(self.parts[0])} t on t.legacy_id = {first}.{legacy}"]
         # A second table by the name of t cannot be named: t is the first.
         seen = {"t"}
         for i, part in enumerate(self.parts[1:], start=1):
@@ -567,12 +571,15 @@ class Comparison:
             name = ident(part.target)
             at = ident(f"{ours}{i}")
             joins.append(f"left join {link(i)} on {at}.{key} = {first}.{key}")
-            joins.append(f"left join {self._target(part)} {name} on {name}.legacy_id = {at}.{legacy}")
+            joins.append(f"left join {self.target_sql(part)} {name} on {name}.legacy_id = {at}.{legacy}")
         return f"select {', '.join(listed)} from {' '.join(joins)}"
 
     # -- compiling ---------------------------------------------------------------------------------------------------
 
-    def _target(self, part: Part) -> str:
+    def target_sql(self, part: Part) -> str:
+        """The target's table, without rows whose place in the source is another tenant's."""
+        if part.target in self.strangers:
+            return without_strangers(self.project, part.target)
         return ident(self.project.target.schema, part.target)
 
     def _joined(self, parent: Part, alias: str, value: str, child: Part, child_alias: str) -> str:

@@ -167,7 +167,7 @@ class SourceTable(Comparison):
             if part.mapping.merge is None:
                 continue
             values = key_parts_sql(self.project.source, part.mapping, "m.source_key")
-            there = f"exists (select from {self._target(part)} t where t.legacy_id = m.source_key)"
+            there = f"exists (select from {self.target_sql(part)} t where t.legacy_id = m.source_key)"
             made.append(
                 f"insert into {self.gone} (key, {typed}, position) select m.source_key, {', '.join(values)}, {i} from {self.gone} d"
                 f" join {JOURNAL}.merged m on m.mapping = {literal(part.mapping.name)} and m.into_key = d.key"

@@ -12,6 +12,7 @@ import psycopg
 from tenantry.errors import NotReady
 from tenantry.manifest import Project
 from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.strangers import STRANGER, strangers_of
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.live import Live
 from tenantry.plan.operations.expand import AFTER_EXPAND
@@ -44,7 +45,8 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
         if count[0]:
             found.append((name, int(count[0])))
     for name, number in connection.execute(
-        f"select k.table_name, count(*) from {JOURNAL}.kept k where k.column_name = '' group by 1 order by 1"
+        f"select z.table_name, count(*) from (select k.table_name from {JOURNAL}.kept k where k.column_name = ''"
+        f" union all select n.table_name from {STRANGER} n) z group by 1 order by 1"
     ):
         found.append((str(name), int(number)))
     return tuple(found)
@@ -62,6 +64,10 @@ def _whole_tables(connection: Connection, project: Project) -> tuple[list[str], 
         [name for name, readable in rows if name in planned or (name not in known and readable)],
         [name for name, readable in rows if name not in known and not readable],
     )
+
+
+def _or_stranger(project: Project, name: str) -> str:
+    return f" or {strangers_of(project, name, 't')}" if project.scoped(name) else ""
 
 
 def put_away(live: Live) -> Kept:
@@ -100,7 +106,7 @@ def put_away(live: Live) -> Kept:
                 ""
                 if name in whole
                 else f" t where t.legacy_id in (select k.legacy_id from {JOURNAL}.kept k where k.table_name = {literal(name)}"
-                " and k.column_name = '')"
+                f" and k.column_name = ''){_or_stranger(project, name)}"
             )
             live.main.execute(f"create table {there} as select * from {target}{where}")
         cells_table = ident(schema, of_cells)

@@ -23,6 +23,7 @@ from tenantry.manifest.expressions import Expressions
 from tenantry.manifest.feeds import WAITS
 from tenantry.manifest.places import Key, Places, Problem, in_order
 from tenantry.manifest.reverse import CHANGED, SourceTable, check_downs, reverse_statements, waiting
+from tenantry.manifest.strangers import STRANGER, doubtful, find_strangers, list_strangers, without_strangers
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function
 from tenantry.migrate.journal import Connection
 from tenantry.migrate.verify import mended_mappings
@@ -147,6 +148,8 @@ class _Round:
         self.made: dict[str, SourceTable] = {}
         self.counts: dict[str, Counts] = {}
         self.refused: dict[str, set[str]] = {}
+        self.strangers: dict[str, set[str]] = {}
+        """Keys of source tables whose old id stands in several tenants: looked at again when the place may be free."""
         self.whole: set[str] = set()
         """Tables whose work table still tells of every row looked at, as it is now."""
 
@@ -155,6 +158,7 @@ class _Round:
         # A constraint that waits for the commit would refuse there, where no single row can be told.
         execute("set constraints all immediate")
         self._script(self.blocks["tables"])
+        self._see_strangers(self.tables)
         execute(
             f"insert into {CHANGED} select distinct table_name, legacy_id from {changed} where legacy_id is not null"
         )
@@ -173,6 +177,7 @@ class _Round:
         self._park()
         self._settle()
         self._conflicts()
+        self._list_strangers()
         return Reversed(self.counts)
 
     # -- passes ------------------------------------------------------------------------------------------------------
@@ -256,6 +261,7 @@ class _Round:
         execute = self.connection.execute
         for statement in table.clear_tables(all_keys=False):
             execute(statement)
+        self._find_strangers(table)
         large = self._count(f"{table.keys} where now") >= _ANALYZE_FROM
         if large:
             execute(f"analyze {table.keys}")
@@ -272,6 +278,40 @@ class _Round:
         execute(table.compare())
         for statement in table.collect_gone():
             execute(statement)
+
+    def _find_strangers(self, table: SourceTable) -> None:
+        """Whose the place is, where rows of several tenants have one id."""
+        execute = self.connection.execute
+        for position, part in enumerate(table.parts):
+            if not self.project.scoped(part.target):
+                continue
+            if execute(doubtful(self.project, part, table.keys)).fetchone() is None:
+                continue
+            execute(table.read_rows()[0])
+            execute(table.derive(position, self.mended))
+            for statement in find_strangers(self.project, part, table.keys, table.up(position)):
+                execute(statement)
+            found = execute(
+                f"select k.key from {table.keys} k join {STRANGER} n on n.table_name = {literal(part.target)}"
+                f" and n.legacy_id = {literal(part.mapping.legacy_prefix)} || k.key"
+            ).fetchall()
+            self.strangers.setdefault(table.name, set()).update(str(row[0]) for row in found)
+            for statement in table.clear_tables(all_keys=False):
+                execute(statement)
+            self._see_strangers([table])
+
+    def _see_strangers(self, tables: Sequence[SourceTable]) -> None:
+        rows = self.connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
+        for table in tables:
+            table.strangers = frozenset(str(row[0]) for row in rows)
+
+    def _list_strangers(self) -> None:
+        for name in self.strangers:
+            table = self.made[name]
+            for position, part in enumerate(table.parts):
+                if self.project.scoped(part.target):
+                    statement = list_strangers(self.project, part, table.keys, table.loser(position))
+                    self.counts[name].conflicts += self.connection.execute(verbatim(statement)).rowcount
 
     def _waiting(self, table: SourceTable) -> list[str]:
         rows = self.connection.execute(f"select key from {table.work} where waits is not null").fetchall()
@@ -372,10 +412,11 @@ class _Round:
                     for (name, key), failure in self.failures.items()
                     if name == table.name and failure.kind != "value"
                 ]
-                if not keys:
-                    continue
                 for key in keys:
                     del self.failures[table.name, key]
+                keys += self.strangers.get(table.name, set()) - set(keys)
+                if not keys:
+                    continue
                 self._examine(table, keys)
                 self.whole.discard(table.name)
                 progress = self._write(table) > 0 or progress
@@ -491,7 +532,7 @@ class _Round:
         names = [f"{kind}{n}" for n in range(len(columns)) for kind in ("b", "ok")]
         rows = self.connection.execute(
             f"select l.key, {wanted} from {table.link(position)} l join"
-            f" {ident(self.project.target.schema, part.target)} t on t.legacy_id = l.legacy"
+            f" {table.target_sql(part)} t on t.legacy_id = l.legacy"
         ).fetchall()
         command = psql.SQL("copy {} ({}) from stdin").format(
             psql.Identifier(table.python(position).removeprefix("pg_temp.").strip('"')),
@@ -563,7 +604,7 @@ class _Round:
                 legacies = [f"{part.mapping.legacy_prefix}{key}" for key in refused]
                 execute(
                     "insert into tenantry_keep select %s, %s, t.legacy_id, '', 'refused: see tenantry.conflict' from"
-                    f" {verbatim(ident(self.project.target.schema, part.target))} t where t.legacy_id = any (%s)",
+                    f" {verbatim(self.made[name].target_sql(part))} t where t.legacy_id = any (%s)",
                     [name, part.target, legacies],
                 )
         self._foreign()
@@ -592,7 +633,7 @@ class _Round:
                 continue
             self.connection.execute(
                 f"insert into tenantry_keep select {literal(first)}, c.table_name, c.legacy_id, '', 'its id is no id of a source table'"
-                f" from {CHANGED} c join {ident(self.project.target.schema, name)} t on t.legacy_id = c.legacy_id"
+                f" from {CHANGED} c join {without_strangers(self.project, name)} t on t.legacy_id = c.legacy_id"
                 f" where c.table_name = {literal(name)}"
                 " and not exists (select from tenantry_placed p where p.table_name = c.table_name and p.legacy_id = c.legacy_id)"
                 " and not exists (select from tenantry_keep k where k.table_name = c.table_name and k.legacy_id = c.legacy_id"
@@ -616,7 +657,7 @@ class _Round:
             loser = '{"deleted": true}'
             if failure.kind != "delete":
                 found = self.connection.execute(
-                    f"select {verbatim(table.loser(position))}::text from {verbatim(ident(self.project.target.schema, part.target))} t"
+                    f"select {verbatim(table.loser(position))}::text from {verbatim(table.target_sql(part))} t"
                     " where t.legacy_id = %s",
                     [legacy],
                 ).fetchone()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest, Mapping, Project, moved
 from tenantry.manifest.derive import JOURNAL
+from tenantry.manifest.strangers import put_aside
 from tenantry.migrate.journal import journal_exists, last_run, statement
 from tenantry.migrate.kept import kept_rows, put_away
 from tenantry.migrate.live import EVERYTHING, Live
@@ -141,6 +142,7 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
             # Everything is compared before the next cut-over.
             f"update {JOURNAL}.run set unverified = true",
             *step.undo,
+            *put_aside(live.project),
             statement("accept_quarantined"),
         ],
         tables=target_tables(live),

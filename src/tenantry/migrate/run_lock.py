@@ -19,7 +19,7 @@ from psycopg import errors as pg
 
 from tenantry.errors import RunInProgress
 from tenantry.migrate.journal import Connection, journal_exists, last_run
-from tenantry.postgres import load_blocks
+from tenantry.postgres import load_blocks, load_sql
 
 _EVERY = 0.1
 """Seconds between two tries."""
@@ -117,13 +117,14 @@ def describe_holder(connection: Connection) -> str:
 
 
 def _made(connection: Connection) -> bool:
-    """Whether there is a journal; one of an older version gets the table."""
+    """Whether there is a journal; one of an older version gets the tables that it lacks."""
     if _there(connection):
         return True
     if not journal_exists(connection):
         return False
     with suppress(pg.UniqueViolation, pg.DuplicateTable):  # somebody else made it in this moment
         _say(connection, "make")
+        connection.execute(load_sql("tenantry.migrate.sql", "reverse"))
     return True
 
 

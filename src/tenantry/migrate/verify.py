@@ -26,6 +26,7 @@ from tenantry.manifest import Column, Mapping, Project
 from tenantry.manifest.derive import JOURNAL, Deriver, Reading, effective_source, within
 from tenantry.manifest.ids import key_parts
 from tenantry.manifest.keys import key_parts_sql, mapping_key, operator, same_key
+from tenantry.manifest.strangers import without_strangers
 from tenantry.manifest.subset import Inside
 from tenantry.manifest.transforms import base_type
 from tenantry.migrate.chunks import PYTHON_BATCH, apply_function, range_condition
@@ -374,7 +375,8 @@ def mended_mappings(connection: Connection) -> frozenset[str]:
 
 
 def _target(project: Project, mapping: Mapping) -> str:
-    return ident(project.target.schema, mapping.target.name)
+    """The target's table, without rows that the way back lists: their place in the source is another tenant's."""
+    return without_strangers(project, mapping.target.name)
 
 
 def _legacy(mapping: Mapping, alias: str) -> str:
@@ -550,14 +552,14 @@ def verify_ids(connection: Connection, project: Project) -> Verification:
     differences: list[Difference] = []
     compared = 0
     for name in project.by_target:
-        table = ident(project.target.schema, name)
+        table = without_strangers(project, name)
         for column in ("id", "legacy_id"):
             compared += 1
             with connection.transaction():
                 # The planner takes ids for less distinct than they are: sorting them takes a third of hashing them.
                 connection.execute("set local enable_hashagg = off")
                 rows = connection.execute(
-                    f"select {column}::text, count(*) from {table} group by {table}.{column} having count(*) > 1"
+                    f"select t.{column}::text, count(*) from {table} t group by t.{column} having count(*) > 1"
                     f" limit {SAMPLES}"
                 ).fetchall()
             differences += [

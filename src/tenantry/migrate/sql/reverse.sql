@@ -27,6 +27,14 @@ comment on table tenantry.conflict is 'Changes that one side refused, or that bo
 comment on column tenantry.conflict.winner is 'Whose row stands: source or target.';
 comment on column tenantry.conflict.loser is 'What did not come through, without secrets; {"deleted": true} for a deletion.';
 
+create table if not exists tenantry.stranger (
+    table_name text not null,
+    legacy_id  text not null,
+    tenant     text not null,
+    primary key (table_name, legacy_id, tenant)
+);
+comment on table tenantry.stranger is 'Rows of the target whose old id is that of a row of another tenant, which has its place in the source: they stay in the target only, and are listed in tenantry.conflict.';
+
 create table if not exists tenantry.born_part (
     mapping    text not null,
     legacy_id  text not null,
