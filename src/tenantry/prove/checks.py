@@ -26,7 +26,7 @@ import psycopg
 
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import load_blocks, load_sql
-from tenantry.prove.discover import Scope, manifest_scope
+from tenantry.prove.discover import PLATFORM, Scope, manifest_scope
 from tenantry.prove.facts import Facts, gather_facts
 from tenantry.prove.further import meant
 from tenantry.prove.model import Check
@@ -105,6 +105,7 @@ def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
         "membership": membership.relation if membership else 0,
         "member_number": membership.user if membership else 0,
         "user_owned": scope.user_owned,
+        "platform": [] if scope.manifest else sorted(PLATFORM - set(scope.schemas)),
         "clauses": facts.clauses,
         "functions": facts.functions,
         "schema": schema,

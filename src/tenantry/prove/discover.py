@@ -17,7 +17,7 @@ VISITOR = "anon"
 SIGNED_IN = "authenticated"
 SERVICE = "service_role"
 
-_PLATFORM = frozenset(
+PLATFORM = frozenset(
     (
         *("auth", "storage", "realtime", "vault", "extensions", "graphql", "graphql_public", "net", "cron", "pgsodium"),
         *("pgsodium_masks", "pgbouncer", "pgmq", "pgtle", "supabase_functions", "supabase_migrations", "_analytics"),
@@ -270,10 +270,10 @@ def _schemas(conn: psycopg.Connection[Any], clients: Sequence[str], said: list[s
     found = tuple(
         name
         for name, usable, filled, granted in rows
-        if filled and name not in _PLATFORM and (not clients or (usable and granted))
+        if filled and name not in PLATFORM and (not clients or (usable and granted))
     )
-    passed = [name for name, _, filled, _ in rows if filled and name not in found and name not in _PLATFORM]
-    platform = [name for name, _, filled, _ in rows if filled and name in _PLATFORM]
+    passed = [name for name, _, filled, _ in rows if filled and name not in found and name not in PLATFORM]
+    platform = [name for name, _, filled, _ in rows if filled and name in PLATFORM]
     if not clients:
         said.append(f"Schemas with tables: {_named(found) or 'none'}.")
     else:

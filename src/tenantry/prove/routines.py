@@ -80,6 +80,8 @@ class Ask:
     loose: tuple[int, ...]
     tied: bool
     """To an argument: its answer is about what is asked for, not about the caller alone."""
+    written: bool = False
+    """Its rows are changed, not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class _Row:
     columns: Mapping[str, tuple[int, str]]
     asked: set[int] = field(default_factory=set)
     loose: set[int] = field(default_factory=set)
+    written: bool = False
 
 
 Scopes = list[dict[str, _Row]]
@@ -175,7 +178,13 @@ class _Body:
             if not self.open and top != caller and top in {self._top(node) for node in nodes}
         }
         asks = tuple(
-            Ask(row.relation, tuple(sorted(row.asked)), tuple(sorted(row.loose)), tied=caller in tops.values())
+            Ask(
+                row.relation,
+                tuple(sorted(row.asked)),
+                tuple(sorted(row.loose)),
+                tied=caller in tops.values(),
+                written=row.written,
+            )
             for row in self.rows
             if row.relation is not None and self._top(row.node) == caller
         )
@@ -341,6 +350,7 @@ class _Body:
     def _write(self, kind: str, value: Json, scopes: Scopes) -> list[set[str]]:
         inner = self._with(value, scopes)
         row = self._range(value["relation"], inner)
+        row.written = True
         self._from([*value.get("fromClause", ()), *value.get("usingClause", ())], inner)
         if "sourceRelation" in value:
             self._from([value["sourceRelation"]], inner)

@@ -5,7 +5,13 @@
 -- uses: grants, tenant_columns, clauses, guarded
 -- proof: yes
 select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,
-       case when %(strict)s then 'error' else 'warning' end as level
+       case when %(strict)s then 'error'
+            -- Where what is written is asked for its tenant, a row goes no further than to another tenant of the caller's.
+            when r.relrowsecurity and not exists (
+                select from clauses as w
+                 where w.relation = r.oid and w.permissive and w.command in ('w', '*') and (w.clause = 'WITH CHECK' or w.without_check)
+                   and not w.never and not a.attnum = any (w.columns)) then 'info'
+            else 'warning' end as level
   from relations as r
   join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
   join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'UPDATE'
@@ -25,5 +31,5 @@ select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || str
               and not exists (select from clauses as c where c.oid = p.oid and c.never)))
    and (a.attname = any (%(protected)s::text[])
         or exists (select from tenant_columns as t where t.oid = r.oid and t.number = a.attnum))
- group by r.object, a.attname
+ group by r.object, r.oid, r.relrowsecurity, a.attname, a.attnum
  order by 1

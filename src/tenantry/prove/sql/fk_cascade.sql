@@ -14,10 +14,11 @@ select k.child_object as object,
             where g.oid = k.parent
               and (g.privilege = 'DELETE' and k.on_delete in ('c', 'n', 'd')
                    or g.privilege = 'UPDATE' and k.on_update in ('c', 'n', 'd'))) then 'error' else 'warning' end as level
+  -- Where each row belongs to a person, what others hang on a row that is shared goes with it.
   from foreign_keys as k
   join tenant_columns as c on c.oid = k.child and not c.is_root
   join tenant_columns as p on p.oid = k.parent and not p.is_root
- where (k.on_delete in ('c', 'n', 'd') or k.on_update in ('c', 'n', 'd'))
+ where not %(user_owned)s and (k.on_delete in ('c', 'n', 'd') or k.on_update in ('c', 'n', 'd'))
    and not exists (
        select from unnest(k.child_columns, k.parent_columns) as pair (child, parent)
         where pair.child = c.number and pair.parent = p.number)

@@ -20,7 +20,7 @@ with flags as (
            array(select jsonb_array_elements_text(a.value -> 'columns')::int) as columns
       from clauses as c
      cross join lateral jsonb_array_elements(c.asked) as a
-     where c.permissive and not c.never and (a.value ->> 'relation')::oid = %(membership)s and (a.value ->> 'caller')::boolean
+     where c.permissive and not c.never and a.value -> 'columns' @> to_jsonb(%(member_number)s::int) and (a.value ->> 'relation')::oid = %(membership)s and (a.value ->> 'caller')::boolean
        and c.relation <> %(membership)s
      union all
     select b.oid::regprocedure::text, 'the function, which ' || case when b.oid in (select k.oid from called as k) then 'policies call' else 'clients call' end,
@@ -28,7 +28,8 @@ with flags as (
       from bodies as b
       join pg_proc as p on p.oid = b.oid
      cross join lateral jsonb_array_elements(b.asks) as a
-     where (a.value ->> 'relation')::oid = %(membership)s
+     where (a.value ->> 'relation')::oid = %(membership)s and a.value -> 'columns' @> to_jsonb(%(member_number)s::int)
+       and not (a.value ->> 'written')::boolean
        and (b.oid in (select k.oid from called as k)
             or p.prosecdef and (a.value ->> 'tied')::boolean and b.oid in (select k.oid from callable as k))
 )

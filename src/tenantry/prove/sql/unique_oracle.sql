@@ -15,6 +15,8 @@ select r.object, 'unique ' || quote_ident(i.relname) || ' is over the rows of al
        -- Numbers can be tried one after the other, but say less than words; identity columns cannot be chosen at all.
        select bool_and(a.atttypid = 'uuid'::regtype or a.attidentity = 'a' or a.attgenerated <> '') as closed,
               bool_or(y.typcategory not in ('N', 'U') and a.atttypid <> 'uuid'::regtype) as there,
+              -- Nobody guesses a token that is made by default: that it is taken, says nothing.
+              bool_or(not (a.atthasdef and a.attname ~* '(token|secret|hash|nonce)')) as said,
               array_agg(a.attnum::int) as numbers
          from pg_attribute as a
          join pg_type as y on y.oid = a.atttypid
@@ -23,7 +25,7 @@ select r.object, 'unique ' || quote_ident(i.relname) || ' is over the rows of al
                -- Those within expressions as well.
                or pg_get_expr(x.indexprs, x.indrelid) ~ ('\m' || a.attname || '\M'))
        ) as texts
- where not t.is_root and not t.number = any (coalesce(texts.numbers, '{}'))
+ where not t.is_root and coalesce(texts.said, true) and not t.number = any (coalesce(texts.numbers, '{}'))
    and not coalesce(texts.closed, false)
    and exists (
        select from grants as g
