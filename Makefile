@@ -7,12 +7,16 @@ LINTERS := .venv-linters
 LINTERS_STAMP := $(LINTERS)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
+# The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md; without npm these tests are skipped, and say so.
+NODE_TESTS := tests/drivers/node
+NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS)/node_modules/.installed)
+
 .PHONY: demo test wheel chaos fuzz lint bench docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
 
-test: $(STAMP) ## all tests, on every PostgreSQL version that is here
+test: $(STAMP) $(NODE_STAMP) ## all tests, on every PostgreSQL version that is here
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 wheel: $(STAMP) ## build the wheel, install it by itself into a new environment, and use it in an empty folder
@@ -56,6 +60,10 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
+
+$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package-lock.json
+	cd $(NODE_TESTS) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	touch $@
 
 # pgrls needs another pglast than Tenantry does.
 $(LINTERS_STAMP): requirements-linters.lock
