@@ -360,3 +360,26 @@ def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_
     (volatile,) = [cell for cell in matrix["cells"] if cell["table"] == "api.drop_notes(uuid)"]
     assert volatile["got"] == "not tried"
     assert "--copy" in volatile["detail"]
+
+
+def test_only_what_a_baseline_does_not_hold_fails(notes: Database, tmp_path: Path) -> None:
+    file = tmp_path / "baseline.json"
+    with notes.connect() as admin:
+        run(admin, "create policy oops on app.notes for select to authenticated using (true)")
+    arguments = ("prove", "--dsn", normalise_dsn(notes.dsn), "--role", "authenticated")
+    said = cli(*arguments, "--write-baseline", str(file))
+    assert said.code == 0, said.out + said.err
+    assert "Start here: app.notes" in said.out
+    said = cli(*arguments, "--baseline", str(file))
+    assert said.code == 0, said.out
+    assert "but for what is accepted" in said.out
+    with notes.connect() as admin:
+        run(admin, "create policy worse on app.notes for delete to authenticated using (true)")
+    said = cli(*arguments, "--baseline", str(file))
+    assert said.code == 1
+    assert "policy worse" in said.out
+    assert "policy oops for" not in said.out
+    # The lint reads the same file.
+    said = cli("lint", "--dsn", normalise_dsn(notes.dsn), "--role", "authenticated", "--baseline", str(file))
+    assert said.code == 1
+    assert "in the baseline" in said.out

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
 from tenantry.errors import SchemaMissing, SettingsError
 from tenantry.manifest import Manifest, load_manifest
-from tenantry.prove.checks import LEVELS, Level, check_files
+from tenantry.prove.baseline import REASON, load_baseline, save_baseline
+from tenantry.prove.checks import LEVELS, check_files
 from tenantry.prove.everything import lint_exceptions
+from tenantry.prove.faults import faults, plain
 from tenantry.prove.formats import as_junit, as_markdown, as_sarif
-from tenantry.prove.lint import Finding, Lint, find_exceptions, load_exceptions, run_lint
+from tenantry.prove.lint import Lint, find_exceptions, load_exceptions, run_lint
+from tenantry.report.faults import STYLE, show_faults
 from tenantry.settings import read_settings
-
-_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +65,19 @@ def lint(
             help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
         ),
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Accept what this file holds: only what is new fails.", show_default=False, dir_okay=False),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-baseline",
+            help="Write what is found today to this file, for --baseline, and accept it.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
     junit: Annotated[
         Path | None, typer.Option(help="Also write JUnit XML to this file.", show_default=False, dir_okay=False)
     ] = None,
@@ -90,6 +101,8 @@ def lint(
         check = "unique_oracle"
         object = "public.users*"
         reason = "An address has one account, whichever tenants it is in."
+
+    Where there is much to mend, `--write-baseline FILE` writes down what is found today, and `--baseline FILE` lets only new findings fail.
 
     Exit code 0: no error stands; 1: one does; 2: wrong usage.
     """
@@ -118,8 +131,12 @@ def lint(
             tenant_column=tenant_column,
             exceptions=lint_exceptions(allowed),
             only=check,
+            baseline=load_baseline(baseline) if baseline is not None else (),
         )
     results = found.results()
+    if write_baseline is not None:
+        count = save_baseline(results, write_baseline)
+        err.print(f"Written: {write_baseline}, with {count} accepted findings")
     if junit is not None:
         junit.write_text(as_junit(results, suite="tenantry lint", seconds=found.seconds), encoding="utf-8")
         err.print(f"Written: {junit}")
@@ -134,7 +151,7 @@ def lint(
         print(as_markdown(results, found.rules, title="Lint"))  # noqa: T201 - not for rich: it would wrap the lines
     else:
         _show(found)
-    if not found.passed:
+    if not found.passed and write_baseline is None:
         raise typer.Exit(1)
 
 
@@ -151,7 +168,7 @@ def _list(as_json: bool) -> None:
         return
     table = _table("check", "level", "what holds where nothing is found")
     for each in check_files():
-        table.add_row(each.name, Text(each.level, style=_STYLE[each.level]), escape(each.title))
+        table.add_row(each.name, Text(each.level, style=STYLE[each.level]), escape(each.title))
     out.print(table)
 
 
@@ -165,12 +182,16 @@ def _table(*columns: str) -> Table:
 def _show(found: Lint) -> None:
     for sentence in found.scope.sentences:
         out.print(f"[dim]{escape(sentence)}[/]")
-    # What one check says at one level stands together, and how it is mended once.
-    for (level, check), group in groupby(found.findings, key=lambda each: (each.level, each.check)):
-        _show_check(level, check, list(group))
+    show_faults(out, faults(found.results(), found.rules))
     out.print()
+    based = [by for _, by in found.allowed if by.reason == REASON]
     for finding, by in found.allowed:
-        out.print(f"[dim]allowed: {escape(str(finding))}. {escape(by.reason)}[/]")
+        if by.reason != REASON:
+            out.print(f"[dim]allowed: {escape(plain(str(finding)))}. {escape(by.reason)}[/]")
+    if based:
+        out.print(
+            f"[dim]{len(based)} finding{'s are' if len(based) != 1 else ' is'} in the baseline (--json lists them).[/]"
+        )
     for each in found.unused:
         out.print(f"[yellow]not needed any more:[/] the exception {escape(str(each))}")
     for reason in found.unread:
@@ -184,15 +205,3 @@ def _show(found: Lint) -> None:
             reasons.setdefault(reason, []).append(name)
         said = "; ".join(f"{', '.join(names)}, since {reason}" for reason, names in reasons.items())
         out.print(f"[dim]Not applicable: {escape(said)}.[/]")
-
-
-def _show_check(level: Level, check: str, findings: Sequence[Finding]) -> None:
-    out.print()
-    out.print(f"[{_STYLE[level]}]{level}[/] [bold]{check}[/]  [dim]wanted:[/] {escape(findings[0].title)}")
-    objects: dict[str, list[str]] = {}
-    for finding in findings:
-        objects.setdefault(finding.detail, []).append(finding.object)
-    for detail, names in objects.items():
-        said = Text(", ".join(name for name in names if name), style="cyan")
-        out.print(Padding(said.append(f"{': ' if said else ''}{detail}", style="default"), (0, 0, 0, 4), expand=False))
-    out.print(Padding(Text(f"To mend it: {findings[0].mending}", style="dim"), (0, 0, 0, 4), expand=False))

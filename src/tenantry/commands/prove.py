@@ -16,6 +16,7 @@ from tenantry.manifest.access import resolve_access
 from tenantry.migrate.access import has_writes
 from tenantry.postgres import normalise_dsn, with_parameters
 from tenantry.progress import Bars
+from tenantry.prove.baseline import load_baseline, save_baseline
 from tenantry.prove.everything import PARTS, Evidence, Part, gather, gather_found
 from tenantry.prove.formats import as_junit, as_sarif
 from tenantry.prove.lint import Allowed, find_exceptions, load_exceptions
@@ -74,6 +75,19 @@ def prove(
             help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
         ),
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Accept what this file holds: only what is new fails.", show_default=False, dir_okay=False),
+    ] = None,
+    write_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-baseline",
+            help="Write what is found today to this file, for --baseline, and accept it.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail also for what PostgreSQL lets every caller do, as to explain and to lock."),
@@ -129,9 +143,11 @@ def prove(
         )
     if copy_dsn and embedded:
         raise SettingsError("--copy-dsn and --embedded exclude each other.", hint="Give one of them, or none.")
+    known = load_baseline(baseline) if baseline is not None else frozenset()
     if found:
         allowed = _exceptions(exceptions, settings.folder)
-        evidence, project = _found(settings, parts, allowed, schema, role, tenant_column, quiet=as_json), None
+        evidence = _found(settings, parts, allowed, known, schema, role, tenant_column, quiet=as_json)
+        project = None
     else:
         evidence, project = _meant(
             settings,
@@ -142,8 +158,12 @@ def prove(
             copy_dsn=copy_dsn,
             embedded=embedded,
             strict=strict,
+            known=known,
             quiet=as_json,
         )
+    if write_baseline is not None:
+        count = save_baseline(evidence.results(), write_baseline)
+        err.print(f"Written: {write_baseline}, with {count} accepted findings")
     if html is not None:
         write_evidence(evidence, project, html)
         err.print(f"Written: {html}")
@@ -163,7 +183,7 @@ def prove(
         print(evidence_markdown(evidence))  # noqa: T201 - not for rich: it would wrap the lines
     else:
         show(out, evidence)
-    if not evidence.passed:
+    if not evidence.passed and (write_baseline is None or evidence.unproved):
         raise typer.Exit(1)
 
 
@@ -192,6 +212,7 @@ def _meant(
     copy_dsn: str | None,
     embedded: bool,
     strict: bool,
+    known: frozenset[str],
     quiet: bool,
 ) -> tuple[Evidence, Project]:
     loaded = load_manifest(settings.need_manifest())
@@ -216,6 +237,7 @@ def _meant(
             exceptions=_exceptions(exceptions, loaded.folder),
             writes=writes,
             strict=strict,
+            baseline=known,
             progress=bars.count,
             notice=bars.notice,
         )
@@ -226,6 +248,7 @@ def _found(
     settings: Settings,
     parts: tuple[Part, ...],
     allowed: tuple[Allowed, ...],
+    known: frozenset[str],
     schema: list[str] | None,
     role: list[str] | None,
     tenant_column: str | None,
@@ -242,5 +265,6 @@ def _found(
             tenant_column=tenant_column,
             parts=parts,
             exceptions=allowed,
+            baseline=known,
             progress=bars.count,
         )

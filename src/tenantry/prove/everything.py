@@ -20,6 +20,7 @@ from tenantry.prove.attacks.copy import attack_copy
 from tenantry.prove.attacks.inherent import INHERENT
 from tenantry.prove.attacks.model import AttackResult
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
+from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.checks import check_files
 from tenantry.prove.formats import Outcome, Result, Rule
 from tenantry.prove.found import MATRIX, prove_found
@@ -112,7 +113,7 @@ class Evidence:
         if self.matrix is None:
             return
         for cell in self.matrix.cells:
-            name = f"{cell.role}: {cell.command} {cell.relation}"
+            name = cell_name(cell)
             if cell.passed:
                 yield Result(name, "matrix", cell.table, "passed")
             elif cell.got == "not tried":
@@ -177,6 +178,11 @@ class Evidence:
         }
 
 
+def cell_name(cell: Cell) -> str:
+    """Who tries what on which row."""
+    return f"{cell.role}: {cell.command} {cell.relation}"
+
+
 def _of_attack(each: AttackResult) -> Result:
     name = each.attack.name
     if each.outcome == "held":
@@ -213,10 +219,17 @@ def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
     return tuple(each for each in exceptions if each.check in checks)
 
 
-def accepted_cells(proof: Proof | None, exceptions: Sequence[Allowed]) -> dict[Cell, str]:
-    """The cells that failed and are excepted, with the reason."""
+def accepted_cells(
+    proof: Proof | None, exceptions: Sequence[Allowed], baseline: Collection[str] = ()
+) -> dict[Cell, str]:
+    """The cells that failed and are excepted, or in the baseline, with the reason."""
     mine = [each for each in exceptions if each.check == MATRIX]
-    return {
+    known = {
+        cell: REASON
+        for cell in (proof.failures if proof else ())
+        if fingerprint(cell_name(cell), cell.table, "") in baseline
+    }
+    return known | {
         cell: each.reason
         for cell in (proof.failures if proof else ())
         for each in mine
@@ -246,6 +259,7 @@ def gather(
     exceptions: Sequence[Allowed] = (),
     writes: bool = True,
     strict: bool = False,
+    baseline: Collection[str] = (),
     progress: Progress | None = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> Evidence:
@@ -260,6 +274,7 @@ def gather(
         login_dsn: run the matrix over this login of the application, on the database itself.
         copy_dsn, embedded: where the copy is made, as for a rehearsal.
         exceptions: what is meant to be so, with reasons (see tenantry.prove.lint.load_exceptions).
+        baseline: fingerprints of what was found before, and is accepted (see tenantry.prove.baseline).
         writes: False before the cut-over, when every write of a client must be refused.
         strict: also what PostgreSQL lets every caller do (tenantry.prove.attacks.inherent) fails the proof.
 
@@ -268,7 +283,8 @@ def gather(
     """
     started = time.monotonic()
     of_lint = lint_exceptions(exceptions)
-    accepted = {**({} if strict else INHERENT), **accepted_attacks(exceptions)}
+    known = {each.name: REASON for each in ATTACKS if any(one.startswith(f"{each.name}|") for one in baseline)}
+    accepted = {**({} if strict else INHERENT), **known, **accepted_attacks(exceptions)}
     left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
     notes: list[str] = []
     lint: Lint | None = None
@@ -280,7 +296,7 @@ def gather(
     with connect(owner_dsn, name="tenantry proof") as owner:
         database, server = owner.info.dbname, _version(owner)
         if "lint" in parts:
-            lint = run_lint(owner, manifest=project.manifest, exceptions=of_lint)
+            lint = run_lint(owner, manifest=project.manifest, exceptions=of_lint, baseline=baseline)
         if "attacks" in parts and not on_copy:
             attacks = ask_rights(owner, project, accepted=accepted)
     with ExitStack() as stack:
@@ -310,7 +326,7 @@ def gather(
         lint,
         matrix,
         attacks,
-        accepted_cells(matrix, exceptions),
+        accepted_cells(matrix, exceptions, baseline),
         left_out,
         lint.scope.sentences if lint else (),
         tuple(notes),
@@ -326,6 +342,7 @@ def gather_found(
     tenant_column: str | None = None,
     parts: Collection[Part] = PARTS,
     exceptions: Sequence[Allowed] = (),
+    baseline: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Evidence:
     """Prove a database without a manifest: tenants, roles and memberships are found out, and `scope` says how.
@@ -337,7 +354,9 @@ def gather_found(
     of_lint = lint_exceptions(exceptions)
     left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
     with connect(owner_dsn, name="tenantry proof") as owner:
-        lint = run_lint(owner, schemas=schemas, roles=roles, tenant_column=tenant_column, exceptions=of_lint)
+        lint = run_lint(
+            owner, schemas=schemas, roles=roles, tenant_column=tenant_column, exceptions=of_lint, baseline=baseline
+        )
         matrix = None
         if "matrix" in parts:
             matrix = prove_found(owner, lint.scope, progress=progress)
@@ -352,7 +371,7 @@ def gather_found(
         lint if "lint" in parts else None,
         matrix,
         (),
-        accepted_cells(matrix, exceptions),
+        accepted_cells(matrix, exceptions, baseline),
         left_out,
         lint.scope.sentences,
         (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,9 +15,11 @@ import psycopg
 from tenantry.errors import SettingsError, nearest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID
 from tenantry.manifest.model import Manifest
+from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.checks import LEVELS, Level, check_files, parameters, reason_not_to_run, run_check
 from tenantry.prove.discover import SIGNED_IN, Scope, discover, manifest_scope
 from tenantry.prove.facts import gather_facts
+from tenantry.prove.faults import faults
 from tenantry.prove.formats import Result, Rule
 
 EXCEPTIONS = "tenantry-lint.toml"
@@ -112,6 +114,7 @@ class Lint:
             "passed": self.passed,
             "counts": self.counts,
             "findings": [asdict(finding) for finding in self.findings],
+            "faults": [asdict(fault) for fault in faults(self.results(), self.rules)],
             "allowed": [{**asdict(finding), "reason": by.reason} for finding, by in self.allowed],
             "unused_exceptions": [asdict(each) for each in self.unused],
             "checks": list(self.checks),
@@ -132,6 +135,7 @@ def run_lint(
     tenant_column: str | None = None,
     exceptions: Sequence[Allowed] = (),
     only: Iterable[str] | None = None,
+    baseline: Collection[str] = (),
 ) -> Lint:
     """Make every check that applies, in a transaction that is read-only and rolled back.
 
@@ -141,6 +145,7 @@ def run_lint(
         scope: what to look at, for those who know better than both.
         schemas, roles, tenant_column: what discover() would else find.
         only: names of checks; else all.
+        baseline: fingerprints of findings that are accepted (tenantry.prove.baseline).
 
     Raises:
         SettingsError: an exception, or `only`, names a check that does not exist.
@@ -185,19 +190,23 @@ def run_lint(
                 Finding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
                 for each in run_check(conn, check, values)
             ]
-    standing = [each for each in found if not any(allowed.covers(each) for allowed in exceptions)]
-    excepted = [
-        (each, next(allowed for allowed in exceptions if allowed.covers(each)))
-        for each in found
-        if any(allowed.covers(each) for allowed in exceptions)
-    ]
+    standing: list[Finding] = []
+    excepted: list[tuple[Finding, Allowed]] = []
+    for each in found:
+        by = next((allowed for allowed in exceptions if allowed.covers(each)), None)
+        if by is None and fingerprint(each.check, each.object, each.detail) in baseline:
+            by = Allowed(each.check, each.object, REASON)
+        if by is None:
+            standing.append(each)
+        else:
+            excepted.append((each, by))
     return Lint(
         tuple(sorted(standing, key=_order)),
         tuple(made),
         tuple(passed_over),
         scope,
         tuple(excepted),
-        tuple(each for each in exceptions if not any(each.covers(finding) for finding in found)),
+        tuple(allowed for allowed in exceptions if not any(allowed.covers(finding) for finding in found)),
         facts.unread,
         time.monotonic() - started,
         tuple(Rule(check.name, check.title, check.level, check.why, check.mending) for check in files),

@@ -109,6 +109,8 @@ class Proof:
         groups: dict[tuple[str, str], dict[str, list[Cell]]] = {}
         for cell in self.cells:
             command = cell.command.partition(" ")[0]
+            if command not in COMMANDS:
+                continue  # calls of functions have no place in it
             groups.setdefault((cell.table, command), {}).setdefault(cell.role, []).append(cell)
         ordered = sorted(groups, key=lambda group: (group[0], COMMANDS.index(group[1])))
         return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from tenantry.access.page import matrix_html
 from tenantry.manifest.mapping import Project
 from tenantry.prove.attacks.model import FAMILIES, AttackResult
 from tenantry.prove.everything import Evidence
+from tenantry.prove.faults import faults
 from tenantry.prove.markdown import proof_markdown
 from tenantry.report import terminal
+from tenantry.report.faults import show_faults
 from tenantry.report.html import environment
 from tenantry.report.page import proof_of
 from tenantry.report.words import duration
@@ -29,9 +32,6 @@ UNPROVED_HINT = (
 
 _MOST = 200
 """Lines of one kind on the page; --json has all of them."""
-
-_SHOWN = 40
-"""Failures of one part on the terminal."""
 
 
 def render_evidence(evidence: Evidence, project: Project | None) -> str:
@@ -119,7 +119,7 @@ def _cell(text: str) -> str:
 def show(console: Console, evidence: Evidence) -> None:
     """The matrix, what failed, and the table of what was covered."""
     if evidence.matrix is not None:
-        terminal.proof(console, evidence.matrix, verdict=False)
+        terminal.proof(console, replace(evidence.matrix, checks=()), verdict=False, failures=False)
         console.print()
     for sentence in evidence.scope:
         console.print(f"[dim]{escape(sentence)}[/]")
@@ -128,16 +128,7 @@ def show(console: Console, evidence: Evidence) -> None:
         if note not in known:
             console.print(f"[dim]{escape(note)}[/]")
     results = evidence.results()
-    failed = [each for each in results if each.counts and each.group != "matrix"]
-    for each in failed[:_SHOWN]:
-        on = f" {each.object}:" if each.object else ":"
-        console.print(f"[bold red]✗ {each.group}[/] {escape(each.name)}{escape(on)} {escape(each.message)}")
-    if len(failed) > _SHOWN:
-        console.print(f"[red]and {len(failed) - _SHOWN} more: --json or --html has all of them[/]")
-    for each in results:
-        if each.outcome == "failed" and not each.counts:
-            on = f" {each.object}:" if each.object else ":"
-            console.print(f"[yellow]{each.level}[/] {escape(each.name)}{escape(on)} {escape(each.message)}")
+    show_faults(console, faults(results, evidence.rules()))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("part", "covered", "passed", "failed", "not applicable", "not tried", "accepted"):
         table.add_column(name.replace(" ", "\n"), justify="left" if name == "part" else "right", no_wrap=True)
@@ -149,7 +140,9 @@ def show(console: Console, evidence: Evidence) -> None:
         counts = line.counts
         bad = f"[bold red]{counts['failed']:,}[/]" if counts["failed"] else "0"
         others = (f"{counts['not applicable']:,}", f"{counts['not tried']:,}", f"{line.accepted:,}")
-        table.add_row(line.part, f"{line.total:,}", f"{counts['passed']:,}", bad, *others, escape(line.said))
+        tried = line.total - counts["not tried"] - counts["not applicable"]
+        covered = f"{tried:,} of {line.total:,}" if tried != line.total else f"{tried:,}"
+        table.add_row(line.part, covered, f"{counts['passed']:,}", bad, *others, escape(line.said))
     console.print()
     console.print(table)
     console.print(
@@ -166,9 +159,11 @@ def _verdict(evidence: Evidence) -> str:
     )
     if evidence.unproved and not evidence.failures:
         return f"[bold red]✗ Nothing was proved[/]{tried}, since {escape(evidence.unproved)}. {escape(UNPROVED_HINT)}"
-    return (
-        f"[green]✓ Isolation holds[/]{tried}" if evidence.passed else f"[bold red]✗ Isolation does NOT hold[/]{tried}"
-    )
+    if not evidence.passed:
+        return f"[bold red]✗ Isolation does NOT hold[/]{tried}"
+    accepted = len(evidence.accepted) + (0 if evidence.lint is None else len(evidence.lint.allowed))
+    but = f", but for what is accepted ({accepted:,})" if accepted else ""
+    return f"[green]✓ Isolation holds[/]{but}{tried}"
 
 
 __all__ = ["evidence_markdown", "render_evidence", "show", "write_evidence"]

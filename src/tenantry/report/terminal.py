@@ -450,7 +450,7 @@ def _letters(marks: Mapping[str, str]) -> Text:
     return text
 
 
-def proof(console: Console, shown: Proof, *, verdict: bool = True) -> None:
+def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: bool = True) -> None:
     """The matrix, then what failed and what was not tried; at last, unless others say it, how it ended."""
     rows = shown.matrix_rows()
     roles = list(dict.fromkeys(role for row in rows for role, _ in row.marks))
@@ -472,7 +472,7 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True) -> None:
             for violation in check.violations:
                 console.print(f"    {escape(violation)}")
             console.print(f"    [cyan]{escape(check.mending)}[/]")
-    for cell in shown.failures:
+    for cell in shown.failures if failures else ():
         console.print(f"[bold red]✗[/] {escape(str(cell))}")
     for note in shown.notes:
         console.print(f"[dim]{escape(note)}[/]")
