@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -46,8 +46,8 @@ def _value(connection: Connection, query: str, *values: object) -> object:
     return row[0]
 
 
-def _claims(connection: Connection, claims: object) -> None:
-    open_context(connection, json.dumps(claims))
+def _claims(connection: Connection, claims: Mapping[str, object]) -> None:
+    open_context(connection, json.dumps({"role": "authenticated", **claims}))
 
 
 class People:

@@ -611,9 +611,12 @@ def test_a_context_states_what_sql_means(world: World) -> None:
     with world.connection() as connection:
         for name, text in HOSTILE.items():
             connection.execute("select set_config(%s, %s, false)", [name, text])
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute("select set_config(%s, '25ms', false)", [name])
         assert not set(want[0]) >= set(connection.execute(_STATED).fetchall()[0])
         with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
             assert me.execute(_STATED).fetchall() == want
+            me.execute("select pg_sleep(0.05)")
         # Without a seal the library does it alone.
         with tenant(connection, world.claims(), None, schema=SCHEMA, settings={"timezone": "Asia/Tokyo"}) as me:
             got = me.execute(_STATED).fetchall()

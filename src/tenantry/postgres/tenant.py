@@ -52,7 +52,11 @@ _SETTINGS = (
 )
 _SETTING = ", pg_catalog.set_config(%s, %s, true)"
 _BEGIN = "begin isolation level read committed read write not deferrable"
-_CHALLENGE = f"{_BEGIN}; set local role none; select tenantry.challenge()"
+# What the user before has set for the session must end neither the wait between the two round trips nor the opening.
+_CHALLENGE = (
+    f"{_BEGIN}; set local role none; set local statement_timeout = '30s'; set local idle_in_transaction_session_timeout = '30s';"
+    " select tenantry.challenge()"
+)
 _SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
 _UNSEALED = f"select pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
 
