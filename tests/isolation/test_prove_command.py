@@ -360,6 +360,23 @@ def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_
     (volatile,) = [cell for cell in matrix["cells"] if cell["table"] == "api.drop_notes(uuid)"]
     assert volatile["got"] == "not tried"
     assert "--copy" in volatile["detail"]
+    # On a copy of the schema rows are invented, also where there are none, and volatile functions are called.
+    with notes.connect() as admin:
+        run(admin, "truncate app.orgs cascade")
+    found = _prove_found(notes, "--part", "matrix", "--copy", folder=tmp_path)
+    assert found["mode"] == "on a copy"
+    assert found["unproved"] == ""
+    failed = _failed(found)
+    assert {
+        ("api.count_notes(uuid)", "call", "ids of the other tenant"),
+        ("api.drop_notes(uuid)", "call", "ids of the other tenant"),
+        ("app.drafts", "select", "other tenant"),
+    } <= failed
+    assert not any(table in ("api.own_notes(uuid)", "app.notes", "app.members") for table, _, _ in failed)
+    with notes.connect() as admin:
+        assert admin.execute("select count(*) from app.notes").fetchone() == (0,)
+        left = "select from pg_database as d join pg_shdescription as s on s.objoid = d.oid where s.description like %s"
+        assert admin.execute(left.encode(), [f"%the schema of {notes.name}"]).fetchone() is None
 
 
 def test_only_what_a_baseline_does_not_hold_fails(notes: Database, tmp_path: Path) -> None:

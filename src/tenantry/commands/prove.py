@@ -115,7 +115,8 @@ def prove(
     login like the application's, and all attacks of docs/reference/attacks.md are tried, with real logins and second sessions.
 
     **Without a manifest** (or with --discover) tenants, roles and memberships are found out, the first lines say how, and it is
-    tried, on the rows that are there, whether anybody reaches rows of a tenant that is not his.
+    tried, on the rows that are there, whether anybody reaches rows of a tenant that is not his; functions are called with its ids.
+    With **--copy** that is done on a copy of the schema, with invented rows. Where nothing could be tried, nothing was proved: exit 1.
 
     Some attacks gain no row, and no schema prevents them: whoever runs statements of his own may explain them, see what was passed
     over, and lock what he may delete. They are told as accepted; with --strict they fail.
@@ -132,10 +133,10 @@ def prove(
             "--manifest says what is meant; --schema, --role, --tenant-column and --discover find it out.",
             hint="Give the one or the others.",
         )
-    if found and (copy or copy_dsn or embedded or login):
+    if found and (copy_dsn or embedded or login):
         raise SettingsError(
-            "Without a manifest the proof is made in place.",
-            hint="Leave out --copy and --login, or write a manifest: `tenantry plan --help` says what it is for.",
+            "Without a manifest the proof is made in place, or on a copy beside the original.",
+            hint="Leave out --copy-dsn, --embedded and --login, or write a manifest: `tenantry plan --help` says what it is for.",
         )
     if (copy or copy_dsn or embedded) and login:
         raise SettingsError(
@@ -146,7 +147,7 @@ def prove(
     known = load_baseline(baseline) if baseline is not None else frozenset()
     if found:
         allowed = _exceptions(exceptions, settings.folder)
-        evidence = _found(settings, parts, allowed, known, schema, role, tenant_column, quiet=as_json)
+        evidence = _found(settings, parts, allowed, known, schema, role, tenant_column, on_copy=copy, quiet=as_json)
         project = None
     else:
         evidence, project = _meant(
@@ -253,6 +254,7 @@ def _found(
     role: list[str] | None,
     tenant_column: str | None,
     *,
+    on_copy: bool,
     quiet: bool,
 ) -> Evidence:
     # The database of the embedded server is named by the manifest, also where nothing else is taken from it.
@@ -266,5 +268,6 @@ def _found(
             parts=parts,
             exceptions=allowed,
             baseline=known,
+            on_copy=on_copy,
             progress=bars.count,
         )

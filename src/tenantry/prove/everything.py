@@ -22,12 +22,14 @@ from tenantry.prove.attacks.model import AttackResult
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.checks import check_files
+from tenantry.prove.discover import discover
 from tenantry.prove.formats import Outcome, Result, Rule
 from tenantry.prove.found import MATRIX, prove_found
 from tenantry.prove.lint import Allowed, Lint, run_lint
 from tenantry.prove.model import Cell, Proof
 from tenantry.prove.proof import prove
 from tenantry.prove.stage import Progress
+from tenantry.prove.synthetic import schema_copy
 
 Part = Literal["lint", "matrix", "attacks"]
 PARTS: tuple[Part, ...] = ("lint", "matrix", "attacks")
@@ -343,12 +345,16 @@ def gather_found(
     parts: Collection[Part] = PARTS,
     exceptions: Sequence[Allowed] = (),
     baseline: Collection[str] = (),
+    on_copy: bool = False,
     progress: Progress | None = None,
 ) -> Evidence:
     """Prove a database without a manifest: tenants, roles and memberships are found out, and `scope` says how.
 
     What each role should be allowed is not known then; that no tenant sees or changes another's rows is, and that is executed,
     in one transaction that is rolled back, on the rows that are there.
+
+    Args:
+        on_copy: on a copy of the schema, made and dropped here, with invented rows; volatile functions are called there, too.
     """
     started = time.monotonic()
     of_lint = lint_exceptions(exceptions)
@@ -358,23 +364,31 @@ def gather_found(
             owner, schemas=schemas, roles=roles, tenant_column=tenant_column, exceptions=of_lint, baseline=baseline
         )
         matrix = None
-        if "matrix" in parts:
+        if "matrix" in parts and not on_copy:
             matrix = prove_found(owner, lint.scope, progress=progress)
         database, server = owner.info.dbname, _version(owner)
+    left: list[str] = []
+    if "matrix" in parts and on_copy:
+        with schema_copy(owner_dsn, left) as copy, connect(copy, name="tenantry proof: copy") as owner:
+            # What stands where has other numbers there.
+            scope = discover(
+                owner, schemas=lint.scope.schemas, roles=roles, tenant_column=lint.scope.tenant_column or None
+            )
+            matrix = prove_found(owner, scope, on_copy=True, progress=progress)
     if "attacks" in parts:
         left_out["attacks"] = "attacks need a manifest, which says how a context is opened and whose rows are whose"
     return Evidence(
         database,
         database,
         server,
-        "in place",
+        "on a copy" if on_copy else "in place",
         lint if "lint" in parts else None,
         matrix,
         (),
         accepted_cells(matrix, exceptions, baseline),
         left_out,
         lint.scope.sentences,
-        (),
+        tuple(f"could not be removed: {each}" for each in left),
         time.monotonic() - started,
     )
 

@@ -22,6 +22,7 @@ from tenantry.prove.calls import Routine, call, functions_of
 from tenantry.prove.discover import Scope
 from tenantry.prove.model import Cell, Outcome, Proof
 from tenantry.prove.stage import Progress
+from tenantry.prove.synthetic import invent_rows
 
 MATRIX = "matrix"
 """By this name exceptions allow cells: object is a glob over `table`, or `table command caller relation`."""
@@ -99,7 +100,7 @@ def prove_found(
     Args:
         owner: a connection that may become the client roles, and sees every row.
         scope: what was found: which columns hold tenants, which roles are clients, where memberships stand.
-        on_copy: the database is a copy: volatile functions are called, too.
+        on_copy: the database is a copy: rows are invented there, and volatile functions are called, too.
 
     Raises:
         TenantryError: the server refused what the proof itself needs.
@@ -112,6 +113,8 @@ def prove_found(
             owner.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
             owner.execute(f"set local statement_timeout = '{_STATEMENT_TIMEOUT}'")
             owner.execute("set local row_security = off")
+            if on_copy:
+                notes += invent_rows(owner, scope)
             tables = _tables(owner, scope)
             if not tables:
                 notes.append("no table with a column for the tenant was found, so that no statement could be tried")
@@ -136,7 +139,7 @@ def prove_found(
     notes += blind
     login = f"{owner.info.user}, in place, on the rows that are there: one transaction, rolled back"
     if on_copy:
-        login = f"{owner.info.user}, on a copy: one transaction, rolled back"
+        login = f"{owner.info.user}, on a copy of the schema with invented rows"
     return Proof(
         tuple(cells), (), login, time.monotonic() - started, tuple(notes), unproved=_unproved(tables, member, cells)
     )
