@@ -11,7 +11,7 @@ import psycopg
 from clinic.legacy import create_schema
 from tenantry.access import matrix_markdown, roles_sql
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.manifest import load_manifest
+from tenantry.manifest import Project, load_manifest
 from tenantry.migrate.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect
 
@@ -20,14 +20,18 @@ FOLDER = Path("docs/clinic")
 _NOTE = "<!-- Made by `make docs` from the catalog and the manifest; changes by hand are lost. -->\n\n"
 
 
-def pages(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """The pages by file name. The connection leads to an empty database whose user may create in it."""
+def read_project(connection: psycopg.Connection[Any]) -> Project:
+    """Clinic's manifest met with its target. The connection leads to an empty database whose user may create in it."""
     manifest = load_manifest(MANIFEST)
     create_schema(connection, manifest.source.schema_name)
     row = connection.execute("select current_user, current_database()").fetchone()
     assert row is not None
     connection.execute(roles_sql(manifest, owner=row[0], database=row[1]))
-    project = prepare(connection, manifest).project
+    return prepare(connection, manifest).project
+
+
+def pages(project: Project) -> dict[str, str]:
+    """The pages by file name."""
     diagram = entity_diagram_mermaid(project.target).strip()
     return {
         "data-dictionary.md": _NOTE + dictionary_markdown(project.target, title="Clinic: data dictionary"),
@@ -42,7 +46,7 @@ def main() -> None:
             admin.execute("drop database if exists clinic_docs with (force)")
             admin.execute("create database clinic_docs")
         with connect(server.dsn("clinic_docs")) as connection:
-            made = pages(connection)
+            made = pages(read_project(connection))
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("drop database clinic_docs with (force)")
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,19 @@ def test_a_share_lets_members_of_the_other_tenant_read_while_it_holds(world_each
     potter, guest, boss = world.person(potter=here), world.person(guest=here), world.person(is_super=True)
     assert potter.sees("pots") == {ours}
     loan = world.put("loans", studio_id=there, guest_id=here, what="shows")
+    # What nobody there has agreed to brings nobody's rows; and who shares cannot agree for them.
+    assert potter.sees("pots") == {ours}
+    lender = world.person(master=there)
+    for statement in ("update studio.loans set agreed_at = now()", "update studio.loans set guest_id = studio_id"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            lender.rows(statement)
+    with pytest.raises(errors.InsufficientPrivilege):
+        lender.rows(
+            "insert into studio.loans (studio_id, guest_id, what, agreed_at) values (%s, %s, 'shows', now())",
+            there,
+            here,
+        )
+    run(world.owner, "update studio.loans set agreed_at = now()")
     assert potter.sees("pots") == {ours, theirs}
     assert potter.sees("studios") == {here, there}
     # The share asks for a rank in the studio that receives; and it gives in one direction.
@@ -66,6 +79,7 @@ def test_a_share_lets_members_of_the_other_tenant_read_while_it_holds(world_each
         ("update studio.loans set what = 'tools'", "update studio.loans set what = 'shows'"),
         (f"update studio.studios set closed = true where id = '{there}'", "update studio.studios set closed = false"),
         (f"update studio.studios set closed = true where id = '{here}'", "update studio.studios set closed = false"),
+        ("update studio.loans set agreed_at = null", "update studio.loans set agreed_at = now()"),
         ("delete from studio.loans", ""),
     ):
         run(world.owner, end)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clinic.docs import FOLDER, pages
+from clinic.docs import FOLDER, pages, read_project
+from tenantry.access.doubtful import doubts
 from tenantry.postgres import connect
 from tests.conftest import Database
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_generated_pages_are_current(database: Database) -> None:
+def test_the_generated_pages_are_current_and_nothing_that_clients_write_is_undecided(database: Database) -> None:
     with connect(database.dsn) as connection:
-        made = pages(connection)
+        project = read_project(connection)
+    assert [str(each) for each in doubts(project)] == []
+    made = pages(project)
     assert set(made) == {path.name for path in (ROOT / FOLDER).glob("*.md")}
     for name, want in made.items():
         got = (ROOT / FOLDER / name).read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ create table loans (
     guest_id  uuid not null references studios (id),
     what      text not null,
     ends_at   timestamptz,
+    agreed_at timestamptz,
     primary key (studio_id, id));
 create table kilns (
     studio_id uuid not null references studios (id),
@@ -103,11 +104,13 @@ table = "loans"
 to = "guest_id"
 role = "potter"
 active = "what = 'shows' and (ends_at is null or ends_at > now())"
+accepted = "agreed_at is not null"
 
 [shares.notes]
 table = "loans"
 to = "guest_id"
 active = "what = 'notes' and (ends_at is null or ends_at > now())"
+accepted = "true" # notes are lent without asking
 
 [tables.studios.access]
 select = "guest"
@@ -125,7 +128,7 @@ fixed = ["account"]
 
 [tables]
 crew.access = { select = "guest", insert = "service", update = "service", delete = "service" }
-loans.access = "managed"
+loans.access = { kind = "managed", insert_columns = ["guest_id", "what", "ends_at"], fixed = ["guest_id", "agreed_at"] }
 kilns.access = "managed"
 journal.access = "append_only"
 cones.access = "shared"

@@ -23,6 +23,7 @@ from tenantry.access import (
     selectable,
     updatable,
 )
+from tenantry.access.doubtful import NO_ID, doubts
 from tenantry.access.functions import words
 from tenantry.catalog import Catalog, Column, Constraint, Table, View
 from tenantry.errors import ManifestError, TenantryError
@@ -387,7 +388,7 @@ def test_a_word_that_is_no_kind_is_said(tmp_path: Path) -> None:
 
 TENANTS = "\"orgId\" = any ((select tenantry.tenants('guest')"
 NOTE = {"select": "guest", "insert": "guest", "update": "guest", "delete": "boss"}
-SHARES = {"notes": {"table": "Member", "to": "id", "active": "level = 'x'"}}
+SHARES = {"notes": {"table": "Member", "to": "id", "active": "level = 'x'", "accepted": "true"}}
 
 
 def _rich(shares: dict[str, object] | None = None, **note: object) -> Project:
@@ -423,6 +424,47 @@ def test_a_share_stands_beside_own_rows() -> None:
     text = _condition(_rich(shared="notes", select=OWN_NOTE))
     assert text.endswith("or \"orgId\" = any ((select tenantry.shared('notes'))::uuid[]));")
     assert text.startswith("(\"orgId\" = any ((select tenantry.tenants('guest'))::uuid[]) and")
+
+
+@pytest.mark.parametrize(
+    ("share", "member", "said"),
+    [
+        ({"accepted": "level = 'x'"}, {"update": "boss"}, "may write Member.level, and so accept for the other tenant"),
+        ({"accepted": "level = 'x'"}, {"insert": "boss"}, "may write Member.level, and so accept for the other tenant"),
+        (
+            {"accepted": "level = 'x'", "to": "personId"},
+            {"update": "boss", "fixed": ["level"]},
+            "may change Member.personId of a share that was accepted",
+        ),
+        ({"accepted": "nobody = 'x'"}, {}, "nobody"),
+    ],
+)
+def test_who_shares_cannot_agree_for_the_other_tenant(
+    share: dict[str, object], member: dict[str, object], said: str
+) -> None:
+    manifest = _manifest(Note={**NOTE}, Member={"select": "guest", **dict.fromkeys(COMMANDS[1:], "service"), **member})
+    shares = {"notes": {"table": "Member", "to": "id", **share}}
+    known = Manifest.model_validate({**manifest.model_dump(by_alias=True), "shares": shares})
+    with pytest.raises(ManifestError, match=said):
+        resolve(known, SOURCE, TARGET)
+
+
+def test_a_share_without_a_word_on_consent_is_refused() -> None:
+    with pytest.raises(ValidationError, match="accepted"):
+        _rich({"notes": {"table": "Member", "to": "id"}})
+
+
+def test_columns_that_the_application_should_write_are_asked_about_once() -> None:
+    def said(**access: object) -> list[tuple[str, tuple[str, ...], bool]]:
+        found = doubts(_project(Note={**NOTE, **access}))
+        return [(each.command, each.columns, each.reason == NO_ID) for each in found if each.table == "Note"]
+
+    without = ("insert", ("id",), True)
+    assert said() == [("insert", ("secret",), False), without, ("update", ("secret",), False)]
+    assert said(reviewed=["secret"]) == [without]
+    assert said(fixed=["secret"], insert_columns=["body"]) == []
+    assert said(insert_columns=["body", "secret"], update_columns=["body", "secret"]) == []
+    assert said(insert="super", update="service") == []
 
 
 def test_the_definer_reads_shares_and_nothing_more_of_them() -> None:

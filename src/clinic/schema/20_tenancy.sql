@@ -176,6 +176,7 @@ create table clinic_shares (
     kind                 share_kind   not null,
     since                timestamptz  not null default now(),
     until                timestamptz,
+    accepted_at          timestamptz,
     created_at           timestamptz  not null default now(),
     updated_at           timestamptz  not null default now(),
     created_by           uuid,
@@ -195,5 +196,6 @@ comment on column clinic_shares.receiving_clinic_id  is 'The clinic whose member
 comment on column clinic_shares.kind                 is 'What they may read.';
 comment on column clinic_shares.since                is 'From when the share holds.';
 comment on column clinic_shares.until                is 'When the share ends; null while it is open-ended.';
+comment on column clinic_shares.accepted_at          is 'When an administrator of the receiving clinic accepted it, as the service notes; until then nobody reads anything by it.';
 
 create index clinic_shares_receiving_clinic_id_idx on clinic_shares (receiving_clinic_id, kind);

@@ -60,8 +60,7 @@ def _branch(manifest: Manifest, name: str, share: Share) -> str:
     tenant = manifest.tenant
     column = ident(tenant.column)
     conditions = [f"{ident(share.to)} = any ({block_label(manifest)}.readers)"]
-    if share.active:
-        conditions.append(f"({share.active})")
+    conditions.append(f"({share.holds})")
     if tenant.active:
         schema = manifest.target.schema_name
         conditions.append(

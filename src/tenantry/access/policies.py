@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pglast
-from pglast import ast
-from pglast.visitors import Visitor
-
 from tenantry.access.cells import client_policy, visitors_cell, visitors_condition
 from tenantry.catalog import Table
+from tenantry.manifest.client_columns import columns_in
 from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.manifest.model import COMMANDS, Access
 from tenantry.postgres import ident, literal, short_name
@@ -116,28 +113,13 @@ def definer_columns(project: Project, table: Table) -> tuple[str, ...]:
     manifest = project.manifest
     needed: set[str] = set()
     if table.name == manifest.tenant.table:
-        needed |= {ROW_ID, *_columns_in(manifest.tenant.active, table)}
+        needed |= {ROW_ID, *columns_in(manifest.tenant.active, table)}
     if table.name == manifest.membership.table:
         membership = manifest.membership
-        needed |= {manifest.tenant.column, membership.profile, membership.role, *_columns_in(membership.active, table)}
+        needed |= {manifest.tenant.column, membership.profile, membership.role, *columns_in(membership.active, table)}
     if manifest.users is not None and table.name == manifest.users.profile:
         needed |= {ROW_ID, manifest.users.account}
     for share in manifest.shares.values():
         if share.table == table.name:
-            needed |= {manifest.tenant.column, share.to, *_columns_in(share.active, table)}
+            needed |= {manifest.tenant.column, share.to, *columns_in(share.holds, table)}
     return tuple(column.name for column in table.columns if column.name in needed)
-
-
-class _Names(Visitor):
-    def __init__(self) -> None:
-        self.found: set[str] = set()
-
-    def visit_ColumnRef(self, _ancestors: object, node: ast.ColumnRef) -> None:
-        self.found.update(part.sval or "" for part in node.fields or () if isinstance(part, ast.String))
-
-
-def _columns_in(expression: str | None, table: Table) -> set[str]:
-    names = _Names()
-    if expression is not None:
-        names(pglast.parse_sql(f"select ({expression})"))
-    return {column.name for column in table.columns if column.name in names.found}

@@ -16,6 +16,7 @@ from rich.markup import escape
 from tenantry.access import missing_roles
 from tenantry.access.diff import Change, Difference, changes, differences
 from tenantry.access.document import describe
+from tenantry.access.doubtful import doubts
 from tenantry.access.live import Live, read_live
 from tenantry.access.matrix import matrix_markdown
 from tenantry.catalog import read_catalog
@@ -64,9 +65,10 @@ def show(
     with connected(settings, loaded) as (_, connection):
         project = _project(connection, loaded)
     if as_json:
-        print_json(describe(project).to_json())
+        print_json({**describe(project).to_json(), "doubts": [each.to_json() for each in doubts(project)]})
     else:
         print(matrix_markdown(project))  # noqa: T201 - not for rich: it would wrap the tables
+        _show_doubts(project)
 
 
 @access_app.command()
@@ -86,9 +88,11 @@ def diff(
     with _compared(dsn, manifest) as found:
         pass
     if as_json:
-        print_json({"differences": [each.to_json() for each in found.differences], **found.facts()})
+        said = [each.to_json() for each in doubts(found.project)]
+        print_json({"differences": [e.to_json() for e in found.differences], "doubts": said, **found.facts()})
     else:
         _show(found.differences)
+        _show_doubts(found.project)
         if any(each.mendable for each in found.differences):
             out.print("Mend it with `tenantry access apply`; with --dry-run it only shows what it would do.")
     if found.differences:
@@ -207,6 +211,19 @@ def _show(found: list[Difference] | tuple[Difference, ...]) -> None:
                 out.print(f"            [cyan]{escape(each.advice)}[/]", soft_wrap=True)
     if found:
         out.print(f"{len(found)} {'difference' if len(found) == 1 else 'differences'}.")
+
+
+def _show_doubts(project: Project) -> None:
+    """Columns that are to be decided once; they change no exit code."""
+    found = doubts(project)
+    for each in found:
+        err.print(f"[yellow]warning[/] {escape(str(each))}", soft_wrap=True)
+    if found:
+        err.print(
+            "Decide once, in the access section of each table: list what clients write in insert_columns and update_columns, or name"
+            " in reviewed what they may write all the same.",
+            soft_wrap=True,
+        )
 
 
 def _show_plan(plan: tuple[Change, ...], *, sql: bool) -> None:

@@ -8,15 +8,13 @@ from graphlib import CycleError
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import ManifestError, nearest
+from tenantry.manifest.client_columns import AUDIT_COLUMNS, changed_columns, columns_in, written_columns
 from tenantry.manifest.expressions import Expressions
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.mapping import LEGACY_ID, ROW_ID, Project
-from tenantry.manifest.model import COMMANDS, Access, Colleagues, Manifest, Own
+from tenantry.manifest.model import COMMANDS, Access, Colleagues, Manifest, Own, Share
 from tenantry.manifest.order import sorter
 from tenantry.manifest.places import Key, Places, Problem, in_order
-
-AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
-"""Set by triggers of the application; nobody states them."""
 
 
 def resolve_access(manifest: Manifest, target: Catalog) -> Project:
@@ -131,9 +129,31 @@ class TargetChecks:
                     )
                 if share.active:
                     self.expressions.check(share.active, {"": table}, (*key, "active"))
+                self.expressions.check(share.accepted, {"": table}, (*key, "accepted"))
+                self._check_consent(table, share, key)
             if share.role is not None and share.role not in self.manifest.roles.order:
                 near = nearest(share.role, self.manifest.roles.order)
                 self.say((*key, "role"), f"{share.role!r} is no role of a tenant" + did_you_mean(near))
+
+    def _check_consent(self, table: Table, share: Share, key: Key) -> None:
+        """The tenant that shares must not be able to agree for the other one, nor give what was agreed to a third one."""
+        rule = self.manifest.tables.get(table.name)
+        if rule is None:
+            return
+        tenant = self.manifest.tenant.column
+        forged = columns_in(share.accepted, table) & written_columns(table, rule.access, tenant)
+        if forged:
+            self.say(
+                (*key, "accepted"),
+                f"clients who make shares may write {table.name}.{sorted(forged)[0]}, and so accept for the other tenant;"
+                " leave it out of insert_columns, and put it in fixed",
+            )
+        asked = bool(columns_in(share.accepted, table))
+        if asked and rule.access.update != "service" and share.to in changed_columns(table, rule.access, tenant):
+            self.say(
+                (*key, "to"),
+                f"clients may change {table.name}.{share.to} of a share that was accepted; put it in fixed",
+            )
 
     # -- cells -------------------------------------------------------------------------------------------------------
 
@@ -211,10 +231,10 @@ class TargetChecks:
 
     def _check_columns(self, table: Table, access: Access) -> None:
         key: Key = ("tables", table.name, "access")
-        for field in ("hidden", "fixed", "insert_columns", "update_columns", "public_columns"):
+        for field in ("hidden", "fixed", "insert_columns", "update_columns", "public_columns", "reviewed"):
             for place, name in enumerate(getattr(access, field) or ()):
                 column = self.need_column(table, name, (*key, field, place))
-                if column is None or field in ("hidden", "fixed"):
+                if column is None or field in ("hidden", "fixed", "reviewed"):
                     continue
                 why = ""
                 if field == "public_columns":

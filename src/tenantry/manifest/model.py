@@ -291,6 +291,8 @@ class Access(_Record):
     """The columns that clients may give for a new row, and the tenant; without it all but the id, the past and the authors."""
     update_columns: tuple[Name, ...] | None = None
     """The columns that clients may change; without it all but the past, the authors, ids, tenants and what is fixed."""
+    reviewed: tuple[Name, ...] = ()
+    """Columns that clients may write although their names sound as if the application should: `tenantry access` does not warn."""
     system: Literal["signed_in", "super"] | None = None
     """Who reads the rows that have no tenant; super admins alone write them."""
     shared: Name | None = None
@@ -342,7 +344,7 @@ class Access(_Record):
 class Share(_Record):
     """A table by whose rows one tenant lets the members of another read: the row's own tenant is the one that shares.
 
-    A share holds while its row fulfils `active` and the tenant that shares is active; it gives nothing but reading.
+    A share holds while its row fulfils `active` and `accepted` and the tenant that shares is active; it gives nothing but reading.
     """
 
     table: Name
@@ -352,6 +354,13 @@ class Share(_Record):
     """The least role in that tenant; without it any."""
     active: Sql | None = None
     """SQL condition over the share's row."""
+    accepted: Sql
+    """SQL condition over the share's row: the tenant that may read has agreed to. 'true': nobody asks it."""
+
+    @property
+    def holds(self) -> str:
+        """The condition under which a row of the table is a share."""
+        return f"({self.active}) and ({self.accepted})" if self.active else self.accepted
 
 
 def _part(value: str) -> str:

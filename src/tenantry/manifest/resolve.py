@@ -12,7 +12,8 @@ from graphlib import CycleError
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.manifest.access import AUDIT_COLUMNS, TargetChecks
+from tenantry.manifest.access import TargetChecks
+from tenantry.manifest.client_columns import AUDIT_COLUMNS
 from tenantry.manifest.columns import ColumnCompiler
 from tenantry.manifest.followed import Followed, expressions_of, expressions_of_users
 from tenantry.manifest.in_step import check_in_step

@@ -237,7 +237,7 @@ class _Builder:
         tenant = self.manifest.tenant.column
         query = (
             f"select from {ident(self.project.target.schema, share.table)} where {ident(tenant)}::text = %s"
-            f" and {ident(share.to)}::text = %s and ({(share.active or 'true').replace('%', '%%')})"
+            f" and {ident(share.to)}::text = %s and ({share.holds.replace('%', '%%')})"
         )
         lender, reader = self.fixtures.tenants[LENDER], self.fixtures.tenants[OWN]
         return self.conn.execute(query.encode(), [lender, reader]).fetchone() is not None

@@ -50,7 +50,7 @@ def conditions(project: Project, table: Table) -> Iterator[tuple[Facts, Mapping[
     must fulfil."""
     for share in project.manifest.shares.values():
         if share.table == table.name:
-            yield Facts(table.name, LENDER), {**equalities(share.active), share.to: None}, share.active
+            yield Facts(table.name, LENDER), {**equalities(share.holds), share.to: None}, share.holds
     access = project.manifest.tables[table.name].access
     if access.public is not None:
         place = OWN if project.scoped(table.name) else None
