@@ -40,11 +40,15 @@ create table gardens (id uuid primary key, open boolean not null, flag boolean n
 create table people (id uuid primary key, account uuid unique, note text);
 create table crew (garden_id uuid not null, id uuid not null, person_id uuid not null, rank text not null, active boolean not null,
     spot uuid not null, note text, primary key (garden_id, id));
-create table loans (garden_id uuid not null, id uuid not null default gen_random_uuid(), guest_id uuid not null, active boolean not null, note text,
+create table loans (garden_id uuid not null, id uuid not null default gen_random_uuid(), guest_id uuid not null,
+    active boolean not null, note text,
     primary key (garden_id, id));
-create table beds (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid, flag boolean not null, note text);
-create table rows_of_beds (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid, flag boolean not null, note text);
-create table plants (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid, flag boolean not null, note text);
+create table beds (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid,
+    flag boolean not null, note text);
+create table rows_of_beds (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid,
+    flag boolean not null, note text);
+create table plants (garden_id uuid, id uuid not null default gen_random_uuid(), person_id uuid, link uuid,
+    flag boolean not null, note text);
 create table seeds (id uuid not null default gen_random_uuid(), person_id uuid, link uuid, flag boolean not null, note text);
 """
 
