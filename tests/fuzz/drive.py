@@ -397,11 +397,13 @@ class Drive:
         problems += [f"{each} is not in tenantry.kept" for each in sorted(expected.stays - kept)]
         rows = {(name, key) for name, key, column in kept if not column}
         problems += [f"{each} is not in tenantry.kept" for each in sorted(expected.only_target - rows)]
-        # A change that the source refuses is a conflict of the whole row.
+        # A change that the source refuses is a conflict of the whole row; and a row keeps its tenant when all that leads there is gone.
         more = {
             each
             for each in kept
-            if each[2] and each not in expected.stays | expected.either and each[:2] not in conflicts
+            if each[2] not in ("", self.case.tenant)
+            and each not in expected.stays | expected.either
+            and each[:2] not in conflicts
         }
         problems += [f"{each} is in tenantry.kept without need" for each in sorted(more)]
         held = {(self.case.table(name).target, key) for name, key in expected.blocked}
