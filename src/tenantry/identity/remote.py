@@ -27,6 +27,7 @@ import psycopg
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tenantry.identity.admin import AccountFields, AdminClient, AuthRefused, EmailTaken
 from tenantry.postgres import load_blocks
+from tenantry.postgres.advisory import lock_holder
 from tenantry.postgres.ours import need_our_schema
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -322,7 +323,7 @@ def _list(connection: Connection) -> Iterator[_Requests]:
     row = connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
     if row is None or not row[0]:
         raise RunInProgress(
-            "Another process carries out account actions for this database.",
+            f"Another process carries out account actions for this database: {lock_holder(connection, _LOCK)}.",
             hint="Wait until it is done, or stop it; its work is not lost.",
         )
     try:

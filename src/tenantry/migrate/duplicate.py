@@ -37,6 +37,7 @@ from tenantry.postgres import (
     short_name,
     with_parameters,
 )
+from tenantry.postgres.advisory import lock_holder
 
 Count = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""
@@ -127,7 +128,7 @@ def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original
         connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
         if connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
             raise RunInProgress(
-                "Another rehearsal of this database is under way.",
+                f"Another rehearsal of this database is under way: {lock_holder(connection, _LOCK)}.",
                 hint="Wait for its end; its lock goes with its connection.",
             )
         yield connection, _look(connection, dsn, manifest)

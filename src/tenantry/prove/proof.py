@@ -15,6 +15,7 @@ from tenantry.catalog import Table
 from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.manifest.mapping import Project
 from tenantry.postgres import connect, explain, load_sql
+from tenantry.postgres.advisory import lock_holder
 from tenantry.prove.attempts import Book
 from tenantry.prove.checks import run_checks
 from tenantry.prove.fixtures import Fixtures, in_order, make_fixtures, maker, remove_leftovers
@@ -174,7 +175,7 @@ def _alone(owner: psycopg.Connection[Any]) -> Iterator[None]:
     """One proof at a time: whatever invented rows stand there then, nobody needs them."""
     if owner.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         raise RunInProgress(
-            "Another proof of this database is running.",
+            f"Another proof of this database is running: {lock_holder(owner, _LOCK)}.",
             hint="Wait until it is done; the lock goes with its connection.",
         )
     try:

@@ -19,7 +19,18 @@ declare
         case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
     wanted     record;
 begin
-    perform pg_advisory_xact_lock(7304871220351);
+    -- Everybody may take this lock, too: it is not waited for without a word, nor forever.
+    for patience in 1 .. 300 loop
+        exit when pg_try_advisory_xact_lock(7304871220351);
+        if patience = 300 then
+            raise exception 'another session holds the lock of this script: %',
+                coalesce((select string_agg(l.pid::text, ', ') from pg_locks l
+                           where l.locktype = 'advisory' and l.granted
+                             and (l.classid::bigint << 32) + l.objid::bigint = 7304871220351), 'nobody any more')
+                using errcode = 'lock_not_available', hint = 'Wait for its end, or end it: select pg_terminate_backend(pid).';
+        end if;
+        perform pg_sleep(0.1);
+    end loop;
 
     for wanted in
         select *

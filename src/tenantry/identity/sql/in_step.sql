@@ -32,6 +32,8 @@ create table if not exists tenantry.auth_event (
     next_at timestamptz not null default clock_timestamp(),
     done_at timestamptz
 );
+alter table tenantry.auth_event add column if not exists claim uuid not null default gen_random_uuid();
+comment on column tenantry.auth_event.claim is 'What the lock of a try is named after: nobody else may know it, since everybody may take advisory locks.';
 create unique index if not exists auth_event_open_key on tenantry.auth_event (account, kind) where done_at is null;
 comment on table tenantry.auth_event is 'What keeping auth.users and profiles in step could not do yet: retried by tenantry.retry_auth_events().';
 comment on column tenantry.auth_event.kind is
@@ -668,14 +670,15 @@ begin
     retry_auth_events.tried := 0;
     retry_auth_events.done := 0;
     for event in
-        select e.id, e.account, e.profile, e.kind, e.what, e.tries
+        select e.id, e.account, e.profile, e.kind, e.what, e.tries, e.claim
           from tenantry.auth_event as e
          where e.done_at is null and (retry_auth_events.everything or e.next_at <= clock_timestamp())
          order by e.next_at, e.id
          limit retry_auth_events.most
     loop
-        -- Claimed by a lock of its own: a row lock would be taken in another order than sign-ups take theirs.
-        continue when not pg_try_advisory_xact_lock(hashtextextended('tenantry.auth_event', 0) # event.id);
+        -- Claimed by a lock of its own: a row lock would be taken in another order than sign-ups take theirs. Its name is secret, and
+        -- another one for each try: whoever could take it would keep the deletion of an account from ever being carried out.
+        continue when not pg_try_advisory_xact_lock(hashtextextended(event.claim::text, event.tries));
         continue when not exists (select from tenantry.auth_event as e where e.id = event.id and e.done_at is null and e.tries = event.tries);
         retry_auth_events.tried := retry_auth_events.tried + 1;
         begin

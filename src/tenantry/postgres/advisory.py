@@ -1,0 +1,27 @@
+"""Advisory locks that keep processes of ours apart where there is no journal. Every login may take them, so nobody waits for one
+forever, and who holds it is always said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import psycopg.rows
+
+_HOLDER = """
+select l.pid, a.usename, a.application_name from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+   and l.database = (select oid from pg_database where datname = current_database())
+   and (l.classid::bigint << 32) + l.objid::bigint = %s limit 1"""
+
+
+def lock_holder(connection: psycopg.Connection[Any], key: int) -> str:
+    """Who holds an advisory lock of this database, in words."""
+    row = connection.cursor(row_factory=psycopg.rows.tuple_row).execute(_HOLDER, [key]).fetchone()
+    if row is None:
+        return "somebody who has just let go"
+    pid, login, application = row
+    return f"server process {pid}, login {login or 'unknown'}" + (f", {application}" if application else "")
+
+
+__all__ = ["lock_holder"]
