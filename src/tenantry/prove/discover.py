@@ -145,6 +145,14 @@ def manifest_scope(
             f" {ident(tenant.table)}, memberships in {ident(membership.table)}.",
         ),
     )
+    others = [
+        name
+        for name, usable, filled, granted in _all_schemas(conn, found.clients)
+        if usable and filled and granted and name != schema and name not in PLATFORM
+    ]
+    if others:
+        said = f"Not looked at, though clients have rights there: {_named(others)} (--discover looks there)."
+        found = replace(found, sentences=(*found.sentences, said))
     found = _resolved(conn, found, schema, tenant.table)
     place = _place(conn, schema, membership.table, tenant.column)
     if place is None:
@@ -264,8 +272,12 @@ def _is_client_login(role: _Role, usual: Sequence[str]) -> bool:
     return not serves and (role.granted or client)
 
 
+def _all_schemas(conn: psycopg.Connection[Any], clients: Sequence[str]) -> list[tuple[Any, ...]]:
+    return conn.execute(load_blocks("tenantry.prove", "discover")["schemas"], {"roles": list(clients)}).fetchall()
+
+
 def _schemas(conn: psycopg.Connection[Any], clients: Sequence[str], said: list[str]) -> tuple[str, ...]:
-    rows = conn.execute(load_blocks("tenantry.prove", "discover")["schemas"], {"roles": list(clients)}).fetchall()
+    rows = _all_schemas(conn, clients)
     # Without clients nothing is known of who may reach what: then everything is looked at.
     found = tuple(
         name

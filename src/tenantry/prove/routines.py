@@ -82,6 +82,8 @@ class Ask:
     """To an argument: its answer is about what is asked for, not about the caller alone."""
     written: bool = False
     """Its rows are changed, not asked."""
+    caller: bool = True
+    """It is asked about who calls; else about whom an argument names, as by a policy that hands over auth.uid()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +184,12 @@ class _Body:
                 row.relation,
                 tuple(sorted(row.asked)),
                 tuple(sorted(row.loose)),
-                tied=caller in tops.values(),
+                tied=self._top(row.node) in tops.values(),
                 written=row.written,
+                caller=self._top(row.node) == caller,
             )
             for row in self.rows
-            if row.relation is not None and self._top(row.node) == caller
+            if row.relation is not None and self._top(row.node) in {caller, *tops.values()}
         )
         ordered = sorted(picks, key=lambda pick: (pick.argument, pick.relation, pick.column, pick.written))
         return Reading(tuple(ordered), asks, tuple(sorted(self.settings)))
@@ -287,12 +290,33 @@ class _Body:
         inner = [*scopes, {}]
         for each in value.get("withClause", {}).get("ctes", ()):
             table = each["CommonTableExpr"]
-            row = self._derived(self.statement(table["ctequery"], inner))
+            named = [each["String"]["sval"] for each in table.get("aliascolnames", ())]
+            row = self._derived(self.statement(table["ctequery"], inner), named or self._named(table["ctequery"]))
             inner[-1][f"with {table['ctename']}"] = row
         return inner
 
-    def _derived(self, values: Sequence[set[str]]) -> _Row:
-        row = _Row(f"r:{len(self.rows)}", None, {})
+    def _named(self, node: Json) -> list[str]:
+        """The names of the columns that a query returns; of `*` all that its tables have."""
+        select = node.get("SelectStmt", {})
+        while "larg" in select:
+            select = select["larg"]
+        found: list[str] = []
+        for each in select.get("targetList", ()):
+            value = each["ResTarget"].get("val", {})
+            fields = value.get("ColumnRef", {}).get("fields", ())
+            if "name" in each["ResTarget"]:
+                found.append(each["ResTarget"]["name"])
+            elif fields and "String" in fields[-1]:
+                found.append(fields[-1]["String"]["sval"])
+            elif fields:
+                for item in select.get("fromClause", ()):
+                    table = item.get("RangeVar", {})
+                    relation = self.known.relation(table.get("schemaname"), table.get("relname", ""))
+                    found += self.known.columns.get(relation or 0, {})
+        return found
+
+    def _derived(self, values: Sequence[set[str]], names: Sequence[str] = ()) -> _Row:
+        row = _Row(f"r:{len(self.rows)}", None, dict.fromkeys(names, (0, "")))
         self.rows.append(row)
         self._tie({row.node, *(node for nodes in values for node in nodes if node != CALLER)})
         if any(nodes == {CALLER} for nodes in values):
@@ -325,10 +349,14 @@ class _Body:
                         rows = [row for row in scopes[-1].values() if name["String"]["sval"] in row.columns]
                         self._tie({row.node for row in rows})
                 elif kind == "RangeSubselect":
-                    row = self._derived(self.statement(value["subquery"], scopes))
+                    named = [each["String"]["sval"] for each in value.get("alias", {}).get("colnames", ())]
+                    row = self._derived(
+                        self.statement(value["subquery"], scopes), named or self._named(value["subquery"])
+                    )
                     scopes[-1][value.get("alias", {}).get("aliasname", row.node)] = row
                 elif kind == "RangeFunction":
-                    row = self._derived([self._nodes(value["functions"], scopes)])
+                    named = [each["String"]["sval"] for each in value.get("alias", {}).get("colnames", ())]
+                    row = self._derived([self._nodes(value["functions"], scopes)], named)
                     if CALLER in self._nodes(value["functions"], scopes):
                         self._tie({row.node, CALLER})
                     scopes[-1][value.get("alias", {}).get("aliasname", row.node)] = row
@@ -519,6 +547,10 @@ class _Body:
                 self._sets(_name(value["funcname"]), value)
                 found |= self._nodes(value.get("args", []), scopes)
                 found |= {CALLER} if self.known.caller(_name(value["funcname"])) else set()
+            elif kind == "CaseWhen":
+                # CASE WHEN is_member(org) THEN …
+                self._ties(value["expr"], scopes, loosely=True)
+                found |= self._nodes(value["result"], scopes)
             elif kind == "CoalesceExpr":
                 # coalesce(argument, auth.uid()) is what the caller states.
                 inside = self._nodes(value["args"], scopes)

@@ -17,5 +17,7 @@ select '' as object,
   left join pg_roles as r on r.oid = d.setrole
  where d.setdatabase in (0, (select oid from pg_database where datname = current_database()))
    and split_part(s.text, '=', 2) <> ''
+   -- The server's own settings say how values are written, not who calls; but for the role that a session begins with.
+   and (split_part(s.text, '=', 1) ~ '[.]' or split_part(s.text, '=', 1) = 'role' and split_part(s.text, '=', 2) <> 'none')
    and lower(split_part(s.text, '=', 1)) in (select lower(name) from settings)
  order by 2

@@ -4,7 +4,9 @@
 -- mending: Check the argument against the caller's tenants in the function, or take the tenant from the caller instead.
 -- uses: functions, callable
 select f.oid::regprocedure::text as object, c.who || ' may call it; its argument ' || quote_ident(a.name)
-       || ' is a tenant, and its text never asks who calls' as detail
+       || ' is a tenant, and its text never asks who calls' as detail,
+       -- A yes or no, as policies ask for with auth.uid() as another argument.
+       case when f.prorettype = 'bool'::regtype then 'warning' else 'error' end as level
   from functions as f
   join callable as c on c.oid = f.oid
  cross join lateral unnest(f.proargnames) as a (name)

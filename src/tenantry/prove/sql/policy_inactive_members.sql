@@ -31,7 +31,7 @@ with flags as (
      where (a.value ->> 'relation')::oid = %(membership)s and a.value -> 'columns' @> to_jsonb(%(member_number)s::int)
        and not (a.value ->> 'written')::boolean
        and (b.oid in (select k.oid from called as k)
-            or p.prosecdef and (a.value ->> 'tied')::boolean and b.oid in (select k.oid from callable as k))
+            or p.prosecdef and (a.value ->> 'tied')::boolean and (a.value ->> 'caller')::boolean and b.oid in (select k.oid from callable as k))
 )
 select s.object, s.said || ' asks ' || %(membership)s::oid::regclass::text || ' without ' || quote_ident(f.name)
        || ', for which others ask' as detail, 'error' as level

@@ -21,7 +21,7 @@ with recursive called as (
       join pg_proc as p on p.oid = b.oid and p.prorettype = 'bool'::regtype
      cross join lateral jsonb_array_elements(b.asks) as a
      cross join lateral jsonb_array_elements_text(a.value -> 'loose') as l
-     where not (a.value ->> 'tied')::boolean
+     where not (a.value ->> 'tied')::boolean and (a.value ->> 'caller')::boolean
 )
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' believes '
        || string_agg(distinct r.object || '.' || quote_ident(n.attname), ', ' order by r.object || '.' || quote_ident(n.attname))
