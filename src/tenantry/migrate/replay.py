@@ -31,6 +31,7 @@ from tenantry.manifest.keys import (
     references_equal,
     same_key,
 )
+from tenantry.manifest.mapping import ROW_ID
 from tenantry.manifest.reasons import written
 from tenantry.manifest.reverse import as_shown
 from tenantry.manifest.subset import Draw, Inside
@@ -658,17 +659,18 @@ class Replayer:
         )
 
     def _let_go(self, connection: Connection, mapping: Mapping, new: str) -> None:
-        """List the rows that lose what stood in the target only, since the source's row is carried over again, or goes."""
+        """List the rows that lose what stood in the target only, since the source's row is carried over again, or goes. That a row which
+        was born there gets the id that the source gives it is no loss."""
         name = literal(mapping.target.name)
         connection.execute(
             f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
             f" select 'forward', {name}, t.legacy_id, a.key, 'source', {as_shown(mapping)},"
             " 'the row of the source was carried over again; the target alone held ' || lost.names"
-            f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and column_name <> '') h"
+            f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and column_name not in ('', {literal(ROW_ID)})) h"
             f" join {self._left_alone.as_it_was(mapping.target.name)} t on t.legacy_id = h.legacy_id"
             f" join tenantry_all a on t.legacy_id = {_legacy(mapping, 'a.key')} left join {new} n on n.legacy_id = t.legacy_id"
             f" cross join lateral (select string_agg(quote_ident(k.column_name), ', ' order by k.column_name) as names"
-            f" from {JOURNAL}.kept k where k.table_name = {name} and k.column_name <> '' and k.legacy_id = h.legacy_id"
+            f" from {JOURNAL}.kept k where k.table_name = {name} and k.column_name not in ('', {literal(ROW_ID)}) and k.legacy_id = h.legacy_id"
             f" and (n.legacy_id is null or k.column_name = any (array[{literals(_fed(mapping))}]::text[])"
             " and to_json(t.*) ->> k.column_name is distinct from to_json(n.*) ->> k.column_name)) lost"
             " where lost.names is not null"
