@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from tenantry.manifest.mapping import ROW_ID
@@ -67,6 +68,28 @@ def update_the_id(scene: Scene) -> Verdict:
                 if answer.touched or answer.sqlstate.startswith("23"):
                     return broken(f"{prey.table.name}: {what} is not refused ({answer})")
     return held(f"{tried} statements were refused") if tried else not_applicable(NO_WRITES)
+
+
+@attack("writes", tries="Inserts own rows with the ids of another tenant's rows.",
+        gains="Rows that meet those of others wherever ids alone are keys: in the source on the way back, in files, in caches.")  # fmt: skip
+def state_the_id_of_another(scene: Scene) -> Verdict:
+    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+        listed = scene.manifest.tables[prey.table.name].access.insert_columns or ()
+        if (
+            prey.tenant in (None, ROW_ID)
+            or not prey.insertable
+            or ROW_ID in listed
+            or prey.table.column(ROW_ID) is None
+        ):
+            return  # where the manifest lets clients state ids, the way back lists what meets
+        row = scene.ground.new_row(prey.table, OWN)
+        stating = replace(prey, insertable=(*(name for name in prey.insertable if name != ROW_ID), ROW_ID))
+        for hidden in prey.hidden[:1]:
+            statement = None if row is None else insert_sql(stating, {**row, ROW_ID: str(hidden.values[ROW_ID])})
+            if statement is not None:
+                yield "an own row with the id of another tenant's", statement
+
+    return touched(scene, statements, NO_WRITES)
 
 
 @attack("writes", tries="Updates and deletes rows of another tenant by their keys, and all rows at once.",
