@@ -516,7 +516,11 @@ def _replay(connection: Connection, seen: dict[str, str]) -> None:
 
 def test_parallel_workers_know_the_caller(world_each: World) -> None:
     world = world_each
-    with world.connection() as connection, tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+    with (
+        tenant_pool(world.built.login_dsn, max_size=1) as pool,
+        pool.connection() as connection,
+        tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+    ):
         force = "force_parallel_mode" if world.built.database.version < 16 else "debug_parallel_query"
         me.execute(f"set local {force} = on")
         query = "select tenantry.uid()::text from generate_series(1, 2)"

@@ -11,8 +11,8 @@ from tenantry.manifest import Manifest, Named
 from tenantry.postgres import literal, load_sql
 from tenantry.postgres.stated import STATED
 
-PINNED = {**STATED, "role": "none", "idle_session_timeout": "0", "default_transaction_read_only": "off"}
-"""What the script states of the login, in the database."""
+PINNED = {**STATED, "idle_session_timeout": "0", "default_transaction_read_only": "off"}
+"""What the script states of the login, in the database. Not `role`: parallel workers would take it for the transaction's."""
 
 
 def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
