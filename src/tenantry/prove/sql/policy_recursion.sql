@@ -5,7 +5,7 @@
 -- mending: Ask through a SECURITY DEFINER function with a fixed search_path, which reads the table past its policies, for the caller.
 -- uses: clauses, relations
 with edges as (
-    select distinct c.relation, c.command, (a.value ->> 'relation')::oid as target
+    select distinct c.relation, c.command, c.clause, (a.value ->> 'relation')::oid as target
       from clauses as c
      cross join lateral jsonb_array_elements(c.asked) as a
      where c.relrowsecurity
@@ -15,7 +15,8 @@ with edges as (
      union all
     select w.start, w.command, e.target, w.path || w.at, e.target = any (w.path || w.at)
       from walks as w
-      join edges as e on e.relation = w.at and e.command in ('r', '*')
+      -- A sub-select reads, by what USING says only.
+      join edges as e on e.relation = w.at and e.command in ('r', '*') and e.clause = 'USING'
      where not w.back and cardinality(w.path) < 8
 )
 select r.object, 'a policy for ' || case w.command when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE' when 'd' then 'DELETE'
@@ -26,6 +27,6 @@ select r.object, 'a policy for ' || case w.command when 'r' then 'SELECT' when '
   join relations as r on r.oid = w.start
  where w.back and w.at = w.start
    -- Only a policy that asks tables is looked at again.
-   and exists (select from edges as e where e.relation = w.at and e.command in ('r', '*'))
+   and exists (select from edges as e where e.relation = w.at and e.command in ('r', '*') and e.clause = 'USING')
  group by r.object, w.command, w.path
  order by 1, 2
