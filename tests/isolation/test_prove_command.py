@@ -400,3 +400,25 @@ def test_only_what_a_baseline_does_not_hold_fails(notes: Database, tmp_path: Pat
     said = cli("lint", "--dsn", normalise_dsn(notes.dsn), "--role", "authenticated", "--baseline", str(file))
     assert said.code == 1
     assert "in the baseline" in said.out
+
+
+def test_a_suspended_member_is_a_stranger_there(notes: Database, tmp_path: Path) -> None:
+    with notes.connect() as admin:
+        run(
+            admin,
+            "alter table app.members add is_active boolean not null default true",
+            "insert into app.members values ('22222222-2222-4222-8222-222222222222',"
+            " 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa', 'boss', false)",
+        )
+    found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
+    assert ("app.notes", "select", "other tenant") in _failed(found)
+    with notes.connect() as admin:
+        run(
+            admin,
+            "create or replace function inner_app.orgs() returns uuid[] language sql stable security definer"
+            " set search_path = pg_catalog, pg_temp"
+            " return array(select m.org_id from app.members as m where m.user_id = auth.uid() and m.is_active)",
+        )
+    found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
+    assert found["passed"]
+    assert _failed(found) == set()

@@ -7,6 +7,7 @@ nobody at all sees none, needs no saying. Every statement runs under a savepoint
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,10 +63,14 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Somebody with an account, and the tenants that he is a member of."""
+    """Somebody with an account, and the tenants that they are a member of."""
 
     account: str
     tenants: tuple[str, ...]
+    former: tuple[str, ...] = ()
+    """Tenants in which their membership does not count any more, by a flag of it: of all others', their rows are tried first."""
+    person: str = ""
+    """By which memberships know them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,7 @@ def _of_parent(parent: _Table, name: str, mine: Sequence[str], theirs: Sequence[
 
 
 def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
-    """The member of the fewest tenants, at least one, who has an account."""
+    """A member of the fewest tenants, at least one, who has an account; if there is one, who is suspended in another tenant."""
     members = scope.membership or scope.owners
     if scope.user_owned:
         return _person(owner, scope, notes)
@@ -203,22 +208,49 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     ).fetchone()
     assert row is not None
     schema, table, tenant, user, people_schema, people, people_key, account = row
-    found = f"select m.{ident(user)} as account, m.{ident(tenant)} as tenant from {ident(schema, table)} as m"
+    whole = f"m.{ident(user)} as person, m.{ident(tenant)} as tenant, {_counts(owner, members.relation)} as counts"
+    found = f"select m.{ident(user)} as account, {whole} from {ident(schema, table)} as m"
     if account is not None and (people_schema, people) != ("auth", "users"):
         found = (
-            f"select p.{ident(account)} as account, m.{ident(tenant)} as tenant from {ident(schema, table)} as m"
+            f"select p.{ident(account)} as account, {whole} from {ident(schema, table)} as m"
             f" join {ident(people_schema, people)} as p on p.{ident(people_key)} = m.{ident(user)}"
         )
     query = (
-        "select account::text, array_agg(distinct tenant::text order by tenant::text)"
-        f" from ({found}) as f where account is not null and tenant is not null group by account"
-        " order by count(distinct tenant), 1 limit 1"
+        "select account::text, array_agg(distinct tenant::text order by tenant::text) filter (where counts),"
+        " coalesce(array_agg(distinct tenant::text) filter (where not counts), '{}'), min(person::text)"
+        f" from ({found}) as f where account is not null and tenant is not null group by account having bool_or(counts)"
+        " order by bool_and(counts), count(distinct tenant), 1 limit 1"
     )
     chosen = owner.execute(query.encode()).fetchone()
     if chosen is None:
         notes.append("there is no member with an account: nobody's own tenant is known, only strangers were tried")
         return None
-    return _Member(str(chosen[0]), tuple(chosen[1]))
+    active = tuple(chosen[1])
+    return _Member(str(chosen[0]), active, tuple(each for each in chosen[2] if each not in active), str(chosen[3]))
+
+
+_YES = re.compile(r"^(is_)?(active|enabled|accepted|confirmed|approved)$", re.IGNORECASE)
+_NO = re.compile(r"^(is_)?(suspended|disabled|blocked|banned|revoked|removed|deleted|archived)$", re.IGNORECASE)
+_SINCE = re.compile(r"^(deleted|left|suspended|revoked|removed|disabled|ended)_(at|on)$", re.IGNORECASE)
+
+
+def _counts(owner: psycopg.Connection[Any], relation: int) -> str:
+    """Whether a membership `m` counts, by what its columns are called, as SQL."""
+    rows = owner.execute(
+        "select a.attname::text, t.typname::text from pg_catalog.pg_attribute as a"
+        " join pg_catalog.pg_type as t on t.oid = a.atttypid"
+        " where a.attrelid = %s and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        [relation],
+    ).fetchall()
+    found = ["true"]
+    for name, kind in rows:
+        if kind == "bool" and _YES.match(name):
+            found.append(f"coalesce(m.{ident(name)}, true)")
+        elif kind == "bool" and _NO.match(name):
+            found.append(f"m.{ident(name)} is not true")
+        elif kind in ("timestamptz", "timestamp", "date") and _SINCE.match(name):
+            found.append(f"m.{ident(name)} is null")
+    return f"({' and '.join(found)})"
 
 
 def _person(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
@@ -339,11 +371,18 @@ def _rows(
         f"select t.tableoid::text || ' ' || t.ctid::text, {tenant}::text, {content} from {table.shown} as t"
         f" where {tenant} is not null and %s limit 1"
     )
+    # What is the member's own, whichever tenant it is in, may be theirs to see.
+    theirs = {each for each in (member.account, member.person) if each} if member is not None else set()
+    foreign = " and ".join(f"strpos(t::text, {literal(each)}) = 0" for each in sorted(theirs)) or "true"
+    former = ", ".join(literal(each) for each in member.former) if member is not None and member.former else "null"
     mine = ", ".join(literal(each) for each in member.tenants) if member is not None else ""
     found: list[_Row | None] = []
     conditions = ("true", "true")
     if member is not None:
-        conditions = (f"{tenant}::text in ({mine})", f"{tenant}::text not in ({mine})")
+        conditions = (
+            f"{tenant}::text in ({mine})",
+            f"{tenant}::text not in ({mine}) and {foreign} order by coalesce({tenant}::text in ({former}), false) desc",
+        )
     for condition in conditions:
         try:
             with owner.transaction():
