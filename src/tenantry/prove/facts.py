@@ -128,7 +128,12 @@ def gather_facts(
     )
     callers = {function.oid for function in functions if function.caller} | set(_CURRENT_SETTING)
     records: list[Record] = []
-    unread: list[str] = []
+    # Definer functions go past the policies: what they do with their arguments is then not known.
+    unread = [
+        f"the body of function {schema}.{name} cannot be read ({readings[oid].failed})"
+        for oid, schema, name, _, definer, *_ in rows
+        if definer and schema in schemas and oid in readings and readings[oid].failed
+    ]
     # Policies of many tables say the same; what they say depends on the table by its columns that are never null only.
     read: dict[tuple[str, frozenset[int]], Record] = {}
     for policy, table, clause, text in conn.execute(blocks["conditions"], {"schemas": list(schemas)}).fetchall():

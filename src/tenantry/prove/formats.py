@@ -231,7 +231,7 @@ def _counted(results: Sequence[Result]) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', chr(39))}`" if text else ""
+    return f"`{' '.join(text.replace('`', chr(39)).splitlines())}`" if text else ""
 
 
 def _line(text: str) -> str:
