@@ -30,7 +30,7 @@ MANIFEST = Manifest.model_validate(
         "membership": {"table": "pickers", "profile": "person_id", "role": "rank", "active": "active"},
         "roles": {"order": ["guest", "grower"]},
         "users": {"from": "users", "email": "email", "profile": "people", "account": "account"},
-        "shares": {"harvests": {"table": "leases", "to": "tenant_id"}},
+        "shares": {"harvests": {"table": "leases", "to": "tenant_id", "accepted": "true"}},
         "tables": {
             "trees": {"access": {"kind": "tenant", "select": "guest", "system": "signed_in", "shared": "harvests"}},
             "people": {

@@ -85,7 +85,7 @@ class LeftAlone:
             return
         if name in self._kept or self._unfed(name):
             connection.execute(
-                f"insert into tenantry_put_by select {literal(name)}, t.{LEGACY_ID}, t::text from {rows} on conflict do nothing"
+                f"insert into tenantry_put_by select {literal(name)}, t.{LEGACY_ID}, (t.*)::text from {rows} on conflict do nothing"
             )
         self._uproot(connection, name, rows)
         self._note(connection, name, rows)
@@ -141,7 +141,7 @@ class LeftAlone:
         for name in reached:
             which = f"tenantry_hit h join {self._sql(name)} t on h.place = t.tableoid and h.at = t.ctid where h.name = {literal(name)}"
             connection.execute(
-                f"insert into tenantry_put_by select {literal(name)}, concat_ws(' ', t.tableoid, t.ctid), t::text from {which}"
+                f"insert into tenantry_put_by select {literal(name)}, concat_ws(' ', t.tableoid, t.ctid), (t.*)::text from {which}"
             )
             self._note(connection, name, which)
         for name in reversed(reached):  # children first: what a key empties is another row, and would not be found
