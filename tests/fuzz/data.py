@@ -59,7 +59,8 @@ class Writer:
         for column in table.columns:
             if column.kind.server:
                 continue
-            if any(column.name in columns for columns in table.uniques) or column.name == self.case.email:
+            is_email = table.name == self.case.people and column.name == self.case.email
+            if is_email or any(column.name in columns for columns in table.uniques):
                 self.serial += 1
                 unique = f"{self.label}{self.serial}"
                 made[column.name] = f"{unique}@example.org" if table.name == self.case.people else f"code {unique}"
