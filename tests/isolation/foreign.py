@@ -7,6 +7,7 @@ Everything is built, looked at, and rolled back.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,21 @@ class Measured:
             f"{self.name:20} {self.holes - len(self.missed)} of {self.holes} holes; on the sound schema {len(self.errors)} errors,"
             f" {len(self.warnings)} wrong warnings and {self.right} right ones, {len(self.cells)} cells"
         )
+
+
+def _folder() -> Path:
+    return Path(os.environ["TENANTRY_TEST_SERVERS"]) / "foreign"
+
+
+def keep(measured: Measured) -> None:
+    """Where the session's summary finds it, whichever worker it comes from."""
+    _folder().mkdir(exist_ok=True)
+    _folder().joinpath(measured.name).write_text(measured.line(), encoding="utf-8")
+
+
+def kept() -> list[str]:
+    """The table: one line for each schema that was measured."""
+    return [path.read_text(encoding="utf-8") for path in sorted(_folder().iterdir())] if _folder().exists() else []
 
 
 def names() -> list[str]:

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from tenantry.prove.discover import discover
 from tests.conftest import Database
-from tests.isolation.foreign import SCHEMAS, measure, names
+from tests.isolation.foreign import SCHEMAS, keep, measure, names
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def test_planted_holes_are_named_and_their_sound_neighbours_are_not(name: str, e
     with empty.connect() as connection:
         connection.autocommit = False
         found = measure(connection, name)
+    keep(found)
     assert found.missed == ()
     assert found.errors == ()
     assert found.warnings == ()
