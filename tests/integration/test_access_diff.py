@@ -433,11 +433,9 @@ def test_a_changed_matrix_is_applied_while_a_run_goes_on(finished: Database, tmp
     shutil.copytree(CLINIC.parent, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "legacy"))
     path = folder / "tenantry.toml"
     text = path.read_text(encoding="utf-8")
-    lines = '[tables.locations]\naccess = "managed"'
+    lines = '[tables.locations]\naccess = { kind = "managed", '
     assert lines in text
-    path.write_text(
-        text.replace(lines, lines.replace('"managed"', '{ kind = "managed", update = "staff" }')), encoding="utf-8"
-    )
+    path.write_text(text.replace(lines, f'{lines}update = "staff", '), encoding="utf-8")
     where = ("--manifest", str(path), "--dsn", finished.dsn_as("clinic_owner"))
     assert [each["what"] for each in json.loads(cli("access", "diff", *where, "--json").out)["differences"]] == [
         "policy update_staff",

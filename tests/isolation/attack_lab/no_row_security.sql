@@ -3,6 +3,6 @@
 
 -- name: broken
 alter table note disable row level security;
-grant select on note to authenticated;
+grant select, insert on note to authenticated;
 
 -- name: mended

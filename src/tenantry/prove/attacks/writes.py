@@ -182,17 +182,18 @@ def merge_into_another_tenant(scene: Scene) -> Verdict:
 def upsert_onto_anothers_row(scene: Scene) -> Verdict:
     def statements(prey: Prey) -> Iterator[tuple[str, str]]:
         key = prey.table.row_key
-        if not key or not prey.updatable or not set(key) <= set(prey.insertable):
+        if not key or not prey.updatable or not prey.insertable:
             return
+        stating = replace(prey, insertable=tuple(dict.fromkeys((*prey.insertable, *key))))
         column = ident(prey.updatable[0])
         target = ", ".join(ident(name) for name in key)
         doing = f" on conflict ({target}) do update set {column} = excluded.{column}"
         for hidden in prey.hidden[:2]:
-            statement = insert_sql(prey, hidden.values, more=doing)
+            statement = insert_sql(stating, hidden.values, more=doing)
             if statement is not None:
                 yield "an upsert onto the other tenant's row", statement
 
-    return touched(scene, statements, "no table can be both inserted into by its key and updated")
+    return touched(scene, statements, "no table can be both inserted into and updated")
 
 
 @attack("writes", tries="Writes within a query: INSERT, UPDATE and DELETE in a WITH clause, on rows of another tenant.",
