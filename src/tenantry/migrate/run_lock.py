@@ -120,7 +120,7 @@ def _made(connection: Connection) -> bool:
     """Whether there is a journal; one of an older version gets the tables that it lacks."""
     if _there(connection):
         return True
-    if not journal_exists(connection):
+    if not journal_exists(connection) or is_foreign(connection):
         return False
     with suppress(pg.UniqueViolation, pg.DuplicateTable):  # somebody else made it in this moment
         _say(connection, "make")
