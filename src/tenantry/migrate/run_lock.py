@@ -20,6 +20,7 @@ from psycopg import errors as pg
 from tenantry.errors import RunInProgress
 from tenantry.migrate.journal import Connection, journal_exists, last_run
 from tenantry.postgres import load_blocks, load_sql
+from tenantry.postgres.ours import is_foreign
 
 _EVERY = 0.1
 """Seconds between two tries."""
