@@ -130,7 +130,11 @@ def _made(connection: Connection) -> bool:
 
 
 def _there(connection: Connection) -> bool:
-    return connection.execute("select to_regclass('tenantry.run_lock') is not null").fetchone() == (True,)
+    # Not by to_regclass(), which fails where the schema is somebody else's.
+    found = connection.execute(
+        "select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'tenantry' and c.relname = 'run_lock'"
+    )
+    return found.fetchone() is not None
 
 
 def _key(connection: Connection) -> int:
