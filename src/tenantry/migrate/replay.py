@@ -21,6 +21,7 @@ from psycopg import errors as pg
 
 from tenantry.manifest import Mapping, Project, Reference, moved
 from tenantry.manifest.derive import JOURNAL, effective_source, merge_keys, qualified_order
+from tenantry.manifest.feeds import FEWER_DIGITS
 from tenantry.manifest.keys import (
     comparable,
     equal,
@@ -660,17 +661,18 @@ class Replayer:
 
     def _let_go(self, connection: Connection, mapping: Mapping, new: str) -> None:
         """List the rows that lose what stood in the target only, since the source's row is carried over again, or goes. That a row which
-        was born there gets the id that the source gives it is no loss."""
+        was born there gets the id that the source gives it is no loss, nor are digits of a second that the source never holds."""
         name = literal(mapping.target.name)
+        told = f"column_name not in ('', {literal(ROW_ID)}) and right(reason, {len(FEWER_DIGITS)}) <> {literal(FEWER_DIGITS)}"
         connection.execute(
             f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
             f" select 'forward', {name}, t.legacy_id, a.key, 'source', {as_shown(mapping)},"
             " 'the row of the source was carried over again; the target alone held ' || lost.names"
-            f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and column_name not in ('', {literal(ROW_ID)})) h"
+            f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and {told}) h"
             f" join {self._left_alone.as_it_was(mapping.target.name)} t on t.legacy_id = h.legacy_id"
             f" join tenantry_all a on t.legacy_id = {_legacy(mapping, 'a.key')} left join {new} n on n.legacy_id = t.legacy_id"
             f" cross join lateral (select string_agg(quote_ident(k.column_name), ', ' order by k.column_name) as names"
-            f" from {JOURNAL}.kept k where k.table_name = {name} and k.column_name not in ('', {literal(ROW_ID)}) and k.legacy_id = h.legacy_id"
+            f" from (select * from {JOURNAL}.kept where table_name = {name} and {told}) k where k.legacy_id = h.legacy_id"
             f" and (n.legacy_id is null or k.column_name = any (array[{literals(_fed(mapping))}]::text[])"
             " and to_json(t.*) ->> k.column_name is distinct from to_json(n.*) ->> k.column_name)) lost"
             " where lost.names is not null"
