@@ -31,6 +31,29 @@ ManifestPath = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=32, help="Connections that work side by side.")]
+Exceptions = Annotated[
+    Path | None,
+    typer.Option(help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"),
+]
+Baseline = Annotated[
+    Path | None,
+    typer.Option(help="Accept what this file holds: only what is new fails.", show_default=False, dir_okay=False),
+]
+WriteBaseline = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-baseline",
+        help="Write what is found today to this file, for --baseline, and accept it.",
+        show_default=False,
+        dir_okay=False,
+    ),
+]
+Junit = Annotated[
+    Path | None, typer.Option(help="Also write JUnit XML to this file.", show_default=False, dir_okay=False)
+]
+Sarif = Annotated[
+    Path | None, typer.Option(help="Also write SARIF 2.1.0 to this file.", show_default=False, dir_okay=False)
+]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import psycopg
@@ -12,7 +11,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
+from tenantry.console import (
+    AsJson,
+    Baseline,
+    Dsn,
+    Exceptions,
+    Junit,
+    ManifestPath,
+    Sarif,
+    WriteBaseline,
+    connected,
+    err,
+    out,
+    print_json,
+)
 from tenantry.errors import SchemaMissing, SettingsError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.prove.baseline import REASON, load_baseline, save_baseline
@@ -59,31 +71,11 @@ def lint(
     check: Annotated[
         list[str] | None, typer.Option(help="Make this check only (again for more).", show_default=False)
     ] = None,
-    exceptions: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
-        ),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="Accept what this file holds: only what is new fails.", show_default=False, dir_okay=False),
-    ] = None,
-    write_baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--write-baseline",
-            help="Write what is found today to this file, for --baseline, and accept it.",
-            show_default=False,
-            dir_okay=False,
-        ),
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Also write JUnit XML to this file.", show_default=False, dir_okay=False)
-    ] = None,
-    sarif: Annotated[
-        Path | None, typer.Option(help="Also write SARIF 2.1.0 to this file.", show_default=False, dir_okay=False)
-    ] = None,
+    exceptions: Exceptions = None,
+    baseline: Baseline = None,
+    write_baseline: WriteBaseline = None,
+    junit: Junit = None,
+    sarif: Sarif = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the checks, without a database.")] = False,
     as_json: AsJson = False,

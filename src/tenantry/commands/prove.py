@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from tenantry.catalog import read_catalog
-from tenantry.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
+from tenantry.console import (
+    AsJson,
+    Baseline,
+    Dsn,
+    Exceptions,
+    Junit,
+    ManifestPath,
+    Sarif,
+    WriteBaseline,
+    connected,
+    err,
+    out,
+    print_json,
+)
 from tenantry.errors import SettingsError, nearest
 from tenantry.manifest import Project, load_manifest
 from tenantry.manifest.access import resolve_access
@@ -69,25 +82,9 @@ def prove(
     tenant_column: Annotated[
         str | None, typer.Option(help="Without a manifest: the column that holds the tenant.", show_default=False)
     ] = None,
-    exceptions: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
-        ),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="Accept what this file holds: only what is new fails.", show_default=False, dir_okay=False),
-    ] = None,
-    write_baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--write-baseline",
-            help="Write what is found today to this file, for --baseline, and accept it.",
-            show_default=False,
-            dir_okay=False,
-        ),
-    ] = None,
+    exceptions: Exceptions = None,
+    baseline: Baseline = None,
+    write_baseline: WriteBaseline = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail also for what PostgreSQL lets every caller do, as to explain and to lock."),
@@ -95,12 +92,8 @@ def prove(
     html: Annotated[
         Path | None, typer.Option(help="Also write a page to this file.", show_default=False, dir_okay=False)
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Also write JUnit XML to this file.", show_default=False, dir_okay=False)
-    ] = None,
-    sarif: Annotated[
-        Path | None, typer.Option(help="Also write SARIF 2.1.0 to this file.", show_default=False, dir_okay=False)
-    ] = None,
+    junit: Junit = None,
+    sarif: Sarif = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the proof as Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
