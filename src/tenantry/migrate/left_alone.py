@@ -218,21 +218,21 @@ class LeftAlone:
                     with connection.transaction():
                         connection.execute(insert + one)
                 except _REFUSED:
-                    listed += self._lost(connection, held, f"{lines} t where t.put_key = {literal(key)}")
+                    listed += self._lost(connection, held, lines, key)
         connection.execute(f"delete from tenantry_put_by where name = {literal(name)}")
         return listed
 
-    def _lost(self, connection: Connection, table: Table, rows: str) -> int:
+    def _lost(self, connection: Connection, table: Table, lines: str, put_key: str) -> int:
         shown, key = self._shown(table)
         connection.execute(
             f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
             f" select 'forward', {literal(table.name)}, {key}, '', 'source', {shown},"
-            f" 'a row of the source has taken its place; it was taken out' from {rows}"
+            f" 'a row of the source has taken its place; it was taken out' from {lines} t where t.put_key = {literal(put_key)}"
         )
         if table.name in self.project.by_target:
             connection.execute(
-                f"delete from {JOURNAL}.kept k using {rows.replace(' t where ', ' t where k.legacy_id = t.legacy_id and ', 1)}"
-                f" and k.table_name = {literal(table.name)} and k.column_name = ''"
+                f"delete from {JOURNAL}.kept where table_name = {literal(table.name)} and column_name = ''"
+                f" and legacy_id = {literal(put_key)}"
             )
         return 1
 
