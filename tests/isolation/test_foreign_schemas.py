@@ -32,10 +32,10 @@ def test_planted_holes_are_named_and_their_sound_neighbours_are_not(name: str, e
     assert found.cells == ()
 
 
-def test_there_are_eight_schemas_with_three_holes_each() -> None:
+def test_there_are_eight_schemas_with_three_holes_or_more_each() -> None:
     assert len(names()) >= 8
     for name in names():
-        assert (SCHEMAS / f"{name}.sql").read_text(encoding="utf-8").count("-- hole: ") == 3
+        assert (SCHEMAS / f"{name}.sql").read_text(encoding="utf-8").count("-- hole: ") >= 3
 
 
 @pytest.mark.parametrize(
