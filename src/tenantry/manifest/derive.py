@@ -174,7 +174,7 @@ class Deriver:
         for check in mapping.target.checks if counting else ():
             if set(check.columns) & made_by_python:
                 continue
-            for left_out in set(check.columns) - {label for label, _ in inner}:
+            for left_out in sorted(set(check.columns) - {label for label, _ in inner}):
                 by_default = mapping.target.column(left_out)
                 assert by_default is not None
                 inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))

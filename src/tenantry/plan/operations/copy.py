@@ -133,7 +133,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
             if {each.target.name for each in waiting[key]} == group and not any(
                 other.target.name in group and other not in waiting[key] for other in project
             ):
-                sweep = _sweep(project, waiting[key], [step for name in group for step in last[name]])
+                sweep = _sweep(project, waiting[key], [step for name in sorted(group) for step in last[name]])
                 steps.append(sweep)
                 for member in group:
                     last[member] = [sweep.id]
