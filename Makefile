@@ -40,9 +40,9 @@ bench: $(STAMP) ## the figures behind the claims; takes some minutes
 
 docs: $(STAMP) ## write the generated pages of docs/ again
 	$(BIN)/python -m clinic.docs
-	$(BIN)/python -m typer tenantry.cli utils docs --name tenantry --output docs/reference/cli.md
-	$(BIN)/python -m tenantry.prove.page docs/reference/checks.md
-	$(BIN)/python -m tenantry.prove.attacks.markdown docs/reference/attacks.md
+	$(BIN)/python -m typer tenantry.cli.main utils docs --name tenantry --output docs/reference/cli.md
+	$(BIN)/python -m tenantry.prove.lint.docs docs/reference/checks.md
+	$(BIN)/python -m tenantry.prove.attacks.harness.docs docs/reference/attacks.md
 
 lock: $(STAMP) ## pin the dependencies anew, by hash
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \

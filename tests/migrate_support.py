@@ -31,13 +31,14 @@ from clinic import tokens
 from clinic.legacy import Planted, create_schema, generate, load
 from tenantry.access import roles_sql
 from tenantry.catalog import read_catalog
-from tenantry.manifest import Manifest, Project, load_manifest
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Options, Outcome
-from tenantry.migrate.journal import Journal
-from tenantry.migrate.observer import Observer
-from tenantry.migrate.prepare import prepare
-from tenantry.migrate.verify import Verification, look_for_suspects, settle, verify_target
+from tenantry.journal.journal import Journal
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project
+from tenantry.migrate.run.engine import Migration, Options, Outcome
+from tenantry.migrate.session.observer import Observer
+from tenantry.migrate.session.prepare import prepare
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.verify.compare import Verification, look_for_suspects, settle, verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
 from tests.conftest import Database, _server, fresh_database, version_parameters
 
@@ -259,7 +260,7 @@ def tenantry(
 ) -> Said:
     """The command line, as its users run it: a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tenantry.cli", *arguments],
+        [sys.executable, "-m", "tenantry.cli.main", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -278,8 +279,8 @@ def _build_once() -> None:
 
 def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> Said:
     """The same, within this process: for the many calls whose subject is what is said, not how a process ends."""
-    from tenantry import cli as tool  # noqa: PLC0415
-    from tenantry import console  # noqa: PLC0415
+    from tenantry.cli import console  # noqa: PLC0415
+    from tenantry.cli import main as tool  # noqa: PLC0415
 
     _build_once()
     out, err = io.StringIO(), io.StringIO()

@@ -25,7 +25,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from tenantry.identity.view import read_user
+from tenantry.accounts.user_json import read_user
 
 KEY = "sb_secret_" + "k3y0fThe" + "Tests"
 Fault = Literal[

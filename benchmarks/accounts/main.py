@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tenantry.access import roles_sql
-from tenantry.identity.people import fates
+from tenantry.accounts.outcomes import fates
 from tenantry.manifest import load_manifest
-from tenantry.migrate.engine import Migration, Options
-from tenantry.migrate.prepare import prepare
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect, load_sql
 
 OWNER = "bench_owner"

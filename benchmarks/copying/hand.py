@@ -11,7 +11,7 @@ import psycopg
 from benchmarks.copying.ground import Connection, Ground
 
 from clinic.tokens import encrypt
-from tenantry.migrate.prepare import prepare
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import connect
 
 _FILE = Path(__file__).resolve().parents[1] / "sql" / "hand_written.sql"

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from benchmarks.copying.ground import Connection
 
-from tenantry.manifest.ids import derive_id
+from tenantry.derivation.ids import derive_id
 
 _COMMIT_EVERY = 100
 _PLAIN = re.compile(r"-?\d+(\.\d+)?")

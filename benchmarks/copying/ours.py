@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.copying.ground import MANIFEST
 
 from tenantry.manifest import load_manifest
-from tenantry.migrate.engine import Migration, Options
-from tenantry.migrate.observer import Silent
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.observer import Silent
 from tenantry.plan import Phase
 
 _LAUNCHER = Path(__file__).resolve().parents[1] / "copy.py"

@@ -13,7 +13,7 @@ from benchmarks.copying.ground import Connection, Ground, say
 from benchmarks.living.tool import Ran, Task, manifest, run
 from benchmarks.living.writers import Speed, load, make_logins
 
-from tenantry.migrate.prepare import prepare
+from tenantry.migrate.session.prepare import prepare
 from tenantry.plan.operations.capture import source_capture
 from tenantry.postgres import connect
 

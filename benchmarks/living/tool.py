@@ -18,12 +18,12 @@ from benchmarks.living.writers import LAUNCHER
 
 from tenantry.errors import CutOverFailed
 from tenantry.manifest import Manifest, load_manifest
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Options
-from tenantry.migrate.live import Live
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.turn import Bounds, Turned
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.switch.switchover import Bounds, Turned
 from tenantry.plan import Phase
 
 _PATIENCE = 20.0

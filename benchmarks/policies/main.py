@@ -26,8 +26,9 @@ from rich.table import Table
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.catalog import read_catalog
-from tenantry.manifest import Manifest, Project, load_manifest, resolve
+from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Context
+from tenantry.mapping import Project, resolve
 from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.seal import SealKey
 from tenantry.postgres.tenant import tenant

@@ -25,11 +25,12 @@ from rich.table import Table
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.catalog import read_catalog
-from tenantry.manifest import Manifest, Project, load_manifest, resolve
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project, resolve
 from tenantry.postgres import EmbeddedServer, ident
 from tenantry.postgres.seal import SealKey
-from tenantry.prove.everything import PARTS, Evidence, Part, gather
-from tenantry.prove.lint import run_lint
+from tenantry.prove.evidence import PARTS, Evidence, Part, gather
+from tenantry.prove.lint.run import run_lint
 
 OWNER = "bench_owner"
 KEY = SealKey.new("bench")

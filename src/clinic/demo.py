@@ -1,4 +1,4 @@
-"""How `tenantry demo` takes Clinic through a whole migration; announced in the entry-point group tenantry.demo."""
+"""How `tenantry demo` takes Clinic through a whole migration; announced in the entry-point group tenantry.cli.demo."""
 
 from __future__ import annotations
 

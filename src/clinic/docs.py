@@ -11,8 +11,9 @@ import psycopg
 from clinic.legacy import create_schema
 from tenantry.access import matrix_markdown, roles_sql
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.manifest import Project, load_manifest
-from tenantry.migrate.prepare import prepare
+from tenantry.manifest import load_manifest
+from tenantry.mapping import Project
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect
 
 MANIFEST = Path(__file__).parent / "tenantry.toml"

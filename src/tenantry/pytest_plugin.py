@@ -24,8 +24,9 @@ import pytest
 
 # Most runs of pytest ask for nothing of this, and do not wait for what it needs.
 if TYPE_CHECKING:
-    from tenantry.manifest import Manifest, Project
-    from tenantry.prove.verdicts import Kind, Verdict, Verdicts
+    from tenantry.manifest import Manifest
+    from tenantry.mapping import Project
+    from tenantry.prove.test_items import Kind, Verdict, Verdicts
 
 _KINDS: tuple[Kind, ...] = ("lint", "matrix", "rights")
 _NODE = "tenantry"
@@ -260,7 +261,7 @@ def _items(setup: _Setup, manifest: Manifest | None) -> tuple[tuple[Kind, str], 
     Raises:
         pytest.UsageError: a node was named that does not exist.
     """
-    from tenantry.prove.verdicts import names
+    from tenantry.prove.test_items import names
 
     found = [(kind, name) for kind in setup.kinds for name in names(kind, manifest) or (_WITHOUT,)]
     for each in setup.only:
@@ -295,7 +296,7 @@ def _shared(setup: _Setup, kind: Kind, tables: list[str]) -> Verdicts:
         _Failed: they could not be found out; here or there, and the reason is the same for all.
     """
     from tenantry.errors import TenantryError
-    from tenantry.prove.verdicts import as_json, from_json
+    from tenantry.prove.test_items import as_json, from_json
 
     assert setup.folder is not None
     kept = setup.folder / f"{kind}.json"
@@ -344,14 +345,14 @@ def _alone(dsn: str) -> Iterator[None]:
 def _compute(setup: _Setup, kind: Kind, tables: list[str]) -> Verdicts:
     import psycopg
 
-    from tenantry.migrate.access import has_writes
+    from tenantry.migrate.apply_access import has_writes
     from tenantry.postgres import connect, explain
-    from tenantry.prove import verdicts
+    from tenantry.prove import test_items as verdicts
     from tenantry.prove.attacks import ask_rights
-    from tenantry.prove.attacks.inherent import INHERENT
-    from tenantry.prove.everything import accepted_attacks, accepted_cells, lint_exceptions
-    from tenantry.prove.lint import find_exceptions, run_lint
-    from tenantry.prove.proof import prove
+    from tenantry.prove.attacks.harness.accepted import INHERENT
+    from tenantry.prove.evidence import accepted_attacks, accepted_cells, lint_exceptions
+    from tenantry.prove.lint.run import find_exceptions, run_lint
+    from tenantry.prove.matrix.prove import prove
     from tenantry.testing import read_project
 
     manifest = _manifest(setup)

@@ -35,20 +35,21 @@ from psycopg.rows import tuple_row
 from tenantry.access import missing_roles
 from tenantry.catalog import Table, read_catalog
 from tenantry.errors import RightsMissing, RolesMissing, SettingsError, nearest
-from tenantry.manifest import Manifest, Project, load_manifest
-from tenantry.manifest.access import resolve_access
-from tenantry.manifest.mapping import ROW_ID
-from tenantry.migrate.access import has_writes
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project
+from tenantry.mapping.check_access import resolve_access
+from tenantry.mapping.project import ROW_ID
+from tenantry.migrate.apply_access import has_writes
 from tenantry.postgres import connect, explain, ident, idents, verbatim
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.tenant import Query
-from tenantry.prove.attacks.inherent import INHERENT
-from tenantry.prove.attacks.run import ask_rights
-from tenantry.prove.everything import accepted_attacks, accepted_cells, lint_exceptions
-from tenantry.prove.lint import find_exceptions, run_lint
-from tenantry.prove.maker import CannotMake, Maker, Values
-from tenantry.prove.proof import prove
-from tenantry.prove.verdicts import of_lint, of_matrix, of_rights
+from tenantry.prove.attacks.harness.accepted import INHERENT
+from tenantry.prove.attacks.harness.run import ask_rights
+from tenantry.prove.evidence import accepted_attacks, accepted_cells, lint_exceptions
+from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+from tenantry.prove.lint.run import find_exceptions, run_lint
+from tenantry.prove.matrix.prove import prove
+from tenantry.prove.test_items import of_lint, of_matrix, of_rights
 
 Where = str | psycopg.Connection[Any]
 AsyncWhere = str | psycopg.AsyncConnection[Any]

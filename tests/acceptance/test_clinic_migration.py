@@ -21,10 +21,10 @@ from psycopg import errors as pg
 
 from clinic.legacy import LOCATIONS
 from tenantry.catalog import read_catalog
-from tenantry.manifest.ids import derive_id
-from tenantry.migrate.observer import Silent
+from tenantry.derivation.ids import derive_id
+from tenantry.migrate.session.observer import Silent
 from tenantry.plan import Step
-from tenantry.plan.operations.defer import in_transition
+from tenantry.plan.operations.indexes_and_keys import in_transition
 from tests.conftest import Database
 from tests.migrate_support import (
     OWNER,

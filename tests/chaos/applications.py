@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 
 from clinic.legacy import create_schema, load
-from tenantry.manifest import Manifest, Project, load_manifest
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project
 from tenantry.postgres import connect
 from tests.chaos import depot, faults
 from tests.chaos.compare import compare as compare_clinic

@@ -29,8 +29,8 @@ import psycopg
 from psycopg import sql as psql
 
 from clinic import tokens
-from tenantry.manifest import Project
-from tenantry.migrate.prepare import prepare
+from tenantry.mapping import Project
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect
 from tests.chaos import faults
 from tests.chaos.applications import APPLICATIONS, CLINIC, Application

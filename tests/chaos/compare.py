@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from tenantry.manifest import Project
-from tenantry.migrate.live import Live
+from tenantry.mapping import Project
+from tenantry.migrate.run.handle import Live
 from tenantry.postgres import connect
 from tests.chaos.ledger import ABSENT, TOKENS, Connection, Side, read_tokens, same, show, token_violations
 from tests.chaos.load import State

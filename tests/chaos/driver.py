@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tenantry.errors import RunInProgress, TenantryError
 from tenantry.manifest import load_manifest
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Options
-from tenantry.migrate.observer import Silent
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.switch.cutover import cut_over
 from tenantry.plan import PHASES, Phase, Step
 
 

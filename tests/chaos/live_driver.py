@@ -35,12 +35,12 @@ import psycopg
 
 from tenantry.errors import RunInProgress, TenantryError
 from tenantry.manifest import load_manifest
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Options
 from tenantry.migrate.follow import follow
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.turn import Bounds
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.switch.switchover import Bounds
 from tenantry.plan import Phase, Step
 
 ROOT = Path(__file__).parents[2]

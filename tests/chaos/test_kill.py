@@ -18,10 +18,10 @@ import psycopg
 import pytest
 
 from tenantry.errors import ConnectionLost, RunFinished, RunInProgress, SourceLocked, VerificationFailed
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import BEFORE_CUT_OVER, Options
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.status import read_status
+from tenantry.migrate.observe.status import read_status
+from tenantry.migrate.run.engine import BEFORE_CUT_OVER, Options
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.switch.cutover import cut_over
 from tenantry.plan import Phase, Step
 from tests.conftest import Database, _server
 from tests.migrate_support import (
@@ -320,7 +320,7 @@ def blocked_run(database: Database) -> Iterator[Blocked]:
             [
                 sys.executable,
                 "-m",
-                "tenantry.cli",
+                "tenantry.cli.main",
                 "migrate",
                 "--dsn",
                 database.dsn_as(OWNER),

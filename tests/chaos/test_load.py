@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tenantry.migrate.engine import Migration, Options
+from tenantry.migrate.run.engine import Migration, Options
 from tenantry.postgres import EmbeddedServer
 from tests.chaos.campaign import old_database
 from tests.chaos.compare import compare

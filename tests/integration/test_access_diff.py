@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from tenantry.access.diff import Difference, changes, differences
-from tenantry.access.live import Live, read_live
+from tenantry.access.read_live import Live, read_live
 from tenantry.catalog import read_catalog
 from tenantry.errors import SourceLocked
-from tenantry.manifest import Project
-from tenantry.manifest.access import resolve_access
-from tenantry.migrate.access import apply_changes
+from tenantry.mapping import Project
+from tenantry.mapping.check_access import resolve_access
+from tenantry.migrate.apply_access import apply_changes
 from tests.conftest import Database
 from tests.integration.test_access_matrix import world, world_each
 from tests.isolation.build import CLINIC, OWNER, Built, run

@@ -24,8 +24,9 @@ import psycopg
 import pytest
 import supabase_auth
 
-from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
-from tenantry.identity.admin import (
+from tenantry.accounts.auth_schema import complete_auth_schema
+from tenantry.auth_admin.actions import AccountAction, Ran, counts, refused, run_actions, undo_actions
+from tenantry.auth_admin.client import (
     AccountFields,
     AdminClient,
     AuthKeyRefused,
@@ -34,9 +35,8 @@ from tenantry.identity.admin import (
     EmailTaken,
     Pace,
 )
-from tenantry.identity.pace import TokenBucket, backoff, retry_after
-from tenantry.identity.remote import AccountAction, Ran, counts, refused, run_actions, undo_actions
-from tenantry.identity.schema import complete_auth_schema
+from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
+from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tests.conftest import Database
 from tests.support_admin_api import KEY, Fault, Hosted, hosted
 

@@ -13,10 +13,10 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 from supabase_auth import types as official
 
+from tenantry.accounts.auth_schema import TABLES, AuthSchema, auth_script, complete_auth_schema, read_auth_schema
+from tenantry.accounts.user_json import read_user, session_json, time_text
 from tenantry.catalog.build import build_catalog
 from tenantry.errors import TenantryError
-from tenantry.identity.schema import TABLES, AuthSchema, auth_script, complete_auth_schema, read_auth_schema
-from tenantry.identity.view import read_user, session_json, time_text
 from tenantry.plan import prerequisites, read_environment
 from tenantry.postgres import load_sql
 from tests.conftest import Database

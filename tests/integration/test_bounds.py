@@ -17,12 +17,12 @@ import psycopg
 import pytest
 
 from tenantry.analyze.at_work import SESSIONS
-from tenantry.migrate import heartbeat
-from tenantry.migrate.journal import Connection
-from tenantry.migrate.live import Live
-from tenantry.migrate.lock import capture_tables
-from tenantry.migrate.prepare import prepare
-from tenantry.migrate.reverse import Reversed, Reverser
+from tenantry.journal.journal import Connection
+from tenantry.migrate.replay.reverse import Reversed, Reverser
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session import heartbeat
+from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect, explain, literal
 from tests.conftest import Database
 from tests.migrate_support import Said, cli, wait_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinic.docs import FOLDER, pages, read_project
-from tenantry.access.doubtful import doubts
+from tenantry.access.telling_columns import doubts
 from tenantry.postgres import connect
 from tests.conftest import Database
 

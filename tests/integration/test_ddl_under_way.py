@@ -17,8 +17,8 @@ import pytest
 
 from tenantry.access import roles_sql
 from tenantry.errors import RunInterrupted
-from tenantry.migrate.engine import Migration
-from tenantry.migrate.observer import Silent
+from tenantry.migrate.run.engine import Migration
+from tenantry.migrate.session.observer import Silent
 from tenantry.plan import Step
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import _server, fresh_database

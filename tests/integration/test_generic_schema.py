@@ -17,12 +17,13 @@ import psycopg
 import pytest
 
 from tenantry.analyze import analyze, gather
+from tenantry.derivation.ids import derive_id
 from tenantry.errors import ManifestError
-from tenantry.manifest import Manifest, Project, load_manifest
-from tenantry.manifest.ids import derive_id
-from tenantry.migrate.engine import Options
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.prepare import prepare
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project
+from tenantry.migrate.run.engine import Options
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.session.prepare import prepare
 from tenantry.plan import Step
 from tests.conftest import Database, _server, fresh_database, version_parameters
 from tests.migrate_support import engine, let_own, migrate, one, rows, source_digest, verify_all

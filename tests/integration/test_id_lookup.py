@@ -16,11 +16,12 @@ import pytest
 from psycopg import errors
 
 from tenantry.errors import ManifestError
-from tenantry.identity import ids
-from tenantry.identity.lookup import SIGNATURES
-from tenantry.manifest import Manifest, Project, resolve
+from tenantry.ids import lookup as ids
+from tenantry.ids.functions import SIGNATURES
+from tenantry.manifest import Manifest
 from tenantry.manifest.model import Ids
-from tenantry.migrate.contract import contract
+from tenantry.mapping import Project, resolve
+from tenantry.migrate.switch.contract import contract
 from tenantry.plan.operations.id_map import BORN, id_map
 from tenantry.postgres.seal import open_context
 from tenantry.postgres.tenant import tenant

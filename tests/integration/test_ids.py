@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenantry.manifest.ids import derive_id, id_sql, key_condition, key_parts, key_sql
+from tenantry.derivation.ids import derive_id, id_sql, key_condition, key_parts, key_sql
 from tests.conftest import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "ids.md"

@@ -19,13 +19,14 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from tenantry.accounts.sync import functions_sql, triggers_sql
 from tenantry.errors import ManifestError
-from tenantry.identity.in_step import functions_sql, triggers_sql
-from tenantry.manifest import Manifest, load_manifest, resolve
+from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Membership
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.turn import Bounds
+from tenantry.mapping import resolve
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.switch.switchover import Bounds
 from tenantry.prove import prove
 from tenantry.testing import as_user
 from tests.conftest import Database

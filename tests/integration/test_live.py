@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors as pg
 from psycopg import sql
 
-from tenantry.commands.live import duration, moment
+from tenantry.cli.commands.live import duration, moment
 from tenantry.errors import (
     CutOverFailed,
     JournalDamaged,
@@ -23,13 +23,13 @@ from tenantry.errors import (
     SourceAltered,
     VerificationFailed,
 )
-from tenantry.migrate.contract import contract
-from tenantry.migrate.cutover import When, cut_over
 from tenantry.migrate.follow import follow
-from tenantry.migrate.live import Live
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.turn import Bounds
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.switch.contract import contract
+from tenantry.migrate.switch.cutover import When, cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.switch.switchover import Bounds
 from tests.conftest import Database, _server, fresh_database, version_parameters
 from tests.migrate_support import (
     MANIFEST,
@@ -772,7 +772,7 @@ def test_a_journal_of_another_version_is_refused(ready: Database) -> None:
 def test_a_cut_over_when_nobody_writes_waits_for_that_and_carries_over_meanwhile(
     ready: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenantry.migrate.cutover._IDLE_SECONDS", 0.6)
+    monkeypatch.setattr("tenantry.migrate.switch.cutover._IDLE_SECONDS", 0.6)
     stop = threading.Event()
     last = [0.0]
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tenantry.catalog import read_catalog
+from tenantry.derivation.forward import Deriver, Reading
 from tenantry.errors import ManifestError
-from tenantry.manifest import Project, load_manifest, resolve
-from tenantry.manifest.columns import constant_text
-from tenantry.manifest.constants import unfit
-from tenantry.manifest.derive import Deriver, Reading
+from tenantry.manifest import load_manifest
+from tenantry.mapping import Project, resolve
+from tenantry.mapping.columns import constant_text
+from tenantry.mapping.constants import unfit
 from tenantry.postgres import literal
 from tests.conftest import Database
 from tests.isolation.build import build_clinic

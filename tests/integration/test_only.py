@@ -14,12 +14,12 @@ import pytest
 
 from tenantry.errors import JournalMismatch, NotReady, SubsetWrong, TenantryError
 from tenantry.manifest import Manifest, load_manifest
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration, Outcome
-from tenantry.migrate.live import Live
-from tenantry.migrate.observer import Observer, Silent
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.status import read_status
+from tenantry.migrate.observe.status import read_status
+from tenantry.migrate.run.engine import Migration, Outcome
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.observer import Observer, Silent
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
 from tenantry.plan import Step
 from tests.conftest import Database
 from tests.integration.test_generic_schema import OWNER as SHOP_OWNER

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tenantry.errors import NoRun, QuarantineEntryUnknown
-from tenantry.migrate import quarantine as held
-from tenantry.migrate.quarantine import Entry, Retried
+from tenantry.migrate.copy import quarantine as held
+from tenantry.migrate.copy.quarantine import Entry, Retried
 from tests.conftest import Database
 from tests.migrate_support import (
     OWNER,

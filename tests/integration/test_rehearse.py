@@ -16,18 +16,18 @@ import pytest
 import typer
 from psycopg import sql
 
-from tenantry.commands import rehearse as command
+from tenantry.cli.commands import rehearse as command
+from tenantry.dbcopy import duplicate
+from tenantry.dbcopy.duplicate import MARK, Copy, CopyRefused, duplicated, reading
+from tenantry.dbcopy.pg_programs import run_program
 from tenantry.errors import JournalMismatch, RightsMissing, RunInProgress, RunInterrupted, StepFailed
 from tenantry.manifest import Manifest, load_manifest
-from tenantry.migrate import duplicate
-from tenantry.migrate import rehearse as rehearsing
-from tenantry.migrate.backups import backup_lines, judge, look_for_backups, managed_service
-from tenantry.migrate.dump import run_program
-from tenantry.migrate.duplicate import MARK, Copy, CopyRefused, duplicated, reading
-from tenantry.migrate.engine import Options
-from tenantry.migrate.rehearse import rehearse
-from tenantry.migrate.rehearsed import Rehearsal, Wishes
+from tenantry.migrate.run.engine import Options
+from tenantry.migrate.session.backups import backup_lines, judge, look_for_backups, managed_service
 from tenantry.postgres import EmbeddedServer, connect, ident, literal
+from tenantry.rehearse import run as rehearsing
+from tenantry.rehearse.model import Rehearsal, Wishes
+from tenantry.rehearse.run import rehearse
 from tests.conftest import Database, _server, fresh_database
 from tests.migrate_support import (
     MANIFEST,

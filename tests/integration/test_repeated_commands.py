@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.migrate.live import Live
+from tenantry.migrate.run.handle import Live
 from tests.small import MakeSmall, Small
 
 
@@ -76,7 +76,7 @@ def test_undoing_that_was_stopped_goes_on_only_as_what_was_asked_for(
         def end(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr("tenantry.migrate.rollback.capture_tables", end)
+        patched.setattr("tenantry.migrate.switch.rollback.capture_tables", end)
         app.run("rollback", "--everything", "--yes")
     assert _state(app) == [("forward", "running")]
     refused = app.run("rollback", "--yes", code=1)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from clinic import tokens
+from tenantry.derivation.forward import Deriver, Reading
 from tenantry.errors import ManifestError
-from tenantry.manifest import Manifest, Project, load_manifest, resolve
-from tenantry.manifest.derive import Deriver, Reading
-from tenantry.migrate.quarantine import entries, mend, retry
-from tenantry.migrate.reverse import Counts, Reversed, Reverser
-from tenantry.migrate.verify import mended_mappings
+from tenantry.manifest import Manifest, load_manifest
+from tenantry.mapping import Project, resolve
+from tenantry.migrate.copy.quarantine import entries, mend, retry
+from tenantry.migrate.replay.reverse import Counts, Reversed, Reverser
+from tenantry.migrate.verify.compare import mended_mappings
 from tenantry.postgres import ident, idents, load_sql
 from tests.conftest import Database
 from tests.migrate_support import OWNER, clinic_manifest, engine, let_own, migrate, project_of, rows

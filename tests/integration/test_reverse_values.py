@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tenantry.catalog import Column
 from tenantry.catalog.table import TypeKind
-from tenantry.manifest import casts, transforms
+from tenantry.mapping import casts, transforms
 from tests.conftest import Database
 
 ANY = settings(

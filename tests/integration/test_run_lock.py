@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tenantry.errors import RunInProgress
-from tenantry.migrate.run_lock import is_awaited, run_lock_holder, take_run_lock, wait_for_run_lock
+from tenantry.migrate.session.run_lock import is_awaited, run_lock_holder, take_run_lock, wait_for_run_lock
 from tests.migrate_support import wait_for
 from tests.small import MakeSmall
 

@@ -18,20 +18,20 @@ from typing import Any
 import pytest
 import typer
 
-from tenantry.commands import status as command
-from tenantry.commands.status import Until, is_reached
+from tenantry.cli.commands import status as command
+from tenantry.cli.commands.status import Until, is_reached
 from tenantry.errors import NoRun, SettingsError
-from tenantry.migrate.cutover import cut_over
-from tenantry.migrate.engine import Migration
 from tenantry.migrate.follow import follow
-from tenantry.migrate.metrics import metrics_text, write_metrics
-from tenantry.migrate.observer import Silent
-from tenantry.migrate.overrides import pause
-from tenantry.migrate.prepare import prepare
-from tenantry.migrate.process import Process, look_at
-from tenantry.migrate.rollback import roll_back
-from tenantry.migrate.status import Event, Status, first_words, read_status
-from tenantry.migrate.throttle import Throttle
+from tenantry.migrate.observe.process_stats import Process, look_at
+from tenantry.migrate.observe.prometheus import metrics_text, write_metrics
+from tenantry.migrate.observe.status import Event, Status, first_words, read_status
+from tenantry.migrate.run.engine import Migration
+from tenantry.migrate.session.observer import Silent
+from tenantry.migrate.session.prepare import prepare
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.throttle.overrides import pause
+from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.plan import Step
 from tenantry.postgres import EmbeddedServer, load_sql
 from tenantry.report import build_report
@@ -133,7 +133,7 @@ def held_run(database: Database) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """The command by itself, run as the command line runs it."""
-    from tenantry import cli as tool  # noqa: PLC0415 - only these tests need the whole program
+    from tenantry.cli import main as tool  # noqa: PLC0415 - only these tests need the whole program
 
     app = typer.Typer()
     command.register(app)

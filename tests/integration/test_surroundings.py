@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tenantry.migrate.engine import Migration
-from tenantry.migrate.observer import Silent
+from tenantry.migrate.run.engine import Migration
+from tenantry.migrate.session.observer import Silent
 from tenantry.plan import Step
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import _server

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tenantry.migrate.behind import refuse_left_behind
-from tenantry.migrate.live import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.switch.left_behind import refuse_left_behind
 from tests.migrate_support import Rows
 from tests.small import MakeSmall, Small, target_table
 

@@ -19,8 +19,8 @@ from psycopg.rows import dict_row
 import tenantry
 from tenantry.errors import LoginRefused, RightsMissing, RolesMissing, SettingsError, TenantryError
 from tenantry.prove.attacks import ATTACKS
-from tenantry.prove.checks import check_files
-from tenantry.prove.verdicts import names
+from tenantry.prove.lint.checks import check_files
+from tenantry.prove.test_items import names
 from tenantry.testing import (
     as_anon,
     as_nobody,
@@ -525,7 +525,7 @@ def test_tenantry_needs_no_pytest_but_in_its_plugin() -> None:
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("pytest", "_pytest"))
     }
     assert found == {"pytest_plugin.py"}
-    code = "import sys, tenantry.testing, tenantry.cli; sys.exit('pytest' in sys.modules)"
+    code = "import sys, tenantry.testing, tenantry.cli.main; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

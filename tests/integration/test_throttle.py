@@ -17,13 +17,13 @@ import pytest
 import typer
 from psycopg.rows import TupleRow
 
-from tenantry.commands import throttle as commands
+from tenantry.cli.commands import throttle as commands
 from tenantry.errors import ManifestError, NoRun, SettingsError, TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Throttle as Settings
-from tenantry.migrate.overrides import change_settings, pause, reset_settings, resume, stored_settings
-from tenantry.migrate.signals import _EFFECTS, Course, Limits, Look, Reason, Work, judge
-from tenantry.migrate.throttle import INTERVAL, Throttle
+from tenantry.migrate.throttle.limits import _EFFECTS, Course, Limits, Look, Reason, Work, judge
+from tenantry.migrate.throttle.overrides import change_settings, pause, reset_settings, resume, stored_settings
+from tenantry.migrate.throttle.throttle import INTERVAL, Throttle
 from tenantry.postgres import EmbeddedServer, connect, load_sql
 from tests.conftest import Database, fresh_database
 from tests.migrate_support import MANIFEST, Said, cli, wait_for
@@ -754,7 +754,7 @@ def test_a_journal_without_the_table_gets_it(database: Database) -> None:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """The commands by themselves, run as the command line runs them."""
-    from tenantry import cli as tool  # noqa: PLC0415 - only these tests need the whole program
+    from tenantry.cli import main as tool  # noqa: PLC0415 - only these tests need the whole program
 
     app = typer.Typer()
     commands.register(app)

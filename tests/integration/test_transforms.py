@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from tenantry.catalog import Column, read_catalog
 from tenantry.catalog.table import TypeKind
-from tenantry.manifest import casts, transforms
 from tenantry.manifest.model import Transform
+from tenantry.mapping import casts, transforms
 from tests.conftest import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "transforms.md"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.migrate.prepare import prepare
+from tenantry.migrate.session.prepare import prepare
 from tests.conftest import Database
 from tests.migrate_support import OWNER, clinic_manifest, clone_legacy, engine, one, rows, source_digest
 

@@ -16,12 +16,12 @@ import argon2
 import bcrypt
 import pytest
 
+from tenantry.accounts.password_hashes import kind_of
+from tenantry.derivation.ids import derive_id
 from tenantry.errors import StepFailed, TenantryError
-from tenantry.identity.passwords import kind_of
 from tenantry.manifest import load_manifest
-from tenantry.manifest.ids import derive_id
-from tenantry.migrate.engine import Options
-from tenantry.migrate.rollback import roll_back
+from tenantry.migrate.run.engine import Options
+from tenantry.migrate.switch.rollback import roll_back
 from tenantry.plan.operations.accounts import SITUATIONS, LinkFileWrong, read_link_file, situation
 from tenantry.postgres import connect, load_sql
 from tests.conftest import Database
@@ -511,7 +511,7 @@ def test_a_user_signs_in_with_the_old_password_against_the_stored_hash(database:
 def test_kinds_of_hashes_are_told_by_their_form_alike_in_sql(
     hashed: str | None, kind: str | None, database: Database
 ) -> None:
-    from tenantry.identity.passwords import usable_sql  # noqa: PLC0415
+    from tenantry.accounts.password_hashes import usable_sql  # noqa: PLC0415
 
     assert kind_of(hashed) == kind
     with database.connect() as admin:
@@ -678,7 +678,7 @@ def test_official_clients_read_the_accounts_that_a_run_made(database: Database, 
 
     from supabase_auth.types import User as Official  # noqa: PLC0415
 
-    from tenantry.identity.view import read_user  # noqa: PLC0415
+    from tenantry.accounts.user_json import read_user  # noqa: PLC0415
 
     with _world(
         database, tmp_path, FIRST, MERGE, (Case("", (User("s1", "s1@x.example", email_verified=True),), {}),)

@@ -9,9 +9,9 @@ from psycopg import sql
 
 from clinic import tokens
 from tenantry.errors import VerificationFailed
-from tenantry.manifest import Project
-from tenantry.migrate.likely import verification_failed
-from tenantry.migrate.verify import Difference, Verification
+from tenantry.mapping import Project
+from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.migrate.verify.likely_causes import verification_failed
 from tests.conftest import Database, _server
 from tests.migrate_support import OWNER, cli, clinic_manifest, clone_finished, engine, one, project_of, rows, verify_all
 

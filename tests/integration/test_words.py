@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tenantry import cli as tool
-from tenantry.migrate.likely import likely
-from tenantry.migrate.verify import Difference
+from tenantry.cli import main as tool
+from tenantry.migrate.verify.compare import Difference
+from tenantry.migrate.verify.likely_causes import likely
 from tests.small import MakeSmall, Small, target_table
 
 NOTES = """

@@ -13,8 +13,9 @@ from psycopg import errors, sql
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.catalog import read_catalog
-from tenantry.manifest import Manifest, Project, load_manifest, resolve
+from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Context
+from tenantry.mapping import Project, resolve
 from tenantry.postgres import ident, seal
 from tenantry.postgres.seal import SealKey
 from tests.conftest import Database

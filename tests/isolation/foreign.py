@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from tenantry.prove.found import prove_found
-from tenantry.prove.lint import run_lint
+from tenantry.prove.lint.run import run_lint
+from tenantry.prove.matrix.without_manifest import prove_found
 
 SCHEMAS = Path(__file__).parent / "schemas"
 _SHARED = ("platform", "closing")

@@ -23,9 +23,9 @@ import psycopg
 from psycopg import errors
 
 from tenantry.postgres import EmbeddedServer
-from tenantry.prove.checks import check_files
-from tenantry.prove.discover import discover
-from tenantry.prove.lint import Finding, Lint, run_lint
+from tenantry.prove.lint.checks import check_files
+from tenantry.prove.lint.run import Finding, Lint, run_lint
+from tenantry.prove.lint.scope import discover
 
 LAB = Path(__file__).parent / "lab"
 OWNER = "lab_owner"

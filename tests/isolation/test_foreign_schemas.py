@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from psycopg import errors
 
-from tenantry.prove.discover import discover
+from tenantry.prove.lint.scope import discover
 from tests.conftest import Database
 from tests.isolation.foreign import SCHEMAS, keep, measure, names
 

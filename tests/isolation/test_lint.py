@@ -13,15 +13,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import tenantry.prove.facts
+import tenantry.prove.lint.facts
 from tenantry.errors import SettingsError
 from tenantry.manifest import load_manifest
 from tenantry.postgres import EmbeddedServer
-from tenantry.prove.checks import LEVELS, CheckFile, check_files
-from tenantry.prove.discover import discover
-from tenantry.prove.lint import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
-from tenantry.prove.nodes import parse
-from tenantry.prove.page import page
+from tenantry.prove.lint.checks import LEVELS, CheckFile, check_files
+from tenantry.prove.lint.docs import page
+from tenantry.prove.lint.pg_node_tree import parse
+from tenantry.prove.lint.run import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
+from tenantry.prove.lint.scope import discover
 from tests.conftest import VERSIONS, fresh_database, version_parameters
 from tests.isolation.build import CLINIC, build_clinic
 from tests.isolation.laboratory import (
@@ -250,7 +250,7 @@ def test_a_condition_that_cannot_be_read_is_said_not_passed_over(
     def unread(text: str) -> object:
         raise ValueError("of a later version")
 
-    monkeypatch.setattr(tenantry.prove.facts, "parse", unread)
+    monkeypatch.setattr(tenantry.prove.lint.facts, "parse", unread)
     found = _linted(laboratories, OPEN)
     assert len(found.unread) > 5
     assert "of a later version" in found.unread[0]

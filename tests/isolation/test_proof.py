@@ -15,8 +15,15 @@ from tenantry.manifest import COMMANDS
 from tenantry.manifest.model import DatabaseRoles
 from tenantry.postgres import connect
 from tenantry.prove import Proof, UnfitLogin, proof_markdown, prove
-from tenantry.prove.fixtures import make_fixtures, remove_leftovers
-from tenantry.prove.people import INACTIVE_LENDER, INACTIVE_MEMBERSHIP, INACTIVE_TENANT, REMOVED, STATES, people
+from tenantry.prove.expected.callers import (
+    INACTIVE_LENDER,
+    INACTIVE_MEMBERSHIP,
+    INACTIVE_TENANT,
+    REMOVED,
+    STATES,
+    people,
+)
+from tenantry.prove.fixtures.build import make_fixtures, remove_leftovers
 from tests.conftest import Database
 from tests.isolation.build import OWNER, Built, build_clinic, build_org, run, secure
 from tests.isolation.studio import build_studio

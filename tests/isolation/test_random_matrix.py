@@ -21,10 +21,10 @@ from psycopg import errors
 from tenantry.access import context_sql, cutover_grants, secure_statements
 from tenantry.catalog import read_catalog
 from tenantry.manifest import COMMANDS, Command, Manifest
-from tenantry.manifest.access import resolve_access
 from tenantry.manifest.model import Own
-from tenantry.prove.oracle import Facts, may
-from tenantry.prove.people import Person
+from tenantry.mapping.check_access import resolve_access
+from tenantry.prove.expected.callers import Person
+from tenantry.prove.expected.oracle import Facts, may
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, OWNER, Connection, add_key, make_roles, open_context, run
 

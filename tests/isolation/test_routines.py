@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.prove.routines import Body, Known, Reading, read_body
+from tenantry.prove.lint.routines import Body, Known, Reading, read_body
 
 DOC, MEMBERS, PROFILE, INVITES = 1, 2, 3, 4
 _NAMES = {"doc": DOC, "members": MEMBERS, "profile": PROFILE, "invites": INVITES}

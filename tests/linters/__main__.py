@@ -135,7 +135,7 @@ def _scripts(database: Database) -> dict[str, str]:
 
 
 def _tenantry(*arguments: str, database: Database) -> str:
-    program = "from tenantry.cli import main; main()"
+    program = "from tenantry.cli.main import main; main()"
     command = [sys.executable, "-c", program, *arguments, "--dsn", database.dsn_as(OWNER), "--manifest", str(CLINIC)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

@@ -23,15 +23,16 @@ from tenantry.access import (
     selectable,
     updatable,
 )
-from tenantry.access.doubtful import NO_ID, doubts
-from tenantry.access.functions import words
+from tenantry.access.helper_functions import words
+from tenantry.access.telling_columns import NO_ID, doubts
 from tenantry.catalog import Catalog, Column, Constraint, Table, View
 from tenantry.errors import ManifestError, TenantryError
-from tenantry.manifest import COMMANDS, Manifest, Own, Project, load_manifest, resolve
+from tenantry.manifest import COMMANDS, Manifest, Own, load_manifest
 from tenantry.manifest.model import Access, TableRule
+from tenantry.mapping import Project, resolve
+from tenantry.prove.expected.callers import OTHER, OWN, Person
+from tenantry.prove.expected.oracle import NEW, Facts, may
 from tenantry.prove.model import Cell, Check, Proof
-from tenantry.prove.oracle import NEW, Facts, may
-from tenantry.prove.people import OTHER, OWN, Person
 
 SCHEMA = "My App"
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clinic
-from tenantry.identity import ids
+from tenantry.derivation.ids import derive_id, id_sql, key_condition, key_parts, key_sql
+from tenantry.ids import lookup as ids
 from tenantry.manifest import load_manifest
-from tenantry.manifest.ids import derive_id, id_sql, key_condition, key_parts, key_sql
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=60)
 CANONICAL = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"

@@ -12,7 +12,8 @@ import pytest
 from tenantry.catalog import Catalog, Column, Constraint, DomainType, EnumType, Table
 from tenantry.catalog.table import TypeKind
 from tenantry.errors import ManifestError, SettingsError
-from tenantry.manifest import Problem, Project, load_manifest, manifest_digest, resolve
+from tenantry.manifest import Problem, load_manifest, manifest_digest
+from tenantry.mapping import Project, resolve
 
 MANIFEST = """\
 name = "app"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantry.manifest.places import Key, Places, written
+from tenantry.manifest.positions import Key, Places, written
 
 STRANGE = (
     r'''

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tenantry.manifest import COMMANDS, Manifest
-from tenantry.prove.model import Cell, Proof
-from tenantry.prove.oracle import Facts, may
-from tenantry.prove.people import (
+from tenantry.prove.expected.callers import (
     INACTIVE_LENDER,
     INACTIVE_MEMBERSHIP,
     INACTIVE_TENANT,
@@ -19,6 +17,8 @@ from tenantry.prove.people import (
     Person,
     in_state,
 )
+from tenantry.prove.expected.oracle import Facts, may
+from tenantry.prove.model import Cell, Proof
 
 MANIFEST = Manifest.model_validate(
     {

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tenantry.report.drawing import SIZES, Axis, clock, course_of, draw, nice_top, panels_of, short_number
 from tenantry.report.html import render_html
 from tenantry.report.timeline import Band, Mark, Point, Timeline, bands, rows_of, stretches, thin
+from tenantry.report.timeline_svg import SIZES, Axis, clock, course_of, draw, nice_top, panels_of, short_number
 from tests.unit.test_report import HOSTILE, Page, migrated
 
 BEGUN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -1,11 +1,11 @@
 """The access matrix compiled: roles, the functions that know the caller, policies and grants."""
 
 from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updatable
-from tenantry.access.context import context_sql
+from tenantry.access.context_functions import context_sql
+from tenantry.access.html import matrix_html
 from tenantry.access.matrix import matrix_markdown
-from tenantry.access.page import matrix_html
 from tenantry.access.roles import missing_roles, roles_sql
-from tenantry.access.secure import TableSecurity, cutover_grants, cutover_revokes, secure_statements
+from tenantry.access.statements import TableSecurity, cutover_grants, cutover_revokes, secure_statements
 
 __all__ = [
     "AUDIT_COLUMNS",

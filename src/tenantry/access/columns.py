@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tenantry.catalog import Table
-from tenantry.manifest.client_columns import AUDIT_COLUMNS, changed_columns, given_columns
-from tenantry.manifest.mapping import Project
 from tenantry.manifest.model import Access
+from tenantry.mapping.client_columns import AUDIT_COLUMNS, changed_columns, given_columns
+from tenantry.mapping.project import Project
 
 
 def selectable(table: Table, access: Access) -> tuple[str, ...]:

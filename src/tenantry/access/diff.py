@@ -7,11 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tenantry.access.context import context_sql
-from tenantry.access.functions import helpers_sql
-from tenantry.access.live import CONTEXT, MIRRORS, Live, governed
-from tenantry.access.policies import TablePolicy, table_policies
-from tenantry.access.rights import (
+from tenantry.access.context_functions import context_sql
+from tenantry.access.grants import (
     Right,
     column_list,
     function_name,
@@ -22,10 +19,13 @@ from tenantry.access.rights import (
     table_writes,
     view_right,
 )
-from tenantry.access.script import Script, ScriptFunction, read_script
-from tenantry.access.secure import default_privileges, is_invoker
+from tenantry.access.helper_functions import helpers_sql
+from tenantry.access.policies import TablePolicy, table_policies
+from tenantry.access.read_live import CONTEXT, MIRRORS, Live, governed
+from tenantry.access.script_parser import Script, ScriptFunction, read_script
+from tenantry.access.statements import default_privileges, is_invoker
 from tenantry.catalog import PUBLIC, Catalog, Function, Grant, Policy, Table, View
-from tenantry.manifest.mapping import Project
+from tenantry.mapping.project import Project
 from tenantry.postgres import ident
 
 Kind = Literal[

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tenantry.access.document import PREMISE, AccessDocument, Branch, RoleAccess, TableAccess, describe, title
-from tenantry.manifest.mapping import Project
+from tenantry.access.explain import PREMISE, AccessDocument, Branch, RoleAccess, TableAccess, describe, title
 from tenantry.manifest.model import COMMANDS, Command
+from tenantry.mapping.project import Project
 
 LETTERS: dict[Command, str] = {"select": "S", "insert": "I", "update": "U", "delete": "D"}
 VERBS: dict[Command, str] = {"select": "read", "insert": "add", "update": "change", "delete": "delete"}

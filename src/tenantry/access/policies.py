@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tenantry.access.cells import client_policy, visitors_cell, visitors_condition
+from tenantry.access.policy_conditions import client_policy, visitors_cell, visitors_condition
 from tenantry.catalog import Table
-from tenantry.manifest.client_columns import columns_in
-from tenantry.manifest.mapping import ROW_ID, Project
 from tenantry.manifest.model import COMMANDS, Access
+from tenantry.mapping.client_columns import columns_in
+from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, literal, short_name
 
 

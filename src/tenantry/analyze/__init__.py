@@ -11,7 +11,7 @@ from tenantry.analyze.probe import gather
 from tenantry.analyze.quality import quality
 from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, Taken, look_around, surroundings
 from tenantry.analyze.way_back import way_back
-from tenantry.manifest import Project
+from tenantry.mapping import Project
 
 __all__ = [
     "SEVERITIES",

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from tenantry.analyze.finding import Finding
-from tenantry.manifest import Project
+from tenantry.mapping import Project
 from tenantry.postgres import ident, literal, load_blocks
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
 from tenantry.catalog import Catalog
-from tenantry.manifest import Project
-from tenantry.manifest.numbers import Place, carried_numbers, columns_of
+from tenantry.derivation.numbers import Place, carried_numbers, columns_of
+from tenantry.mapping import Project
 
 _ROOM = 100_000
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from tenantry.analyze.finding import Finding
 from tenantry.analyze.quality import zone_columns
 from tenantry.catalog import Table
-from tenantry.manifest import Mapping, Project
-from tenantry.manifest.below import unfit_below
-from tenantry.manifest.followed import unsteady_expressions
+from tenantry.catalog.descendants import unfit_below
 from tenantry.manifest.model import LinkColumn
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.tables_read import unsteady_expressions
 from tenantry.postgres import ident
 
 _LOOKS_LIKE_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")

@@ -14,11 +14,11 @@ from psycopg import errors as pg
 
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
-from tenantry.manifest import JsonIds, Mapping, Project
-from tenantry.manifest.derive import Deriver, Reading, merge_keys, qualified_order
-from tenantry.manifest.documents import may_name, tenant_of
-from tenantry.manifest.keys import mapping_key
-from tenantry.manifest.reasons import read
+from tenantry.derivation.documents import may_name, tenant_of
+from tenantry.derivation.forward import Deriver, Reading, merge_keys, qualified_order
+from tenantry.derivation.keys import mapping_key
+from tenantry.mapping import JsonIds, Mapping, Project
+from tenantry.mapping.reasons import read
 from tenantry.postgres import about, ident, literal
 
 Connection = psycopg.Connection[tuple[Any, ...]]

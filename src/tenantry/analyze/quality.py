@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tenantry.analyze.finding import Evidence, Finding, Severity
-from tenantry.manifest import Project
-from tenantry.manifest.reasons import explain_reason
+from tenantry.mapping import Project
+from tenantry.mapping.reasons import explain_reason
 
 _CODES = {
     "value_missing": "TA-301",

@@ -14,8 +14,8 @@ from tenantry.analyze.at_work import NOBODY, AtWork, at_work, look_who_is_at_wor
 from tenantry.analyze.finding import Finding
 from tenantry.catalog import Table
 from tenantry.catalog.hidden import Hidden, hidden_tables
-from tenantry.manifest import Project
-from tenantry.manifest.derive import JOURNAL
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
 from tenantry.postgres import ident, load_blocks
 
 Connection = psycopg.Connection[tuple[Any, ...]]

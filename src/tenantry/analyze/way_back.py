@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
-from tenantry.manifest import Project
-from tenantry.manifest.feeds import Part
-from tenantry.manifest.keys import key_takes
-from tenantry.manifest.reverse import reverse_statements
+from tenantry.derivation.keys import key_takes
+from tenantry.derivation.reverse.columns import Part
+from tenantry.derivation.reverse.write import reverse_statements
+from tenantry.mapping import Project
 
 _RULE = re.compile(r'(?i)^\s*create rule (?P<name>"(?:[^"]|"")*"|\S+) as\s+on (?P<event>\w+)')
 _WIDE = 400

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tenantry.errors import ManifestError, SettingsError, nearest
 from tenantry.manifest.model import DatabaseRoles, Manifest, Name
-from tenantry.manifest.places import Key, Places, Problem, in_order, written
+from tenantry.manifest.positions import Key, Places, Problem, in_order, written
 
 __all__ = ["Key", "Named", "Places", "Problem", "load_manifest", "load_named", "manifest_digest", "target_files"]
 

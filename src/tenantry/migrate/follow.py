@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tenantry.errors import CutOverFailed, NoRun, SourceAltered
 from tenantry.manifest import Manifest
-from tenantry.migrate.cutover import end_grace
-from tenantry.migrate.live import Live
-from tenantry.migrate.observer import Observer
-from tenantry.migrate.run_lock import is_awaited
-from tenantry.migrate.sampler import Sampler
-from tenantry.migrate.turn import Bounds
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.observer import Observer
+from tenantry.migrate.session.run_lock import is_awaited
+from tenantry.migrate.session.sampler import Sampler
+from tenantry.migrate.switch.cutover import end_grace
+from tenantry.migrate.switch.switchover import Bounds
 
 _LOOK_EVERY = 0.5
 _CLEAN_AFTER = 200_000
@@ -121,7 +121,7 @@ def _follow(
             live.watch.check(live.main)
             told(total, live.pending(), last.oldest)
             if prometheus is not None:
-                from tenantry.migrate.metrics import write_metrics  # noqa: PLC0415
+                from tenantry.migrate.observe.prometheus import write_metrics  # noqa: PLC0415
 
                 write_metrics(live.main, prometheus)
             live.refresh()

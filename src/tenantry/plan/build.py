@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from tenantry.catalog import Table
-from tenantry.manifest import Project
-from tenantry.manifest.derive import JOURNAL
-from tenantry.manifest.keys import mapping_key
-from tenantry.manifest.subset import Inside
+from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.pilot import Inside
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
 from tenantry.plan.operations.accounts import link_accounts, link_statement, make_accounts, profile_mapping
 from tenantry.plan.operations.capture import capture, guard_target
-from tenantry.plan.operations.closure import closure
 from tenantry.plan.operations.copy import copy
-from tenantry.plan.operations.defer import defer, for_good, restore
 from tenantry.plan.operations.expand import AFTER_EXPAND, expand
 from tenantry.plan.operations.finish import cut_over, drain, final, secure, verify
 from tenantry.plan.operations.id_map import born_here, id_map
+from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
+from tenantry.plan.operations.pilot_members import closure
 from tenantry.postgres import ident
 
 

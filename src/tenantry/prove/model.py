@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tenantry.manifest.model import COMMANDS
-from tenantry.prove.people import STATES
+from tenantry.prove.expected.callers import STATES
 
 Outcome = Literal["allow", "refuse", "error", "not tried"]
 

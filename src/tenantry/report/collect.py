@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tenantry import __version__
+from tenantry.accounts.outcomes import fates, people
 from tenantry.analyze import Finding
-from tenantry.identity.people import fates, people
-from tenantry.manifest import Project
-from tenantry.manifest.reasons import explain_reason
-from tenantry.migrate.engine import Outcome
-from tenantry.migrate.journal import Connection, run_sql
-from tenantry.migrate.not_compared import not_compared
+from tenantry.journal.journal import Connection, run_sql
+from tenantry.mapping import Project
+from tenantry.mapping.reasons import explain_reason
+from tenantry.migrate.run.engine import Outcome
+from tenantry.migrate.verify.not_compared import not_compared
 from tenantry.plan import Plan
 from tenantry.postgres import ident, verbatim
 from tenantry.report.timeline import read_timeline

@@ -12,17 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from tenantry import __version__
-from tenantry.access.page import matrix_html
-from tenantry.manifest.mapping import Project
-from tenantry.prove.attacks.model import FAMILIES, AttackResult
-from tenantry.prove.everything import Evidence
+from tenantry.access.html import matrix_html
+from tenantry.mapping.project import Project
+from tenantry.prove.attacks.harness.model import FAMILIES, AttackResult
+from tenantry.prove.evidence import Evidence
 from tenantry.prove.faults import faults
-from tenantry.prove.markdown import proof_markdown
+from tenantry.prove.matrix.markdown import proof_markdown
 from tenantry.report import terminal
 from tenantry.report.faults import show_faults
+from tenantry.report.formatting import duration
 from tenantry.report.html import environment
-from tenantry.report.page import proof_of
-from tenantry.report.words import duration
+from tenantry.report.html_page import proof_of
 
 UNPROVED_HINT = (
     "Rows of two tenants, and a member of one of them, are needed: `tenantry prove --copy` makes some on a copy of the database,"

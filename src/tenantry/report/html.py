@@ -14,8 +14,8 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from tenantry.plan import PHASES, Plan
-from tenantry.report.drawing import clock, course_of
-from tenantry.report.page import (
+from tenantry.report.formatting import count, duration, marked_up, when
+from tenantry.report.html_page import (
     accounts_of,
     command_of,
     counted,
@@ -28,7 +28,7 @@ from tenantry.report.page import (
     timeline_of,
     verdicts_of,
 )
-from tenantry.report.words import count, duration, marked_up, when
+from tenantry.report.timeline_svg import clock, course_of
 
 State = Literal["ok", "failed", "open"]
 """'open' is what was not done, or not yet."""

@@ -13,11 +13,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from tenantry.analyze import Finding
-from tenantry.migrate.cutover import Readiness
-from tenantry.migrate.engine import Outcome
-from tenantry.migrate.quarantine import Entry
-from tenantry.migrate.signals import in_bytes
-from tenantry.migrate.status import CopyStatus, Status
+from tenantry.migrate.copy.quarantine import Entry
+from tenantry.migrate.observe.status import CopyStatus, Status
+from tenantry.migrate.run.engine import Outcome
+from tenantry.migrate.switch.cutover import Readiness
+from tenantry.migrate.throttle.limits import in_bytes
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS

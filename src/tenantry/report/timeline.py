@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tenantry.migrate.journal import Connection, journal_exists
-from tenantry.migrate.status import gained
+from tenantry.journal.journal import Connection, journal_exists
+from tenantry.migrate.observe.status import gained
 from tenantry.postgres import load_blocks
 
 POINTS = 300
@@ -127,7 +127,7 @@ def read_timeline(connection: Connection) -> Timeline | None:
     """How the newest run went; None where there is no run, or none that lasted long enough to be sampled."""
     if not journal_exists(connection):
         return None
-    blocks = load_blocks("tenantry.migrate.sql", "status")
+    blocks = load_blocks("tenantry.migrate.observe", "status")
     row = connection.execute(blocks["timeline"]).fetchone()
     if row is None or row[2] == 0:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.manifest import Project
+from tenantry.mapping import Project
 from tenantry.postgres import connect
 from tests.chaos.compare import Database, short, verification
 from tests.chaos.depot.rows import read_rows

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
+from tenantry.accounts.password_hashes import usable_sql
+from tenantry.derivation.forward import effective_source
+from tenantry.derivation.ids import id_sql
+from tenantry.derivation.keys import mapping_key
 from tenantry.errors import TenantryError
-from tenantry.identity.passwords import usable_sql
-from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL, effective_source
-from tenantry.manifest.ids import id_sql
-from tenantry.manifest.keys import mapping_key
+from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import LinkColumn, LinkFile, Users
-from tenantry.manifest.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tenantry.catalog import Catalog, Table
-from tenantry.manifest import Project
-from tenantry.manifest.derive import JOURNAL
-from tenantry.manifest.ids import key_sql
-from tenantry.manifest.transforms import is_text
+from tenantry.derivation.ids import key_sql
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
+from tenantry.mapping.transforms import is_text
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal, short_name

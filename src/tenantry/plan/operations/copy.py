@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tenantry.manifest import Mapping, Project, Reference
-from tenantry.manifest.derive import JOURNAL, RANGE, Deriver, Reading, merge_keys, qualified_order, within
-from tenantry.manifest.keys import mapping_key, reference_text
-from tenantry.manifest.reasons import first_problem, written
-from tenantry.manifest.subset import not_carried
+from tenantry.derivation.forward import RANGE, Deriver, Reading, merge_keys, qualified_order, within
+from tenantry.derivation.keys import mapping_key, reference_text
+from tenantry.derivation.pilot import not_carried
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Project, Reference
+from tenantry.mapping.reasons import first_problem, written
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, idents, literal, short_name

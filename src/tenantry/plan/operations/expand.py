@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tenantry.access import context_sql
+from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.catalog.build import schema_statements
-from tenantry.manifest import Manifest, Project
+from tenantry.journal.ddl import journal_ddl
+from tenantry.manifest import Manifest
+from tenantry.mapping import Project
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, load_sql
@@ -49,7 +52,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
             phase="expand",
             kind="sql",
             title="Make the journal (schema tenantry)",
-            sql=tuple(load_sql("tenantry.migrate.sql", name) for name in ("journal", "throttle", "reverse", "window")),
+            sql=journal_ddl(),
             undo=("drop schema if exists tenantry cascade",),
             lock="none that others feel",
             risk="none",
@@ -63,8 +66,8 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
                 phase="expand",
                 kind="sql",
                 title="Make accounts (schema auth, compatible with Supabase Auth)",
-                sql=(load_sql("tenantry.identity.sql", "auth"),),
-                undo=(load_sql("tenantry.identity.sql", "drop_auth"),),
+                sql=(auth_script(),),
+                undo=(drop_auth_script(),),
                 lock="none that others feel",
                 risk="none",
                 seconds=0.1,

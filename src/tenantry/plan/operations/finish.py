@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from tenantry.access import cutover_grants, cutover_revokes, secure_statements
+from tenantry.accounts.sync import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.catalog import Catalog
 from tenantry.catalog import Sequence as CatalogSequence
-from tenantry.identity.in_step import drop_functions_sql, functions_sql, triggers_sql
-from tenantry.manifest import Project
-from tenantry.manifest.derive import JOURNAL
-from tenantry.manifest.numbers import columns_of
+from tenantry.derivation.numbers import columns_of
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
 from tenantry.plan.environment import Environment
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
 from tenantry.plan.model import Step
@@ -22,7 +22,7 @@ from tenantry.plan.operations.capture import (
     target_fence,
     target_triggers,
 )
-from tenantry.plan.operations.defer import legacy_index, triggers
+from tenantry.plan.operations.indexes_and_keys import legacy_index, triggers
 from tenantry.postgres import ident, literal
 
 

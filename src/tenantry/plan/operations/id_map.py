@@ -4,10 +4,10 @@ ids up; and that rows which are born in the target have an old id as well."""
 from __future__ import annotations
 
 from tenantry.catalog import Table
-from tenantry.identity.lookup import drop_statements, lookup_statements
-from tenantry.manifest import Mapping, Project
-from tenantry.manifest.derive import JOURNAL
-from tenantry.manifest.mapping import LEGACY_ID
+from tenantry.ids.functions import drop_statements, lookup_statements
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.project import LEGACY_ID
 from tenantry.plan.model import Step
 from tenantry.plan.operations.capture import fed_tables
 from tenantry.postgres import ident, literal

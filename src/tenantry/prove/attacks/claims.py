@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import unsealed
-from tenantry.prove.attacks.scene import Scene, Seat
+from tenantry.prove.attacks.harness.attempt import Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import unsealed
 
 UNSEALED = (
     "contexts are not sealed ([context] sealed = false): there is no token, and everybody states his claims himself"

@@ -11,11 +11,11 @@ import psycopg
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.scene import Claims, Prey, Scene, Seat
-from tenantry.prove.maker import columns_in
-from tenantry.prove.people import OWN, Person
-from tenantry.prove.values import candidates
+from tenantry.prove.attacks.harness.attempt import Claims, Prey, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.expected.callers import OWN, Person
+from tenantry.prove.fixtures.candidates import candidates
+from tenantry.prove.fixtures.row_factory import columns_in
 
 
 def _sees(scene: Scene, me: Seat, person: Person) -> int:

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Scene, Seat
-from tenantry.prove.attacks.trials import (
-    refused,
-)
+from tenantry.prove.attacks.harness.attempt import Scene, Seat
+from tenantry.prove.attacks.harness.helpers import refused
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.harness.rights import right
 
 
 def _escaped(scene: Scene, *statements: str, role: str | None = None) -> Verdict:

@@ -6,16 +6,11 @@ from collections.abc import Iterator
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import any_of, right
-from tenantry.prove.attacks.scene import Prey, Scene
-from tenantry.prove.attacks.trials import (
-    NO_INDEXES,
-    client_relations,
-    makes_functions,
-    nothing_to_see,
-)
-from tenantry.prove.people import OWN
+from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.helpers import NO_INDEXES, client_relations, makes_functions, nothing_to_see
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import any_of, right
+from tenantry.prove.expected.callers import OWN
 
 
 @attack(

@@ -9,16 +9,12 @@ from typing import Any, Literal
 
 import psycopg
 
-from tenantry.manifest.mapping import ROW_ID
+from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Prey, Scene, Seat
-from tenantry.prove.attacks.trials import (
-    NO_INDEXES,
-    makes_functions,
-    nothing_to_see,
-)
+from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
+from tenantry.prove.attacks.harness.helpers import NO_INDEXES, makes_functions, nothing_to_see
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
 
 _PLANNERS = (
     "",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Rights, Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import any_of, right
-from tenantry.prove.attacks.scene import Scene
-from tenantry.prove.attacks.trials import (
-    refused,
-)
+from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.helpers import refused
+from tenantry.prove.attacks.harness.model import Rights, Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import any_of, right
 
 
 def roles_of(scene: Scene) -> tuple[str, ...]:

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.scene import Prey, Scene
-from tenantry.prove.attacks.trials import (
-    Question,
-    count_none,
-    nothing_to_see,
-    of_tenant,
-)
+from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.helpers import Question, count_none, nothing_to_see, of_tenant
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
 
 
 @attack("reads", tries="Asks for rows of another tenant by their keys.", gains="Any row whose id is known.")

@@ -7,16 +7,13 @@ from typing import Literal
 
 import psycopg
 
-from tenantry.manifest.mapping import ROW_ID
+from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.scene import Answer, Prey, Scene, Seat
-from tenantry.prove.attacks.trials import (
-    insert_sql,
-    own_row,
-)
-from tenantry.prove.fixtures import FixtureRow
-from tenantry.prove.people import OTHER, OWN
+from tenantry.prove.attacks.harness.attempt import Answer, Prey, Scene, Seat
+from tenantry.prove.attacks.harness.helpers import insert_sql, own_row
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.expected.callers import OTHER, OWN
+from tenantry.prove.fixtures.build import FixtureRow
 
 
 def _references(scene: Scene) -> Iterator[tuple[Prey, str, str, FixtureRow]]:

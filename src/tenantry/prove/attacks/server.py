@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.helpers import refused
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.attacks.privileges import roles_of, word
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Scene
-from tenantry.prove.attacks.trials import (
-    refused,
-)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Prey, Scene, Seat
+from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
 
 
 def _poisoned(scene: Scene, pool: Any, *statements: str) -> list[str]:

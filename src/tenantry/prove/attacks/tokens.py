@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.prove.attacks.claims import UNSEALED, became, victims_claims
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.scene import Claims, Scene, Seat
+from tenantry.prove.attacks.harness.attempt import Claims, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
 
 Tokens = Callable[[str], Iterator[tuple[str, Claims | str, str]]]
 """Tokens for the transaction with this challenge; each is what kind, claims and token."""

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Answer, Scene, Seat
+from tenantry.prove.attacks.harness.attempt import Answer, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
 
 
 def _reading(me: Seat, name: str, marks: list[str]) -> tuple[bool, str]:

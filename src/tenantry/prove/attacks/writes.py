@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from tenantry.manifest.mapping import ROW_ID
+from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident
-from tenantry.prove.attacks.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.rights import right
-from tenantry.prove.attacks.scene import Prey, Scene
-from tenantry.prove.attacks.trials import (
-    NO_WRITES,
-    insert_sql,
-    touched,
-)
-from tenantry.prove.people import OTHER, OWN
+from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.helpers import NO_WRITES, insert_sql, touched
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
+from tenantry.prove.expected.callers import OTHER, OWN
 
 
 @attack("writes", tries="Inserts rows that belong to another tenant.", gains="Planted rows in anybody's data.")

@@ -1,0 +1,157 @@
+"""One cell of the access matrix as the condition of a policy. Pure.
+
+Every condition is a comparison with an array or a value that is computed once a statement: `(select f())` becomes an
+InitPlan, while a function of the row's columns would be called for each row, and `in (select …)` is no index condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tenantry.catalog import Table
+from tenantry.manifest.model import Access, Cell, Colleagues, Command, Own
+from tenantry.mapping.project import ROW_ID, Project
+from tenantry.postgres import ident, literal
+
+PROFILE = "(select tenantry.profile_id())"
+SUPER = "(select tenantry.is_super())"
+# Super admins need no profile.
+SIGNED_IN = "(select tenantry.profile_id() is not null or tenantry.is_super())"
+EVERYBODY = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class CellPolicy:
+    """The condition under which a row is the caller's to use, what to call it, and the cell as the manifest has it."""
+
+    label: str
+    condition: str
+    cell: str
+
+
+def client_policy(project: Project, table: Table, access: Access, command: Command) -> CellPolicy | None:
+    """The policy of a cell for people who are signed in; None for 'service', which gives clients nothing."""
+    cell = access.cell(command)
+    shared = f"tenantry.shared({literal(access.shared)})" if command == "select" and access.shared is not None else ""
+    # A role and a share are both arrays of tenants: one comparison, which an index serves.
+    found = _cell(project, table, cell, f" || {shared}" if shared and isinstance(cell, str) else "")
+    if found is None or cell == "public":
+        return found
+    others = list(_others(project, table, access, command, "" if isinstance(cell, str) else shared))
+    first = f"({found.condition})" if others and "\n" in found.condition else found.condition
+    said = "".join(f", {text}" for text in _said(access, command))
+    return CellPolicy(found.label, "\nor ".join([first, *others]), found.cell + said)
+
+
+def visitors_condition(access: Access) -> str | None:
+    """The condition under which people who are not signed in read a row; None where they read none."""
+    return EVERYBODY if access.select == "public" else access.public
+
+
+def visitors_cell(access: Access) -> str:
+    """The cell that opens rows to visitors, as the manifest has it."""
+    return 'select = "public"' if access.select == "public" else f"public = {access.public!r}"
+
+
+# -- one cell ---------------------------------------------------------------------------------------------------------
+
+
+def _cell(project: Project, table: Table, cell: Cell, and_tenants: str) -> CellPolicy | None:
+    if isinstance(cell, Own):
+        return _own(project, table, cell)
+    if isinstance(cell, Colleagues):
+        people = f"array_append((select tenantry.colleagues({literal(cell.colleagues)})), {PROFILE})"
+        return CellPolicy(f"colleagues_{cell.colleagues}", f"{ident(cell.own)} = any ({people})", written(cell))
+    if cell == "service":
+        return None
+    return CellPolicy(cell, _at_least(project, table, cell, and_tenants), written(cell))
+
+
+def written(cell: Cell) -> str:
+    """A cell as it stands in a manifest."""
+    if isinstance(cell, Own):
+        role = "" if cell.role is None else f', role = "{cell.role}"'
+        through = ""
+        if cell.through is not None:
+            link = cell.through
+            through = f', through = {{ table = "{link.table}", match = "{link.match}", profile = "{link.profile}" }}'
+        return f'{{ own = "{cell.own}"{role}{through} }}'
+    if isinstance(cell, Colleagues):
+        return f'{{ colleagues = "{cell.colleagues}", own = "{cell.own}" }}'
+    return f'"{cell}"'
+
+
+def _at_least(project: Project, table: Table, role: str, and_tenants: str = "") -> str:
+    if role == "super":
+        return SUPER
+    if role == "signed_in":
+        return SIGNED_IN
+    if role == "public":
+        return EVERYBODY
+    return _in_tenants(project, table, f"tenantry.tenants({literal(role)}){and_tenants}")
+
+
+def _in_tenants(project: Project, table: Table, tenants: str) -> str:
+    return f"{ident(tenant_column(project, table))} = any ((select {tenants})::uuid[])"
+
+
+def tenant_column(project: Project, table: Table) -> str:
+    """The column that holds the tenant: the tenant table's own id, or the tenant column."""
+    tenant = project.manifest.tenant
+    return ROW_ID if table.name == tenant.table else tenant.column
+
+
+def _own(project: Project, table: Table, cell: Own) -> CellPolicy:
+    conditions = [] if cell.role is None else [_at_least(project, table, cell.role)]
+    column = ident(cell.column)
+    if cell.parent is not None:
+        if cell.role is None:
+            # Rows of the other table may be public; what hangs on them is still for people who are signed in.
+            conditions.append(SIGNED_IN)
+        conditions += _named(project, table, column, cell.parent, ROW_ID, "")
+        label = f"own_{cell.parent}"
+    elif cell.through is not None:
+        link = cell.through
+        conditions += _named(
+            project, table, column, link.table, link.match, f" where {ident(link.profile)} = {PROFILE}"
+        )
+        label = f"own_through_{link.table}"
+    else:
+        conditions.append(f"{column} = {PROFILE}")
+        label = "own"
+    return CellPolicy(label if cell.role is None else f"{label}_{cell.role}", "\nand ".join(conditions), written(cell))
+
+
+def _named(project: Project, table: Table, column: str, other: str, match: str, where: str) -> Iterator[str]:
+    """That a column names one of the rows of another table that the caller sees."""
+    parent = ident(project.target.schema, other)
+    yield f"{column} = any (array(select {ident(match)} from {parent}{where}))"
+    if project.scoped(table.name) and project.scoped(other):
+        tenant = ident(project.manifest.tenant.column)
+        # Ids are unique within a tenant only: a row of the same id in another tenant of the caller is another row.
+        yield f"({tenant}, {column}) in (select {tenant}, {ident(match)} from {parent}{where})"
+
+
+# -- what opens further rows --------------------------------------------------------------------------------------------
+
+
+def _others(project: Project, table: Table, access: Access, command: Command, shared: str) -> Iterator[str]:
+    """Conditions each of which opens rows beyond the cell's."""
+    reading = command == "select"
+    if shared:
+        yield _in_tenants(project, table, shared)
+    if access.system is not None:
+        who = SIGNED_IN if reading and access.system == "signed_in" else SUPER
+        yield f"{ident(tenant_column(project, table))} is null and {who}"
+    if reading and access.public is not None:
+        yield f"({access.public})"
+
+
+def _said(access: Access, command: Command) -> Iterator[str]:
+    if command == "select" and access.shared is not None:
+        yield f'shared = "{access.shared}"'
+    if access.system is not None:
+        yield f'system = "{access.system}"'
+    if command == "select" and access.public is not None:
+        yield f"public = {access.public!r}"

@@ -1,0 +1,120 @@
+"""The access to a live database as it is, and the expected policies as PostgreSQL would write them. Reads only: what it makes
+to find that out are temporary tables, in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from tenantry.access.policies import TablePolicy, table_policies
+from tenantry.catalog import Catalog, Table, read_catalog
+from tenantry.errors import SchemaMissing
+from tenantry.mapping.project import Project
+from tenantry.postgres import ident, load_blocks
+
+MIRRORS = ("tenantry_mirror_account", "tenantry_mirror_accounts")
+CONTEXT = "tenantry"
+
+Conditions = Mapping[tuple[str, str], tuple[str | None, str | None]]
+"""USING and WITH CHECK by table and policy, in PostgreSQL's own words; a policy that the database refuses is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRight:
+    """What somebody gets on things that a role makes later; `schema` None: in every schema; `grantee` None: nobody."""
+
+    role: str
+    schema: str | None
+    kind: str
+    grantee: str | None
+    privilege: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The database as it is. `owner` is who owns the tenant table, and should own all others."""
+
+    owner: str
+    target: Catalog
+    context: Catalog | None
+    defaults: tuple[DefaultRight, ...]
+    mirrors: Mapping[str, bool]
+    superusers: frozenset[str]
+    conditions: Conditions
+
+
+def read_live(connection: psycopg.Connection[Any], project: Project) -> Live:
+    """All that a comparison needs. `project.target` is the live schema's catalog."""
+    blocks = load_blocks("tenantry.access.sql", "live")
+    schema = project.target.schema
+    owner = owner_of(project)
+    try:
+        context = read_catalog(connection, CONTEXT)
+    except SchemaMissing:
+        context = None
+    defaults = connection.execute(blocks["default_privileges"], {"schema": schema}).fetchall()
+    mirrors = connection.execute(blocks["mirrors"], {"names": list(MIRRORS)}).fetchall()
+    superusers = connection.execute(blocks["superusers"]).fetchall()
+    return Live(
+        owner,
+        project.target,
+        context,
+        tuple(DefaultRight(*row) for row in defaults),
+        dict(mirrors),
+        frozenset(name for (name,) in superusers),
+        expected_conditions(connection, project, owner),
+    )
+
+
+def owner_of(project: Project) -> str:
+    """Who owns the tenant table."""
+    root = project.target.table(project.manifest.tenant.table)
+    assert root is not None
+    return root.owner
+
+
+def governed(project: Project) -> tuple[Table, ...]:
+    """The tables of the live schema that the manifest decides about, and their partitions."""
+    known = project.manifest.tables
+    found = []
+    for table in project.target.tables:
+        root: Table | None = table
+        while root is not None and root.partition_of is not None:
+            root = project.target.table(root.partition_of[1])
+        if root is not None and root.name in known and table.kind != "foreign":
+            found.append(table)
+    return tuple(found)
+
+
+def expected_conditions(connection: psycopg.Connection[Any], project: Project, owner: str) -> Conditions:
+    """What PostgreSQL would show of the policies if they were made now: it writes conditions in its own way. They are made on
+    empty temporary tables of the same names and columns."""
+    expected = {table.name: table_policies(project, table, owner) for table in governed(project)}
+    query = load_blocks("tenantry.access.sql", "live")["conditions"]
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local search_path = pg_catalog")
+        for table in governed(project):
+            columns = ", ".join(f"{ident(column.name)} {column.type}" for column in table.columns)
+            connection.execute(f"create temporary table {ident(table.name)} ({columns})".encode())
+        _make(connection, expected)
+        rows = connection.execute(query).fetchall()
+    return {(table, name): (using, check) for table, name, using, check in rows}
+
+
+def _make(connection: psycopg.Connection[Any], expected: Mapping[str, Sequence[TablePolicy]]) -> None:
+    """All at once; where one cannot be (a function that it calls is gone), one by one, without those."""
+    statements = [policy.create(ident("pg_temp", table)) for table, policies in expected.items() for policy in policies]
+    try:
+        with connection.transaction():
+            connection.execute("\n".join(statements).encode())
+    except errors.Error:
+        for statement in statements:
+            try:
+                with connection.transaction():
+                    connection.execute(statement.encode())
+            except (errors.SyntaxErrorOrAccessRuleViolation, errors.DataException):
+                continue

@@ -1,0 +1,125 @@
+"""What became of each user: by situation, and as a list that an administrator can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from tenantry.mapping import Project
+from tenantry.plan.operations.accounts import SITUATIONS, Situation, decisions, profile_mapping
+from tenantry.postgres import ident, literal, load_blocks, verbatim
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_OTHERS = (
+    Situation("quarantined", "none", "is in quarantine, and has no profile yet",
+              "Mend the row: `tenantry quarantine list`, `tenantry quarantine retry`."),
+    Situation("merged", "merged", "is the same person as another user, whose profile and account stand for both"),
+)  # fmt: skip
+
+FATES: tuple[Situation, ...] = (*SITUATIONS, *_OTHERS)
+"""All that can become of a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """How many users are in one situation; `keys` are some of their old ids."""
+
+    situation: Situation
+    count: int
+    keys: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self.situation), "count": self.count, "keys": list(self.keys)}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One user of the old application, and what became of him."""
+
+    source_key: str
+    situation: Situation
+    email: str | None
+    profile: UUID | None
+    account: UUID | None
+    detail: str | None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "old_id": self.source_key,
+            "situation": self.situation.name,
+            "email": self.email,
+            "profile": str(self.profile) if self.profile else None,
+            "account": str(self.account) if self.account else None,
+            "what": self.situation.title,
+            "to_do": self.situation.does,
+            "detail": self.detail or "",
+        }
+
+
+def fates(connection: Connection, project: Project) -> tuple[Fate, ...]:
+    """By situation, in the order of FATES, those without users left out."""
+    rows = {
+        str(row[0]): Fate(_known(str(row[0])), int(row[1]), tuple(row[2]))
+        for row in connection.execute(_block(project, "counts").encode())
+    }
+    return tuple(rows[each.name] for each in FATES if each.name in rows)
+
+
+def people(
+    connection: Connection, project: Project, situations: Sequence[str] | None = None, *, limit: int | None = None
+) -> Iterator[Person]:
+    """The users in some situations, else all, streamed."""
+    with connection.transaction(), connection.cursor(name="tenantry_people") as cursor:
+        wanted = list(situations) if situations is not None else None
+        cursor.execute(_block(project, "listed").encode(), {"situations": wanted, "limit": limit})
+        for row in cursor:
+            yield Person(row[0], _known(row[1]), row[2], row[3], row[4], row[5])
+
+
+def planned(connection: Connection, project: Project, *, journal: bool = False) -> tuple[Fate, ...]:
+    """The same before anything is done: what would be decided, now. Rows that the target would refuse are not told apart.
+
+    Args:
+        journal: a run is there, and what it decided and made is taken into account.
+    """
+    mapping = profile_mapping(project)
+    if mapping is None:
+        return ()
+    rows = {
+        str(row[0]): Fate(_known(str(row[0])), int(row[1]), tuple(row[2]))
+        for row in connection.execute(
+            "select situation, count(*), (array_agg(source_key order by source_key))[1:5]"
+            f" from ({decisions(project, journal=journal)}) as d group by 1".encode()
+        )
+    }
+    return tuple(rows[each.name] for each in FATES if each.name in rows)
+
+
+def _known(name: str) -> Situation:
+    return next(each for each in FATES if each.name == name)
+
+
+def _block(project: Project, name: str) -> str:
+    mapping, users = profile_mapping(project), project.manifest.users
+    assert mapping is not None
+    assert users is not None
+    email = next(column.name for column in mapping.columns if column.source == users.email)
+    blocks = load_blocks("tenantry.accounts.sql", "outcomes")
+    found = blocks["fates"].format(
+        email=ident(email),
+        source_email=literal(users.email),
+        mapping=literal(mapping.name),
+        profiles=ident(project.target.schema, mapping.target.name),
+        account=ident(users.account),
+    )
+    found = found.strip().rstrip(";")
+    # Beside parameters a sign of per cent in a name would be taken for one.
+    return blocks[name].replace("{fates}", verbatim(found) if name == "listed" else found)
+
+
+__all__ = ["FATES", "Fate", "Person", "fates", "people", "planned"]

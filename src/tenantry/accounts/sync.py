@@ -1,0 +1,349 @@
+"""What keeps auth.users and the application's profiles in step after the cut-over, compiled from the manifest. Pure.
+
+Functions of schema tenantry, owned by the owner of the tables (whom the policies let see every row), and triggers that call
+them. The functions bring a profile in line with what auth.users says of its account now, whatever happened before: so what
+failed can simply be done again. `secure` makes the functions; the cut-over makes the triggers, and its undo drops them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.catalog import Table
+from tenantry.journal.ddl import proof_fixture_ddl
+from tenantry.manifest.model import Invitations, Users
+from tenantry.mapping.check_accounts import email_rule, profile_email
+from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
+from tenantry.mapping.transforms import folded, trimmed
+from tenantry.postgres import ident, literal, literals, load_blocks
+
+IN_STEP = "tenantry_in_step"
+"""The trigger's name, on auth.users and on the table of profiles."""
+
+TRIGGERS = (IN_STEP, f"{IN_STEP}_changed", f"{IN_STEP}_gone")
+_WATCHED = ("id", "email", "email_confirmed_at", "deleted_at", "is_anonymous", "is_sso_user", "banned_until")
+_FORMS: Mapping[str, Callable[[str], str]] = {"email": folded, "trim": trimmed}
+"""How addresses are stored, by the transform of their column; else as they are."""
+_PERSONAL = re.compile(
+    r"(^|_)(name|firstname|lastname|surname|phone|mobile|address|avatar|photo|picture|birthday)(_|$)", re.I
+)
+_AFTER = "@deleted.invalid"
+
+
+def keeps_in_step(project: Project) -> bool:
+    """Whether the manifest wants it, and there are profiles that users are carried into."""
+    users = project.manifest.users
+    return users is not None and users.in_step and profile_email(project.manifest, project.target) is not None
+
+
+def functions_sql(project: Project) -> tuple[str, ...]:
+    """The statements that make the queue and the functions; they can be run again. Nothing calls these yet. Empty where the
+    manifest does not want it."""
+    if not keeps_in_step(project):
+        return ()
+    compiled = _Compiler(project)
+    # What a trigger looks into for the rows of a proof; a proof makes it as well.
+    return (proof_fixture_ddl(), *compiled.statements())
+
+
+def drop_functions_sql(project: Project) -> tuple[str, ...]:
+    """What takes functions_sql() back, and the triggers with it."""
+    if not keeps_in_step(project):
+        return ()
+    compiled = _Compiler(project)
+    profiles = ident(project.target.schema, compiled.users.profile)
+    return (
+        f"drop trigger if exists {IN_STEP} on {profiles}",
+        # The triggers on auth.users, which is another's table, go with their functions.
+        *(f"drop function if exists {signature} cascade" for signature in compiled.signatures()),
+        "drop table if exists tenantry.auth_event",
+    )
+
+
+def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
+    """The statements that begin with keeping in step, or end it.
+
+    Args:
+        login: the migrator's; what it carries over is in step already.
+    """
+    if not keeps_in_step(project):
+        return ()
+    users = project.manifest.users
+    assert users is not None
+    profiles = ident(project.target.schema, users.profile)
+    service = ident(project.manifest.database_roles.service)
+    callable_ = ", ".join(_Compiler(project).for_service())
+    if not on:
+        return (
+            *_off_accounts(_Compiler(project)),
+            f"drop trigger if exists {IN_STEP} on {profiles}",
+            f"do $$ begin\n    if to_regprocedure('tenantry.follow_account(uuid)') is not null then\n"
+            f"        revoke execute on function {callable_} from {service};\n    end if;\nend $$",
+        )
+    email, account = ident(_email(project).name), ident(users.account)
+    before, after = (", ".join(f"{row}.{name}" for name in _WATCHED) for row in ("old", "new"))
+    return (
+        f"create or replace trigger {IN_STEP} after insert on auth.users\n"
+        "    for each row execute function tenantry.account_in_step()",
+        f"create or replace trigger {IN_STEP}_changed after update on auth.users\n"
+        f"    for each row when (({before})\n               is distinct from ({after}))\n"
+        "    execute function tenantry.account_in_step()",
+        f"create or replace trigger {IN_STEP}_gone before delete on auth.users\n"
+        "    for each row execute function tenantry.account_gone()",
+        f"create or replace trigger {IN_STEP} after update on {profiles}\n"
+        f"    for each row when (old.{email} is distinct from new.{email} and new.{account} is not null"
+        f" and session_user <> {literal(login)})\n"
+        "    execute function tenantry.profile_email_in_step()",
+        f"grant execute on function {callable_} to {service}",
+    )
+
+
+def _off_accounts(compiler: _Compiler) -> Iterator[str]:
+    """Triggers go from auth.users. Who may make them there need not own the table, and so may not drop them: they go with their
+    functions, which are made again for the next cut-over."""
+    yield (
+        "drop function if exists tenantry.account_in_step() cascade;"
+        " drop function if exists tenantry.account_gone() cascade"
+    )
+    made = [compiler.fill(name) for name in ("on_account", "on_account_gone")]
+    yield "\n".join(made)
+
+
+def _email(project: Project) -> CatalogColumn:
+    found = profile_email(project.manifest, project.target)
+    assert found is not None
+    return found
+
+
+class _Compiler:
+    """Fills the templates of in_step.sql."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.manifest = project.manifest
+        users = project.manifest.users
+        assert users is not None
+        self.users: Users = users
+        self.invitations: Invitations | None = project.manifest.invitations
+        self.blocks = load_blocks("tenantry.accounts.sql", "sync")
+        self.profiles = self._table(users.profile)
+        self.members = self._table(project.manifest.membership.table)
+        self.email = _email(project)
+        self.values = {**self._of_people(), **self._of_members(), **self._of_invitations()}
+
+    def statements(self) -> Iterator[str]:
+        for name in (
+            "guard", "events", "note", "settled", "owns", "end_memberships", "end_person",
+            *(("accept",) if self.invitations is not None else ()), "follow", "set_account_email",
+            "on_account", "on_account_gone", "on_profile_email",
+            *(("accept_invitations",) if self.invitations is not None else ()), "change_email", "forget", "try", "retry",
+        ):  # fmt: skip
+            yield self.fill(name)
+
+    def signatures(self) -> tuple[str, ...]:
+        """The functions, those first that others stand on last."""
+        made = [
+            match
+            for name in self.blocks
+            for match in re.findall(
+                r"^revoke all on function (tenantry\.\w+\([^)]*\))", self.blocks[name], re.MULTILINE
+            )
+        ]
+        return tuple(reversed(made))
+
+    def for_service(self) -> tuple[str, ...]:
+        """What the application's service calls."""
+        accept = ("tenantry.accept_invitations(uuid)",) if self.invitations is not None else ()
+        return (
+            *accept,
+            "tenantry.change_email(uuid, text, boolean)",
+            "tenantry.forget_person(uuid, boolean)",
+            "tenantry.retry_auth_events(integer, boolean)",
+        )
+
+    def fill(self, name: str, **more: str) -> str:
+        return self.blocks[name].format(**{**self.values, **more}).rstrip()
+
+    def _table(self, name: str) -> Table:
+        found = self.project.target.table(name)
+        assert found is not None
+        return found
+
+    # -- what the templates are filled with --------------------------------------------------------------------------
+
+    def _of_people(self) -> Mapping[str, str]:
+        users, email, profiles = self.users, self.email, self.profiles
+        stored = _FORMS.get(email_rule(self.manifest, email.name) or "", str)
+        gone = None if users.gone is None else ident(users.gone)
+        column = ident(email.name)
+        new = [(name, expression) for name, expression in users.new.items() if profiles.column(name) is not None]
+        types = {each.name: each.type for each in profiles.columns}
+        columns = [ident(ROW_ID), LEGACY_ID, ident(users.account), column, *(ident(name) for name, _ in new)]
+        values = ["here.made", "here.made::text", "u.id", f"here.stored::{email.type}"]
+        values += [f"({expression})::{types[name]}" for name, expression in new]
+        account = ident(users.account)
+        in_normal_form = email_rule(self.manifest, email.name) == "email"
+        return {
+            "profiles": ident(self.project.target.schema, users.profile),
+            "p_account": account,
+            "p_email": column,
+            "p_folded": folded(f"p.{column}::text"),
+            "p_email_same": f"p.{column} = here.stored" if in_normal_form else f"{folded(f'p.{column}::text')} = here.address",
+            "p_columns": ", ".join(columns),
+            "p_values": ",\n                           ".join(values),
+            "u_folded": folded("u.email::text"),
+            "u_stored": stored("u.email::text"),
+            "new_folded": folded(f"new.{column}::text"),
+            "address_folded": folded("change_email.address"),
+            "address_stored": stored("change_email.address"),
+            "not_banned": "" if users.if_banned == "link" else " and (u.banned_until is null or u.banned_until <= now())",
+            "is_gone": "false" if gone is None else f"p.{gone} is not null",
+            "not_gone": "" if gone is None else f", {gone} = null",
+            "mark_gone": _indented(
+                f"update {{profiles}} as p set {account} = null where p.id = end_person.person and end_person.unlinked;"
+                if gone is None
+                else f"update {{profiles}} as p\n   set {gone} = coalesce(p.{gone}, end_person.since),\n"
+                f"       {account} = case when end_person.unlinked then null else p.{account} end\n"
+                " where p.id = end_person.person;"
+            ).replace("{profiles}", ident(self.project.target.schema, users.profile)),
+            "mark_forgotten": _indented(
+                f"update {{profiles}} as p set {account} = case when forget_person.hard then null else p.{account} end"
+                + ("" if gone is None else f",\n       {gone} = coalesce(p.{gone}, now())")
+                + "\n where p.id = here.person.id;"
+            ).replace("{profiles}", ident(self.project.target.schema, users.profile)),
+            "back_again": ""
+            if gone is None
+            else "\n" + self.blocks["back_again"].format(profiles=ident(self.project.target.schema, users.profile), gone=gone),
+            "overwrite": self._overwrite(),
+        }  # fmt: skip
+
+    def _overwrite(self) -> str:
+        schema = self.project.target.schema
+        personal = ", ".join(f"{ident(name)} = {value}" for name, value in self._personal())
+        text = self.blocks["overwrite_profile"].format(profiles=ident(schema, self.users.profile), personal=personal)
+        invitations = self.invitations
+        if invitations is not None:
+            by = "" if invitations.by is None else f" or i.{ident(invitations.by)} = here.person.id"
+            text += "\n" + self.blocks["overwrite_invitations"].format(
+                invitations=ident(schema, invitations.table),
+                i_email=folded(f"i.{ident(invitations.email)}::text"),
+                i_email_column=ident(invitations.email),
+                i_by_person=by,
+            )
+        return "        " + text.strip()
+
+    def _personal(self) -> Iterator[tuple[str, str]]:
+        """What says who somebody is, and what stands there when he is forgotten."""
+        yield self.email.name, f"'deleted-' || p.id || '{_AFTER}'"
+        kept = {ROW_ID, LEGACY_ID, self.users.account, self.users.gone, self.email.name}
+        for column in self.profiles.columns:
+            if column.name in kept or column.generated is not None or column.identity is not None:
+                continue
+            if column.name not in self.users.new and not _PERSONAL.search(column.name):
+                continue
+            if column.nullable:
+                yield column.name, "null"
+            elif column.default is not None:
+                yield column.name, "default"
+            elif column.type in ("text", "citext") or column.type.startswith("character varying"):
+                yield column.name, "'deleted-' || p.id"
+
+    def _of_members(self) -> Mapping[str, str]:
+        membership = self.manifest.membership
+        name = ident(self.project.target.schema, membership.table)
+        active = membership.active or "true"
+        role = self._type(self.members, membership.role)
+        columns = [ident(self.manifest.tenant.column), ident(membership.profile), ident(membership.role)]
+        values = ["invited.tenant", "accept_open.person", f"invited.role::{role}"]
+        row_id, legacy = self.members.column(ROW_ID), self.members.column(LEGACY_ID)
+        if row_id is not None and row_id.type == "uuid" and row_id.generated is None:
+            columns.append(ident(ROW_ID))
+            values.append("here.made")
+            if legacy is not None and legacy.generated is None:
+                columns.append(LEGACY_ID)
+                values.append("here.made::text")
+        key = self.members.row_key or ()
+        ends = membership.end
+        free = "".join(
+            f"\n       and not exists (select from {ident(table.schema, table.name)} as c where "
+            + " and ".join(f"c.{ident(a)} = m.{ident(b)}" for a, b in zip(fk.columns, fk.ref_columns, strict=True))
+            + ")"
+            for table, fk in self.project.target.references_to(membership.table)
+            if not fk.inherited
+        )
+        still = f"({membership.active})" if membership.active else (
+            "(" + ", ".join(ident(column) for column in ends) + ") is distinct from (" + ", ".join(ends.values()) + ")"
+        )  # fmt: skip
+        filled = {
+            "membership": name,
+            "m_profile": ident(membership.profile),
+            "free": free,
+            "ends": ", ".join(f"{ident(column)} = {expression}" for column, expression in ends.items()),
+            "still": still,
+        }
+        block = "end_by_update" if ends else "end_by_delete"
+        return {
+            **filled,
+            "end_memberships": "    " + self.blocks[block].format(**filled).strip(),
+            "tenant": ident(self.manifest.tenant.column),
+            "active": active,
+            "m_role": ident(membership.role),
+            "role_value": f"invited.role::{role}",
+            "m_columns": ", ".join(columns),
+            "m_values": ", ".join(values),
+            "m_key": ", ".join(f"m.{ident(each)} as k{n}" for n, each in enumerate(key)) or "m.ctid as k0",
+            "m_same": " and ".join(f"m.{ident(each)} = member.k{n}" for n, each in enumerate(key))
+            or "m.ctid = member.k0",
+            "m_changed": _time(self.members, "updated_at", "m"),
+            "back": "".join(f"{ident(column)} = default, " for column in ends if column != membership.role),
+            "roles": literals(self.manifest.roles.order),
+        }
+
+    def _of_invitations(self) -> Mapping[str, str]:
+        invitations = self.invitations
+        if invitations is None:
+            return {"accept_trusted": "", "reinstate": ""}
+        table = self._table(invitations.table)
+        key = table.row_key or ()
+        members = self._of_members()
+        made, changed = _time(table, "created_at", "i"), members["m_changed"]
+        newer = "invited.made >= member.changed" if "null" not in made + changed else "false"
+        name = ident(self.project.target.schema, invitations.table)
+        email = folded(f"i.{ident(invitations.email)}::text")
+        return {
+            "accept_trusted": "\n" + self.blocks["accept_trusted"],
+            "invitations": name,
+            "open": invitations.open,
+            "i_email": email,
+            "i_role": ident(invitations.role),
+            "i_accepted": ident(invitations.accepted),
+            "i_by": "" if invitations.by is None else f", {ident(invitations.by)} = accept_open.person",
+            "i_key": ", ".join(f"i.{ident(each)} as k{n}" for n, each in enumerate(key)),
+            "i_order": ", ".join(f"i.{ident(each)}" for each in key),
+            "i_same": " and ".join(f"i.{ident(each)} = invited.k{n}" for n, each in enumerate(key)),
+            "i_made": made,
+            "count_accepted": f"(select count(*) from {name} as i where {email} = here.someone.address"
+            f" and i.{ident(invitations.accepted)} = now())",
+            "reinstate": "                    " + self.blocks["reinstate"].format(**members, newer=newer).strip(),
+        }
+
+    def _type(self, table: Table, name: str) -> str:
+        column = table.column(name)
+        assert column is not None
+        return column.type
+
+
+def _time(table: Table, name: str, alias: str) -> str:
+    column = table.column(name)
+    return (
+        f"{alias}.{name}" if column is not None and column.type == "timestamp with time zone" else "null::timestamptz"
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+__all__ = ["IN_STEP", "TRIGGERS", "drop_functions_sql", "functions_sql", "keeps_in_step", "triggers_sql"]

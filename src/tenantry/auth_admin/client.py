@@ -1,0 +1,590 @@
+"""The admin API of Supabase Auth, for a hosted Supabase whose database cannot be reached.
+
+    with AdminClient("https://project.example", key) as client:
+        for user in client.users():
+            ...
+
+Requests are paced (a token bucket, shared by threads) and bounded in number. Tries without an answer (timeouts, broken
+connections, 5xx) and refusals for haste (429) are repeated, with growing waits that differ by chance; other refusals are not.
+A call that makes or changes something and whose answer was lost first looks whether it was done.
+
+The key is in the headers of requests and nowhere else: no repr, error or log has it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+
+from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
+from tenantry.errors import RunInterrupted, SettingsError, TenantryError
+
+API_VERSION = "2024-01-01"
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
+_REMEMBERED = 20_000
+
+User = dict[str, Any]
+"""A user as the API shows him; tenantry.accounts.user_json.user_json() makes the same from rows."""
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class AuthUnreachable(TenantryError):
+    """The admin API gave no answer that means anything, after all tries."""
+
+    code: ClassVar[str] = "TN-213"
+    exit_code: ClassVar[int] = 1
+
+
+class AuthKeyRefused(TenantryError):
+    """The admin API answered, but the key is none that may administer accounts."""
+
+    code: ClassVar[str] = "TN-214"
+
+
+class AuthRefused(TenantryError):
+    """The admin API refused one request for good.
+
+    Attributes:
+        status: of HTTP.
+        error_code: Supabase Auth's, as `email_exists`; empty where it gave none.
+    """
+
+    code: ClassVar[str] = "TN-215"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, status: int, error_code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint, detail={"status": status, "error_code": error_code})
+        self.status, self.error_code = status, error_code
+
+
+class EmailTaken(AuthRefused):
+    """Another account has this e-mail address."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFields:
+    """What an account shall have; None: left as it is, or the server's default.
+
+    Attributes:
+        id: fixed beforehand, so that a call whose answer was lost can be repeated.
+        password_hash: bcrypt, argon2 or Firebase scrypt, as Supabase Auth takes them. Never shown.
+        email_confirm: the address counts as confirmed.
+        app_metadata: what no user can edit; given keys are added to those that are there.
+        ban_duration: Go's notation, as `24h`; `none` lifts a ban.
+        role: the database role of the user's tokens.
+    """
+
+    id: UUID | None = None
+    email: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
+    email_confirm: bool | None = None
+    user_metadata: Mapping[str, Any] | None = None
+    app_metadata: Mapping[str, Any] | None = None
+    ban_duration: str | None = None
+    role: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The JSON of a request; `id` as text."""
+        given = {
+            "id": None if self.id is None else str(self.id),
+            "email": self.email,
+            "password_hash": self.password_hash,
+            "email_confirm": self.email_confirm,
+            "user_metadata": None if self.user_metadata is None else dict(self.user_metadata),
+            "app_metadata": None if self.app_metadata is None else dict(self.app_metadata),
+            "ban_duration": self.ban_duration,
+            "role": self.role,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a client goes about it.
+
+    Attributes:
+        rate: requests a second, over all threads.
+        burst: how many may go at once after a pause.
+        in_flight: requests that wait for an answer at the same time.
+        timeout: seconds until an answer counts as lost.
+        tries: of one request, before it is given up.
+        wait: seconds before the second try; later waits double, each shortened by up to a half by chance.
+        longest_wait: seconds between two tries, at most, whatever the server asks for.
+    """
+
+    rate: float = 10.0
+    burst: float = 1.0
+    in_flight: int = 4
+    timeout: float = 30.0
+    tries: int = 8
+    wait: float = 0.5
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        numbers = (self.rate, self.timeout)
+        if not (all(number > 0 for number in numbers) and min(self.burst, self.in_flight, self.tries) >= 1):
+            raise SettingsError(
+                "The pace of the admin API cannot be: rate, burst, in_flight, timeout and tries are above 0."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An account that is there as it was asked for.
+
+    Attributes:
+        created: by this call; False where it was there before, None where that cannot be told: the answer of a try was lost,
+            and afterwards the account was there.
+    """
+
+    user: User
+    created: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    value: Any
+    looked_up: bool = False
+    """The answer was lost, and this is what was found afterwards."""
+
+
+class AdminClient:
+    """Administers accounts over HTTP. Threads may share it; it is to be closed, as by `with`."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        pace: Pace | None = None,
+        bucket: TokenBucket | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """
+        Args:
+            url: of the project, as https://project.example; the API is below it at /auth/v1. Without TLS only on this machine.
+            key: the service key.
+            pace: see there.
+            bucket: one that is shared with other clients, or has a clock of its own; instead of pace.rate and pace.burst.
+            transport: instead of the network.
+
+        Raises:
+            SettingsError: the URL or the key cannot be; neither is repeated.
+        """
+        self._url = _checked_url(url)
+        if not key or not re.fullmatch(r"[!-~]+", key):
+            raise SettingsError(
+                "The service key of the admin API is empty or has characters that no key has (it is not shown).",
+                hint="Supabase shows it under Project Settings, API keys: the secret key, or the old service_role key.",
+            )
+        self.pace = pace or Pace()
+        self._stopping = threading.Event()
+        self._bucket = bucket or TokenBucket(self.pace.rate, burst=self.pace.burst, sleep=self._stopping.wait)
+        self._slots = threading.BoundedSemaphore(self.pace.in_flight)
+        self._secret = _Secret(key)
+        self._http = httpx.Client(
+            timeout=self.pace.timeout,
+            transport=transport,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=self.pace.in_flight, max_keepalive_connections=self.pace.in_flight),
+        )
+
+    def __repr__(self) -> str:
+        return f"AdminClient({self._url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; the client is of no use afterwards."""
+        self.stop()
+        self._http.close()
+
+    def stop(self) -> None:
+        """Let no further request go out, and end all waits: these raise RunInterrupted. What is on its way is waited for."""
+        self._stopping.set()
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+
+    def users(self, *, per_page: int = 200, filter: str = "") -> Iterator[User]:
+        """All users, page by page; memory does not grow with their number.
+
+        Users that are added meanwhile may be among them or not. None comes twice because of them, and none of those who were
+        there is missed; only users that are deleted meanwhile can hide others: read again then.
+
+        Args:
+            filter: a part of the e-mail address; servers that do not know it give all.
+        """
+        page, seen = 1, _Window(_REMEMBERED)
+        while True:
+            parameters = {"page": str(page), "per_page": str(per_page), **({"filter": filter} if filter else {})}
+            answer = self._call("GET", "/admin/users", parameters=parameters)
+            users = answer.value.get("users") if isinstance(answer.value, dict) else None
+            if not isinstance(users, list):
+                raise AuthUnreachable(
+                    f"{self._url} answers, but not as the admin API of Supabase Auth does: there is no list of users.",
+                    hint="Give the project's URL, without a path.",
+                )
+            for user in users:
+                if seen.add(str(user["id"])):
+                    yield user
+            following = _next_page(answer.headers.get("link"), page)
+            if not users or (following is None and "link" in answer.headers):
+                return
+            page = following or page + 1
+
+    def count(self) -> int | None:
+        """How many users there are, as the server says; None where it does not."""
+        text = self._call("GET", "/admin/users", parameters={"page": "1", "per_page": "1"}).headers.get("x-total-count")
+        return int(text) if text is not None and text.isdigit() else None
+
+    def user(self, user: UUID) -> User | None:
+        """The user of this id, or None."""
+        try:
+            answer = self._call("GET", f"/admin/users/{user}")
+        except AuthRefused as error:
+            if error.status == 404 and error.error_code == "user_not_found":
+                return None
+            raise
+        return _user(answer)
+
+    def find_by_email(self, email: str) -> User | None:
+        """The user who has this e-mail address, whatever its case; None without one. An SSO user with it counts only where
+        there is no other."""
+        wanted = email.strip().lower()
+        found = None
+        for user in self.users(filter=wanted):
+            if str(user.get("email", "")).lower() == wanted:
+                if not user.get("is_sso_user"):
+                    return user
+                found = found or user
+        return found
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+
+    def create(self, fields: AccountFields) -> Made:
+        """Make an account. One of the same id and e-mail that is there already counts as made.
+
+        Raises:
+            EmailTaken: an account of another id has the e-mail address.
+            AuthRefused: something else is wrong with it; `error_code` id_taken: the id belongs to another address.
+        """
+        body = {"id": str(uuid4())} | fields.body()
+        account, lost = UUID(body["id"]), _Lost()
+
+        def there() -> User | None:
+            user = self.user(account)
+            if user is not None and not _same_email(user, fields.email):
+                raise AuthRefused(
+                    f"The id {account} belongs to an account with another e-mail address.",
+                    status=422,
+                    error_code="id_taken",
+                )
+            return user
+
+        try:
+            answer = self._call("POST", "/admin/users", body=body, lost=lost, done=there)
+        except AuthRefused as error:
+            if error.error_code not in ("email_exists", "user_already_exists", "phone_exists"):
+                raise
+            user = there()
+            if user is not None:
+                return Made(user, None if lost.happened else False)
+            if error.error_code == "phone_exists":
+                raise
+            raise EmailTaken(
+                "Another account has this e-mail address.",
+                status=error.status,
+                error_code="email_taken",
+                hint="Link the person to that account, or give the account another address.",
+            ) from None
+        return Made(_user(answer), None if answer.looked_up else True)
+
+    def update(self, user: UUID, fields: AccountFields) -> User:
+        """Change an account; what is None in `fields` stays.
+
+        Raises:
+            EmailTaken, AuthRefused: `error_code` user_not_found: there is none of this id.
+        """
+        body = fields.body()
+        body.pop("id", None)
+        try:
+            return _user(self._call("PUT", f"/admin/users/{user}", body=body))
+        except AuthRefused as error:
+            if error.error_code in ("email_exists", "user_already_exists"):
+                raise EmailTaken(
+                    "Another account has this e-mail address.", status=error.status, error_code="email_taken"
+                ) from None
+            raise
+
+    def invite(self, email: str, data: Mapping[str, Any] | None = None, *, user: UUID | None = None) -> User:
+        """Send an invitation; an account is made where there is none of this address.
+
+        Args:
+            data: for the user's metadata.
+            user: the id of the account to invite, where it is there: an answer that was lost is then looked up, so that no
+                second mail goes out.
+
+        Raises:
+            EmailTaken: the address is that of an account that has confirmed it.
+        """
+
+        def sent() -> User | None:
+            found = self.user(user) if user is not None else None
+            return found if found is not None and found.get("invited_at") else None
+
+        body: dict[str, Any] = {"email": email} | ({"data": dict(data)} if data is not None else {})
+        try:
+            return _user(self._call("POST", "/invite", body=body, done=sent))
+        except AuthRefused as error:
+            if error.error_code in ("email_exists", "user_already_exists"):
+                raise EmailTaken(
+                    "This address was confirmed already: there is nobody to invite.",
+                    status=error.status,
+                    error_code="email_taken",
+                ) from None
+            raise
+
+    def delete(self, user: UUID, *, soft: bool = False) -> bool:
+        """Delete an account with all that hangs on it, or (soft) make it unusable and forget its personal data. Returns
+        whether there was one."""
+        try:
+            self._call("DELETE", f"/admin/users/{user}", body={"should_soft_delete": True} if soft else None)
+        except AuthRefused as error:
+            if error.status == 404 and error.error_code == "user_not_found":
+                return False
+            raise
+        return True
+
+    # -- one request -----------------------------------------------------------------------------------------------------
+
+    def _call(
+        self,
+        method: Method,
+        path: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        lost: _Lost | None = None,
+        done: Callable[[], User | None] | None = None,
+    ) -> _Answer:
+        """Send until there is an answer.
+
+        Args:
+            lost: is told when an answer was lost.
+            done: after a lost answer: the user, if the request was carried out.
+        """
+        why = ""
+        for attempt in range(1, self.pace.tries + 1):
+            self._check_stop()
+            self._bucket.take()
+            self._check_stop()
+            try:
+                with self._slots:
+                    response = self._http.request(
+                        method,
+                        f"{self._url}/auth/v1{path}",
+                        params=parameters,
+                        headers=self._headers(body is not None),
+                        content=None if body is None else json.dumps(body).encode(),
+                    )
+            except httpx.RequestError as error:
+                response, why = None, self._secret.hide(_reason(error))
+            if response is not None and response.status_code < 500 and response.status_code != 429:
+                value = _json(response)
+                if response.is_success and value is not None:
+                    return _Answer(response.status_code, response.headers, value)
+                if not response.is_success:
+                    raise self._refusal(response, value)
+                why = "an answer that is no JSON"
+            elif response is not None:
+                why = self._secret.hide(f"HTTP {response.status_code} {_error_code(response, _json(response))}".strip())
+            if attempt == self.pace.tries:
+                break
+            pause = backoff(attempt, base=self.pace.wait, limit=self.pace.longest_wait)
+            if response is not None and response.status_code == 429:
+                asked = retry_after(response.headers.get("retry-after"))
+                # Everybody has been too fast, not this request alone.
+                self._bucket.hold(min(self.pace.longest_wait, pause if asked is None else max(asked, 0.0)))
+                continue
+            self._stopping.wait(pause)
+            if method != "GET":
+                if lost is not None:
+                    lost.happened = True
+                user = done() if done is not None else None
+                if user is not None:
+                    return _Answer(200, httpx.Headers(), user, looked_up=True)
+        raise AuthUnreachable(
+            f"The admin API at {self._url} gave no answer to {method} {path} after {self.pace.tries} tries: {why}.",
+            hint="Run the same command again when it is back: what was done is known, and it goes on from there.",
+        )
+
+    def _check_stop(self) -> None:
+        if self._stopping.is_set():
+            raise RunInterrupted("Stopped; no further request went out.", hint="Run the same command again to go on.")
+
+    def _headers(self, has_body: bool) -> dict[str, str]:
+        key = self._secret.reveal()
+        headers = {"apikey": key, "Authorization": f"Bearer {key}", "X-Supabase-Api-Version": API_VERSION}
+        return headers | ({"Content-Type": "application/json"} if has_body else {})
+
+    def _refusal(self, response: httpx.Response, value: Any) -> TenantryError:
+        said = value if isinstance(value, dict) else {}
+        code = self._secret.hide(_error_code(response, value))
+        text = str(said.get("message") or said.get("msg") or said.get("error_description") or response.reason_phrase)
+        text = self._secret.hide(text)[:300]
+        status = response.status_code
+        if status in (401, 403):
+            return AuthKeyRefused(
+                f"The admin API at {self._url} refuses the key: {text} ({code or f'HTTP {status}'}).",
+                hint="Give the service key of this very project (the secret key, or the old service_role key), not the anon or"
+                " publishable one. The key is not shown here.",
+            )
+        hint = ""
+        if response.is_redirect or (status == 404 and not code):
+            hint = "Is that the project's URL, without a path? The API is expected below it at /auth/v1."
+            text = f"there is no such API ({text})"
+        return AuthRefused(
+            f"The admin API refused {response.request.method} {response.request.url.path}: {text}"
+            f" ({code or f'HTTP {status}'}).",
+            status=status,
+            error_code=code,
+            hint=hint,
+        )
+
+
+class _Secret:
+    """A key that repr(), str() and pickle do not show."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def reveal(self) -> str:
+        return self._key
+
+    def hide(self, text: str) -> str:
+        return text.replace(self._key, "…")
+
+    def __repr__(self) -> str:
+        return "…"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not stored")
+
+
+class _Lost:
+    """Whether the answer to a try was lost."""
+
+    happened = False
+
+
+class _Window:
+    """The last ids seen, a bounded number."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._ids = size, OrderedDict[str, None]()
+
+    def add(self, name: str) -> bool:
+        """Whether it is new."""
+        if name in self._ids:
+            return False
+        self._ids[name] = None
+        if len(self._ids) > self._size:
+            self._ids.popitem(last=False)
+        return True
+
+
+def _checked_url(url: str) -> str:
+    hint = "Give it as https://project.example, without a path; http:// only for this machine."
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise SettingsError("The URL of the admin API cannot be read.", hint=hint) from None
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise SettingsError("The URL of the admin API holds more than an address (it is not shown).", hint=hint)
+    if not host or parts.scheme not in ("https", "http"):
+        raise SettingsError("The URL of the admin API is none of HTTP.", hint=hint)
+    if parts.scheme == "http" and host not in _LOCAL:
+        raise SettingsError("Without TLS the service key would cross the network in clear text.", hint=hint)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/auth/v1')}"
+
+
+def _json(response: httpx.Response) -> Any:
+    """The body; None where it is no JSON. An empty one counts as an empty object."""
+    if not response.content:
+        return {}
+    try:
+        return response.json()
+    except (ValueError, UnicodeDecodeError):
+        return None
+
+
+def _user(answer: _Answer) -> User:
+    value = answer.value
+    if isinstance(value, dict) and isinstance(value.get("user"), dict):
+        value = value["user"]
+    if not isinstance(value, dict) or "id" not in value:
+        raise AuthUnreachable("The admin API answered, but with no user, where one was to be expected.")
+    return value
+
+
+def _same_email(user: Mapping[str, Any], email: str | None) -> bool:
+    return email is None or str(user.get("email") or "").lower() == email.strip().lower()
+
+
+def _next_page(link: str | None, page: int) -> int | None:
+    """The number of the next page, from the Link header; only the number is used, wherever the link leads."""
+    found = _NEXT.search(link or "")
+    if found is None:
+        return None
+    number = parse_qs(urlsplit(found[1]).query).get("page", [""])[0]
+    return int(number) if number.isdigit() and int(number) > page else None
+
+
+def _error_code(response: httpx.Response, value: Any) -> str:
+    """Supabase Auth's own code: `code` of newer answers, `error_code` of older ones, or the header."""
+    said = value if isinstance(value, dict) else {}
+    code = said.get("error_code") or (said.get("code") if isinstance(said.get("code"), str) else None)
+    return str(code or response.headers.get("x-sb-error-code") or "")
+
+
+def _reason(error: httpx.RequestError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return f"the connection failed ({str(error)[:200] or type(error).__name__})"
+
+
+__all__ = [
+    "API_VERSION",
+    "AccountFields",
+    "AdminClient",
+    "AuthKeyRefused",
+    "AuthRefused",
+    "AuthUnreachable",
+    "EmailTaken",
+    "Made",
+    "Pace",
+    "User",
+]

@@ -1,0 +1,80 @@
+"""A hosted Supabase that is seen only through its admin API: its accounts are mirrored here, and what a run made is made there.
+
+fetch()  before the run: every account of the project, into our own auth.users, so that the same plan links users to them
+push()   after it: the accounts that the run made, with the same ids, and the super flag of those that it linked
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import psycopg
+
+from tenantry.accounts.auth_schema import AuthSchema, complete_auth_schema
+from tenantry.auth_admin.actions import AccountAction
+from tenantry.auth_admin.client import AccountFields, AdminClient
+from tenantry.errors import SettingsError
+from tenantry.postgres import load_blocks
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_BATCH = 500
+_BANNED = "876000h"
+"""A hundred years: Supabase Auth takes durations, not times."""
+
+
+def fetch(
+    connection: Connection, client: AdminClient, progress: Callable[[int, int], None] = lambda _a, _b: None
+) -> int:
+    """Mirror the accounts of the project; how many there are. Reading it again brings the mirror up to date.
+
+    Raises:
+        SettingsError: this database has an auth schema of its own that Tenantry did not make: it is the one that counts.
+        AuthUnreachable, AuthKeyRefused: see there; what was read stays.
+    """
+    if complete_auth_schema(connection) is AuthSchema.FOREIGN:
+        raise SettingsError(
+            "This database has a Supabase's own schema auth: users are linked there, and nothing is to be fetched.",
+            hint="Run `tenantry migrate`; the admin API is for databases without that schema.",
+        )
+    statement = load_blocks("tenantry.accounts.sql", "outcomes")["mirror_user"]
+    total = client.count() or 0
+    read = 0
+    users = client.users()
+    while some := list(islice(users, _BATCH)):
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(statement, [{"user": json.dumps(user)} for user in some])
+        read += len(some)
+        progress(read, max(total, read))
+    return read
+
+
+def actions(connection: Connection) -> Iterator[AccountAction]:
+    """What is to be done at the project after a run, streamed."""
+    with connection.transaction(), connection.cursor(name="tenantry_push") as cursor:
+        cursor.execute(load_blocks("tenantry.accounts.sql", "outcomes")["pushed"])
+        for key, situation, account, email, password, confirmed, theirs, ours, banned, made in cursor:
+            if not made:
+                flag = {"super_admin": (ours or {}).get("super_admin", False)}
+                yield AccountAction("update", key, AccountFields(id=account, app_metadata=flag))
+                continue
+            app = {name: value for name, value in (ours or {}).items() if name not in ("provider", "providers")}
+            yield AccountAction(
+                "invite" if situation == "to_invite" else "create",
+                key,
+                AccountFields(
+                    id=account,
+                    email=email,
+                    password_hash=password,
+                    email_confirm=True if confirmed else None,
+                    user_metadata=theirs or None,
+                    app_metadata=app or None,
+                    ban_duration=_BANNED if banned else None,
+                ),
+            )
+
+
+__all__ = ["actions", "fetch"]

@@ -1,0 +1,175 @@
+"""`tenantry demo`: one command that takes a sample database from one tenant to many, and shows what it did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+
+from tenantry.access import roles_sql
+from tenantry.analyze import analyze, gather
+from tenantry.cli.progress import Bars
+from tenantry.errors import DemoMissing, SettingsError, nearest
+from tenantry.manifest import load_manifest
+from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.prepare import prepare
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.postgres import connect, with_parameters
+from tenantry.prove import prove
+from tenantry.prove.evidence import gather as gather_evidence
+from tenantry.report import Duration, build_report
+from tenantry.report.evidence import write_evidence
+from tenantry.report.html import write_report
+from tenantry.settings import DATA_FOLDER, Settings, command, database, remember_demo
+
+GROUP = "tenantry.demo"
+_MARK = "made by tenantry demo: it may be dropped and made anew"
+
+
+class Demo(Protocol):
+    """What an application gives that wants to be shown; announced in the entry-point group tenantry.cli.demo."""
+
+    name: str
+    manifest: Path
+
+    def prepare_environment(self, folder: Path) -> None: ...
+
+    def load(
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        *,
+        clinics: int,
+        values: int,
+        seed: int,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Any: ...
+
+    def compare(self, planted: Any, report: Mapping[str, Any]) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    clinics: int
+    values: int
+    seed: int
+
+
+def find_demo(name: str | None) -> Demo:
+    """The application of this name, or the only one.
+
+    Raises:
+        DemoMissing: none is installed, or not this one.
+    """
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if name is None and len(found) == 1:
+        name = next(iter(found))
+    if name not in found:
+        near = nearest(name or "", list(found))
+        raise DemoMissing(
+            f"There is no demo {name!r}." if name else f"There are {len(found)} demos: {', '.join(found) or 'none'}.",
+            hint=(f"Did you mean {near!r}? " if near else "")
+            + "An application announces itself in the entry-point group tenantry.cli.demo; Clinic comes with this repository"
+            " (pip install -e .).",
+        )
+    demo: Demo = found[name].load()
+    return demo
+
+
+def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: Options, bars: Bars) -> dict[str, Any]:
+    """Make the sample database, analyse, plan, migrate, verify, prove, write the report; returns it.
+
+    On the embedded server the demo's database is made anew each time; on a given server the source schema must be empty.
+    """
+    manifest = load_manifest(demo.manifest)
+    demo.prepare_environment(settings.folder / DATA_FOLDER)
+    remember_demo(settings, demo.manifest)
+    durations: list[Duration] = []
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        durations.append(Duration(name, round(time.monotonic() - begun, 2)))
+
+    if settings.embedded:
+        _fresh(settings, manifest.name)
+    with database(settings, manifest.name) as dsn, connect(dsn, name="tenantry: demo") as connection:
+        with stage("sample data"):
+            bars.notice(
+                f"Making the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}."
+            )
+            planted = demo.load(
+                connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=bars.count
+            )
+        row = connection.execute("select current_user, current_database()").fetchone()
+        assert row is not None
+        connection.execute(roles_sql(manifest, owner=str(row[0]), database=str(row[1])))
+        with stage("analyze"):
+            prepared = prepare(connection, manifest)
+            evidence = gather(connection, prepared.project)
+            findings = analyze(prepared.project, evidence)
+        with stage("migrate"):
+            outcome = Migration(dsn, manifest, options, bars).run()
+        with stage("cut over"):
+            turned = cut_over(dsn, manifest, observer=bars)
+            bars.notice(f"Cut over: writers waited {turned.stall * 1000:.0f} ms.")
+        with stage("prove"):
+            login = with_parameters(dsn, user=manifest.database_roles.login, options="")
+            proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
+            proved = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=bars.notice)
+            proved = replace(proved, matrix=replace(proof, checks=()), mode="over a login", left_out={})
+        report = build_report(
+            connection,
+            prepared.project,
+            plan=prepared.plan,
+            findings=findings,
+            outcome=outcome,
+            proof=proof.to_json(),
+            durations=durations,
+            command_prefix=command(),
+        )
+        report["planted"] = demo.compare(planted, report)
+        report["evidence"] = {
+            "passed": proved.passed,
+            "page": "proof.html",
+            "summary": [{"part": line.part, "covered": line.total, **line.counts} for line in proved.covered()],
+        }
+        report["summary"].append(_looked_for_holes(report["evidence"], command()))
+        write_report(report, out)
+        write_evidence(proved, prepared.project, out / report["evidence"]["page"])
+    return report
+
+
+def _looked_for_holes(evidence: Mapping[str, Any], prefix: str) -> str:
+    lines = {line["part"]: line for line in evidence["summary"]}
+    lint, attacks = lines["lint"], lines["attacks"]
+    failed = lint["failed"] + attacks["failed"]
+    return (
+        f"Looked for holes: {lint['covered']:,} checks of the catalog and the rights that {attacks['passed']:,} attacks would need: "
+        + ("nothing found" if not failed else f"{failed} FAILED")
+        + f"; see {evidence['page']}. {prefix} prove --copy tries all {attacks['covered']:,} attacks on a copy."
+    )
+
+
+def _fresh(settings: Settings, name: str) -> None:
+    """Drop what an earlier demo made; anything else of that name is left alone."""
+    with database(settings, "postgres") as dsn, connect(dsn) as connection:
+        row = connection.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [name]
+        ).fetchone()
+        if row is not None and row[0] != _MARK:
+            raise SettingsError(
+                f"The embedded server has a database {name!r} that is not the demo's.",
+                hint=f"Run the demo in another folder, or drop that database, or remove {DATA_FOLDER}/.",
+            )
+        if row is not None:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(_MARK)))

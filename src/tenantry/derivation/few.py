@@ -1,0 +1,88 @@
+"""Derives a few rows as the verification does, reading of their parents only those that they name."""
+
+from __future__ import annotations
+
+from graphlib import CycleError
+
+from tenantry.derivation.forward import Derivation, Deriver, Reading
+from tenantry.derivation.keys import comparable, operator
+from tenantry.mapping.order import sorter
+from tenantry.mapping.project import Mapping, Project, Reference
+from tenantry.postgres import ident, idents
+
+
+def derive_few(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> Derivation:
+    """The derivation of a few rows of a mapping.
+
+    Args:
+        rows: a relation of them.
+        wanted: one with the same references that can be read several times, as a temporary table.
+        mended: mappings of which rows were mended in the quarantine.
+    """
+    return _Near(project, mended, _near(project, mapping, wanted)).derive(mapping, rows=rows)
+
+
+class _Near(Deriver):
+    """Derives a few rows: of their parents only those are read that they name."""
+
+    def __init__(self, project: Project, mended: frozenset[str], near: dict[str, str]) -> None:
+        super().__init__(project, Reading.VERIFY, mended=mended)
+        self._near = near
+
+    def _relation(self, mapping: Mapping) -> str:
+        if mapping.name in self._near and mapping.name not in self._mended:
+            return self._near[mapping.name]
+        return super()._relation(mapping)
+
+
+def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
+    """For each mapping whose rows are parents of these rows, or lead them to their tenant: a relation of just those parents."""
+    wanted: dict[str, list[tuple[str, Reference]]] = {}
+    graph: dict[str, set[str]] = {}
+    stack: list[Mapping] = []
+    for ref in dict.fromkeys((*mapping.references, *mapping.tenant_paths)):
+        for parent in project.feeding(ref):
+            wanted.setdefault(parent.name, []).append(("", ref))
+            stack.append(parent)
+    while stack:
+        child = stack.pop()
+        if child.name in graph:
+            continue
+        graph[child.name] = set()
+        for path in child.tenant_paths:
+            for parent in project.feeding(path):
+                wanted.setdefault(parent.name, []).append((child.name, path))
+                graph[child.name].add(parent.name)
+                stack.append(parent)
+    made: dict[str, str] = {}
+    try:
+        order = [name for name in reversed(list(sorter(graph).static_order())) if name in wanted]
+    except CycleError:
+        return {}
+    for name in order:
+        parent = project.mapping(name)
+        table = ident(project.source.schema, parent.source.name)
+        asked = wanted[name]
+        by = asked[0][1].by
+        if any(ref.by != by for _, ref in asked) or not all(
+            _comparable(parent, ref, mapping if not child else project.mapping(child)) for child, ref in asked
+        ):
+            made[name] = table
+            continue
+        keys = " union ".join(
+            f"select {idents(ref.columns, prefix='c')} from {made[child] if child else rows} c" for child, ref in asked
+        )
+        made[name] = f"(select p.* from {table} p where ({idents(by, prefix='p')}) in ({keys}))"
+    return made
+
+
+def _comparable(parent: Mapping, ref: Reference, child: Mapping) -> bool:
+    """Whether the server's own operator compares a reference with what it names, by an index."""
+    pairs = [
+        (child.source.column(here), parent.source.column(there))
+        for here, there in zip(ref.columns, ref.by, strict=True)
+    ]
+    return all(
+        mine is not None and theirs is not None and comparable(mine, theirs) and operator(theirs, "=") == "="
+        for mine, theirs in pairs
+    )

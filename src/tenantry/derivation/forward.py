@@ -1,0 +1,715 @@
+"""The statement that derives target rows from source rows, in three readings of the same mapping.
+
+- COPY reads parents from the target (a hash join with their old and new ids) and is what fills the target.
+- VERIFY computes everything from the source again, parents included, knowing only the journal's lists of merged and
+  linked rows: what it yields is compared with what the target holds.
+- PREVIEW needs no journal and no target: it says what a copy would quarantine, for analysis.
+
+Every reading works on a chunk: the token RANGE is replaced by a condition over the source's key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from itertools import pairwise
+
+from pglast.parser import scan
+
+from tenantry.derivation.documents import known_ids
+from tenantry.derivation.ids import id_sql
+from tenantry.derivation.keys import mapping_key, plain_text, reference_text, references_equal
+from tenantry.derivation.pilot import Inside
+from tenantry.derivation.reverse.moved import standing
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
+from tenantry.mapping.reasons import written
+from tenantry.postgres import ident, idents, literal
+
+RANGE = "/* key range */ true"
+"""Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
+
+
+_WIDE = 400
+"""Columns from which on conditions over a row are computed into one array, since a select has 1,664 columns at most."""
+_TENANTS = "tenants"
+
+
+def within(statement: str, condition: str) -> str:
+    """A statement over the rows of a key range."""
+    return condition.join(_around_ranges(statement))
+
+
+@lru_cache(maxsize=256)
+def _around_ranges(statement: str) -> tuple[str, ...]:
+    """The pieces of a statement around its tokens RANGE; a name or a literal that holds the same text is none."""
+    comment, _, true = RANGE.rpartition(" ")
+    tokens = scan(statement)
+    pieces, last = [], 0
+    for token, following in pairwise(tokens):
+        if (
+            token.name == "C_COMMENT"
+            and statement[token.start : token.end + 1] == comment
+            and statement[following.start : following.end + 1] == true
+        ):
+            pieces.append(statement[last : token.start])
+            last = following.end + 1
+    return (*pieces, statement[last:])
+
+
+class Reading(Enum):
+    COPY = "copy"
+    VERIFY = "verify"
+    PREVIEW = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
+
+    The select yields the target's columns, and beside them what `Mapping.ours` names: `key` (text), and unless it is for VERIFY
+    `problems` (text or null), `parent` (jsonb or null), `original` (json, for rows with problems),
+    `changes` (json documents as text[], or null).
+    """
+
+    common: tuple[tuple[str, str], ...]
+    select: str
+    once: bool = True
+    """The rows are read several times, so they are computed once and kept. A comparison reads them once: then the planner
+    may take everything into one plan, and into parallel workers, which may not read kept results."""
+
+    def statement(
+        self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = (), few: bool = False
+    ) -> str:
+        """`with … name as materialized (select) …more tail`.
+
+        Args:
+            few: only a few rows are derived: parents are looked up for them, and not all of them computed first.
+        """
+        kind = " materialized" if self.once else " not materialized"
+        parts = [
+            *((label, " not materialized" if few else kind, body) for label, body in self.common),
+            (name, kind, self.select),
+            *((label, "", body) for label, body in more),
+        ]
+        return "with " + ",\n".join(f"{label} as{kept} (\n{body}\n)" for label, kept, body in parts) + "\n" + tail
+
+
+class Deriver:
+    """Compiles derivations of one project."""
+
+    def __init__(self, project: Project, reading: Reading, *, mended: frozenset[str] = frozenset()) -> None:
+        """
+        Args:
+            mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
+        """
+        self.project = project
+        self.reading = reading
+        self._mended = mended
+        self._source = project.source.schema
+        self._target = project.target.schema
+        self._tenant = project.manifest.tenant
+        self._common: dict[str, str] = {}
+        # Of a trial, only the rows that belong to it are derived.
+        self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
+
+    def derive(self, mapping: Mapping, *, rows: str | None = None) -> Derivation:
+        """The derivation of a mapping's rows.
+
+        Args:
+            rows: a relation that takes the source table's place (a sub-select in parentheses), for single rows.
+        """
+        self._common = {}
+        select = self._select(mapping, rows or self._relation(mapping), RANGE)
+        return Derivation(tuple(self._common.items()), select, once=self.reading is not Reading.VERIFY)
+
+    def _relation(self, mapping: Mapping) -> str:
+        if mapping.name in self._mended:
+            return effective_source(self.project, mapping)
+        return ident(self._source, mapping.source.name)
+
+    # -- the select --------------------------------------------------------------------------------------------------
+
+    def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
+        """Three levels: values and flags; fallbacks for invalid values, where there are any; problems."""
+        ours = mapping.ours
+        key = ours("key")
+        inner: list[tuple[str, str]] = [(key, self._key(mapping))]
+        problems: list[tuple[str, str]] = []
+        parents: list[tuple[str, str]] = []
+        changes: list[tuple[Column, str]] = []
+        fallbacks: dict[str, str] = {}
+        fallen: dict[str, str] = {}
+        counting = self.reading is not Reading.VERIFY
+
+        wide = len(mapping.columns) > _WIDE
+        packed: list[str] = []
+
+        def flag(sql: str) -> str:
+            if wide:
+                packed.append(sql)
+                return f"{ours('flags')}[{len(packed)}]"
+            name = ours(f"f{sum(1 for label, _ in inner if label.startswith(ours('f')))}")
+            inner.append((name, sql))
+            return name
+
+        tenant_known = "true"
+        if mapping.scoped:
+            inner.append((ours("tenant"), "x.tenant"))
+            tenant_known = f"{ours('tenant')} is not null"
+            for path in mapping.tenant_paths:
+                if path.alias not in {ref.alias for ref in mapping.references}:
+                    self._reference_flags(mapping, path, path.columns[0], flag, problems, parents)
+            problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
+            conflict = self._conflict(mapping)
+            if conflict:
+                problems.append(("tenant_conflict", flag(conflict)))
+        for column in mapping.columns:
+            self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, fallen, tenant_known)
+        names = [column.name for column in mapping.columns]
+        made_by_python = {column.name for column in mapping.python_columns}
+        for check in mapping.target.checks if counting else ():
+            if set(check.columns) & made_by_python:
+                continue
+            for left_out in sorted(set(check.columns) - {label for label, _ in inner}):
+                by_default = mapping.target.column(left_out)
+                assert by_default is not None
+                inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))
+            problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
+
+        if not counting:
+            body = self._level(inner, mapping, relation, condition)
+            return (
+                f"select {idents([*names, key])}\n  from (\n{body}\n  ) d"
+                if not fallbacks
+                else (f"select {self._with_fallbacks(names, fallbacks)}, {key}\n  from (\n{body}\n  ) d")
+            )
+        if packed:
+            inner.append((ours("flags"), f"array[{', '.join(packed)}]::boolean[]"))
+        inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
+        body = self._level(inner, mapping, relation, condition)
+        if fallbacks:
+            rest = [ident(label) for label, _ in inner if label not in names]
+            rest += [f"{condition} as {label}" for label, condition in fallen.items()]
+            body = (
+                f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}\n  from (\n{body}\n  ) e offset 0"
+            )
+        return self._judge(mapping, names, body, problems, parents, changes)
+
+    def _judge(
+        self,
+        mapping: Mapping,
+        names: Sequence[str],
+        body: str,
+        problems: Sequence[tuple[str, str]],
+        parents: Sequence[tuple[str, str]],
+        changes: Sequence[tuple[Column, str]],
+    ) -> str:
+        ours = mapping.ours
+        row, flagged = ours("row"), ours("bad")
+        bad = "\n        or ".join(condition for _, condition in problems) or "false"
+        listed = ",\n        ".join(
+            f"case when {condition} then {literal(written(code))} end" for code, condition in problems
+        )
+        parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
+
+        def note(column: Column) -> str:
+            before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
+            if mapping.is_secret(column):
+                before = after = "'(secret)'::text"
+            # As json and never as jsonb, which refuses what json holds: the escape \\u0000, one key twice.
+            return (
+                f"json_build_object('column', {literal(column.name)}, 'from', to_json({before}), 'to', to_json({after}),"
+                f" 'rule', {literal(column.rule or 'corrected')})::text"
+            )
+
+        notes = ",\n        ".join(f"case when {condition} then {note(column)} end" for column, condition in changes)
+        any_note = " or ".join(condition for _, condition in changes)
+        return (
+            f"select {idents([*names, ours('key')])},\n"
+            f"      case when {flagged} then concat_ws(';', {listed or 'null'}) end as {ours('problems')},\n"
+            f"      case when {flagged} then {f'case {parent} end' if parent else 'null::jsonb'} end as {ours('parent')},\n"
+            f"      case when {flagged} then to_json({row}) end as {ours('original')},\n"
+            + (
+                f"      case when {any_note} then array_remove(array[{notes}], null) end as {ours('changes')}\n"
+                if changes
+                else f"      null::text[] as {ours('changes')}\n"
+            )
+            + f"  from (\nselect *, ({bad}) is true as {flagged}\n  from (\n{body}\n  ) d offset 0\n  ) j"
+        )
+
+    def _column(
+        self,
+        column: Column,
+        mapping: Mapping,
+        inner: list[tuple[str, str]],
+        flag: object,
+        problems: list[tuple[str, str]],
+        parents: list[tuple[str, str]],
+        changes: list[tuple[Column, str]],
+        fallbacks: dict[str, str],
+        fallen: dict[str, str],
+        tenant_known: str,
+    ) -> None:
+        assert callable(flag)
+        quoted = ident(column.name)
+        inner.append((column.name, self._value(column, mapping)))
+        counting = self.reading is not Reading.VERIFY
+        if column.kind == "reference":
+            assert column.reference is not None
+            if column.orphan is not None and counting:
+                orphaned = self._orphaned(mapping, column.reference)
+                changes.append((column, flag(orphaned)))
+                if not column.nullable:
+                    problems.append(
+                        (f"reference_missing:{column.name}", flag(f"{orphaned} and ({column.value}) is null"))
+                    )
+            if column.fallback is None and counting:
+                unless = self._orphaned(mapping, column.reference) if column.orphan is not None else ""
+                self._reference_flags(mapping, column.reference, column.name, flag, problems, parents, unless)
+            if not column.nullable and counting:
+                problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
+            return
+        if column.kind in ("id", "tenant", "legacy", "account"):
+            return
+        if column.kind == "python" and self.reading is Reading.PREVIEW:
+            return
+        if not counting and column.fallback is None:
+            return
+        when = f" and {tenant_known}" if column.zoned else ""
+        if column.missing:
+            # What is missing was made null, so that only rows with a null need be looked at again.
+            later = _of_row(column.missing, mapping)
+            condition = flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
+            problems.append((f"value_missing:{column.name}", condition))
+        if column.present:
+            later = None if column.fallback is not None else _of_row(column.present, mapping)
+            if later is not None:
+                problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
+            elif column.fallback is None:
+                problems.append(
+                    (f"value_invalid:{column.name}", f"({flag(column.present)} and {quoted} is null{when})")
+                )
+            else:
+                present = flag(column.present)
+                stand_in = flag(column.fallback)
+                fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
+                # Told from a valid value that happens to equal what stands in: by what was there before it did.
+                fell = mapping.ours(f"fell_{len(fallbacks)}")
+                fallen[fell] = f"({present} and {quoted} is null)"
+                changes.append((column, fell))
+        if column.noted:
+            changes.append((column, flag(column.noted)))
+        if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:
+            changes.append((column, flag(self._stale(column))))
+
+    def _value(self, column: Column, mapping: Mapping) -> str:
+        match column.kind:
+            case "id":
+                return self._id(mapping)
+            case "tenant":
+                return "x.tenant"
+            case "legacy":
+                prefix = f"{literal(mapping.legacy_prefix)} || " if mapping.legacy_prefix else ""
+                return f"{prefix}{self._key(mapping)}"
+            case "account":
+                derived = id_sql(
+                    self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping)
+                )
+                if self.reading is Reading.PREVIEW:
+                    return derived
+                # Without a decision, as for somebody who came in this moment, the account is the one that would be made.
+                return f"case when a.source_key is null then {derived} else a.account_id end"
+            case "python" if self.reading is not Reading.COPY:
+                return f"null::{column.type}"
+            case "json_ids" if self.reading is not Reading.PREVIEW:
+                paths = ", ".join(literal(each.path) for each in column.ids)
+                maps = ", ".join(f"{self._json_alias(column, i)}.ids" for i in range(len(column.ids)))
+                drop = "true" if column.drop_stale else "false"
+                return f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
+        return column.value
+
+    # -- references and tenants --------------------------------------------------------------------------------------
+
+    def _reference_flags(
+        self,
+        mapping: Mapping,
+        ref: Reference,
+        label: str,
+        flag: object,
+        problems: list[tuple[str, str]],
+        parents: list[tuple[str, str]],
+        unless: str = "",
+    ) -> None:
+        assert callable(flag)
+        given = _given(ref) + (f" and not ({unless})" if unless else "")
+        if self.reading is Reading.PREVIEW:
+            problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
+            problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
+            return
+        # What is missing only since it is another tenant's is told as a conflict of tenants, or left empty for the time of a trial.
+        beyond = self._beyond(mapping, ref)
+        missing = flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
+        problems.append((f"reference_missing:{label}", missing))
+        feeding = self.project.feeding(ref)[0]
+        if ref.by == feeding.key:
+            row = f"({mapping.ours('row')})"
+            key = reference_text(self.project, mapping, ref, row)
+            plain = plain_text(mapping.source, row, ref.columns)
+            key = key if key == plain else f"coalesce({key}, {plain})"
+            parents.append(
+                (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
+                 f" 'mapping', {literal(feeding.name)})")
+            )  # fmt: skip
+
+    def _orphaned(self, mapping: Mapping, ref: Reference) -> str:
+        """The reference names a row that does not exist in the source; one that is merely in quarantine does."""
+        missing = [_given(ref), f"{ref.alias}.new is null"]
+        for table in {parent.source.name: parent.source for parent in self.project.feeding(ref)}.values():
+            same = references_equal(mapping.source, ref.columns, table, ref.by, "s", "z")
+            missing.append(f"not exists (select from {ident(self._source, table.name)} z where {same})")
+        return " and ".join(missing)
+
+    def _beyond(self, mapping: Mapping, ref: Reference) -> str:
+        """In a trial: whether a reference leads to a row of a tenant that was not chosen; empty where it cannot, or may not."""
+        if self._inside is None or self._inside.kind(ref.parent) != "tenant":
+            return ""
+        column = next((column for column in mapping.columns if column.reference == ref), None)
+        if not mapping.scoped and column is not None and not column.nullable:
+            return ""
+        return self._inside.beyond(mapping, ref)
+
+    def _no_tenant(self, mapping: Mapping, flag: object) -> str:
+        """No path leads to a tenant, and it is not a broken reference that is to blame (that says so itself)."""
+        assert callable(flag)
+        if any(path.columns for path in mapping.tenant_paths):
+            empty = {
+                column.reference.alias
+                for column in mapping.columns
+                if column.reference is not None and column.orphan is not None
+            }
+            broken = " or ".join(
+                f"({_given(path)} and {path.alias}.new is null"
+                + (f" and not ({self._orphaned(mapping, path)}))" if path.alias in empty else ")")
+                for path in mapping.tenant_paths
+            )
+            return str(flag(f"x.tenant is null and ({broken}) is not true"))
+        return f"{mapping.ours('tenant')} is null"
+
+    def _conflict(self, mapping: Mapping) -> str:
+        """Paths, or references to tenant tables, that lead to different tenants."""
+        aliases = {
+            ref.alias: ref
+            for ref in (*mapping.tenant_paths, *mapping.references)
+            if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
+        }
+        paths = {path.alias for path in mapping.tenant_paths}
+        # What stands in for a row that does not exist must be of the same tenant, too.
+        others = [
+            orphan_alias(column.reference)
+            for column in mapping.columns
+            if column.orphan not in (None, "null")
+            and column.reference is not None
+            and column.reference.alias in aliases
+        ]
+        if len(aliases) == 1 and set(aliases) <= paths and not others:
+            return ""
+        conflicts = [f"{alias}.tenant <> x.tenant" for alias in (*aliases, *others)]
+        conflicts += [
+            f"({alias}.new is null and {beyond})"
+            for alias, ref in aliases.items()
+            if (beyond := self._beyond(mapping, ref))
+        ]
+        return " or ".join(conflicts)
+
+    def _level(self, columns: Iterable[tuple[str, str]], mapping: Mapping, relation: str, condition: str) -> str:
+        selected = ",\n         ".join(f"{value} as {ident(name)}" for name, value in columns)
+        where = [condition, *([f"({mapping.where})"] if mapping.where else [])]
+        if self.reading is Reading.VERIFY:
+            where.append(self._carried(mapping))
+        if self._inside is not None and (inside := self._inside.condition(mapping)) is not None:
+            where.append(inside)
+        return (
+            f"  select {selected}\n    from {relation} s\n"
+            + "".join(f"    {join}\n" for join in self._joins(mapping))
+            + f"   where {' and '.join(where)}"
+            # A fence: without it values would be computed again for every condition that looks at them.
+            + ("" if self.reading is Reading.VERIFY else "\n  offset 0")
+        )
+
+    def _carried(self, mapping: Mapping) -> str:
+        """Rows that the journal does not list as quarantined or merged."""
+        key = self._key(mapping)
+        return (
+            f"not exists (select from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.source_key = {key}"
+            f" and q.state = 'open')\n     and not exists (select from {JOURNAL}.merged m where m.mapping ="
+            f" {literal(mapping.name)} and m.source_key = {key})"
+        )
+
+    def _joins(self, mapping: Mapping) -> Iterable[str]:
+        references = {ref.alias: ref for ref in (*mapping.references, *mapping.tenant_paths)}
+        for alias, ref in references.items():
+            # Rows without a tenant can name rows of tenants that are not there.
+            inside = not mapping.scoped and self._inside is not None and self._inside.kind(ref.parent) == "tenant"
+            yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(mapping, ref)}"
+        for column in mapping.columns:
+            if column.orphan not in (None, "null") and column.reference is not None:
+                ref = references.get(column.reference.alias, column.reference)
+                stand_in = f"case when {self._orphaned(mapping, ref)} then ({column.orphan})::text end"
+                yield f"left join {self._pairs(ref)} {orphan_alias(ref)} on {orphan_alias(ref)}.old = {stand_in}"
+        if mapping.scoped:
+            tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
+            yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
+            if any(column.zoned for column in mapping.columns):
+                yield f"left join {self._tenants()} tenant on tenant.{ident(ROW_ID)} = x.tenant"
+        elif mapping.is_root and any(column.zoned for column in mapping.columns):
+            raise AssertionError("a root column cannot depend on the tenant's own row")
+        if self.reading is not Reading.PREVIEW:
+            if any(column.kind == "account" for column in mapping.columns):
+                yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
+            for column in mapping.columns:
+                for position, each in enumerate(column.ids):
+                    yield self._json_lateral(mapping, column, position, each.path, each.parent)
+        if self.reading is Reading.COPY and mapping.python_columns:
+            yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
+
+    def _named(self, mapping: Mapping, ref: Reference) -> str:
+        """The value that a reference holds, as the text under which `_pairs` lists its parent."""
+        return reference_text(self.project, mapping, ref, "s")
+
+    def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
+        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
+        judging them."""
+        if self.reading is Reading.COPY and not ref.late:
+            return self._pairs_from_target(ref)
+        return self._pairs_from_source(ref, inside=inside, plain=plain)
+
+    def _pairs_from_target(self, ref: Reference) -> str:
+        selects = []
+        for parent in self.project.feeding(ref):
+            table = ident(self._target, parent.target.name)
+            tenant = self._tenant_of("t", parent)
+            own = parent.key == ref.by
+            legacy = (
+                "t.legacy_id" if not parent.legacy_prefix else f"substr(t.legacy_id, {len(parent.legacy_prefix) + 1})"
+            )
+            where = (
+                f" where left(t.legacy_id, {len(parent.legacy_prefix)}) = {literal(parent.legacy_prefix)}"
+                if parent.legacy_prefix
+                else ""
+            )
+            if own:
+                selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
+            else:
+                old = plain_text(parent.source, "p", ref.by)
+                selects.append(
+                    f"select {old} as old, t.id as new, {tenant} as tenant from {table} t"
+                    f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
+                )
+            if parent.merge is not None:
+                into = f"{literal(parent.legacy_prefix)} || m.into_key" if parent.legacy_prefix else "m.into_key"
+                selects.append(
+                    f"select m.source_key, t.id, {tenant} from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
+                    f" where m.mapping = {literal(parent.name)}"
+                )
+        return "(" + " union all ".join(selects) + ")"
+
+    def _pairs_from_source(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
+        names = []
+        for parent in self.project.feeding(ref):
+            first = "pi" if inside else "p"
+            name = plain_name(first, parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
+            unjudged = plain or self._common.get(name) == ""
+            if unjudged:
+                name = plain_name("p", parent.name, "plain", *ref.by)
+            if name not in self._common:
+                self._common[name] = ""  # keeps its place before whatever asks for it again
+                body = self._source_pairs(parent, ref.by, plain=unjudged, inside=inside)
+                del self._common[name]
+                self._common[name] = body
+            names.append(ident(name))
+        if len(names) == 1:
+            return names[0]
+        return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
+
+    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
+        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
+
+        Args:
+            plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
+        """
+        old = plain_text(parent.source, "s", by)
+        relation = self._relation(parent)
+        if self.reading is Reading.PREVIEW and not plain:
+            body = self._select(parent, relation, "true")
+            tenant = self._tenant_of("d", parent)
+            new, bad = "d.id", f"d.{parent.ours('problems')} is not null"
+            if parent.merge is not None:
+                keys = merge_keys(parent, "d")
+                new = f"first_value(d.id) over (partition by {keys}, {bad} order by {qualified_order(parent, 'd')})"
+            if tuple(by) == parent.key:
+                return f"select d.{parent.ours('key')} as old, {new} as new, {tenant} as tenant, {bad} as bad from (\n{body}\n) d"
+            return (
+                f"select {old} as old, d.id as new, {tenant} as tenant, {bad} as bad\n"
+                f"  from {relation} s join (\n{body}\n) d on d.{parent.ours('key')} = {self._key(parent)}"
+            )
+        key = self._key(parent)
+        merges = parent.merge is not None and self.reading is not Reading.PREVIEW
+        merged = (
+            ""
+            if not merges
+            else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        )
+        survivor = key if not merges else f"coalesce(m.into_key, {key})"
+        new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
+        references = {path.alias: path for path in parent.tenant_paths}
+        if parent.is_root:
+            tenant = new
+        elif parent.scoped:
+            tenant = "coalesce(" + ", ".join(f"{alias}.tenant" for alias in references) + ")"
+        else:
+            tenant = "null::uuid"
+        joins = "".join(
+            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(parent, path)}"
+            for alias, path in references.items()
+        )
+        bad = ", false as bad" if plain else ""
+        # Of a table that several mappings share by a condition, each has its own rows.
+        placed = f"({parent.where})" if parent.where else ""
+        if self.reading is not Reading.PREVIEW:
+            placed = standing(self.project, parent, key)
+        conditions = [placed] if placed else []
+        if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
+            conditions.append(condition)
+        where = f"\n where {' and '.join(conditions)}" if conditions else ""
+        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}{where}"
+
+    def _tenants(self) -> str:
+        """The rows of the tenant table: from the target, or derived from the source."""
+        root = self.project.root
+        if self.reading is Reading.COPY:
+            return ident(self._target, root.target.name)
+        if _TENANTS not in self._common:
+            self._common[_TENANTS] = ""
+            body = f"select d.*{self.unfed()} from ({self._select(root, self._relation(root), 'true')}) d"
+            del self._common[_TENANTS]
+            self._common[_TENANTS] = body
+        return _TENANTS
+
+    def unfed(self) -> str:
+        """The columns of the tenant's row that no source column fills, beside those of a derived row `d`: from the target's row where
+        there is one, else what the column's default gives."""
+        root = self.project.root
+        fed = {column.name for column in root.columns}
+        found = []
+        for column in root.target.columns:
+            if column.name in fed:
+                continue
+            if self.reading is Reading.PREVIEW:
+                default = column.default if column.generated is None and column.identity is None else None
+                value = f"({default or 'null'})::{column.type}"
+            else:
+                value = (
+                    f"(select t.{ident(column.name)} from {ident(self._target, root.target.name)} t"
+                    f" where t.{ident(ROW_ID)} = d.{ident(ROW_ID)})"
+                )
+            found.append(f", {value} as {ident(column.name)}")
+        return "".join(found)
+
+    def _tenant_of(self, alias: str, mapping: Mapping) -> str:
+        if mapping.is_root:
+            return f"{alias}.{ident(ROW_ID)}"
+        return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
+
+    # -- ids ---------------------------------------------------------------------------------------------------------
+
+    def _key(self, mapping: Mapping, alias: str = "s") -> str:
+        return mapping_key(mapping, alias)
+
+    def _id(self, mapping: Mapping) -> str:
+        return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
+
+    def _json_alias(self, column: Column, position: int) -> str:
+        return plain_name("j", column.name, str(position))
+
+    def _json_lateral(self, mapping: Mapping, column: Column, position: int, path: str, parent: str) -> str:
+        """Old to new ids of those of a document's ids that it may name, as one jsonb object."""
+        tenant = self._id(mapping) if mapping.is_root else "x.tenant" if mapping.scoped else ""
+        return known_ids(
+            self.project,
+            column.value,
+            path,
+            parent,
+            tenant,
+            self._json_alias(column, position),
+            lambda feeding, key: standing(self.project, feeding, key),
+        )
+
+    def _stale(self, column: Column) -> str:
+        """Whether a document names an id that does not exist."""
+        return " or ".join(
+            f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v (node)"
+            f" where jsonb_typeof(v.node) <> 'null' and ({self._json_alias(column, i)}.ids ? (v.node #>> '{{}}')) is not true)"
+            for i, each in enumerate(column.ids)
+        )
+
+    def _with_fallbacks(self, names: Sequence[str], fallbacks: dict[str, str]) -> str:
+        return ", ".join(f"{fallbacks[name]} as {ident(name)}" if name in fallbacks else ident(name) for name in names)
+
+
+_NAMES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z_][a-z0-9_]*)\.""")
+
+
+def _of_row(condition: str, mapping: Mapping) -> str | None:
+    """A condition over the source row `s` as one over the record that holds it, for a level at which only that is known; None
+    where it names anything else."""
+    aliases = {found[1] for found in _NAMES.finditer(condition) if found[1]}
+    if aliases != {"s"}:
+        return None
+    return _NAMES.sub(lambda found: f"({mapping.ours('row')})." if found[1] else found[0], condition)
+
+
+def python_table(mapping: Mapping) -> str:
+    """The temporary table into which a worker puts what Python made of a chunk."""
+    return ident("pg_temp", plain_name("py", mapping.name))
+
+
+def _given(ref: Reference) -> str:
+    """The source row names something by this reference."""
+    return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
+
+
+def merge_keys(mapping: Mapping, alias: str) -> str:
+    """The values by which rows mean the same; a row that has none of them means the same as no other."""
+    assert mapping.merge is not None
+    by = mapping.merge.by
+    keys = idents(by, prefix=alias)
+    columns = [mapping.target.column(name) for name in by]
+    if not all(column is not None and column.nullable for column in columns):
+        return keys
+    return f"{keys}, case when num_nonnulls({keys}) = 0 then {alias}.legacy_id end"
+
+
+def qualified_order(mapping: Mapping, alias: str) -> str:
+    """The order of a merge rule, over the derived row; ties are broken by the key, so that it is the same every time."""
+    assert mapping.merge is not None
+    return f"{mapping.merge.keep}, {alias}.legacy_id"
+
+
+def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.state = 'readmitted'") -> str:
+    """The source's rows, those that were mended in the quarantine in their mended form.
+
+    Args:
+        entries: which of the quarantine's entries `q` count as mended.
+    """
+    source = ident(project.source.schema, mapping.source.name)
+    mended = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and {entries} and q.patch <> '{{}}'"
+    key = mapping_key(mapping, "o")
+    return (
+        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
+        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
+        f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
+    )

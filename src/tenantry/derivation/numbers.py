@@ -1,0 +1,56 @@
+"""Numbers that are drawn from sequences, and those that applications make by themselves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.catalog import Catalog, Sequence
+from tenantry.derivation.reverse.columns import INTEGERS
+from tenantry.mapping.project import Column, Mapping, Project
+from tenantry.mapping.transforms import base_type
+from tenantry.postgres import ident, literal
+
+Place = tuple[str, str]
+"""Table and column."""
+
+
+def columns_of(catalog: Catalog) -> list[tuple[Sequence, frozenset[Place]]]:
+    """The sequences, each with the columns that it fills; a sequence need not be owned by one of them."""
+    found = []
+    for sequence in catalog.sequences:
+        names = set() if sequence.owned_by is None else {(sequence.owned_by[-2], sequence.owned_by[-1])}
+        call = f"nextval({literal(ident(sequence.schema, sequence.name))}"
+        names |= {
+            (table.name, column.name)
+            for table in catalog.tables
+            for column in table.columns
+            if column.default is not None
+            and column.default.startswith(call)
+            and base_type(column.type) in INTEGERS
+            and table.owner == sequence.owner
+        }
+        found.append((sequence, frozenset(names)))
+    return found
+
+
+def carried_numbers(project: Project) -> Iterator[tuple[Mapping, Column]]:
+    """Columns of whole numbers that are carried over from one source column, and in which no number may stand twice."""
+    for mapping in project:
+        unique = {
+            name
+            for index in mapping.target.indexes
+            if index.unique
+            for name in index.columns
+            if name is not None and len([each for each in index.columns if each != project.manifest.tenant.column]) == 1
+        }
+        for column in mapping.columns:
+            if (
+                column.name in unique
+                and column.kind == "value"
+                and column.source is not None
+                and base_type(column.type) in INTEGERS
+            ):
+                yield mapping, column
+
+
+__all__ = ["Place", "carried_numbers", "columns_of"]

@@ -1,0 +1,349 @@
+"""The way back of each column, compiled: by which values of the target, and of its parents, a source column gets its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.catalog import Table
+from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.keys import same_key
+from tenantry.derivation.reverse.alternatives import may_be_null
+from tenantry.journal.names import JOURNAL
+from tenantry.manifest.model import ColumnRule
+from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.mapping.transforms import base_type, is_text
+from tenantry.postgres import ident, literal
+
+INTEGERS = ("smallint", "integer", "bigint")
+_AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
+_EQUAL_AS_THEY_ARE = {
+    "bigint", "boolean", "bytea", "date", "integer", "numeric", "smallint", "uuid",
+    "time without time zone", "timestamp with time zone", "timestamp without time zone",
+}  # fmt: skip
+"""Types of which equal values are the same; of others (30 days are a month, floats have two zeros, json has no equality) the texts
+are compared."""
+
+Link = Literal["same", "natural", "names", "named"]
+"""How a part's row is found: by the same old id; that or, born in the target, by what the source's key is made of there; it names
+the first mapping's row; or that one names it."""
+
+_NULL = "null"
+_CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
+FEWER_DIGITS = "holds fewer digits of a second, or follows another column"
+WAITS = ("its row of ", " is not in the source")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One way by which a source column gets its value back."""
+
+    column: str
+    value: str
+    """SQL over the joins of its mapping's rows."""
+    asked: str
+    """The target column that it comes from; where that differs, the value is to be written."""
+    null: Literal["meant", "as there", "never"]
+    """When a null is a value, and not the sign that there is no way back: always, where the target has one too, never."""
+    rank: int
+    python: int | None = None
+    parent: str = ""
+    """The target table of which a row is meant, that may not be in the source, or not yet."""
+    partial: bool = False
+    """A null in the target does not say that the source is null, where another column is made of the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One mapping of a source table."""
+
+    mapping: Mapping
+    link: Link
+    link_column: str | None
+    """The column by which the one row names the other."""
+    feeds: tuple[Feed, ...]
+    joins: tuple[str, ...]
+    compared: tuple[Column, ...]
+    own: tuple[str, ...]
+    """Target columns that no source feeds, with the condition under which they hold something."""
+    why: dict[str, str] = field(hash=False)
+    """Of each compared column: why the source may not be able to hold its value."""
+    natural: tuple[Feed, ...] = ()
+    """Where every column of the source's key stands in the target: what each is made of there. By it rows that are born in the
+    target, whose old id is none of the source's, have a place in the source."""
+
+    @property
+    def target(self) -> str:
+        return self.mapping.target.name
+
+
+def primary(mapping: Mapping) -> bool:
+    """Whether a mapping is the one that foreign keys to its source table lead to."""
+    return mapping.namespace == mapping.source.name
+
+
+def key_of(mapping: Mapping, legacy: str) -> str:
+    """The SQL of the source key in a legacy id; null where it is that of another source."""
+    if not mapping.legacy_prefix:
+        return legacy
+    length = len(mapping.legacy_prefix)
+    return (
+        f"case when left({legacy}, {length}) = {literal(mapping.legacy_prefix)} then substr({legacy}, {length + 1}) end"
+    )
+
+
+def legacy_of(mapping: Mapping, key: str) -> str:
+    return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
+
+
+def direct_path(project: Project, mapping: Mapping) -> Reference | None:
+    """The way that leads straight to the tenant, if there is one."""
+    root = project.manifest.tenant.table
+    return next((path for path in mapping.tenant_paths if path.parent == root), None)
+
+
+def by_id(project: Project, parent: str, alias: str, value: str, child: Mapping, child_alias: str) -> str:
+    """A condition that finds a target row by its id, by the index that also has the tenant where both sides have one."""
+    tenant = project.manifest.tenant.column
+    same = f" and {alias}.{ident(tenant)} = {child_alias}.{ident(tenant)}"
+    return f"{alias}.{ident(ROW_ID)} = {value}" + (same if child.scoped and project.scoped(parent) else "")
+
+
+def held(position: int, column: str) -> str:
+    """A column of the target's row of a part, within the comparison."""
+    return f"f{position}.{plain_name('t', column)}"
+
+
+def permitted(feed: Feed, i: int, n: int) -> str:
+    """Whether a feed's value is one, and not the sign that there is no way back."""
+    if feed.python is not None:
+        return f"f{i}.ok{feed.python} is true"
+    if feed.null == "meant":
+        return "true"
+    there = f"f{i}.f{n} is not null"
+    return there if feed.null == "never" else f"({there} or {held(i, feed.asked)} is null)"
+
+
+def waiting(parent: str) -> str:
+    """The reason of a reference to a row that only the target has; such rows are looked at again when it comes."""
+    return parent.join(WAITS)
+
+
+def _link_column(project: Project, child: Mapping, parent: Mapping) -> str | None:
+    """The column of one mapping's rows that names the row of another one made of the same source row."""
+    for column in child.columns:
+        ref = column.reference
+        if ref is not None and ref.columns == child.key and ref.by == parent.key and parent in project.feeding(ref):
+            return column.name
+    return None
+
+
+def image(value: str, column: CatalogColumn) -> str:
+    """A value in a form of which two are equal exactly when they are the same."""
+    if base_type(column.type) in _EQUAL_AS_THEY_ARE or column.type_kind == "enum":
+        return value
+    if is_text(column) and base_type(column.type) in ("text", "character varying") and column.collation is None:
+        return value
+    return f"{value}::text" if column.type_kind == "array" else f'{value}::text collate "C"'
+
+
+class Feeds:
+    """Compiles the parts of one source table."""
+
+    def __init__(self, project: Project, table: Table, first: Mapping) -> None:
+        self.project = project
+        self.table = table
+        self.name = table.name
+        self.first = first
+        self.key = first.key
+
+    def part(self, mapping: Mapping) -> Part:
+        """One mapping of the table; all others are found from the first one."""
+        link: Link = "same"
+        link_column = None
+        first = self.first
+        if mapping is not first:
+            names = _link_column(self.project, mapping, first)
+            named = _link_column(self.project, first, mapping)
+            if names is not None:
+                link, link_column = "names", names
+            elif named is not None:
+                link, link_column = "named", named
+        joins: dict[str, None] = {}
+        feeds: list[Feed] = []
+        keyed: list[Feed] = []
+        why: dict[str, str] = {}
+        compared: list[Column] = []
+        for column in mapping.columns:
+            if column.kind in ("id", "legacy", "account"):
+                continue
+            compared.append(column)
+            partial = may_be_null(column, self._rule(mapping, column))
+            made = [replace(feed, partial=partial) for feed in self._feeds(mapping, column, joins)]
+            feeds += [feed for feed in made if feed.column not in self.key]
+            keyed += [feed for feed in made if feed.column in self.key and feed.python is None]
+            why[column.name] = self._why(column, made)
+        mapped = {column.name for column in mapping.columns}
+        own = [
+            f"case when {image(f't.{ident(column.name)}', column)} is distinct from"
+            f" {image(f'({column.default or _NULL})::{column.type}', column)} then {literal(column.name)} end"
+            for column in mapping.target.columns
+            if column.name not in mapped
+            and column.name not in _AUDIT
+            and column.generated is None
+            and column.identity is None
+            and _CONSTANT.fullmatch(column.default or _NULL)
+        ]
+        natural: tuple[Feed, ...] = ()
+        if mapping is first and not mapping.legacy_prefix:
+            best = {feed.column: feed for feed in sorted(keyed, key=lambda feed: -feed.rank)}
+            if best.keys() == set(self.key):
+                link, natural = "natural", tuple(best[name] for name in self.key)
+        return Part(mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why, natural)
+
+    def _feeds(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> Iterable[Feed]:
+        t = f"t.{ident(column.name)}"
+        source = self.table.column(column.source or "")
+        match column.kind:
+            case "value" if column.down is not None and source is not None:
+                given = self._rule_has_down(mapping, column)
+                if "tenant." in column.down:
+                    joins[self._tenant_row(mapping)] = None
+                rank = 1 if source.name == column.name else 2
+                yield Feed(source.name, column.down, column.name, "meant" if given else "as there", rank)
+            case "python" if source is not None:
+                n = mapping.python_columns.index(column)
+                yield Feed(source.name, f"b.b{n}", column.name, "meant", 1, python=n)
+            case "json_ids" if source is not None:
+                value = self._json(mapping, column, joins)
+                yield Feed(source.name, f"({value})::{source.type}", column.name, "as there", 1)
+            case "reference" if column.reference is not None:
+                yield from self._reference(mapping, column.reference, t, column.name, joins, rank=1)
+            case "tenant":
+                direct = direct_path(self.project, mapping)
+                if direct is not None:
+                    yield from self._reference(mapping, direct, t, column.name, joins, rank=3)
+
+    def _rule_has_down(self, mapping: Mapping, column: Column) -> bool:
+        rule = self._rule(mapping, column)
+        return rule is not None and rule.down is not None
+
+    def _rule(self, mapping: Mapping, column: Column) -> ColumnRule | None:
+        parts = self.project.manifest.tables[mapping.target.name].parts()
+        return parts[mapping.legacy_prefix.removesuffix(":")].columns.get(column.name)
+
+    def _reference(
+        self, mapping: Mapping, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int
+    ) -> Iterable[Feed]:
+        """The source columns of a reference: what the parent's own source row has in the columns that are named."""
+        feeding = self.project.feeding(ref)
+        alias = plain_name("p", name)
+        table = ident(self.project.target.schema, ref.parent)
+        joins[f"left join {table} {alias} on {by_id(self.project, ref.parent, alias, t, mapping, 't')}"] = None
+        found: list[list[str]] = [[] for _ in ref.columns]
+        for place, parent in enumerate(feeding):
+            key = key_of(parent, f"{alias}.legacy_id")
+            if not parent.legacy_prefix and primary(parent):
+                born = f"b{place}{alias}"
+                joins[
+                    f"left join {JOURNAL}.born_part {born} on {born}.mapping = {literal(parent.name)}"
+                    f" and {born}.legacy_id = {alias}.legacy_id"
+                ] = None
+                key = f"coalesce({born}.source_key, {key})"
+            key = self._fitting(mapping, ref, parent, key, f"m{place}{alias}", joins)
+            row = f"s{place}{alias}"
+            same = same_key(self.project.source, parent, row, key)
+            joins[f"left join {ident(self.project.source.schema, parent.source.name)} {row} on {same}"] = None
+            for n, by in enumerate(ref.by):
+                found[n].append(f"{row}.{ident(by)}")
+        for n, here in enumerate(ref.columns):
+            column = self.table.column(here)
+            assert column is not None
+            own = here == ref.named_by
+            value = f"{found[n][0] if len(found[n]) == 1 else 'coalesce(' + ', '.join(found[n]) + ')'}::{column.type}"
+            # A reference of several columns is null by one of them: the others may have a meaning of their own.
+            yield Feed(here, value, name, "as there" if own else "never", rank if own else 4, parent=ref.parent)
+
+    def _fitting(
+        self, mapping: Mapping, ref: Reference, parent: Mapping, key: str, alias: str, joins: dict[str, None]
+    ) -> str:
+        """Of several old rows that were merged into one parent, the one that also leads to the row's tenant."""
+        path = next(
+            (each for each in mapping.tenant_paths if each.columns == ref.columns and each.parent != ref.parent), None
+        )
+        if parent.merge is None or path is None or not mapping.scoped or not self.project.scoped(path.parent):
+            return key
+        tenant = ident(self.project.manifest.tenant.column)
+        way = self.project.feeding(path)[0]
+        joins[
+            f"left join lateral (select c.key from (select {key} as key, 0 as place union all select m.source_key, 1"
+            f" from {JOURNAL}.merged m where m.mapping = {literal(parent.name)} and m.into_key = {key}) c"
+            f" join {ident(self.project.target.schema, path.parent)} q on q.legacy_id = {legacy_of(way, 'c.key')}"
+            f" and q.{tenant} = t.{tenant} order by c.place, c.key limit 1) {alias} on true"
+        ] = None
+        return f"coalesce({alias}.key, {key})"
+
+    def _json(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> str:
+        """A document with new ids turned into old ones; what is no id of a row stays."""
+        value = f"t.{ident(column.name)}"
+        value = value if column.type == "jsonb" else f"{value}::jsonb"
+        maps = []
+        for place, each in enumerate(column.ids):
+            alias = plain_name("j", column.name, str(place))
+            olds = [
+                self._old_id(feeding, key_of(feeding, "k.legacy_id")) for feeding in self.project.by_target[each.parent]
+            ]
+            old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
+            uuid = "v.id #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
+            found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
+            joins[
+                f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
+                f" from jsonb_path_query({value}, {literal('$.' + each.path)}::jsonpath) v (id)"
+                f" cross join lateral (select v.id #>> '{{}}' as text, case when {uuid} then (v.id #>> '{{}}')::uuid end as id) i"
+                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null) {alias} on true"
+            ] = None
+            maps.append(f"{alias}.ids")
+        paths = ", ".join(literal(each.path) for each in column.ids)
+        return f"{JOURNAL}.json_ids({value}, array[{paths}]::text[], array[{', '.join(maps)}]::jsonb[], false)"
+
+    @staticmethod
+    def _old_id(feeding: Mapping, key: str) -> str:
+        """A source key as JSON: a number where it is one."""
+        first = feeding.source.column(feeding.key[0])
+        if len(feeding.key) == 1 and first is not None and first.type in INTEGERS:
+            return f"case when {key} ~ '^-?[0-9]+$' then to_jsonb(({key})::numeric) else to_jsonb({key}) end"
+        return f"to_jsonb({key})"
+
+    def _tenant_row(self, mapping: Mapping) -> str:
+        """The tenant's row as the source gives it, since a source value will be read with that again."""
+        root = self.project.root
+        deriver = Deriver(self.project, Reading.VERIFY)
+        derived = deriver.derive(root).statement(f"select d.*{deriver.unfed()} from derived d")
+        own = ident(ROW_ID) if mapping.is_root else ident(self.project.manifest.tenant.column)
+        return f"left join ({derived}) tenant on tenant.{ident(ROW_ID)} = t.{own}"
+
+    def _why(self, column: Column, feeds: Sequence[Feed]) -> str:
+        """Why a column may differ from what the source says, even after everything was written."""
+        if column.kind == "reference" and not any(feed.column in self.key for feed in feeds):
+            return waiting(column.reference.parent) if column.reference is not None else ""
+        if column.kind == "tenant":
+            return "the source reaches another tenant from here"
+        if not feeds:
+            return "the manifest names no way back"
+        name = feeds[0].column
+        if name in self.key:
+            return f"{self.name}.{name} is part of the key, which never changes"
+        held = self.table.column(name)
+        if held is not None and held.identity == "always":
+            return f"{self.name}.{name} is GENERATED ALWAYS AS IDENTITY: a number that is there never changes"
+        if (
+            held is not None
+            and held.type.startswith("timestamp(")
+            and column.type.startswith("timestamp")
+            and held.type.partition("(")[2][:1] < "6"
+        ):
+            return f"{self.name}.{name} {FEWER_DIGITS}"
+        return f"{self.name}.{name} cannot hold the value, or follows another column"

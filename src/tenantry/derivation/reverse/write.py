@@ -1,0 +1,298 @@
+"""The way back, compiled: what brings rows of the source in line with rows of the target. Pure; `migrate.reverse` runs it.
+
+It is compiled for each source table, since a source row may stand in several target tables. Of the mappings that it feeds the
+one without a part comes first; rows of the others stand beside that one's row. A source column may be written by several
+target columns: the first in order whose row is there has its say, the others follow it.
+
+What is compared is up(source row), derived as the verification does, with the target row; a source column is written only
+where these differ, so that a text that means the same stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from graphlib import CycleError
+
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.catalog import Table
+from tenantry.derivation.keys import equal, key_parts_sql
+from tenantry.derivation.reverse import alternatives, moved
+from tenantry.derivation.reverse.columns import INTEGERS, WAITS, legacy_of, waiting
+from tenantry.derivation.reverse.comparison import CHANGED, Comparison
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping.order import sorter
+from tenantry.mapping.project import ROW_ID, Mapping, Project
+from tenantry.mapping.transforms import base_type, is_text, text_length
+from tenantry.postgres import ident, idents, literal, literals
+
+
+def source_order(project: Project) -> list[Table]:
+    """The source tables, parents first; where they refer to each other in a circle, in any order."""
+    graph: dict[str, set[str]] = {table.name: set() for table in project.source_tables}
+    for mapping in project:
+        for ref in (*mapping.references, *mapping.tenant_paths):
+            graph[mapping.source.name] |= {parent.source.name for parent in project.feeding(ref)} - {
+                mapping.source.name
+            }
+        for fk in mapping.source.foreign_keys:
+            if fk.ref_schema == project.source.schema and fk.ref_table in graph and fk.ref_table != mapping.source.name:
+                graph[mapping.source.name].add(fk.ref_table)
+    while True:
+        try:
+            order = list(sorter(graph).static_order())
+            break
+        except CycleError as error:
+            circle: list[str] = error.args[1]  # each is a parent of the next
+            graph[circle[1]].discard(circle[0])
+    tables = {table.name: table for table in project.source_tables}
+    return [tables[name] for name in order]
+
+
+def reverse_statements(project: Project) -> tuple[SourceTable, ...]:
+    """The ways back of all source tables, parents first."""
+    return tuple(SourceTable(project, table) for table in source_order(project))
+
+
+class SourceTable(Comparison):
+    """The way back of one source table."""
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def update(self, places: Sequence[int], condition: str) -> str:
+        """Write the source columns of these slots where they are to change."""
+        named = [(ident(self.slots[j].column.name), j) for j in places]
+        sets = ", ".join(f"{name} = case when w.c[{j + 1}] then w.v{j} else s.{name} end" for name, j in named)
+        any_of = " or ".join(f"w.c[{j + 1}]" for _, j in named)
+        return f"update {self.sql} s set {sets} from {self.work} w where {self.same_key('s', 'w')} and ({any_of}) and {condition}"
+
+    def park(self) -> list[str]:
+        """Give the rows that are to change values in their unique columns that nobody has."""
+        unique = {
+            name
+            for index in self.table.indexes
+            if index.unique
+            for name in index.columns
+            if name is not None and name not in self.key
+        }
+        made = []
+        for j, slot in enumerate(self.slots):
+            if slot.column.name not in unique or slot.column.identity == "always":
+                continue
+            value = "null" if slot.column.nullable else _stranger(slot.column)
+            if value is None:
+                continue
+            made.append(
+                f"update {self.sql} s set {ident(slot.column.name)} = {value} from {self.work} w"
+                f" where {self.same_key('s', 'w')} and w.c[{j + 1}]"
+            )
+        return made
+
+    def insert(self, condition: str) -> str:
+        names = [*self.key, *(slot.column.name for slot in self.slots)]
+        values = [f"w.{name}" for name in self.key_columns]
+        for j, slot in enumerate(self.slots):
+            default = f"({slot.column.default})::{slot.column.type}" if slot.column.default else "null"
+            values.append(f"case when w.g[{j + 1}] then w.v{j} else {default} end")
+        system = " overriding system value" if any(column.identity for column in self.table.columns) else ""
+        return (
+            f"insert into {self.sql} ({idents(names)}){system}\nselect {', '.join(values)} from {self.work} w"
+            f" where w.ins and {condition}"
+        )
+
+    def left_out(self) -> str | None:
+        """Take out again what was inserted and does not pass the mapping's own filter."""
+        if not any(part.mapping.where for part in self.parts):
+            return None
+        passes = " or ".join(f"(w.h{i} and ({part.mapping.where or 'true'}))" for i, part in enumerate(self.parts))
+        return (
+            f"delete from {self.sql} s using {self.work} w, {self.keys} k where w.ins and k.key = w.key and k.state = 'inserted'"
+            f" and {self.same_key('s', 'w')} and ({passes}) is not true returning w.key"
+        )
+
+    def unpatch(self, places: Sequence[int], condition: str) -> str:
+        """What is written to a row that was mended in the quarantine takes the place of the mend."""
+        gone = ", ".join(f"case when w.c[{j + 1}] then {literal(self.slots[j].column.name)} end" for j in places)
+        return (
+            f"update {JOURNAL}.quarantine q set patch = q.patch - array_remove(array[{gone}]::text[], null) from {self.work} w"
+            f" where q.source_table = {literal(self.name)} and q.source_key = w.key and q.state = 'readmitted'"
+            f" and q.patch <> '{{}}' and {condition}"
+        )
+
+    # -- deleting ----------------------------------------------------------------------------------------------------
+
+    def collect_gone(self) -> list[str]:
+        """The source rows whose target row is gone, and those that were merged into them."""
+        typed = ", ".join(self.key_columns)
+        made = [
+            f"insert into {self.gone} (key, {typed}, position) select key, {typed}, resp from {self.work} where del"
+            " on conflict do nothing"
+        ]
+        for i, part in enumerate(self.parts):
+            if part.mapping.merge is None:
+                continue
+            values = key_parts_sql(self.project.source, part.mapping, "m.source_key")
+            there = f"exists (select from {self.target_sql(part)} t where t.legacy_id = m.source_key)"
+            made.append(
+                f"insert into {self.gone} (key, {typed}, position) select m.source_key, {', '.join(values)}, {i} from {self.gone} d"
+                f" join {JOURNAL}.merged m on m.mapping = {literal(part.mapping.name)} and m.into_key = d.key"
+                f" where d.position = {i} and not {there} on conflict do nothing"
+            )
+        return made
+
+    def held_back(self, made: Iterable[SourceTable]) -> list[tuple[str, str]]:
+        """(child table, statement): of the rows to be deleted those that rows which stay still refer to are taken off the list;
+        a cascade would take along what only the source has."""
+        tables = {each.name: each for each in made}
+        found = []
+        for child, fk in self.project.source.references_to(self.name):
+            if fk.on_delete in ("set null", "set default") or fk.inherited or not fk.enforced:
+                continue
+            held = [column for name in fk.ref_columns if (column := self.table.column(name)) is not None]
+            same = " and ".join(
+                equal(column, f"c.{ident(here)}", f"p.{ident(column.name)}")
+                for here, column in zip(fk.columns, held, strict=True)
+            )
+            goes = ""
+            if child.name in tables:
+                other = tables[child.name]
+                goes = f" and not exists (select from {other.gone} x where {other.same_key('c', 'x')})"
+            found.append(
+                (
+                    child.name,
+                    f"delete from {self.gone} d using {self.sql} p where {self.same_key('p', 'd')}"
+                    f" and exists (select from {ident(child.schema, child.name)} c where {same}{goes}) returning d.key",
+                )
+            )
+        return found
+
+    def delete(self, condition: str = "true") -> str:
+        return f"delete from {self.sql} s using {self.gone} d where {self.same_key('s', 'd')} and {condition}"
+
+    def forget(self) -> list[str]:
+        """What the journal says of deleted rows."""
+        name = literal(self.name)
+        return [
+            f"delete from {JOURNAL}.merged m using {self.gone} d where m.source_table = {name} and m.source_key = d.key",
+            f"delete from {JOURNAL}.quarantine q using {self.gone} d where q.source_table = {name} and q.source_key = d.key"
+            " and q.state = 'open'",
+            f"delete from {JOURNAL}.born_part b using {self.gone} d where b.source_key = d.key and b.mapping in"
+            f" ({literals(part.mapping.name for part in self.parts)})",
+        ]
+
+    # -- what stays in the target --------------------------------------------------------------------------------------
+
+    def kept(self) -> list[str]:
+        """Queries of (table, legacy id, column, reason) over the work table, made after everything is written."""
+        made = []
+        for i, part in enumerate(self.parts):
+            name = literal(part.target)
+            shared = {
+                part.feeds[n].asked for slot in self.slots for n in dict(alternatives.considered(self, slot)).get(i, ())
+            }
+            why = ", ".join(
+                f"({literal(column)}, {literal(reason)})" for column, reason in part.why.items() if column not in shared
+            )
+            if why:
+                made.append(
+                    f"select {name}, w.legacy{i}, r.name, r.reason from {self.work} w join (values {why}) r (name, reason)"
+                    f" on r.name = any (w.d{i}) where w.has_s and w.h{i} and w.cov{i}"
+                )
+            made.append(
+                f"select {name}, w.legacy{i}, e, 'the source has no column for it' from {self.work} w"
+                f" cross join lateral unnest(w.e{i}) e where w.has_s and w.h{i}"
+            )
+            made.append(
+                f"select {name}, w.legacy{i}, '', {literal(f'the row of {self.name} is listed in the quarantine, or as merged')}"
+                f" from {self.work} w where w.q{i} and w.legacy{i} is not null"
+            )
+            made += alternatives.kept(self, i)
+            made += moved.kept(self, i)
+            if i:
+                made.append(
+                    f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', {literal(f'the row is gone, and {self.name} cannot say so')}"
+                    f" from {self.work} w where w.gone{i}"
+                )
+            if part.link != "same":
+                made.append(
+                    f"select {name}, w.legacy{i}, {literal(ROW_ID)}, {literal(f'born here: {self.name} would give it another id')}"
+                    f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+                )
+                made.append(
+                    f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', 'stands in ' || w.legacy{i} || ', which was born here'"
+                    f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+                )
+        return made
+
+    def alone(self) -> list[str]:
+        """Queries of (table, legacy id, reason): rows of the target that stand in no row of the source."""
+        made = []
+        for i, part in enumerate(self.parts):
+            waits = f"{literal(WAITS[0])} || w.waits || {literal(WAITS[1])}"
+            lacks = f"{literal(f'{self.name}.')} || w.lacks || ' cannot be made'"
+            alone = f"no row of {self.name} to stand in" if i else "refused: see tenantry.conflict"
+            made.append(
+                f"select {literal(part.target)}, w.legacy{i}, coalesce({waits}, {f'{lacks}, ' if not i else ''}{literal(alone)})"
+                f" from {self.work} w where w.h{i} and not w.has_s"
+            )
+        return made
+
+    def placed(self) -> list[str]:
+        return [
+            f"select {literal(part.target)}, w.legacy{i} from {self.work} w where w.has_s and w.legacy{i} is not null"
+            for i, part in enumerate(self.parts)
+        ]
+
+    def born_parts(self, *, inserted: bool = False) -> list[str]:
+        """Remember in which source row a row stands that was born in the target, of a part or with a key that is made of others.
+
+        Args:
+            inserted: of the rows that were inserted just now, for those that refer to them.
+        """
+        there = (
+            f"exists (select from {self.keys} k where k.key = w.key and k.state = 'inserted')"
+            if inserted
+            else "w.has_s"
+        )
+        return [
+            f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key) select {literal(part.mapping.name)}, w.legacy{i}, w.key"
+            f" from {self.work} w where {there} and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+            " on conflict (mapping, legacy_id) do update set source_key = excluded.source_key"
+            " where born_part.source_key <> excluded.source_key"
+            for i, part in enumerate(self.parts)
+            if (part.natural if inserted else part.link != "same")
+        ]
+
+    def loser(self, position: int) -> str:
+        """The target's row `t` as JSON, without secrets."""
+        return as_shown(self.parts[position].mapping)
+
+
+def as_shown(mapping: Mapping) -> str:
+    """SQL of the target's row `t` as JSON, without secrets."""
+    hidden = [
+        column.name for column in mapping.columns if column.kind in ("value", "python") and mapping.is_secret(column)
+    ]
+    shown = ", ".join(
+        f"'(secret)' as {ident(column.name)}" if column.name in hidden else f"t.{ident(column.name)}"
+        for column in mapping.target.columns
+    )
+    return f"(select to_json(z.*) from (select {shown}) z)"
+
+
+def _stranger(column: CatalogColumn) -> str | None:
+    """A value that no row is likely to have, by its key's place; None for types that have none to spare."""
+    base = base_type(column.type)
+    if is_text(column):
+        length = text_length(column.type)
+        made = "replace(gen_random_uuid()::text, '-', '')"
+        return f"left({made}, {length})" if length is not None else made
+    if base == "uuid":
+        return "gen_random_uuid()"
+    if base in INTEGERS:
+        return f"-(w.n + {2 ** {'smallint': 14, 'integer': 30, 'bigint': 62}[base]})"
+    if base == "numeric":
+        return "-(w.n + 0.0)"
+    return None
+
+
+__all__ = ["CHANGED", "SourceTable", "as_shown", "reverse_statements", "source_order", "waiting"]

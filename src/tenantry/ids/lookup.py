@@ -1,0 +1,349 @@
+"""Old ids into new ones and back: computed without a database, or looked up in one.
+
+    from tenantry.identity import ids
+
+    ids.id_of("clinic", "clinics", "cla6wu2oc68muf4tfnss4x2oy")     # computed: the same in any program, see docs/reference/ids.md
+    ids.look_up(connection, "clinics", "cla6wu2oc68muf4tfnss4x2oy")  # as the database says: merged rows too; None if unknown
+    ids.old_id_of(connection, "clinics", new)
+    dict(ids.ids_of(connection, "metric_values", many))
+
+What is computed holds for every row that was carried over. It does not say whether there is such a row, and is wrong for rows that
+were merged: these have the id of the row that stands for them, which the database alone knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, ClassVar
+from uuid import UUID
+
+import psycopg
+from psycopg import errors
+
+from tenantry.derivation.ids import derive_id
+from tenantry.errors import TenantryError, nearest
+from tenantry.manifest import Manifest
+from tenantry.manifest.model import SourceRule
+
+Connection = psycopg.Connection[Any]
+
+BATCH = 50_000
+"""Ids that one round trip carries."""
+
+
+class IdsMissing(TenantryError):
+    """There is no id map in the database."""
+
+    code: ClassVar[str] = "TN-508"
+
+
+class NoSuchTable(TenantryError):
+    """No target table of this name has old ids."""
+
+    code: ClassVar[str] = "TN-505"
+
+
+class IdAmbiguous(TenantryError):
+    """Several sources of a target table have a row with this old id."""
+
+    code: ClassVar[str] = "TN-506"
+
+
+class IdUnknown(TenantryError):
+    """No row has this id."""
+
+    code: ClassVar[str] = "TN-507"
+    exit_code: ClassVar[int] = 1
+
+
+# -- computed ----------------------------------------------------------------------------------------------------------
+
+
+def id_of(manifest_or_namespace: Manifest | str, source_table: str, old: str | Sequence[str]) -> UUID:
+    """The new id of a carried row, without a database.
+
+    Args:
+        manifest_or_namespace: the manifest, or its `[ids] namespace`.
+        source_table: the source's table; with `/part` behind it where the manifest gives the target table a part; with
+            `/account` for the account that was made for a user.
+        old: the old id as text; for a key of several columns the texts of all, in the key's order.
+    """
+    namespace = manifest_or_namespace if isinstance(manifest_or_namespace, str) else manifest_or_namespace.ids.namespace
+    return derive_id(namespace, source_table, old if isinstance(old, str) else key_text(old))
+
+
+def key_text(parts: Sequence[str]) -> str:
+    """The key of a row as the old id writes it: the text itself, or the JSON array of several."""
+    return parts[0] if len(parts) == 1 else json.dumps(list(parts), ensure_ascii=False)
+
+
+def source_of(manifest: Manifest, table: str) -> str:
+    """What stands for a target table in its derived ids: the source table, with the part where there is one.
+
+    Args:
+        table: the target's; `table.source` where several sources feed it.
+
+    Raises:
+        NoSuchTable: it is none of the manifest's, or has no source, or several.
+    """
+    known: dict[str, SourceRule] = {}
+    for name, rule in manifest.tables.items():
+        parts = rule.parts()
+        known.update({f"{name}.{label}" if len(parts) > 1 else name: part for label, part in parts.items()})
+    part = known.get(table)
+    if part is None:
+        several = [name for name in known if name.startswith(f"{table}.")]
+        raise NoSuchTable(
+            f"{table} has several sources, whose ids are apart."
+            if several
+            else f"The manifest has no target table {table!r} with a source.",
+            hint=_did_you_mean(table, several or list(known)),
+        )
+    return part.source if part.part is None else f"{part.source}/{part.part}"
+
+
+# -- looked up ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IdTable:
+    """One source of a target table.
+
+    Attributes:
+        name: what the functions here call it: the target table, or `table.source` where several sources feed it.
+        profile: its rows are people.
+    """
+
+    source: str
+    target: str
+    mapping: str
+    name: str
+    profile: bool
+
+
+def id_tables(connection: Connection) -> tuple[IdTable, ...]:
+    """The tables whose rows have old ids.
+
+    Raises:
+        IdsMissing: there are none.
+    """
+    with _explained():
+        rows = connection.execute(
+            "select source_table, target_table, mapping, name, is_profile from tenantry.id_table"
+        ).fetchall()
+    return tuple(IdTable(*row) for row in rows)
+
+
+def look_up(connection: Connection, table: str, old: str) -> UUID | None:
+    """The new id of a row by its old one; None for rows that are unknown, in quarantine, or that the caller may not see.
+
+    A merged row has the id of the one that stands for it; a new id gives itself.
+    """
+    with _explained():
+        row = connection.execute("select tenantry.id_of(%s, %s)", [table, old]).fetchone()
+    return row[0] if row is not None else None
+
+
+def old_id_of(connection: Connection, table: str, new: UUID | str) -> str | None:
+    """The old id of a row by its new one; its own id, as text, for a row that was born in the target; None for unknown ones."""
+    with _explained():
+        row = connection.execute("select tenantry.old_id_of(%s, %s::uuid)", [table, str(new)]).fetchone()
+    return row[0] if row is not None else None
+
+
+def ids_of(
+    connection: Connection, table: str, olds: Iterable[str], *, batch: int = BATCH
+) -> Iterator[tuple[str, UUID | None]]:
+    """(old id, new id or None), in the order given: as look_up(), in one round trip for each batch.
+
+    For the owner of the target and the service; nothing is held but a batch.
+
+    Raises:
+        IdAmbiguous: a row of another source has the same old id; name the source, as `table.source`.
+    """
+    for chunk in _batches(olds, batch):
+        with _explained():
+            rows = connection.execute(
+                "select old_id, new_id from tenantry.ids_of(%s, %s::text[])", [table, list(dict.fromkeys(chunk))]
+            ).fetchall()
+        found: dict[str, UUID] = {}
+        for old, new in rows:
+            if found.setdefault(old, new) != new:
+                raise IdAmbiguous(
+                    f"Several rows of {table} have the old id {old!r}.",
+                    hint=f"Say which source is meant: {', '.join(_sources(connection, table))}.",
+                )
+        for old in chunk:
+            yield old, found.get(old)
+
+
+def old_ids_of(
+    connection: Connection, table: str, news: Iterable[UUID | str], *, batch: int = BATCH
+) -> Iterator[tuple[UUID | str, str | None]]:
+    """(new id as given, old id or None), in the order given, in one round trip for each batch. What is no uuid has no old id."""
+    for chunk in _batches(news, batch):
+        given = [(new, _uuid(new)) for new in chunk]
+        with _explained():
+            rows = connection.execute(
+                "select new_id, old_id from tenantry.old_ids_of(%s, %s::uuid[])",
+                [table, list({one for _, one in given if one is not None})],
+            ).fetchall()
+        found: dict[UUID, str] = dict(rows)
+        for new, one in given:
+            yield new, found.get(one) if one is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How often a form of a table's ids was given to tenantry.to_id().
+
+    Attributes:
+        uses: in transactions that may write.
+        read_only_uses, read_only_last: in read-only transactions, on the server that was asked, since its statistics were reset;
+            PostgreSQL tells the time from 16 on.
+        accepted: the table still takes both forms.
+    """
+
+    table: str
+    form: str
+    uses: int
+    first: datetime | None
+    last: datetime | None
+    since: datetime
+    read_only_uses: int
+    read_only_last: datetime | None
+    accepted: bool
+
+    @property
+    def latest(self) -> datetime | None:
+        """The last use of which anything is known; None where there was none, or its time is not known."""
+        return max((at for at in (self.last, self.read_only_last) if at is not None), default=None)
+
+    @property
+    def used(self) -> bool:
+        return bool(self.uses or self.read_only_uses)
+
+
+def id_uses(connection: Connection) -> tuple[Use, ...]:
+    """What was counted, by table; the old form before the new one."""
+    last = "pg_stat_get_lastscan(u.counter::regclass)" if connection.info.server_version >= 160000 else "null"
+    with _explained():
+        rows = connection.execute(
+            f"select u.target_table, u.form, u.uses, u.first_use, u.last_use, u.since, u.read_only_uses, {last}, u.accepted"
+            " from tenantry.id_use u order by u.target_table, u.form desc"
+        ).fetchall()
+    return tuple(Use(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A row whose ids were looked for.
+
+    Attributes:
+        state: carried; merged: the new id is that of the row which stands for it; quarantined: it has no new one yet; same: a uuid
+            that was kept, or a row that was born in the target.
+        account: of a person, the account in auth.users.
+    """
+
+    source_table: str | None
+    target_table: str
+    old_id: str
+    new_id: UUID | None
+    state: str
+    account: UUID | None = None
+
+
+def look(connection: Connection, given: str) -> tuple[Seen, ...]:
+    """Where an id occurs, whatever form it has: as an old id, a new one, or that of an account. For the owner of the target; by
+    index, table by table."""
+    tables = id_tables(connection)
+    seen: dict[tuple[str | None, str, str], Seen] = {}
+    with _explained():
+        for table in tables:
+            parameters = {**asdict(table), "given": given}
+            for row in connection.execute(_LOOK, parameters).fetchall():
+                seen.setdefault((table.source, table.target, str(row[2])), Seen(*row))
+        people = next((table for table in tables if table.profile), None)
+        if people is None:
+            return tuple(seen.values())
+        for old, profile, account, state in connection.execute(
+            "select old_id, profile_id, account_id, state from tenantry.person where account_id = %s", [_uuid(given)]
+        ).fetchall():
+            found = Seen(people.source, people.target, old, profile, state, account)
+            seen.setdefault((people.source, people.target, old), found)
+        accounts = {
+            each.new_id: connection.execute(
+                "select account_id from tenantry.person where profile_id = %s limit 1", [each.new_id]
+            ).fetchone()
+            for each in seen.values()
+            if each.target_table == people.target and each.new_id is not None
+        }
+    return tuple(
+        replace(each, account=account[0]) if each.new_id and (account := accounts.get(each.new_id)) else each
+        for each in seen.values()
+    )
+
+
+_LOOK = """
+select %(source)s, %(target)s, coalesce(m.source_key, o.old), f.id,
+       case when m.source_key is not null then 'merged' when o.old = f.id::text then 'same' else 'carried' end
+  from (select tenantry.id_of(%(name)s, %(given)s) as id) as f
+ cross join lateral (select tenantry.old_id_of(%(name)s, f.id) as old) as o
+  left join tenantry.merged as m on m.mapping = %(mapping)s and m.source_key = %(given)s
+ where f.id is not null
+ union all
+select %(source)s, %(target)s, q.source_key, null, 'quarantined'
+  from tenantry.quarantine as q
+ where q.source_table = %(source)s and q.source_key = %(given)s and q.mapping = %(mapping)s and q.state = 'open'
+"""
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _sources(connection: Connection, table: str) -> list[str]:
+    return [each.name for each in id_tables(connection) if each.target == table]
+
+
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    walk = iter(items)
+    while chunk := list(islice(walk, size)):
+        yield chunk
+
+
+def _uuid(given: UUID | str) -> UUID | None:
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given) if len(given) == 36 else None
+    except ValueError:
+        return None
+
+
+def _did_you_mean(table: str, known: Sequence[str]) -> str:
+    near = nearest(table, known)
+    return (f"Did you mean {near!r}? " if near else "") + f"There are: {', '.join(known)}."
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (errors.UndefinedFunction, errors.UndefinedTable, errors.InvalidSchemaName) as error:
+        raise IdsMissing(
+            "There is no id map in this database, or one of an older Tenantry.",
+            hint="`tenantry migrate` makes it; `tenantry ids apply` brings that of an older one up to date.",
+        ) from error
+    except errors.InvalidParameterValue as error:
+        raise NoSuchTable(
+            f"{(error.diag.message_primary or '').capitalize()}.", hint=error.diag.message_hint or ""
+        ) from error
+    except errors.CardinalityViolation as error:
+        raise IdAmbiguous(
+            f"{(error.diag.message_primary or '').capitalize()}.", hint=error.diag.message_hint or ""
+        ) from error

@@ -1,0 +1,28 @@
+"""The SQL that makes schema `tenantry`. Every statement can be run again."""
+
+from __future__ import annotations
+
+from tenantry.postgres import load_sql
+
+_SQL = "tenantry.journal.sql"
+_PARTS = ("journal", "throttle", "reverse", "window")
+
+
+def journal_ddl() -> tuple[str, ...]:
+    """The whole journal, in the order in which its parts are made."""
+    return tuple(load_sql(_SQL, name) for name in _PARTS)
+
+
+def throttle_ddl() -> str:
+    """The settings that can be changed while a run goes on: a journal of an older version lacks them."""
+    return load_sql(_SQL, "throttle")
+
+
+def reverse_ddl() -> str:
+    """What the way back remembers: a journal of an older version lacks some of it."""
+    return load_sql(_SQL, "reverse")
+
+
+def proof_fixture_ddl() -> str:
+    """The table that lists the synthetic rows of a proof, so that nothing else takes them for real ones."""
+    return load_sql(_SQL, "proof_fixture")

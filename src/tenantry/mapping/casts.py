@@ -1,0 +1,254 @@
+"""Plain casts as SQL: a value carried over as it is, or null where the target's type cannot hold it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.mapping.transforms import (
+    NUMBERS,
+    as_text,
+    base_type,
+    boolean,
+    boolean_text,
+    exact,
+    is_number,
+    is_text,
+    number,
+    number_text,
+    numeric_limits,
+    precision,
+    text_length,
+    utc,
+    wall_clock,
+    within_precision,
+)
+from tenantry.postgres import literal, literals
+
+_DATES = ("date", "timestamp without time zone", "timestamp with time zone")
+_TIMES = ("time without time zone", "time with time zone")
+_FAMILIES: dict[str, str] = {
+    **dict.fromkeys(NUMBERS, "number"),
+    **dict.fromkeys(_DATES, "date"),
+    **dict.fromkeys(_TIMES, "time"),
+    **{name: name for name in ("boolean", "uuid", "bytea", "interval", "inet")},
+    **dict.fromkeys(("json", "jsonb"), "json"),
+}
+
+# ISO 8601 alone: what else PostgreSQL reads ('today', 01/02/2024) is a guess, or depends on settings.
+_DAY = (
+    r"(?!0000)(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
+)
+_OFFSET = r"(?:Z|[-+](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
+# PostgreSQL prints the word in capitals, and nothing else so but texts and quoted names.
+_VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
+_UUID = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
+
+
+def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
+    """The value carried over as it is; null where the target's type cannot hold it.
+
+    Args:
+        raw: the value, of a type that is no domain.
+        labels: those of the target's type where it is an enum.
+        server_version: as libpq counts; before 160000 the server cannot be asked whether it can read a text.
+    """
+    if source.type == target.type:
+        return raw
+    to = target.type
+    if target.type_kind == "enum" and labels:
+        text = raw if is_text(source) else f"{raw}::text"
+        return f"case when {text} in ({literals(labels)}) then {text}::{to} end"
+    if (length := text_length(to)) is not None:
+        return f"case when length({raw}::text) <= {length} then {raw}::{to} end"
+    if is_text(source):
+        return f"{raw}::{to}" if is_text(target) else _from_text(raw, to, server_version)
+    if is_number(source) and is_number(target):
+        return _renumbered(raw, source, to)
+    pair = (base_type(source.type), base_type(to))
+    match pair:
+        case (_, "boolean") if is_number(source):
+            return f"case when {raw} = 0 then false when {raw} = 1 then true end"
+        case ("boolean", _) if is_number(target):
+            return f"{raw}::integer::{to}"
+        case ("json", "jsonb"):
+            return f"case when {_fits_jsonb(f'{raw}::text', server_version)} then {raw}::jsonb end"
+        case (("date" | "timestamp without time zone"), "timestamp with time zone"):
+            return utc(raw, source, to)
+        case ("timestamp with time zone", "timestamp without time zone"):
+            return f"({raw} at time zone 'UTC')::{to}"
+    if source.type_kind == target.type_kind and target.type_kind in ("range", "composite", "enum"):
+        # Types of a user's own have no cast, and each reads the text of the other.
+        return _readable(f"{raw}::text", to, server_version)
+    return f"{raw}::{to}"
+
+
+def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
+    """The inverse of a cast: a target's value as one of the source, from which the cast makes the same value again; null where
+    there is none.
+
+    Args:
+        value: of a type that is no domain, as is the source's.
+        labels: those of the source's type where it is an enum.
+    """
+    if source.type == target.type:
+        return value
+    held, wanted = base_type(target.type), base_type(source.type)
+    if is_text(source) and not is_text(target):
+        if is_number(target):
+            return as_text(number_text(value, target.type), source.type)
+        if held == "boolean":
+            return boolean_text(value, source.type)
+        if held == "timestamp with time zone":
+            return as_text(f"({value} at time zone 'UTC')::text || '+00'", source.type)
+        return as_text(f"{value}::text", source.type)
+    if (held, wanted) == ("real", "double precision"):
+        # The shortest digits that tell it, as the way there takes them; and some servers read a few of these a bit beside.
+        there = f"{value}::text::{source.type}"
+        return f"case when ({there})::text::numeric = {value}::text::numeric then {there} end"
+    if (held, wanted) == ("double precision", "real"):
+        fits = f"abs({value}) < 3e38 and ({value} = 0 or abs({value}) > 1e-37) and {value}::{source.type}::{target.type} = {value}"
+        return f"case when {value} in ('NaN', 'Infinity', '-Infinity') or ({fits}) then {value}::{source.type} end"
+    if held == "timestamp with time zone" and wanted in _DATES:
+        return wall_clock(value, source, "'UTC'")
+    if held == "timestamp without time zone" and wanted == "timestamp with time zone":
+        return f"({within_precision(value, source.type)} at time zone 'UTC')::{source.type}"
+    if held == "timestamp without time zone" and wanted == "timestamp without time zone":
+        return f"{within_precision(value, source.type)}::{source.type}"
+    if held == "timestamp without time zone" and wanted == "date":
+        return f"case when {value} = date_trunc('day', {value}) then {value}::date end"
+    return cast(value, target, source, labels, server_version)
+
+
+def loses(source: CatalogColumn, target: CatalogColumn) -> bool:
+    """A plain cast drops part of the value: the manifest must say how."""
+    before, after = base_type(source.type), base_type(target.type)
+    if before.startswith("timestamp") and (after == "date" or after in _TIMES):
+        return True
+    fractions = (before.startswith("timestamp") and after.startswith("timestamp")) or (
+        before in _TIMES and after in _TIMES
+    )
+    return fractions and precision(source.type) > precision(target.type)
+
+
+def impossible(source: CatalogColumn, target: CatalogColumn) -> bool:
+    """PostgreSQL has no cast between the types, or none that keeps a meaning."""
+    if is_text(source) or is_text(target) or source.type == target.type:
+        return False
+    if (source.type_kind == "array") != (target.type_kind == "array"):
+        return True
+    own = ("enum", "range", "composite")
+    if target.type_kind in own or source.type_kind in own:
+        return source.type_kind != target.type_kind
+    before, after = _FAMILIES.get(base_type(source.type)), _FAMILIES.get(base_type(target.type))
+    if before is None or after is None or before == after:
+        return False
+    return (before, after) not in {("number", "boolean"), ("boolean", "number"), ("date", "time"), ("time", "interval")}
+
+
+def _from_text(raw: str, to: str, server_version: int) -> str:
+    base = base_type(to)
+    fraction = rf"(?:\.[0-9]{{1,{precision(to)}}}0*)?" if precision(to) else r"(?:\.0+)?"
+    clock = rf"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9]{fraction})?"
+    patterns = {
+        "uuid": _UUID,
+        "date": f"^{_DAY}$",
+        "time without time zone": f"^{clock}$",
+        "timestamp without time zone": f"^{_DAY}(?:[T ]{clock})?$",
+        "timestamp with time zone": f"^{_DAY}[T ]{clock}{_OFFSET}$",
+    }
+    if base in NUMBERS:
+        return number(raw, to, currency=False, percent=False, grouped=False)
+    if base == "boolean":
+        return boolean(raw)
+    if base in patterns:
+        return f"case when octet_length({raw}) <= 64 and {raw} ~ {literal(patterns[base])} then {raw}::{to} end"
+    return _readable(raw, to, server_version)
+
+
+def _readable(text: str, to: str, server_version: int) -> str:
+    if server_version >= 160000:
+        return f"case when pg_input_is_valid({text}, {literal(to)}) then {text}::{to} end"
+    return f"{text}::{to}"
+
+
+_BACKSLASH = literal("\\\\")
+_ZERO, _HALF = literal(r"\\u0000"), literal(r"\\u[dD][89a-fA-F]")
+_PAIR = literal(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_STRING = literal(r'"(?:[^"\\]|\\.)*"')
+
+
+def _fits_jsonb(text: str, server_version: int) -> str:
+    """A condition that jsonb takes a text that json took: that refuses the escape of the character 0, halves of surrogate pairs,
+    and numbers that numeric cannot hold."""
+    if server_version >= 160000:
+        return f"pg_input_is_valid({text}, 'jsonb')"
+    # Backslashes stand in strings only, in which two of them are one that escapes nothing.
+    escapes = f"replace({text}, {_BACKSLASH}, '')"
+    return (
+        f"{escapes} !~ {_ZERO} and regexp_replace({escapes}, {_PAIR}, '', 'g') !~ {_HALF}"
+        f" and {_outside_strings(text)} !~ '[eE][-+]?0*[0-9]{{5}}'"
+    )
+
+
+def _outside_strings(text: str) -> str:
+    """A JSON document's text without its strings, keys among them."""
+    return f"regexp_replace({text}, {_STRING}, '', 'g')"
+
+
+def doubled_keys(raw: str, made: str) -> str:
+    """A condition that a json document has a key twice in one object, of which jsonb keeps the last: each key has one colon."""
+    before, after = (
+        f"(length({_outside_strings(text)}) - length(replace({_outside_strings(text)}, ':', '')))"
+        for text in ("v.json", "v.jsonb")
+    )
+    return f"(select {before} > {after} from (select {raw}::text, ({made})::text offset 0) as v (json, jsonb))"
+
+
+def _renumbered(raw: str, source: CatalogColumn, to: str) -> str:
+    before, after = base_type(source.type), base_type(to)
+    if _widens(before, source.type, after, to):
+        return f"{raw}::{to}"
+    # The text of a float is the shortest that tells it; a cast to numeric would keep 15 digits and drop the rest.
+    value = f"{raw}::text::numeric" if before in ("real", "double precision") else f"{raw}::numeric"
+    return exact(value, to) if after != "numeric" or numeric_limits(to).whole is not None else value
+
+
+def _widens(before: str, source_type: str, after: str, to: str) -> bool:
+    """Every value of the one type is a value of the other."""
+    sizes = ("smallint", "integer", "bigint")
+    if before in sizes and after in sizes:
+        return sizes.index(before) <= sizes.index(after)
+    if before in sizes and after == "double precision":
+        return before != "bigint"
+    if before in sizes and after == "real":
+        return before == "smallint"
+    if (before, after) == ("real", "double precision"):
+        return True
+    if after != "numeric" or before in ("real", "double precision"):
+        return False
+    have, want = numeric_limits(source_type), numeric_limits(to)
+    if want.whole is None or want.scale is None:
+        return True
+    if have.whole is None or have.scale is None:
+        return False
+    digits = {"smallint": 5, "integer": 10, "bigint": 19}.get(before, have.whole)
+    return digits <= want.whole and have.scale <= want.scale
+
+
+def into_domain(made: str, domain: str, checks: Sequence[str]) -> str:
+    """A value of the type under a domain as one of the domain; null where a check refuses it, which the cast would raise.
+
+    Args:
+        checks: the expressions of the domain's checks (and of domains under it), over VALUE.
+    """
+    held = ["v.made is not null", *(f"({_VALUE.sub(_made, check)}) is not false" for check in checks)]
+    return (
+        f"(select case when {' and '.join(held)} then v.made::{domain} end from (select {made} offset 0) as v (made))"
+    )
+
+
+def _made(found: re.Match[str]) -> str:
+    return "v.made" if found[0] == "VALUE" else found[0]

@@ -1,0 +1,78 @@
+"""Which columns of a table clients give and change, as its access section says. Pure."""
+
+from __future__ import annotations
+
+import pglast
+from pglast import ast
+from pglast.visitors import Visitor
+
+from tenantry.catalog import Column, Table
+from tenantry.manifest.model import Access, Own
+from tenantry.mapping.project import LEGACY_ID, ROW_ID
+
+AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
+"""Set by triggers of the application; nobody states them."""
+
+
+def given_columns(table: Table, access: Access, tenant: str) -> tuple[str, ...]:
+    """What a client may give for a new row: the tenant, but neither the id, nor the past, nor the authors. A list in the manifest
+    says otherwise: the listed columns and the tenant.
+
+    The server draws ids. One that a client states may be the id of another tenant's row, and meets it wherever ids alone are
+    keys: in the source, in files, in caches. Where the id is what makes a row the caller's own, the policy says which it is.
+    """
+    listed = access.insert_columns
+    return tuple(
+        column.name
+        for column in table.columns
+        if _is_open(column)
+        and (column.name in (*listed, tenant) if listed is not None else column.name != ROW_ID or _is_whose(access))
+    )
+
+
+def changed_columns(table: Table, access: Access, tenant: str) -> tuple[str, ...]:
+    """What a client may change: neither id nor tenant, so that no row ever leaves its tenant, nor what is fixed, nor what a list
+    in the manifest leaves out."""
+    return tuple(
+        column.name
+        for column in table.columns
+        if _is_open(column)
+        and column.name not in (ROW_ID, tenant, *access.fixed)
+        and (access.update_columns is None or column.name in access.update_columns)
+    )
+
+
+def written_columns(table: Table, access: Access, tenant: str) -> frozenset[str]:
+    """What clients write at all, by the commands that they have."""
+    given = given_columns(table, access, tenant) if access.insert != "service" else ()
+    changed = changed_columns(table, access, tenant) if access.update != "service" else ()
+    return frozenset(given) | frozenset(changed)
+
+
+def _is_whose(access: Access) -> bool:
+    """Whether the id of a new row must be the caller's own profile."""
+    cell = access.insert
+    return isinstance(cell, Own) and cell.column == ROW_ID and cell.parent is None and cell.through is None
+
+
+def _is_open(column: Column) -> bool:
+    return column.generated is None and column.identity != "always" and column.name not in (LEGACY_ID, *AUDIT_COLUMNS)
+
+
+def columns_in(expression: str | None, table: Table) -> set[str]:
+    """The columns of a table that an expression names."""
+    names = _Names()
+    if expression is not None:
+        names(pglast.parse_sql(f"select ({expression})"))
+    return {column.name for column in table.columns if column.name in names.found}
+
+
+class _Names(Visitor):
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_ColumnRef(self, _ancestors: object, node: ast.ColumnRef) -> None:
+        self.found.update(part.sval or "" for part in node.fields or () if isinstance(part, ast.String))
+
+
+__all__ = ["AUDIT_COLUMNS", "changed_columns", "columns_in", "given_columns", "written_columns"]

@@ -1,0 +1,414 @@
+"""Column rules as SQL: each target column's value, and the conditions under which it is missing, invalid or noted."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tenantry.catalog import Catalog, Table
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.errors import nearest
+from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Transform, Treatment
+from tenantry.manifest.positions import Key
+from tenantry.mapping import casts, transforms, types
+from tenantry.mapping.constants import unfit
+from tenantry.mapping.expressions import Expressions, Say, Scopes, names
+from tenantry.mapping.project import Column, JsonIds
+from tenantry.mapping.types import enum_labels, into_column, plain_column
+from tenantry.postgres import ident, literal, literals
+
+_OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\w$]*))""")
+_JSONB = CatalogColumn("document", "jsonb", type_name="jsonb")
+_READS_TEXT = ("number", "money", "percent", "integer", "boolean", "email", "trim")
+_READS_TIME = ("utc", "local_time", "local_day")
+
+
+def misfit(transform: Transform, source: CatalogColumn, target: CatalogColumn) -> str | None:
+    """Why a transform cannot stand between two columns, in words; both without their domains."""
+    before, after = transforms.base_type(source.type), transforms.base_type(target.type)
+    times = ("date", "timestamp without time zone", "timestamp with time zone")
+    if transform in _READS_TEXT and not transforms.is_text(source):
+        return f"{transform!r} reads text, but {source.name} is {source.type}"
+    if transform in _READS_TIME and before not in times:
+        return f"{transform!r} reads a date or timestamp, but {source.name} is {source.type}"
+    if transform == "local_time" and before == "timestamp with time zone":
+        return f"'local_time' reads a wall clock, but {source.name} is {source.type}, which is an instant already"
+    if transform == "json_ids" and before not in ("json", "jsonb"):
+        return f"'json_ids' reads JSON, but {source.name} is {source.type}"
+    gives, fits = {
+        "number": ("a number", transforms.is_number(target)),
+        "money": ("a number", transforms.is_number(target)),
+        "percent": ("a number", transforms.is_number(target)),
+        "integer": ("a number", transforms.is_number(target)),
+        "boolean": ("true or false", after == "boolean"),
+        "email": ("text", transforms.is_text(target)),
+        "trim": ("text", transforms.is_text(target)),
+        "text": ("text", transforms.is_text(target)),
+        "utc": ("a timestamp with time zone", after == "timestamp with time zone"),
+        "local_time": ("a timestamp with time zone", after == "timestamp with time zone"),
+        "local_day": ("a date", after == "date"),
+        "json_ids": ("JSON", after in ("json", "jsonb")),
+    }[transform]
+    if not fits:
+        return f"{transform!r} gives {gives}, but {target.name} is {target.type}"
+    if transform in ("utc", "local_time") and transforms.precision(source.type) > transforms.precision(target.type):
+        return f"{source.name} is {source.type} and {target.name} is {target.type}: digits of the second would be lost"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnCompiler:
+    """Makes columns of one mapping."""
+
+    manifest: Manifest
+    source: Table
+    target: Table
+    root: Table | None
+    scoped: bool
+    """Rows have a tenant, so that expressions and zones may name its row."""
+    source_catalog: Catalog
+    target_catalog: Catalog
+    expressions: Expressions
+    say: Say
+    parents: Callable[[str], Table | None]
+
+    def column(self, target: CatalogColumn, rule: ColumnRule, *, given: bool, key: Key) -> Column | None:
+        """The column, or None where it is left to its default (or a problem was said)."""
+        if rule.up is not None:
+            return self._expression(target, rule, key)
+        name = rule.source or target.name
+        source = self.source.column(name)
+        if source is None:
+            if rule.source is not None:
+                self._no_column(name, (*key, "from"))
+            elif given or not (target.nullable or target.default or target.identity):
+                why = "" if given else f", and {self.target.name}.{target.name} is NOT NULL without a default"
+                near = _near(name, [column.name for column in self.source.columns])
+                self.say(key, f"{self.source.name} has no column {name!r}{why}{near or ';'}"
+                         ' say where it comes from: from = "…", or up = "<SQL>"')  # fmt: skip
+            return None
+        raw = f"s.{ident(name)}"
+        if rule.python is not None:
+            return Column(
+                target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
+                present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
+            )  # fmt: skip
+        original, source = source, plain_column(source, self.source_catalog)
+        if rule.transform == "json_ids":
+            if wrong := misfit("json_ids", source, plain_column(target, self.target_catalog)):
+                self.say((*key, "as"), wrong)
+                return None
+            present = f"{raw} is not null"
+            document = casts.cast(raw, source, _JSONB, (), self.source_catalog.server_version)
+            return Column(
+                target.name, target.type, target.nullable, "json_ids", name, f"({document})",
+                present=present if document != raw else None,
+                missing=None if target.nullable else f"{raw} is null",
+                ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
+            )  # fmt: skip
+        raw = transforms.plain_source(source, raw)
+        plain = plain_column(target, self.target_catalog)
+        made = self._transformed(raw, source, plain, rule, key)
+        if made is None:
+            return None
+        made = into_column(made, target, self.target_catalog)
+        return replace(
+            self._treated(made, raw, source, target, rule, key), down=self._down(original, source, target, rule, key)
+        )
+
+    # -- private -----------------------------------------------------------------------------------------------------
+
+    def _scopes(self) -> Scopes:
+        scopes = {"s": self.source}
+        if self.root is not None and self.scoped:
+            scopes["tenant"] = self.root
+        return scopes
+
+    def _expression(self, target: CatalogColumn, rule: ColumnRule, key: Key) -> Column | None:
+        assert rule.up is not None
+        known = self.expressions.check(rule.up, self._scopes(), (*key, "up"))
+        if rule.source is not None and self.source.column(rule.source) is None:
+            self._no_column(rule.source, (*key, "from"))
+        if not known:
+            return None
+        source, down = rule.source, None
+        if rule.down is not None and self.expressions.check(rule.down, {"t": self.target}, (*key, "down")):
+            source = source or self._column_of(target, rule.up, (*key, "down"))
+            column = self.source.column(source or "")
+            down = f"({rule.down})::{column.type}" if column is not None else None
+        value = f"({rule.up})::{target.type}"
+        missing = None if target.nullable else f"({rule.up}) is null"
+        return Column(target.name, target.type, target.nullable, "value", source, value, missing=missing, down=down,
+                      zoned=names(rule.up, "tenant"))  # fmt: skip
+
+    def _column_of(self, target: CatalogColumn, up: str, key: Key) -> str | None:
+        """The source column that a `down` gives: the one of the same name, or the only one that `up` reads."""
+        if self.source.column(target.name) is not None:
+            return target.name
+        read: set[str] = {
+            quoted.replace('""', '"') if quoted else plain.lower()
+            for quoted, plain in _OF_SOURCE.findall(up)
+            if quoted or plain
+        }
+        if len(read) == 1:
+            return next(iter(read))
+        self.say(key, f'which column of {self.source.name} is this? Say so: from = "…"')
+        return None
+
+    def _down(
+        self, original: CatalogColumn, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> str | None:
+        """The source's value again, over the target's row `t` and its `tenant`; null where there is none.
+
+        Args:
+            original: the source column itself; `source` is without its domain.
+        """
+        held = plain_column(target, self.target_catalog)
+        value = f"t.{ident(target.name)}"
+        if rule.down is not None:
+            if not self.expressions.check(rule.down, {"t": self.target}, (*key, "down")):
+                return None
+            return f"({rule.down})::{original.type}"
+        if held is not target:
+            value = f"{value}::{held.type}"
+        if rule.map is not None:
+            made = self._unmapped(value, source, held, rule)
+        elif rule.transform in ("utc", "local_time"):
+            made = transforms.wall_clock(value, source, self._zone(rule, key))
+        elif rule.transform == "local_day":
+            made = transforms.midnight(value, source, self._zone(rule, key))
+        else:
+            made = types.carried_back(value, held, self.target_catalog, source, self.source_catalog)
+        nothing = self._no_value(source, target, rule)
+        if nothing is not None:
+            made = f"case when {value} is null then {literal(nothing)}::{source.type} else {made} end"
+        return into_column(made, original, self.source_catalog)
+
+    def _unmapped(self, value: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str:
+        """The first of the source's words that mean the value."""
+        assert rule.map is not None
+        words: dict[str, str] = {}
+        for given, meant in rule.map.items():
+            if unfit(given, source.type, enum_labels(source, self.source_catalog)) is None:
+                words.setdefault(constant_text(meant), given)
+        whens = " ".join(
+            f"when {literal(meant)}::{target.type} then {literal(given)}" for meant, given in words.items()
+        )
+        return f"(case {value} {whens} end)::{source.type}" if words else f"null::{source.type}"
+
+    @staticmethod
+    def _no_value(source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str | None:
+        """The text that stands for a null of the target where the source cannot hold, or does not mean, a null."""
+        default: Treatment = "carry" if target.nullable else "quarantine"
+        null = rule.null or default
+        if not target.nullable or not transforms.is_text(source) or (source.nullable and null == "carry"):
+            return None
+        plain_text = transforms.is_text(target) and rule.transform is None and rule.map is None and not rule.missing
+        if (rule.empty or null) != "carry" or plain_text:
+            return None
+        return rule.missing[0] if rule.missing else ""
+
+    def _no_column(self, name: str, key: Key) -> None:
+        self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
+
+    def _json_ids(self, rule: ColumnRule, key: Key) -> Iterator[JsonIds]:
+        for path, parent in (rule.ids or {}).items():
+            if self.parents(parent) is None:
+                known = [name for name, table in self.manifest.tables.items() if table.parts()]
+                self.say((*key, "ids", path), f"{parent!r} is no target table with a source{_near(parent, known)}")
+                continue
+            yield JsonIds(path, parent)
+
+    def _transformed(
+        self, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> str | None:
+        """The value for a raw value that is neither null nor counted as empty; null where that is invalid."""
+        to = target.type
+        if rule.map is not None:
+            return self._mapped(raw, target, rule, key)
+        transform = rule.transform
+        zone = self._zone(rule, key)
+        if transform is not None:
+            if wrong := misfit(transform, source, target):
+                self.say((*key, "as"), wrong)
+                return None
+            match transform:
+                case "number":
+                    return transforms.number(raw, to)
+                case "money":
+                    return transforms.number(raw, to, percent=False)
+                case "percent":
+                    return transforms.number(raw, to, currency=False)
+                case "integer":
+                    return transforms.integer(raw, to)
+                case "boolean":
+                    return transforms.boolean(raw)
+                case "email":
+                    return transforms.email(raw, to)
+                case "trim":
+                    return transforms.trim(raw, to)
+                case "utc":
+                    return transforms.utc(raw, source, to)
+                case "local_time":
+                    return transforms.local_time(raw, source, zone, to)
+                case "local_day":
+                    return transforms.local_day(raw, source, zone, to)
+        if types.apart(source, self.source_catalog, target, self.target_catalog):
+            self.say(
+                key, f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}, with no cast between them;"
+                ' say how with up = "<SQL>"'
+            )  # fmt: skip
+            return None
+        if types.loses(source, self.source_catalog, target, self.target_catalog):
+            self.say(
+                key,
+                f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}: a cast would drop part of"
+                ' the value; say what it means with as = "local_day" or up = "<SQL>"',
+            )
+            return None
+        return types.carried(raw, source, self.source_catalog, target, self.target_catalog)
+
+    def _labels(self, target: CatalogColumn) -> tuple[str, ...] | None:
+        return enum_labels(target, self.target_catalog)
+
+    def _constant(self, value: str | int | float, target: CatalogColumn, key: Key) -> None:
+        """Say what is wrong with a constant that shall stand in a column."""
+        if wrong := unfit(value, plain_column(target, self.target_catalog).type, self._labels(target)):
+            self.say(key, wrong)
+
+    def _mapped(self, raw: str, target: CatalogColumn, rule: ColumnRule, key: Key) -> str:
+        assert rule.map is not None
+        for given, value in rule.map.items():
+            self._constant(value, target, (*key, "map", given))
+        # As texts, so that every branch has one type: the cast makes of them what the column holds.
+        whens = " ".join(
+            f"when {literal(given)} then {literal(constant_text(value))}" for given, value in rule.map.items()
+        )
+        return f"(case {raw}::text {whens} end)::{target.type}"
+
+    def _zone(self, rule: ColumnRule, key: Key) -> str:
+        zone = rule.zone
+        if zone is None:
+            return "'UTC'"
+        if zone.startswith("tenant."):
+            column = zone.removeprefix("tenant.")
+            if not self.scoped:
+                self.say((*key, "zone"), f'rows of {self.target.name} have no tenant; name a time zone, as in "UTC"')
+                return "'UTC'"
+            if self.root is not None and self.root.column(column) is None:
+                near = _near(column, [each.name for each in self.root.columns])
+                self.say((*key, "zone"), f"{self.root.name} has no column {column!r}{near}")
+            return f"tenant.{ident(column)}"
+        if zone not in zoneinfo.available_timezones():
+            near = _near(zone, sorted(zoneinfo.available_timezones()))
+            self.say((*key, "zone"), f"{zone!r} is no time zone{near}")
+        return literal(zone)
+
+    def _treated(
+        self, made: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> Column:
+        """Put what null, empty and invalid mean around a transformed value."""
+        text_source = transforms.is_text(source)
+        plain_text = text_source and transforms.is_text(plain_column(target, self.target_catalog))
+        reads = rule.transform is not None or rule.map is not None or not plain_text
+        sees_empty = text_source and (rule.empty is not None or bool(rule.missing) or reads)
+        default: Treatment = "carry" if target.nullable else "quarantine"
+        null = rule.null or default
+        empty = rule.empty or null
+        invalid = rule.invalid or "quarantine"
+        zoned = rule.zone is not None and rule.zone.startswith("tenant.")
+        for name, treatment in (("null", rule.null), ("empty", rule.empty), ("invalid", rule.invalid)):
+            if treatment == "carry" and not target.nullable and not (name == "empty" and plain_text and not reads):
+                self.say(
+                    (*key, name),
+                    f'{self.target.name}.{target.name} is NOT NULL: {name} = "carry" cannot be; use "quarantine",'
+                    " { default = … } or { correct = … }",
+                )
+            if isinstance(treatment, Correct):
+                known = self.expressions.check(treatment.correct, self._scopes(), (*key, name, "correct"))
+                zoned = zoned or (known and names(treatment.correct, "tenant"))
+            elif isinstance(treatment, Default):
+                self._constant(treatment.default, target, (*key, name, "default"))
+        for name, given in (("empty", rule.empty is not None), ("missing", bool(rule.missing))):
+            if given and not text_source:
+                self.say(
+                    (*key, name),
+                    f"only text can be empty or stand for a missing value, but {source.name} is {source.type}",
+                )
+
+        words = literals(["", *rule.missing])
+        is_empty = f"{transforms.trimmed(raw)} in ({words})" if sees_empty else None
+        never_null = not source.nullable
+        cases, missing, noted = [], [], []
+        if null != "carry" and not never_null:
+            cases.append(f"when {raw} is null then {self._put(null, target)}")
+            if null == "quarantine":
+                missing.append(f"{raw} is null")
+            else:
+                noted.append(f"{raw} is null")
+        if is_empty is not None and not (empty == "carry" and plain_text and not reads):
+            if isinstance(empty, Default | Correct) or not self._reads_no(rule, target, ("", *rule.missing)):
+                cases.append(f"when {is_empty} then {self._put(empty, target)}")
+            if empty == "quarantine":
+                missing.append(is_empty)
+            elif empty != "carry":
+                noted.append(is_empty)
+        can_fail = "case " in made
+        value = f"case {' '.join(cases)} else {made} end" if cases else made
+        present = None
+        if can_fail:
+            present = f"{raw} is not null" + (f" and {is_empty} is not true" if is_empty else "")
+        said = "defaulted" if noted else ""
+        if rule.transform in ("email", "trim"):
+            normal = transforms.folded(raw) if rule.transform == "email" else transforms.trimmed(raw)
+            noted.append(f"{raw} <> {normal}")
+            said = "normalised"
+        if (transforms.base_type(source.type), transforms.base_type(target.type)) == ("json", "jsonb") and not cases:
+            noted.append(casts.doubled_keys(raw, made))
+            said = "first of two keys dropped"
+        return Column(
+            target.name,
+            target.type,
+            target.nullable,
+            "value",
+            source.name,
+            value,
+            present=present,
+            fallback=None if invalid == "quarantine" else self._put(invalid, target),
+            missing=" or ".join(missing) or None,
+            noted=" or ".join(noted) or None,
+            rule=said,
+            zoned=zoned,
+        )
+
+    def _reads_no(self, rule: ColumnRule, target: CatalogColumn, words: Sequence[str]) -> bool:
+        """Whether these words are invalid by themselves, so that each value need not be compared with them first."""
+        if rule.map is not None:
+            return not set(words) & set(rule.map)
+        labels = self._labels(target)
+        if rule.transform is None:
+            return labels is not None and target.type_kind == "enum" and not set(words) & set(labels)
+        return rule.transform in ("number", "money", "percent", "integer", "email") and not any(
+            any(char.isdigit() or char == "@" for char in word) for word in words
+        )
+
+    def _put(self, treatment: Treatment, target: CatalogColumn) -> str:
+        if isinstance(treatment, Default):
+            return f"{literal(constant_text(treatment.default))}::{target.type}"
+        if isinstance(treatment, Correct):
+            return f"({treatment.correct})::{target.type}"
+        return f"null::{target.type}"
+
+
+def constant_text(value: str | int | float) -> str:
+    """A constant as PostgreSQL reads it for any type that it fits."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""

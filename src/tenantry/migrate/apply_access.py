@@ -1,0 +1,107 @@
+"""Mend the access to a live database: everything in one transaction, which waits for nobody for long."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.access.diff import Change
+from tenantry.access.read_live import Live
+from tenantry.errors import NotReady, RightsMissing, SourceLocked
+from tenantry.journal.journal import Connection, Run, last_run
+from tenantry.postgres import explain, ident, load_blocks
+
+LOCK_TIMEOUT = "900ms"
+"""Below deadlock_timeout, so that an application is never a deadlock's victim."""
+
+
+def check_secured(run: Run | None) -> None:
+    """Before a run has come to its policies, nothing is to be mended: they would be in its way.
+
+    Raises:
+        NotReady: a run is on its way there.
+    """
+    if run is not None and not run.is_over and run.status != "ready":
+        raise NotReady(
+            f"Run {run.id} has not made the policies yet: it is {run.status}, in phase {run.phase}.",
+            hint="`tenantry migrate` takes it on, and makes them as the manifest says.",
+        )
+
+
+def has_writes(connection: Connection) -> bool:
+    """Whether clients have their rights to write: after the cut-over, and where no run was."""
+    run = last_run(connection)
+    return run is None or run.is_over
+
+
+def apply_changes(
+    connection: Connection,
+    live: Live,
+    changes: Sequence[Change],
+    *,
+    patience: float = 60.0,
+    notice: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Make the changes, all or none, as the owner of the tables; how many tries it took.
+
+    A try waits at most LOCK_TIMEOUT for each lock and then lets the queue behind it pass; tries go on, with jitter, for
+    `patience` seconds.
+
+    Raises:
+        SourceLocked: naming who stands in the way; nothing was changed.
+        RightsMissing: the login may not act as the owner.
+    """
+    deadline = time.monotonic() + patience
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            with connection.transaction():
+                _become(connection, live.owner)
+                connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                connection.execute("set local search_path = pg_catalog")
+                for change in changes:
+                    for statement in change.statements:
+                        connection.execute(statement.encode())
+            return tries
+        except (pg.LockNotAvailable, pg.DeadlockDetected):
+            said = "; ".join(_holders(connection, live, changes)) or "somebody who has just let go"
+            if time.monotonic() > deadline:
+                raise SourceLocked(
+                    f"The tables could not be locked within {patience:.0f} s. In the way: {said}. Nothing was changed.",
+                    hint="End those transactions (select pg_terminate_backend(pid)), or wait for a quiet time, and run the same"
+                    " command again.",
+                ) from None
+            if tries == 1:
+                notice(f"Waiting for locks: {said}")
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+        except psycopg.Error as error:
+            raise explain(error, "mending the access; nothing was changed") from error
+
+
+def _become(connection: Connection, owner: str) -> None:
+    row = connection.execute("select current_user::text").fetchone()
+    if row == (owner,):
+        return
+    try:
+        connection.execute(f"set local role {ident(owner)}".encode())
+    except pg.InsufficientPrivilege:
+        raise RightsMissing(
+            f"The tables belong to {owner}, which this login may not act as.",
+            hint=f"Connect as {owner}, or let a superuser run: grant {ident(owner)} to … ;",
+        ) from None
+
+
+def _holders(connection: Connection, live: Live, changes: Sequence[Change]) -> list[str]:
+    tables = sorted({change.on for change in changes})
+    rows = connection.execute(
+        load_blocks("tenantry.access.sql", "live")["holders"], {"schema": live.target.schema, "tables": tables}
+    ).fetchall()
+    return [
+        f"pid {pid} ({application or 'no name'}, {state}, in a transaction for {seconds:.0f} s)"
+        for pid, application, state, seconds in rows
+    ]

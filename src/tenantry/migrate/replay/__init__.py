@@ -1,0 +1,1 @@
+"""Rounds that carry changed rows over: from source to target, and back."""

@@ -1,0 +1,506 @@
+"""A run that has copied everything: the rounds that keep both sides in step, in whatever direction, and what every command on
+such a run needs first."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.types.json import Jsonb
+
+from tenantry import __version__
+from tenantry.derivation.ids import id_sql
+from tenantry.derivation.keys import mapping_key
+from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
+from tenantry.journal.journal import Connection, Journal, Run, last_run, this_process
+from tenantry.manifest import Manifest
+from tenantry.migrate.replay.both_sides import Both
+from tenantry.migrate.replay.replay import (
+    BOTH_LEAST,
+    EVERYTHING,
+    Pace,
+    Replayer,
+    Round,
+    TooLong,
+    or_everything,
+    pending,
+    take_log,
+)
+from tenantry.migrate.replay.reverse import Reverser
+from tenantry.migrate.replay.triggered import trigger_of
+from tenantry.migrate.session.connections import TRANSIENT, Session
+from tenantry.migrate.session.guard import Watch, check_login, check_server, refuse_standby
+from tenantry.migrate.session.observer import Observer, Silent
+from tenantry.migrate.session.prepare import Prepared, prepare
+from tenantry.migrate.session.run_lock import wait_for_run_lock
+from tenantry.migrate.session.schema_drift import absorb
+from tenantry.migrate.session.visibility import need_every_row
+from tenantry.migrate.session.write_pause import Guard
+from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify import strays
+from tenantry.migrate.verify.not_compared import nobodys_rows
+from tenantry.postgres import connect, explain, ident, literal
+
+BeforeCommit = Callable[[Connection, Round], None]
+
+_BOTH_SECONDS = 0.5
+"""How long a round may take while both sides are written: whoever writes what it has written waits behind it."""
+_LOCK_TABLES = 12
+"""Attempts of such a round after which it locks tables rather than rows."""
+_BOTH_TRIES = 40
+_STILL, _STILL_BOTH = 60.0, 2.0
+"""Seconds without a statement after which the server ends a round, and lets go of the rows that it has locked; while both sides are
+written, applications wait for these. Doubled after each time: the process may be slow and not stand still."""
+_STILL_TRIES = 5
+
+
+def explained(dsn: str, error: psycopg.Error) -> TenantryError:
+    """What befell a command that works on a run; a trigger of the application that it came from is named."""
+    known = explain(error, "working on the run")
+    where = ""
+    if error.diag.context and not isinstance(known, SideFenced):
+        with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry: triggers") as connection:
+            where = trigger_of(connection, error)
+    if not where:
+        return known
+    return TriggerFailed(
+        f"What Tenantry writes was refused{where}: {error.diag.message_primary}. Nothing of this round was kept.",
+        hint="Mend its function (names of tables and functions need their schema there, or SET search_path), or let the trigger"
+        " leave Tenantry's login out; then run the same command again.",
+        detail={**known.detail, "trigger": where.strip()},
+    )
+
+
+def _nothing(_connection: Connection) -> None:
+    """Before a round: nothing is locked in advance."""
+
+
+class Live:
+    """A context in which this process is the one that works on the run.
+
+    Attributes:
+        main: the connection that holds the run lock.
+        run: the run as it was when it was last looked at.
+    """
+
+    def __init__(
+        self, dsn: str, manifest: Manifest, observer: Observer | None = None, *, patience: float = 30.0
+    ) -> None:
+        """
+        Args:
+            patience: seconds to wait for another process to let go of the run; `tenantry replay` does when asked.
+        """
+        self._dsn, self._manifest, self._patience = dsn, manifest, patience
+        self.observer: Observer = observer or Silent()
+        self.session = Session(dsn)
+
+    def __enter__(self) -> Live:
+        try:
+            self.main: Connection = self.session.open("tenantry: run")
+            refuse_standby(self.main)
+            wait_for_run_lock(self.main, self._patience, self.observer.notice)
+            self.prepared: Prepared = prepare(self.main, self._manifest)
+            self.load()
+        except psycopg.Error as error:
+            self.session.close()
+            raise explain(error, "looking at the run") from error
+        except BaseException:
+            self.session.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+        if isinstance(error, psycopg.Error):
+            raise explained(self._dsn, error) from error
+
+    def load(self) -> None:
+        """Look at the run, the login, the tables and the server, as each command does when it begins."""
+        run = self.prepared.run
+        if run is None:
+            raise NoRun(
+                "There is no run of Tenantry in this database yet.",
+                hint="`tenantry plan` shows what would be done, `tenantry migrate` does it.",
+            )
+        self.run: Run = run
+        self.journal = Journal(run.id)
+        self.project = self.prepared.project
+        check_login(self.main, run, self.prepared.environment.login)
+        self.replayer = Replayer(self.project)
+        self.reverser = Reverser(self.project)
+        self.watch = Watch(self.project)
+        self.guard = Guard(self.session, run.id)
+        self._rounds: Connection | None = None
+        self._slow = 1
+        self.both = Both(self.project)
+        self._pace = Pace()
+        self._both_pace = Pace(seconds=_BOTH_SECONDS / 2, least=BOTH_LEAST, first=2_000)
+        self.done = self.journal.done_steps(self.main)
+        self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
+
+    def check_journal(self) -> None:
+        """That the journal has the steps of this version's plan.
+
+        Raises:
+            JournalMismatch: another version of Tenantry began the run.
+            JournalDamaged: steps are missing.
+        """
+        known = {str(row[0]) for row in self.journal.say(self.main, "steps")}
+        wanted = {step.id for step in self.prepared.plan}
+        if known == wanted:
+            return
+        if known < wanted and self.run.tool_version == __version__:
+            missing = sorted(wanted - known)
+            raise JournalDamaged(
+                f"The journal of run {self.run.id} lacks {len(missing)} steps of its plan, as {missing[0]}.",
+                hint="`tenantry verify --journal` makes the journal anew from both sides.",
+                detail={"missing": missing},
+            )
+        raise JournalMismatch(
+            f"The run was begun by Tenantry {self.run.tool_version}, whose plan has other steps than {__version__}'s.",
+            hint=f"Go on with Tenantry {self.run.tool_version}.",
+        )
+
+    def check(self) -> None:
+        """That journal, tables and server are what they were.
+
+        Raises:
+            SourceAltered: they are not, and this cannot be gone on with.
+            JournalMismatch, JournalDamaged: the journal is not that of this plan.
+            RowsHidden: row-level security hides rows of one of the sides.
+        """
+        # Somebody may hold a lock on what is only looked at.
+        self.session.again(self._check)
+
+    def _check(self) -> None:
+        self.check_journal()
+        need_every_row(self.main, self.project)
+        if absorb(self.main, self.journal, self.prepared, self.observer.notice):
+            self.prepared = prepare(self.main, self._manifest)
+            self.load()
+        if self.run.direction == "forward" and self.is_copied and strays.were_switched(self.main, self.project):
+            self.say_strays(strays.look_for_strays(self.rounds, self.project, self.replayer, self.journal))
+        check_server(self.main, self.journal, self.run, self.observer.notice)
+        self.watch.begin(self.main)
+        self.refresh()
+
+    @property
+    def is_copied(self) -> bool:
+        """Every row has been carried over once, so that both sides can be compared."""
+        return all(step.id in self.done for step in self.prepared.plan if step.phase == "copy")
+
+    def refresh(self) -> None:
+        """Read the run's row again."""
+        run = last_run(self.main)
+        assert run is not None
+        self.run = run
+
+    def need_copied(self, *, secured: bool = True) -> None:
+        """
+        Args:
+            secured: policies must stand as well.
+
+        Raises:
+            NotReady: there are steps before the cut-over that are not done.
+            JournalMismatch, JournalDamaged: the journal is not that of this plan.
+        """
+        if self.run.status == "contracted":
+            raise NotReady(
+                f"Run {self.run.id} was contracted: there is no source any more, and nothing to compare or to carry over.",
+                hint="The migration is final. `tenantry status` and `tenantry prove` go on working.",
+            )
+        self.check_journal()
+        plan = self.prepared.plan
+        phases = ("expand", "capture", "copy", *(["secure"] if secured else []))
+        missing = [step.id for step in plan if step.phase in phases and step.id not in self.done]
+        if missing:
+            raise NotReady(
+                f"Run {self.run.id} is not ready: it is in phase {self.run.phase} and has {len(missing)} steps to do"
+                f" (the next: {missing[0]}).",
+                hint="Run `tenantry migrate`: it goes on, and stops when everything is ready for the cut-over.",
+            )
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
+
+    @property
+    def rounds(self) -> Connection:
+        """The connection over which rounds are done."""
+        if self._rounds is None or self._rounds.closed:
+            self._rounds = self.session.open("tenantry: replay")
+            self.replayer = Replayer(self.project)
+            self.replayer.begin(self._rounds)
+            self._rounds.execute("set synchronous_commit = off")
+        return self._rounds
+
+    def round(
+        self, *, limit: int | None = None, check: bool = True, before_commit: BeforeCommit | None = None
+    ) -> Round:
+        """One round in the run's direction, tried again where it fails in passing.
+
+        Args:
+            limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
+        """
+
+        def once(limit: int, first: Callable[[Connection], None] = _nothing, deadline: float | None = None) -> Round:
+            connection = self.rounds
+            self.replayer.deadline = deadline
+            begun = time.monotonic()
+            still = (_STILL_BOTH if self.run.direction == "both" else _STILL) * self._slow
+            with connection.transaction():
+                connection.execute(
+                    "set transaction isolation level repeatable read;"
+                    f" set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"
+                )
+                first(connection)
+                done = self.carry(connection, self.run.direction, limit)
+                if before_commit is not None:
+                    before_commit(connection, done)
+                if done.entries or done.reversed_entries:
+                    if check:
+                        self.watch.check(connection)
+                    if before_commit is None:
+                        self.journal.say(connection, "set_unverified")
+            self.replayer.made()
+            pace.tell(done.entries, time.monotonic() - begun)
+            return done
+
+        pace = self._pace
+        if self.run.direction == "both":
+            pace = self._both_pace
+            return self._awake(lambda: self._contended(once, limit, bounded=before_commit is None))
+        return self._awake(
+            lambda: self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))
+        )
+
+    def _awake(self, action: Callable[[], Round]) -> Round:
+        """Do again what the server ended since this process stood still."""
+        for _ in range(_STILL_TRIES):
+            try:
+                return action()
+            except pg.IdleInTransactionSessionTimeout:
+                if self.session.stop.is_set():
+                    raise
+                self._slow *= 2
+                self.observer.notice(
+                    "The server ended a round, since this process stood still in it; nothing of it was kept, and it is done again."
+                )
+        return action()
+
+    def _contended(
+        self,
+        once: Callable[[int, Callable[[Connection], None], float | None], Round],
+        given: int | None,
+        *,
+        bounded: bool,
+    ) -> Round:
+        """A round while both sides are written. Applications may change what it writes, and wait for what it has written: it is
+        tried again at once, with less to do; then it locks the rows that are written most in advance, then their tables.
+
+        Args:
+            bounded: it is given up where writers would wait for it too long, as long as it can be made smaller.
+        """
+        pace, everything = self._both_pace, False
+        attempt = failed = 0
+        while True:
+            attempt += 1
+            limit = EVERYTHING if everything else pace.limit if given is None else given
+            tables = failed >= _LOCK_TABLES
+            first = self._lock_tables if tables else self.both.lock if failed else _nothing
+            least = everything or given is not None or pace.limit <= BOTH_LEAST
+            try:
+                return once(limit, first, None if least or not bounded else time.monotonic() + _BOTH_SECONDS)
+            except TooLong:
+                pace.less()
+            except TRANSIENT:
+                failed += 1
+                if failed >= _BOTH_TRIES or self.session.stop.is_set():
+                    raise
+                pace.less()
+                time.sleep(random.uniform(0.002, 0.02) * (10 if tables else 1))  # noqa: S311 - jitter
+            except pg.IntegrityError:
+                # What was left in the log belonged to what it took.
+                if limit >= EVERYTHING:
+                    raise
+                everything = True
+            finally:
+                self.replayer.deadline = None
+
+    def _lock_tables(self, connection: Connection) -> None:
+        self.both.lock_tables(connection, self.main)
+
+    def carry(self, connection: Connection, direction: str, limit: int) -> Round:
+        """The work of a round, in the transaction that is open.
+
+        Under grace, with writers on both sides, changes of the target go to the source first: what is then derived from the
+        source has them. Where both sides changed a row since the last round, the later change wins.
+        """
+        both = direction == "both"
+        entries, oldest = 0, 0.0
+        stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
+        if direction != "forward":
+            # All of them at once: of changes that belong together, none may be carried back before the other.
+            entries, oldest = take_log(
+                connection, "target_log", "tenantry_changed (table_name, legacy_id, at, stated)", EVERYTHING,
+                side="target" if both else None,
+            )  # fmt: skip
+            self._truncated(connection)
+        done = Round()
+        if direction != "reverse":
+            done = self.replayer.take(connection, limit, also=self.both.matching() if both else None)
+        done.reversed_entries, done.oldest = entries, max(done.oldest, oldest)
+        if direction == "reverse" and (found := strays.note_in_source(connection, self.project)):
+            done.conflicts += found
+            done.reversed_entries += found
+        if both and done.entries and entries:
+            done.conflicts = self.both.settle(connection)
+        if done.reversed_entries:
+            self._naming(connection)
+            back = self.reverser.apply(connection)
+            done.rows += back.inserted + back.updated + back.deleted
+            done.conflicts += back.conflicts
+        if both and entries:
+            self.both.add(connection)
+            if back.conflicts:
+                done.entries += self.both.stay(connection)
+        if done.entries or stray:
+            self.replayer.apply(connection, done)
+        if stray:
+            done.conflicts += self._list_strays(connection)
+            # What was carried over is compared before the cut-over.
+            done.entries += 1
+        return done
+
+    def _list_strays(self, connection: Connection) -> int:
+        found = strays.list_in_target(connection, self.project)
+        self.say_strays(found)
+        return found
+
+    def say_strays(self, found: int) -> None:
+        """Tell of changes of the target that were taken back."""
+        self.journal.event(
+            self.main, "strays", "rows of the target were written while applications wrote the source", listed=found
+        )
+        self.observer.notice(
+            f"Tables of {self.project.target.schema} were written although applications write {self.project.source.schema}:"
+            f" {found:,} changes were taken back and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
+            " has stay there, and are listed in tenantry.kept."
+        )
+
+    def _truncated(self, connection: Connection) -> None:
+        """A truncated table of the target: every row that the source has of it is looked at."""
+        for table, at in connection.execute(
+            "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
+        ).fetchall():
+            for mapping in self.project.by_target.get(str(table), ()):
+                prefix = literal(mapping.legacy_prefix)
+                source = ident(self.project.source.schema, mapping.source.name)
+                connection.execute(
+                    f"insert into tenantry_changed select {literal(str(table))}, {prefix} || {mapping_key(mapping)},"
+                    f" {literal(at)}::timestamptz from {source} s"
+                )
+        connection.execute("delete from tenantry_changed where legacy_id is null")
+
+    def _naming(self, connection: Connection) -> None:
+        """Documents that name a row of the target which is gone are looked at with it."""
+        for mapping in self.project:
+            for column in mapping.columns:
+                for each in column.ids:
+                    for parent in self.project.by_target[each.parent]:
+                        gone = id_sql(
+                            self.project.manifest.ids.namespace,
+                            parent.namespace,
+                            f"substr(c.legacy_id, {len(parent.legacy_prefix) + 1})",
+                        )
+                        connection.execute(
+                            f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
+                            f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
+                            f" jsonb_path_query(t.{ident(column.name)}::jsonb, {literal('$.' + each.path)}::jsonpath) x (node)"
+                            f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
+                            f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
+                            f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
+                        )
+
+    def pending(self) -> int:
+        """Entries that wait in the logs of the run's direction; 100,000 where there are more."""
+        logs = {"forward": ["source_log"], "reverse": ["target_log"], "both": ["source_log", "target_log"]}
+        return sum(pending(self.main, log)[0] for log in logs[self.run.direction])
+
+    def catch_up(
+        self,
+        *,
+        small: int = 500,
+        quick: float = 0.3,
+        stopped: Callable[[], bool] = lambda: False,
+        before_commit: BeforeCommit | None = None,
+    ) -> Round:
+        """Rounds until one had little to do and was quick about it, or they get no smaller: then what is left is what comes
+        in while a round lasts."""
+        before = None
+        while True:
+            begun = time.monotonic()
+            last = self.round(before_commit=before_commit)
+            spent = time.monotonic() - begun
+            entries = last.entries + last.reversed_entries
+            settled = last.complete and before is not None and entries >= 0.8 * before
+            if stopped() or entries == 0 or (last.complete and entries <= small and spent <= quick) or settled:
+                return last
+            before = entries
+
+    # -- comparing ---------------------------------------------------------------------------------------------------
+
+    def touched_differences(self, connection: Connection) -> list[verify.Difference]:
+        """What is not as it should be among the rows that this round carried forward."""
+        found: list[verify.Difference] = []
+        for position, mapping in enumerate(self.project.mappings):
+            keys = [
+                str(row[0])
+                for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
+            ]
+            if keys:
+                kept = verify.kept_in_target(connection, self.project, mapping)
+                found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
+        return found
+
+    def compare_all(self, *, target: bool = True) -> list[verify.Verification]:
+        """Compare everything, while applications write: first as it is found, then, within a round, what differed.
+
+        What stands in the target only, as the journal lists it, is no difference.
+        """
+        suspects = verify.look_for_suspects(self.main, self.project, self.journal)
+        found: list[verify.Verification] = []
+
+        def compare(connection: Connection, _done: Round) -> None:
+            found.clear()
+            found.extend(
+                verify.settle(
+                    connection,
+                    self.project,
+                    mapping,
+                    suspects[mapping.name],
+                    kept=verify.kept_in_target(connection, self.project, mapping),
+                )
+                for mapping in self.project
+            )
+            found.extend(nobodys_rows(connection, self.project))
+
+        for _ in range(verify.LOOKS):
+            self.round(limit=EVERYTHING, before_commit=compare)
+            if all(check.passed for check in found):
+                break
+        if target:
+            found += verify.verify_target(self.main, self.project)
+        passed = all(check.passed for check in found)
+        self.journal.say(self.main, "set_verified", verified=passed)
+        if passed:
+            strays.trust_guards(self.main, self.project)
+        return found
+
+
+__all__ = ["EVERYTHING", "BeforeCommit", "Live"]

@@ -1,0 +1,1 @@
+"""What every command needs first, and what must hold while a run works."""

@@ -1,0 +1,156 @@
+"""What must hold while a run is under way: nobody alters the tables, the login is Tenantry's alone, the server is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from tenantry.errors import LoginShared, RightsMissing, RowsHidden, SourceAltered
+from tenantry.journal.journal import Connection, Journal, Run
+from tenantry.mapping import Project
+from tenantry.postgres import load_blocks
+
+_SQL = "tenantry.migrate.session"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A digest of what of each side must not change, and the names of temporary tables of this session that hide their rows."""
+
+    source: str
+    target: str
+    hiding: tuple[str, ...] = ()
+
+
+class Watch:
+    """Looks, within the transaction that writes, whether the tables still are what the run was planned for."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._values = {
+            "source": project.source.schema,
+            "target": project.target.schema,
+            "source_tables": [table.name for table in project.source_tables],
+            "target_tables": [table.name for table in project.target.tables],
+        }
+        self._expected: Signature | None = None
+
+    def signature(self, connection: Connection) -> Signature:
+        row = connection.execute(load_blocks(_SQL, "guard")["signature"], self._values).fetchone()
+        assert row is not None
+        return Signature(str(row[0]), str(row[1]), tuple(str(name) for name in row[2]))
+
+    def begin(self, connection: Connection) -> None:
+        """Take the present state as the right one."""
+        self._expected = self.signature(connection)
+
+    def check(self, connection: Connection) -> None:
+        """Call last in a transaction: the tables that it has read are locked against alteration until it ends.
+
+        Raises:
+            SourceAltered: nothing of this transaction is kept.
+            RowsHidden: the same; an event trigger makes row-level security of this session's own tables.
+        """
+        now = self.signature(connection)
+        if now.hiding:
+            raise RowsHidden(
+                f"Something in this database, an event trigger most likely, forces row-level security upon the temporary tables"
+                f" that Tenantry works with ({now.hiding[0]}): their rows are hidden from the login. Nothing was carried over.",
+                hint="`tenantry analyze` names the event triggers. Disable the one that does it for as long as the run lasts (alter"
+                " event trigger … disable), or let it leave out temporary tables; then run the same command again.",
+                detail={"tables": list(now.hiding)},
+            )
+        if self._expected is None:
+            self._expected = now
+        elif (now.source, now.target) != (self._expected.source, self._expected.target):
+            side = "source" if now.source != self._expected.source else "target"
+            schema = self._values[side]
+            raise SourceAltered(
+                f"The tables of schema {schema} ({side}) were altered while the run was under way.",
+                hint="Run the same command again: it compares the tables with the plan and says what can be gone on with.",
+                detail={"side": side},
+            )
+
+
+def check_login(connection: Connection, run: Run | None, login: str) -> None:
+    """By its login Tenantry's own writes are told from those of applications: nobody else may use it.
+
+    Raises:
+        LoginShared: somebody does, or this is another login than the run was begun with.
+    """
+    if run is not None and run.migrator != login:
+        raise LoginShared(
+            f"The run was begun with the login {run.migrator!r}, and this is {login!r}.",
+            hint=f"Connect as {run.migrator!r}: by it Tenantry's writes are told from those of applications.",
+        )
+    others = connection.execute(load_blocks(_SQL, "guard")["others"]).fetchall()
+    if others:
+        said = "; ".join(f"pid {pid} ({name or 'no name'}, from {address})" for pid, name, address in others)
+        raise LoginShared(
+            f"The login {login!r} is also used by others: {said}. What it writes would not be noted as a change.",
+            hint="Give Tenantry a login of its own, which is a member of the tables' owner: create role tenantry_migrator login;"
+            " grant <owner> to tenantry_migrator; and add options='-c role=<owner>' to its DSN.",
+            detail={"login": login, "pids": [row[0] for row in others]},
+        )
+
+
+def check_owner(connection: Connection, project: Project) -> None:
+    """Triggers on a table are its owner's to make; said before anything is done.
+
+    Raises:
+        RightsMissing: naming the tables, and who owns them.
+    """
+    rows = connection.execute(
+        load_blocks(_SQL, "guard")["not_owned"],
+        {"schema": project.source.schema, "tables": [table.name for table in project.source_tables]},
+    ).fetchall()
+    if rows:
+        owners = ", ".join(sorted({str(row[1]) for row in rows}))
+        raise RightsMissing(
+            f"The login does not own the source tables {', '.join(str(row[0]) for row in rows)}; {owners} does.",
+            hint=f"Connect as {owners}, or as a member of it (GRANT {owners} TO …, and options='-c role={owners}' in the DSN).",
+            detail={"tables": [row[0] for row in rows]},
+        )
+
+
+def refuse_standby(connection: Connection) -> None:
+    """That the server can be written; asks nothing of it.
+
+    Raises:
+        SourceAltered: it is a standby.
+    """
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise SourceAltered(
+            "This server is a standby: it only follows another one, and cannot be written.",
+            hint="Connect to the primary; if this server shall become it, promote it first.",
+        )
+
+
+def check_server(connection: Connection, journal: Journal, run: Run, notice: Callable[[str], None]) -> bool:
+    """Whether this is the server on which the run was last seen; if it was restored or promoted meanwhile, the journal notes
+    it, and a whole comparison is due again before the cut-over.
+    """
+    row = connection.execute(load_blocks(_SQL, "guard")["server"]).fetchone()
+    assert row is not None
+    now = {"system": row[0], "timeline": row[1], "database": row[2]}
+    if not run.server:
+        journal.say(connection, "set_server", server=Jsonb(now))
+        return True
+    if dict(run.server) == now:
+        return True
+    with connection.transaction():
+        journal.say(connection, "set_server", server=Jsonb(now))
+        journal.say(connection, "set_verified", verified=False)
+        journal.event(
+            connection, "server_changed", "the database was restored or promoted", before=dict(run.server), now=now
+        )
+    notice(
+        "This database was restored or promoted since the run was last seen: the journal came with it, so it goes on;"
+        " source and target are compared as a whole again before the cut-over."
+    )
+    return False
+
+
+__all__ = ["Signature", "Watch", "check_login", "check_owner", "check_server", "refuse_standby"]

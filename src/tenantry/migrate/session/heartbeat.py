@@ -1,0 +1,72 @@
+"""Notices that the network stands still while a statement runs.
+
+A connection that waits for an answer cannot tell a long statement from a network that swallows everything. Keepalives of TCP tell
+where the other end is this server; a proxy between answers them itself. So a session of its own asks the server something that
+takes no time, again and again.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from tenantry.errors import TenantryError
+from tenantry.journal.journal import Connection
+from tenantry.postgres import connect
+
+EVERY = 5.0
+PATIENCE = 20.0
+"""Seconds without an answer after which the network counts as lost."""
+
+
+class Heartbeat(threading.Thread):
+    """Asks the server, until stopped; calls `lost` once when no answer comes."""
+
+    def __init__(self, dsn: str, lost: Callable[[], None]) -> None:
+        super().__init__(name="tenantry: heartbeat", daemon=True)
+        self._dsn, self._lost = dsn, lost
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        connection: Connection | None = None
+        try:
+            while not self._stopped.wait(EVERY):
+                if connection is None or connection.closed:
+                    # A server that refuses tells the other connections so as well.
+                    with suppress(TenantryError):
+                        connection = connect(self._dsn, name="tenantry: heartbeat")
+                elif not self._answers(connection):
+                    self._lost()
+                    return
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _answers(self, connection: Connection) -> bool:
+        """Whether an answer came, be it that the session is over."""
+        try:
+            connection.pgconn.send_query(b"select 1")
+            deadline = time.monotonic() + PATIENCE
+            while not self._stopped.is_set():
+                connection.pgconn.flush()
+                connection.pgconn.consume_input()
+                if not connection.pgconn.is_busy():
+                    if connection.pgconn.get_result() is None:
+                        return True
+                    continue
+                if not select.select([connection.fileno()], [], [], 0.2)[0] and time.monotonic() > deadline:
+                    return False
+        except psycopg.Error:
+            connection.close()
+        return True
+
+
+__all__ = ["EVERY", "PATIENCE", "Heartbeat"]

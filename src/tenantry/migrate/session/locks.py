@@ -1,0 +1,93 @@
+"""Locks on tables that applications use, which are tried for shortly, again and again; `run_lock` has the one that keeps a
+second run out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from psycopg import errors as pg
+
+from tenantry.errors import SourceLocked
+from tenantry.journal.journal import Connection
+from tenantry.migrate.session.write_pause import STOOD_STILL
+from tenantry.postgres import literal, load_blocks
+
+
+def capture_tables(
+    connection: Connection,
+    schema: str,
+    tables: Sequence[str],
+    statements: Sequence[str],
+    mark: Callable[[], None],
+    *,
+    patience: float,
+    notice: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Alter tables that applications use, in one transaction.
+
+    Each try waits at most 900 ms (below deadlock_timeout, so that the application is never a deadlock's victim) and then
+    lets the queue behind it pass; tries go on, with jitter, for `patience` seconds.
+
+    Args:
+        mark: is called last in the transaction.
+
+    Raises:
+        SourceLocked: naming who stands in the way.
+    """
+    deadline = time.monotonic() + patience
+    attempt = 0
+    while True:
+        try:
+            with connection.transaction():
+                # In one message: nothing that befalls this process or the network between two statements keeps the locks.
+                connection.execute(
+                    ";\n".join(
+                        [
+                            "set local lock_timeout = '900ms'",
+                            "set local synchronous_commit = on",
+                            f"set local idle_in_transaction_session_timeout = '{STOOD_STILL}'",
+                            *(statement.rstrip().rstrip(";") for statement in statements),
+                        ]
+                    )
+                )
+                mark()
+            return
+        except (pg.LockNotAvailable, pg.DeadlockDetected):
+            attempt += 1
+            holders = blockers(connection, schema, tables)
+            said = "; ".join(holders) or "somebody who has just let go"
+            if time.monotonic() > deadline or stopped():
+                raise SourceLocked(
+                    f"{', '.join(tables)} could not be locked within {patience:.0f} s. In the way: {said}.",
+                    hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quiet time, then run the"
+                    " same command again: it goes on from its journal.",
+                ) from None
+            if attempt == 1:
+                notice(f"Waiting for {', '.join(tables)}: {said}")
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+
+
+def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
+    """Who holds locks that writers hold, in words: pid, application, how long, last query's first words."""
+    rows = connection.execute(
+        load_blocks("tenantry.migrate.session", "locks")["blockers"],
+        {"schema": schema, "tables": list(tables)},
+    ).fetchall()
+    return [
+        f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
+        if gid is None
+        else prepared_transaction(str(gid), str(owner), seconds)
+        for pid, application, state, seconds, gid, owner in rows
+    ]
+
+
+def prepared_transaction(gid: str, owner: str, seconds: float) -> str:
+    """A transaction that was prepared and not ended, in words: it has no session that could be ended."""
+    name = literal(gid)
+    return (
+        f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until somebody runs, in this"
+        f" database, commit prepared {name} or rollback prepared {name})"
+    )

@@ -1,0 +1,254 @@
+"""A trial: some tenants first. Choosing them, telling how much that is, and going on with all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from pglast.parser import ParseError
+from psycopg.types.json import Jsonb
+
+from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.pilot import Inside
+from tenantry.errors import JournalMismatch, NotReady, SubsetWrong
+from tenantry.journal.journal import Connection, Journal, Run
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.expressions import Expressions, has_select
+from tenantry.mapping.project import Subset
+from tenantry.plan import Plan
+from tenantry.plan.operations.accounts import LINK_ACCOUNTS, MAKE_ACCOUNTS
+from tenantry.plan.operations.pilot_members import CLOSURE, merging
+from tenantry.postgres import ident, literal
+
+_SHOWN = 5
+_ACCOUNTS = (LINK_ACCOUNTS, MAKE_ACCOUNTS)
+"""Steps that can be run again over what they have done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The tenants of a trial that has not begun: their source keys, and how much of their tables that is."""
+
+    subset: Subset
+    keys: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.subset.tenants:,} of {self.subset.of:,} tenants ({_listed(self.keys)})"
+
+
+def of_run(run: Run) -> Subset | None:
+    """The subset with which a run began."""
+    if run.subset is None:
+        return None
+    said = run.subset
+    return Subset(str(said["condition"]), said["state"], int(said["tenants"]), int(said["of"]))
+
+
+def same_subset(run: Run, condition: str) -> None:
+    """That a run under way is the trial that is asked for.
+
+    Raises:
+        JournalMismatch: it is another one, or none.
+    """
+    subset = of_run(run)
+    if (
+        subset is not None
+        and subset.state == "trial"
+        and " ".join(subset.condition.split()) == " ".join(condition.split())
+    ):
+        return
+    if subset is None:
+        said, hint = (
+            "takes all tenants",
+            "Go on with it (`tenantry migrate`), or undo it (`tenantry rollback --everything`) and begin a trial.",
+        )
+    elif subset.state == "rest":
+        said, hint = (
+            "has gone on with all tenants",
+            "`tenantry migrate` goes on with it, `tenantry rollback --everything` undoes it.",
+        )
+    else:
+        said = f"is {subset} ({subset.condition})"
+        hint = (
+            "`tenantry migrate` goes on with it, `tenantry migrate --rest` with all other tenants; to take others, take it back first:"
+            " `tenantry rollback --everything`."
+        )
+    raise JournalMismatch(
+        f"Run {run.id} {said}; other tenants cannot be chosen while it is under way.",
+        hint=hint,
+        detail={"asked": condition},
+    )
+
+
+def choose(connection: Connection, project: Project, condition: str) -> Chosen:
+    """The tenants for which a condition over their source table holds.
+
+    Raises:
+        SubsetWrong: it is no condition over that table, or no tenant fulfils it.
+    """
+    root = _root(project)
+    name = root.source.name
+    # As one types it in a shell: names with capitals stand in double quotes, which are guarded there.
+    column = ident(name, root.key[0]).replace("\\", "\\\\").replace('"', '\\"')
+    example = f"--only \"{column} in ('…')\""
+    problems: list[str] = []
+    expressions = Expressions(lambda _key, message: problems.append(message))
+    right = expressions.check(condition, {name: root.source, "s": root.source}, ())
+    try:
+        if right and has_select(condition):
+            problems.append(f"{condition!r} holds a query of its own; it may only compare columns of {name}")
+    except ParseError as error:
+        problems.append(f"{condition!r} is no SQL expression: {error.args[0]}")
+    if problems:
+        raise SubsetWrong(
+            f"The tenants of a trial are chosen by a condition over {name}, the table of the tenants: {problems[0]}.",
+            hint=f"Write it as {example}.",
+        )
+    table = ident(project.source.schema, name)
+    other = f" cross join lateral (select s.*) {ident(name)}" if name != "s" else ""
+    where = f" where ({root.where})" if root.where else ""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("set transaction read only")
+            found = [
+                str(row[0])
+                for row in connection.execute(
+                    f"select {mapping_key(root)} from (select s.* from {table} s{where}) s{other} where ({condition}) order by 1"
+                )
+            ]
+            if found and root.merge is not None:
+                found = _with_same(connection, project, root, found)
+            row = connection.execute(f"select count(*) from {table} s{where}").fetchone()
+    except psycopg.Error as error:
+        raise SubsetWrong(
+            f"The condition {condition!r} over {name} does not run: {error.diag.message_primary or error}.",
+            hint=f"Write it as {example}.",
+        ) from None
+    assert row is not None
+    if not found:
+        raise SubsetWrong(
+            f"No row of {name} fulfils {condition!r}, so that there is no tenant to begin with.",
+            hint=f"{name} has {row[0]:,} rows; look which you mean, and write it as {example}.",
+        )
+    return Chosen(Subset(condition, "trial", len(found), int(row[0])), tuple(found))
+
+
+def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
+    """How much a trial takes, in one sentence; reads the tenants' tables once."""
+    keys = ", ".join(literal(key) for key in chosen.keys)
+    inside = Inside(project, chosen=lambda key: f"{key} = any (array[{keys}]::text[])")
+    rows = total = 0
+    for mapping in project:
+        if inside.kinds[mapping.name] != "tenant":
+            continue
+        relation = inside.rows(mapping)
+        row = connection.execute(
+            f"select (select count(*) from {relation} s where {inside.condition(mapping)}), (select count(*) from {relation} s)"
+        ).fetchone()
+        assert row is not None
+        rows, total = rows + int(row[0]), total + int(row[1])
+    return (
+        f"A trial of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, with the people whom they name, and all rows that"
+        " tenants share."
+    )
+
+
+def begin(connection: Connection, chosen: Chosen) -> None:
+    """Fix the tenants in the journal, in the transaction that begins the run."""
+    connection.execute(f"insert into {JOURNAL}.only select unnest(%s::text[])", [list(chosen.keys)])
+
+
+def begin_rest(connection: Connection, journal: Journal, project: Project, plan: Plan, run: Run) -> None:
+    """From a trial to a whole run, in one transaction: keys and indexes off the target, and every step of the copy to be done again,
+    over what is not there yet.
+
+    Raises:
+        NotReady: the run is no trial, or has not been finished.
+    """
+    subset = of_run(run)
+    if subset is None:
+        raise NotReady(
+            f"Run {run.id} takes all tenants: there is no rest.",
+            hint="`tenantry migrate` goes on with it where it is not ready.",
+        )
+    if subset.state == "rest":
+        return
+    if run.status != "ready":
+        raise NotReady(
+            f"The trial has not been finished: run {run.id} is {run.status}, in phase {run.phase}.",
+            hint="`tenantry migrate` goes on with the trial; when it is ready, `tenantry migrate --rest` goes on with all others.",
+        )
+    done = journal.done_steps(connection)
+    steps = [step for step in plan.phase("copy") if step.id != CLOSURE]
+    again = [step for step in steps if step.kind == "sql" and step.id not in _ACCOUNTS and step.id in done]
+    with connection.transaction():
+        # The target is ours alone, but for people who read it: they are waited for.
+        connection.execute("set local lock_timeout = 0")
+        connection.execute("set constraints all immediate")
+        for statement in _derived_again(project):
+            connection.execute(statement)
+        for step in reversed(again):
+            for statement in step.undo:
+                connection.execute(statement)
+        journal.say(connection, "forget_chunks")
+        journal.say(connection, "reopen_steps", steps=[step.id for step in steps])
+        journal.say(connection, "set_verified", verified=False)
+        journal.say(connection, "set_subset", subset=Jsonb({**(run.subset or {}), "state": "rest"}))
+        journal.say(connection, "set_status", status="running")
+        journal.event(
+            connection,
+            "rest",
+            f"after the trial of {subset.tenants} tenants all others are carried over",
+            tenants=subset.tenants,
+        )
+
+
+def _derived_again(project: Project) -> list[str]:
+    """Rows that the trial could not see as they are: those in quarantine, and those that name another tenant's row, which had to be
+    left empty."""
+    inside = Inside(project)
+    log = f"insert into {JOURNAL}.source_log (table_name, new_key)"
+    statements = [f"{log} select distinct source_table, source_key from {JOURNAL}.quarantine where state = 'open'"]
+    for mapping in project:
+        if mapping.scoped:
+            continue
+        for ref in mapping.references:
+            if inside.kind(ref.parent) == "tenant":
+                where = [inside.beyond(mapping, ref), *filter(None, [inside.condition(mapping)])]
+                statements.append(
+                    f"{log} select {literal(mapping.source.name)}, {mapping_key(mapping)} from {inside.rows(mapping)} s"
+                    f" where {' and '.join(where)}"
+                )
+    return statements
+
+
+def _root(project: Project) -> Mapping:
+    roots = [mapping for mapping in project if mapping.is_root]
+    if len(roots) > 1:
+        raise SubsetWrong(
+            f"Tenants come from several tables ({', '.join(each.source.name for each in roots)}), so that some of them cannot be chosen.",
+            hint="Migrate all at once; `tenantry rehearse` tries everything on a copy.",
+        )
+    return roots[0]
+
+
+def _with_same(connection: Connection, project: Project, root: Mapping, keys: Sequence[str]) -> list[str]:
+    """Tenants that are merged with a chosen one are chosen with it."""
+    listed = ", ".join(literal(key) for key in keys)
+    key, same = root.ours("key"), root.ours("same")
+    tail = (
+        f"select a.{key} from hashed a where a.{same} in"
+        f" (select b.{same} from hashed b where b.{key} = any (array[{listed}]::text[]))"
+    )
+    more = [str(row[0]) for row in connection.execute(merging(project, root, tail))]
+    return sorted({*keys, *more})
+
+
+def _listed(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:_SHOWN])
+    return f"{shown}, …" if len(keys) > _SHOWN else shown
+
+
+__all__ = ["Chosen", "begin", "begin_rest", "choose", "describe", "of_run", "same_subset"]

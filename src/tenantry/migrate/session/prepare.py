@@ -1,0 +1,141 @@
+"""What every command needs first: the catalogs, the resolved manifest, the plan, and the run that there may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+
+from tenantry.access import missing_roles
+from tenantry.catalog import read_catalog
+from tenantry.catalog.build import build_catalog
+from tenantry.errors import JournalMismatch, RolesMissing, SchemaMissing, TargetNotOurs
+from tenantry.journal.journal import Connection, Journal, Run, last_run
+from tenantry.manifest import Manifest, manifest_digest, target_files
+from tenantry.mapping import Project, resolve
+from tenantry.migrate.session import pilot as subset
+from tenantry.migrate.session.reserved_names import check_names
+from tenantry.migrate.session.try_expressions import check_expressions, check_widths
+from tenantry.migrate.session.visibility import need_rows_of, source_names
+from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
+from tenantry.postgres import explain
+from tenantry.postgres.ours import need_our_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A manifest met with a database."""
+
+    project: Project
+    environment: Environment
+    plan: Plan
+    files: tuple[Path, ...]
+    run: Run | None
+    chosen: subset.Chosen | None = None
+    """The tenants of a trial that is to begin."""
+
+
+def prepare(connection: Connection, manifest: Manifest, *, only: str | None = None, names: bool = True) -> Prepared:
+    """Read both sides and plan. Nothing is changed: what the target's files make is rolled back.
+
+    Args:
+        only: a condition over the tenants' source table: a run that is to begin takes these tenants first.
+        names: refuse what has names of ours; analysis lists it.
+
+    Raises:
+        SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing, SubsetWrong
+    """
+    try:
+        return _prepare(connection, manifest, only, names)
+    except psycopg.Error as error:
+        raise explain(error, "reading the schemas") from error
+
+
+def _prepare(connection: Connection, manifest: Manifest, only: str | None, names: bool) -> Prepared:
+    environment = read_environment(connection)
+    files = target_files(manifest)
+    run = last_run(connection)
+    try:
+        source = read_catalog(connection, manifest.source.schema_name)
+    except SchemaMissing:
+        # A run knows what it was; what it may still do without a source is for each command to say.
+        if run is None:
+            raise
+        source = replace(run.source_catalog, tables=())
+    schema = manifest.target.schema_name
+    if run is not None:
+        check_journal(run, manifest)
+        if only is not None:
+            subset.same_subset(run, only)
+        target = run.target_catalog
+        made_by_us = {row[0] for row in Journal(run.id).say(connection, "steps")}
+        environment = replace(environment, has_auth="expand.auth" not in made_by_us)
+        source = replace(
+            run.source_catalog,
+            tables=tuple(
+                replace(
+                    table,
+                    row_estimate=now.row_estimate
+                    if (now := source.table(table.name)) is not None
+                    else table.row_estimate,
+                )
+                for table in run.source_catalog.tables
+            ),
+        )
+    else:
+        need_our_schema(connection)
+        if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
+            raise TargetNotOurs(
+                f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry made it.",
+                hint="Name another schema in [target] schema, or drop it if it is a leftover"
+                f" (drop schema {schema} cascade); Tenantry never writes into a schema that it did not make.",
+            )
+        missing = missing_roles(connection, manifest)
+        if missing:
+            raise RolesMissing(
+                f"The database roles {', '.join(missing)} do not exist on this server.",
+                hint="Let a DBA review and run the script once: tenantry roles --sql | psql …; a superuser can run"
+                " `tenantry roles --apply`.",
+            )
+        target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
+    project = resolve(manifest, source, target)
+    if run is None:
+        if names:
+            check_names(connection, project)
+        check_widths(project)
+        check_expressions(connection, project)
+    chosen = None
+    if run is not None:
+        project = replace(project, subset=subset.of_run(run))
+    elif only is not None:
+        need_rows_of(connection, source_names(project))
+        chosen = subset.choose(connection, project, only)
+        project = replace(project, subset=chosen.subset)
+    return Prepared(project, environment, build_plan(project, environment, files), files, run, chosen)
+
+
+def check_journal(run: Run, manifest: Manifest) -> None:
+    """The journal must be that of this very manifest and its target files.
+
+    Raises:
+        JournalMismatch: with what differs.
+    """
+    if run.name != manifest.name or run.target_schema != manifest.target.schema_name:
+        raise JournalMismatch(
+            f"The journal in this database belongs to manifest {run.name!r} (target {run.target_schema}), not to"
+            f" {manifest.name!r} (target {manifest.target.schema_name}).",
+            hint=f"Use the manifest that the run was started with: {run.manifest_path}.",
+        )
+    if run.manifest_digest != manifest_digest(manifest):
+        started = f"{run.started_at:%Y-%m-%d %H:%M}"
+        raise JournalMismatch(
+            f"The manifest or its target files have changed since the run of {started} was begun ({run.status}).",
+            hint="Put the files back as they were and go on; or, to start over with the new ones: put them back,"
+            " `tenantry rollback --everything`,"
+            " change them again, and begin anew."
+            if run.direction == "forward"
+            else "The run has been cut over. Put the files back as they were; later changes of the target are ordinary"
+            " migrations of the application.",
+            detail={"run": run.id, "digest": run.manifest_digest},
+        )

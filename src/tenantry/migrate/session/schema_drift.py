@@ -1,0 +1,256 @@
+"""Tables that were altered since a run was begun: what does no harm is taken over, what does is refused, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from psycopg.types.json import Jsonb
+
+from tenantry.catalog import Below, Catalog, Table, read_catalog
+from tenantry.catalog.descendants import unfit_below
+from tenantry.derivation.keys import mapping_key
+from tenantry.errors import SchemaMissing, SourceAltered
+from tenantry.journal.journal import Connection, Journal, Run
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
+from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.prepare import Prepared
+from tenantry.migrate.session.trigger_states import stand_guard
+from tenantry.plan.operations.capture import OURS, capture, source_fence, source_triggers
+from tenantry.postgres import ident, literal, load_blocks
+
+
+def without_ours(catalog: Catalog) -> Catalog:
+    """A schema without Tenantry's own triggers, as it was when the run was begun."""
+    return replace(
+        catalog,
+        tables=tuple(
+            replace(
+                table,
+                triggers=tuple(trigger for trigger in table.triggers if trigger.name not in OURS),
+            )
+            for table in catalog.tables
+        ),
+    )
+
+
+def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> bool:
+    """Compare the source with the catalog of the run, and take over what a migration of the tables does not depend on.
+
+    Returns:
+        Whether other tables hold the rows of a source table than before, so that what was prepared is to be prepared again.
+
+    Raises:
+        SourceAltered: a table or column that is carried over is gone or different.
+    """
+    project = prepared.project
+    before = project.source
+    try:
+        now = without_ours(read_catalog(connection, before.schema))
+    except SchemaMissing:
+        now = replace(before, tables=())
+    harm: list[str] = []
+    said: list[str] = []
+    present: list[Table] = []
+    moved: list[tuple[Table, Table]] = []
+    for table in project.source_tables:
+        there = now.table(table.name)
+        if there is None:
+            harm.append(f"table {table.name} is gone")
+            continue
+        present.append(there)
+        harm += _harm(table, there)
+        said += _harmless(table, there)
+        said += [f"{ident(*each)} is new below {table.name}" for each in _new(table.below, there.below)]
+        said += [
+            f"{ident(*each)} is gone from below {table.name}, and {table.name} is looked at as a whole"
+            for each in _new(there.below, table.below)
+        ]
+        moved += [(table, there)] if table.below != there.below else []
+    harm += [each.why for each in unfit_below(present)]
+    if harm:
+        raise SourceAltered(
+            f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}.",
+            hint=_way_out(project, prepared.run),
+            detail={"altered": harm},
+        )
+    missing = _without_capture(connection, prepared)
+    if missing and {f"capture.table:{name}" for name in missing} & journal.done_steps(connection):
+        _capture_again(connection, journal, prepared, missing)
+        notice(
+            f"Triggers that note changes were missing on {', '.join(missing)}: they stand again, and these tables are"
+            " looked at as a whole."
+        )
+    stand_guard(connection, journal, prepared, notice)
+    for table, there in moved:
+        _take_off(connection, table, there, notice)
+    told = {text for row in journal.say(connection, "events") if row[1] == "altered" for text in row[3].get("what", ())}
+    said = [text for text in said if text not in told] if not moved else said
+    if said:
+        with connection.transaction():
+            for table, there in moved:
+                if _new(there.below, table.below):
+                    _look_again(connection, prepared, table)
+            journal.say(connection, "set_source_catalog", catalog=Jsonb(_known(before, now, present).to_json()))
+            journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
+        notice(f"The source was altered meanwhile, in ways that do no harm: {'; '.join(said)}.")
+    return bool(moved)
+
+
+def _way_out(project: Project, run: Run | None) -> str:
+    """What to do about a change that stands in the way: advice that works in the phase in which the run is."""
+    source, target = project.source.schema, project.target.schema
+    if run is not None and run.direction != "forward":
+        return (
+            f"Undo the change and run the same command again. A table or a column that was dropped is made again as it was, empty:"
+            f" `tenantry verify --repair` fills it from {target}, and then every command works, `tenantry rollback` too."
+            f" Nobody can go back without it; `tenantry contract` makes {target} final as things stand."
+        )
+    return (
+        "Undo the change and run the same command again; a table that was dropped is made again as it was, and what of it is not in"
+        f" {source} any more goes from {target} as well. Or undo the run (tenantry rollback --everything), mend the manifest, and"
+        " begin anew."
+    )
+
+
+def _harm(before: Table, now: Table) -> list[str]:
+    found = []
+    for column in before.columns:
+        there = now.column(column.name)
+        if there is None:
+            found.append(f"column {before.name}.{column.name} is gone")
+        elif there.type != column.type:
+            found.append(f"column {before.name}.{column.name} was {column.type} and is {there.type}")
+        elif there.nullable and not column.nullable:
+            found.append(f"column {before.name}.{column.name} may be null now")
+    if now.row_key != before.row_key:
+        found.append(f"the key of {before.name} is another one")
+    return found
+
+
+def _harmless(before: Table, now: Table) -> list[str]:
+    found = [
+        f"column {before.name}.{column.name} is new and is not carried over"
+        for column in now.columns
+        if before.column(column.name) is None
+    ]
+    old, new = {index.name for index in before.indexes}, {index.name for index in now.indexes}
+    found += [f"index {name} is new" for name in sorted(new - old)] + [
+        f"index {name} is gone" for name in sorted(old - new)
+    ]
+    keys, present = {each.name for each in before.constraints}, {each.name for each in now.constraints}
+    found += [f"constraint {name} is new" for name in sorted(present - keys)]
+    found += [f"constraint {name} is gone" for name in sorted(keys - present)]
+    return found
+
+
+def _without_capture(connection: Connection, prepared: Prepared) -> list[str]:
+    """Source tables of which a table that holds their rows does not note changes."""
+    project = prepared.project
+    rows = connection.execute(
+        load_blocks("tenantry.migrate.session", "guard")["without_capture"],
+        {"schema": project.source.schema, "tables": [table.name for table in project.source_tables]},
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _known(before: Catalog, now: Catalog, read: Sequence[Table]) -> Catalog:
+    """The source as the run was planned for, with the tables that hold its rows now.
+
+    Tables and columns that are new are not taken over: nobody reads them, the manifest of a run that is under way need not name
+    them, and a column of the target that has the same name by chance goes on being left alone.
+    """
+    was_below = {(each.schema, each.name) for table in before.tables for each in table.below}
+    is_below = {(each.schema, each.name) for table in read for each in table.below}
+    there = {table.name: table for table in read}
+    kept = [
+        _planned(table, there[table.name]) if table.name in there else table
+        for table in before.tables
+        if (table.schema, table.name) in is_below or (table.schema, table.name) not in was_below
+    ]
+    names = {table.name for table in kept}
+    new = [table for table in now.tables if (table.schema, table.name) in is_below and table.name not in names]
+    return replace(before, tables=(*kept, *new))
+
+
+def _planned(before: Table, now: Table) -> Table:
+    """A table as it was planned for: what holds its rows is as it is now, and a foreign key that is gone vouches for nothing."""
+    present = {each.name: each for each in now.constraints}
+    return replace(
+        before,
+        below=now.below,
+        constraints=tuple(
+            each
+            if each.kind != "foreign"
+            else replace(
+                each,
+                validated=each.validated and each.name in present and present[each.name].validated,
+                enforced=each.enforced and each.name in present and present[each.name].enforced,
+            )
+            for each in before.constraints
+        ),
+    )
+
+
+def _new(before: Sequence[Below], now: Sequence[Below]) -> list[tuple[str, str]]:
+    known = {(each.schema, each.name) for each in before}
+    return [(each.schema, each.name) for each in now if (each.schema, each.name) not in known]
+
+
+def _take_off(connection: Connection, table: Table, there: Table, notice: Callable[[str], None]) -> None:
+    """Tenantry's triggers go from what was taken off a table and lives on by itself, as a partition that was detached."""
+    gone = _new(there.below, table.below)
+    left = connection.execute(
+        load_blocks("tenantry.migrate.session", "guard")["left_over"], {"tables": Jsonb(gone), "ours": list(OURS)}
+    ).fetchall()
+    for schema, name in left:
+        relation = ident(str(schema), str(name))
+        capture_tables(
+            connection,
+            str(schema),
+            [str(name)],
+            [f"drop trigger if exists {trigger} on {relation}" for trigger in OURS],
+            lambda: None,
+            patience=60.0,
+            notice=notice,
+        )
+
+
+def _look_again(connection: Connection, prepared: Prepared, table: Table) -> None:
+    """Rows are gone with what held them, and no trigger has noted their keys.
+
+    While applications write the source they go from the target like rows that were deleted. After the cut-over the target is
+    what counts: the rows that the source has lost are carried back into it, or listed as kept where it has no place for them.
+    """
+    if prepared.run is None or prepared.run.direction != "reverse":
+        connection.execute(f"insert into {JOURNAL}.source_log (table_name) values (%s)", [table.name])
+    if prepared.run is None or prepared.run.direction == "forward":
+        return
+    for mapping in prepared.project.of_source(table.name):
+        prefix = len(mapping.legacy_prefix)
+        key = f"substr(t.legacy_id, {prefix + 1})" if prefix else "t.legacy_id"
+        mine = f"left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)} and " if prefix else ""
+        connection.execute(
+            f"insert into {JOURNAL}.target_log (table_name, old_key, new_key) select {literal(mapping.target.name)}, t.legacy_id,"
+            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where {mine}not exists (select from"
+            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {key})"
+        )
+
+
+def _capture_again(connection: Connection, journal: Journal, prepared: Prepared, tables: list[str]) -> None:
+    source = without_ours(read_catalog(connection, prepared.project.source.schema))
+    project = replace(prepared.project, source=source)
+    for step in capture(project, prepared.environment, ""):
+        if step.table not in tables:
+            continue
+        with connection.transaction():
+            for statement in step.sql:
+                connection.execute(statement)
+            if prepared.run is not None and prepared.run.direction == "reverse":
+                # What a step makes is as it stands before the cut-over.
+                for statement in (*source_fence(project, on=True), *source_triggers(project, on=False)):
+                    connection.execute(statement)
+            # Whatever was missed is found by looking at the whole table.
+            connection.execute("insert into tenantry.source_log (table_name) values (%s)", [step.table])
+            journal.event(connection, "captured_again", "triggers that note changes were missing", table=step.table)

@@ -1,0 +1,117 @@
+"""Tenantry's triggers as they should stand in the direction in which a run is: others switch them too, as pg_restore
+--disable-triggers and Rails do with all triggers of a table (DISABLE TRIGGER ALL, and ENABLE TRIGGER ALL behind it)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tenantry.journal.journal import Connection, Journal
+from tenantry.journal.names import JOURNAL
+from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.prepare import Prepared
+from tenantry.migrate.verify.strays import were_switched
+from tenantry.plan.operations.capture import fed_tables, source_fence, source_triggers, target_capture, target_triggers
+from tenantry.plan.operations.indexes_and_keys import triggers
+from tenantry.postgres import ident, literal, load_blocks
+
+_PATIENCE = 60.0
+
+
+def stand_guard(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> None:
+    """Set right what others switched, and have compared what may have been written meanwhile.
+
+    What notes changes of the source is set right by `absorb`, which looks at the tables as a whole.
+    """
+    project, run = prepared.project, prepared.run
+    done = journal.done_steps(connection)
+    if run is None or run.status == "contracted" or "expand.fence" not in done:
+        return
+    if run.direction == "forward":
+        _target_closed(connection, journal, prepared, notice)
+        return
+    _target_open(connection, journal, prepared, notice)
+    if run.direction == "reverse" and _switched(connection, project.source.schema, ["tenantry_fence"]):
+        _set(
+            connection,
+            project.source.schema,
+            [table.name for table in project.source_tables],
+            [*source_fence(project, on=True), *source_triggers(project, on=False)],
+            notice,
+        )
+        notice(
+            f"The fence of {project.source.schema} was switched off. It stands again; what was written there meanwhile is listed in"
+            " tenantry.conflict."
+        )
+
+
+def _target_closed(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> None:
+    project = prepared.project
+    if not were_switched(connection, project):
+        return
+    tables = [table.name for table in fed_tables(project)]
+    if _switched(connection, project.target.schema, ["tenantry_fence", "tenantry_capture"]) or not _all(
+        connection, project.target.schema, tables
+    ):
+        # The digest stays as it was: it tells, until both sides have been compared, that something may have been written.
+        made = [text for text in target_triggers(project, prepared.environment.login)[0] if "set guards" not in text]
+        _set(connection, project.target.schema, tables, [*made, *triggers(project, on=False)], notice)
+        notice(
+            f"Triggers of {project.target.schema} that keep others from writing it were switched off or gone. They stand again;"
+            " both sides are compared as a whole before the cut-over."
+        )
+    journal.say(connection, "set_verified", verified=False)
+
+
+def _target_open(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> None:
+    project = prepared.project
+    missed = [
+        table
+        for table in fed_tables(project)
+        if table.name in _switched(connection, project.target.schema, ["tenantry_capture"])
+        or not _all(connection, project.target.schema, [table.name])
+    ]
+    if not missed:
+        return
+    names = [table.name for table in missed]
+    made = [
+        text
+        for text in target_triggers(project, prepared.environment.login)[0]
+        if "tenantry_capture" in text and "set guards" not in text
+    ]
+    _set(connection, project.target.schema, names, [*made, *target_capture(project, on=True)], notice)
+    with connection.transaction():
+        for table in missed:
+            connection.execute(
+                f"insert into {JOURNAL}.target_log (table_name, new_key) select {literal(table.name)}, t.legacy_id"
+                f" from {ident(table.schema, table.name)} t union all select {literal(table.name)}, null"
+            )
+        journal.event(connection, "captured_again", "triggers that note changes were missing", tables=names)
+    notice(
+        f"Triggers that note changes were missing on {', '.join(names)}: they stand again, and these tables are looked at as a whole."
+    )
+
+
+def _switched(connection: Connection, schema: str, triggers: list[str]) -> list[str]:
+    """Tables of which such a trigger is not awake."""
+    rows = connection.execute(
+        load_blocks("tenantry.migrate.session", "guard")["switched"],
+        {"schema": schema, "names": [name for each in triggers for name in (each, f"{each}_truncate")]},
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _all(connection: Connection, schema: str, tables: list[str]) -> bool:
+    """Whether all of these tables have triggers that note changes."""
+    row = connection.execute(
+        load_blocks("tenantry.migrate.session", "guard")["noting"], {"schema": schema, "tables": tables}
+    ).fetchone()
+    return row is not None and int(row[0]) >= len(tables)
+
+
+def _set(
+    connection: Connection, schema: str, tables: list[str], statements: list[str], notice: Callable[[str], None]
+) -> None:
+    capture_tables(connection, schema, tables, statements, lambda: None, patience=_PATIENCE, notice=notice)
+
+
+__all__ = ["stand_guard"]

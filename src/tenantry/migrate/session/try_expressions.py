@@ -1,0 +1,173 @@
+"""SQL of the manifest, tried on the server before anything is changed: names and types that only the server knows.
+
+The grammar and the columns were checked without a server. What is left (functions, operators, casts, tables of sub-selects) would
+otherwise fail in the midst of a copy, far from the line that is wrong. Each expression is compiled over no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from tenantry.catalog import Table
+from tenantry.catalog.build import type_statements
+from tenantry.derivation.reverse.write import reverse_statements
+from tenantry.errors import ManifestError
+from tenantry.journal.journal import Connection
+from tenantry.manifest.model import ColumnRule, Correct
+from tenantry.manifest.positions import Key, Places, Problem, in_order
+from tenantry.mapping import Project
+from tenantry.postgres import ident
+
+_NOT_THERE = ("42", "3F")
+"""Classes of SQL states: a syntax, a name or a type that the server does not take; a schema that is not there."""
+_NO_CAST = ("42846", "42883")
+_NO_RIGHT = "42501"
+
+
+MOST_COLUMNS = 800
+"""Of a source table that can be carried back. PostgreSQL's tables have 1,600 columns at most and its selects 1,664 entries, in which the
+way back compares both sides."""
+
+
+def check_widths(project: Project) -> None:
+    """That no table has more columns than can be carried back.
+
+    Raises:
+        ManifestError: it names the tables, with their numbers of columns.
+    """
+    places = Places(str(project.manifest.path), project.manifest.text)
+    problems = [
+        places.problem(
+            ("tables", table.parts[0].target),
+            f"{len(table.slots):,} columns of {table.name} would be carried over, and {MOST_COLUMNS:,} can be carried back;"
+            " keep some in a second table that refers to this one, or fill fewer columns in the target",
+        )
+        for table in reverse_statements(project)
+        if len(table.slots) > MOST_COLUMNS
+    ]
+    if problems:
+        raise ManifestError(in_order(problems))
+
+
+def check_expressions(connection: Connection, project: Project) -> None:
+    """Compile every expression of the manifest, with the target's types and functions, in a transaction that is taken back.
+
+    Raises:
+        ManifestError: those that the server refuses, each with file, line and key.
+    """
+    places = Places(str(project.manifest.path), project.manifest.text)
+    problems: list[Problem] = []
+    with connection.transaction(force_rollback=True):
+        try:
+            with connection.transaction():
+                for statement in type_statements(project.target):
+                    connection.execute(statement)
+        except psycopg.Error:
+            return  # functions over tables that are not made yet: the copy has the last word
+        for key, text, query in _queries(project):
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(query)
+            except psycopg.Error as error:
+                state = error.sqlstate or ""
+                # Functions of the journal's schema come with the run.
+                if state.startswith(_NOT_THERE) and state != _NO_RIGHT and "tenantry." not in text:
+                    problems.append(
+                        places.problem(key, f"PostgreSQL does not take {text!r}: {error.diag.message_primary}")
+                    )
+        problems += _without_cast(connection, project, places)
+    if problems:
+        raise ManifestError(in_order(problems))
+
+
+def _without_cast(connection: Connection, project: Project, places: Places) -> Iterator[Problem]:
+    """Columns that are carried over as they are, between types that the server has no cast for."""
+    for mapping in project:
+        rows = f"from {ident(mapping.source.schema, mapping.source.name)} s"
+        back = f"from {_row(mapping.target, 't')}"
+        if mapping.scoped:
+            tenant = f" cross join {_row(project.root.target, 'tenant')}"
+            rows, back = rows + tenant, back + tenant
+        label = mapping.legacy_prefix.removesuffix(":")
+        key: Key = ("tables", mapping.target.name, *(("sources", label) if label else ()), "columns")
+        rules = project.manifest.tables[mapping.target.name].parts()[label].columns
+        for column in mapping.columns:
+            rule = rules.get(column.name)
+            source = mapping.source.column(column.source or "")
+            if column.kind != "value" or source is None or (rule is not None and (rule.up or rule.down)):
+                continue
+            if source.type == column.type:
+                continue
+            for made, where in ((column.value, rows), (column.down, back)):
+                if made is None or "tenantry." in made:
+                    continue
+                try:
+                    with connection.transaction(force_rollback=True):
+                        connection.execute(f"select {made} {where} limit 0")
+                except psycopg.Error as error:
+                    if error.sqlstate in _NO_CAST:
+                        yield places.problem(
+                            (*key, column.name),
+                            f"{mapping.source.name}.{source.name} is {source.type} and {mapping.target.name}.{column.name} is"
+                            f' {column.type}, with no cast between them; say how with up = "<SQL>" and down = "<SQL>"',
+                        )
+                        break
+
+
+def _queries(project: Project) -> Iterator[tuple[Key, str, str]]:
+    """Key, text and query of each expression."""
+    manifest = project.manifest
+    for mapping in project:
+        rule = manifest.tables[mapping.target.name]
+        label = mapping.legacy_prefix.removesuffix(":")
+        part = rule.parts()[label]
+        key: Key = ("tables", mapping.target.name, *(("sources", label) if label else ()))
+        source = f"from {ident(mapping.source.schema, mapping.source.name)} s"
+        tenant = f" cross join {_row(project.root.target, 'tenant')}" if mapping.scoped else ""
+        if part.where:
+            yield (*key, "where"), part.where, f"select {source} where ({part.where}) limit 0"
+        for name, column in part.columns.items():
+            there = mapping.target.column(name)
+            kind = there.type if there is not None else "text"
+            for way, text in _made(column):
+                yield (*key, "columns", name, *way), text, f"select ({text})::{kind} {source}{tenant} limit 0"
+            if column.orphan is not None and isinstance(column.orphan, Correct):
+                text = column.orphan.correct
+                yield (*key, "columns", name, "orphan", "correct"), text, f"select ({text})::text {source} limit 0"
+        if rule.merge is not None:
+            row = _row(mapping.target, "t")
+            yield (
+                ("tables", mapping.target.name, "merge", "keep"),
+                rule.merge.keep,
+                f"select from {row} order by {rule.merge.keep} limit 0",
+            )
+    users = manifest.users
+    if users is not None:
+        people = f"from {ident(project.source.schema, users.source)} s"
+        for name in ("super", "verified", "deleted", "system"):
+            text = getattr(users, name)
+            if text:
+                yield ("users", name), text, f"select {people} where ({text}) limit 0"
+        if users.metadata:
+            yield ("users", "metadata"), users.metadata, f"select ({users.metadata})::jsonb {people} limit 0"
+
+
+def _made(column: ColumnRule) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The expressions that make a column's value."""
+    if column.up is not None:
+        yield ("up",), column.up
+    for name in ("null", "empty", "invalid"):
+        treatment = getattr(column, name)
+        if isinstance(treatment, Correct):
+            yield (name, "correct"), treatment.correct
+
+
+def _row(table: Table, alias: str) -> str:
+    """A row of a table that is not made yet."""
+    columns = ", ".join(f"null::{column.type} as {ident(column.name)}" for column in table.columns)
+    return f"(select {columns}) {alias}"
+
+
+__all__ = ["MOST_COLUMNS", "check_expressions", "check_widths"]

@@ -1,0 +1,1 @@
+"""Changing which side applications write, and what ends a run."""

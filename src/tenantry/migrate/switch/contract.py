@@ -1,0 +1,218 @@
+"""The one step without return: the source goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tenantry.errors import NotReady, SourceAltered, StepFailed
+from tenantry.manifest import Manifest
+from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.observer import Observer
+from tenantry.postgres import ident, load_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who still reads a source table."""
+
+    table: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contracted:
+    """What the contract did.
+
+    Attributes:
+        dropped: the source tables.
+        archive: the file into which the source was put before, or None.
+        kept: views and functions of the source schema that do not depend on the tables and were left.
+    """
+
+    dropped: tuple[str, ...]
+    archive: Path | None
+    seconds: float = 0.0
+    already: bool = False
+    """It was done before; this call changed nothing."""
+
+
+def readers(live: Live, since: dict[str, int] | None = None) -> tuple[list[Reader], dict[str, int]]:
+    """Who still uses the source: objects of the database that depend on it, sessions that hold locks on it, and scans that
+    the statistics counted since an earlier look.
+
+    Args:
+        since: the counts of an earlier look.
+    """
+    blocks = load_blocks("tenantry.migrate.switch", "contract")
+    values = {"schema": live.project.source.schema, "tables": [t.name for t in live.project.source_tables]}
+    found = [Reader(str(table), str(what)) for table, what in live.main.execute(blocks["dependents"], values)]
+    found += [Reader(str(table), str(what)) for table, what in live.main.execute(blocks["sessions"], values)]
+    live.main.execute("select pg_stat_clear_snapshot()")
+    counts = {str(table): int(scans) for table, scans in live.main.execute(blocks["scans"], values)}
+    for table, scans in counts.items():
+        before = (since or {}).get(table)
+        if before is not None and scans > before:
+            found.append(Reader(table, f"was read {scans - before} times since the look before"))
+    return found, counts
+
+
+def contract(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    archive: Path | None = None,
+    look: float = 3.0,
+    force: bool = False,
+    patience: float = 60.0,
+    observer: Observer | None = None,
+) -> Contracted:
+    """Make a cut-over final: archive the source where asked to, drop its tables, and take off what served the way back.
+
+    Args:
+        archive: a file for pg_dump's custom format.
+        look: seconds for which it is watched whether anything still reads the source.
+        force: whatever still reads the source.
+
+    Raises:
+        NotReady: it has not been cut over, the grace lasts, or something still reads the source.
+        StepFailed: pg_dump failed; nothing was dropped.
+    """
+    import time  # noqa: PLC0415
+
+    begun = time.monotonic()
+    with Live(dsn, manifest, observer) as live:
+        if live.run.status == "contracted" and not _left(live):
+            dropped = tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables)
+            return Contracted(dropped, None, already=True)
+        if live.run.direction != "reverse":
+            raise NotReady(
+                "Applications still write the source" + (" (grace)." if live.run.direction == "both" else "."),
+                hint="`tenantry cutover` first; what was contracted can never be rolled back.",
+            )
+        if "contract.source" not in live.done:
+            try:
+                live.check()
+                live.round(limit=EVERYTHING)
+            except SourceAltered as error:
+                # It goes: what others did to it stands in nobody's way any more.
+                live.observer.notice(
+                    f"{error.message} What was written in the target last is not carried back into it, nor archived with it."
+                )
+            # Tenantry's own connections read the source too, and their counts arrive when they have been idle for a moment.
+            counts = readers(live)[1]
+            time.sleep(1.2)
+            counts = readers(live)[1]
+            time.sleep(look)
+            found, _ = readers(live, counts)
+            if found and not force:
+                listed = "\n  ".join(f"{reader.table}: {reader.what}" for reader in found[:20])
+                raise NotReady(
+                    f"Something still uses the source; nothing was dropped:\n  {listed}",
+                    hint="Point it at the new tables, or drop it; --force goes on nevertheless (not past views).",
+                    detail={"readers": [f"{reader.table}: {reader.what}" for reader in found]},
+                )
+            if archive is not None:
+                live.observer.notice(f"Archiving schema {live.project.source.schema} into {archive}.")
+                dump_schema(dsn, live.project.source.schema, archive)
+        live.journal.say(live.main, "turn", direction="reverse", status="contracted", phase="contract", grace=None)
+        for step in live.prepared.plan.phase("contract"):
+            if step.id in live.done:
+                continue
+            live.observer.started(step, rows=0, done_rows=0)
+            begun_step = time.monotonic()
+
+            def mark(step_id: str = step.id) -> None:
+                live.journal.say(live.main, "step_started", step=step_id)
+                live.journal.say(live.main, "step_done", step=step_id, rows=None, message=None)
+
+            try:
+                capture_tables(
+                    live.main,
+                    live.project.source.schema,
+                    [table.name for table in live.project.source_tables],
+                    step.sql,
+                    mark,
+                    patience=patience,
+                    notice=live.observer.notice,
+                )
+            except psycopg.errors.DependentObjectsStillExist as error:
+                live.journal.say(
+                    live.main, "turn", direction="reverse", status="cut over", phase="cut over", grace=None
+                )
+                raise NotReady(
+                    f"Other objects depend on the source's tables: {error.diag.message_detail}",
+                    hint="Drop them, or point them at the new tables, and run the same command again.",
+                ) from error
+            live.observer.finished(step, seconds=time.monotonic() - begun_step, rows=None)
+        live.journal.event(live.main, "contracted", "the source is gone", archive=str(archive) if archive else None)
+        return Contracted(
+            tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables),
+            archive,
+            time.monotonic() - begun,
+        )
+
+
+def _left(live: Live) -> bool:
+    return any(step.id not in live.done for step in live.prepared.plan.phase("contract"))
+
+
+def find_program(name: str) -> str | None:
+    """A PostgreSQL program of this machine, or of the embedded server."""
+    from tenantry.postgres.embedded import binaries  # noqa: PLC0415
+
+    try:
+        there = binaries(18) / name
+    except Exception:  # noqa: BLE001 - no embedded server here
+        there = None
+    if there is not None and there.exists():
+        return str(there)
+    return shutil.which(name)
+
+
+def program_environment(dsn: str) -> tuple[list[str], dict[str, str]]:
+    """How a PostgreSQL program is told a DSN: as an argument without the password, which goes into its environment."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
+    environment = dict(os.environ)
+    if "password" in parts:
+        environment["PGPASSWORD"] = parts.pop("password")
+    return [f"--dbname={make_conninfo(**parts)}"], environment
+
+
+def dump_schema(dsn: str, schema: str, path: Path) -> None:
+    """Archive a schema with pg_dump.
+
+    Raises:
+        StepFailed: there is no pg_dump, or it failed.
+    """
+    program = find_program("pg_dump")
+    if program is None:
+        raise StepFailed(
+            "The source cannot be archived: there is no pg_dump on this machine.",
+            hint="Install PostgreSQL's client programs, or contract without --archive after a backup of your own.",
+        )
+    arguments, environment = program_environment(dsn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(  # noqa: S603 - a program of PostgreSQL, with arguments of ours
+        [program, *arguments, "--no-password", "--format=custom", f"--schema={ident(schema)}", f"--file={path}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StepFailed(
+            f"pg_dump could not archive schema {schema}: {last}. Nothing was dropped.",
+            hint="Mend the cause, or contract without --archive after a backup of your own.",
+        )
+
+
+__all__ = ["Contracted", "Reader", "contract", "dump_schema", "find_program", "program_environment", "readers"]

@@ -1,0 +1,248 @@
+"""The cut-over: applications write the target from here on, and the source follows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenantry.errors import NotReady, RulesInTheWay, RunFinished
+from tenantry.journal.journal import Connection, Journal
+from tenantry.manifest import Manifest
+from tenantry.mapping.tables_read import unsteady_expressions
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.locks import prepared_transaction
+from tenantry.migrate.session.observer import Observer
+from tenantry.migrate.session.prepare import Prepared
+from tenantry.migrate.session.visibility import need_every_row
+from tenantry.migrate.switch.dual_write_window import CLOSE, opening
+from tenantry.migrate.switch.left_behind import newest, refuse_left_behind
+from tenantry.migrate.switch.switchover import (
+    Bounds,
+    Turned,
+    done_before,
+    source_tables,
+    turn,
+    wait_until,
+    wait_until_idle,
+)
+from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify.likely_causes import verification_failed
+from tenantry.plan.operations.capture import source_fence, source_triggers
+from tenantry.postgres import load_blocks
+
+_IDLE_SECONDS = 3.0
+_VOUCHES = 24 * 3600.0
+"""Seconds for which a full comparison stands for all that was not changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a cut-over is done: at a time (seconds since the epoch), or when nobody writes; else at once."""
+
+    at: float | None = None
+    idle: bool = False
+
+
+def cut_over(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    bounds: Bounds | None = None,
+    when: When | None = None,
+    grace: float | None = None,
+    accept_quarantined: bool = False,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Turned:
+    """Cut a run over.
+
+    Args:
+        grace: seconds for which the source stays writable beside the target, for deployments that are not instant.
+        accept_quarantined: rows may stay behind that came into quarantine since the run was declared ready.
+
+    Raises:
+        RowsLeftBehind: there are such rows, and they may not.
+        NotReady: there are steps to do before.
+        RunFinished: it was contracted, or a grace is asked for that is over. A cut-over that was done before is none: a
+            command that was killed behind its commit can be run again.
+        CutOverFailed, VerificationFailed: everything is as it was.
+    """
+    bounds, when = bounds or Bounds(), when or When()
+    with Live(dsn, manifest, observer) as live:
+        run = live.run
+        if run.direction == "both":
+            if grace is not None:
+                return _extend(live, grace)
+            return end_grace(live, bounds)
+        if run.direction == "reverse":
+            if grace is None and run.status != "contracted":
+                return done_before(live)
+            raise RunFinished(
+                f"This database was cut over on {run.finished_at:%Y-%m-%d %H:%M} UTC"
+                + (", and the run was contracted." if run.status == "contracted" else ", and its grace is over."),
+                hint="Nothing is left to do: the source is gone."
+                if run.status == "contracted"
+                else "`tenantry rollback` goes back, `tenantry contract` makes it final.",
+            )
+        live.need_copied()
+        if live.project.trial:
+            raise NotReady(
+                f"Run {run.id} is {live.project.trial}, and a trial is not cut over.",
+                hint="`tenantry migrate --rest` goes on with all other tenants; `tenantry rollback --everything` takes the trial back.",
+            )
+        live.check()
+        live.refresh()
+        if not _vouched(live):
+            live.observer.notice("Source and target are compared as a whole before the cut-over.")
+            failed = [check for check in live.session.again(live.compare_all) if not check.passed]
+            if failed:
+                raise verification_failed(failed)
+        rules = live.session.again(lambda: verify.verify_rules(live.main, live.project))
+        if not rules.passed:
+            raise verification_failed([rules])
+        if when.at is not None:
+            live.observer.notice("Both sides are kept in step until the time that was named.")
+            wait_until(live, when.at, stopped)
+        if when.idle:
+            live.observer.notice("Both sides are kept in step until nobody writes the source.")
+            wait_until_idle(live, _IDLE_SECONDS, stopped)
+        if stopped():
+            raise NotReady("Stopped before the cut-over; nothing was turned.", hint="Run the same command again.")
+        before = newest(live.main, live.journal)
+        if accept_quarantined:
+            live.journal.say(live.main, "accept_quarantined")
+        else:
+            refuse_left_behind(live.main, live.journal)
+
+        def none_left_behind(connection: Connection) -> None:
+            # What was carried over last, with the source locked.
+            if not accept_quarantined:
+                refuse_left_behind(connection, live.journal, after=before)
+
+        step = live.prepared.plan.phase("cut over")[0]
+        live.observer.phase("cut over", rows=0, steps=1)
+        closing = set(_closing(live))
+        statements = [statement for statement in step.sql if grace is None or statement not in closing]
+        if grace is not None:
+            _refuse_rules(live)
+            statements += opening(live.main, live.project, live.prepared.environment.login)
+        done = turn(
+            live,
+            "reverse" if grace is None else "both",
+            statements,
+            tables=source_tables(live),
+            bounds=bounds,
+            phase="cut over",
+            status="cut over",
+            step=step,
+            grace=grace,
+            check=none_left_behind,
+            event=("cut_over", "clients write the target from now on")
+            if grace is None
+            else (
+                "cut_over",
+                "clients write the target from now on, and may write the source for the time of the grace",
+            ),
+        )
+        live.observer.finished(step, seconds=done.stall, rows=done.entries)
+        return done
+
+
+def _vouched(live: Live) -> bool:
+    """Whether a full comparison stands for what was not changed since: a recent one, and every round behind it compared what it
+    carried over. Answers that depend on the time, or on what a function reads, change without any change that is logged."""
+    at = live.run.verified_at
+    if at is None or live.run.unverified or any(unsteady_expressions(live.project)):
+        return False
+    return time.time() - at.timestamp() < _VOUCHES
+
+
+def end_grace(live: Live, bounds: Bounds) -> Turned:
+    """From here on the source refuses writes; what was written there last has been carried over."""
+    need_every_row(live.main, live.project)
+    return turn(
+        live,
+        "reverse",
+        [CLOSE, *_closing(live)],
+        tables=source_tables(live),
+        bounds=bounds,
+        phase="cut over",
+        status="cut over",
+        event=("grace_ended", "the source refuses writes from now on"),
+    )
+
+
+def _closing(live: Live) -> list[str]:
+    """What is done to the source when applications may write it no longer."""
+    return [*source_fence(live.project, on=True), *source_triggers(live.project, on=False)]
+
+
+def _refuse_rules(live: Live) -> None:
+    found = live.main.execute(
+        "select c.relname::text, r.rulename::text from pg_rewrite r join pg_class c on c.oid = r.ev_class"
+        " where c.relnamespace = to_regnamespace(quote_ident(%s)) and c.relname = any (%s) and r.ev_enabled <> 'D'"
+        " and r.ev_type <> '1' order by 1, 2",
+        [live.project.source.schema, [table.name for table in live.project.source_tables]],
+    ).fetchall()
+    if found:
+        named = ", ".join(f"{rule} on {table}" for table, rule in found)
+        raise RulesInTheWay(
+            f"Under a grace the source is written by applications and by Tenantry, and its rewrite rules would act on both: {named}."
+            " Nothing was turned.",
+            hint="Cut over without --grace: then the rules sleep while the source follows the target. Or drop them, or switch"
+            " them off (ALTER TABLE … DISABLE RULE …), for the time of the grace.",
+        )
+
+
+def _extend(live: Live, grace: float) -> Turned:
+    live.journal.say(live.main, "turn", direction="both", status="cut over", phase="cut over", grace=f"{grace} seconds")
+    live.journal.event(live.main, "grace_extended", "the source may be written for longer", seconds=grace)
+    return Turned("both", 0.0, 0.0, 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands between a run and its cut-over."""
+
+    ready: bool
+    verified: bool
+    lag_entries: int
+    lag_seconds: float
+    quarantined: int
+    blockers: tuple[str, ...]
+    """Transactions on the source's tables that a cut-over would have to wait for: pid, application, query."""
+    missing: tuple[str, ...]
+    """Steps that are to do."""
+    trial: str = ""
+    """Of a trial, which is never cut over: how many tenants it has, in words."""
+    left_behind: int = 0
+    """Rows in quarantine that a cut-over asks about: they came there since the run was declared ready."""
+
+
+def readiness(connection: Connection, prepared: Prepared) -> Readiness:
+    """How things stand, for people: by a few looks at the server."""
+    blocks = load_blocks("tenantry.migrate.session", "locks")
+    run = prepared.run
+    done = Journal(run.id).done_steps(connection) if run is not None else set()
+    missing = tuple(
+        step.id for step in prepared.plan if step.phase not in ("cut over", "contract") and step.id not in done
+    )
+    row = connection.execute(blocks["readiness"]).fetchone()
+    assert row is not None
+    standing = tuple(
+        f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
+        if gid is None
+        else prepared_transaction(str(gid), str(owner), seconds)
+        for pid, application, state, seconds, query, gid, owner in connection.execute(
+            blocks["in_the_way"],
+            {
+                "schema": prepared.project.source.schema,
+                "tables": [table.name for table in prepared.project.source_tables],
+            },
+        )
+    )
+    verified = run is not None and run.verified_at is not None
+    trial = prepared.project.trial
+    ready = not missing and verified and not trial
+    return Readiness(ready, verified, int(row[0]), float(row[1]), int(row[2]), standing, missing, trial)

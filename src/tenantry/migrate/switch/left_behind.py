@@ -1,0 +1,46 @@
+"""Rows that a cut-over would leave behind: they are in quarantine, and nobody was told of it when the run was declared ready."""
+
+from __future__ import annotations
+
+from tenantry.errors import RowsLeftBehind
+from tenantry.journal.journal import Connection, Journal
+
+
+def newest(connection: Connection, journal: Journal) -> int:
+    """The newest entry of the quarantine: what comes behind it is new."""
+    row = journal.say(connection, "newest_quarantined").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def refuse_left_behind(connection: Connection, journal: Journal, *, after: int = 0) -> None:
+    """That no row has come into quarantine since the run was declared ready, or since it was accepted.
+
+    Args:
+        after: only entries that are newer than this one.
+
+    Raises:
+        RowsLeftBehind: naming tables, reasons and keys.
+    """
+    found = journal.say(connection, "left_behind", after=after).fetchall()
+    if not found:
+        return
+    total = sum(int(count) for *_, count, _ in found)
+    lines = [
+        f"{mapping}: {count} × {reason}{f' ({column})' if column else ''}, as {', '.join(keys)}"
+        for mapping, reason, column, count, keys in found[:10]
+    ]
+    listed = "\n  ".join(lines)
+    raise RowsLeftBehind(
+        f"{total} rows came into quarantine since the run was declared ready, and would stay behind; nothing was turned:\n  {listed}",
+        hint="Look at them (`tenantry quarantine list`) and mend them in the source or with `tenantry quarantine retry`; then run the"
+        " same command again. To leave them behind: `tenantry cutover --accept-quarantined`.",
+        detail={
+            "rows": [
+                {"mapping": mapping, "reason": reason, "column": column, "count": count, "keys": list(keys)}
+                for mapping, reason, column, count, keys in found
+            ]
+        },
+    )
+
+
+__all__ = ["newest", "refuse_left_behind"]

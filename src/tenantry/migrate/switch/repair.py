@@ -1,0 +1,78 @@
+"""Mend a target that is not what it should be, and a journal that does not say what happened."""
+
+from __future__ import annotations
+
+from tenantry.errors import JournalDamaged
+from tenantry.journal.journal import Connection
+from tenantry.journal.names import JOURNAL
+from tenantry.migrate.replay.replay import Round
+from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.session.visibility import need_every_row
+from tenantry.migrate.verify import compare as verify
+from tenantry.postgres import literal
+
+
+def repair(live: Live) -> list[verify.Verification]:
+    """Derive again the rows that differ, key range by key range, and compare everything once more.
+
+    After a cut-over the target is what applications write: then the source is brought in line with it.
+    """
+    suspects = verify.look_for_suspects(live.main, live.project, live.journal)
+
+    def mend(connection: Connection, done: Round) -> None:
+        if live.run.direction == "reverse":
+            for mapping in live.project:
+                connection.execute(
+                    "insert into tenantry_changed select %s, %s || k, clock_timestamp() from unnest(%s::text[]) k",
+                    [mapping.target.name, mapping.legacy_prefix, suspects[mapping.name]],
+                )
+            live.reverser.apply(connection)
+            return
+        for mapping in live.project:
+            live.replayer.mark(connection, mapping, suspects[mapping.name])
+        live.replayer.settle(connection, done)
+
+    live.round(limit=EVERYTHING, before_commit=mend)
+    counted = {name: len(keys) for name, keys in suspects.items() if keys}
+    live.journal.event(live.main, "repaired", "rows that differed were derived again", keys=counted)
+    return live.compare_all()
+
+
+def rebuild(live: Live) -> None:
+    """Make the journal's lists (quarantine, merged rows, changed cells) anew, by deriving every row again.
+
+    Everything that can be said of a row follows from the source and the target; mends that wait for a retry are kept.
+
+    Raises:
+        JournalDamaged: applications write the target, so that the source no longer says what was carried over.
+        RowsHidden: the login does not see every row of it.
+    """
+    if live.run.direction != "forward":
+        raise JournalDamaged(
+            "The journal's lists can be made anew only while applications write the source.",
+            hint="Go back first (tenantry rollback), rebuild, and cut over again.",
+        )
+
+    need_every_row(live.main, live.project)
+    if live.run.status in ("ready", "cut over"):
+        # The run could not have come so far with one of them undone.
+        later = [step for step in live.prepared.plan if step.phase not in ("cut over", "contract")]
+        live.journal.add_steps(live.main, live.prepared.plan.steps)
+        for step in later:
+            if step.id not in live.done:
+                live.journal.say(live.main, "step_started", step=step.id)
+                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="made anew")
+        live.done = live.journal.done_steps(live.main)
+
+    def again(connection: Connection, done: Round) -> None:
+        for mapping in live.project:
+            live.replayer.mark_all(connection, mapping)
+        live.replayer.settle(connection, done)
+        for mapping in live.project:
+            connection.execute(
+                f"delete from {JOURNAL}.change c where c.mapping = {literal(mapping.name)} and not exists"
+                f" (select from tenantry_touched t where t.key = c.source_key)"
+            )
+
+    live.round(limit=EVERYTHING, before_commit=again)
+    live.journal.event(live.main, "rebuilt", "the journal's lists were made anew from both sides")

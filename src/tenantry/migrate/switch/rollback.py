@@ -1,0 +1,303 @@
+"""Go back. After the cut-over: what was written since is carried into the source, and applications write that again. With
+everything: each step that the journal has as done is undone, the last one first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenantry.derivation.reverse import moved
+from tenantry.derivation.reverse.strangers import put_aside
+from tenantry.errors import NotReady, SourceAltered
+from tenantry.journal.journal import journal_exists, last_run, statement
+from tenantry.journal.names import JOURNAL
+from tenantry.manifest import Manifest
+from tenantry.mapping import Mapping, Project
+from tenantry.migrate.replay.replay import pending
+from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.observer import Observer
+from tenantry.migrate.switch.dual_write_window import CLOSE
+from tenantry.migrate.switch.switchover import Bounds, Turned, done_before, target_tables, turn
+from tenantry.migrate.switch.target_only import kept_rows, put_away
+from tenantry.migrate.verify.strays import strays_again, were_switched
+from tenantry.plan import Plan, Step
+from tenantry.plan.operations.finish import source_sequences
+from tenantry.plan.operations.indexes_and_keys import DEFER
+from tenantry.postgres import comment, connect, ident, literal, load_blocks
+from tenantry.postgres.ours import our_tables
+
+_NAMED = 5
+"""Of what stands in the way, so many are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What was taken back.
+
+    Attributes:
+        turned: the way back from a cut-over, where there was one to take.
+        undone: ids of the steps that were undone, in this order.
+        kept: what stands in the target only and has no source form: table and rows. After steps were undone it stands in
+            schema `archive`.
+        archive: the schema into which rows without a source form were put, or empty.
+        conflicts: changes that did not come through and are listed there, in `conflicts_table`.
+    """
+
+    turned: Turned | None
+    undone: tuple[str, ...]
+    kept: tuple[tuple[str, int], ...]
+    archive: str = ""
+    already: bool = False
+    """There was nothing to undo any more."""
+    conflicts: int = 0
+    conflicts_table: str = ""
+
+
+def roll_back(
+    dsn: str,
+    manifest: Manifest,
+    *,
+    bounds: Bounds | None = None,
+    everything: bool = False,
+    patience: float = 60.0,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> RolledBack:
+    """Take a run back: from behind the cut-over to before it (the target is kept in step then, and can be cut over again);
+    with `everything`, to the state before the run.
+
+    Which of the two is done depends on what was asked for alone, never on where the run stands: a call that was killed behind
+    the turn is run again, and must not become the other command. What was done before is done again as nothing.
+
+    Raises:
+        NotReady: the run was contracted; or it never was cut over, and `everything` was not asked for.
+        CutOverFailed: writers of the target could not be stopped within the bound; nothing was turned.
+    """
+    if everything and _is_gone(dsn):
+        return RolledBack(None, (), (), already=True)
+    with Live(dsn, manifest, observer) as live:
+        if live.run.status == "contracted":
+            raise NotReady(
+                "The run was contracted: the source is gone, and there is no way back.",
+                hint="An archive of the source, where one was made, can be restored beside the target by hand.",
+            )
+        turned = None
+        if live.run.is_over:
+            live.check()
+            turned = _turn_back(live, bounds or Bounds())
+            live.refresh()
+            live.catch_up(stopped=stopped)
+        elif not everything:
+            turned = _turned_before(live)
+            live.check()
+            live.catch_up(stopped=stopped)
+        if not everything:
+            return RolledBack(turned, (), kept_rows(live.main, live.project))
+        _need_alone(live)
+        _find_strays(live)
+        kept = put_away(live)
+        return RolledBack(
+            turned, _undo(live, patience, stopped), kept.rows, kept.schema,
+            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table,
+        )  # fmt: skip
+
+
+def _is_gone(dsn: str) -> bool:
+    """There is no run: what was to be undone has been, or never was."""
+    with connect(dsn, name="tenantry: rollback") as connection:
+        return last_run(connection) is None
+
+
+def _turned_before(live: Live) -> Turned:
+    """The turn back that an earlier call did.
+
+    Raises:
+        NotReady: there was none; nothing may be undone that nobody asked for.
+    """
+    row = live.journal.say(live.main, "last_turn").fetchone()
+    if row is not None and row[0] == "rolled_back":
+        return done_before(live)
+    source = live.project.source.schema
+    if row is not None and row[0] == "undoing":
+        raise NotReady(
+            f"Run {live.run.id} is being undone, and there is no cut-over to go back from: applications write {source}.",
+            hint="`tenantry rollback --everything` goes on with undoing it; `tenantry migrate` does again what was undone.",
+        )
+    raise NotReady(
+        f"Run {live.run.id} was never cut over: applications write {source}, and there is nothing to go back from."
+        " Nothing was changed.",
+        hint="`tenantry rollback --everything` undoes the whole run and drops the target.",
+    )
+
+
+def _turn_back(live: Live, bounds: Bounds) -> Turned:
+    step = live.prepared.plan.phase("cut over")[0]
+    return turn(
+        live,
+        "forward",
+        [
+            CLOSE,
+            *source_sequences(live.project),
+            *_derived_again(live.project),
+            *strays_again(live.project),
+            # Everything is compared before the next cut-over.
+            f"update {JOURNAL}.run set unverified = true",
+            *step.undo,
+            *put_aside(live.project),
+            statement("accept_quarantined"),
+        ],
+        tables=target_tables(live),
+        bounds=bounds,
+        phase="secure",
+        status="ready",
+        step=step,
+        undone=True,
+        event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
+    )
+
+
+def _derived_again(project: Project) -> list[str]:
+    """What the source says of rows is not what the target has, where these were born there as part of another row, or name rows
+    that are gone; a row in quarantine may have been changed by a key's action; and what was deleted in the target is in the source still
+    where the delete was refused. They are derived again behind the turn."""
+    documents = dict.fromkeys(
+        mapping.source.name for mapping in project if mapping.reads or any(column.ids for column in mapping.columns)
+    )
+    return [
+        *(
+            f"insert into {JOURNAL}.source_log (table_name, old_key, new_key) select {literal(mapping.source.name)}, legacy_id,"
+            f" source_key from {JOURNAL}.born_part where mapping = {literal(mapping.name)}"
+            for mapping in project
+        ),
+        *(_stayed(project, mapping) for mapping in project),
+        *moved.derived_again(project.mappings),
+        *(f"insert into {JOURNAL}.source_log (table_name) values ({literal(table)})" for table in documents),
+        f"insert into {JOURNAL}.source_log (table_name, new_key) select distinct source_table, source_key"
+        f" from {JOURNAL}.quarantine where state = 'open'",
+    ]
+
+
+def _stayed(project: Project, mapping: Mapping) -> str:
+    """Rows that the target has no more, and that the source refused to delete."""
+    prefix = mapping.legacy_prefix
+    return (
+        f"insert into {JOURNAL}.source_log (table_name, new_key)"
+        f" select distinct {literal(mapping.source.name)}, substr(c.legacy_id, {len(prefix) + 1}) from {JOURNAL}.conflict c"
+        f" where c.direction = 'reverse' and c.table_name = {literal(mapping.target.name)}"
+        f" and left(c.legacy_id, {len(prefix)}) = {literal(prefix)}"
+        f" and not exists (select from {ident(project.target.schema, mapping.target.name)} t where t.legacy_id = c.legacy_id)"
+    )
+
+
+def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
+    """What is done before the cut-over, the last step first, without what is gone anyhow when the target's schema is dropped."""
+    return [
+        step
+        for step in reversed(plan.steps)
+        if step.id in done and step.phase not in ("cut over", "contract") and not _goes_with_the_target(step)
+    ]
+
+
+def _goes_with_the_target(step: Step) -> bool:
+    return step.id == DEFER or (step.phase == "copy" and not step.outside)
+
+
+def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool) -> str:
+    """What a rollback would run, as SQL, for people to read and for the worst case to run by hand."""
+    parts = []
+    if direction == "forward" and not everything:
+        return (
+            "-- Applications write the source: there is no cut-over to go back from.\n"
+            "-- What undoes the whole run: tenantry rollback --everything --sql\n"
+        )
+    if direction != "forward":
+        step = plan.phase("cut over")[0]
+        parts += [
+            "-- 1. Entries of tenantry.target_log are carried back into the source, in rounds; the last one with the target's",
+            "--    tables locked. This part is not SQL alone: `tenantry rollback` does it. Then, in the same transaction:",
+            *(f"{statement.rstrip(';')};" for statement in (CLOSE, *step.undo)),
+            "update tenantry.run set direction = 'forward', status = 'ready' where id = (select max(id) from tenantry.run);",
+        ]
+    if not everything:
+        return "\n".join(parts) + "\n"
+    if direction != "forward":
+        parts += [
+            "",
+            "-- 2. Back to the state before the run (tenantry rollback --everything):",
+        ]
+    for step in steps_to_undo(plan, done):
+        if step.undo:
+            parts.append(comment(f"{step.id}: {step.title}"))
+            parts += [f"{statement.rstrip(';')};" for statement in step.undo]
+    return "\n".join(parts) + "\n"
+
+
+def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str, ...]:
+    undone: list[str] = []
+    journal, done = live.journal, live.journal.done_steps(live.main)
+    journal.say(live.main, "set_status", status="running")
+    journal.event(live.main, "undoing", "the run is taken back step by step")
+    todo = steps_to_undo(live.prepared.plan, done)
+    for step in todo:
+        if stopped():
+            journal.say(live.main, "set_status", status="interrupted")
+            raise NotReady(
+                f"Stopped after {len(undone)} of {len(todo)} steps were undone; nothing is half done.",
+                hint="`tenantry rollback --everything` goes on with it, `tenantry migrate` does again what was undone.",
+            )
+        live.observer.started(step, rows=0, done_rows=0)
+
+        def mark(step: Step = step) -> None:
+            # The first step made the journal: with it the memory of the run goes.
+            if journal_exists(live.main):
+                journal.say(live.main, "reopen_steps", steps=[step.id])
+
+        tables = [step.table] if step.phase == "capture" and step.table else []
+        capture_tables(
+            live.main, live.prepared.plan.source_schema, tables, step.undo, mark,
+            patience=patience, notice=live.observer.notice, stopped=stopped,
+        )  # fmt: skip
+        live.observer.finished(step, seconds=0.0, rows=None)
+        undone.append(step.id)
+    return tuple(undone)
+
+
+def _need_alone(live: Live) -> None:
+    """That nothing of others goes along with the target and the journal, which are dropped with what depends on them.
+
+    Raises:
+        NotReady: something would; it is named, and nothing was undone.
+    """
+    schema = live.project.target.schema
+    found = [
+        str(row[0])
+        for row in live.main.execute(
+            load_blocks("tenantry.migrate.switch", "target_only")["outside"],
+            {"schema": schema, "ours": list(our_tables())},
+        )
+    ]
+    if found:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise NotReady(
+            f"Others made what would go along with {schema} and the journal: {', '.join(found[:_NAMED])}{more}. No step was undone.",
+            hint="Drop it, take it off from them (a column of another type, a view of other tables), or move it to another schema"
+            " (alter table … set schema …); then run `tenantry rollback --everything` again.",
+        )
+
+
+def _find_strays(live: Live) -> None:
+    """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
+    if not live.is_copied or not (were_switched(live.main, live.project) or pending(live.main, "target_log")[0]):
+        return
+    try:
+        # Where triggers were switched, this compares both sides.
+        live.check()
+        live.round(limit=EVERYTHING)
+    except SourceAltered as error:
+        live.observer.notice(
+            f"What was written in the target past its fence could not be told from what was carried over: {error.message}"
+        )
+
+
+__all__ = ["RolledBack", "roll_back", "steps_to_undo", "undo_script"]

@@ -1,0 +1,422 @@
+"""Turn a run round: from the source to the target (cut over), both at a time (grace), and back. Each turn is one transaction
+that locks the side that was written, carries over what is left, compares it, and opens the other side.
+
+Writers wait while it lasts, so it has a bound, which the server enforces: what is not done within it is taken back, and tried
+again a little later.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg import errors as pg
+
+from tenantry.errors import CutOverFailed, VerificationFailed
+from tenantry.journal.journal import Connection
+from tenantry.journal.names import JOURNAL
+from tenantry.migrate.replay.replay import Round
+from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.session.connections import ENDED
+from tenantry.migrate.session.locks import blockers
+from tenantry.migrate.session.write_pause import Pause
+from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify.likely_causes import likely
+from tenantry.plan import Step
+from tenantry.plan.operations.capture import direction_sql
+from tenantry.postgres import ident, literal
+
+Direction = Literal["forward", "both", "reverse"]
+
+_SHARE_OF_COMMIT = 0.85
+"""Part of the bound after which nothing is committed any more: the commit itself takes time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A turn that was done.
+
+    Attributes:
+        stall: seconds for which writers of the locked side waited, in the attempt that succeeded, as the server measured them.
+        longest_stall: the same for the longest attempt.
+        entries: log entries that were carried over while they waited.
+        already: it had been done before, and this call changed nothing; the figures are those of then.
+    """
+
+    direction: Direction
+    stall: float
+    longest_stall: float
+    attempts: int
+    entries: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How a turn is tried.
+
+    Attributes:
+        max_stall: seconds for which writers may wait; an attempt that takes longer is taken back.
+        patience: seconds for which attempts go on.
+    """
+
+    max_stall: float = 1.0
+    patience: float = 120.0
+
+
+def turn(
+    live: Live,
+    to: Direction,
+    statements: Sequence[str],
+    *,
+    tables: Sequence[str],
+    bounds: Bounds,
+    phase: str,
+    status: str,
+    step: Step | None = None,
+    undone: bool = False,
+    grace: float | None = None,
+    event: tuple[str, str],
+    check: Callable[[Connection], None] = lambda _connection: None,
+) -> Turned:
+    """Do it, within the bounds.
+
+    Args:
+        statements: what opens one side and closes the other.
+        tables: qualified names of the side that is written now, and is locked.
+        step: the plan's step that this does, or undoes.
+        grace: seconds for which both sides shall be written.
+        event: code and text for the journal.
+        check: is called when everything is carried over; what it raises takes the turn back, and is raised.
+
+    Raises:
+        CutOverFailed: it could not be done; everything is as before.
+        VerificationFailed: what was carried over is not as it should be; everything is as before.
+    """
+    deadline = time.monotonic() + bounds.patience
+    attempts, longest = 0, 0.0
+    while True:
+        attempts += 1
+        clock = _Clock()
+        begun = time.monotonic()
+        try:
+            # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
+            enough = begun + max(5.0, bounds.patience / 4)
+            _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
+            done = _attempt(
+                live,
+                to,
+                statements,
+                tables,
+                bounds,
+                phase,
+                status,
+                step,
+                undone,
+                grace,
+                event,
+                clock,
+                attempts,
+                longest,
+                check,
+            )
+            live.watch.begin(live.main)
+            return Turned(
+                to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
+            )
+        except (*_PASSING, *ENDED, psycopg.OperationalError, _TooLong) as error:
+            longest = max(longest, clock.seconds)
+            if _is_turned(live, to):
+                return Turned(to, clock.seconds, longest, attempts, 0)  # the commit arrived, only its answer did not
+            if not isinstance(error, (*_PASSING, _TooLong)):
+                if live.main.closed or not (clock.measured or isinstance(error, ENDED)):
+                    raise  # the server is gone, not only this session
+                # While this process stood still nobody could try.
+                deadline += time.monotonic() - begun
+                said = f"{clock.seconds * 1000:.0f} ms: this process stood still while it held the locks, or lost its connection"
+                what = f"was ended by the server after {said}"
+            else:
+                said = "; ".join(_in_the_way(live, tables)) or "nobody who could be named"
+                what = f"was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}"
+            if time.monotonic() > deadline:
+                live.journal.event(
+                    live.main, "turn_failed", "the turn was given up",
+                    to=to, attempts=attempts, longest_stall_ms=round(longest * 1000),
+                )  # fmt: skip
+                raise CutOverFailed(
+                    f"It could not be done within {bounds.max_stall:g} s of stall in {attempts} attempts over"
+                    f" {bounds.patience:g} s, and everything is as it was. The last attempt {what}. Writers waited for at most"
+                    f" {longest * 1000:.0f} ms.",
+                    hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer stall"
+                    " (--max-stall 3).",
+                    detail={"attempts": attempts, "longest_stall_ms": round(longest * 1000)},
+                ) from error
+            live.observer.notice(f"Attempt {attempts} {what}. Everything is as it was; it is tried again.")
+            time.sleep(random.uniform(0.2, 0.8) * min(attempts, 5))  # noqa: S311 - jitter
+
+
+class _TooLong(Exception):
+    """The bound of the stall was reached."""
+
+
+_PASSING = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure)
+
+
+class _Clock:
+    """How long writers have waited: as the server measured it, as soon as it has; until then by this process's own clock."""
+
+    def __init__(self) -> None:
+        self._begun: float | None = None
+        self._ended: float | None = None
+        self._pause: Pause | None = None
+
+    @property
+    def measured(self) -> bool:
+        return self._pause is not None
+
+    def tell(self, pause: Pause | None) -> None:
+        self._pause = pause
+
+    def begin(self) -> None:
+        self._begun = time.monotonic()
+
+    def end(self) -> None:
+        self._ended = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        if self._pause is not None:
+            return self._pause.seconds
+        if self._begun is None:
+            return 0.0
+        return (self._ended or time.monotonic()) - self._begun
+
+
+def _attempt(
+    live: Live,
+    to: Direction,
+    statements: Sequence[str],
+    tables: Sequence[str],
+    bounds: Bounds,
+    phase: str,
+    status: str,
+    step: Step | None,
+    undone: bool,
+    grace: float | None,
+    event: tuple[str, str],
+    clock: _Clock,
+    number: int,
+    longest: float,
+    check: Callable[[Connection], None],
+) -> Round:
+    connection = live.rounds
+    # Short at first, since a try that stands in somebody's way costs all that it waits; never more than half of the bound, so
+    # that there is time for the work behind the lock.
+    patience = max(50, min(900, int(bounds.max_stall * 500), 60 * 2 ** (number - 1)))
+    over = threading.Event()
+
+    def cut_off() -> None:
+        # The gentle end, which keeps the session; the server's own, at the bound, needs nobody here.
+        over.set()
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=1)
+
+    def in_time() -> None:
+        if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
+            raise _TooLong
+
+    timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, cut_off)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "set transaction isolation level repeatable read; set local synchronous_commit = on;"
+                f" set local lock_timeout = '{patience}ms'"
+            )
+            # While both sides are written, rows of the other one may be too busy to be written in between.
+            both = live.run.direction == "both" and number > 1
+            order = busiest_first(live, [*source_tables(live), *target_tables(live)] if both else tables)
+            attempt = live.guard.bound(connection, bounds.max_stall)
+            clock.begin()
+            timer.start()
+            # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
+            connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
+            direction = live.run.direction
+            done = live.carry(connection, direction, EVERYTHING)
+            in_time()
+            _compare(live, connection, direction, done)
+            check(connection)
+            in_time()
+            live.watch.check(connection)
+            # Tables with checks that still wait cannot be altered.
+            connection.execute("set constraints all immediate;\n" + ";\n".join([direction_sql(to), *statements]))
+            if step is not None:
+                live.journal.say(connection, "step_started", step=step.id)
+                if undone:
+                    live.journal.say(connection, "reopen_steps", steps=[step.id])
+                else:
+                    live.journal.say(connection, "step_done", step=step.id, rows=done.entries, message=None)
+                live.observer.started(step, rows=done.entries, done_rows=0)
+            live.journal.say(
+                connection, "turn", direction=to, status=status, phase=phase,
+                grace=None if grace is None else f"{grace} seconds",
+            )  # fmt: skip
+            live.journal.event(
+                connection, event[0], event[1], entries=done.entries + done.reversed_entries,
+                attempt=attempt, stall_ms=round(clock.seconds * 1000), longest_stall_ms=round(longest * 1000),
+            )  # fmt: skip
+            timer.cancel()
+            in_time()
+        live.replayer.made()
+        return done
+    finally:
+        timer.cancel()
+        clock.end()
+        clock.tell(live.guard.ended())
+
+
+def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:
+    """The final verification: every row that these last entries changed."""
+    if not done.complete:
+        return
+    differences: list[verify.Difference] = []
+    if direction in ("forward", "both") and done.entries:
+        differences += live.touched_differences(connection)
+    if direction in ("reverse", "both") and done.reversed_entries:
+        differences += reversed_differences(live, connection)
+    if differences:
+        listed = "\n  ".join(str(each) for each in differences[:20])
+        raise VerificationFailed(
+            f"Source and target do not agree in what was carried over last; nothing was turned:\n  {listed}",
+            hint=f"Everything is as it was. {' '.join(likely(differences))}",
+            detail={"differences": [str(each) for each in differences]},
+        )
+
+
+def reversed_differences(live: Live, connection: Connection) -> list[verify.Difference]:
+    """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
+    found: list[verify.Difference] = []
+    for mapping in live.project:
+        prefix = len(mapping.legacy_prefix)
+        keys = [
+            str(row[0])
+            for row in connection.execute(
+                f"select distinct substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = %s"
+                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.conflict x"
+                " where x.table_name = c.table_name and x.legacy_id = c.legacy_id)",
+                [mapping.target.name, mapping.legacy_prefix],
+            )
+        ]
+        if keys:
+            kept = verify.kept_in_target(connection, live.project, mapping)
+            found += verify.compare_rows(connection, live.project, mapping, keys, kept)[0]
+    return found
+
+
+def done_before(live: Live) -> Turned:
+    """The turn that led to where the run is: for a command that is run again after it was done."""
+    row = live.journal.say(live.main, "last_turn").fetchone()
+    data = {} if row is None else row[1]
+    stall = float(data.get("stall_ms") or 0) / 1000
+    to: Direction = "both" if live.run.direction == "both" else "reverse" if live.run.is_over else "forward"
+    return Turned(to, stall, stall, 0, int(data.get("entries") or 0), already=True)
+
+
+def _is_turned(live: Live, to: Direction) -> bool:
+    with suppress(psycopg.Error):
+        live.refresh()
+        return live.run.direction == to
+    return False
+
+
+def _in_the_way(live: Live, tables: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    with suppress(psycopg.Error):
+        for schema in dict.fromkeys((live.project.source.schema, live.project.target.schema)):
+            names = [table.name for table in (*live.project.source.tables, *live.project.target.tables)]
+            found += [each for each in blockers(live.main, schema, names) if each not in found]
+    del tables
+    return found
+
+
+def busiest_first(live: Live, tables: Sequence[str]) -> list[str]:
+    """Tables in the order in which transactions of applications probably lock them, so that neither waits for the other in a
+    circle: those first that are written most."""
+    writes = {
+        ident(str(schema), str(name)): int(count)
+        for schema, name, count in live.main.execute(
+            "select schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables"
+        )
+    }
+    return sorted(tables, key=lambda table: -writes.get(table, 0))
+
+
+def source_tables(live: Live) -> list[str]:
+    return [ident(live.project.source.schema, table.name) for table in live.project.source_tables]
+
+
+def target_tables(live: Live) -> list[str]:
+    return [ident(live.project.target.schema, name) for name in live.project.by_target]
+
+
+def compared_round(live: Live) -> Round:
+    """A round whose rows are compared before it is committed."""
+    return _looked_at_again(
+        lambda: live.round(before_commit=lambda c, done: _compare(live, c, live.run.direction, done))
+    )
+
+
+def _caught_up(live: Live, quick: float, *, until: float) -> Round:
+    return _looked_at_again(
+        lambda: live.catch_up(
+            quick=quick,
+            stopped=lambda: time.monotonic() > until,
+            before_commit=lambda c, done: _compare(live, c, live.run.direction, done),
+        )
+    )
+
+
+def _looked_at_again(do: Callable[[], Round]) -> Round:
+    """Compare anew what differs while applications write: to a snapshot from before a TRUNCATE the table is empty all the same
+    (https://www.postgresql.org/docs/current/mvcc-caveats.html), and its entry in the log is not there yet."""
+    for _ in range(verify.LOOKS - 1):
+        with suppress(VerificationFailed):
+            return do()
+    return do()
+
+
+def wait_until(live: Live, moment: float, stopped: Callable[[], bool]) -> None:
+    """Keep both sides in step until a time (seconds since the epoch)."""
+    while time.time() < moment and not stopped():
+        compared_round(live)
+        time.sleep(min(0.5, max(0.0, moment - time.time())))
+
+
+def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> None:
+    """Keep both sides in step until for some seconds nobody has written, and nobody holds a lock of writers."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < seconds and not stopped():
+        last = compared_round(live)
+        if last.entries or last.reversed_entries or _in_the_way(live, []):
+            quiet_since = time.monotonic()
+        time.sleep(0.2)
+
+
+__all__ = [
+    "Bounds",
+    "Direction",
+    "Turned",
+    "done_before",
+    "literal",
+    "reversed_differences",
+    "source_tables",
+    "target_tables",
+    "turn",
+    "wait_until",
+    "wait_until_idle",
+]

@@ -1,0 +1,172 @@
+"""What stands in the target only and has no source form: counted, and put into a schema of its own before the target goes.
+
+Nothing that stands there already is touched: a schema of that name may be the user's own, or hold what an earlier rollback kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from tenantry.derivation.reverse.strangers import STRANGER, strangers_of
+from tenantry.errors import NotReady
+from tenantry.journal.journal import Connection
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
+from tenantry.migrate.run.handle import Live
+from tenantry.plan.operations.expand import AFTER_EXPAND
+from tenantry.postgres import ident, literal, load_blocks, short_name, verbatim
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was put away.
+
+    Attributes:
+        schema: where it is; empty where there was nothing.
+        rows: tables of which whole rows are kept, and how many.
+        conflicts: changes that did not come through, and the table that lists them.
+    """
+
+    schema: str = ""
+    rows: tuple[tuple[str, int], ...] = ()
+    conflicts: int = 0
+    conflicts_table: str = ""
+
+
+def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int], ...]:
+    """What stands in the target and has no source form: rows of new tables, also of those that somebody made there since, and rows
+    that could not be carried back."""
+    found = []
+    for name in _whole_tables(connection, project)[0]:
+        count = connection.execute(f"select count(*) from {ident(project.target.schema, name)}").fetchone()
+        assert count is not None
+        if count[0]:
+            found.append((name, int(count[0])))
+    for name, number in connection.execute(
+        f"select z.table_name, count(*) from (select k.table_name from {JOURNAL}.kept k where k.column_name = ''"
+        f" union all select n.table_name from {STRANGER} n) z group by 1 order by 1"
+    ):
+        found.append((str(name), int(number)))
+    return tuple(found)
+
+
+def _whole_tables(connection: Connection, project: Project) -> tuple[list[str], list[str]]:
+    """Tables of the target that nothing feeds, those that somebody made there since among them; and those of the latter that
+    cannot be read."""
+    rows = connection.execute(
+        load_blocks("tenantry.migrate.switch", "target_only")["tables_of_target"], {"schema": project.target.schema}
+    ).fetchall()
+    planned = {table.name for table in project.new_tables}
+    known = {table.name for table in project.target.tables}
+    return (
+        [name for name, readable in rows if name in planned or (name not in known and readable)],
+        [name for name, readable in rows if name not in known and not readable],
+    )
+
+
+def _or_stranger(project: Project, name: str) -> str:
+    return f" or {strangers_of(project, name, 't')}" if project.scoped(name) else ""
+
+
+def put_away(live: Live) -> Kept:
+    """Put what has no source form, and what did not come through, into a schema of its own, before the target is dropped.
+
+    Raises:
+        NotReady: somebody made a table in the target that cannot be read, and so cannot be kept.
+    """
+    project = live.project
+    if AFTER_EXPAND not in live.journal.done_steps(live.main):
+        return Kept()
+    whole, unreadable = _whole_tables(live.main, project)
+    if unreadable:
+        said = ", ".join(f"{project.target.schema}.{name}" for name in unreadable)
+        raise NotReady(
+            f"Somebody made {said}, and not all rows of it can be read to keep them, while the target would go with them."
+            " No step was undone.",
+            hint="Let its owner move it to another schema (alter table … set schema …), drop it, or let the migrator read it;"
+            " then run `tenantry rollback --everything` again.",
+        )
+    rows = kept_rows(live.main, project)
+    row = live.main.execute(
+        f"select (select count(*) from {JOURNAL}.kept where column_name <> ''), (select count(*) from {JOURNAL}.conflict)"
+    ).fetchone()
+    assert row is not None
+    cells, conflicts = int(row[0]), int(row[1])
+    if not rows and not cells and not conflicts:
+        return Kept()
+    names = {name for name, _ in rows}
+    of_cells, of_conflicts = _free("tenantry_cells", names), _free("tenantry_conflicts", names)
+    with live.main.transaction():
+        schema = _schema(live)
+        for name, _ in rows:
+            target, there = ident(project.target.schema, name), ident(schema, name)
+            where = (
+                ""
+                if name in whole
+                else f" t where t.legacy_id in (select k.legacy_id from {JOURNAL}.kept k where k.table_name = {literal(name)}"
+                f" and k.column_name = ''){_or_stranger(project, name)}"
+            )
+            live.main.execute(f"create table {there} as select * from {target}{where}")
+        cells_table = ident(schema, of_cells)
+        live.main.execute(
+            f"create table {cells_table} as select k.*, null::json as value from {JOURNAL}.kept k where k.column_name <> '';"
+            # A publication of all tables refuses updates of a table without a key.
+            f" alter table {cells_table} replica identity full"
+        )
+        for mapping in project:
+            target = ident(project.target.schema, mapping.target.name)
+            hidden = [column.name for column in mapping.columns if mapping.is_secret(column)]
+            live.main.execute(
+                f"update {verbatim(cells_table)} c set value = to_json(t.*) -> c.column_name from {verbatim(target)} t"
+                f" where c.table_name = {verbatim(literal(mapping.target.name))} and t.legacy_id = c.legacy_id"
+                " and not c.column_name = any (%s)",
+                [hidden],
+            )
+        live.main.execute(f"create table {ident(schema, of_conflicts)} as select * from {JOURNAL}.conflict")
+    live.observer.notice(
+        f"Rows without a source form, and changes that did not come through, are kept in schema {schema}."
+    )
+    return Kept(schema, rows, conflicts, of_conflicts)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _schema(live: Live) -> str:
+    """A schema that nobody has, made now. What this very rollback put away before it was interrupted goes with its schema,
+    unless somebody has made use of it."""
+    run = live.run
+    mark = f"Tenantry: what had no source form when the run of {run.started_at.isoformat()} was rolled back; drop it when you like."
+    number = 1
+    while True:
+        name = short_name(live.project.target.schema, "kept", *([str(number)] if number > 1 else []))
+        found = live.main.execute(
+            load_blocks("tenantry.migrate.switch", "target_only")["schema"], {"name": name, "mark": mark}
+        ).fetchone()
+        if found is not None and found[0]:
+            try:
+                with live.main.transaction():
+                    for (table,) in live.main.execute(
+                        load_blocks("tenantry.migrate.switch", "target_only")["tables"], {"name": name}
+                    ).fetchall():
+                        live.main.execute(f"drop table {ident(name, str(table))}")
+                    live.main.execute(f"drop schema {ident(name)}")
+                found = None
+            except psycopg.errors.DependentObjectsStillExist:
+                pass
+        if found is None:
+            break
+        number += 1
+    quoted = ident(name)
+    live.main.execute(
+        f"create schema {quoted}; comment on schema {quoted} is {literal(mark)}; revoke all on schema {quoted} from public"
+    )
+    return name
+
+
+__all__ = ["Kept", "kept_rows", "put_away"]

@@ -1,0 +1,1 @@
+"""Backing off: what a run does to others, and when it waits."""

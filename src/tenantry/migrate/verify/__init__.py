@@ -1,0 +1,1 @@
+"""Comparing source and target, and what a comparison leaves out."""

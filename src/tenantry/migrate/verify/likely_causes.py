@@ -1,0 +1,75 @@
+"""What is likely to have happened where source and target do not agree: said by what differs, for people to look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tenantry.errors import VerificationFailed
+from tenantry.migrate.verify.compare import Difference, Verification
+
+_SHOWN = 20
+
+
+def verification_failed(failed: Sequence[Verification]) -> VerificationFailed:
+    """The error for checks that did not pass: every difference that was listed, and what is likely."""
+    listed = [difference for check in failed for difference in check.differences]
+    total = len(listed) + sum(check.more for check in failed)
+    shown = "\n  ".join(str(each) for each in listed[:_SHOWN])
+    rest = f"\n  … and {total - _SHOWN} more" if total > _SHOWN else ""
+    return VerificationFailed(
+        f"Source and target do not agree; the cut-over was not done. {total} differences:\n  {shown}{rest}",
+        hint=f"The source is as it was. {' '.join(likely(listed))}",
+        detail={"checks": [check.to_json() for check in failed]},
+    )
+
+
+def likely(differences: Sequence[Difference]) -> Iterator[str]:
+    """What to look at first, and what to run then."""
+    rows = [each for each in differences if each.check == "rows"]
+    missing = _tables(each for each in rows if not each.column and each.found == "none")
+    beyond = _tables(each for each in rows if not each.column and each.expected == "no row")
+    values = dict.fromkeys(f"{each.table}.{each.column}" for each in rows if each.column)
+    if missing:
+        yield (
+            f"Rows of {missing} came without a trace: see whether a table was attached or inherits from its source, or whether somebody"
+            " wrote with triggers switched off (session_replication_role = replica, DISABLE TRIGGER)."
+        )
+    if beyond:
+        yield (
+            f"Rows of {beyond} stand in the target without a source row: see whether a partition was dropped or detached, whether rows went"
+            " with triggers switched off, or whether somebody wrote into the target."
+        )
+    if values:
+        yield (
+            f"Values of {_listed(list(values))} are others than the source says: see whether somebody wrote into the target, or whether"
+            " the manifest makes them with something that changes by itself (now(), random(), a setting, another table)."
+        )
+    for check, said in _OTHERS.items():
+        found = _tables(each for each in differences if each.check == check)
+        if found:
+            yield said.replace("{tables}", found)
+    if rows or any(each.check in ("accounting", "ids", "references") for each in differences):
+        yield (
+            "`tenantry verify --repair` derives the rows that differ again. Where they differ again at once, the cause is still there."
+        )
+
+
+_OTHERS = {
+    "accounting": "The counts of {tables} do not add up: rows came or went unseen, by a partition, a child table, or with triggers off.",
+    "ids": "Ids of {tables} stand twice: something wrote into the target.",
+    "references": "Rows of {tables} name rows that are not there: something deleted or wrote in the target with its keys switched off.",
+    "catalog": "Tables of the target ({tables}) are not as its files say: put them back as they were.",
+    "rules": "Rows break the manifest's rules ({tables}): mend them in the source, or the rule.",
+}
+
+
+def _tables(differences: Iterator[Difference]) -> str:
+    return _listed(list(dict.fromkeys(each.table for each in differences)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+__all__ = ["likely", "verification_failed"]

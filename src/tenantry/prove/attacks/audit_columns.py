@@ -1,0 +1,169 @@
+"""Attacks on what says who one is and what one did: memberships, flags, stamps, fixed columns."""
+
+from __future__ import annotations
+
+from tenantry.access import AUDIT_COLUMNS
+from tenantry.mapping.project import LEGACY_ID
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.helpers import own_row
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
+from tenantry.prove.expected.callers import OWN
+from tenantry.prove.fixtures.row_factory import Values
+
+
+@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as somebody who is member nowhere.",
+        gains="Another tenant, for good.")  # fmt: skip
+def membership_in_another_tenant(scene: Scene) -> Verdict:
+    membership = scene.manifest.membership
+    prey = next((prey for prey in scene.ground.preys(scene.attacker) if prey.table.name == membership.table), None)
+    if prey is None or prey.tenant is None:
+        return not_applicable("there is no membership to write")
+    for person, tenant in (
+        (scene.attacker, scene.other),
+        (scene.ground.nobody, scene.own),
+        (scene.ground.nobody, scene.other),
+    ):
+        given: Values = {
+            prey.tenant: tenant,
+            membership.profile: scene.ground.fixtures.profiles[person.uid],
+            membership.role: scene.manifest.roles.order[-1],
+        }
+        row = scene.ground.new_row(prey.table, None, given)
+        if row is None:
+            continue
+        with scene.turn(person) as me:
+            names = [name for name in prey.insertable if row.get(name) is not None] or list(given)
+            columns = ", ".join(ident(name) for name in names)
+            values = ", ".join(prey.value(name, row[name]) for name in names)
+            answer = me.run(f"insert into {prey.name} ({columns}) values ({values})", undo=True)
+            if answer.ok and answer.touched:
+                return broken(f"{person.label} makes himself a member of a tenant that is none of his")
+    return held(str(answer))
+
+
+@attack("writes", tries="Raises the own role, as the lowest member, and moves the own membership to another tenant.",
+        gains="The rights of an administrator.")  # fmt: skip
+def raise_the_own_role(scene: Scene) -> Verdict:
+    membership, order = scene.manifest.membership, scene.manifest.roles.order
+    if len(order) < 2:
+        return not_applicable("there is but one role")
+    person = scene.ground.lowest
+    profile = scene.ground.fixtures.profiles[person.uid]
+    prey = next((prey for prey in scene.ground.preys(person) if prey.table.name == membership.table), None)
+    if prey is None or prey.tenant is None:
+        return not_applicable("there is no membership to write")
+    mine = f"{ident(membership.profile)} = {prey.value(membership.profile, profile)}"
+    with scene.turn(person) as me:
+        for what, column, value in (
+            ("raises his own role", membership.role, order[-1]),
+            ("moves his membership to another tenant", prey.tenant, scene.other),
+        ):
+            answer = me.run(
+                f"update {prey.name} set {ident(column)} = {prey.value(column, value)} where {mine}", undo=True
+            )
+            if answer.touched:
+                return broken(f"{person.label} {what}")
+        boss = scene.ground.fixtures.profiles[scene.attacker.uid]
+        answer = me.run(
+            f"update {prey.name} set {ident(membership.profile)} = {prey.value(membership.profile, profile)}"
+            f" where {ident(membership.profile)} = {prey.value(membership.profile, boss)}",
+            undo=True,
+        )
+        if answer.touched:
+            return broken(f"{person.label} puts himself in the place of an administrator")
+    return held(str(answer) if not answer.ok else "no membership is touched")
+
+
+@attack("writes", tries="Writes the flag of super admins, and accounts: tenantry.account, auth.users, by every role that one has.",
+        gains="All tenants.")  # fmt: skip
+def write_the_super_flag(scene: Scene) -> Verdict:
+    uid = literal(scene.attacker.uid)
+    statements = (
+        f"update tenantry.account set is_super = true where user_id = {uid}",
+        f"insert into tenantry.account (user_id, is_super) values ({literal(scene.unknown())}, true)",
+        f"update auth.users set raw_app_meta_data = '{{\"super_admin\": true}}' where id = {uid}",
+        f"update auth.users set id = {uid} where email like '%'",
+        f"delete from auth.users where id = {literal(scene.victim.uid)}",
+    )
+    with scene.turn(scene.attacker) as me:
+        for role in (ident(scene.ground.client), "none"):
+            me.raw(f"set local role {role}")
+            for statement in statements:
+                answer = me.run(statement, undo=True)
+                if answer.touched:
+                    return broken(f"{' '.join(statement.split()[:3])} is not refused")
+    return held(f"{2 * len(statements)} statements wrote nothing")
+
+
+@attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE.",
+        gains="Deeds under somebody else's name, or at another time.", rights=right("protected_columns"))  # fmt: skip
+def forge_the_stamps(scene: Scene) -> Verdict:
+    return _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
+
+
+@attack("writes", tries="States the old id of a row, also that of another tenant's row.",
+        gains="A row that takes another's place on the way back, or in links of old.", rights=right("protected_columns"))  # fmt: skip
+def forge_the_old_id(scene: Scene) -> Verdict:
+    return _forge(scene, (LEGACY_ID,), f"no table of a tenant has a column {LEGACY_ID}")
+
+
+def _forge(scene: Scene, columns: tuple[str, ...], none: str) -> Verdict:
+    tried = 0
+    somebody = scene.ground.fixtures.profiles[scene.victim.uid]
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            for column in columns:
+                found = prey.table.column(column)
+                if found is None or not (prey.insertable or prey.updatable):
+                    continue
+                forged = somebody if found.type == "uuid" else "2001-02-03" if "time" in found.type else scene.unknown()
+                given = prey.value(column, forged)
+                row = own_row(scene, prey)
+                statements = []
+                if row is not None and prey.updatable:
+                    statements.append(f"update {prey.name} set {ident(column)} = {given} where {row.where}")
+                fresh = scene.ground.new_row(prey.table, OWN) if prey.insertable else None
+                names = [
+                    name
+                    for name in prey.insertable
+                    if fresh is not None and fresh.get(name) is not None and name != column
+                ]
+                if fresh is not None and names:
+                    listed = ", ".join(ident(name) for name in (*names, column))
+                    values = ", ".join([*(prey.value(name, fresh[name]) for name in names), given])
+                    statements.append(f"insert into {prey.name} ({listed}) values ({values})")
+                for statement in statements:
+                    answer = me.run(f"{statement} returning {ident(column)} = {given}", undo=True)
+                    tried += 1
+                    if answer.value is True:
+                        return broken(f"{prey.table.name}.{column} holds what the client said")
+    return held(f"{tried} statements were refused, or what they said did not stay") if tried else not_applicable(none)
+
+
+@attack(
+    "writes",
+    tries="Changes columns that the manifest fixes, of own rows.",
+    gains="Values that only the application decides about.",
+)
+def write_fixed_columns(scene: Scene) -> Verdict:
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            rule = scene.manifest.tables.get(prey.table.name)
+            row = next(iter(prey.visible), None)
+            for column in () if rule is None or row is None else rule.access.fixed:
+                assert row is not None
+                answer = me.run(
+                    f"update {prey.name} set {ident(column)} = {ident(column)} where {row.where}", undo=True
+                )
+                tried += 1
+                if answer.touched:
+                    return broken(f"{prey.table.name}.{column} is changed by a client")
+    return held(f"{tried} statements were refused") if tried else not_applicable("the manifest fixes no column")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,158 @@
+"""Attacks that change the tables themselves: triggers, rules, policies, owners, rights."""
+
+from __future__ import annotations
+
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.helpers import refused
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.harness.rights import right
+
+
+def _refused(scene: Scene, statements: dict[str, str]) -> Verdict:
+    """Statements about every table that must be refused; {table} and {column} stand for it and one of its columns."""
+    return refused(
+        scene,
+        (
+            (
+                f"{what} on {prey.table.name}",
+                statement.format(table=prey.name, column=ident(prey.table.columns[-1].name)),
+            )
+            for prey in scene.ground.preys(scene.attacker)
+            for what, statement in statements.items()
+        ),
+        visitors=False,
+    )
+
+
+@attack("writes", tries="Empties whole tables: TRUNCATE, which asks no policy.", gains="The end of everybody's rows.",
+        source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("truncate"))  # fmt: skip
+def truncate(scene: Scene) -> Verdict:
+    return _refused(scene, {"TRUNCATE": "truncate {table}", "TRUNCATE … CASCADE": "truncate {table} cascade"})
+
+
+@attack("writes", tries="Makes a trigger on a table, with functions that are there and with one of one's own.",
+        gains="Code that runs in everybody's writes, with the rights of whoever writes.",
+        source="https://www.postgresql.org/docs/current/sql-createtrigger.html", rights=right("trigger"))  # fmt: skip
+def create_trigger(scene: Scene) -> Verdict:
+    return _refused(
+        scene,
+        {
+            "CREATE TRIGGER": "create trigger planted before update on {table} for each row"
+            " execute function pg_catalog.suppress_redundant_updates_trigger()",
+            "CREATE CONSTRAINT TRIGGER": "create constraint trigger planted after insert on {table} deferrable for each row"
+            " execute function pg_catalog.suppress_redundant_updates_trigger()",
+            "DISABLE TRIGGER": "alter table {table} disable trigger all",
+        },
+    )
+
+
+@attack("writes", tries="Makes a rule that does something else, or more, instead of what others write.",
+        gains="Copies of what others write.", source="https://www.postgresql.org/docs/current/sql-createrule.html",
+        rights=right("own_table"))  # fmt: skip
+def create_rule(scene: Scene) -> Verdict:
+    return _refused(
+        scene,
+        {
+            "CREATE RULE": "create rule planted as on delete to {table} do instead nothing",
+            "CREATE RULE ALSO": "create rule planted as on insert to {table} do also notify planted",
+        },
+    )
+
+
+@attack("writes", tries="Makes, alters and drops policies.", gains="Rows of all tenants, for everybody.",
+        source="https://www.postgresql.org/docs/current/sql-createpolicy.html", rights=right("own_table"))  # fmt: skip
+def change_policies(scene: Scene) -> Verdict:
+    statements = {"CREATE POLICY": "create policy planted on {table} using (true)"}
+    verdict = _refused(scene, statements)
+    if verdict.outcome == "broken":
+        return verdict
+    with scene.turn(scene.attacker) as me:
+        me.raw("set local role none")
+        for table in scene.project.target.tables:
+            for policy in table.policies:
+                name, on = ident(policy.name), ident(table.schema, table.name)
+                for statement in (f"drop policy {name} on {on}", f"alter policy {name} on {on} to public"):
+                    if me.run(statement, undo=True).ok:
+                        return broken(f"{statement.split()[0].upper()} POLICY is not refused on {table.name}")
+    return verdict
+
+
+@attack("writes", tries="Makes indexes, also of expressions that call one's own functions.",
+        gains="Functions that run over every row, as the owner; whether values are unique.",
+        source="CVE-2020-25695", rights=right("own_table"))  # fmt: skip
+def create_index(scene: Scene) -> Verdict:
+    return _refused(
+        scene,
+        {
+            "CREATE INDEX": "create index planted on {table} (({column}::text))",
+            "CREATE UNIQUE INDEX": "create unique index planted on {table} ({column})",
+            "CREATE STATISTICS": "create statistics planted on (({column}::text)) from {table}",
+            "REINDEX": "reindex table {table}",
+            "CLUSTER": "alter table {table} set without cluster",
+        },
+    )
+
+
+@attack("writes", tries="Alters tables: no row security, another owner, dropped checks, a column more, another name.",
+        gains="Tables without policies.", source="https://www.postgresql.org/docs/current/sql-altertable.html",
+        rights=right("own_table"))  # fmt: skip
+def alter_table(scene: Scene) -> Verdict:
+    return _refused(
+        scene,
+        {
+            "DISABLE ROW LEVEL SECURITY": "alter table {table} disable row level security",
+            "NO FORCE ROW LEVEL SECURITY": "alter table {table} no force row level security",
+            "OWNER TO": "alter table {table} owner to current_user",
+            "ADD COLUMN": "alter table {table} add column planted integer",
+            "ALTER COLUMN": "alter table {table} alter column {column} drop not null",
+            "SET DEFAULT": "alter table {table} alter column {column} set default null",
+            "SET SCHEMA": "alter table {table} set schema public",
+            "DROP TABLE": "drop table {table} cascade",
+        },
+    )
+
+
+@attack("writes", tries="Passes rights on, to PUBLIC, to visitors and to oneself.", gains="Rights that last longer than a session.",
+        source="https://www.postgresql.org/docs/current/sql-grant.html", rights=right("grant_option"))  # fmt: skip
+def grant_rights(scene: Scene) -> Verdict:
+    anon = scene.manifest.database_roles.anon
+    tried = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            columns = prey.columns if prey.readable else ident(prey.table.columns[0].name)
+            for right_, has in (
+                ("select", f"has_any_column_privilege({literal(anon)}, {literal(prey.name)}, 'SELECT')"),
+                (f"select ({columns})", f"has_any_column_privilege({literal(anon)}, {literal(prey.name)}, 'SELECT')"),
+                ("delete", f"has_table_privilege({literal(anon)}, {literal(prey.name)}, 'DELETE')"),
+            ):
+                before = me.run(f"select {has}").value
+                me.raw("savepoint granting")
+                # Who has nothing to pass on is warned, not refused.
+                me.run(f"grant {right_} on {prey.name} to {ident(anon)}")
+                after = me.run(f"select {has}").value
+                me.raw("rollback to savepoint granting")
+                tried += 1
+                if after and not before:
+                    return broken(f"{right_.split()[0].upper()} on {prey.table.name} is passed on to visitors")
+    return held(f"{tried} grants gave nothing")
+
+
+@attack("writes", tries="Makes a table that references others' tables, to learn of their keys by its foreign key.",
+        gains="Whether a key exists in any tenant: foreign keys look past policies.",
+        source="https://www.postgresql.org/docs/current/ddl-priv.html (REFERENCES)", rights=right("references"))  # fmt: skip
+def reference_by_an_own_table(scene: Scene) -> Verdict:
+    """REFERENCES alone is enough where one may make a table anywhere, and pointless where not: so both are looked at."""
+    with scene.turn(scene.attacker) as me:
+        for role in (ident(scene.ground.client), "none"):
+            me.raw(f"set local role {role}")
+            for prey in scene.ground.preys(scene.attacker):
+                answer = me.run(f"select has_any_column_privilege({literal(prey.name)}, 'REFERENCES')")
+                if answer.value is True:
+                    return broken(f"REFERENCES is granted on {prey.table.name}")
+    return held("nobody has REFERENCES")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

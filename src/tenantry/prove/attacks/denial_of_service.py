@@ -1,0 +1,154 @@
+"""Attacks by what PostgreSQL lets every role do: give up rights, stand in a queue, fill a table of the server, choose a seed."""
+
+from __future__ import annotations
+
+from threading import Thread
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from tenantry.mapping.project import Project
+from tenantry.postgres import literal, load_sql
+from tenantry.prove.attacks.harness.attempt import SQL, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.rights import right
+from tenantry.prove.attacks.privileges import roles_of, word
+from tenantry.prove.lint.facts import plain_backslashes
+
+_LOCKED = """
+select count(*), min(relation::regclass::text) from pg_locks
+ where pid = %s and locktype = 'relation' and mode = 'AccessExclusiveLock' and granted
+"""
+
+
+@attack("writes", tries="Gives up all rights of a role, its own one: DROP OWNED BY CURRENT_USER, by every role that one has.",
+        gains="Every table whose policies name the role is locked against everybody, until the transaction ends.",
+        source="https://www.postgresql.org/docs/current/sql-drop-owned.html", rights=right("gives_up"))  # fmt: skip
+def lock_by_giving_up(scene: Scene) -> Verdict:
+    answers = []
+    for role in roles_of(scene):
+        with scene.turn(scene.attacker) as me:
+            me.raw(f"set local role {role}")
+            answer = me.run("drop owned by current_user")
+            answers.append(str(answer))
+            locked, name = scene.ground.ask(_LOCKED, [me.connection.info.backend_pid])[0]
+        if locked:
+            return broken(f"DROP OWNED BY {word(role)} locks {locked} tables against everybody, as {name}")
+    return held(f"it locks no table: {'; '.join(dict.fromkeys(answers))}")
+
+
+@attack("writes", tries="Reads a table and stays; from a second session asks for a lock that it has no right to, with CREATE RULE, and"
+        " waits.", gains="Everybody else's statements wait behind: the lock is waited for before the right is asked for.",
+        source="https://www.postgresql.org/docs/current/explicit-locking.html")  # fmt: skip
+def lock_queue(scene: Scene) -> Verdict:
+    prey = next(iter(scene.open_tables(scene.victim)), None)
+    if prey is None:
+        return not_applicable("nobody of the other tenant sees a row")
+    statement = f"create rule planted as on insert to {prey.name} do nothing"
+    waiting = scene.connect()
+    pid = waiting.connection.info.backend_pid
+    with scene.turn(scene.attacker) as me, scene.turn(scene.attacker, waiting):
+        me.run(f"select 1 from {prey.name} limit 1")
+        thread = Thread(target=waiting.raw, args=[statement])
+        thread.start()
+        try:
+            until = monotonic() + 2
+            while monotonic() < until and thread.is_alive() and not _waits(scene, pid):
+                sleep(0.02)
+            with scene.turn(scene.victim) as other:
+                other.raw("set local lock_timeout = '300ms'")
+                answer = other.run(f"select count(*) from {prey.name}")
+        finally:
+            me.raw("rollback")
+            thread.join()
+    if answer.sqlstate == "55P03":
+        return broken(f"{prey.table.name}: others wait behind a statement that waits for a lock it will be refused")
+    return held(f"nobody waited: {answer}")
+
+
+def _waits(scene: Scene, pid: int) -> bool:
+    return bool(scene.ground.ask("select 1 from pg_locks where pid = %s and not granted", [pid]))
+
+
+@attack("privileges", tries="Takes advisory locks by the thousand. Only the right to it is looked at: it would stop every database of the"
+        " server.", gains="The table of locks, which all databases share, is full: everybody's statements and connections fail.",
+        source="https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS", rights=right("advisory_locks"))  # fmt: skip
+def fill_the_lock_table(scene: Scene) -> Verdict:
+    found = right("advisory_locks")(scene.ground.owner, scene.project)
+    return broken(found) if found else held("neither clients nor the login may take advisory locks")
+
+
+@attack("session", tries="Leaves a transaction prepared for a second phase that never comes: PREPARE TRANSACTION.",
+        gains="Locks that outlive the session and the server, rows that no VACUUM removes.",
+        source="https://www.postgresql.org/docs/current/sql-prepare-transaction.html", rights=right("prepared_transactions"))  # fmt: skip
+def prepared_transaction(scene: Scene) -> Verdict:
+    name = literal(f"planted_{uuid4().hex}")
+    with scene.turn(scene.attacker, keep=True) as me:
+        answer = me.raw(f"prepare transaction {name}")
+        if answer.ok:
+            me.raw(f"rollback prepared {name}")
+            return broken("a transaction was left prepared; the server's max_prepared_transactions allows that")
+    return held(f"refused: {answer}")
+
+
+@attack("session", tries="Chooses the seed of random(), which DISCARD ALL leaves, for the next user of the connection.",
+        gains="The next user's random numbers are known: codes, samples, orders that were made of them.",
+        source="https://www.postgresql.org/docs/current/functions-math.html#FUNCTIONS-MATH-RANDOM-TABLE")  # fmt: skip
+def random_numbers_left(scene: Scene) -> Verdict:
+    mine = scene.connect()
+    mine.run("select setseed(0.25)")
+    known = mine.run("select random()").value
+    with scene.pool() as pool:
+        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection), keep=True) as me:
+            me.run("select setseed(0.25)")
+        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)) as other:
+            drawn = other.run("select random()").value
+    if drawn == known:
+        return broken("the next user drew the numbers that the attacker had chosen")
+    return held("the next user drew other numbers")
+
+
+def _loose(connection: psycopg.Connection[Any], project: Project) -> str | None:
+    """Functions whose text means something else under standard_conforming_strings off."""
+    roles = project.manifest.database_roles
+    parameters = {"client": roles.authenticated, "anon": roles.anon, "schema": project.target.schema}
+    rows = connection.execute(load_sql(SQL, "texts").encode(), parameters).fetchall()
+    found = [str(name) for name, text in rows if plain_backslashes(str(text))]
+    if not found:
+        return None
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{found[0]} has a backslash in a literal, which a caller makes mean something else{more}"
+
+
+@attack("session", tries="Has functions and triggers read for the first time while standard_conforming_strings is off, and leaves the"
+        " connection: what was read stays, whatever is discarded.",
+        gains="Patterns and quotes in the text of functions mean something else, in one's own calls and in the next user's.",
+        source="https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-STANDARD-CONFORMING-STRINGS", rights=_loose)  # fmt: skip
+def function_texts_left(scene: Scene) -> Verdict:
+    found = _loose(scene.ground.owner, scene.project)
+    return broken(found) if found else held("no text of a function that runs for clients depends on it")
+
+
+@attack("reads", tries="Reads settings of the database and of roles, which everybody may, and looks for keys, tokens and passwords.",
+        gains="The secret with which tokens are signed, or services are called: any identity.",
+        source="https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html", rights=right("secret_settings"))  # fmt: skip
+def secrets_in_settings(scene: Scene) -> Verdict:
+    with scene.turn(scene.attacker) as me:
+        for role in roles_of(scene):
+            me.raw(f"set local role {role}")
+            answer = me.run(
+                "select split_part(s.text, '=', 1) from pg_db_role_setting as d cross join lateral unnest(d.setconfig) as s (text)"
+                " where d.setdatabase in (0, (select oid from pg_database where datname = current_database()))"
+                " and split_part(s.text, '=', 1) ~* '[.].*(secret|passw|token|credential|(api|private|service|signing|jwt|access)_?key)'"
+                " and split_part(s.text, '=', 2) <> ''"
+            )
+            if answer.rows:
+                return broken(f"{word(role)} reads the setting {answer.value}")
+    return held("no setting has the name of a secret")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

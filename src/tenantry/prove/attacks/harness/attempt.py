@@ -1,0 +1,255 @@
+"""What one attack has: the ground that all share, and connections of its own, closed when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from tenantry.manifest.model import Manifest
+from tenantry.mapping.project import Project
+from tenantry.postgres import ident, literal, load_sql
+from tenantry.postgres.seal import claims_text
+from tenantry.postgres.stated import start_options
+from tenantry.postgres.tenant import tenant, tenant_pool
+from tenantry.prove.attacks.harness.session import Answer, Seat
+from tenantry.prove.attacks.harness.world import SQL, Application, Claims, Ground, Prey
+from tenantry.prove.expected.callers import OTHER, OWN, Person
+from tenantry.prove.fixtures.build import FixtureRow
+
+
+class Scene:
+    """What one attack has: the ground, and connections that are closed when it ends."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    # -- shortcuts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def project(self) -> Project:
+        return self.ground.project
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.ground.manifest
+
+    @property
+    def attacker(self) -> Person:
+        return self.ground.attacker
+
+    @property
+    def victim(self) -> Person:
+        return self.ground.victim
+
+    @property
+    def own(self) -> str:
+        """The id of the attacker's tenant."""
+        return self.ground.fixtures.tenants[OWN]
+
+    @property
+    def other(self) -> str:
+        """The id of the tenant that is none of his."""
+        return self.ground.fixtures.tenants[OTHER]
+
+    def preys(self, person: Person | None = None) -> tuple[Prey, ...]:
+        """The tables with rows that a person, else the attacker, must not see."""
+        return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.hidden)
+
+    def open_tables(self, person: Person | None = None) -> tuple[Prey, ...]:
+        """The tables of which a person, else the attacker, sees rows."""
+        return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.visible and prey.readable)
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def connect(self) -> Seat:
+        """A new session of the application's login, without a caller."""
+        connection = psycopg.connect(self.ground.login_dsn, connect_timeout=10, **self._options)
+        self._stack.callback(connection.close)
+        connection.execute("set statement_timeout = '15s'; set lock_timeout = '3s'", prepare=False)
+        return Seat(connection)
+
+    @property
+    def application(self) -> Application:
+        return self.ground.application
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """How the application connects, where it does that by itself."""
+        options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0 if self.application.prepares else None}
+        if self.application.pins and not self.application.library:
+            options["options"] = start_options(self.ground.login_dsn)
+        return options
+
+    @contextmanager
+    def pool(self) -> Iterator[ConnectionPool[Any]]:
+        """The application's pool, of one connection: whoever comes next gets the one that was given back."""
+        if self.application.library:
+            made = tenant_pool(self.ground.login_dsn, min_size=1, max_size=1, timeout=10)
+        else:
+            made = ConnectionPool(
+                self.ground.login_dsn,
+                min_size=1,
+                max_size=1,
+                timeout=10,
+                open=True,
+                kwargs=self._options,
+                reset=_discard if self.application.empties else None,
+            )
+        with made:
+            yield made
+
+    @contextmanager
+    def turn(self, who: Person | Claims, seat: Seat | None = None, *, keep: bool = False) -> Iterator[Seat]:
+        """A transaction of the application on behalf of somebody; taken back in the end, or with `keep` committed.
+
+        Args:
+            who: a person, or claims as the application verified them.
+            seat: a connection that is there; without it a new one.
+        """
+        claims = self.ground.claims(who) if isinstance(who, Person) else dict(who)
+        used = seat or self.connect()
+        try:
+            if self.application.library:
+                roles = self.manifest.database_roles
+                clients, schema = (roles.anon, roles.authenticated), self.project.target.schema
+                with tenant(used.connection, claims, self.ground.key, schema=schema, roles=clients) as me:
+                    _ = me.connection
+                    yield used
+                    if not keep:
+                        raise psycopg.Rollback
+            else:
+                with self._plain_turn(used, claims):
+                    yield used
+                    if not keep:
+                        raise psycopg.Rollback
+        except (psycopg.Rollback, psycopg.errors.NoActiveSqlTransaction):
+            pass  # taken back; or the attacker ended it, which the library notices
+
+    @contextmanager
+    def _plain_turn(self, seat: Seat, claims: Claims) -> Iterator[None]:
+        """An application that does it all by itself, and not all of it."""
+        if not self.application.local:
+            self.open(seat, claims)
+        with seat.connection.transaction():
+            if self.application.local:
+                self.open(seat, claims)
+            seat.connection.execute(f"set local role {ident(self.ground.client)}".encode())
+            if self.application.states_path:
+                path = f"set local search_path = pg_catalog, {ident(self.project.target.schema)}, pg_temp"
+                seat.connection.execute(path.encode())
+            yield
+
+    def open(self, seat: Seat, claims: Claims) -> None:
+        """Open a context by hand, on a connection that is in a transaction."""
+        text, key = claims_text(claims), self.ground.key
+        if key is None:
+            statement = f"select pg_catalog.set_config('request.jwt.claims', %s, {str(self.application.local).lower()})"
+            values = [text]
+        else:
+            challenge = seat.connection.execute("select tenantry.challenge()").fetchone()
+            assert challenge is not None
+            statement, values = "select tenantry.open(%s, %s)", [text, key.token(text, challenge[0])]
+        if self.application.binds:
+            seat.connection.execute(statement.encode(), values)
+        else:
+            for value in values:
+                statement = statement.replace("%s", literal(value), 1)
+            seat.connection.execute(statement.encode())
+
+    @contextmanager
+    def bare(self, role: str | None = None, seat: Seat | None = None) -> Iterator[Seat]:
+        """A transaction on behalf of nobody, under a client role or as the login itself; taken back in the end."""
+        used = seat or self.connect()
+        with suppress(psycopg.Rollback), used.connection.transaction():
+            if role is not None:
+                used.connection.execute(f"set local role {ident(role)}".encode())
+            path = f"set local search_path = pg_catalog, {ident(self.project.target.schema)}, pg_temp"
+            used.connection.execute(path.encode())
+            yield used
+            raise psycopg.Rollback
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def foreign_rows(self, seat: Seat, person: Person | None = None) -> str:
+        """Where a seat sees rows that the person, else the attacker, must not see; empty where it sees none."""
+        return self._found(seat, [(prey, prey.hidden) for prey in self.preys(person)], "hidden rows")
+
+    def any_rows(self, seat: Seat) -> str:
+        """Where a seat sees invented rows of any tenant, which nobody sees who is nobody; empty where it sees none."""
+        chosen = []
+        for prey in self.ground.preys(self.attacker):
+            rows = [row for row in (*prey.visible, *prey.hidden) if row.facts.tenant is not None]
+            chosen.append((prey, [row for row in rows if not self.ground.may(None, "select", row.facts)]))
+        return self._found(seat, chosen, "rows")
+
+    def _found(self, seat: Seat, chosen: Sequence[tuple[Prey, Sequence[FixtureRow]]], what: str) -> str:
+        """Asked of all tables at once, and one by one only where that finds something or is refused."""
+        counts = {
+            prey.table.name: f"select count(*) from {prey.name} where {' or '.join(f'({row.where})' for row in rows)}"
+            for prey, rows in chosen
+            if rows and prey.readable
+        }
+        if not counts:
+            return ""
+        together = seat.run(f"select sum(n) from ({' union all '.join(counts.values())}) as c (n)")
+        if together.ok and not together.number:
+            return ""
+        for name, statement in counts.items():
+            number = seat.run(statement).number
+            if number:
+                return f"{number} {what} of {name}"
+        return ""
+
+    def leaked(self, text: str, besides: Sequence[str] = ()) -> bool:
+        """Whether a text holds a value that stands only in rows which the attacker must not see."""
+        return any(mark in text for mark in self._marks if mark not in besides)
+
+    @cached_property
+    def _marks(self) -> frozenset[str]:
+        return self.ground.marks(self.attacker)
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """The values that stand only in rows which the attacker must not see."""
+        return self._marks
+
+    @property
+    def marks(self) -> list[str]:
+        return sorted(self._marks)
+
+    def relations(self) -> list[dict[str, Any]]:
+        """Every relation with rows outside of PostgreSQL's own schemas."""
+        with self.ground.owner.cursor(row_factory=dict_row) as cursor:
+            return list(cursor.execute(load_sql(SQL, "relations").encode()))
+
+    def definer_functions(self) -> list[dict[str, Any]]:
+        """The functions with rights of their owner that clients may call."""
+        roles = self.manifest.database_roles
+        with self.ground.owner.cursor(row_factory=dict_row) as cursor:
+            text = load_sql(SQL, "definer_functions").encode()
+            return list(cursor.execute(text, {"client": roles.authenticated, "anon": roles.anon}))
+
+    def unknown(self) -> str:
+        """An id that is nobody's."""
+        return str(uuid4())
+
+
+def _discard(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("discard all")
+
+
+__all__ = ["SQL", "Answer", "Application", "Claims", "Ground", "Prey", "Scene", "Seat"]

@@ -1,0 +1,235 @@
+"""A copy of the database for attacks, and a login like the application's that exists only as long as the copy.
+
+The copy is the rehearsal's: by template where nobody is connected, else by dump and restore. Production's rows and roles stay as
+they are: what attacks commit, they commit there, and what they change of a login, they change of the one that was made for them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+
+from tenantry.dbcopy.duplicate import duplicated, reading
+from tenantry.errors import TenantryError
+from tenantry.manifest import Manifest
+from tenantry.mapping.project import Project
+from tenantry.postgres import connect, ident, literal, load_blocks, with_parameters
+
+MARK = "made by tenantry prove"
+_SQL = "tenantry.prove.attacks.harness.sql"
+
+
+class NoLogin(TenantryError):
+    """A login for the attacks cannot be made."""
+
+    code: ClassVar[str] = "TN-212"
+
+
+@dataclass(frozen=True, slots=True)
+class AttackCopy:
+    """Where attacks may be tried. The DSNs hold a password: they are for connecting, never for showing.
+
+    Attributes:
+        method: how the copy was made, in words.
+        notes: what the copy, or the login, does not have of the original's.
+    """
+
+    owner_dsn: str
+    login_dsn: str
+    database: str
+    method: str
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def attack_copy(
+    project: Project,
+    dsn: str,
+    *,
+    copy_dsn: str | None = None,
+    embedded: Path | None = None,
+    jobs: int = 2,
+    scratch: Path | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
+    left: list[str] | None = None,
+) -> Iterator[AttackCopy]:
+    """A copy of the database and a login for it; both are gone in the end, however it comes.
+
+    Args:
+        dsn: of the database itself, as a login that may make databases and roles there.
+        copy_dsn, embedded, jobs, scratch: where and how the copy is made, as for a rehearsal.
+        left: is given what could not be removed in the end, with the reason.
+
+    Raises:
+        RightsMissing, RolesMissing, CopyRefused, NoLogin: with what to do; nothing was left behind.
+        RunInProgress: a rehearsal, or another such proof, of this database is under way.
+    """
+    manifest = _of_target(project.manifest)
+    lost: list[str] = [] if left is None else left
+    with reading(dsn, manifest) as (connection, original):
+        rights = connection.execute(load_blocks(_SQL, "copy")["database_rights"]).fetchall()
+        # Outermost: what is left of the login goes when the copy, with all that was granted there, is gone.
+        with (
+            _logins() as logins,
+            duplicated(
+                connection,
+                original,
+                manifest,
+                copy_dsn=copy_dsn,
+                embedded=embedded,
+                jobs=jobs,
+                scratch=scratch,
+                notice=notice,
+                left=lost,
+            ) as copy,
+        ):
+            with connect(copy.dsn, name="tenantry proof: copy") as admin:
+                notes = [*copy.notes, *_grant_database(admin, copy.database, rights)]
+                _open_fence(admin, project.manifest.target.schema_name)
+                name, password = logins.make(
+                    admin, copy.dsn, copy.database, f"{MARK}: a copy of {original.database}", lost
+                )
+                notes += _like_the_application(admin, project.manifest, name)
+            login_dsn = with_parameters(copy.dsn, user=name, password=password, options="")
+            try:
+                yield AttackCopy(copy.dsn, login_dsn, copy.database, copy.method, tuple(notes))
+            finally:
+                logins.drop_owned()
+
+
+def _of_target(manifest: Manifest) -> Manifest:
+    """What is copied is looked at by its target: the source may be gone."""
+    source = manifest.source.model_copy(update={"schema_name": manifest.target.schema_name})
+    return manifest.model_copy(update={"source": source})
+
+
+def _grant_database(admin: psycopg.Connection[Any], database: str, rights: list[tuple[Any, ...]]) -> Iterator[str]:
+    """Rights on the database itself, as to make temporary tables: a dump does not carry them."""
+    for grantee, privilege in rights:
+        to = ident(grantee) if grantee else "public"
+        try:
+            admin.execute(f"grant {privilege} on database {ident(database)} to {to}".encode())
+        except psycopg.Error as error:
+            yield f"the right {privilege} of {grantee or 'PUBLIC'} was not carried over: {error.diag.message_primary}"
+
+
+def _open_fence(admin: psycopg.Connection[Any], schema: str) -> None:
+    """Until the cut-over a fence keeps everybody but the login of the runs from writing the target; nothing can be lost in a copy.
+    Clients are refused by their rights all the same, and that is what the proof looks at."""
+    for (statement,) in admin.execute(load_blocks(_SQL, "copy")["open_fence"], {"schema": schema}).fetchall():
+        admin.execute(statement.encode())
+
+
+class _Logins:
+    """Logins that were made, each with where it is."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, str]] = []
+        self.lost: list[str] = []
+
+    def make(
+        self, admin: psycopg.Connection[Any], dsn: str, database: str, mark: str, lost: list[str]
+    ) -> tuple[str, str]:
+        """A login that nobody knows, with a password that the server sees only as a digest."""
+        self.lost = lost
+        blocks = load_blocks(_SQL, "copy")
+        for (old,) in admin.execute(blocks["leftovers"], {"mark": mark}).fetchall():
+            with suppress(psycopg.Error):
+                admin.execute(f"drop role if exists {ident(old)}".encode())
+        name, password = "tenantry_proof_" + secrets.token_hex(6), secrets.token_urlsafe(32)
+        digest = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+        self.made.append((name, dsn))
+        try:
+            admin.execute(f"create role {ident(name)} login noinherit password {literal(digest)}".encode())
+            admin.execute(f"comment on role {ident(name)} is {literal(mark)}".encode())
+            admin.execute(f"grant connect on database {ident(database)} to {ident(name)}".encode())
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise NoLogin(
+                f"No login for the attacks can be made: {error.diag.message_primary}.",
+                hint="Let a superuser, or a role with CREATEROLE that may pass on the client roles (WITH ADMIN OPTION), run the"
+                " proof; or run it on an embedded server, where all of this is there.",
+            ) from None
+        return name, password
+
+    def drop_owned(self) -> None:
+        """While the copy is still there, and its server with it; where the right to it is missing, drop() comes later."""
+        for name, dsn in list(self.made):
+            with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry proof") as admin:
+                _end_sessions(admin, name)
+                admin.execute(f"drop owned by {ident(name)} cascade".encode())
+                admin.execute(f"drop role {ident(name)}".encode())
+                self.made.remove((name, dsn))
+
+    def drop(self) -> None:
+        """Over a connection to another database of the server."""
+        for name, dsn in self.made:
+            try:
+                with connect(
+                    with_parameters(dsn, dbname="postgres"), name="tenantry proof", any_encoding=True
+                ) as admin:
+                    _end_sessions(admin, name)
+                    admin.execute(f"drop role if exists {ident(name)}".encode())
+            except (psycopg.Error, TenantryError) as error:
+                self.lost.append(f"role {name} ({' '.join(str(error).split())})")
+
+
+def _end_sessions(admin: psycopg.Connection[Any], name: str) -> None:
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        admin.execute("select pg_terminate_backend(pid, 2000) from pg_stat_activity where usename = %s", [name])
+
+
+@contextmanager
+def _logins() -> Iterator[_Logins]:
+    logins = _Logins()
+    try:
+        yield logins
+    finally:
+        logins.drop()
+
+
+def _like_the_application(admin: psycopg.Connection[Any], manifest: Manifest, name: str) -> Iterator[str]:
+    """Make a login the twin of the application's: its roles, the rights that were granted to it by name, its settings."""
+    blocks = load_blocks(_SQL, "copy")
+    roles = manifest.database_roles
+    parameters = {"login": roles.login, "like": name}
+    version = admin.info.server_version // 10000
+    memberships = dict.fromkeys((roles.anon, roles.authenticated), False)
+    memberships.update(admin.execute(blocks["login_roles"], parameters).fetchall())
+    statements = []
+    for role, inherits in memberships.items():
+        how = f" with inherit {str(inherits).lower()}, set true" if version >= 16 else ""
+        statements.append(f"grant {ident(role)} to {ident(name)}{how}")
+    statements += [row[0] for row in admin.execute(blocks["login_rights"], parameters)]
+    for (setting,) in admin.execute(blocks["login_settings"], parameters):
+        key, _, value = setting.partition("=")
+        shown = value if key == "search_path" else literal(value)
+        statements.append(f"alter role {ident(name)} set {ident(*key.split('.'))} to {shown}")
+    for statement in statements:
+        try:
+            _as_owner(admin, statement, roles.definer)
+        except psycopg.Error as error:
+            yield f"the login for the attacks lacks something of {roles.login}: {error.diag.message_primary}"
+    for row in admin.execute(blocks["login_attributes"], parameters):
+        if any(row):
+            yield f"{roles.login} has attributes that the login for the attacks has not been given"
+
+
+def _as_owner(admin: psycopg.Connection[Any], statement: str, definer: str) -> None:
+    """Functions of the context belong to the definer, and only he passes on the right to them."""
+    try:
+        admin.execute(statement.encode())
+    except psycopg.errors.InsufficientPrivilege:
+        admin.execute(f"set role {ident(definer)}".encode())
+        try:
+            admin.execute(statement.encode())
+        finally:
+            admin.execute("reset role")
+
+
+__all__ = ["MARK", "AttackCopy", "NoLogin", "attack_copy"]

@@ -1,0 +1,143 @@
+"""What several attacks have in common: questions to every table, statements that must touch nothing or be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tenantry.postgres import ident
+from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, broken, held, not_applicable
+from tenantry.prove.expected.callers import OWN
+from tenantry.prove.fixtures.build import FixtureRow
+from tenantry.prove.fixtures.row_factory import Values
+
+Question = tuple[str, str]
+"""What is asked for, in words, and a SELECT whose first value is how many hidden rows it saw."""
+
+
+def nothing_to_see() -> Verdict:
+    return not_applicable("no row of another tenant could be made that this client must not see")
+
+
+def count_none(scene: Scene, questions: Callable[[Prey], Iterable[Question]]) -> Verdict:
+    """Ask every table as the attacker; broken at the first answer that is more than nothing."""
+    asked = refused = 0
+    preys = [prey for prey in scene.preys() if prey.readable]
+    with scene.turn(scene.attacker) as me:
+        for prey in preys:
+            for what, statement in questions(prey):
+                answer = me.run(statement)
+                asked, refused = asked + 1, refused + (not answer.ok)
+                if answer.number:
+                    return broken(f"{prey.table.name}: {what} showed {answer.number} rows of the other tenant")
+    if not asked:
+        return nothing_to_see()
+    return held(f"{asked} queries of {len(preys)} tables showed no row; {refused} were refused")
+
+
+def of_tenant(scene: Scene, prey: Prey) -> str | None:
+    """The condition that finds all rows of the other tenant, where all of them are hidden."""
+    if prey.tenant is None or prey.mixed:
+        return None
+    return f"{ident(prey.tenant)} = {prey.value(prey.tenant, scene.other)}"
+
+
+NO_WRITES = "clients have no right to write such rows"
+
+
+def insert_sql(prey: Prey, values: Values, *, more: str = "") -> str | None:
+    """INSERT of what clients may state of these values; None where that is nothing."""
+    names = [name for name in prey.insertable if values.get(name) is not None]
+    if not names:
+        return None
+    columns = ", ".join(ident(name) for name in names)
+    given = ", ".join(prey.value(name, values[name]) for name in names)
+    return f"insert into {prey.name} ({columns}) values ({given}){more}"
+
+
+def touched(
+    scene: Scene,
+    statements: Callable[[Prey], Iterator[tuple[str, str]]],
+    none: str,
+    preys: tuple[Prey, ...] | None = None,
+) -> Verdict:
+    """Run statements as the attacker, each taken back; broken at the first that touches a row."""
+    tried = refused = 0
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.preys() if preys is None else preys:
+            for what, statement in statements(prey):
+                answer = me.run(statement, undo=True)
+                tried, refused = tried + 1, refused + (not answer.ok)
+                if answer.touched:
+                    return broken(f"{prey.table.name}: {what} touched {answer.touched} rows")
+    if not tried:
+        return not_applicable(none)
+    return held(f"{tried} statements touched no row; {refused} were refused")
+
+
+def own_row(scene: Scene, prey: Prey) -> FixtureRow | None:
+    """A row of the attacker's tenant that he may change."""
+    rows = (row for row in prey.visible if row.facts.tenant == OWN)
+    return next((row for row in rows if scene.ground.may(scene.attacker, "update", row.facts)), None)
+
+
+NO_INDEXES = "set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off"
+"""So that conditions are looked at row by row, and not by an index that has only rows of one's own."""
+
+
+def client_relations(scene: Scene) -> Iterator[tuple[str, list[str]]]:
+    """What clients can query: tables with hidden rows, with the columns in which their marks stand, and views."""
+    for prey in scene.preys():
+        marked = [name for name in prey.readable if any(row.values.get(name) in scene.marked for row in prey.hidden)]
+        if marked:
+            yield prey.name, marked
+    rights = scene.ground.rights()
+    for view in scene.project.target.views:
+        columns = [row["column_name"] for row in rights.get(view.name, []) if row["readable"]]
+        if columns:
+            yield ident(view.schema, view.name), columns
+
+
+def makes_functions(scene: Scene, me: Seat) -> str | None:
+    """A schema in which the seat may make a function; the function is left there until the transaction ends."""
+    schemas = [
+        "pg_temp",
+        *(str(row[0]) for row in scene.ground.ask("select nspname::text from pg_namespace order by 1")),
+    ]
+    for schema in schemas:
+        if schema.startswith(("pg_toast", "pg_temp_")):
+            continue
+        made = me.run(
+            f"create function {ident(schema)}.prowl(text) returns boolean language plpgsql cost 0.0001"
+            " as 'begin raise notice ''seen: %'', $1; return true; end'"
+        )
+        if made.ok:
+            return ident(schema)
+    return None
+
+
+def refused(scene: Scene, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> Verdict:
+    """Statements that must be refused, to clients, visitors and the login itself: what it is, and how it is said."""
+    roles = scene.manifest.database_roles
+    tried = [ident(roles.authenticated), *([ident(roles.anon)] if visitors else []), "none"]
+    asked = list(statements)
+    rights = others = 0
+    last: object = None
+    with scene.turn(scene.attacker) as me:
+        for role in tried:
+            me.raw(f"set local role {role}")
+            for what, statement in asked:
+                answer = me.run(statement, undo=True)
+                if answer.ok:
+                    return broken(f"{what} is not refused to {'the login itself' if role == 'none' else role}")
+                if answer.sqlstate == _NO_RIGHT:
+                    rights += 1
+                else:
+                    others, last = others + 1, answer
+    if not asked:
+        return nothing_to_see()
+    more = f", {others} for another reason ({last})" if others else ""
+    return held(f"{rights} statements were refused for lack of a right{more}")
+
+
+_NO_RIGHT = "42501"

@@ -1,0 +1,149 @@
+"""Running attacks: each on its own connections, and never one passed over in silence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import psycopg
+
+from tenantry.errors import StatementRefused, TenantryError
+from tenantry.mapping.project import Project
+from tenantry.postgres import connect
+from tenantry.prove.attacks import audit_columns as stamps
+from tenantry.prove.attacks import (
+    claims,
+    context,
+    escapes,
+    leaks,
+    plans,
+    privileges,
+    reads,
+    references,
+    server,
+    session,
+    tokens,
+    views,
+    writes,
+)
+from tenantry.prove.attacks import ddl as objects
+from tenantry.prove.attacks import denial_of_service as disturb
+from tenantry.prove.attacks import side_channels as around
+from tenantry.prove.attacks.harness.attempt import Application, Ground, Scene
+from tenantry.prove.attacks.harness.model import Attack, AttackResult, Outcome
+from tenantry.prove.fixtures.build import remove_leftovers
+
+_MODULES = (
+    *(reads, views, plans, leaks, around),
+    *(session, escapes, claims, tokens),
+    *(writes, references, stamps, objects),
+    context,
+    *(privileges, server, disturb),
+)
+
+ATTACKS: tuple[Attack, ...] = tuple(each for module in _MODULES for each in module.ATTACKS)
+"""All attacks, family by family."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with the attack that is tried, how many are done, and how many there are."""
+
+
+def run_attacks(
+    project: Project,
+    *,
+    owner_dsn: str,
+    login_dsn: str,
+    own_login: bool = False,
+    application: Application | None = None,
+    attacks: Collection[str] | None = None,
+    accepted: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[AttackResult, ...]:
+    """Try every attack on a copy of the database: rows are committed there, and what an attack does may stay.
+
+    Args:
+        owner_dsn: a login that is, or may act as, the owner of the target's tables, on the copy.
+        login_dsn: the application's login, or one like it, on the copy (see `attack_copy`).
+        own_login: the login was made for this and goes with the copy, so that its settings may be changed.
+        application: how the application keeps its connections; without it, as tenantry.postgres.tenant does.
+        attacks: the names of those to try; without it all.
+        accepted: by name, why an attack that succeeds does not fail the proof.
+
+    Raises:
+        TenantryError: nothing can be tried: tenants or people cannot be made, or the attacker's context does not open.
+    """
+    chosen = [each for each in ATTACKS if attacks is None or each.name in attacks]
+    with connect(owner_dsn, name="tenantry attacks") as owner:
+        ground = Ground.prepare(
+            project, owner, login_dsn, own_login=own_login, application=application or Application()
+        )
+        try:
+            _check(ground)
+            results = []
+            for done, each in enumerate(chosen):
+                if progress is not None:
+                    progress(each.name, done, len(chosen))
+                result = _try(ground, each, (accepted or {}).get(each.name, ""))
+                results.append(result)
+                if result.outcome in ("broken", "error"):
+                    ground.rebuild()  # whatever it did
+        finally:
+            remove_leftovers(owner)
+    if progress is not None:
+        progress("", len(chosen), len(chosen))
+    return tuple(results)
+
+
+def _check(ground: Ground) -> None:
+    """A context that opens for nobody would make every attack fail, and prove nothing."""
+    with Scene(ground) as scene, scene.turn(ground.attacker) as me:
+        tables = scene.open_tables()
+        if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
+            raise StatementRefused(
+                "The invented member sees none of his own rows, so that no attack would say anything.",
+                hint="Run the access matrix first: `tenantry prove` says which right is missing.",
+            )
+
+
+def _try(ground: Ground, each: Attack, accepted: str) -> AttackResult:
+    started = time.monotonic()
+    try:
+        with Scene(ground) as scene:
+            verdict = each.run(scene)
+    except Exception as error:  # noqa: BLE001 - whatever the harness runs into is a result: not judged
+        seconds = time.monotonic() - started
+        return AttackResult(each, "error", _short(error), seconds)
+    return AttackResult(each, verdict.outcome, verdict.evidence, time.monotonic() - started, accepted=accepted)
+
+
+def _short(error: Exception) -> str:
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    text = said or (error.message if isinstance(error, TenantryError) else str(error))
+    return f"{type(error).__name__}: {' '.join(text.split())[:300]}"
+
+
+def ask_rights(
+    connection: psycopg.Connection[Any], project: Project, *, accepted: Mapping[str, str] | None = None
+) -> tuple[AttackResult, ...]:
+    """For a database on which nothing may be tried: which rights would allow which attack, from the catalog alone."""
+    results = []
+    for each in ATTACKS:
+        started = time.monotonic()
+        if each.rights is None:
+            reason = "the catalog knows no answer; it is tried on a copy of the database"
+            results.append(AttackResult(each, "not applicable", reason, by="rights"))
+            continue
+        try:
+            found = each.rights(connection, project)
+        except psycopg.Error as error:
+            results.append(AttackResult(each, "error", _short(error), by="rights"))
+            continue
+        outcome: Outcome = "broken" if found else "held"
+        said = found or "the catalog shows no right that would allow it"
+        seconds = time.monotonic() - started
+        results.append(AttackResult(each, outcome, said, seconds, "rights", (accepted or {}).get(each.name, "")))
+    return tuple(results)
+
+
+__all__ = ["ATTACKS", "Progress", "ask_rights", "run_attacks"]

@@ -1,0 +1,324 @@
+"""What the attacks of one run share: two invented tenants, the people in them, the rows that each of them must not see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tenantry.catalog import Column, Table
+from tenantry.errors import StatementRefused
+from tenantry.manifest.model import Command, Manifest
+from tenantry.mapping.project import ROW_ID, Project
+from tenantry.postgres import ident, idents, literal, load_sql
+from tenantry.postgres.seal import SealKey
+from tenantry.prove.expected.callers import OTHER, OWN, Person, people
+from tenantry.prove.expected.oracle import Facts, may
+from tenantry.prove.fixtures.build import FixtureRow, Fixtures, make_fixtures, maker, remove_leftovers, slots
+from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+
+SQL = "tenantry.prove.attacks.harness.sql"
+
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """How the application keeps its connections.
+
+    Attributes:
+        library: by tenantry.postgres.tenant; else by itself, in the way that the others say.
+        empties: DISCARD ALL before a connection goes to its next user.
+        prepares: the driver prepares statements under names.
+        binds: values travel apart from the statement's text.
+        states_path: each transaction states its search path.
+        local: the context holds for the transaction; else, where it is not sealed, for the session.
+        pins: what literals, dates and numbers mean is stated when a connection begins.
+    """
+
+    library: bool = True
+    empties: bool = True
+    prepares: bool = False
+    binds: bool = True
+    states_path: bool = True
+    local: bool = True
+    pins: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prey:
+    """A table with rows that the attacker must not see, and what the client role may do with it."""
+
+    table: Table
+    name: str
+    """Quoted, with its schema."""
+    tenant: str | None
+    """The tenant column, the tenant table's own id; None for a table of no tenant."""
+    visible: tuple[FixtureRow, ...]
+    hidden: tuple[FixtureRow, ...]
+    readable: tuple[str, ...]
+    insertable: tuple[str, ...]
+    updatable: tuple[str, ...]
+    deletable: bool
+
+    @property
+    def mixed(self) -> bool:
+        """Some rows of the other tenant are the attacker's to see, as public or shared ones: its tenant alone says nothing."""
+        return any(row.facts.tenant == OTHER for row in self.visible)
+
+    @property
+    def columns(self) -> str:
+        """What may be read, as a list; a constant where that is nothing."""
+        return idents(self.readable) if self.readable else "1"
+
+    def column(self, name: str) -> Column:
+        found = self.table.column(name)
+        assert found is not None
+        return found
+
+    def value(self, column: str, value: str | None) -> str:
+        """A literal of the column's type."""
+        return f"{literal(value)}::{self.column(column).type}"
+
+
+@dataclass(slots=True)
+class Ground:
+    """What the attacks of one run share."""
+
+    project: Project
+    owner: psycopg.Connection[Any]
+    login_dsn: str
+    own_login: bool
+    """The login was made for this run: what is done to it hurts nobody."""
+    application: Application
+    persons: tuple[Person, ...]
+    fixtures: Fixtures = field(default_factory=Fixtures)
+    _preys: dict[str, tuple[Prey, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def prepare(
+        cls,
+        project: Project,
+        owner: psycopg.Connection[Any],
+        login_dsn: str,
+        *,
+        own_login: bool,
+        application: Application,
+    ) -> Ground:
+        """Invent tenants, people and rows, over the owner's connection.
+
+        Raises:
+            StatementRefused: they cannot be made.
+        """
+        ground = cls(project, owner, login_dsn, own_login, application, people(project.manifest))
+        ground.rebuild()
+        return ground
+
+    def rebuild(self) -> None:
+        """Everything anew: an attack that succeeded has left nobody knows what."""
+        with suppress(psycopg.Error):
+            self.owner.rollback()
+        remove_leftovers(self.owner)
+        self.persons = people(self.project.manifest)
+        self.fixtures = make_fixtures(self.owner, self.project, self.persons)
+        self._preys.clear()
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.project.manifest
+
+    @property
+    def client(self) -> str:
+        return self.manifest.database_roles.authenticated
+
+    @property
+    def key(self) -> SealKey | None:
+        return self.fixtures.key
+
+    def person(self, label: str) -> Person:
+        return next(person for person in self.persons if person.label == label)
+
+    @property
+    def attacker(self) -> Person:
+        """The highest role of one tenant, and nothing elsewhere."""
+        return self.person(self.manifest.roles.order[-1])
+
+    @property
+    def lowest(self) -> Person:
+        return self.person(self.manifest.roles.order[0])
+
+    @property
+    def victim(self) -> Person:
+        """The highest role of the other tenant."""
+        return next(p for p in self.persons if not p.acts and list(p.memberships) == [OTHER])
+
+    @property
+    def nobody(self) -> Person:
+        """Signed in, and member of nothing."""
+        return self.person("signed in")
+
+    def claims(self, person: Person, **more: object) -> dict[str, object]:
+        return {"sub": person.uid, "role": self.client, "aud": self.client, "email": person.email, **more}
+
+    def may(self, person: Person | None, command: Command, facts: Facts) -> bool:
+        """What the access matrix says."""
+        return may(self.manifest, command, person, facts)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def rights(self) -> dict[str, list[dict[str, Any]]]:
+        """By table and view of the target: its columns, and what the client role may do with each."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        parameters = {"client": self.client, "schema": self.project.target.schema}
+        with self.owner.cursor(row_factory=dict_row) as cursor:
+            for row in cursor.execute(load_sql(SQL, "client_columns").encode(), parameters):
+                found.setdefault(row["table_name"], []).append(row)
+        return found
+
+    def preys(self, person: Person) -> tuple[Prey, ...]:
+        """The tables that clients know, with the rows that a person may see and those that he may not."""
+        if person.uid not in self._preys:
+            rights = self.rights()
+            self._preys[person.uid] = tuple(
+                self._prey(person, table, rights.get(table.name, []))
+                for table in self.project.target.tables
+                if self.fixtures.rows.get(table.name) and table.partition_of is None
+            )
+        return self._preys[person.uid]
+
+    def _prey(self, person: Person, table: Table, rights: list[dict[str, Any]]) -> Prey:
+        rows = self.fixtures.rows[table.name]
+        seen = [row for row in rows if self.may(person, "select", row.facts)]
+        root = table.name == self.manifest.tenant.table
+        tenant = ROW_ID if root else self.manifest.tenant.column if self.project.scoped(table.name) else None
+
+        def columns(right: str) -> tuple[str, ...]:
+            generated = {column.name for column in table.columns if column.generated is not None}
+            names = [row["column_name"] for row in rights if row[right]]
+            return tuple(name for name in names if right == "readable" or name not in generated)
+
+        return Prey(
+            table,
+            ident(table.schema, table.name),
+            tenant,
+            tuple(seen),
+            tuple(row for row in rows if row not in seen and row.facts.tenant != OWN),
+            columns("readable"),
+            columns("insertable"),
+            columns("updatable"),
+            any(row["deletable"] for row in rights),
+        )
+
+    def marks(self, person: Person) -> frozenset[str]:
+        """Ids and other long values that stand only in rows which a person must not see: whoever shows one has leaked."""
+        hidden: set[str] = set()
+        seen: set[str] = set(self.fixtures.profiles.values())
+        for prey in self.preys(person):
+            for rows, into in ((prey.visible, seen), (prey.hidden, hidden)):
+                for row in rows:
+                    into.update(value for value in row.values.values() if value is not None and _tells(value))
+        hidden.add(self.fixtures.tenants[OTHER])
+        return frozenset(hidden - seen)
+
+    def maker(self) -> Maker:
+        return maker(self.owner, self.project, self.fixtures.values(), self.persons)
+
+    def new_row(self, table: Table, place: str | None, given: Values | None = None) -> Values | None:
+        """A row that the table would take from its owner, in a tenant; None where none is found. It is not left there."""
+        if given is None:
+            found = next(iter(slots(self.project, self.fixtures, self.persons, table, place)), None)
+            given = {} if found is None else found[1]
+        try:
+            with self.owner.transaction(force_rollback=True):
+                return self.maker().insert(table, given)
+        except (CannotMake, KeyError):
+            return None
+
+    @contextmanager
+    def more_rows(self, tables: Sequence[Table]) -> Iterator[list[str]]:
+        """A further row of the other tenant in each of these tables, where one can be made; the tables that have it."""
+        made: list[FixtureRow] = []
+        try:
+            for table in tables:
+                row = self._added(table)
+                if row is not None:
+                    made.append(row)
+            yield [row.table.name for row in made]
+        finally:
+            self.remove(made)
+
+    def _added(self, table: Table) -> FixtureRow | None:
+        if table.name in self.fixtures.reasons or table.partition_of is not None:
+            return None
+        rule = self.manifest.tables.get(table.name)
+        if rule is None or not self.project.scoped(table.name) or rule.access.for_visitors:
+            return None
+        for facts, given in slots(self.project, self.fixtures, self.persons, table, OTHER):
+            try:
+                with self.owner.transaction():
+                    return FixtureRow(table, facts, self.maker().insert(table, given))
+            except CannotMake:
+                continue
+        return None
+
+    def remove(self, rows: Sequence[FixtureRow]) -> None:
+        with self.owner.transaction():
+            self.owner.execute("set constraints all deferred")
+            for row in reversed(rows):
+                self.owner.execute(f"delete from {ident(row.table.schema, row.table.name)} where {row.where}".encode())
+
+    @contextmanager
+    def member(self, person: Person, place: str, role: str) -> Iterator[FixtureRow]:
+        """A membership, committed, for as long as this lasts."""
+        membership = self.manifest.membership
+        table = self.project.target.table(membership.table)
+        assert table is not None
+        given: Values = {
+            self.manifest.tenant.column: self.fixtures.tenants[place],
+            membership.profile: self.fixtures.profiles[person.uid],
+            membership.role: role,
+        }
+        with self.owner.transaction():
+            try:
+                row = FixtureRow(table, Facts(table.name, place, person), self.maker().insert(table, given))
+            except CannotMake as error:
+                raise StatementRefused(f"No further membership could be made: {error}.") from None
+        try:
+            yield row
+        finally:
+            self.remove([row])
+
+    @contextmanager
+    def changed(self, statement: str, undo: str, parameters: Sequence[Any] | None = None) -> Iterator[None]:
+        """A committed change by the owner, for as long as this lasts."""
+        try:
+            self.owner.execute(statement.encode(), parameters)
+            yield
+        finally:
+            self.owner.execute(undo.encode())
+
+    def ask(self, statement: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """A question to the owner's connection."""
+        return self.owner.execute(statement.encode(), parameters).fetchall()
+
+    @property
+    def version(self) -> int:
+        return self.owner.info.server_version // 10000
+
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _tells(value: str) -> bool:
+    """Whether a value is so unlikely that it says which row it comes from."""
+    return _ID.search(value) is not None or "@tenantry-proof.invalid" in value
+
+
+__all__ = ["SQL", "Application", "Claims", "Ground", "Prey"]

@@ -1,0 +1,150 @@
+"""Attacks on what lies around the tables: large objects, messages, and what other sessions show."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+
+import psycopg
+
+from tenantry.postgres import ident, literal
+from tenantry.prove.attacks.harness.attempt import Scene, Seat
+from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+
+
+@attack(
+    "reads",
+    tries="Reads, changes and deletes large objects, also one that was just made by the owner.",
+    gains="Files of all tenants: large objects know no policies.",
+    source="https://www.postgresql.org/docs/current/lo-implementation.html",
+)
+def large_objects(scene: Scene) -> Verdict:
+    owner = scene.ground.owner
+    made = scene.ground.ask("select lo_from_bytea(0, 'of another tenant')")[0][0]
+    try:
+        # The database's own, and one with the rights that a new one has here.
+        rows = scene.ground.ask(
+            "select oid::bigint from pg_largeobject_metadata order by oid = %s desc, oid limit 20", [made]
+        )
+        objects = [row[0] for row in rows]
+        with scene.turn(scene.attacker) as me:
+            me.raw("reset role")
+            for role in (f"set local role {ident(scene.ground.client)}", "reset role"):
+                me.raw(role)
+                for each in objects:
+                    for what, statement in (
+                        ("read", f"select lo_get({each})"),
+                        ("written", f"select lo_put({each}, 0, 'x')"),
+                        ("deleted", f"select lo_unlink({each})"),
+                    ):
+                        if me.run(statement, undo=True).ok:
+                            return broken(f"a large object is {what} by {role.rpartition(' ')[2]}")
+                if me.run("select data from pg_largeobject limit 1").ok:
+                    return broken("pg_largeobject is read")
+    finally:
+        with suppress(psycopg.Error):
+            owner.execute("select lo_unlink(%s)", [made])
+    return held(f"{len(objects)} large objects are refused")
+
+
+_CHANNEL = re.compile(r"pg_notify\s*\(\s*'([^']+)'|\bnotify\s+(\w+)", re.IGNORECASE)
+
+
+@attack(
+    "reads",
+    tries="Listens on every channel on which functions of the database notify, while rows of another tenant are made.",
+    gains="What the messages say: they go to everybody who listens.",
+    source="https://www.postgresql.org/docs/current/sql-notify.html",
+)
+def listen_to_others(scene: Scene) -> Verdict:
+    bodies = scene.ground.ask(
+        "select p.prosrc from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
+        " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenantry')"
+    )
+    channels = {one or other for (body,) in bodies for one, other in _CHANNEL.findall(body or "")}
+    if not channels:
+        return not_applicable("no function of the database notifies")
+    seat = scene.connect()
+    seat.raw(f"set role {ident(scene.ground.client)}")
+    for channel in channels:
+        seat.raw(f"listen {ident(channel)}")
+    with scene.ground.more_rows(scene.project.target.tables):
+        got = [message.payload for message in seat.connection.notifies(timeout=0.3)]
+    marks = [scene.other, *scene.marks]
+    if any(mark in payload for payload in got for mark in marks):
+        return broken(f"{len(got)} messages were heard that name the other tenant's rows")
+    return held(f"{len(got)} messages on {len(channels)} channels said nothing of others")
+
+
+def _victim_at_work(scene: Scene, seat: Seat) -> str:
+    """The other tenant's user runs a query with a value that only he knows; the value."""
+    secret = "word-" + scene.unknown()
+    if scene.application.binds:
+        seat.connection.execute(b"select 1 where %s::text = ''", [secret])
+    else:
+        seat.connection.execute(f"select 1 where {literal(secret)} = ''".encode())
+    return secret
+
+
+@attack(
+    "reads",
+    tries="Reads what other sessions of the application are running, from pg_stat_activity, as client and as the login.",
+    gains="Values, and tokens, that stand in the text of other users' queries.",
+    source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
+)
+def queries_of_others(scene: Scene) -> Verdict:
+    with scene.turn(scene.victim) as other, scene.turn(scene.attacker) as me:
+        secret = _victim_at_work(scene, other)
+        for role in ("", "reset role"):
+            if role:
+                me.raw(role)
+            answer = me.run("select string_agg(query, ' ') from pg_stat_activity where pid <> pg_backend_pid()")
+            if answer.ok and secret in str(answer.value):
+                return broken("a value of the other tenant's user stands in pg_stat_activity, in the text of his query")
+            if answer.ok and scene.leaked(str(answer.value)):
+                return broken("ids of the other tenant stand in pg_stat_activity, in the text of a query")
+    return held("the texts of others' queries hold none of their values")
+
+
+_LOCKING = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\s*\(", re.IGNORECASE)
+
+
+@attack(
+    "reads",
+    tries="Reads advisory locks of others from pg_locks while they call the functions that take them.",
+    gains="Which tenant is at work, where the lock's key is made of the tenant.",
+    source="https://www.postgresql.org/docs/current/view-pg-locks.html",
+)
+def locks_of_others(scene: Scene) -> Verdict:
+    functions = [
+        name
+        for name, body in scene.ground.ask(
+            "select p.oid::regprocedure::text, p.prosrc from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
+            " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenantry') and p.prokind = 'f'"
+        )
+        if _LOCKING.search(body or "")
+    ]
+    if not functions:
+        return not_applicable("no function of the database takes advisory locks")
+    with scene.turn(scene.victim) as other, scene.turn(scene.attacker) as me:
+        for name in functions:
+            head, _, arguments = name.rstrip(")").partition("(")
+            given = ", ".join(
+                f"{literal(scene.other)}::{kind}" if kind in ("uuid", "text") else f"null::{kind}"
+                for kind in filter(None, arguments.split(","))
+            )
+            other.run(f"select {head}({given})")
+        answer = me.run(
+            "select count(*) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+            " and (classid::bigint << 32 | objid::bigint) in"
+            " (hashtext(%s)::bigint, hashtextextended(%s, 0), hashtext(%s)::bigint & 4294967295)",
+            [scene.other, scene.other, scene.other],
+        )
+    if answer.number:
+        return broken("the key of an advisory lock names the tenant that is at work")
+    return held(f"{len(functions)} functions take locks, none under a key that is made of the tenant alone")
+
+
+ATTACKS = in_module(globals())
+
+__all__ = ["ATTACKS"]

@@ -1,0 +1,401 @@
+"""The whole proof of one database: lint, matrix and attacks, as one table of what was covered, passed, failed or left out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+from tenantry.errors import SettingsError, nearest
+from tenantry.mapping.project import Project
+from tenantry.postgres import connect
+from tenantry.prove.attacks.harness.accepted import INHERENT
+from tenantry.prove.attacks.harness.copy import attack_copy
+from tenantry.prove.attacks.harness.model import AttackResult
+from tenantry.prove.attacks.harness.run import ATTACKS, ask_rights, run_attacks
+from tenantry.prove.baseline import REASON, fingerprint
+from tenantry.prove.fixtures.synthetic import schema_copy
+from tenantry.prove.formats import Outcome, Result, Rule
+from tenantry.prove.lint.checks import check_files
+from tenantry.prove.lint.run import Allowed, Lint, run_lint
+from tenantry.prove.lint.scope import discover
+from tenantry.prove.matrix.executor import Progress
+from tenantry.prove.matrix.prove import prove
+from tenantry.prove.matrix.without_manifest import MATRIX, prove_found
+from tenantry.prove.model import Cell, Proof
+
+Part = Literal["lint", "matrix", "attacks"]
+PARTS: tuple[Part, ...] = ("lint", "matrix", "attacks")
+
+Mode = Literal["in place", "over a login", "on a copy"]
+
+
+_OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "not applicable", "not tried")
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """One line of the summary: how much of one part there is, and what came of it."""
+
+    part: str
+    counts: Mapping[Outcome, int]
+    accepted: int
+    said: str
+    """How it was looked at, or why it was not."""
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a proof found.
+
+    Attributes:
+        database: its name.
+        mode: where statements were run.
+        lint, matrix, attacks: what each part found; None (or empty) where it was left out, with the reason in `left_out`.
+        accepted: cells of the matrix whose failure an exception allows, with its reason.
+        left_out: part → why there is nothing of it.
+        scope: how tenants, roles and memberships were found out, sentence by sentence.
+        notes: what a copy lacks, what a rollback leaves, what could not be removed.
+    """
+
+    name: str
+    database: str
+    server: str
+    mode: Mode
+    lint: Lint | None = None
+    matrix: Proof | None = None
+    attacks: tuple[AttackResult, ...] = ()
+    accepted: Mapping[Cell, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    scope: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> tuple[Cell, ...]:
+        """Cells that went otherwise than the matrix says, but for the accepted ones."""
+        return tuple(cell for cell in (self.matrix.failures if self.matrix else ()) if cell not in self.accepted)
+
+    @property
+    def unproved(self) -> str:
+        """Why statements were to be tried, and nothing was proved by them; empty where something was."""
+        return self.matrix.unproved if self.matrix is not None else ""
+
+    @property
+    def passed(self) -> bool:
+        """Something was tried where it was to be; no error of the lint stands, no cell failed, no attack succeeded."""
+        return (
+            (self.lint is None or self.lint.passed)
+            and not self.failures
+            and not self.unproved
+            and not any(each.failed for each in self.attacks)
+        )
+
+    def results(self) -> tuple[Result, ...]:
+        """Everything that was looked at, tried, or left out, one by one."""
+        return (
+            *(self.lint.results() if self.lint else ()),
+            *self._of_matrix(),
+            *(_of_attack(each) for each in self.attacks),
+            *(Result(part, part, "", "not tried", reason, "info") for part, reason in self.left_out.items()),
+        )
+
+    def _of_matrix(self) -> Iterable[Result]:
+        if self.matrix is None:
+            return
+        for cell in self.matrix.cells:
+            name = cell_name(cell)
+            if cell.passed:
+                yield Result(name, "matrix", cell.table, "passed")
+            elif cell.got == "not tried":
+                yield Result(name, "matrix", cell.table, "not tried", cell.detail, "info")
+            else:
+                said = f"expected {cell.expected}, got {cell.got}" + (f" ({cell.detail})" if cell.detail else "")
+                reason = self.accepted.get(cell)
+                if reason is None:
+                    yield Result(name, "matrix", cell.table, "failed", said)
+                else:
+                    yield Result(name, "matrix", cell.table, "failed", f"{said}; accepted: {reason}", "info")
+
+    def rules(self) -> tuple[Rule, ...]:
+        """What stands behind the names of results."""
+        found = [*(self.lint.rules if self.lint else ())]
+        found += [Rule(each.attack.name, each.attack.tries, "error", each.attack.gains) for each in self.attacks]
+        return tuple(found)
+
+    def covered(self) -> tuple[Covered, ...]:
+        """The table: part by part what was covered, and what came of it."""
+        lines = []
+        if self.lint is not None:
+            lines.append(self._line("lint", f"{len(self.lint.checks)} checks of the catalog", len(self.lint.allowed)))
+        if self.matrix is not None:
+            lines.append(self._line("matrix", self.matrix.login, len(self.accepted)))
+        if self.attacks:
+            tried = any(each.by == "trial" for each in self.attacks)
+            said = "tried, over a real login" if tried else "the catalog was asked for the rights that would allow them"
+            broken = sum(bool(each.accepted) and each.outcome == "broken" for each in self.attacks)
+            lines.append(self._line("attacks", said, broken))
+        lines += [Covered(part, {}, 0, reason) for part, reason in self.left_out.items()]
+        return tuple(lines)
+
+    def _line(self, part: str, said: str, accepted: int) -> Covered:
+        counts: Counter[Outcome] = Counter()
+        for result in self.results():
+            if result.group == part and (result.name != part or result.object):
+                # A finding that makes nothing fail is told, and counts as none.
+                counts["passed" if result.outcome == "failed" and not result.counts else result.outcome] += 1
+        return Covered(part, {outcome: counts[outcome] for outcome in _OUTCOMES}, accepted, said)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "passed": self.passed,
+            "unproved": self.unproved,
+            "name": self.name,
+            "database": self.database,
+            "server": self.server,
+            "mode": self.mode,
+            "seconds": round(self.seconds, 3),
+            "summary": [
+                {"part": line.part, "covered": line.total, **line.counts, "accepted": line.accepted, "how": line.said}
+                for line in self.covered()
+            ],
+            "scope": list(self.scope),
+            "notes": list(self.notes),
+            "lint": self.lint.to_json() if self.lint else None,
+            "matrix": self.matrix.to_json() if self.matrix else None,
+            "attacks": [each.to_json() for each in self.attacks],
+            "accepted": [{"cell": str(cell), "reason": reason} for cell, reason in self.accepted.items()],
+            "left_out": dict(self.left_out),
+        }
+
+
+def cell_name(cell: Cell) -> str:
+    """Who tries what on which row."""
+    return f"{cell.role}: {cell.command} {cell.relation}"
+
+
+def _of_attack(each: AttackResult) -> Result:
+    name = each.attack.name
+    if each.outcome == "held":
+        return Result(name, "attacks", "", "passed", each.evidence)
+    if each.outcome == "not applicable":
+        return Result(
+            name, "attacks", "", "not applicable" if each.by == "trial" else "not tried", each.evidence, "info"
+        )
+    if each.outcome == "broken" and each.accepted:
+        return Result(name, "attacks", "", "failed", f"{each.evidence}; accepted: {each.accepted}", "info")
+    said = each.evidence if each.outcome == "broken" else f"could not be judged: {each.evidence}"
+    return Result(name, "attacks", "", "failed", said)
+
+
+# -- exceptions --------------------------------------------------------------------------------------------------------
+
+
+def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
+    """Those of a file of exceptions that are about the lint; those about attacks and cells are the proof's.
+
+    Raises:
+        SettingsError: one names neither a check, nor an attack, nor the matrix.
+    """
+    checks = {each.name for each in check_files()}
+    others = {MATRIX, *(each.name for each in ATTACKS)}
+    for each in exceptions:
+        if each.check not in checks | others:
+            near = nearest(each.check, [*checks, *others])
+            raise SettingsError(
+                f"There is no check {each.check!r}, which an exception names.",
+                hint=(f"Did you mean {near!r}? " if near else "")
+                + "docs/reference/checks.md lists the checks, docs/reference/attacks.md the attacks.",
+            )
+    return tuple(each for each in exceptions if each.check in checks)
+
+
+def accepted_cells(
+    proof: Proof | None, exceptions: Sequence[Allowed], baseline: Collection[str] = ()
+) -> dict[Cell, str]:
+    """The cells that failed and are excepted, or in the baseline, with the reason."""
+    mine = [each for each in exceptions if each.check == MATRIX]
+    known = {
+        cell: REASON
+        for cell in (proof.failures if proof else ())
+        if fingerprint(cell_name(cell), cell.table, "") in baseline
+    }
+    return known | {
+        cell: each.reason
+        for cell in (proof.failures if proof else ())
+        for each in mine
+        if fnmatchcase(f"{cell.table} {cell.command} {cell.role} {cell.relation}", each.object)
+        or fnmatchcase(cell.table, each.object)
+    }
+
+
+def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
+    """Attack → why it may succeed, by these exceptions."""
+    names = {each.name for each in ATTACKS}
+    return {each.check: each.reason for each in exceptions if each.check in names}
+
+
+# -- gathering ---------------------------------------------------------------------------------------------------------
+
+
+def gather(
+    project: Project,
+    *,
+    owner_dsn: str,
+    login_dsn: str | None = None,
+    on_copy: bool = False,
+    copy_dsn: str | None = None,
+    embedded: Path | None = None,
+    parts: Collection[Part] = PARTS,
+    exceptions: Sequence[Allowed] = (),
+    writes: bool = True,
+    strict: bool = False,
+    baseline: Collection[str] = (),
+    progress: Progress | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
+) -> Evidence:
+    """Prove a database whose manifest says what is meant.
+
+    In place, the default, nothing is left behind but what a rollback leaves: the catalog is read, the matrix is executed in one
+    transaction of the owner, and of each attack it is asked whether a right would allow it. On a copy, made and removed here,
+    rows are committed, the matrix runs over a login like the application's, and every attack is tried.
+
+    Args:
+        owner_dsn: a login that is, or may act as, the owner of the target's tables; for a copy one that may make databases.
+        login_dsn: run the matrix over this login of the application, on the database itself.
+        copy_dsn, embedded: where the copy is made, as for a rehearsal.
+        exceptions: what is meant to be so, with reasons (see tenantry.prove.lint.run.load_exceptions).
+        baseline: fingerprints of what was found before, and is accepted (see tenantry.prove.baseline).
+        writes: False before the cut-over, when every write of a client must be refused.
+        strict: also what PostgreSQL lets every caller do (tenantry.prove.attacks.harness.accepted) fails the proof.
+
+    Raises:
+        TenantryError: a part could not be made; nothing is left behind.
+    """
+    started = time.monotonic()
+    of_lint = lint_exceptions(exceptions)
+    known = {each.name: REASON for each in ATTACKS if any(one.startswith(f"{each.name}|") for one in baseline)}
+    accepted = {**({} if strict else INHERENT), **known, **accepted_attacks(exceptions)}
+    left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
+    notes: list[str] = []
+    lint: Lint | None = None
+    matrix: Proof | None = None
+    attacks: tuple[AttackResult, ...] = ()
+    left: list[str] = []
+    # The lint reads the catalog of the database itself.
+    copied = on_copy and bool({"matrix", "attacks"} & set(parts))
+    with connect(owner_dsn, name="tenantry proof") as owner:
+        database, server = owner.info.dbname, _version(owner)
+        if "lint" in parts:
+            lint = run_lint(owner, manifest=project.manifest, exceptions=of_lint, baseline=baseline)
+        if "attacks" in parts and not on_copy:
+            attacks = ask_rights(owner, project, accepted=accepted)
+    with ExitStack() as stack:
+        owned, login = owner_dsn, login_dsn
+        if copied:
+            copy = stack.enter_context(
+                attack_copy(project, owner_dsn, copy_dsn=copy_dsn, embedded=embedded, notice=notice, left=left)
+            )
+            owned, login = copy.owner_dsn, copy.login_dsn
+            notes += [f"the copy: {copy.method}", *copy.notes]
+        if "matrix" in parts:
+            found = prove(project, owner_dsn=owned, login_dsn=login, writes=writes, progress=progress)
+            matrix = replace(found, checks=())  # which are a part of the lint
+            notes += found.notes
+        if "attacks" in parts and on_copy:
+            assert login is not None
+            attacks = run_attacks(
+                project, owner_dsn=owned, login_dsn=login, own_login=True, accepted=accepted, progress=progress
+            )
+    notes += [f"could not be removed: {each}" for each in left]
+    mode: Mode = "on a copy" if copied else "over a login" if login_dsn else "in place"
+    return Evidence(
+        project.manifest.name,
+        database,
+        server,
+        mode,
+        lint,
+        matrix,
+        attacks,
+        accepted_cells(matrix, exceptions, baseline),
+        left_out,
+        lint.scope.sentences if lint else (),
+        tuple(notes),
+        time.monotonic() - started,
+    )
+
+
+def gather_found(
+    owner_dsn: str,
+    *,
+    schemas: Sequence[str] = (),
+    roles: Sequence[str] = (),
+    tenant_column: str | None = None,
+    parts: Collection[Part] = PARTS,
+    exceptions: Sequence[Allowed] = (),
+    baseline: Collection[str] = (),
+    on_copy: bool = False,
+    progress: Progress | None = None,
+) -> Evidence:
+    """Prove a database without a manifest: tenants, roles and memberships are found out, and `scope` says how.
+
+    What each role should be allowed is not known then; that no tenant sees or changes another's rows is, and that is executed,
+    in one transaction that is rolled back, on the rows that are there.
+
+    Args:
+        on_copy: on a copy of the schema, made and dropped here, with invented rows; volatile functions are called there, too.
+    """
+    started = time.monotonic()
+    of_lint = lint_exceptions(exceptions)
+    left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
+    with connect(owner_dsn, name="tenantry proof") as owner:
+        lint = run_lint(
+            owner, schemas=schemas, roles=roles, tenant_column=tenant_column, exceptions=of_lint, baseline=baseline
+        )
+        matrix = None
+        if "matrix" in parts and not on_copy:
+            matrix = prove_found(owner, lint.scope, progress=progress)
+        database, server = owner.info.dbname, _version(owner)
+    left: list[str] = []
+    if "matrix" in parts and on_copy:
+        with schema_copy(owner_dsn, left) as copy, connect(copy, name="tenantry proof: copy") as owner:
+            # What stands where has other numbers there.
+            scope = discover(
+                owner, schemas=lint.scope.schemas, roles=roles, tenant_column=lint.scope.tenant_column or None
+            )
+            matrix = prove_found(owner, scope, on_copy=True, progress=progress)
+    if "attacks" in parts:
+        left_out["attacks"] = "attacks need a manifest, which says how a context is opened and whose rows are whose"
+    return Evidence(
+        database,
+        database,
+        server,
+        "on a copy" if on_copy else "in place",
+        lint if "lint" in parts else None,
+        matrix,
+        (),
+        accepted_cells(matrix, exceptions, baseline),
+        left_out,
+        lint.scope.sentences,
+        tuple(f"could not be removed: {each}" for each in left),
+        time.monotonic() - started,
+    )
+
+
+def _version(owner: psycopg.Connection[Any]) -> str:
+    number = owner.info.server_version
+    return f"{number // 10000}.{number % 10000}"
+
+
+__all__ = ["PARTS", "Covered", "Evidence", "Mode", "Part", "Progress", "gather", "gather_found", "lint_exceptions"]

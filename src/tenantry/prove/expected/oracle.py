@@ -1,0 +1,156 @@
+"""What the access matrix says about one caller, one command and one row: the manifest alone, no policy involved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantry.manifest.model import Access, Cell, Colleagues, Command, Manifest, Own
+from tenantry.mapping.project import ROW_ID
+from tenantry.prove.expected.callers import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How a row stands in the world: its tenant, whose it is, and the row that it hangs on.
+
+    Attributes:
+        tenant: None in a table for all, and where a row belongs to no tenant.
+        person: whose row it is, by the column that holds a profile.
+        parent: the row that decides about it: the one that it names, or the one through which it is somebody's.
+        public: it fulfils the condition under which everybody reads it.
+        shared_with: the tenants whose members its tenant lets read it, by the share that the table names.
+    """
+
+    table: str
+    tenant: str | None = None
+    person: Person | None = None
+    parent: Facts | None = None
+    public: bool = False
+    shared_with: frozenset[str] = frozenset()
+
+
+EXISTING = "existing"
+"""The tenant of a row that the application made: none of the invented ones."""
+
+NEW = "new"
+"""The tenant of a row of the tenant table that does not exist yet: nobody is a member of it."""
+
+
+def may(manifest: Manifest, command: Command, person: Person | None, row: Facts) -> bool:
+    """Whether the matrix lets a person do this to such a row; `person` is None for those who are nobody.
+
+    An update or a delete looks for its rows, and so needs the right to see them too.
+    """
+    access = manifest.tables[row.table].access
+    sees = _sees_as_anybody(access, row)
+    if person is None or person.is_banned:
+        return command == "select" and sees
+    if command == "select":
+        return sees or _reads(manifest, access, person, row)
+    return _writes(manifest, access, command, person, row) and (
+        command == "insert" or sees or _reads(manifest, access, person, row)
+    )
+
+
+def _sees_as_anybody(access: Access, row: Facts) -> bool:
+    return access.select == "public" or row.public
+
+
+def _reads(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+    if access.select == "service":
+        return False
+    if access.system is not None and row.tenant is None:
+        return person.is_super or access.system == "signed_in"
+    return _reaches(manifest, access.select, person, row) or _shares(manifest, access, person, row)
+
+
+def _writes(manifest: Manifest, access: Access, command: Command, person: Person, row: Facts) -> bool:
+    cell = access.cell(command)
+    if cell == "service":
+        return False
+    if access.system is not None and row.tenant is None:
+        return person.is_super
+    return _reaches(manifest, cell, person, row)
+
+
+def _shares(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+    if access.shared is None:
+        return False
+    needed = manifest.shares[access.shared].role or manifest.roles.order[0]
+    return any(
+        person.is_super or (tenant in person.memberships and _at_least(manifest, person.memberships[tenant], needed))
+        for tenant in row.shared_with
+    )
+
+
+def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool:
+    if isinstance(cell, Own):
+        return _owns(manifest, cell, person, row)
+    if isinstance(cell, Colleagues):
+        return (
+            is_same(row.person, person)
+            or person.is_super
+            or _is_colleague(manifest, cell.colleagues, person, row.person)
+        )
+    if cell in ("service", "super"):
+        return cell == "super" and person.is_super
+    if cell == "signed_in":
+        return True
+    if person.is_super:
+        return row.tenant not in (None, NEW)
+    held = person.memberships.get(row.tenant or "")
+    return held is not None and _at_least(manifest, held, cell)
+
+
+def _owns(manifest: Manifest, cell: Own, person: Person, row: Facts) -> bool:
+    if cell.role is not None and not _reaches(manifest, cell.role, person, row):
+        return False
+    other = row.parent
+    if cell.through is not None:
+        mine = other is not None and other.table == cell.through.table and is_same(other.person, person)
+        return mine and other is not None and may(manifest, "select", person, other)
+    if cell.parent is not None:
+        return other is not None and other.table == cell.parent and may(manifest, "select", person, other)
+    return is_same(row.person, person)
+
+
+def _is_colleague(manifest: Manifest, needed: str, person: Person, other: Person | None) -> bool:
+    """Of those who are, or were, members of the same tenant."""
+    theirs = set() if other is None else {*other.memberships, *other.former}
+    return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
+
+
+def is_same(one: Person | None, other: Person | None) -> bool:
+    """Whether it is one account, whatever became of its memberships in the meantime."""
+    return one is not None and other is not None and one.uid == other.uid
+
+
+def _at_least(manifest: Manifest, held: str, needed: str) -> bool:
+    order = manifest.roles.order
+    return order.index(held) >= order.index(needed)
+
+
+def own_columns(access: Access) -> tuple[str, ...]:
+    """The columns that hold the profile whose row it is, by any cell."""
+    return tuple(
+        dict.fromkeys(cell.column for cell in _own_cells(access) if cell.parent is None and cell.through is None)
+    )
+
+
+def parent_columns(access: Access) -> dict[str, str]:
+    """Column → table, for the cells that ask another table whose rows these are."""
+    found = {cell.column: cell.parent for cell in _own_cells(access) if cell.parent is not None}
+    return {**found, **{cell.column: cell.through.table for cell in _own_cells(access) if cell.through is not None}}
+
+
+def parent_values(access: Access) -> dict[str, str]:
+    """For the same columns: the column of that table whose values they hold."""
+    return {
+        cell.column: ROW_ID if cell.through is None else cell.through.match
+        for cell in _own_cells(access)
+        if cell.parent is not None or cell.through is not None
+    }
+
+
+def _own_cells(access: Access) -> list[Own]:
+    return [cell for cell in (access.select, access.insert, access.update, access.delete) if isinstance(cell, Own)]

@@ -1,0 +1,247 @@
+"""The static checks: one .sql file each, whose rows are the violations.
+
+A file says in its header what it is about:
+
+    -- title: what holds where nothing is found
+    -- level: error, warning or info
+    -- why: what an attacker gains
+    -- mending: what to do
+    -- uses: parts of parts.sql that it begins with
+    -- needs: manifest, tenant, membership, login, definer, tenantry (a schema of that name), version 17: else not applicable
+    -- proof: yes, where the proof of a manifest makes it too
+
+and returns rows of (object, detail), with a third column `level` where it differs by row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, cast
+
+import psycopg
+
+from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
+from tenantry.postgres import load_blocks, load_sql
+from tenantry.prove.expected.shared_rows import meant
+from tenantry.prove.lint.facts import Facts, gather_facts
+from tenantry.prove.lint.scope import PLATFORM, Scope, manifest_scope
+from tenantry.prove.model import Check
+
+Level = Literal["error", "warning", "info"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "info")
+
+_SQL = "tenantry.prove.lint.sql"
+_AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
+_KEYS = ("title", "level", "why", "mending", "uses", "needs", "proof")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFile:
+    """One check, as its file says. `needs` and `uses` are words."""
+
+    name: str
+    title: str
+    level: Level
+    why: str
+    mending: str
+    uses: tuple[str, ...]
+    needs: tuple[str, ...]
+    proof: bool
+    text: str
+
+    def statement(self) -> str:
+        """The whole statement: the parts that it uses, then its own text."""
+        parts = _with_needed(self.uses)
+        own = _body(self.text)
+        if not parts:
+            return own
+        blocks = load_blocks("tenantry.prove.lint", "parts")
+        ctes = ",\n".join(f"{name} as (\n{blocks[name]}\n)" for name in parts)
+        begun = re.match(r"with\s+(recursive\s+)?", own)
+        return f"with recursive {ctes},\n{own[begun.end() :]}" if begun else f"with recursive {ctes}\n{own}"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One row of a check. `object` is empty where it is about the database or a role that the detail names."""
+
+    object: str
+    detail: str
+    level: Level
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.detail}" if self.object else self.detail
+
+
+@cache
+def check_files() -> tuple[CheckFile, ...]:
+    """Every check of the folder, in name order."""
+    names = sorted(
+        file.name.removesuffix(".sql") for file in resources.files(_SQL).iterdir() if file.name.endswith(".sql")
+    )
+    return tuple(_read(name, load_sql(_SQL, name)) for name in names)
+
+
+def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
+    """The values that the checks and their parts take."""
+    schema = scope.schemas[0] if scope.schemas else ""
+    root, membership = scope.tenant, scope.membership
+    return {
+        "schemas": list(scope.schemas),
+        "clients": list(scope.clients),
+        "visitors": list(scope.visitors),
+        "logins": list(scope.logins),
+        "service": list(scope.service),
+        "strict": scope.manifest,
+        "tenant_tables": [oid for oid, _ in scope.tenant_columns],
+        "tenant_numbers": [number for _, number in scope.tenant_columns],
+        "tenant_words": sorted(_tenant_words(scope)),
+        "root": root.relation if root else 0,
+        "root_number": root.number if root else 0,
+        "membership": membership.relation if membership else 0,
+        "member_number": membership.user if membership else 0,
+        "user_owned": scope.user_owned,
+        "platform": [] if scope.manifest else sorted(PLATFORM - set(scope.schemas)),
+        "clauses": facts.clauses,
+        "functions": facts.functions,
+        "schema": schema,
+        "login": scope.login,
+        "anon": next(iter(scope.visitors), ""),
+        "definer": scope.definer,
+        "protected": list(scope.protected),
+    }
+
+
+def _tenant_words(scope: Scope) -> set[str]:
+    """Names by which an argument of a function means a tenant: the column's, with and without `_id`, and the tenant table's."""
+    names = {scope.tenant_column.lower()} | ({scope.tenant.table.lower()} if scope.tenant else set())
+    found = {re.sub(r"_?(id|uuid|key)$", "", name) for name in names} | {"tenant"}
+    found |= {name.removesuffix("s") for name in found}
+    return {word + end for word in found if word for end in ("", "_id", "id", "_uuid", "_ids", "s")} | names - {""}
+
+
+def reason_not_to_run(check: CheckFile, scope: Scope, version: int, schemas: Iterable[str]) -> str | None:
+    """Why a check says nothing about this database; None where it does.
+
+    Args:
+        version: the server's major version.
+        schemas: all schemas of the database.
+    """
+    for need in check.needs:
+        word, _, number = need.partition(" ")
+        reason = {
+            "manifest": None if scope.manifest else "there is no manifest that says what is meant",
+            "tenant": None if scope.tenant_columns else "no tenant column was found",
+            "membership": None if scope.membership else "no table of memberships was found",
+            "login": None if scope.login else "no login of the application is named",
+            "definer": None if scope.definer else "no role of context functions is named",
+            "tenantry": None if "tenantry" in schemas else "there is no schema tenantry",
+            "storage": None if "storage" in schemas else "there is no schema storage",
+            "version": None if version >= int(number or 0) else f"it is about PostgreSQL {number} and newer",
+        }[word]
+        if reason is not None:
+            return reason
+    return None
+
+
+def run_check(conn: psycopg.Connection[Any], check: CheckFile, values: Mapping[str, Any]) -> tuple[Violation, ...]:
+    """The check's rows, each once, in their order."""
+    cursor = conn.execute(check.statement(), values)
+    names = [column.name for column in cursor.description or ()]
+    found: dict[Violation, None] = {}
+    for row in cursor.fetchall():
+        said = dict(zip(names, row, strict=True))
+        level = str(said.get("level") or check.level)
+        detail = said.get("detail", said.get("violation"))
+        found[Violation(str(said.get("object") or ""), str(detail), cast(Level, level))] = None
+    return tuple(found)
+
+
+def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> tuple[Check, ...]:
+    """The checks that belong to the proof of a manifest, in name order."""
+    manifest = project.manifest
+    scope = manifest_scope(conn, manifest, login=login, protected=[ROW_ID, LEGACY_ID, manifest.tenant.column, *_AUDIT])
+    roles = manifest.database_roles
+    facts = gather_facts(
+        conn,
+        scope.schemas,
+        signed_in=[roles.authenticated],
+        visitors=[roles.anon],
+        membership=scope.membership.relation if scope.membership else None,
+    )
+    values = parameters(scope, facts)
+    return tuple(
+        Check(
+            check.name,
+            check.title,
+            check.mending,
+            tuple(
+                str(violation)
+                for violation in run_check(conn, check, values)
+                if not meant(project, check.name, violation.object, violation.detail)
+            ),
+        )
+        for check in check_files()
+        if check.proof
+    )
+
+
+def _with_needed(names: Iterable[str]) -> tuple[str, ...]:
+    """The parts, and those that they need, in the order of the file."""
+    blocks = load_blocks("tenantry.prove.lint", "parts")
+    wanted: set[str] = set()
+
+    def add(name: str) -> None:
+        if name not in wanted:
+            wanted.add(name)
+            for need in _words(_header(blocks[name], "needs")):
+                add(need)
+
+    for name in names:
+        add(name)
+    return tuple(name for name in blocks if name in wanted)
+
+
+def _read(name: str, text: str) -> CheckFile:
+    header = {key: _header(text, key) for key in _KEYS}
+    if header["level"] not in LEVELS:
+        raise ValueError(f"{name}.sql: level {header['level']!r} is none of {', '.join(LEVELS)}")
+    return CheckFile(
+        name,
+        header["title"],
+        header["level"],
+        header["why"],
+        header["mending"],
+        _words(header["uses"]),
+        _words(header["needs"]),
+        header["proof"] == "yes",
+        text,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _header(text: str, key: str) -> str:
+    """The value of a `-- key: value` line, with the comment lines that go on from it."""
+    found: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(f"-- {key}:"):
+            found.append(line.removeprefix(f"-- {key}:").strip())
+        elif found and line.startswith("--   "):
+            found.append(line.removeprefix("--").strip())
+        elif found:
+            break
+    return " ".join(found)
+
+
+def _body(text: str) -> str:
+    """The statement without the comments before it."""
+    lines = text.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.strip() and not line.startswith("--"))
+    return "\n".join(lines[start:])

@@ -1,0 +1,68 @@
+"""docs/reference/checks.md, from the headers of the checks: `python -m tenantry.prove.lint.docs <file>`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tenantry.prove.lint.checks import LEVELS, CheckFile, check_files
+
+_NEEDS = {
+    "manifest": "a manifest",
+    "tenant": "a tenant column",
+    "membership": "a table of memberships",
+    "login": "a manifest's login",
+    "definer": "a manifest's definer role",
+    "tenantry": "schema `tenantry`",
+    "storage": "schema `storage`",
+}
+
+
+def page() -> str:
+    """The reference of the checks, in Markdown."""
+    checks = check_files()
+    counts = Counter(check.level for check in checks)
+    said = ", ".join(f"{counts[level]} of level {level}" for level in LEVELS)
+    lines = [
+        "# Checks of `tenantry lint`",
+        "",
+        f"{len(checks)} checks: {said}. Each is one file in `src/tenantry/prove/sql`, from whose header this page is made"
+        " (`make docs`). The level is the greatest that a check gives; where less is at stake a finding has a lesser one.",
+        "",
+        "An **error** is a way into another tenant, or past the policies; a **warning** is a way to one, or slow enough to become one;"
+        " **info** is worth knowing. [How to lint](../how-to/lint.md) says what is looked at, and how to except what is meant.",
+        "",
+        "| Check | Level | What holds where nothing is found |",
+        "| --- | --- | --- |",
+        *(f"| [`{check.name}`](#{check.name}) | {check.level} | {_cell(check.title)} |" for check in checks),
+        "",
+    ]
+    for check in checks:
+        lines += _section(check)
+    return "\n".join(lines)
+
+
+def _section(check: CheckFile) -> list[str]:
+    needs = [_NEEDS.get(need, need) for need in check.needs]
+    lines = [
+        f"## {check.name}",
+        "",
+        f"{check.title}. Level: {check.level}." + (" Part of `tenantry prove`." if check.proof else ""),
+    ]
+    if needs:
+        lines.append(f"Needs {' and '.join(needs)}.")
+    return [*lines, "", f"Why: {_text(check.why)}", "", f"To mend it: {_text(check.mending)}", ""]
+
+
+def _cell(text: str) -> str:
+    return _text(text).replace("|", "\\|")
+
+
+def _text(text: str) -> str:
+    """SQL in the headers stands there without marks; what Markdown would take for its own is escaped."""
+    return text.replace("*", "\\*").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

@@ -1,0 +1,321 @@
+"""Every statement that a proof runs, with what the matrix expects of it. Only `prepare` asks the server anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tenantry.access.columns import insertable, visible
+from tenantry.catalog import Table
+from tenantry.manifest.model import Command
+from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
+from tenantry.postgres import ident, literal
+from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, Caller, Person
+from tenantry.prove.expected.oracle import EXISTING, NEW, Facts, is_same, may, own_columns, parent_columns
+from tenantry.prove.expected.shared_rows import places
+from tenantry.prove.fixtures.build import FixtureRow, Fixtures, slots
+from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+
+AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One statement to run as one caller. `counts` tells a SELECT, whose answer is how many rows it saw."""
+
+    caller: Caller
+    table: str
+    command: str
+    relation: str
+    expected: Literal["allow", "refuse"]
+    statement: str
+    counts: bool = False
+    doubt: str = ""
+    """Why the statement could succeed, or touch nothing, without saying anything: only a refusal by right counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """An INSERT that the table takes from its owner; where none was found, `doubt` says why."""
+
+    facts: Facts
+    statement: str
+    doubt: str = ""
+
+
+@dataclass(slots=True)
+class Book:
+    """What attempts are made from."""
+
+    project: Project
+    fixtures: Fixtures
+    persons: Sequence[Person]
+    writes: bool
+    """Whether clients have their rights to write; before the cut-over they do not."""
+    inserts: dict[str, list[Insert]] = field(default_factory=dict)
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    """Rows, as table and condition, that do not stand at present: they went with a membership."""
+
+    def prepare(self, maker: Maker, table: Table) -> None:
+        """Find an INSERT for every place of a table in which a row could be put."""
+        without = [
+            LEGACY_ID,
+            *AUDIT,
+            *({column.name for column in table.columns} - set(insertable(self.project, table))),
+        ]
+        found = []
+        for facts, given in self._places(table):
+            try:
+                found.append(Insert(facts, maker.statement(table, given, without=without)))
+            except CannotMake as error:
+                doubt = str(error)
+                try:
+                    statement = maker.guess(table, given, without=without)
+                except CannotMake:
+                    statement = f"insert into {ident(table.schema, table.name)} default values"
+                found.append(Insert(facts, statement, doubt))
+        self.inserts[table.name] = found
+
+    def _places(self, table: Table) -> Iterator[tuple[Facts, Values]]:
+        manifest = self.project.manifest
+        name = table.name
+        if name == manifest.tenant.table:
+            yield Facts(name, NEW), {}
+        elif manifest.users is not None and name == manifest.users.profile:
+            yield Facts(name), {}
+        elif name == manifest.membership.table:
+            column, role = manifest.tenant.column, manifest.membership.role
+            for which in (OWN, OTHER):
+                yield Facts(name, which), {column: self.fixtures.tenants[which], role: manifest.roles.order[-1]}
+        else:
+            for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
+                yield from slots(self.project, self.fixtures, self.persons, table, place)
+
+    # -- attempts ------------------------------------------------------------------------------------------------------
+
+    def attempts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+        """All that one caller tries on one table; in a state, what is about the membership that he lost, and about rows that are
+        nobody's."""
+        rows = self._rows(caller, table)
+        plain = (
+            *self._selects(caller, table, rows),
+            *self._inserts(caller, table),
+            *self._changes(caller, table, rows),
+        )
+        if caller.state:
+            for attempt in plain:
+                if _concerns(caller, attempt.relation):
+                    yield replace(attempt, relation=f"{caller.state}: {attempt.relation}")
+            return
+        yield from plain
+        if caller.person is not None and caller.person.is_super:
+            yield from self._columns(caller, table)
+        if caller.person is not None:
+            yield from self._moves(caller, table, rows)
+
+    def _expect(self, caller: Caller, command: Command, facts: Facts) -> Literal["allow", "refuse"]:
+        if command != "select" and not self.writes:
+            return "refuse"
+        if command == "update" and not self.changeable(facts.table):
+            return "refuse"
+        if facts.tenant in caller.closed:
+            facts = replace(facts, shared_with=frozenset())
+        return "allow" if may(self.project.manifest, command, caller.person, facts) else "refuse"
+
+    def changeable(self, table_name: str) -> list[str]:
+        """The columns of a table that the manifest leaves open to change."""
+        manifest = self.project.manifest
+        table = self.project.target.table(table_name)
+        listed = manifest.tables[table_name].access.update_columns
+        closed = {ROW_ID, LEGACY_ID, manifest.tenant.column, *AUDIT, *manifest.tables[table_name].access.fixed}
+        return [
+            column.name
+            for column in (table.columns if table else ())
+            if column.name not in closed
+            and column.generated is None
+            and column.identity != "always"
+            and (listed is None or column.name in listed)
+        ]
+
+    def _rows(self, caller: Caller, table: Table) -> list[tuple[str, FixtureRow]]:
+        """One row for each relation in which a row of the table can stand to the caller."""
+        found: dict[str, FixtureRow] = {}
+        for row in self.fixtures.rows.get(table.name, ()):
+            if not self.gone or (table.name, row.where) not in self.gone:
+                found.setdefault(self.relation(caller.person, row.facts), row)
+        return list(found.items())
+
+    def missing(self, caller: Caller, table: Table) -> list[str]:
+        """The relations that no row of a table has at present, and had."""
+        if not self.gone:
+            return []
+        had = dict.fromkeys(self.relation(caller.person, row.facts) for row in self.fixtures.rows.get(table.name, ()))
+        has = dict(self._rows(caller, table))
+        return [relation for relation in had if relation not in has and _concerns(caller, relation)]
+
+    def relation(self, person: Person | None, facts: Facts) -> str:
+        """How a row stands to a person, in words; a membership that does not count any more says so in the caller's state."""
+        tenants = set() if person is None else {*person.memberships, *person.former}
+        if person is None:
+            found = "public row" if facts.public else "any row"
+        elif facts.public:
+            found = "public row"
+        elif facts.tenant == NEW:
+            found = "new row"
+        elif is_same(facts.person, person):
+            found = "own row" if facts.tenant in (OWN, None) else "own row, other membership"
+        elif facts.tenant is not None and facts.tenant not in tenants:
+            found = "shared row" if facts.shared_with & tenants else "other tenant"
+        elif facts.tenant is None and self.project.scoped(facts.table):
+            found = "system row"
+        elif facts.tenant is not None:
+            tenant = "own tenant" if facts.tenant == OWN else "tenant of the other membership"
+            found = tenant if facts.person is None else f"another's row, {tenant}"
+        elif facts.person is not None:
+            found = "colleague's row" if tenants & set(facts.person.memberships) else "stranger's row"
+        else:
+            found = "shared"
+        return found
+
+    def _selects(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        name = ident(table.schema, table.name)
+        access = self.project.manifest.tables[table.name].access
+        if caller.person is None and access.for_visitors:
+            yield from self._as_anybody(caller, table, rows)
+            return
+        if caller.person is None:
+            # The whole table: nobody sees any row of anybody, invented or not.
+            statement = f"select count(*) from (select from {name} limit 1) as seen"
+            doubt = "" if rows else self._no_row(table)
+            yield Attempt(caller, table.name, "select", "any row", "refuse", statement, True, doubt)
+            return
+        for relation, row in rows:
+            statement = f"select count(*) from {name} where {row.where}"
+            expected = self._expect(caller, "select", row.facts)
+            yield Attempt(caller, table.name, "select", relation, expected, statement, True)
+        yield from self._without_row(caller, table, "select", rows)
+        for column in access.hidden:
+            statement = f"select {ident(column)} from {name} where false"
+            yield Attempt(caller, table.name, "select", f"column {column}", "refuse", statement, doubt="no row is read")
+
+    def _as_anybody(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        """Who is nobody sees public rows, found by the columns that he may read, and no others."""
+        name = ident(table.schema, table.name)
+        shown = visible(table, self.project.manifest.tables[table.name].access)
+        doubt = "" if set(table.row_key or ()) <= set(shown) else "its key is not for visitors"
+        for relation, row in rows:
+            statement = f"select count(*) from {name} where {row.where}"
+            expected = self._expect(caller, "select", row.facts)
+            yield Attempt(caller, table.name, "select", relation, expected, statement, True, doubt)
+
+    def _inserts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+        seen: set[str] = set()
+        for insert in self.inserts.get(table.name, ()):
+            relation = self.relation(caller.person, insert.facts)
+            if relation not in seen:
+                seen.add(relation)
+                expected = self._expect(caller, "insert", insert.facts)
+                yield Attempt(caller, table.name, "insert", relation, expected, insert.statement, doubt=insert.doubt)
+
+    def _changes(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        for relation, row in rows:
+            for command, statement in self._change_statements(table, row.where):
+                if row.facts.tenant != EXISTING:
+                    expected = self._expect(caller, command, row.facts)
+                    yield Attempt(caller, table.name, command, relation, expected, statement)
+        if not rows or rows[0][1].facts.tenant == EXISTING:
+            for command in ("update", "delete"):
+                yield from self._without_row(caller, table, command, [])
+
+    def _change_statements(self, table: Table, where: str) -> list[tuple[Command, str]]:
+        name = ident(table.schema, table.name)
+        column = self._harmless(table)
+        return [
+            ("update", f"update {name} set {column} = {column} where {where}"),
+            ("delete", f"delete from {name} where {where}"),
+        ]
+
+    def _harmless(self, table: Table) -> str:
+        """A column to set to itself: one that the manifest leaves open, if there is one, and no generated one."""
+        plain = [column.name for column in table.columns if column.generated is None and column.identity != "always"]
+        return ident([*self.changeable(table.name), *plain][0])
+
+    def _without_row(
+        self, caller: Caller, table: Table, command: Command, rows: list[tuple[str, FixtureRow]]
+    ) -> Iterator[Attempt]:
+        """Where no row could be made, a refusal by right can still be shown; anything else stays open."""
+        reason = self.fixtures.reasons.get(table.name)
+        name = ident(table.schema, table.name)
+        statement = f"select count(*) from {name} where false"
+        if command != "select":
+            statement = dict(self._change_statements(table, "false"))[command]
+        scoped = self.project.scoped(table.name)
+        facts = Facts(table.name, OWN if scoped else None)
+        relation = self.relation(caller.person, facts)
+        expected = self._expect(caller, command, facts)
+        if reason is not None and relation not in dict(rows):
+            yield Attempt(caller, table.name, command, relation, expected, statement, command == "select", reason)
+
+    def _no_row(self, table: Table) -> str:
+        return self.fixtures.reasons.get(table.name, "the table has no row")
+
+    def _columns(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+        """Not even a super admin changes an id, a tenant, an author, or what is fixed: that is a matter of rights."""
+        name = ident(table.schema, table.name)
+        closed = [
+            column.name
+            for column in table.columns
+            if column.name not in self.changeable(table.name) and column.generated is None
+        ]
+        for column in closed:
+            statement = f"update {name} set {ident(column)} = default where false"
+            doubt = "no row is written"
+            yield Attempt(caller, table.name, "update", f"column {column}", "refuse", statement, doubt=doubt)
+
+    def _moves(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        """Moving a row into the other tenant, and giving one away."""
+        manifest = self.project.manifest
+        name = ident(table.schema, table.name)
+        types = {column.name: column.type for column in table.columns}
+        mine = next((row for relation, row in rows if row.facts.tenant == OWN and relation.startswith("own")), None)
+        mine = mine or next((row for _, row in rows if row.facts.tenant == OWN), None)
+        if mine is not None and self.project.scoped(table.name):
+            column = manifest.tenant.column
+            value = f"{literal(self.fixtures.tenants[OTHER])}::{types[column]}"
+            statement = f"update {name} set {ident(column)} = {value} where {mine.where}"
+            yield Attempt(caller, table.name, "update", "move to the other tenant", "refuse", statement)
+        own = next((row for relation, row in rows if relation == "own row"), None)
+        access = manifest.tables[table.name].access
+        if own is None:
+            return
+        for column in (*own_columns(access), *parent_columns(access)):
+            other = self._another(table, own)
+            if other is None or column == ROW_ID:
+                continue
+            given = f"{literal(other.values[column])}::{types[column]}"
+            statement = f"update {name} set {ident(column)} = {given} where {own.where}"
+            both = {self._expect(caller, "update", own.facts), self._expect(caller, "update", other.facts)}
+            open_column = column in self.changeable(table.name)
+            expected: Literal["allow", "refuse"] = "allow" if both == {"allow"} and open_column else "refuse"
+            yield Attempt(caller, table.name, "update", "give to another person", expected, statement)
+
+    def _another(self, table: Table, own: FixtureRow) -> FixtureRow | None:
+        return next(
+            (
+                row
+                for row in self.fixtures.rows[table.name]
+                if row.facts.tenant == own.facts.tenant and row.facts.person is not own.facts.person
+            ),
+            None,
+        )
+
+
+def _concerns(caller: Caller, relation: str) -> bool:
+    """Whether what a caller does in a state says anything: a member about what he was a member of and about rows for all, a super
+    admin about a tenant of which he never was a member."""
+    if caller.person is None or caller.person.is_super:
+        return relation == "other tenant"
+    if caller.state == INACTIVE_LENDER:
+        return relation == "shared row"
+    return relation != "other tenant" and not relation.startswith("column")

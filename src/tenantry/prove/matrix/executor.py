@@ -1,0 +1,213 @@
+"""Running the statements of a proof: each caller in a transaction of his own that is rolled back, in every state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from tenantry.catalog import Table
+from tenantry.postgres import ident
+from tenantry.postgres.seal import SealKey, open_context
+from tenantry.prove.expected.callers import REMOVED, Caller
+from tenantry.prove.fixtures.row_factory import CannotMake
+from tenantry.prove.matrix.attempts import Attempt, Book
+from tenantry.prove.matrix.membership_states import Change, Turn, changed, gone
+from tenantry.prove.model import Cell, Outcome
+
+Progress = Callable[[str, int, int], None]
+"""Called with who is tried, how many callers are done, and how many there are."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """What cells are tried with; in place both connections are one."""
+
+    owner: psycopg.Connection[Any]
+    client: psycopg.Connection[Any]
+    book: Book
+    everybody: Sequence[Caller]
+    turns: Sequence[Turn] = ()
+    unknown: Sequence[str] = ()
+    """The states that the manifest does not know, with the reason."""
+    _role: str = "none"
+    """That of the owner's session."""
+    _went: dict[str, set[str]] = field(default_factory=dict)
+    """By state, tables of which rows went with the membership, and the relations that no row has then."""
+
+    def notes(self) -> list[str]:
+        """What of the states there is nothing to be tried of, and why."""
+        went = (
+            f"{state}: not applicable, these rows go with the membership: {', '.join(sorted(what))}"
+            for state, what in self._went.items()
+        )
+        return [*self.unknown, *went]
+
+    def try_all(self, tables: Sequence[Table], progress: Progress | None) -> Iterator[Cell]:
+        """All that all callers try on these tables: first as they are, then in each state."""
+        role = self.owner.execute("select current_setting('role')").fetchone()
+        assert role is not None
+        self._role = role[0]
+        of_all = len(self.everybody) + sum(len(turn.callers) for turn in self.turns)
+        for done, (caller, cells) in enumerate(self._everything(tables)):
+            if progress is not None:
+                progress(f"{caller.label}, {caller.state}" if caller.state else caller.label, done, of_all)
+            yield from cells
+        if progress is not None:
+            progress("", of_all, of_all)
+
+    def _everything(self, tables: Sequence[Table]) -> Iterator[tuple[Caller, Iterator[Cell]]]:
+        """Each caller with what he tries, which is to be consumed before the next one comes."""
+        for caller in self.everybody:
+            yield caller, self._try(caller, tables)
+        for turn in self.turns:
+            if turn.reason:
+                for caller in turn.callers:
+                    yield caller, self._not_tried(caller, tables, turn.reason)
+            elif turn.state == REMOVED:
+                for caller, member in zip(turn.callers, turn.members, strict=True):
+                    yield caller, self._try_removed(turn, caller, member, tables)
+            else:
+                try:
+                    with self._changed(turn.changes):
+                        for caller in turn.callers:
+                            self._note_gone(caller, tables)
+                            yield caller, self._try(caller, tables)
+                except CannotMake as error:
+                    for caller in turn.callers:
+                        yield caller, self._not_tried(caller, tables, str(error))
+
+    def _not_tried(self, caller: Caller, tables: Sequence[Table], reason: str) -> Iterator[Cell]:
+        for table in tables:
+            for attempt in self.book.attempts(caller, table):
+                yield _cell(attempt, "not tried", reason)
+
+    # -- one caller ----------------------------------------------------------------------------------------------------
+
+    def _try(self, caller: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
+        """All that one caller tries, in one transaction that is rolled back, as a request of the application would run."""
+        with self._context(caller):
+            yield from self._attempts(caller, tables)
+
+    def _try_removed(self, turn: Turn, caller: Caller, member: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
+        """What a member tries after he has looked at his rows and then lost his membership, all in one transaction."""
+        with self._context(member):
+            for table in tables:
+                for attempt in self.book.attempts(member, table):
+                    if attempt.command == "select" and attempt.expected == "allow":
+                        # Not rolled back: what the look leaves in the session is to be there afterwards.
+                        with suppress(psycopg.Error), self.client.transaction():
+                            self.client.execute(attempt.statement.encode())
+            try:
+                with self._changed(turn.changes, meanwhile=caller):
+                    self._note_gone(caller, tables)
+                    yield from self._attempts(caller, tables)
+            except CannotMake as error:
+                yield from self._not_tried(caller, tables, str(error))
+
+    def _attempts(self, caller: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
+        for table in tables:
+            for attempt in self.book.attempts(caller, table):
+                yield _cell(attempt, *_run(self.client, attempt))
+
+    # -- what surrounds it ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _context(self, caller: Caller) -> Iterator[None]:
+        with self.client.transaction(force_rollback=True):
+            _open(self.client, caller, self.book.fixtures.key)
+            _become(self.client, caller)
+            # Rows are found by their keys, and nobody's rows by none: no table is read from end to end, however large.
+            self.client.execute("set local enable_seqscan = off")
+            self.client.execute("set constraints all deferred")
+            yield
+
+    @contextmanager
+    def _changed(self, changes: Sequence[Change], *, meanwhile: Caller | None = None) -> Iterator[None]:
+        """What the owner changes, for as long as this lasts.
+
+        Args:
+            meanwhile: the caller whose transaction is open; in place the owner steps in for a moment.
+
+        Raises:
+            CannotMake: the server refuses it.
+        """
+        in_place = self.owner is self.client
+        steps_in = in_place and meanwhile is not None
+        if steps_in:
+            self.owner.execute("select set_config('role', %s, true)", [self._role])
+        with changed(self.owner, changes, in_place=in_place):
+            rows = [row for several in self.book.fixtures.rows.values() for row in several]
+            self.book.gone = gone(self.owner, rows)
+            try:
+                if steps_in and meanwhile is not None:
+                    _become(self.client, meanwhile)
+                    self.client.execute("set constraints all deferred")
+                yield
+            finally:
+                self.book.gone = set()
+
+    def _note_gone(self, caller: Caller, tables: Sequence[Table]) -> None:
+        for table in tables:
+            for relation in self.book.missing(caller, table):
+                self._went.setdefault(caller.state, set()).add(f"{table.name} ({relation})")
+
+
+def _cell(attempt: Attempt, got: Outcome, detail: str) -> Cell:
+    return Cell(attempt.caller.label, attempt.table, attempt.command, attempt.relation, attempt.expected, got, detail)
+
+
+def _become(client: psycopg.Connection[Any], caller: Caller) -> None:
+    client.execute(f"set local role {ident(caller.database_role)}".encode())
+
+
+def _open(client: psycopg.Connection[Any], caller: Caller, key: SealKey | None) -> None:
+    """The caller's context. What is no JSON, and so can come from no application, stands there without a seal."""
+    if key is not None and caller.claims and _is_json(caller.claims):
+        open_context(client, key, caller.claims)
+    else:
+        client.execute("select set_config('request.jwt.claims', %s, true)", [caller.claims])
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+_REFERENCED = (errors.ForeignKeyViolation, errors.RestrictViolation)
+
+
+def _run(client: psycopg.Connection[Any], attempt: Attempt) -> tuple[Outcome, str]:
+    of_rights = attempt.relation.startswith("column")
+    try:
+        with client.transaction(force_rollback=True):
+            cursor = client.execute(attempt.statement.encode())
+            row = cursor.fetchone() if attempt.counts else None
+            touched = cursor.rowcount if row is None else int(row[0])
+    except errors.InsufficientPrivilege as error:
+        found: tuple[Outcome, str] = "refuse", error.diag.message_primary or ""
+    except psycopg.Error as error:
+        said = f"{error.sqlstate}: {error.diag.message_primary}"
+        if attempt.doubt:
+            found = "not tried", f"{attempt.doubt}; the server said {said}"
+        elif attempt.command == "delete" and isinstance(error, _REFERENCED):
+            # Foreign keys are looked at after the policy has let the row through.
+            found = "allow", said
+        else:
+            found = "error", said
+    else:
+        if of_rights:
+            found = "allow", "the right to the column is there"
+        elif attempt.doubt and not touched:
+            found = "not tried", attempt.doubt
+        else:
+            found = ("allow" if touched else "refuse"), ""
+    return found

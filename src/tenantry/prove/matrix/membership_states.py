@@ -1,0 +1,295 @@
+"""Memberships that end and tenants that are closed: what the owner does to the invented rows before their people try, or while
+they do, what they could do as members."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psycopg
+
+from tenantry.mapping.project import Project
+from tenantry.postgres import ident, literal
+from tenantry.prove.expected.callers import (
+    INACTIVE_LENDER,
+    INACTIVE_MEMBERSHIP,
+    INACTIVE_TENANT,
+    OWN,
+    REMOVED,
+    Caller,
+    in_state,
+)
+from tenantry.prove.expected.shared_rows import LENDER
+from tenantry.prove.fixtures.build import FixtureRow, Fixtures, remove_leftovers
+from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values, insert_sql
+
+_MOST_CHANGES = 400
+
+
+class Change(Protocol):
+    """Something that the owner does to invented rows, and takes back."""
+
+    def begin(self, conn: psycopg.Connection[Any]) -> None:
+        """
+        Raises:
+            CannotMake: the server refuses it, and nothing was changed.
+        """
+
+    def end(self, conn: psycopg.Connection[Any]) -> None:
+        """Make the rows again what they were, as far as that goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Other values for a row, with which a condition of the manifest does not hold."""
+
+    row: FixtureRow
+    values: Values
+
+    def begin(self, conn: psycopg.Connection[Any]) -> None:
+        try:
+            with conn.transaction():
+                conn.execute("set constraints all immediate")
+                done = conn.execute(_update(self.row, self.values)).rowcount
+                if done != 1:
+                    raise CannotMake(f"{self.row.table.name}: a trigger keeps the row as it is")
+        except psycopg.Error as error:
+            raise CannotMake(f"{self.row.table.name}: {_said(error)}") from None
+
+    def end(self, conn: psycopg.Connection[Any]) -> None:
+        conn.execute(_update(self.row, {name: self.row.values[name] for name in self.values}))
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A membership that is deleted; where rows of the member stand in the way, these go first, and where that is refused too, it
+    is made inactive.
+
+    Attributes:
+        own: the other rows of the member in that tenant, in the order in which they were made.
+        rows: all invented rows, in the order in which they were made: what is taken along comes back with the membership.
+        instead: how the membership is made inactive.
+    """
+
+    membership: FixtureRow
+    own: tuple[FixtureRow, ...]
+    rows: tuple[FixtureRow, ...]
+    instead: Assignment | None
+
+    def begin(self, conn: psycopg.Connection[Any]) -> None:
+        said = ""
+        for first in ((), self.own[::-1]) if self.own else ((),):
+            try:
+                with conn.transaction():
+                    conn.execute("set constraints all immediate")
+                    for row in first:
+                        conn.execute(_delete(row))
+                    if conn.execute(_delete(self.membership)).rowcount != 1:
+                        raise CannotMake("a trigger keeps it")
+            except (psycopg.Error, CannotMake) as error:
+                said = _said(error)
+            else:
+                return
+        if self.instead is None:
+            raise CannotMake(f"{self.membership.table.name}: the membership cannot be removed: {said}")
+        self.instead.begin(conn)
+
+    def end(self, conn: psycopg.Connection[Any]) -> None:
+        conn.execute("set constraints all deferred")
+        if self.instead is not None:
+            self.instead.end(conn)
+        lost = gone(conn, self.rows)
+        for row in self.rows:
+            if (row.table.name, row.where) in lost:
+                conn.execute(insert_sql(row.table, row.values, again=True).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Callers in one state.
+
+    Attributes:
+        changes: what puts them into it; for REMOVED while their transaction is open, else before it begins.
+        members: the same callers as they are without it.
+        reason: why the state cannot be had: their cells are not tried then.
+    """
+
+    state: str
+    callers: tuple[Caller, ...]
+    members: tuple[Caller, ...]
+    changes: tuple[Change, ...] = ()
+    reason: str = ""
+
+
+def turns(
+    ready: Maker, project: Project, fixtures: Fixtures, everybody: Sequence[Caller]
+) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """The states of all members, in the order in which they are to be tried; and those that the manifest does not know, with the
+    reason."""
+    manifest = project.manifest
+    members = tuple(
+        caller
+        for caller in everybody
+        if caller.person is not None and OWN in caller.person.memberships and not caller.person.is_banned
+    )
+    super_admins = tuple(caller for caller in everybody if caller.person is not None and caller.person.is_super)
+    found: list[Turn] = []
+    notes: list[str] = []
+    rows = _rows_of(fixtures, manifest.membership.table)
+    mine = [row for caller in members for row in rows if _is_his(row, caller)]
+    ends: dict[str, Assignment] = {}
+
+    active = manifest.membership.active
+    if active is None:
+        notes.append(_unknown(INACTIVE_MEMBERSHIP, "[membership]", "a membership counts until it is removed"))
+    else:
+        ends = {row.where: change for row in mine if (change := _violation(ready, row, active)) is not None}
+        reason = "" if len(ends) == len(mine) else _not_found(manifest.membership.table, active)
+        found.append(_turn(INACTIVE_MEMBERSHIP, members, tuple(ends.values()), reason))
+
+    active = manifest.tenant.active
+    places = ((INACTIVE_TENANT, OWN, (*members, *super_admins)), (INACTIVE_LENDER, LENDER, members))
+    for state, place, who in places:
+        if place not in fixtures.tenants:
+            continue
+        if active is None:
+            notes.append(_unknown(state, "[tenant]", "a tenant is open as long as it stands"))
+            continue
+        root = next(row for row in _rows_of(fixtures, manifest.tenant.table) if row.facts.tenant == place)
+        change = _violation(ready, root, active)
+        reason = "" if change is not None else _not_found(manifest.tenant.table, active)
+        found.append(_turn(state, who, () if change is None else (change,), reason, place))
+
+    everything = tuple(row for rows in fixtures.rows.values() for row in rows)
+    for caller in members:
+        membership = next((row for row in rows if _is_his(row, caller)), None)
+        if membership is not None:
+            own = tuple(row for row in everything if _is_his(row, caller) and row is not membership)
+            removal = Removal(membership, own, everything, ends.get(membership.where))
+            found.append(_turn(REMOVED, (caller,), (removal,), ""))
+    return tuple(found), tuple(notes)
+
+
+def _turn(state: str, members: tuple[Caller, ...], changes: tuple[Change, ...], reason: str, place: str = OWN) -> Turn:
+    return Turn(state, tuple(in_state(caller, state, place) for caller in members), members, changes, reason)
+
+
+def _rows_of(fixtures: Fixtures, table: str) -> list[FixtureRow]:
+    return fixtures.rows.get(table, [])
+
+
+def _is_his(row: FixtureRow, caller: Caller) -> bool:
+    return row.facts.person is caller.person and row.facts.tenant == OWN
+
+
+def _unknown(state: str, key: str, meaning: str) -> str:
+    return f"{state}: not applicable, the manifest has no {key} active: {meaning}"
+
+
+def _not_found(table: str, condition: str) -> str:
+    return f"no value was found with which {condition} does not hold for a row of {table}"
+
+
+def _violation(ready: Maker, row: FixtureRow, condition: str) -> Assignment | None:
+    """Found by trying; nothing of it stays."""
+    for values in itertools.islice(ready.otherwise(row.table, row.values, condition), _MOST_CHANGES):
+        try:
+            with ready.conn.transaction(force_rollback=True):
+                ready.conn.execute("set constraints all immediate")
+                statement = _update(row, values).decode() + f" returning ({condition}) is not true"
+                found = ready.conn.execute(statement.encode()).fetchone()
+        except psycopg.Error:
+            continue
+        if found == (True,):
+            return Assignment(row, values)
+    return None
+
+
+# -- on the server ------------------------------------------------------------------------------------------------------
+
+
+def _update(row: FixtureRow, values: Values) -> bytes:
+    types = {column.name: column.type for column in row.table.columns}
+    assignments = ", ".join(f"{ident(name)} = {literal(value)}::{types[name]}" for name, value in values.items())
+    return f"update {ident(row.table.schema, row.table.name)} set {assignments} where {row.where}".encode()
+
+
+def _delete(row: FixtureRow) -> bytes:
+    return f"delete from {ident(row.table.schema, row.table.name)} where {row.where}".encode()
+
+
+def _said(error: Exception) -> str:
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return primary or str(error) or type(error).__name__
+
+
+def gone(conn: psycopg.Connection[Any], rows: Sequence[FixtureRow]) -> set[tuple[str, str]]:
+    """Which of these rows do not stand, as table and condition."""
+    found: set[tuple[str, str]] = set()
+    for table, group in itertools.groupby(rows, key=lambda row: row.table.name):
+        asked = list(group)
+        name = ident(asked[0].table.schema, table)
+        tests = ", ".join(f"exists (select from {name} where {row.where})" for row in asked)
+        stands = conn.execute(f"select array[{tests}]".encode()).fetchone()
+        assert stands is not None
+        found |= {(table, row.where) for row, there in zip(asked, stands[0], strict=True) if not there}
+    return found
+
+
+@contextmanager
+def changed(conn: psycopg.Connection[Any], changes: Sequence[Change], *, in_place: bool) -> Iterator[None]:
+    """Changes that hold for as long as this lasts: in place in a savepoint, else committed and taken back.
+
+    Raises:
+        CannotMake: the server refuses one.
+    """
+    if in_place:
+        with conn.transaction(force_rollback=True):
+            for change in changes:
+                change.begin(conn)
+            yield
+        return
+    begun = False
+    try:
+        with conn.transaction():
+            for change in changes:
+                change.begin(conn)
+        begun = True
+        yield
+    finally:
+        if begun:
+            with conn.transaction():
+                for change in reversed(changes):
+                    change.end(conn)
+
+
+def stay_removable(conn: psycopg.Connection[Any], all_turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The same turns, without those after which the invented rows could not be removed any more, as where a trigger keeps a record
+    of each change; nothing of the trial stays."""
+    kept = []
+    for state, group in itertools.groupby(all_turns, key=lambda turn: turn.state):
+        several = list(group)
+        reason = _spoils(conn, [change for turn in several for change in turn.changes])
+        for turn in several:
+            said = f"after it the invented rows could not be removed any more: {reason}" if reason else ""
+            kept.append(Turn(state, turn.callers, turn.members, () if said else turn.changes, turn.reason or said))
+    return tuple(kept)
+
+
+def _spoils(conn: psycopg.Connection[Any], changes: Sequence[Change]) -> str:
+    try:
+        with conn.transaction(force_rollback=True):
+            for change in changes:
+                try:
+                    change.begin(conn)
+                except CannotMake:
+                    continue
+                change.end(conn)
+            remove_leftovers(conn)
+            conn.execute("set constraints all immediate")
+    except psycopg.Error as error:
+        return _said(error)
+    return ""

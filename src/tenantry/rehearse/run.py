@@ -1,0 +1,595 @@
+"""The whole migration on a copy of the database, before anybody touches the original: there, back, and there again.
+
+On the copy everything is done that will be done in earnest, and what an application would do in between is done by invented
+writes over another login. What is found out (durations, locks, sizes, what does not fit) is a value; nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Protocol
+
+import psycopg
+
+from tenantry.analyze import analyze, gather, look_around
+from tenantry.catalog import read_catalog
+from tenantry.dbcopy.duplicate import Copy, Original, duplicated, reading
+from tenantry.errors import (
+    JournalMismatch,
+    LoginShared,
+    RightsMissing,
+    RunInterrupted,
+    TargetNotOurs,
+    TenantryError,
+    VerificationFailed,
+)
+from tenantry.journal.journal import Connection, journal_exists, last_run
+from tenantry.journal.names import JOURNAL
+from tenantry.manifest import Manifest
+from tenantry.migrate.follow import follow
+from tenantry.migrate.run.engine import Migration
+from tenantry.migrate.run.handle import Live
+from tenantry.migrate.session.backups import look_for_backups
+from tenantry.migrate.session.guard import check_login
+from tenantry.migrate.session.observer import Observer, Silent
+from tenantry.migrate.session.prepare import Prepared, prepare
+from tenantry.migrate.switch.contract import contract as make_final
+from tenantry.migrate.switch.cutover import cut_over
+from tenantry.migrate.switch.rollback import roll_back
+from tenantry.migrate.switch.switchover import Bounds, Turned
+from tenantry.plan import Phase, Step
+from tenantry.postgres import connect, explain, load_blocks
+from tenantry.prove import prove
+from tenantry.prove.fixtures.login import UnfitLogin
+from tenantry.rehearse.fingerprint import compare_states, state_of
+from tenantry.rehearse.model import Carried, Lock, Problem, Rehearsal, Stage, Turn, Wishes
+from tenantry.rehearse.synthetic_writes import (
+    CannotWrite,
+    Writer,
+    allowed,
+    chosen_keys,
+    login_address,
+    opened,
+    source_places,
+    stamped_columns,
+    target_places,
+    triggered_tables,
+)
+
+_SQL = "tenantry.rehearse"
+_EVERY = 0.5
+"""Seconds between two looks at the copy's size."""
+
+
+class Watcher(Observer, Protocol):
+    """Who is told how the rehearsal is getting on; tenantry.cli.progress.Bars is one."""
+
+    def count(self, name: str, done: int, total: int) -> None: ...
+
+    def stage(self, name: str) -> None:
+        """A part begins; the one before it is done."""
+
+
+class Unwatched(Silent):
+    """Nobody watches."""
+
+    def count(self, name: str, done: int, total: int) -> None: ...
+
+    def stage(self, name: str) -> None: ...
+
+
+def rehearse(
+    dsn: str,
+    manifest: Manifest,
+    wishes: Wishes | None = None,
+    watcher: Watcher | None = None,
+    *,
+    prefix: str = "tenantry",
+) -> Rehearsal:
+    """Rehearse the migration of a database on a copy of it, which is dropped in the end, whatever happens.
+
+    Args:
+        prefix: how the program is called, for commands in the report.
+
+    Raises:
+        TenantryError: no copy could be made; nothing was left behind. What goes wrong on the copy is no error but a problem.
+        RunInterrupted: it was stopped; the copy is gone.
+    """
+    wishes, watcher = wishes or Wishes(), watcher or Unwatched()
+    begun = time.monotonic()
+    left: list[str] = []
+    watcher.stage("copy")
+    try:
+        with reading(dsn, manifest) as (connection, original):
+            _check(connection, original, manifest)
+            result = Rehearsal(
+                manifest.name,
+                original.database,
+                original.size,
+                original.version,
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                look_for_backups(connection),
+                kept=wishes.keep,
+            )
+            result.problems += _rights(connection, original)
+            if result.backups.severity == "blocker":
+                result.problems.append(Problem("backups", result.backups.title, result.backups.advice))
+            with duplicated(
+                connection, original, manifest, copy_dsn=wishes.copy_dsn, embedded=wishes.embedded, keep=wishes.keep,
+                jobs=wishes.jobs, scratch=wishes.scratch, notice=watcher.notice, count=watcher.count, left=left,
+            ) as copy:  # fmt: skip
+                result.copy = copy
+                result.notes += copy.notes
+                _Rehearsing(copy, manifest, wishes, watcher, result, prefix).run()
+            if left:
+                result.left = tuple(left)
+                result.notes.append(_left_over(left))
+            result.seconds = time.monotonic() - begun
+            return result
+    except psycopg.Error as error:
+        raise explain(error, "making the copy to rehearse on") from error
+    except (KeyboardInterrupt, RunInterrupted):
+        state = f". {_left_over(left)}" if left else "." if wishes.keep else ", and the copy was dropped."
+        raise RunInterrupted(
+            f"Stopped. The original was only read{state}",
+            hint="Run the same command again to rehearse from the beginning.",
+        ) from None
+
+
+def _left_over(left: Sequence[str]) -> str:
+    return f"The copy could not be removed: {'; '.join(left)}. It is marked, and the next rehearsal removes it."
+
+
+def _check(connection: Connection, original: Original, manifest: Manifest) -> None:
+    """A rehearsal begins where the migration will begin.
+
+    Raises:
+        JournalMismatch, TargetNotOurs
+    """
+    if journal_exists(connection):
+        run = last_run(connection)
+        state = f" ({run.status}, phase {run.phase})" if run is not None else ""
+        raise JournalMismatch(
+            f"A run of Tenantry is under way in {original.database} already{state}; a rehearsal begins where there is none.",
+            hint="`tenantry status` shows the run; after `tenantry rollback --everything` it can be rehearsed.",
+        )
+    schema = manifest.target.schema_name
+    if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
+        raise TargetNotOurs(
+            f"The target schema {schema!r} exists in database {original.database!r}, and no run of Tenantry made it.",
+            hint=f"Name another schema in [target] schema, or drop it if it is a leftover (drop schema {schema} cascade).",
+        )
+
+
+def _rights(connection: Connection, original: Original) -> list[Problem]:
+    """What would be refused in the original, and cannot show on the copy, which is the login's own."""
+    found = [
+        Problem(
+            "original",
+            f"The login {original.login} lacks a right in the original: {lacking}.",
+            "ALTER TABLE … OWNER TO …, or membership in the owner; GRANT CREATE ON DATABASE … TO ….",
+            RightsMissing.code,
+        )
+        for lacking in original.lacking
+    ]
+    try:
+        check_login(connection, None, original.login)
+    except LoginShared as error:
+        found.append(Problem("original", error.message, error.hint, error.code))
+    return found
+
+
+class _Stopped(Exception):
+    """A part could not be done; the problem is written down."""
+
+
+class _Meter:
+    """Looks at the copy's size and the server's WAL, all the time and when asked."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = connect(dsn, name="tenantry: rehearsal")
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self.peak = 0
+        self.look()
+        self._thread = threading.Thread(target=self._work, name="tenantry-meter", daemon=True)
+        self._thread.start()
+
+    def look(self) -> tuple[int, int]:
+        """The size of the database, and the bytes of WAL that the server has written since it was made."""
+        with self._guard:
+            row = self._connection.execute(
+                "select pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+            ).fetchone()
+        assert row is not None
+        size, wal = int(str(row[0])), int(str(row[1]))
+        self.peak = max(self.peak, size)
+        return size, wal
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._connection.close()
+
+    def _work(self) -> None:
+        while not self._stop.wait(_EVERY):
+            with suppress(psycopg.Error):
+                self.look()
+
+
+class _Listener:
+    """Passes on what the migration tells, and measures its phases."""
+
+    def __init__(self, watcher: Watcher, meter: _Meter) -> None:
+        self._watcher, self._meter = watcher, meter
+        self.phases: list[Stage] = []
+        self._open: tuple[str, float, int] | None = None
+
+    def phase(self, phase: Phase, *, rows: int, steps: int) -> None:
+        self.close()
+        self._open = (phase, time.monotonic(), self._meter.look()[1])
+        self._watcher.phase(phase, rows=rows, steps=steps)
+
+    def close(self) -> None:
+        if self._open is not None:
+            name, begun, wal = self._open
+            size, now = self._meter.look()
+            self.phases.append(Stage(name, time.monotonic() - begun, now - wal, size))
+            self._open = None
+
+    def started(self, step: Step, *, rows: int, done_rows: int) -> None:
+        self._watcher.started(step, rows=rows, done_rows=done_rows)
+
+    def progress(self, step: Step, rows: int) -> None:
+        self._watcher.progress(step, rows)
+
+    def finished(self, step: Step, *, seconds: float, rows: int | None) -> None:
+        self._watcher.finished(step, seconds=seconds, rows=rows)
+
+    def notice(self, message: str) -> None:
+        self._watcher.notice(message)
+
+
+class _Rehearsing:
+    """One rehearsal, on its copy."""
+
+    def __init__(
+        self, copy: Copy, manifest: Manifest, wishes: Wishes, watcher: Watcher, result: Rehearsal, prefix: str
+    ) -> None:
+        self.copy, self.manifest, self.wishes, self.watcher = copy, manifest, wishes, watcher
+        self.result, self.prefix = result, prefix
+        self.also: dict[str, set[str]] = {}
+        self.writers: list[Writer] = []
+        self.bounds = Bounds(wishes.max_stall, max(30.0, 20 * wishes.max_stall))
+
+    def run(self) -> None:
+        with ExitStack() as stack:
+            self.connection: Connection = stack.enter_context(connect(self.copy.dsn, name="tenantry: rehearsal"))
+            self.meter = _Meter(self.copy.dsn)
+            stack.callback(self.meter.close)
+            self.result.start_bytes = self.meter.look()[0]
+            self.result.stages.append(Stage("copy", self.copy.seconds, 0, self.result.start_bytes))
+            try:
+                self._run(stack)
+                self.result.complete = True
+            except _Stopped:
+                pass
+            finally:
+                self.result.peak_bytes = self.meter.peak
+
+    def _run(self, stack: ExitStack) -> None:
+        prepared = self._analyze()
+        writing = stack.enter_context(ExitStack())
+        writer = self._source_writer(writing, prepared)
+        self._forward(writing, writer)
+        if self.wishes.prove:
+            with self._stage("prove"):
+                self._prove(prepared)
+        with self._stage("writes in the target"):
+            self._write_target(prepared)
+        with self._stage("compare"), Live(self.copy.dsn, self.manifest, self.watcher) as live:
+            live.check()
+            found = [difference for check in live.compare_all() for difference in check.differences]
+            self._differences("compare", [str(difference) for difference in found])
+        self._collect(prepared)
+        with self._stage("roll back"):
+            rolled = roll_back(self.copy.dsn, self.manifest, bounds=self.bounds, observer=self.watcher)
+            if rolled.turned is not None:
+                self._turn("roll back", rolled.turned)
+            if writer is not None and self.wishes.load:
+                writer.back()
+            self._follow()
+            self._judge_source("roll back", prepared)
+        # Rights for the invented writes are taken back before schemas are compared.
+        writing.close()
+        with self._stage("cut over again"):
+            again = cut_over(
+                self.copy.dsn, self.manifest, bounds=self.bounds, accept_quarantined=True, observer=self.watcher
+            )
+            self._turn("cut over again", again)
+        if self.wishes.contract:
+            with self._stage("contract"):
+                final = make_final(self.copy.dsn, self.manifest, look=0.5, observer=self.watcher)
+                self.result.notes.append(f"The contract dropped {len(final.dropped)} source tables of the copy.")
+        else:
+            with self._stage("undo"):
+                self._undo(prepared)
+
+    def _analyze(self) -> Prepared:
+        """Findings, and what the source holds before anything is done."""
+        with self._stage("analyze"):
+            prepared = prepare(self.connection, self.manifest)
+            self.result.findings = analyze(
+                prepared.project,
+                gather(self.connection, prepared.project),
+                look_around(self.connection, prepared.project),
+            )
+            for finding in self.result.findings:
+                if finding.severity == "blocker":
+                    self._problem("analyze", f"{finding.table}: {finding.title}", finding.advice, finding.code)
+        with self._stage("remember"):
+            self.keys = chosen_keys(self.connection, prepared.project)
+            self.before = state_of(self.connection, prepared.project, self.keys)
+            self.digest = read_catalog(self.connection, prepared.project.source.schema).digest()
+        return prepared
+
+    def _forward(self, stack: ExitStack, writer: Writer | None) -> None:
+        """Migrate while somebody writes, and cut over."""
+        if writer is not None and self.wishes.load:
+            writer.start()
+            stack.callback(writer.stop)
+        until = time.monotonic() + self.wishes.load
+        listener = _Listener(self.watcher, self.meter)
+        with self._stage("migrate"):
+            try:
+                self.result.outcome = Migration(self.copy.dsn, self.manifest, self.wishes.options, listener).run()
+            finally:
+                listener.close()
+                self.result.phases = listener.phases
+        self.result.locks = self._locks()
+        with self._stage("writes in the source"):
+            self._write(writer, until)
+        with self._stage("cut over"):
+            self._turn(
+                "cut over",
+                cut_over(
+                    self.copy.dsn, self.manifest, bounds=self.bounds, accept_quarantined=True, observer=self.watcher
+                ),
+            )
+            if writer is not None and writer.places and not writer.is_fenced():
+                self._problem("cut over", "The source goes on taking writes after the cut-over.")
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        begun, (_, wal) = time.monotonic(), self.meter.look()
+        self.watcher.stage(name)
+        error: TenantryError | None = None
+        try:
+            yield
+        except TenantryError as found:
+            error = found
+        except psycopg.Error as found:
+            error = explain(found, f"rehearsing ({name})")
+        if isinstance(error, RunInterrupted):
+            raise error
+        try:
+            size, now = self.meter.look()
+        except psycopg.Error:
+            size, now = 0, wal
+        self.result.stages.append(Stage(name, time.monotonic() - begun, now - wal, size))
+        if error is not None:
+            if isinstance(error, VerificationFailed):
+                listed = error.detail.get("differences")
+                self.result.differences += [str(each) for each in listed] if isinstance(listed, list) else []
+            self._problem(name, error.message, error.hint, error.code)
+            raise _Stopped
+
+    def _problem(self, stage: str, what: str, mend: str = "", code: str = "") -> None:
+        self.result.problems.append(Problem(stage, what, mend, code))
+
+    def _differences(self, stage: str, found: Sequence[str]) -> None:
+        self.result.differences += found
+        if found:
+            self._problem(
+                stage,
+                f"Source and target do not agree in {len(found)} places: {'; '.join(found[:3])}",
+                "This is a defect of the manifest's transforms, of their way back, or of Tenantry.",
+            )
+
+    def _source_writer(self, stack: ExitStack, prepared: Prepared) -> Writer | None:
+        """Who writes the source, and may until the end."""
+        project = prepared.project
+        try:
+            connection = stack.enter_context(opened(self.copy.dsn, self.manifest, self.wishes.login_dsn))
+            row = connection.execute("select session_user::text").fetchone()
+            assert row is not None
+            stack.enter_context(allowed(self.connection, project.source.schema, str(row[0])))
+            places, left = source_places(connection, project, self.keys)
+        except CannotWrite as error:
+            self._not_written(str(error))
+            return None
+        self.result.notes += [f"not written in the source: {each}" for each in left]
+        self._stamp(stamped_columns(project, places, target=False))
+        writer = Writer(connection, places, "source")
+        self.writers.append(writer)
+        self.result.written.append(writer.done)
+        return writer
+
+    def _not_written(self, why: str) -> None:
+        self.result.notes.append(
+            f"NOT rehearsed: changes of an application, as nobody could make them: {why}. Give the API's login with --login, or a"
+            " password in PGPASSWORD or ~/.pgpass."
+        )
+
+    def _stamp(self, more: dict[str, set[str]]) -> None:
+        for table, columns in more.items():
+            self.also.setdefault(table, set()).update(columns)
+
+    def _write(self, writer: Writer | None, until: float) -> None:
+        """Changes of the source, carried over to the target: there and back, or, under load, as they come."""
+        if writer is None:
+            self._follow()
+            return
+        if self.wishes.load:
+            self._follow(until)
+            return
+        for write in (writer.forth, writer.back):
+            write()
+            self._follow()
+
+    def _write_target(self, prepared: Prepared) -> None:
+        """The same in the target, as a client; in the end every value is what it was."""
+        project, client = prepared.project, self.manifest.database_roles.authenticated
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(
+                    opened(self.copy.dsn, self.manifest, self.wishes.login_dsn, role=client)
+                )
+                stack.enter_context(allowed(self.connection, project.target.schema, client))
+                places, left = target_places(connection, project, self.keys)
+            except CannotWrite as error:
+                if not any("NOT rehearsed" in note for note in self.result.notes):
+                    self._not_written(str(error))
+                return
+            self.result.notes += [f"not written in the target: {each}" for each in left]
+            self._stamp(stamped_columns(project, places, target=True))
+            writer = Writer(connection, places, "target")
+            self.writers.append(writer)
+            self.result.written.append(writer.done)
+            if self.wishes.load:
+                writer.start()
+                stack.callback(writer.stop)
+                self._follow(time.monotonic() + self.wishes.load)
+                writer.stop()
+            else:
+                writer.forth()
+                self._follow()
+            writer.back()
+        self._follow()
+
+    def _follow(self, until: float | None = None) -> None:
+        """Carry over what was written: until nothing is left, or, where somebody writes all the time, until then."""
+        if until is not None:
+            stopped: Callable[[], bool] = lambda: time.monotonic() > until  # noqa: E731
+            done = follow(self.copy.dsn, self.manifest, observer=self.watcher, stopped=stopped)
+        else:
+            done = follow(self.copy.dsn, self.manifest, until_idle=True, observer=self.watcher)
+        if done.entries:
+            self.result.carried.append(Carried(done.direction, done.entries, done.rows, done.refused, done.conflicts))
+
+    def _turn(self, name: str, done: Turned) -> None:
+        self.result.turns.append(Turn(name, done.stall, done.longest_stall, done.attempts, done.entries))
+
+    def _prove(self, prepared: Prepared) -> None:
+        address = login_address(self.copy.dsn, self.manifest, self.wishes.login_dsn)
+        try:
+            with psycopg.connect(address, connect_timeout=10):
+                pass
+        except psycopg.Error as error:
+            reason = (str(error).strip().splitlines() or ["?"])[-1]
+            self.result.notes.append(
+                f"NOT rehearsed: the proof of the access matrix; its login cannot connect ({reason}). Give it with --login."
+            )
+            return
+        try:
+            proof = prove(prepared.project, owner_dsn=self.copy.dsn, login_dsn=address, progress=self.watcher.count)
+        except UnfitLogin as error:
+            self.result.notes.append(f"NOT rehearsed: the proof of the access matrix. {error.message}")
+            return
+        self.result.proof = proof
+        if not proof.passed:
+            counts = proof.counts
+            self._problem(
+                "prove",
+                f"The database does not obey the access matrix: {counts['failed']} cells and {counts['checks_failed']} checks"
+                " fail.",
+                "Rehearse with --keep and run `tenantry prove` on the copy; it names every cell.",
+            )
+
+    def _locks(self) -> list[Lock]:
+        """How long each step took that sets triggers: they are begun in order, by as many workers as there are."""
+        rows = self.connection.execute(load_blocks(_SQL, "run")["capture_steps"]).fetchall()
+        free: list[datetime] = []
+        found = []
+        for step, begun, ended in rows:
+            start = begun
+            if len(free) >= self.wishes.options.workers:
+                start = max(begun, sorted(free)[len(free) - self.wishes.options.workers])
+            free.append(ended)
+            found.append(Lock(str(step).removeprefix("capture.table:"), max(0.0, (ended - start).total_seconds())))
+        return found
+
+    def _collect(self, prepared: Prepared) -> None:
+        """What the journal lists, before the journal goes."""
+        from tenantry.report.collect import Duration, build_report  # noqa: PLC0415 - the report knows the engine
+
+        blocks = load_blocks(_SQL, "run")
+        result = self.result
+        report = build_report(
+            self.connection, prepared.project, plan=prepared.plan, findings=result.findings, outcome=result.outcome,
+            proof=result.proof.to_json() if result.proof is not None else None,
+            durations=[Duration(stage.name, round(stage.seconds, 2)) for stage in result.stages],
+            command_prefix=self.prefix,
+        )  # fmt: skip
+        result.report = report
+        result.quarantine, result.merged = report["quarantine"], report["merged"]
+        for block, into in (("conflicts", result.conflicts), ("kept", result.kept_cells)):
+            cursor = self.connection.execute(blocks[block])
+            names = [column.name for column in cursor.description or ()]
+            into += [dict(zip(names, row, strict=True)) for row in cursor]
+        if result.conflicts:
+            number = sum(int(entry["count"]) for entry in result.conflicts)
+            self._problem(
+                "writes in the target",
+                f"{number} changes of the target were refused by the source, or made on both sides:"
+                f" {result.conflicts[0]['table_name']}: {result.conflicts[0]['reason']}",
+                "Let the column have a way back that the source takes (down = …), or know that such changes stay in the target"
+                " after a rollback.",
+            )
+        for written in result.written:
+            if written.refused:
+                what, number = written.refused.most_common(1)[0]
+                result.notes.append(
+                    f"{sum(written.refused.values())} invented writes in the {written.side} were refused"
+                    f" (most often, {number} times: {what})"
+                )
+
+    def _judge_source(self, stage: str, prepared: Prepared) -> None:
+        now = state_of(self.connection, prepared.project, self.keys)
+        triggered = {table for writer in self.writers for table in triggered_tables(prepared.project, writer)}
+        found = self.result.source[stage] = compare_states(self.before, now, self.also, triggered)
+        if found.differences:
+            self._problem(
+                stage,
+                f"The source is not as it was: {'; '.join(found.differences[:3])}",
+                "What triggers of the application did with the rehearsal's own writes was seen and left out. If something else writes"
+                " this database, rehearse where nobody does; else do not migrate, and report it.",
+            )
+
+    def _undo(self, prepared: Prepared) -> None:
+        rolled = roll_back(self.copy.dsn, self.manifest, bounds=self.bounds, everything=True, observer=self.watcher)
+        if rolled.turned is not None:
+            self._turn("undo", rolled.turned)
+        for table, number in rolled.kept:
+            self.result.notes.append(
+                f"{number} rows of {table} have no source form: a rollback keeps them in schema {rolled.archive}."
+            )
+        left = [
+            schema
+            for schema in (JOURNAL, self.manifest.target.schema_name)
+            if self.connection.execute("select to_regnamespace(quote_ident(%s))", [schema]).fetchone() != (None,)
+        ]
+        if left:
+            self._problem("undo", f"Schema {' and '.join(left)} is still there after everything was undone.")
+        self._judge_source("undo", prepared)
+        if read_catalog(self.connection, self.manifest.source.schema_name).digest() != self.digest:
+            self._problem("undo", "The source schema is not as it was after everything was undone.")
+
+
+__all__ = ["Problem", "Rehearsal", "Stage", "Unwatched", "Watcher", "Wishes", "rehearse"]

@@ -1,0 +1,502 @@
+"""A timeline as a picture: SVG that needs nothing from outside, once for each width of the page, so that letters keep their size.
+
+Colours are the page's own: classes begin with `tl-` and stand in style.css, so that dark pages and print need no other picture.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from markupsafe import Markup
+
+from tenantry.migrate.observe.status import MOST_ENTRIES
+from tenantry.report.timeline import PAUSE, Band, Mark, Point, Row, Timeline, rows_of, thin
+
+_LETTER = 6.4
+"""Width of a letter of the picture's 12 px, on the safe side."""
+_LINE = 15
+_LANES = 3
+"""Lines of labels of marks above the picture."""
+_STEPS = (
+    0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
+)  # fmt: skip
+"""Seconds between two ticks that people can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One width for which the picture is drawn; in units that are about pixels."""
+
+    name: str
+    width: int
+    points: int
+    left: int = 62
+    right: int = 14
+    panel: int = 96
+
+
+SIZES = (
+    Size("wide", 1080, 300),
+    Size("medium", 640, 200),
+    Size("narrow", 340, 110, left=52, right=8, panel=84),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line. The first of a panel is filled, the second dashed, so that colour is not all that tells them apart."""
+
+    name: str
+    kind: str
+    value: Callable[[Point], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    title: str
+    series: tuple[Series, ...]
+    unit: str = ""
+    whole: bool = False
+    """There is nothing between one and two."""
+
+
+RATES = Panel(
+    "Rows a second",
+    (Series("copied", "copied", lambda p: p.copied), Series("replayed", "replayed", lambda p: p.replayed)),
+)
+ENTRIES = Panel("Changes not carried over yet", (Series("entries", "lag", lambda p: p.lag_entries),), whole=True)
+AGE = Panel("Age of the oldest of them", (Series("seconds", "lag", lambda p: p.lag_seconds),), " s")
+LATENCY = Panel(
+    "Application's latency",
+    (Series("median", "p50", lambda p: p.p50_ms), Series("99 %", "p99", lambda p: p.p99_ms)),
+    " ms",
+)
+
+
+def panels_of(timeline: Timeline) -> list[Panel]:
+    """What there is to show; latency only where somebody measured it."""
+    measured = any(point.p50_ms is not None or point.p99_ms is not None for point in timeline.points)
+    return [RATES, ENTRIES, AGE, *([LATENCY] if measured else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What the page shows of how a run went.
+
+    Attributes:
+        begun: when the run was begun, as text.
+        capped: the lag was higher than what is counted.
+        measured: somebody measured the application's latency.
+    """
+
+    begun: str
+    pictures: tuple[tuple[str, Markup], ...]
+    turns: tuple[Mark, ...]
+    events: tuple[Mark, ...]
+    rows: tuple[Row, ...]
+    capped: bool
+    measured: bool
+
+
+def course_of(report: Mapping[str, Any]) -> Course | None:
+    """The pictures and their numbers; None where nothing was sampled."""
+    said = report.get("timeline")
+    if said is None or not said["points"]:
+        return None
+    timeline = Timeline.from_json(said)
+    return Course(
+        begun=said["begun"],
+        pictures=tuple((size.name, draw(timeline, size)) for size in SIZES),
+        turns=tuple(mark for mark in timeline.marks if mark.is_turn),
+        events=tuple(mark for mark in timeline.marks if not mark.is_turn),
+        rows=tuple(rows_of(timeline)),
+        capped=any(point.lag_entries >= MOST_ENTRIES for point in timeline.points),
+        measured=LATENCY in panels_of(timeline),
+    )
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch in which somebody was at work, and where it stands in the picture."""
+
+    begun: float
+    ended: float
+    left: float = 0.0
+    right: float = 0.0
+
+
+class Axis:
+    """Time from left to right. Pauses in which nobody worked take a fixed width, or a night would leave no room for the run."""
+
+    def __init__(self, spans: Iterable[tuple[float, float]], left: float, right: float) -> None:
+        """
+        Args:
+            spans: stretches of work, in seconds; in any order, overlapping or not.
+        """
+        merged: list[tuple[float, float]] = []
+        for begun, ended in sorted(spans):
+            if merged and begun - merged[-1][1] <= 0:
+                merged[-1] = (merged[-1][0], max(ended, merged[-1][1]))
+            else:
+                merged.append((begun, ended))
+        merged = merged or [(0.0, 1.0)]
+        worked = sum(ended - begun for begun, ended in merged)
+        # A pause that is short beside the whole is drawn as long as it was.
+        short = max(PAUSE, 0.05 * worked)
+        joined = [merged[0]]
+        for begun, ended in merged[1:]:
+            if begun - joined[-1][1] <= short:
+                joined[-1] = (joined[-1][0], ended)
+            else:
+                joined.append((begun, ended))
+        pauses = len(joined) - 1
+        self.pause = min(26.0, 0.3 * (right - left) / pauses) if pauses else 0.0
+        worked = sum(ended - begun for begun, ended in joined) or 1.0
+        self.scale = (right - left - pauses * self.pause) / worked
+        self.segments: list[Segment] = []
+        at = left
+        for begun, ended in joined:
+            width = (ended - begun) * self.scale
+            self.segments.append(Segment(begun, ended, at, at + width))
+            at += width + self.pause
+        self._begins = [segment.begun for segment in self.segments]
+
+    def x(self, seconds: float) -> float:
+        """Where a moment stands; one within a pause, at the end of what was before."""
+        segment = self.segments[max(0, bisect_right(self._begins, seconds) - 1)]
+        inside = min(max(seconds, segment.begun), segment.ended)
+        return segment.left + (inside - segment.begun) * self.scale
+
+    def ticks(self, room: float) -> list[tuple[float, float]]:
+        """Moments to be written beneath, at least `room` apart, with where they stand; each stretch has its begin, if there is
+        room for it."""
+        step = next((each for each in _STEPS if each * self.scale >= room), _STEPS[-1])
+        found: list[tuple[float, float]] = []
+        for segment in self.segments:
+            if not found or segment.left - found[-1][1] >= room:
+                found.append((segment.begun, segment.left))
+            for number in range(math.ceil(segment.begun / step), math.floor(segment.ended / step + 1e-9) + 1):
+                at = self.x(number * step)
+                if not found or at - found[-1][1] >= room * 0.95:
+                    found.append((number * step, at))
+        return found
+
+
+def clock(seconds: float) -> str:
+    """Time since the begin, short: `0`, `45 s`, `12 min`, `2 h 30`, `3 d 4 h`."""
+    if seconds < 0.05:
+        return "0"
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds == round(seconds) or seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 90:
+        return f"{minutes} min" if rest == 0 else f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h" if minutes == 0 else f"{hours} h {minutes:02}"
+    days, hours = divmod(hours, 24)
+    return f"{days} d" if hours == 0 else f"{days} d {hours} h"
+
+
+# -- values ----------------------------------------------------------------------------------------------------------
+
+
+def nice_top(value: float) -> float:
+    """The smallest readable number that is not below `value`; 1 at least has a height."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1, 2, 4, 5, 8, 10) if factor * power >= value * 0.9999)
+
+
+def short_number(value: float) -> str:
+    """`0`, `0.5`, `40`, `1.5k`, `20k`, `1.2M`."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+# -- the picture -----------------------------------------------------------------------------------------------------
+
+
+def draw(timeline: Timeline, size: Size) -> Markup:
+    """The picture in one size."""
+    left, right = float(size.left), float(size.width - size.right)
+    axis = Axis(_spans(timeline), left, right)
+    worked = sum(segment.ended - segment.begun for segment in axis.segments)
+    points = thin((replace(point, band="") for point in timeline.points), worked / size.points)
+    panels = panels_of(timeline)
+    labels, lanes = _labels(timeline.marks, axis, left, right)
+    top = lanes * _LINE + 6
+    band_top, first = top, top + 22
+    pitch = size.panel + 34
+    bottom = first + pitch * len(panels) - 6
+    height = bottom + 24
+
+    tops = [first + number * pitch + 22 for number in range(len(panels))]
+    parts = [_bands(timeline.bands, axis, band_top, bottom), _pauses(axis, size, band_top, bottom, tops[1])]
+    parts += [_chart(panel, points, axis, size, at, left, right) for panel, at in zip(panels, tops, strict=True)]
+    parts += [_mark(mark, axis, band_top, bottom) for mark in timeline.marks]
+    # Words come last, so that no line runs through them.
+    parts.append(_names(timeline.bands, axis, band_top + 14))
+    parts += [_head(panel, at - 8, left, right) for panel, at in zip(panels, tops, strict=True)]
+    parts += labels
+    parts.append(_time(axis, size, bottom))
+    if size.name == "wide":
+        parts.append(_hover(points, axis, first, bottom, panels))
+    name = f"course-{size.name}"
+    return Markup(
+        '<svg class="tl tl-{}" viewBox="0 0 {} {}" role="img" aria-labelledby="{}" preserveAspectRatio="xMidYMin meet">'
+        '<title id="{}">{}</title>{}</svg>'
+    ).format(size.name, size.width, round(height), name, name, in_words(timeline), Markup("\n").join(parts))
+
+
+def in_words(timeline: Timeline) -> str:
+    """The picture in a sentence or two, for those who do not see it; the table beneath has the numbers."""
+    said = ["Rows copied and replayed a second, and how far replay was behind, over time"]
+    if timeline.bands:
+        names = dict.fromkeys(band.name for band in timeline.bands)
+        last = max(band.ended for band in timeline.bands)
+        said.append(f"{clock(last)} from the begin; phases: {', '.join(names)}")
+    worst = max((point.lag_entries for point in timeline.points), default=0)
+    said.append(f"at most {worst:,} changes were not carried over yet")
+    said += [
+        f"{mark.word} at {clock(mark.at)}"
+        + (f" with {mark.stall_ms:.0f} ms of stall" if mark.stall_ms is not None else "")
+        for mark in timeline.marks
+        if mark.is_turn
+    ]
+    return "; ".join(said) + ". The table beneath has the numbers."
+
+
+def _spans(timeline: Timeline) -> list[tuple[float, float]]:
+    spans = [(point.begun, point.ended) for point in timeline.points]
+    spans += [(band.begun, band.ended) for band in timeline.bands]
+    # A turn that another command did while nobody sampled has a little room of its own.
+    spans += [(mark.at - 0.2, mark.at + 0.2) if mark.at > 0.2 else (0.0, 0.4) for mark in timeline.marks]
+    return spans
+
+
+def _bands(bands: Sequence[Band], axis: Axis, top: float, bottom: float) -> Markup:
+    return Markup("").join(
+        Markup(
+            '<rect class="tl-band{}" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}"><title>{}</title></rect>'
+        ).format(
+            number % 2,
+            axis.x(band.begun),
+            top,
+            max(axis.x(band.ended) - axis.x(band.begun), 0.5),
+            bottom - top,
+            f"{band.name}: {clock(band.ended - band.begun)}",
+        )
+        for number, band in enumerate(bands)
+    )
+
+
+def _names(bands: Sequence[Band], axis: Axis, y: float) -> Markup:
+    """Names of the phases that are wide enough for them."""
+    return Markup("").join(
+        _text(axis.x(band.begun) + 4, y, band.name, "tl-name tl-clear")
+        for band in bands
+        if axis.x(band.ended) - axis.x(band.begun) >= len(band.name) * _LETTER + 6
+    )
+
+
+def _pauses(axis: Axis, size: Size, top: float, bottom: float, panel: float) -> Markup:
+    """What was left out; its length stands upright within a panel, where no other words are."""
+    parts = []
+    for a, b in pairwise(axis.segments):
+        length, width = clock(b.begun - a.ended), b.left - a.right
+        parts.append(
+            Markup(
+                '<rect class="tl-pause" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}"><title>{}</title></rect>'
+            ).format(a.right, top, width, bottom - top, f"pause of {length}")
+        )
+        if width >= 14:
+            parts.append(
+                Markup(
+                    '<text class="tl-small" text-anchor="middle" transform="translate({:.1f} {:.1f}) rotate(-90)">{}</text>'
+                ).format(a.right + width / 2 + 4, panel + size.panel / 2, f"{length} later")
+            )
+    return Markup("").join(parts)
+
+
+def _head(panel: Panel, y: float, left: float, right: float) -> Markup:
+    """Title and legend of a chart, above it."""
+    parts = [_text(left, y, panel.title, "tl-title tl-clear")]
+    at = right
+    for series in reversed(panel.series if len(panel.series) > 1 else ()):
+        parts.append(_text(at, y, series.name, "tl-small tl-clear", anchor="end"))
+        at -= len(series.name) * (_LETTER + 0.8) + 23
+        parts.append(
+            Markup('<line class="tl-line tl-{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+                series.kind, at, y - 4, at + 17, y - 4
+            )
+        )
+        at -= 10
+    return Markup("").join(parts)
+
+
+def _chart(
+    panel: Panel, points: Sequence[Point], axis: Axis, size: Size, top: float, left: float, right: float
+) -> Markup:
+    """One chart: three lines with their values, and the series."""
+    bottom = top + size.panel
+    values = [value for point in points for series in panel.series if (value := series.value(point)) is not None]
+    ceiling = nice_top(max(values, default=0.0))
+    parts = []
+    for share in (0.0, 0.5, 1.0):
+        y, value = bottom - share * size.panel, share * ceiling
+        parts.append(
+            Markup('<line class="tl-{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
+                "grid" if share else "base", left, right, y, y
+            )
+        )
+        if not panel.whole or value == int(value):
+            said = short_number(value) + (panel.unit if share == 1 else "")
+            parts.append(_text(left - 6, y + 4, said, "tl-small", anchor="end"))
+    for number, series in enumerate(panel.series):
+        lines, areas = _paths(points, series, axis, bottom, size.panel / ceiling)
+        if number == 0 and areas:
+            parts.append(Markup('<path class="tl-area tl-{}" d="{}"/>').format(series.kind, areas))
+        if lines:
+            parts.append(Markup('<path class="tl-line tl-{}" d="{}"/>').format(series.kind, lines))
+    return Markup("").join(parts)
+
+
+def _paths(points: Sequence[Point], series: Series, axis: Axis, bottom: float, scale: float) -> tuple[str, str]:
+    """Line and area: a stair, since each point stands for a stretch of time. It breaks where there is nothing."""
+    lines: list[str] = []
+    areas: list[str] = []
+    run: list[str] = []
+    started = ended = 0.0
+
+    def close() -> None:
+        if run:
+            lines.append("M" + " ".join(run))
+            areas.append(f"M{started:.1f} {bottom:.1f} L" + " ".join(run) + f" L{ended:.1f} {bottom:.1f} Z")
+            run.clear()
+
+    reached: float | None = None
+    for point in points:
+        value = series.value(point)
+        if value is None:
+            close()
+            reached = None
+            continue
+        if reached is None or point.begun - reached > 0.05:
+            close()
+            started = axis.x(point.begun)
+        reached = point.ended
+        begun, ended, y = axis.x(point.begun), axis.x(point.ended), bottom - value * scale
+        run.append(f"{begun:.1f} {y:.1f} {ended:.1f} {y:.1f}")
+    close()
+    return "".join(lines), "".join(areas)
+
+
+def _mark(mark: Mark, axis: Axis, top: float, bottom: float) -> Markup:
+    x = axis.x(mark.at)
+    return Markup('<line class="tl-mark{}" x1="{:.1f}" x2="{:.1f}" y1="{:.0f}" y2="{:.0f}"/>').format(
+        " tl-turn" if mark.is_turn else "", x, x, top - 3, bottom
+    )
+
+
+def label_of(mark: Mark) -> str:
+    """`cut over, 214 ms`."""
+    return mark.word + (f", {mark.stall_ms:.0f} ms" if mark.stall_ms is not None else "")
+
+
+def _labels(marks: Sequence[Mark], axis: Axis, left: float, right: float) -> tuple[list[Markup], int]:
+    """Labels in lanes, so that none lies on another; turns first. What finds no room has its line, and stands in the table."""
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(_LANES)]
+    placed: list[tuple[int, float, Mark]] = []
+    for mark in sorted(marks, key=lambda each: (not each.is_turn, each.at)):
+        said, x = label_of(mark), axis.x(mark.at)
+        width = len(said) * _LETTER
+        begun = min(max(x - width / 2, left - 40), right - width)
+        for lane, spans in enumerate(taken):
+            if all(begun + width + 8 <= a or begun >= b + 8 for a, b in spans):
+                spans.append((begun, begun + width))
+                placed.append((lane, begun, mark))
+                break
+    lanes = max((lane for lane, _, _ in placed), default=-1) + 1
+    return [
+        # The lowest lane is next to the picture.
+        _text(
+            begun + len(label_of(mark)) * _LETTER / 2,
+            (lanes - lane) * _LINE - 2,
+            label_of(mark),
+            "tl-small tl-turned" if mark.is_turn else "tl-small",
+            anchor="middle",
+        )
+        for lane, begun, mark in placed
+    ], lanes
+
+
+def _time(axis: Axis, size: Size, bottom: float) -> Markup:
+    parts = []
+    for seconds, x in axis.ticks(58 if size.name == "narrow" else 72):
+        said = clock(seconds)
+        half = len(said) * _LETTER / 2
+        at = min(max(x, half), size.width - half)
+        parts.append(
+            Markup('<line class="tl-base" x1="{:.1f}" x2="{:.1f}" y1="{:.0f}" y2="{:.0f}"/>').format(
+                x, x, bottom, bottom + 4
+            )
+        )
+        parts.append(_text(at, bottom + 17, said, "tl-small", anchor="middle"))
+    return Markup("").join(parts)
+
+
+def _hover(points: Sequence[Point], axis: Axis, top: float, bottom: float, panels: Sequence[Panel]) -> Markup:
+    """What the pointer rests on is told in numbers."""
+    parts = []
+    for point in points:
+        values = [
+            f"{series.name if len(panel.series) > 1 else panel.title}: {value:,.{_places(value)}f}{panel.unit}"
+            for panel in panels
+            for series in panel.series
+            if (value := series.value(point)) is not None
+        ]
+        begun, ended = axis.x(point.begun), axis.x(point.ended)
+        parts.append(
+            Markup(
+                '<rect class="tl-hover" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}"><title>{}</title></rect>'
+            ).format(begun, top, max(ended - begun, 0.5), bottom - top, "\n".join([clock(point.begun), *values]))
+        )
+    return Markup("").join(parts)
+
+
+def _places(value: float) -> int:
+    return 0 if value >= 10 or value == round(value) else 1
+
+
+def _text(x: float, y: float, said: str, kind: str, *, anchor: str = "start") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}"{}>{}</text>').format(
+        kind, x, y, Markup(' text-anchor="{}"').format(anchor) if anchor != "start" else "", said
+    )
+
+
+__all__ = [
+    "SIZES",
+    "Axis",
+    "Course",
+    "Size",
+    "clock",
+    "course_of",
+    "draw",
+    "in_words",
+    "label_of",
+    "nice_top",
+    "panels_of",
+    "short_number",
+]
