@@ -42,7 +42,7 @@ docs: $(STAMP) ## write the generated pages of docs/ again
 	$(BIN)/python -m clinic.docs
 	$(BIN)/python -m typer tenantry.cli.main utils docs --name tenantry --output docs/reference/cli.md
 	$(BIN)/python -m tenantry.prove.lint.docs docs/reference/checks.md
-	$(BIN)/python -m tenantry.prove.attacks.harness.docs docs/reference/attacks.md
+	$(BIN)/python -m tenantry.prove.attacks.docs docs/reference/attacks.md
 
 lock: $(STAMP) ## pin the dependencies anew, by hash
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \

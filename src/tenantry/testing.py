@@ -44,7 +44,7 @@ from tenantry.postgres import connect, explain, ident, idents, verbatim
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.tenant import Query
 from tenantry.prove.attacks.harness.accepted import INHERENT
-from tenantry.prove.attacks.harness.run import ask_rights
+from tenantry.prove.attacks.run import ask_rights
 from tenantry.prove.evidence import accepted_attacks, accepted_cells, lint_exceptions
 from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
 from tenantry.prove.lint.run import find_exceptions, run_lint

@@ -16,13 +16,14 @@ import argon2
 import bcrypt
 import pytest
 
+from tenantry.accounts.link_file import LinkFileWrong, read_link_file
 from tenantry.accounts.password_hashes import kind_of
+from tenantry.accounts.situations import SITUATIONS, situation
 from tenantry.derivation.ids import derive_id
 from tenantry.errors import StepFailed, TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Options
 from tenantry.migrate.switch.rollback import roll_back
-from tenantry.plan.operations.accounts import SITUATIONS, LinkFileWrong, read_link_file, situation
 from tenantry.postgres import connect, load_sql
 from tests.conftest import Database
 from tests.migrate_support import OWNER, carry_over, let_own, project_of, source_digest, verify_all

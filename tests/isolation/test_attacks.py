@@ -28,8 +28,8 @@ from tenantry.prove.attacks import (
     attack_copy,
     run_attacks,
 )
+from tenantry.prove.attacks.docs import attacks_markdown
 from tenantry.prove.attacks.harness.accepted import INHERENT
-from tenantry.prove.attacks.harness.docs import attacks_markdown
 from tenantry.prove.attacks.harness.model import Attack, Verdict
 from tests.conftest import Database, _server, fresh_database
 from tests.isolation.build import OWNER, Built, build, build_clinic, build_org, run
@@ -414,7 +414,7 @@ def test_an_error_of_the_harness_is_a_result_of_its_own(built_org: Built, monkey
         Attack(each.name, each.family, each.tries, each.gains, fails) if each.name == "read_by_id" else each
         for each in ATTACKS
     )
-    monkeypatch.setattr("tenantry.prove.attacks.harness.run.ATTACKS", replaced)
+    monkeypatch.setattr("tenantry.prove.attacks.run.ATTACKS", replaced)
     results = run_attacks(
         built_org.project,
         owner_dsn=built_org.database.dsn,

@@ -10,7 +10,7 @@ import pytest
 
 from tenantry.postgres import normalise_dsn
 from tenantry.prove.attacks.harness.accepted import INHERENT
-from tenantry.prove.attacks.harness.run import ATTACKS
+from tenantry.prove.attacks.run import ATTACKS
 from tests.conftest import Database
 from tests.isolation.build import CLINIC, build_clinic, run
 from tests.migrate_support import cli
@@ -130,7 +130,7 @@ def test_on_a_copy_attacks_are_tried_and_nothing_is_left(database: Database, mon
     built = build_clinic(database)
     # All of them on Clinic are another test's: here it is about the copy.
     some = ATTACKS[::20] + tuple(each for each in ATTACKS if each.name in INHERENT)
-    monkeypatch.setattr("tenantry.prove.attacks.harness.run.ATTACKS", some)
+    monkeypatch.setattr("tenantry.prove.attacks.run.ATTACKS", some)
     with database.connect() as admin:
         before = admin.execute("select datname from pg_database union all select rolname from pg_roles").fetchall()
     said = cli("prove", "--copy", "--dsn", database.dsn, "--manifest", str(CLINIC), "--json")

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import psycopg
 
+from tenantry.accounts.decide import decisions, profile_mapping
+from tenantry.accounts.situations import SITUATIONS, Situation
 from tenantry.mapping import Project
-from tenantry.plan.operations.accounts import SITUATIONS, Situation, decisions, profile_mapping
 from tenantry.postgres import ident, literal, load_blocks, verbatim
 
 Connection = psycopg.Connection[tuple[Any, ...]]

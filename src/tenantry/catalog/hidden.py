@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from tenantry.errors import RowsHidden
 from tenantry.postgres.sql import ident, load_sql
 
 
@@ -47,4 +48,26 @@ def hidden_tables(connection: psycopg.Connection[Any], names: Iterable[str]) -> 
     return tuple(Hidden(str(name), str(owner), str(role), bool(forced)) for name, owner, role, forced in rows)
 
 
-__all__ = ["Hidden", "hidden_tables"]
+def need_rows_of(connection: psycopg.Connection[Any], names: Iterable[str], *, doing: str = "") -> None:
+    """The same for some tables, by their quoted names.
+
+    Raises:
+        RowsHidden: naming those of which rows are hidden.
+    """
+    found = hidden_tables(connection, names)
+    if found:
+        raise _rows_hidden(found, doing)
+
+
+def _rows_hidden(found: tuple[Hidden, ...], doing: str) -> RowsHidden:
+    tables = ", ".join(each.table for each in found)
+    before = f" Before {doing} it was looked at again." if doing else ""
+    return RowsHidden(
+        f"Row-level security hides rows of {tables} from {found[0].role}, and Tenantry must see every row: what it does not see"
+        f" would be taken for deleted.{before} Nothing of this was carried over or compared.",
+        hint=f"To see every row, {found[0].mend}. Then run the same command again.",
+        detail={"tables": [each.table for each in found], "role": found[0].role},
+    )
+
+
+__all__ = ["Hidden", "hidden_tables", "need_rows_of"]

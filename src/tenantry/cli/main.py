@@ -21,6 +21,7 @@ from tenantry.access import matrix_markdown, roles_sql
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather, look_around
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
+from tenantry.catalog.hidden import need_rows_of
 from tenantry.cli.commands import access, ids, lint, live, people, prove, rehearse, seal, status, throttle, users
 from tenantry.cli.commands import report as reporting
 from tenantry.cli.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, prepared_project, print_json
@@ -34,7 +35,7 @@ from tenantry.migrate.session.backups import backup_lines, look_for_backups
 from tenantry.migrate.session.pilot import describe
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.session.reserved_names import all_taken
-from tenantry.migrate.session.visibility import need_every_row, need_rows_of, source_names
+from tenantry.migrate.session.visibility import need_every_row, source_names
 from tenantry.migrate.switch.cutover import readiness
 from tenantry.plan import read_environment
 from tenantry.postgres import explain

@@ -21,12 +21,11 @@ from psycopg.rows import dict_row
 
 from tenantry.access import missing_roles, roles_sql
 from tenantry.catalog import Catalog, read_catalog
+from tenantry.catalog.hidden import need_rows_of
 from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program
 from tenantry.errors import RightsMissing, RolesMissing, RunInProgress, TenantryError
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
-from tenantry.migrate.session.visibility import need_rows_of
-from tenantry.migrate.switch.contract import find_program, program_environment
 from tenantry.postgres import (
     EmbeddedServer,
     connect,
@@ -38,6 +37,7 @@ from tenantry.postgres import (
     with_parameters,
 )
 from tenantry.postgres.advisory import lock_holder
+from tenantry.postgres.programs import find_program, program_environment
 
 Count = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""

@@ -9,18 +9,26 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantry.catalog import Catalog
-from tenantry.plan import Step
 from tenantry.postgres import load_blocks
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _SQL = "tenantry.journal.sql"
+
+
+class PlannedStep(Protocol):
+    """What the journal keeps of a step of a plan."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
 
 
 def statement(name: str) -> str:
@@ -142,7 +150,7 @@ class Journal:
     def say(self, connection: Connection, block: str, /, **values: object) -> psycopg.Cursor[tuple[Any, ...]]:
         return run_sql(connection, block, run=self.run, **values)
 
-    def add_steps(self, connection: Connection, steps: Sequence[Step]) -> None:
+    def add_steps(self, connection: Connection, steps: Sequence[PlannedStep]) -> None:
         content = [{"id": step.id, "position": i, "phase": step.phase} for i, step in enumerate(steps)]
         self.say(connection, "add_steps", steps=Jsonb(content))
 

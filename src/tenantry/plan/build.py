@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from tenantry.accounts.decide import link_statement, profile_mapping
 from tenantry.catalog import Table
 from tenantry.derivation.keys import mapping_key
 from tenantry.derivation.pilot import Inside
@@ -12,7 +13,7 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
-from tenantry.plan.operations.accounts import link_accounts, link_statement, make_accounts, profile_mapping
+from tenantry.plan.operations.accounts import link_accounts, make_accounts
 from tenantry.plan.operations.capture import capture, guard_target
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.expand import AFTER_EXPAND, expand

@@ -19,7 +19,7 @@ from tenantry.postgres import connect
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.harness.copy import attack_copy
 from tenantry.prove.attacks.harness.model import AttackResult
-from tenantry.prove.attacks.harness.run import ATTACKS, ask_rights, run_attacks
+from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.fixtures.synthetic import schema_copy
 from tenantry.prove.formats import Outcome, Result, Rule

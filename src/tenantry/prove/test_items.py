@@ -8,7 +8,7 @@ from typing import Literal
 
 from tenantry.manifest.model import Manifest
 from tenantry.prove.attacks.harness.model import AttackResult
-from tenantry.prove.attacks.harness.run import ATTACKS
+from tenantry.prove.attacks.run import ATTACKS
 from tenantry.prove.lint.checks import check_files
 from tenantry.prove.lint.run import Lint
 from tenantry.prove.model import Cell, Proof

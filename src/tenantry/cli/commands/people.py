@@ -18,10 +18,11 @@ from tenantry.auth_admin.actions import Ran, refused, run_actions, undo_actions
 from tenantry.auth_admin.client import AdminClient, Pace
 from tenantry.auth_admin.mirror import actions
 from tenantry.auth_admin.mirror import fetch as fetch_accounts
+from tenantry.catalog.hidden import need_rows_of
 from tenantry.cli.console import AsJson, Dsn, ManifestPath, err, out, prepared_project, print_json
 from tenantry.cli.progress import Bars
 from tenantry.errors import NoRun, SettingsError, nearest
-from tenantry.migrate.session.visibility import need_rows_of, source_names
+from tenantry.migrate.session.visibility import source_names
 from tenantry.postgres import connect
 
 _KEY = "TENANTRY_AUTH_KEY"

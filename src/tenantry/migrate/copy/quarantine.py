@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from tenantry.accounts.decide import link_statement, profile_mapping
 from tenantry.derivation.forward import merge_keys, qualified_order
 from tenantry.derivation.keys import mapping_key
 from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
@@ -25,7 +26,7 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.reasons import explain_reason, read
 from tenantry.migrate.copy.ranges import run_python
-from tenantry.plan.operations.accounts import link_statement, make_accounts, profile_mapping
+from tenantry.plan.operations.accounts import make_accounts
 from tenantry.plan.operations.copy import copy_statement, identity_clause
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 

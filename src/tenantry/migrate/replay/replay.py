@@ -19,6 +19,8 @@ from itertools import product
 import psycopg
 from psycopg import errors as pg
 
+from tenantry.accounts.decide import link_statement, profile_mapping
+from tenantry.accounts.make import account_keys, account_statements
 from tenantry.derivation.forward import effective_source, merge_keys, qualified_order
 from tenantry.derivation.keys import (
     comparable,
@@ -42,7 +44,6 @@ from tenantry.mapping.reasons import written
 from tenantry.migrate.copy.ranges import run_python
 from tenantry.migrate.replay.both_sides import TABLES as BOTH_TABLES
 from tenantry.migrate.replay.target_only import LEFT_TABLES, LeftAlone
-from tenantry.plan.operations.accounts import account_keys, account_statements, link_statement, profile_mapping
 from tenantry.plan.operations.copy import RUN, copy_statement
 from tenantry.plan.operations.pilot_members import merging
 from tenantry.postgres import about, ident, idents, literal, literals

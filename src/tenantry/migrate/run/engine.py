@@ -32,9 +32,11 @@ from tenantry.journal.journal import Chunk, Connection, Journal, last_run, this_
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
 from tenantry.migrate.copy import ranges as chunked
+from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Round, pending, replay_round
 from tenantry.migrate.replay.triggered import trigger_of
 from tenantry.migrate.session import pilot as subset
+from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import Session
 from tenantry.migrate.session.guard import Watch, check_login, check_owner, check_server, refuse_standby
 from tenantry.migrate.session.locks import capture_tables
@@ -46,7 +48,6 @@ from tenantry.migrate.session.schema_drift import absorb
 from tenantry.migrate.session.visibility import need_every_row, need_room
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.migrate.verify import compare as verify
-from tenantry.migrate.verify import strays
 from tenantry.migrate.verify.likely_causes import verification_failed
 from tenantry.migrate.verify.not_compared import nobodys_rows
 from tenantry.plan import Phase, Step, prerequisites
@@ -311,7 +312,9 @@ class Migration:
     def _find_strays(self, journal: Journal, prepared: Prepared) -> None:
         """Where somebody has switched the triggers that keep others from writing the target."""
         copied = all(step.id in self._done for step in prepared.plan.phase("copy"))
-        if not copied or not strays.were_switched(main := self._session.open("tenantry: replay"), prepared.project):
+        if not copied or not trigger_states.were_switched(
+            main := self._session.open("tenantry: replay"), prepared.project
+        ):
             return
         replayer = Replayer(prepared.project)
         replayer.begin(main)

@@ -19,6 +19,7 @@ from tenantry.derivation.keys import mapping_key
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
 from tenantry.journal.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.manifest import Manifest
+from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
 from tenantry.migrate.replay.replay import (
     BOTH_LEAST,
@@ -33,6 +34,7 @@ from tenantry.migrate.replay.replay import (
 )
 from tenantry.migrate.replay.reverse import Reverser
 from tenantry.migrate.replay.triggered import trigger_of
+from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import TRANSIENT, Session
 from tenantry.migrate.session.guard import Watch, check_login, check_server, refuse_standby
 from tenantry.migrate.session.observer import Observer, Silent
@@ -42,7 +44,6 @@ from tenantry.migrate.session.schema_drift import absorb
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.session.write_pause import Guard
 from tenantry.migrate.verify import compare as verify
-from tenantry.migrate.verify import strays
 from tenantry.migrate.verify.not_compared import nobodys_rows
 from tenantry.postgres import connect, explain, ident, literal
 
@@ -185,7 +186,7 @@ class Live:
         if absorb(self.main, self.journal, self.prepared, self.observer.notice):
             self.prepared = prepare(self.main, self._manifest)
             self.load()
-        if self.run.direction == "forward" and self.is_copied and strays.were_switched(self.main, self.project):
+        if self.run.direction == "forward" and self.is_copied and trigger_states.were_switched(self.main, self.project):
             self.say_strays(strays.look_for_strays(self.rounds, self.project, self.replayer, self.journal))
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)
@@ -499,7 +500,7 @@ class Live:
         passed = all(check.passed for check in found)
         self.journal.say(self.main, "set_verified", verified=passed)
         if passed:
-            strays.trust_guards(self.main, self.project)
+            trigger_states.trust_guards(self.main, self.project)
         return found
 
 

@@ -10,6 +10,7 @@ import psycopg
 from tenantry.access import missing_roles
 from tenantry.catalog import read_catalog
 from tenantry.catalog.build import build_catalog
+from tenantry.catalog.hidden import need_rows_of
 from tenantry.errors import JournalMismatch, RolesMissing, SchemaMissing, TargetNotOurs
 from tenantry.journal.journal import Connection, Journal, Run, last_run
 from tenantry.manifest import Manifest, manifest_digest, target_files
@@ -17,7 +18,7 @@ from tenantry.mapping import Project, resolve
 from tenantry.migrate.session import pilot as subset
 from tenantry.migrate.session.reserved_names import check_names
 from tenantry.migrate.session.try_expressions import check_expressions, check_widths
-from tenantry.migrate.session.visibility import need_rows_of, source_names
+from tenantry.migrate.session.visibility import source_names
 from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
 from tenantry.postgres.ours import need_our_schema

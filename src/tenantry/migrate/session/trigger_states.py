@@ -7,10 +7,17 @@ from collections.abc import Callable
 
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import Prepared
-from tenantry.migrate.verify.strays import were_switched
-from tenantry.plan.operations.capture import fed_tables, source_fence, source_triggers, target_capture, target_triggers
+from tenantry.plan.operations.capture import (
+    fed_tables,
+    guards_sql,
+    source_fence,
+    source_triggers,
+    target_capture,
+    target_triggers,
+)
 from tenantry.plan.operations.indexes_and_keys import triggers
 from tenantry.postgres import ident, literal, load_blocks
 
@@ -114,4 +121,22 @@ def _set(
     capture_tables(connection, schema, tables, statements, lambda: None, patience=_PATIENCE, notice=notice)
 
 
-__all__ = ["stand_guard"]
+def were_switched(connection: Connection, project: Project) -> bool:
+    """Whether somebody has switched the triggers that keep others from writing the target, be it off and on again, since the
+    two sides were last compared as a whole."""
+    row = connection.execute(
+        f"select guards is not null and guards is distinct from {guards_sql(project)}"
+        f" from {JOURNAL}.run order by id desc limit 1"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def trust_guards(connection: Connection, project: Project) -> None:
+    """Both sides agree: whatever was done to the triggers before is of no consequence."""
+    connection.execute(
+        f"update {JOURNAL}.run set guards = {guards_sql(project)} where id = (select max(id) from {JOURNAL}.run)"
+        f" and guards is not null and guards <> {guards_sql(project)}"
+    )
+
+
+__all__ = ["stand_guard", "trust_guards", "were_switched"]

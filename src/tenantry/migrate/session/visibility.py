@@ -3,11 +3,9 @@ as such: each command asks, when it begins and in each phase, whether the login 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tenantry.analyze import analyze, look_around
-from tenantry.catalog.hidden import Hidden, hidden_tables
-from tenantry.errors import RowsHidden, Unfit
+from tenantry.catalog.hidden import need_rows_of
+from tenantry.errors import Unfit
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
@@ -69,26 +67,4 @@ def _settle(connection: Connection) -> None:
         connection.execute(f"select {JOURNAL}.settle_tables()")
 
 
-def need_rows_of(connection: Connection, names: Iterable[str], *, doing: str = "") -> None:
-    """The same for some tables, by their quoted names.
-
-    Raises:
-        RowsHidden: naming those of which rows are hidden.
-    """
-    found = hidden_tables(connection, names)
-    if found:
-        raise _rows_hidden(found, doing)
-
-
-def _rows_hidden(found: tuple[Hidden, ...], doing: str) -> RowsHidden:
-    tables = ", ".join(each.table for each in found)
-    before = f" Before {doing} it was looked at again." if doing else ""
-    return RowsHidden(
-        f"Row-level security hides rows of {tables} from {found[0].role}, and Tenantry must see every row: what it does not see"
-        f" would be taken for deleted.{before} Nothing of this was carried over or compared.",
-        hint=f"To see every row, {found[0].mend}. Then run the same command again.",
-        detail={"tables": [each.table for each in found], "role": found[0].role},
-    )
-
-
-__all__ = ["ACCOUNTS", "need_every_row", "need_room", "need_rows_of", "source_names"]
+__all__ = ["ACCOUNTS", "need_every_row", "need_room", "source_names"]

@@ -64,16 +64,6 @@ def opening(connection: Connection, project: Project, login: str) -> list[str]:
     return statements
 
 
-def own_definitions(connection: Connection) -> dict[tuple[str, str], str]:
-    """The definitions of triggers that are changed for the time of the window, by (quoted table, trigger)."""
-    return {
-        (str(relation), str(name)): str(definition)
-        for relation, name, definition in connection.execute(
-            f"select w.relation, w.trigger_name, w.definition from {JOURNAL}.window_change w where w.definition is not null"
-        )
-    }
-
-
 def _remember(undo: str, relation: str | None = None, trigger: str | None = None, definition: str | None = None) -> str:
     return (
         f"insert into {JOURNAL}.window_change (relation, trigger_name, definition, undo) values"
@@ -295,4 +285,4 @@ def _other_body(connection: Connection, function: str, body: str) -> Iterator[st
         yield body
 
 
-__all__ = ["CLOSE", "guarded", "opening", "own_definitions"]
+__all__ = ["CLOSE", "guarded", "opening"]

@@ -14,13 +14,14 @@ from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
 from tenantry.migrate.replay.replay import pending
+from tenantry.migrate.replay.strays import strays_again
 from tenantry.migrate.run.handle import EVERYTHING, Live
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
+from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
 from tenantry.migrate.switch.switchover import Bounds, Turned, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
-from tenantry.migrate.verify.strays import strays_again, were_switched
 from tenantry.plan import Plan, Step
 from tenantry.plan.operations.finish import source_sequences
 from tenantry.plan.operations.indexes_and_keys import DEFER

@@ -29,11 +29,11 @@ from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
+from tenantry.journal.window import own_definitions
 from tenantry.mapping import Column, Mapping, Project
 from tenantry.mapping.transforms import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
-from tenantry.migrate.switch.dual_write_window import own_definitions
 from tenantry.plan.operations.indexes_and_keys import in_transition, legacy_index
 from tenantry.postgres import about, ident, idents, literal, verbatim
 

@@ -3,7 +3,7 @@
 from tenantry.prove.attacks.harness.attempt import Application
 from tenantry.prove.attacks.harness.copy import AttackCopy, NoLogin, attack_copy
 from tenantry.prove.attacks.harness.model import FAMILIES, Attack, AttackResult, Family, Outcome, Verdict
-from tenantry.prove.attacks.harness.run import ATTACKS, ask_rights, run_attacks
+from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 
 __all__ = [
     "ATTACKS",

@@ -11,38 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 
+from tenantry.accounts.decide import profile_mapping
 from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.migrate.replay.replay import Replayer, Round, take_log
+from tenantry.migrate.session.trigger_states import trust_guards
 from tenantry.migrate.verify import compare as verify
-from tenantry.plan.operations.accounts import profile_mapping
-from tenantry.plan.operations.capture import guards_sql
 from tenantry.postgres import ident, idents, literal
 
 IN_TARGET = "written in the target while applications wrote the source"
 IN_SOURCE = "written in the source while applications wrote the target"
 
 _DELETED = "'{\"deleted\": true}'"
-
-
-def were_switched(connection: Connection, project: Project) -> bool:
-    """Whether somebody has switched the triggers that keep others from writing the target, be it off and on again, since the
-    two sides were last compared as a whole."""
-    row = connection.execute(
-        f"select guards is not null and guards is distinct from {guards_sql(project)}"
-        f" from {JOURNAL}.run order by id desc limit 1"
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
-def trust_guards(connection: Connection, project: Project) -> None:
-    """Both sides agree: whatever was done to the triggers before is of no consequence."""
-    connection.execute(
-        f"update {JOURNAL}.run set guards = {guards_sql(project)} where id = (select max(id) from {JOURNAL}.run)"
-        f" and guards is not null and guards <> {guards_sql(project)}"
-    )
 
 
 def look_for_strays(connection: Connection, project: Project, replayer: Replayer, journal: Journal) -> int:
@@ -241,13 +223,4 @@ def _is_source_of(mapping: Mapping, alias: str) -> str:
     return (mine if mapping.legacy_prefix else "") + f"{mapping_key(mapping)} = {_key(mapping, alias)}"
 
 
-__all__ = [
-    "IN_SOURCE",
-    "IN_TARGET",
-    "list_in_target",
-    "note_in_source",
-    "note_in_target",
-    "strays_again",
-    "trust_guards",
-    "were_switched",
-]
+__all__ = ["IN_SOURCE", "IN_TARGET", "list_in_target", "note_in_source", "note_in_target", "strays_again"]

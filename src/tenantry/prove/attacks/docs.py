@@ -1,6 +1,6 @@
 """The page that lists all attacks, from their own texts. Pure, but for what is at the end:
 
-python -m tenantry.prove.attacks.harness.docs docs/reference/attacks.md
+python -m tenantry.prove.attacks.docs docs/reference/attacks.md
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tenantry.prove.attacks.harness.model import FAMILIES, Attack
-from tenantry.prove.attacks.harness.run import ATTACKS
+from tenantry.prove.attacks.run import ATTACKS
 
 _TITLES = {
     "reads": "Reads",
