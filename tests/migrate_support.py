@@ -260,7 +260,7 @@ def tenantry(
 ) -> Said:
     """The command line, as its users run it: a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tenantry.cli.main", *arguments],
+        [sys.executable, "-m", "tenantry", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,

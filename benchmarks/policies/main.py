@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Context
 from tenantry.mapping import Project, resolve
@@ -166,12 +167,11 @@ def world(version: int, rows: int, tenants: int, *, durable: bool = False) -> It
 
 def _fill(server: EmbeddedServer, manifest: Manifest, rows: int, tenants: int) -> World:
     begun = time.monotonic()
-    package = files("tenantry")
     with psycopg.connect(server.dsn("bench"), autocommit=True) as owner:
         owner.execute(roles_sql(manifest, owner="postgres", database="bench").encode())
         with owner.transaction():
-            owner.execute(package.joinpath("migrate/sql/journal.sql").read_bytes())
-            owner.execute(package.joinpath("identity/sql/auth.sql").read_bytes())
+            owner.execute(journal_ddl()[0].encode())
+            owner.execute(auth_script().encode())
             owner.execute(_SCHEMA.encode())
             owner.execute(context_sql(manifest).encode())
         KEY.register(owner)

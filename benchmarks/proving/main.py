@@ -24,7 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project, resolve
 from tenantry.postgres import EmbeddedServer, ident
@@ -80,7 +82,7 @@ def _run(connection: Connection, *statements: str) -> None:
 
 def _build(started: EmbeddedServer, manifest: Manifest, source: str, target: Sequence[str]) -> Place:
     """Roles, journal, context, source and target, and its policies, by an owner who is nothing else."""
-    name, package = manifest.name, files("tenantry")
+    name = manifest.name
     with psycopg.connect(started.dsn(), autocommit=True) as main:
         _run(main, f"create database {ident(name)}")
     with psycopg.connect(started.dsn(name), autocommit=True) as admin:
@@ -89,8 +91,8 @@ def _build(started: EmbeddedServer, manifest: Manifest, source: str, target: Seq
         with owner.transaction():
             _run(
                 owner,
-                package.joinpath("migrate/sql/journal.sql").read_text(encoding="utf-8"),
-                package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
+                journal_ddl()[0],
+                auth_script(),
                 context_sql(manifest),
             )
         KEY.register(owner)

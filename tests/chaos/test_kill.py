@@ -320,7 +320,7 @@ def blocked_run(database: Database) -> Iterator[Blocked]:
             [
                 sys.executable,
                 "-m",
-                "tenantry.cli.main",
+                "tenantry",
                 "migrate",
                 "--dsn",
                 database.dsn_as(OWNER),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,7 +20,9 @@ from tenantry.access import (
     roles_sql,
     secure_statements,
 )
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import DatabaseRoles
 from tests.conftest import Database
@@ -198,9 +199,7 @@ def test_statement_by_statement_the_script_refuses_rather_than_leave_its_functio
     with database.connect(user=OWNER) as owner:
         context(owner, manifest)
         run(owner, "drop schema tenantry cascade", "drop schema auth cascade")
-        package = files("tenantry")
-        for script in ("migrate/sql/journal.sql", "identity/sql/auth.sql"):
-            run(owner, package.joinpath(script).read_text(encoding="utf-8"))
+        run(owner, journal_ddl()[0], auth_script())
         with pytest.raises(errors.RaiseException, match="do not belong to the definer"):
             run(owner, *split(context_sql(manifest)))
 

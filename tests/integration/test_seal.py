@@ -424,7 +424,7 @@ def test_a_keys_text_is_read_again_and_a_wrong_one_is_not_repeated() -> None:
 
 def _seal(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tenantry.cli.main", "seal", *arguments, "--dsn", world.built.owner_dsn],
+        [sys.executable, "-m", "tenantry", "seal", *arguments, "--dsn", world.built.owner_dsn],
         capture_output=True, text=True, timeout=60, check=False, env=tool_environment(), cwd="/",
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ import typer
 from tenantry.cli.commands import status as command
 from tenantry.cli.commands.status import Until, is_reached
 from tenantry.errors import NoRun, SettingsError
+from tenantry.journal.ddl import journal_ddl
 from tenantry.migrate.follow import follow
 from tenantry.migrate.observe.process_stats import Process, look_at
 from tenantry.migrate.observe.prometheus import metrics_text, write_metrics
@@ -33,7 +34,7 @@ from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.throttle.overrides import pause
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.plan import Step
-from tenantry.postgres import EmbeddedServer, load_sql
+from tenantry.postgres import EmbeddedServer
 from tenantry.report import build_report
 from tenantry.report.html import render_html
 from tenantry.report.timeline import Timeline, read_timeline
@@ -280,7 +281,7 @@ def test_there_must_be_a_run(database: Database, program: Callable[..., Said]) -
     assert (said.code, said.json["error"]["code"]) == (2, "TN-403")
     assert program("--dsn", database.dsn, "--until", "ready").code == 2
     with database.connect() as admin:
-        admin.execute(load_sql("tenantry.migrate.sql", "journal"))
+        admin.execute(journal_ddl()[0])
     with engine(database, "postgres") as connection, pytest.raises(NoRun):
         read_status(connection)
 

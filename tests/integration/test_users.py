@@ -16,6 +16,7 @@ import argon2
 import bcrypt
 import pytest
 
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.accounts.link_file import LinkFileWrong, read_link_file
 from tenantry.accounts.password_hashes import kind_of
 from tenantry.accounts.situations import SITUATIONS, situation
@@ -24,7 +25,7 @@ from tenantry.errors import StepFailed, TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Options
 from tenantry.migrate.switch.rollback import roll_back
-from tenantry.postgres import connect, load_sql
+from tenantry.postgres import connect
 from tests.conftest import Database
 from tests.migrate_support import OWNER, carry_over, let_own, project_of, source_digest, verify_all
 
@@ -359,7 +360,7 @@ def _world(
     with database.connect() as admin:
         admin.execute(f"grant usage on schema old to {OWNER}; grant create on schema old to {OWNER}".encode())
     with database.connect(user=OWNER) as owner:
-        owner.execute(load_sql("tenantry.identity.sql", "auth").encode())
+        owner.execute(auth_script().encode())
         with owner.cursor() as cursor:
             cursor.executemany(
                 "insert into auth.users (id, email, email_confirmed_at, banned_until, deleted_at, is_sso_user, is_anonymous,"

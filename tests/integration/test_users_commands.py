@@ -61,11 +61,10 @@ def test_the_plan_says_before_what_the_list_says_after(world: World, tmp_path: P
 @pytest.fixture
 def project(database: Database) -> Iterator[tuple[Hosted, Database]]:
     """A hosted Supabase: another database, whose accounts only the admin API shows."""
-    from tenantry.postgres import load_sql  # noqa: PLC0415
 
     with fresh_database(database.server) as other:
         with other.connect() as admin:
-            admin.execute(load_sql("tenantry.identity.sql", "auth").encode())
+            admin.execute(auth_script().encode())
             admin.execute(
                 "insert into auth.users (id, email, email_confirmed_at, raw_app_meta_data) values"
                 " (%s, 'p3@x.example', now(), '{\"provider\": \"email\", \"team\": \"blue\"}'), (%s, 'p4@x.example', null, '{}')",

@@ -12,7 +12,9 @@ import psycopg
 from psycopg import errors, sql
 
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Context
 from tenantry.mapping import Project, resolve
@@ -67,12 +69,11 @@ def run(connection: Connection, *statements: str) -> None:
 
 def context(owner: Connection, manifest: Manifest) -> None:
     """Journal, accounts and context functions, in one transaction."""
-    package = files("tenantry")
     with owner.transaction():
         run(
             owner,
-            package.joinpath("migrate/sql/journal.sql").read_text(encoding="utf-8"),
-            package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
+            journal_ddl()[0],
+            auth_script(),
             context_sql(manifest),
         )
         if manifest.context.sealed:

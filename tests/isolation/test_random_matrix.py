@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,9 @@ from hypothesis import strategies as st
 from psycopg import errors
 
 from tenantry.access import context_sql, cutover_grants, secure_statements
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import COMMANDS, Command, Manifest
 from tenantry.manifest.model import Own
 from tenantry.mapping.check_access import resolve_access
@@ -318,11 +319,10 @@ class Garden:
         if self.sessions is None:
             make_roles(self.database, world.manifest)
             self.sessions = self.database.connect(user=OWNER), self.database.connect(user=LOGIN)
-            package = files("tenantry")
             run(
                 self.sessions[0],
-                package.joinpath("migrate/sql/journal.sql").read_text(encoding="utf-8"),
-                package.joinpath("identity/sql/auth.sql").read_text(encoding="utf-8"),
+                journal_ddl()[0],
+                auth_script(),
             )
         (owner, login), manifest = self.sessions, world.manifest
         with owner.transaction():

@@ -32,7 +32,7 @@ def test_the_page_of_the_command_line_is_current(tmp_path: Path) -> None:
         sys.executable,
         "-m",
         "typer",
-        "tenantry.cli.main",
+        "tenantry",
         "utils",
         "docs",
         "--name",
