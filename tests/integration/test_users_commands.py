@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tenantry.accounts.auth_schema import auth_script
 from tests.conftest import Database, fresh_database
 from tests.integration.test_users import BCRYPT, FIRST, MERGE, Account, Case, User, World, _a, _made, _world
 from tests.migrate_support import OWNER, cli
