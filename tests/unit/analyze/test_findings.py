@@ -1,0 +1,32 @@
+"""Findings from catalogs, made-up evidence and made-up surroundings, without a server: what is said, in which order, is pinned."""
+
+from __future__ import annotations
+
+import pytest
+
+from tenantry.analyze import analyze
+from tests.fixtures import APPLICATIONS, project, same_as_snapshot
+from tests.unit.analyze.samples import AROUND, evidence, neglected, shown
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_the_schemas_of_an_application_say_what_was_reviewed(application: str) -> None:
+    same_as_snapshot(f"{application}-findings.txt", shown(analyze(project(application), ())))
+
+
+def test_what_a_manifest_passes_over_is_said() -> None:
+    same_as_snapshot("neglected-findings.txt", shown(analyze(neglected(), (), AROUND["a busy database"])))
+
+
+def test_what_surrounds_the_tables_is_said() -> None:
+    plain = {*analyze(project("depot"), ())}
+    told = {name: analyze(project("depot"), (), around) for name, around in AROUND.items()}
+    texts = [f"# {name}\n{shown(tuple(each for each in found if each not in plain))}" for name, found in told.items()]
+    same_as_snapshot("surroundings-findings.txt", "\n".join(texts))
+
+
+def test_what_the_data_would_come_to_is_said() -> None:
+    plain = {*analyze(project("clinic"), ())}
+    told = {sampled: analyze(project("clinic"), evidence(sampled=sampled)) for sampled in (False, True)}
+    texts = [shown(tuple(each for each in found if each not in plain)) for found in told.values()]
+    same_as_snapshot("data-findings.txt", "\n".join(texts))
