@@ -16,11 +16,13 @@ import pytest
 
 from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.stated import start_options
+from tenantry.postgres.tenant import tenant, tenant_pool
 from tests.conftest import _server, fresh_database
 from tests.integration.test_seal import World
 from tests.isolation.build import KEY, build_clinic
 
 HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
 PAGE = HERE.parents[1] / "docs" / "how-to" / "open-a-context.md"
 EXAMPLES = sorted(path for path in (*HERE.glob("with_*.py"), *HERE.glob("node/*.mjs")) if "[page]" in path.read_text())
 
@@ -52,6 +54,17 @@ def parts(world: World) -> dict[str, str]:
 def test_the_page_shows_what_is_tried(path: Path) -> None:
     code = re.split(r"(?:#|//) \[page\]\n", path.read_text())[1].strip()
     assert code in PAGE.read_text()
+
+
+def test_the_readme_opens_a_transaction_in_three_lines(world: World) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code.splitlines()) == 3
+    known: dict[str, Any] = {"tenant": tenant, "tenant_pool": tenant_pool, "key": KEY, "dsn": world.built.login_dsn}
+    for n in (0, 1):
+        known["claims"] = world.claims(n)
+        exec(code, known)  # noqa: S102
+        known["pool"].close()
+        assert known["rows"] == [tuple(WANT[n])]
 
 
 def test_asyncpg(world: World, parts: dict[str, str]) -> None:

@@ -165,7 +165,7 @@ def cutover(
             observer=bars,
             stopped=stopped,
         )
-    missing = _Missing(address)
+        missing = _Missing(address)
     if as_json:
         print_json({**asdict(done), **missing.to_json()})
         missing.end()
@@ -266,7 +266,7 @@ def replay(
             )  # fmt: skip
         finally:
             throttle.close()
-    missing = _Missing(address)
+        missing = _Missing(address)
     if as_json:
         print_json({**asdict(done), **missing.to_json()})
     else:
@@ -318,7 +318,7 @@ def rollback(
                 address, loaded, bounds=Bounds(max_stall, patience), everything=everything, patience=patience,
                 observer=bars, stopped=stopped,
             )  # fmt: skip
-    missing = _Missing(address)
+        missing = _Missing(address)
     if as_json:
         print_json({**asdict(done), **missing.to_json()})
         missing.end()
@@ -443,8 +443,8 @@ def verify(
             repaired = tuple(each for each in differed if _place(each) not in still)
         trial = live.project.trial
         aside = not_compared(live.main, live.project)
+        missing = _Missing(address)
     failed = [check for check in checks if not check.passed]
-    missing = _Missing(address)
     if as_json:
         print_json(
             {
