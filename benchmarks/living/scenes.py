@@ -14,8 +14,8 @@ from benchmarks.living.tool import Ran, Task, manifest, run
 from benchmarks.living.writers import Speed, load, make_logins
 
 from tenantry.migrate.session.prepare import prepare
-from tenantry.plan.operations.capture import source_capture
 from tenantry.postgres import connect
+from tenantry.statements.capture import source_capture
 
 _SETTLE = 0.5
 """Seconds after a change of scene that count for nothing."""

@@ -24,7 +24,7 @@ from tenantry.catalog import read_catalog
 from tenantry.derivation.ids import derive_id
 from tenantry.migrate.session.observer import Silent
 from tenantry.plan import Step
-from tenantry.plan.operations.indexes_and_keys import in_transition
+from tenantry.statements.keys import in_transition
 from tests.conftest import Database
 from tests.migrate_support import (
     OWNER,

@@ -1,7 +1,7 @@
 """Plans: phases of steps as frozen data, and what makes them."""
 
+from tenantry.catalog.environment import Environment, read_environment
 from tenantry.plan.build import build_plan
-from tenantry.plan.environment import Environment, read_environment
 from tenantry.plan.model import PHASES, ROLLBACK, SUCCESS, Phase, Plan, Step
 from tenantry.plan.operations.expand import prerequisites
 

@@ -7,20 +7,23 @@ from pathlib import Path
 
 from tenantry.accounts.decide import link_statement, profile_mapping
 from tenantry.catalog import Table
+from tenantry.catalog.environment import Environment
 from tenantry.derivation.keys import mapping_key
 from tenantry.derivation.pilot import Inside
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
-from tenantry.plan.environment import Environment
 from tenantry.plan.model import Plan, Step
 from tenantry.plan.operations.accounts import link_accounts, make_accounts
 from tenantry.plan.operations.capture import capture, guard_target
+from tenantry.plan.operations.contract import final
 from tenantry.plan.operations.copy import copy
+from tenantry.plan.operations.cut_over import cut_over
 from tenantry.plan.operations.expand import AFTER_EXPAND, expand
-from tenantry.plan.operations.finish import cut_over, drain, final, secure, verify
 from tenantry.plan.operations.id_map import born_here, id_map
 from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
 from tenantry.plan.operations.pilot_members import closure
+from tenantry.plan.operations.secure import secure
+from tenantry.plan.operations.verify import drain, verify
 from tenantry.postgres import ident
 
 

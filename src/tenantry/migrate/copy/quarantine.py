@@ -27,8 +27,8 @@ from tenantry.mapping import Mapping, Project
 from tenantry.mapping.reasons import explain_reason, read
 from tenantry.migrate.copy.ranges import run_python
 from tenantry.plan.operations.accounts import make_accounts
-from tenantry.plan.operations.copy import copy_statement, identity_clause
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
+from tenantry.statements.copy import copy_statement, identity_clause
 
 _SECRET = "(secret)"  # noqa: S105 - what stands in place of one
 

@@ -20,8 +20,8 @@ from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Chunk, Connection, Journal, statement
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Column, Mapping, Project
-from tenantry.plan.operations.copy import RUN
 from tenantry.postgres import ident, idents, literal
+from tenantry.statements.copy import RUN
 
 PYTHON_BATCH = 5_000
 """Rows that pass through a Python transform at a time; bounds the memory that it takes."""

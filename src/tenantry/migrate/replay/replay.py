@@ -44,9 +44,9 @@ from tenantry.mapping.reasons import written
 from tenantry.migrate.copy.ranges import run_python
 from tenantry.migrate.replay.both_sides import TABLES as BOTH_TABLES
 from tenantry.migrate.replay.target_only import LEFT_TABLES, LeftAlone
-from tenantry.plan.operations.copy import RUN, copy_statement
-from tenantry.plan.operations.pilot_members import merging
 from tenantry.postgres import about, ident, idents, literal, literals
+from tenantry.statements.copy import RUN, copy_statement
+from tenantry.statements.merge import merging
 
 ROUND_ENTRIES = 50_000
 """Log entries that one round takes at most, however quick it is: bounds what a kill costs."""

@@ -19,8 +19,9 @@ from tenantry.mapping.expressions import Expressions, has_select
 from tenantry.mapping.project import Subset
 from tenantry.plan import Plan
 from tenantry.plan.operations.accounts import LINK_ACCOUNTS, MAKE_ACCOUNTS
-from tenantry.plan.operations.pilot_members import CLOSURE, merging
+from tenantry.plan.operations.pilot_members import CLOSURE
 from tenantry.postgres import ident, literal
+from tenantry.statements.merge import merging
 
 _SHOWN = 5
 _ACCOUNTS = (LINK_ACCOUNTS, MAKE_ACCOUNTS)

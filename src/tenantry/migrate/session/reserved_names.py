@@ -15,9 +15,9 @@ from tenantry.catalog import Table
 from tenantry.errors import NameTaken
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
-from tenantry.plan.operations.capture import OURS
 from tenantry.plan.operations.id_map import BORN
-from tenantry.plan.operations.indexes_and_keys import legacy_index
+from tenantry.statements.capture import OURS
+from tenantry.statements.keys import legacy_index
 
 TRIGGERS = frozenset({*OURS, BORN, *IN_STEP})
 """The triggers that Tenantry sets on tables of the application."""

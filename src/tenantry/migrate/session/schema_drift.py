@@ -17,8 +17,9 @@ from tenantry.mapping import Project
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.migrate.session.trigger_states import stand_guard
-from tenantry.plan.operations.capture import OURS, capture, source_fence, source_triggers
+from tenantry.plan.operations.capture import capture
 from tenantry.postgres import ident, literal, load_blocks
+from tenantry.statements.capture import OURS, source_fence, source_triggers
 
 
 def without_ours(catalog: Catalog) -> Catalog:

@@ -10,7 +10,8 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import Prepared
-from tenantry.plan.operations.capture import (
+from tenantry.postgres import ident, literal, load_blocks
+from tenantry.statements.capture import (
     fed_tables,
     guards_sql,
     source_fence,
@@ -18,8 +19,7 @@ from tenantry.plan.operations.capture import (
     target_capture,
     target_triggers,
 )
-from tenantry.plan.operations.indexes_and_keys import triggers
-from tenantry.postgres import ident, literal, load_blocks
+from tenantry.statements.triggers import triggers
 
 _PATIENCE = 60.0
 

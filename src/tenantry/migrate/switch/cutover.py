@@ -28,8 +28,8 @@ from tenantry.migrate.switch.switchover import (
 )
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
-from tenantry.plan.operations.capture import source_fence, source_triggers
 from tenantry.postgres import load_blocks
+from tenantry.statements.capture import source_fence, source_triggers
 
 _IDLE_SECONDS = 3.0
 _VOUCHES = 24 * 3600.0

@@ -18,8 +18,8 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.migrate.session.reserved_names import TRIGGERS
-from tenantry.plan.operations.capture import DERIVED, capture_body, capture_function, fed_tables
 from tenantry.postgres import ident, literal, literals, load_blocks
+from tenantry.statements.capture import DERIVED, capture_body, capture_function, fed_tables
 
 CLOSE = f"select {JOURNAL}.close_window()"
 """Takes everything back; does nothing where no window is open."""

@@ -23,10 +23,10 @@ from tenantry.migrate.switch.dual_write_window import CLOSE
 from tenantry.migrate.switch.switchover import Bounds, Turned, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
 from tenantry.plan import Plan, Step
-from tenantry.plan.operations.finish import source_sequences
 from tenantry.plan.operations.indexes_and_keys import DEFER
 from tenantry.postgres import comment, connect, ident, literal, load_blocks
 from tenantry.postgres.ours import our_tables
+from tenantry.statements.sequences import source_sequences
 
 _NAMED = 5
 """Of what stands in the way, so many are named."""

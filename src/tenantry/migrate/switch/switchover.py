@@ -29,8 +29,8 @@ from tenantry.migrate.session.write_pause import Pause
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import likely
 from tenantry.plan import Step
-from tenantry.plan.operations.capture import direction_sql
 from tenantry.postgres import ident, literal
+from tenantry.statements.capture import direction_sql
 
 Direction = Literal["forward", "both", "reverse"]
 

@@ -34,8 +34,8 @@ from tenantry.mapping import Column, Mapping, Project
 from tenantry.mapping.transforms import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
-from tenantry.plan.operations.indexes_and_keys import in_transition, legacy_index
 from tenantry.postgres import about, ident, idents, literal, verbatim
+from tenantry.statements.keys import in_transition, legacy_index
 
 LOOKS = 3
 """How often a comparison is made while applications write before a difference is believed: a TRUNCATE shows in snapshots that were

@@ -12,26 +12,10 @@ ALL): so a fence that fires asks `tenantry.direction()`, which the transaction o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from tenantry.catalog import Catalog, Table
-from tenantry.derivation.ids import key_sql
-from tenantry.journal.names import JOURNAL
+from tenantry.catalog.environment import Environment
 from tenantry.mapping import Project
-from tenantry.mapping.transforms import is_text
-from tenantry.plan.environment import Environment
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, literal, short_name
-
-CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"
-OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate", GUARD)
-"""The names of Tenantry's triggers; they are no part of a schema that is compared."""
-
-DERIVED = "case when pg_trigger_depth() > 1 then row_to_json(old) end"
-"""In a trigger that notes an update: the row before it, where another trigger made the update."""
-
-# Types whose text is the same in every session.
-_STEADY = {"bigint", "boolean", "character varying", "integer", "smallint", "text", "uuid"}
+from tenantry.statements.capture import capture_statements, release_statements, target_triggers
 
 
 def capture(project: Project, environment: Environment, after: str) -> list[Step]:
@@ -42,8 +26,8 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
             phase="capture",
             kind="capture",
             title=f"Note changes of {table.name} from now on",
-            sql=tuple(_capture(project, table, environment)),
-            undo=tuple(_release(project, table)),
+            sql=tuple(capture_statements(project, table, environment)),
+            undo=tuple(release_statements(project, table)),
             lock=f"SHARE ROW EXCLUSIVE on {table.name} for a moment, tried for 900 ms at a time: writers wait, readers go on",
             risk="low",
             risk_note="From here on each write of a row writes one short row more.",
@@ -53,61 +37,6 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
         )
         for table in project.source_tables
     ]
-
-
-def leaves(project: Project, table: Table) -> list[str]:
-    """The quoted names of the tables that hold a source table's rows."""
-    return _leaves(project.source, table)
-
-
-def source_fence(project: Project, *, on: bool) -> list[str]:
-    """Make the source refuse writes of applications, or take them again."""
-    return [
-        _switch(leaf, on, FENCE, f"{FENCE}_truncate")
-        for table in project.source_tables
-        for leaf in leaves(project, table)
-    ]
-
-
-def target_fence(project: Project, *, on: bool) -> list[str]:
-    """Make the target refuse writes of applications, or take them; and note the state in which its triggers are."""
-    return [*_on_target(project, FENCE, on=on), f"update {JOURNAL}.run set guards = {guards_sql(project)}"]
-
-
-def guards_sql(project: Project) -> str:
-    """SQL of a digest of Tenantry's triggers on the target, which nobody can switch off and on without changing it."""
-    return f"{JOURNAL}.guards({literal(project.target.schema)})"
-
-
-def direction_sql(direction: str) -> str:
-    """What makes every fence know which side applications write: forward the source, reverse the target, both."""
-    return (
-        f"create or replace function {JOURNAL}.direction() returns text language sql stable"
-        f" set search_path = pg_catalog, pg_temp return {literal(direction)}"
-    )
-
-
-def source_triggers(project: Project, *, on: bool) -> list[str]:
-    """The application's own triggers and rewrite rules on the source: they sleep while nobody but Tenantry writes it."""
-    names = ", ".join(literal(ident(project.source.schema, table.name)) for table in project.source_tables)
-    if on:
-        return [f"select {JOURNAL}.wake_rules(array[{names}])", f"select {JOURNAL}.wake_triggers()"]
-    return [f"select {JOURNAL}.sleep_triggers(array[{names}])", f"select {JOURNAL}.sleep_rules(array[{names}])"]
-
-
-def source_capture(project: Project, *, on: bool) -> list[str]:
-    """Note changes of the source, or note them no longer."""
-    state = "enable always" if on else "disable"
-    return [
-        f"alter table {leaf} {state} trigger {CAPTURE}, {state} trigger {CAPTURE}_truncate"
-        for table in project.source_tables
-        for leaf in leaves(project, table)
-    ]
-
-
-def target_capture(project: Project, *, on: bool) -> list[str]:
-    """Note changes of the target, or note them no longer."""
-    return _on_target(project, CAPTURE, on=on)
 
 
 def guard_target(project: Project, environment: Environment, after: str) -> Step:
@@ -125,165 +54,3 @@ def guard_target(project: Project, environment: Environment, after: str) -> Step
         seconds=0.05,
         after=(after,),
     )
-
-
-def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]:
-    """Make the target's triggers, switched on: the fence, and those that note changes; and what drops them."""
-    made, dropped = [], []
-    for table in fed_tables(project):
-        name = ident(table.schema, table.name)
-        homes = ", ".join(ident(project.source.schema, each.source.name) for each in project.by_target[table.name])
-        noted = f"execute function {JOURNAL}.capture_target({literal(table.name)})"
-        others = f"when (session_user <> {literal(login)})"
-        fenced = _refused("target", login, homes)
-        # Accounts that the migrator makes fire triggers as well, and these are not its own writes.
-        nested = f"when (session_user <> {literal(login)} or pg_trigger_depth() > 0)"
-        made += [
-            f"create or replace trigger {CAPTURE} after insert or update or delete on {name} for each row {others} {noted}",
-            f"create or replace trigger {FENCE} before insert or update or delete on {name} for each row {nested} {fenced}",
-        ]
-        dropped += [f"drop trigger if exists {trigger} on {name}" for trigger in (CAPTURE, FENCE)]
-        for part in [name, *(leaf for leaf in _leaves(project.target, table) if leaf != name)]:
-            made += [
-                f"create or replace trigger {CAPTURE}_truncate after truncate on {part} for each statement {others} {noted}",
-                f"create or replace trigger {FENCE}_truncate before truncate on {part} for each statement {others} {fenced}",
-            ]
-            dropped += [f"drop trigger if exists {trigger}_truncate on {part}" for trigger in (CAPTURE, FENCE)]
-    return [*made, *target_capture(project, on=True), *target_fence(project, on=True)], dropped
-
-
-def fed_tables(project: Project) -> list[Table]:
-    """The target tables that a source feeds, each once."""
-    names = dict.fromkeys(mapping.target.name for mapping in project.mappings)
-    return [table for name in names if (table := project.target.table(name)) is not None]
-
-
-def _on_target(project: Project, trigger: str, *, on: bool) -> list[str]:
-    found = []
-    for table in fed_tables(project):
-        name = ident(table.schema, table.name)
-        found.append(_switch(name, on, trigger, f"{trigger}_truncate"))
-        # Row triggers of a partitioned table are its partitions' as well; those on TRUNCATE are not.
-        found += [_switch(leaf, on, f"{trigger}_truncate") for leaf in _leaves(project.target, table) if leaf != name]
-    return found
-
-
-def _switch(table: str, on: bool, *triggers: str) -> str:
-    state = "enable always" if on else "disable"
-    return f"alter table {table} {', '.join(f'{state} trigger {trigger}' for trigger in triggers)}"
-
-
-def _refused(side: str, login: str, homes: str) -> str:
-    return f"execute function {JOURNAL}.refuse_write({literal(side)}, {literal(login)}, {literal(homes)})"
-
-
-def _leaves(catalog: Catalog, table: Table) -> list[str]:
-    there = catalog.table(table.name) or table
-    return [ident(each.schema, each.name) for each in there.holding]
-
-
-def capture_function(table: Table) -> str:
-    # Beside capture_target(): no table's name makes that of it.
-    return ident(JOURNAL, short_name("capture_of", table.name))
-
-
-def capture_body(table: Table, *, images: bool = False, derived: bool = False) -> str:
-    """The function that notes which rows of a source table change.
-
-    A key column that was renamed or dropped makes no write of an application fail: what cannot be named is noted as a change of the
-    whole table. Keys are read in a block of their own, which writes nothing and so costs no transaction id.
-
-    Args:
-        images: note the rows too, as the dual-write window needs it.
-        derived: of updates that a trigger made, note also what was there before.
-    """
-    old, new = (_key(table, alias) for alias in ("old", "new"))
-    name = literal(table.name)
-    settings = "" if _steady(table) else (
-        "\n    set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = '1'"
-        " set bytea_output = 'hex'"
-    )  # fmt: skip
-    columns, row, both = ("", "", "")
-    if images:
-        columns, row = ", image", ", row_to_json(new)"
-        both = ", " + (DERIVED if derived else "null")
-    log = f"insert into {JOURNAL}.source_log (table_name"
-    return (
-        f"create or replace function {capture_function(table)}() returns trigger\n"
-        f"    language plpgsql security definer\n    set search_path = pg_catalog, pg_temp{settings}\n"
-        "as $capture$\ndeclare\n    was_key text;\n    is_key text;\nbegin\n"
-        "    begin\n"
-        f"        if tg_op in ('UPDATE', 'DELETE') then\n            was_key := {old};\n        end if;\n"
-        f"        if tg_op in ('UPDATE', 'INSERT') then\n            is_key := {new};\n        end if;\n"
-        "    exception when undefined_column then\n        was_key := null;\n        is_key := null;\n"
-        "    end;\n"
-        "    if tg_op = 'UPDATE' then\n"
-        f"        {log}, old_key, new_key{columns}{', was' if images else ''}) values ({name}, was_key, is_key{row}{both});\n"
-        "    elsif tg_op = 'INSERT' then\n"
-        f"        {log}, new_key{columns}) values ({name}, is_key{row});\n"
-        "    elsif tg_op = 'DELETE' then\n"
-        f"        {log}, old_key) values ({name}, was_key);\n"
-        "    else\n"
-        f"        {log}) values ({name});\n"
-        "    end if;\n    return null;\nend\n$capture$"
-    )
-
-
-def _capture(project: Project, table: Table, environment: Environment) -> Iterable[str]:
-    login = environment.login
-    function = capture_function(table)
-    yield capture_body(table)
-    yield f"comment on function {function}() is {literal(f'Notes which rows of {table.name} applications change.')}"
-    yield f"revoke all on function {function}() from public"
-    homes = ", ".join(
-        dict.fromkeys(ident(project.target.schema, each.target.name) for each in project.of_source(table.name))
-    )
-    when = f"when (session_user <> {literal(login)})"
-    for leaf in leaves(project, table):
-        yield (
-            f"create or replace trigger {CAPTURE} after insert or update or delete on {leaf} for each row {when}"
-            f" execute function {function}()"
-        )
-        yield (
-            f"create or replace trigger {CAPTURE}_truncate after truncate on {leaf} for each statement {when}"
-            f" execute function {function}()"
-        )
-        yield (
-            f"create or replace trigger {FENCE} before insert or update or delete on {leaf} for each row {when}"
-            f" {_refused('source', login, homes)}"
-        )
-        yield (
-            f"create or replace trigger {FENCE}_truncate before truncate on {leaf} for each statement {when}"
-            f" {_refused('source', login, homes)}"
-        )
-        yield (
-            f"alter table {leaf} enable always trigger {CAPTURE}, enable always trigger {CAPTURE}_truncate,"
-            f" disable trigger {FENCE}, disable trigger {FENCE}_truncate"
-        )
-        if environment.auth_triggers:
-            # Accounts that are made fire the triggers of auth.users, and what these write is not the migrator's.
-            yield (
-                f"create or replace trigger {GUARD} before insert or update or delete on {leaf} for each row"
-                f" when (session_user = {literal(login)} and pg_trigger_depth() > 0)"
-                f" execute function {JOURNAL}.leave_out()"
-            )
-            yield f"alter table {leaf} enable always trigger {GUARD}"
-
-
-def _release(project: Project, table: Table) -> Iterable[str]:
-    for leaf in leaves(project, table):
-        for trigger in OURS:
-            yield f"drop trigger if exists {trigger} on {leaf}"
-    # Also off a table that was renamed or detached meanwhile.
-    yield f"drop function if exists {capture_function(table)}() cascade"
-
-
-def _key(table: Table, alias: str) -> str:
-    key = table.row_key or ()
-    first = table.column(key[0])
-    return key_sql(alias, key, is_text=first is not None and is_text(first) and first.type == "text")
-
-
-def _steady(table: Table) -> bool:
-    columns = (table.column(name) for name in table.row_key or ())
-    return all(column is not None and column.type.partition("(")[0] in _STEADY for column in columns)

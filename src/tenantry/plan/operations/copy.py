@@ -5,73 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tenantry.derivation.forward import RANGE, Deriver, Reading, merge_keys, qualified_order, within
+from tenantry.derivation.forward import RANGE, within
 from tenantry.derivation.keys import mapping_key, reference_text
 from tenantry.derivation.pilot import not_carried
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project, Reference
-from tenantry.mapping.reasons import first_problem, written
+from tenantry.mapping.reasons import written
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, idents, literal, short_name
-
-RUN = "(select max(id) from tenantry.run)"
-
-
-def copy_statement(
-    project: Project,
-    mapping: Mapping,
-    *,
-    rows: str | None = None,
-    into: str | None = None,
-    few: bool = False,
-    mended: frozenset[str] = frozenset(),
-) -> str:
-    """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells).
-
-    Args:
-        rows: a relation that takes the source table's place.
-        into: a table that takes the target's place; it has the columns of the mapping.
-        few: only a few rows are meant, so that parents are looked up one by one.
-        mended: mappings of which rows were mended in the quarantine.
-    """
-    derivation = Deriver(project, Reading.COPY, mended=mended).derive(mapping, rows=rows)
-    names = [column.name for column in mapping.columns]
-    target = ident(project.target.schema, mapping.target.name)
-    named = literal(mapping.name)
-    source = literal(mapping.source.name)
-    key, problems, parent, original, changes = (
-        f"d.{mapping.ours(name)}" for name in ("key", "problems", "parent", "original", "changes")
-    )
-    carried = (
-        f"insert into {into or target} ({idents(names)})\n{'' if into else identity_clause(mapping)}"
-        f"select {idents(names, prefix='d')} from derived d where {problems} is null"
-    )
-    refused = (
-        f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason, column_name,"
-        " parent_mapping, parent_table, parent_key)\n"
-        f"select {RUN}, {named}, {source}, {key}, {original}, {problems},\n"
-        "       case when f.reason = 'reference_missing' and q.found then 'parent_quarantined' else f.reason end, f.name,\n"
-        f"       {parent} ->> 'mapping', {parent} ->> 'table', {parent} ->> 'key'\n"
-        "  from derived d\n"
-        f" cross join lateral {first_problem(problems)} f\n"
-        f"  left join lateral (select true as found from {JOURNAL}.quarantine q where q.state = 'open'"
-        f" and q.source_table = {parent} ->> 'table' and q.source_key = {parent} ->> 'key' limit 1) q on true\n"
-        f" where {problems} is not null"
-    )
-    noted = (
-        f"insert into {JOURNAL}.change (mapping, source_table, source_key, column_name, original, carried, rule)\n"
-        f"select {named}, {source}, {key}, c.cell::json ->> 'column', c.cell::json -> 'from', c.cell::json -> 'to',"
-        f" c.cell::json ->> 'rule'\n"
-        f"  from derived d cross join lateral unnest({changes}) c (cell)\n"
-        f" where {changes} is not null and {problems} is null"
-    )
-    return derivation.statement(
-        f"select count(*), count(*) filter (where {problems} is null), count(*) filter (where {problems} is not null),\n"
-        f"       coalesce(sum(cardinality({changes})) filter (where {problems} is null), 0)\n  from derived d",
-        more=[("carried", carried), ("refused", refused), ("noted", noted)],
-        few=few,
-    )
+from tenantry.postgres import ident, literal
+from tenantry.statements.copy import RUN, copy_statement
+from tenantry.statements.merge import merge_statements, unmerge_statement
 
 
 def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[list[Step], dict[str, str]]:
@@ -146,54 +90,6 @@ def _missing_only(project: Project, mapping: Mapping, statement: str) -> str:
     if project.subset is None or project.subset.state != "rest":
         return statement
     return within(statement, f"{RANGE} and {not_carried(project, mapping)}")
-
-
-def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
-    """Of rows equal in the merge's columns all but the first leave the target and are listed as merged.
-
-    The equal ones are few, and found by hash first: by sorting, since the planner expects far fewer groups than there are, and
-    in statements of their own, since parallel workers help neither with a DELETE nor with what feeds it.
-    """
-    merge = mapping.merge
-    assert merge is not None
-    hashes, found = (ident(JOURNAL, short_name(name, mapping.name)) for name in ("same_hashes", "same_rows"))
-    target = ident(project.target.schema, mapping.target.name)
-    keys = merge_keys(mapping, "t")
-    same = f"hash_record_extended(row({keys}), 0)"
-    return (
-        "set local enable_hashagg = off",
-        f"create unlogged table {hashes} as\nselect {same} as h from {target} t group by 1 having count(*) > 1",
-        "set local enable_hashagg = on",
-        f"create unlogged table {found} as\nselect t.ctid as tid from {target} t where {same} in (select h from {hashes})",
-        f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_json(t.*) as derived,\n"
-        "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
-        # The order is the manifest's, over columns without an alias: no other relation stands beside the target's.
-        f"    from {target} t where t.ctid in (select f.tid from {found} f)\n"
-        f"  window w as (partition by {keys} order by {qualified_order(mapping, 't')})\n),\n"
-        f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
-        "  returning r.legacy_id, r.into_key, r.derived\n)\n"
-        f"insert into {JOURNAL}.merged (mapping, source_table, source_key, into_key, reason, original, derived)\n"
-        f"select {literal(mapping.name)}, {literal(mapping.source.name)}, gone.legacy_id, gone.into_key, {literal(merge.reason)},"
-        " to_json(s.*), gone.derived\n"
-        f"  from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = gone.legacy_id",
-        f"drop table {hashes}, {found}",
-    )
-
-
-def identity_clause(mapping: Mapping) -> str:
-    """Identity columns take over the values that they are given."""
-    return "overriding system value\n" if any(column.identity for column in mapping.target.columns) else ""
-
-
-def unmerge_statement(project: Project, mapping: Mapping) -> str:
-    """Puts the merged rows back as they were derived."""
-    target = ident(project.target.schema, mapping.target.name)
-    names = [column.name for column in mapping.columns]
-    return (
-        f"with back as (delete from {JOURNAL}.merged where mapping = {literal(mapping.name)} returning derived)\n"
-        f"insert into {target} ({idents(names)})\n{identity_clause(mapping)}"
-        f"select {idents(names, prefix='r')} from back b cross join lateral json_populate_record(null::{target}, b.derived) r"
-    )
 
 
 # -- cycles ------------------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from pathlib import Path
 from tenantry.access import context_sql
 from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.catalog.build import schema_statements
+from tenantry.catalog.environment import Environment
 from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project
-from tenantry.plan.environment import Environment
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, load_sql
 

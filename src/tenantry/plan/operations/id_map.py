@@ -9,8 +9,8 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.project import LEGACY_ID
 from tenantry.plan.model import Step
-from tenantry.plan.operations.capture import fed_tables
 from tenantry.postgres import ident, literal
+from tenantry.statements.capture import fed_tables
 
 BORN = "tenantry_born_here"
 """The trigger that gives rows of the target their own id as the old one."""

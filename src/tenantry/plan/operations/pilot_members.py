@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tenantry.derivation.forward import Deriver, Reading
 from tenantry.derivation.pilot import Inside
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping import Mapping, Project
+from tenantry.mapping import Project
 from tenantry.plan.model import Step
-from tenantry.postgres import idents, literal
+from tenantry.statements.merge import same_as_listed
 
 CLOSURE = "copy.closure"
 
@@ -31,43 +30,6 @@ def closure(project: Project, after: str) -> list[Step]:
             after=(after,),
         )
     ]
-
-
-def same_as_listed(project: Project, mapping: Mapping) -> str:
-    """The statement that lists the rows which would be merged with one that is listed."""
-    key, same = mapping.ours("key"), mapping.ours("same")
-    return merging(
-        project,
-        mapping,
-        f"insert into {JOURNAL}.inside (mapping, source_key)\n"
-        f"select {literal(mapping.name)}, a.{key} from hashed a\n"
-        f" where a.{same} in (select b.{same} from hashed b join {JOURNAL}.inside l"
-        f" on l.mapping = {literal(mapping.name)} and l.source_key = b.{key})\n"
-        "on conflict do nothing",
-    )
-
-
-def merging(project: Project, mapping: Mapping, tail: str, *, rows: str | None = None, few: bool = False) -> str:
-    """`with … hashed … tail`: source rows with what tells those that would be merged (the columns of the rule, and `key` and `same`
-    as `Mapping.ours` names them), without those that have problems of their own. A value that two rows share by chance merely
-    lists a row too many."""
-    assert mapping.merge is not None
-    by, key = idents(mapping.merge.by, prefix="d"), mapping.ours("key")
-    return (
-        Deriver(project, Reading.PREVIEW)
-        .derive(mapping, rows=rows)
-        .statement(
-            tail,
-            more=[
-                (
-                    "hashed",
-                    f"select d.{key}, hash_record_extended(row({by}), 0) as {mapping.ours('same')}, {by} from derived d"
-                    f" where d.{mapping.ours('problems')} is null",
-                )
-            ],
-            few=few,
-        )
-    )
 
 
 def _statements(project: Project) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 
 import psycopg
+
+from tenantry.postgres.sql import load_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Environment:
 
 def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Environment:
     """The facts, in one round trip."""
-    sql = resources.files("tenantry.plan").joinpath("environment.sql").read_text()
+    sql = load_sql("tenantry.catalog.sql", "environment")
     row = connection.execute(sql).fetchone()
     assert row is not None
     name, user, login, version, has_auth, owns_auth, triggers = row

@@ -1,0 +1,64 @@
+"""Contract: the source goes, and with it what served the way back."""
+
+from __future__ import annotations
+
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Project
+from tenantry.plan.model import Step
+from tenantry.postgres import ident
+from tenantry.statements.capture import (
+    capture_function,
+    fed_tables,
+    target_triggers,
+)
+from tenantry.statements.keys import legacy_index
+
+
+def final(project: Project, after: str) -> list[Step]:
+    """What the contract does, and nothing takes back: the source goes, and with it what served the way back."""
+    tables = [ident(project.source.schema, table.name) for table in project.source_tables]
+    # Partitions go with their table; children by inheritance are named.
+    tables += [
+        ident(each.schema, each.name)
+        for table in project.source_tables
+        if table.kind != "partitioned"
+        for each in table.below
+    ]
+    functions = [capture_function(table) for table in project.source_tables]
+    gone = target_triggers(project, "")[1]
+    indexes = [
+        f"drop index if exists {ident(table.schema, name)}"
+        for table in fed_tables(project)
+        if (name := legacy_index(table)) is not None
+    ]
+    return [
+        Step(
+            id="contract.source",
+            phase="contract",
+            kind="contract",
+            title=f"Drop the {len(functions)} source tables",
+            sql=(
+                f"drop table if exists {', '.join(tables)}",
+                # Also off a table that somebody renamed.
+                *(f"drop function if exists {function}() cascade" for function in functions),
+            ),
+            undo=(),
+            lock="ACCESS EXCLUSIVE on the source tables, which nobody uses any more",
+            risk="high",
+            risk_note="There is no way back from here, but for an archive of the source.",
+            seconds=0.1,
+            after=(after,),
+        ),
+        Step(
+            id="contract.target",
+            phase="contract",
+            kind="contract",
+            title="Take off the target what served the way back",
+            sql=(*gone, *indexes, f"truncate {JOURNAL}.source_log, {JOURNAL}.target_log"),
+            undo=(),
+            lock="ACCESS EXCLUSIVE on one target table at a time, for a moment",
+            risk="low",
+            seconds=0.1,
+            after=("contract.source",),
+        ),
+    ]

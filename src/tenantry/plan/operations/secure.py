@@ -1,0 +1,50 @@
+"""Secure: policies, rights and row-level security of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantry.access import secure_statements
+from tenantry.accounts.sync import drop_functions_sql, functions_sql
+from tenantry.catalog.environment import Environment
+from tenantry.mapping import Project
+from tenantry.plan.model import Step
+
+
+def secure(project: Project, environment: Environment, after: Sequence[str]) -> list[Step]:
+    """Policies, rights and row-level security, table by table; clients may read from here on, and write after the cut-over."""
+    steps: list[Step] = []
+    previous = tuple(after)
+    for security in secure_statements(project, owner=environment.user):
+        step = Step(
+            id=f"secure.table:{security.table}" if security.table else "secure.schema",
+            phase="secure",
+            kind="sql",
+            title=f"Policies and rights of {security.table or 'the schema'}",
+            sql=tuple(security.statements),
+            undo=tuple(security.undo),
+            lock="none that others feel: nobody uses the target yet",
+            risk="none",
+            seconds=0.02,
+            after=previous,
+            table=security.table,
+        )
+        steps.append(step)
+        previous = (step.id,)
+    functions = functions_sql(project)
+    if functions:
+        steps.append(
+            Step(
+                id="secure.in_step",
+                phase="secure",
+                kind="sql",
+                title="Make the functions that will keep accounts and profiles in step; they wait for the cut-over",
+                sql=functions,
+                undo=drop_functions_sql(project),
+                lock="none that others feel",
+                risk="none",
+                seconds=0.05,
+                after=previous,
+            )
+        )
+    return steps

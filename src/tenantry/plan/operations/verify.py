@@ -1,0 +1,72 @@
+"""Verify: compare source and target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantry.mapping import Project
+from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
+from tenantry.plan.model import Step
+
+
+def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list[Step]:
+    """Compare source and target; the statements are made by `migrate.verify`, and only read."""
+    steps = []
+    for mapping in project:
+        count = rows[mapping.source.name]
+        steps.append(
+            Step(
+                id=f"verify.rows:{mapping.name}",
+                phase="verify",
+                kind="verify",
+                title=f"Compare every row of {mapping.source.name} and {mapping.name}",
+                sql=(),
+                undo=(),
+                lock="ACCESS SHARE on the source",
+                risk="none",
+                seconds=VERIFY_SECONDS * count,
+                after=tuple(after),
+                mapping=mapping.name,
+                table=mapping.target.name,
+                rows=count,
+            )
+        )
+    total = sum(step.rows for step in steps)
+    for name, title in (
+        ("catalog", "Compare keys, checks, indexes, triggers and comments with the plan"),
+        ("ids", "Look for ids that stand for two rows"),
+        ("references", "Look for rows whose parent is missing"),
+        ("rules", "Run the business rules"),
+    ):
+        steps.append(
+            Step(
+                id=f"verify.{name}",
+                phase="verify",
+                kind="verify",
+                title=title,
+                sql=tuple(rule.sql for rule in project.manifest.rules) if name == "rules" else (),
+                undo=(),
+                lock="ACCESS SHARE on the source",
+                risk="none",
+                seconds=0.1 + (SCAN_SECONDS * 3 * total if name in ("ids", "references") else 0),
+                after=tuple(after),
+            )
+        )
+    return steps
+
+
+def drain(after: Sequence[str]) -> Step:
+    """Replay from the log of changes until next to nothing is left."""
+    return Step(
+        id="replay.drain",
+        phase="replay",
+        kind="replay",
+        title="Carry over what changed meanwhile, until next to nothing is left",
+        sql=(),
+        undo=(),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.5,
+        after=tuple(after),
+        rows=0,
+    )

@@ -1,0 +1,129 @@
+"""Keys of the target as they are while a run works, and as they are for good."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tenantry.catalog import Constraint, Index, Table
+from tenantry.mapping import Project
+from tenantry.mapping.project import LEGACY_ID, ROW_ID
+from tenantry.postgres import ident, literal, short_name
+from tenantry.statements.capture import fed_tables
+
+LEGACY_INDEX = "tenantry_legacy"
+
+
+def legacy_index(table: Table) -> str | None:
+    """The name of the index by which replay finds rows of a table by their old ids, or None where the table has one itself."""
+    if any(index.columns[:1] == (LEGACY_ID,) and index.predicate is None for index in table.indexes):
+        return None
+    return short_name(LEGACY_INDEX, table.name)
+
+
+def in_transition(project: Project, table: Table, key: Constraint) -> Constraint:
+    """A foreign key as it stands until the contract: replay applies many rows at once, in an order that is right only at the
+    end, so every foreign key can wait for that, which RESTRICT could not."""
+    if key.kind != "foreign" or (table.kind == "partitioned" and key.inherited) or not can_wait(project, table, key):
+        return key
+    definition = re.sub(r" ON (DELETE|UPDATE) RESTRICT", "", key.definition)
+    if not key.deferrable:
+        definition, mark, tail = definition.partition(" NOT VALID")
+        definition = f"{definition} DEFERRABLE{mark}{tail}"
+    if definition == key.definition:
+        return key
+    return replace(
+        key,
+        definition=definition,
+        deferrable=True,
+        on_delete="no action" if key.on_delete == "restrict" else key.on_delete,
+        on_update="no action" if key.on_update == "restrict" else key.on_update,
+    )
+
+
+def can_wait(project: Project, table: Table, fk: Constraint) -> bool:
+    """Whether replay may write either side of a foreign key, or what hangs on it: all but those by which tables that nothing feeds
+    refer to other schemas."""
+    return fk.ref_schema == project.target.schema or any(each.name == table.name for each in fed_tables(project))
+
+
+def qualified(table: Table) -> str:
+    return ident(table.schema, table.name)
+
+
+def foreign_keys(table: Table) -> list[Constraint]:
+    return [fk for fk in table.foreign_keys if not fk.inherited]
+
+
+def key_constraints(table: Table) -> list[Constraint]:
+    return [
+        constraint
+        for constraint in table.constraints
+        if constraint.kind in ("primary", "unique", "exclusion") and not constraint.inherited
+    ]
+
+
+def backing_indexes(table: Table) -> list[Index]:
+    """Indexes of constraints that can be built by themselves and attached; exclusion constraints, and keys of partitioned
+    tables, cannot."""
+    if table.kind == "partitioned":
+        return []
+    attachable = {key.index for key in key_constraints(table) if key.kind != "exclusion"}
+    return [index for index in table.indexes if index.name in attachable]
+
+
+def over_ids_alone(project: Project, index: Index) -> bool:
+    """Whether an index is over ids alone, which cannot be there twice, in whatever order rows were read."""
+    ids = {ROW_ID, LEGACY_ID, project.manifest.tenant.column}
+    return not index.unique or (
+        index.predicate is None and bool({ROW_ID, LEGACY_ID} & set(index.columns)) and set(index.columns) <= ids
+    )
+
+
+def plain_indexes(table: Table) -> list[Index]:
+    return [index for index in table.indexes if index.constraint is None and not index.inherited]
+
+
+def drop_constraint(table: Table, constraint: Constraint) -> str:
+    return f"alter table {qualified(table)} drop constraint {ident(constraint.name)}"
+
+
+def add_constraint(table: Table, constraint: Constraint, *, valid: bool = True) -> str:
+    suffix = "" if valid or "NOT VALID" in constraint.definition else " not valid"
+    return f"alter table {qualified(table)} add constraint {ident(constraint.name)} {constraint.definition}{suffix}"
+
+
+def attach_key(table: Table, key: Constraint) -> str:
+    if table.kind == "partitioned" or key.kind == "exclusion":
+        return add_constraint(table, key)
+    kind = "primary key" if key.kind == "primary" else "unique"
+    timing = ""
+    if key.deferrable:
+        timing = " deferrable initially " + ("deferred" if key.initially_deferred else "immediate")
+    return f"alter table {qualified(table)} add constraint {ident(key.name)} {kind} using index {ident(key.index or '')}{timing}"
+
+
+def comment_on(table: Table, constraint: Constraint) -> Iterable[str]:
+    if constraint.comment is not None:
+        yield f"comment on constraint {ident(constraint.name)} on {qualified(table)} is {literal(constraint.comment)}"
+
+
+def comments_on(table: Table) -> Iterable[str]:
+    for key in key_constraints(table):
+        yield from comment_on(table, key)
+    for index in plain_indexes(table):
+        if index.comment is not None:
+            yield f"comment on index {ident(table.schema, index.name)} is {literal(index.comment)}"
+
+
+def replica_identity(project: Project, table: Table) -> Iterable[str]:
+    """What tells the rows of a table, and of its partitions, from each other in a replication stream, as its files say."""
+    for each in table.holding:
+        there = project.target.table(each.name) or table
+        how = (
+            f"using index {ident(there.replica_identity_index)}"
+            if there.replica_identity == "index" and there.replica_identity_index is not None
+            else there.replica_identity
+        )
+        yield f"alter table {ident(each.schema, each.name)} replica identity {how}"
