@@ -23,7 +23,7 @@ def triggers(project: Project, *, on: bool) -> list[str]:
 
 def rules(project: Project, *, on: bool) -> list[str]:
     names = ", ".join(literal(qualified(table)) for table in fed_tables(project) if table.rules)
-    return [f"select {JOURNAL}.{'wake' if on else 'sleep'}rules(array[{names}])"] if names else []
+    return [f"select {JOURNAL}.{'wake' if on else 'sleep'}_rules(array[{names}])"] if names else []
 
 
 def triggers_off(table: Table) -> Iterable[str]:
