@@ -41,6 +41,7 @@ bench: $(STAMP) ## the figures behind the claims; takes some minutes
 docs: $(STAMP) ## write the generated pages of docs/ again
 	$(BIN)/python -m clinic.docs
 	$(BIN)/python -m typer tenantry.cli.main utils docs --name tenantry --output docs/reference/cli.md
+	$(BIN)/python -m tenantry.mapping.docs docs/reference/transforms.md
 	$(BIN)/python -m tenantry.prove.lint.docs docs/reference/checks.md
 	$(BIN)/python -m tenantry.prove.attacks.docs docs/reference/attacks.md
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,11 @@ from hypothesis import strategies as st
 
 from tenantry.catalog import Column
 from tenantry.catalog.table import TypeKind
-from tenantry.mapping import casts, transforms
+from tenantry.mapping import casts
+from tenantry.mapping.transform import Between
+from tenantry.mapping.transforms import transforms
+from tenantry.mapping.values import numbers
+from tenantry.mapping.values.type_names import base_type
 from tests.conftest import Database
 
 ANY = settings(
@@ -60,7 +65,19 @@ def there_and_back(
 
 
 def column(type_name: str, kind: TypeKind = "base") -> Column:
-    return Column("value", type_name, kind, type_name=transforms.base_type(type_name))
+    return Column("value", type_name, kind, type_name=base_type(type_name))
+
+
+def up(name: str, raw: str, source: Column, target: str, zone: str = "UTC") -> str:
+    return transforms()[name].up(raw, Between(source, column(target), f"'{zone}'"))
+
+
+def down_of(name: str, source: Column, target: str, zone: str = "UTC") -> str:
+    return transforms()[name].down("t.value", Between(source, column(target), f"'{zone}'"))
+
+
+def read_text(name: str, raw: str, kind: str) -> str:
+    return up(name, raw, column("text"), kind)
 
 
 def assert_all_back(found: Sequence[tuple[object, str | None, bool]]) -> None:
@@ -84,10 +101,7 @@ NUMBERS = {
     "double precision": st.floats(-1e200, 1e200).map(lambda value: value if abs(value) > 1e-200 else 0.0),
 }  # fmt: skip
 READERS: dict[str, Callable[[str, str], str]] = {
-    "number": transforms.number,
-    "money": lambda raw, kind: transforms.number(raw, kind, percent=False),
-    "percent": lambda raw, kind: transforms.number(raw, kind, currency=False),
-    "integer": transforms.integer,
+    **{name: partial(read_text, name) for name in ("number", "money", "percent", "integer")},
     "cast": lambda raw, kind: casts.cast(raw, column("text"), column(kind), (), 150000),
 }
 
@@ -119,9 +133,9 @@ def test_numbers_become_texts_that_every_reader_of_numbers_reads(
 @pytest.mark.parametrize("kind", ["numeric", "real", "double precision"])
 def test_what_is_no_number_of_digits_has_no_way_back(database: Database, kind: str, value: str) -> None:
     with session(database) as connection:
-        down = transforms.number_text("t.value", kind)
+        down = numbers.number_text("t.value", kind)
         ((_, back, _),) = there_and_back(
-            connection, [value], kind, lambda _: down, lambda raw: transforms.number(raw, kind)
+            connection, [value], kind, lambda _: down, lambda raw: numbers.number(raw, kind)
         )
     assert back is None
 
@@ -129,8 +143,8 @@ def test_what_is_no_number_of_digits_has_no_way_back(database: Database, kind: s
 @pytest.mark.parametrize(("value", "text"), [("12.5000", "12.5"), ("100", "100"), ("0.00", "0"), ("-0.0700", "-0.07")])
 def test_numbers_have_no_zeros_behind_their_last_digit(database: Database, value: str, text: str) -> None:
     with session(database) as connection:
-        down = transforms.number_text("t.value", "numeric(20,4)")
-        up = transforms.number("s.value", "numeric(20,4)")
+        down = numbers.number_text("t.value", "numeric(20,4)")
+        up = numbers.number("s.value", "numeric(20,4)")
         assert there_and_back(connection, [value], "numeric(20,4)", lambda _: down, lambda _: up)[0][1] == text
 
 
@@ -166,7 +180,11 @@ def test_numbers_of_another_type_come_back_or_not_at_all(
 def test_booleans_become_words_that_fit(database: Database, kind: str) -> None:
     with session(database) as connection:
         down = casts.back("t.value", column("boolean"), column(kind), (), 150000)
-        assert_all_back(there_and_back(connection, [True, False], "boolean", lambda _: down, transforms.boolean))
+        assert_all_back(
+            there_and_back(
+                connection, [True, False], "boolean", lambda _: down, partial(read_text, "boolean", kind="boolean")
+            )
+        )
 
 
 @ANY
@@ -224,10 +242,10 @@ def test_the_wall_clock_comes_back_but_for_the_first_of_two_hours_that_it_shows_
 ) -> None:
     source = column("timestamp without time zone")
     values = instants(zone)
-    down = transforms.wall_clock("t.value", source, f"'{zone}'")
+    down = down_of("local_time", source, "timestamp with time zone", zone)
     with session(database) as connection:
         found = there_and_back(connection, values, "timestamptz", lambda _: down,
-                               lambda raw: transforms.local_time(raw, source, f"'{zone}'", "timestamptz"))  # fmt: skip
+                               lambda raw: up("local_time", raw, source, "timestamptz", zone))  # fmt: skip
     assert_none_wrong(found)
     lost = {value for value, (_, back, _) in zip(values, found, strict=True) if back is None}
     assert lost == {value for value in values if shown_twice_and_first(value, zone)}
@@ -246,14 +264,14 @@ def test_instants_of_utc_come_back_to_the_digit_that_the_source_holds(database: 
         "0044-03-15 12:00+00 BC",
     ]
     with session(database) as connection:
-        down = transforms.wall_clock("t.value", source, "'UTC'")
+        down = down_of("utc", source, "timestamp with time zone")
         assert_all_back(
             there_and_back(
                 connection,
                 values,
                 "timestamptz",
                 lambda _: down,
-                lambda raw: transforms.utc(raw, source, "timestamptz"),
+                lambda raw: up("utc", raw, source, "timestamptz"),
             )
         )
         ((_, back, _),) = there_and_back(
@@ -266,10 +284,10 @@ def test_instants_of_utc_come_back_to_the_digit_that_the_source_holds(database: 
 def test_an_instant_is_a_date_only_at_midnight(database: Database) -> None:
     source = column("date")
     with session(database) as connection:
-        down = transforms.wall_clock("t.value", source, "'UTC'")
+        down = down_of("utc", source, "timestamp with time zone")
         values = ["2024-03-10 00:00+00", "2024-03-10 00:00:00.000001+00", "2024-03-10 05:00+00", "infinity"]
         found = there_and_back(
-            connection, values, "timestamptz", lambda _: down, lambda raw: transforms.utc(raw, source, "timestamptz")
+            connection, values, "timestamptz", lambda _: down, lambda raw: up("utc", raw, source, "timestamptz")
         )
     assert [back for _, back, _ in found] == ["2024-03-10", None, None, "infinity"]
     assert_none_wrong(found)
@@ -284,14 +302,14 @@ def test_days_come_back_whatever_the_clock_does_at_midnight(database: Database, 
     around = {(turn + timedelta(days=n)).date() for turn in turns(zone) for n in (-1, 0, 1)}
     values: list[object] = [*sorted(around | {date(2000, 1, 1) + timedelta(days=37 * n) for n in range(250)})]
     values += ["infinity", "-infinity"]
-    down = transforms.midnight("t.value", source, f"'{zone}'")
+    down = down_of("local_day", source, "date", zone)
     with session(database) as connection:
         found = there_and_back(
             connection,
             values,
             "date",
             lambda _: down,
-            lambda raw: transforms.local_day(raw, source, f"'{zone}'", "date"),
+            lambda raw: up("local_day", raw, source, "date", zone),
         )
     assert_none_wrong(found)
     lost = [value for value, (_, back, _) in zip(values, found, strict=True) if back is None]
@@ -302,7 +320,7 @@ def test_days_come_back_whatever_the_clock_does_at_midnight(database: Database, 
 @pytest.mark.parametrize("kind", ["timestamp without time zone", "timestamp with time zone"])
 def test_days_that_no_timestamp_reaches_have_no_way_back(database: Database, kind: str) -> None:
     source = column(kind)
-    down = transforms.midnight("t.value", source, "'Pacific/Kiritimati'")
+    down = down_of("local_day", source, "date", "Pacific/Kiritimati")
     with session(database) as connection:
         found = there_and_back(
             connection,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -21,8 +21,11 @@ from hypothesis import strategies as st
 
 from tenantry.catalog import Column, read_catalog
 from tenantry.catalog.table import TypeKind
-from tenantry.manifest.model import Transform
-from tenantry.mapping import casts, transforms
+from tenantry.mapping import casts
+from tenantry.mapping.transform import Between
+from tenantry.mapping.transforms import transforms
+from tenantry.mapping.values import numbers
+from tenantry.mapping.values.texts import FALSE_WORDS, TRUE_WORDS, plain_source
 from tests.conftest import Database
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "transforms.md"
@@ -77,6 +80,18 @@ def column(type_name: str, kind: TypeKind = "base", **more: Any) -> Column:
     return Column("value", type_name, kind, **{"type_name": type_name, **more})
 
 
+TEXT = column("text")
+
+
+def up(name: str, raw: str, source: Column, target: str, zone: str = "'UTC'") -> str:
+    """What a transform makes of a value.
+
+    Args:
+        zone: SQL.
+    """
+    return transforms()[name].up(raw, Between(source, column(target), zone))
+
+
 # -- texts that could be numbers ---------------------------------------------------------------------------------------
 
 NASTY = (
@@ -126,7 +141,7 @@ def amount(text: str, *, grouped: bool) -> Decimal | None:
 
 def read_number(text: str, *, currency: bool, percent: bool, grouped: bool) -> Decimal | None:
     """The number that a text means, whatever a type holds of it."""
-    if len(text.encode()) > transforms.LONGEST:
+    if len(text.encode()) > numbers.LONGEST:
         return None
     inner = text.strip(BLANKS)
     factor = Decimal(1)
@@ -216,10 +231,7 @@ READERS: dict[str, dict[str, bool]] = {
 def number_sql(reader: str, type_name: str) -> Make:
     if reader == "cast":
         return lambda raw: casts.cast(raw, column("text"), column(type_name), (), 150000)
-    if reader == "integer":
-        return lambda raw: transforms.integer(raw, type_name)
-    options = READERS[reader]
-    return lambda raw: transforms.number(raw, type_name, currency=options["currency"], percent=options["percent"])
+    return lambda raw: up(reader, raw, column("text"), type_name)
 
 
 def want_number(reader: str, type_name: str, text: str) -> object:
@@ -270,7 +282,7 @@ def test_the_oracle_of_numbers_itself_reads_what_the_reference_promises() -> Non
 
 @given(st.sampled_from(TYPES))
 def test_the_plain_number_is_the_first_branch(type_name: str) -> None:
-    made = transforms.number("s.value", type_name)
+    made = up("number", "s.value", column("text"), type_name)
     if type_name in ("numeric(2,2)", "numeric(2,4)", "numeric(5,-2)"):  # they have no plain form
         assert "octet_length" in made
     else:
@@ -309,9 +321,7 @@ def want_email(text: str, longest: int = 254) -> str | None:
     return address if good else None
 
 
-words = st.sampled_from(
-    [*transforms.TRUE_WORDS, *transforms.FALSE_WORDS, "TRUE", " Yes\u00a0", "oN", "ja", "1.0", "2", "ı", "K"]
-)
+words = st.sampled_from([*TRUE_WORDS, *FALSE_WORDS, "TRUE", " Yes\u00a0", "oN", "ja", "1.0", "2", "ı", "K"])
 addresses = st.one_of(
     st.builds("{}{}@{}.{}{}".format, st.sampled_from(["", " ", "\u00a0", "."]), st.text("aB.1+'-", max_size=6),
               st.text("aZ-0.", max_size=6), st.text("coK\u212a-", max_size=4), st.sampled_from(["", " ", "\n", ".", "\t "])),
@@ -329,9 +339,9 @@ def test_words_addresses_and_trimmed_texts_are_read_or_refused(database_each: Da
 
         def made(raw: str) -> str:
             return (
-                f"array[({transforms.boolean(raw)})::text, {transforms.email(raw, 'text')},"
-                f" {transforms.email(raw, 'character varying(12)')}, {transforms.trim(raw, 'text')},"
-                f" {transforms.trim(raw, 'character varying(3)')},"
+                f"array[({up('boolean', raw, TEXT, 'boolean')})::text, {up('email', raw, TEXT, 'text')},"
+                f" {up('email', raw, TEXT, 'character varying(12)')}, {up('trim', raw, TEXT, 'text')},"
+                f" {up('trim', raw, TEXT, 'character varying(3)')},"
                 f" {casts.cast(raw, column('text'), column('character varying(3)'), (), 180000)}]"
             )
 
@@ -384,10 +394,10 @@ def test_a_collation_that_ignores_case_changes_nothing(database_each: Database) 
         values = ["good", "GOOD", " Ana@X.org ", "1,200", "YES"]
         connection.execute("insert into t select unnest(%s::text[])", [values])
         source = column("text", collation="ci")
-        raw = transforms.plain_source(source, "s.value")
+        raw = plain_source(source, "s.value")
         got = connection.execute(
             f"select ({casts.cast(raw, source, column('mood', 'enum'), ('good',), 180000)})::text,"
-            f" {transforms.email(raw, 'text')}, {transforms.number(raw, 'integer')}, {transforms.boolean(raw)} from t s".encode()
+            f" {up('email', raw, TEXT, 'text')}, {up('number', raw, TEXT, 'integer')}, {up('boolean', raw, TEXT, 'boolean')} from t s".encode()
         ).fetchall()
         assert got == [
             ("good", None, None, None),
@@ -497,13 +507,13 @@ def test_days_and_walls_and_instants_are_those_of_the_zone(database_each: Databa
 
     def made(_: str) -> str:
         return (
-            f"array[({transforms.local_day(stamp, wall, zone, 'date')})::text,"
-            f" ({transforms.local_day(stamptz, aware, zone, 'date')})::text,"
-            f" ({transforms.local_day(plain, day, zone, 'date')})::text,"
-            f" ({transforms.local_time(stamp, wall, zone, 'timestamptz')} at time zone 'UTC')::text,"
-            f" ({transforms.local_time(plain, day, zone, 'timestamptz')} at time zone 'UTC')::text,"
-            f" ({transforms.utc(stamp, wall, 'timestamptz')} at time zone 'UTC')::text,"
-            f" ({transforms.utc(plain, day, 'timestamptz')} at time zone 'UTC')::text,"
+            f"array[({up('local_day', stamp, wall, 'date', zone)})::text,"
+            f" ({up('local_day', stamptz, aware, 'date', zone)})::text,"
+            f" ({up('local_day', plain, day, 'date', zone)})::text,"
+            f" ({up('local_time', stamp, wall, 'timestamptz', zone)} at time zone 'UTC')::text,"
+            f" ({up('local_time', plain, day, 'timestamptz', zone)} at time zone 'UTC')::text,"
+            f" ({up('utc', stamp, wall, 'timestamptz')} at time zone 'UTC')::text,"
+            f" ({up('utc', plain, day, 'timestamptz')} at time zone 'UTC')::text,"
             f" ({casts.cast(stamptz, aware, wall, (), 150000)})::text,"
             f" ({casts.cast(stamp, wall, aware, (), 150000)} at time zone 'UTC')::text]"
         )
@@ -554,14 +564,14 @@ def test_the_ends_of_time_are_carried(database_each: Database, zone: str) -> Non
     with session(database_each) as connection:
         got = computed(
             connection,
-            lambda raw: f"({transforms.local_day(raw, wall, repr(zone), 'date')})::text",
+            lambda raw: f"({up('local_day', raw, wall, 'date', repr(zone))})::text",
             values,
             "timestamp",
         )
         assert got == ["infinity", "-infinity", "0001-01-01", "0001-01-02", "9999-12-31", "9999-12-30"]
         for make in (
-            transforms.utc("s.value", wall, "timestamptz"),
-            transforms.local_time("s.value", wall, repr(zone), "timestamptz"),
+            up("utc", "s.value", wall, "timestamptz"),
+            up("local_time", "s.value", wall, "timestamptz", repr(zone)),
         ):
             sql = f"({make} at time zone '{zone}')::text"
             got = computed(connection, lambda _, sql=sql: sql, values, "timestamp")  # type: ignore[misc]
@@ -686,7 +696,7 @@ def test_a_domain_refuses_by_null_what_its_checks_refuse(database_each: Database
         domains = read_catalog(connection, "public").domains
         checks = [check.expression or "" for domain in domains for check in domain.checks]
         assert len(checks) == 3
-        made = casts.into_domain(transforms.number("s.value", "numeric(5,4)"), "share", checks)
+        made = casts.into_domain(up("number", "s.value", column("text"), "numeric(5,4)"), "share", checks)
         values = ["0.5", "50%", "x", "1.00001", "1.5", "-1"]
         assert computed(connection, lambda _: made, values) == [Decimal("0.5"), Decimal("0.5"), None, None, None, None]
 
@@ -721,24 +731,10 @@ def examples() -> Iterator[tuple[str, str, str, list[tuple[str, str | None]]]]:
 
 def documented(transform: str, source: Column, target: str) -> str:
     name, _, zone = transform.partition(" in ")
-    raw, zone = "s.value", f"'{zone}'"
-    match name:
-        case "number" | "money" | "percent" | "integer":
-            return number_sql(name, target)(raw)
-        case "boolean":
-            return transforms.boolean(raw)
-        case "email":
-            return transforms.email(raw, target)
-        case "trim":
-            return transforms.trim(raw, target)
-        case "utc":
-            return transforms.utc(raw, source, target)
-        case "local_time":
-            return transforms.local_time(raw, source, zone, target)
-        case "local_day":
-            return transforms.local_day(raw, source, zone, target)
-    assert name in ("cast", "text")
-    return casts.cast(raw, source, column(target), (), 150000)
+    if name in transforms():
+        return up(name, "s.value", source, target, f"'{zone}'")
+    assert name == "cast"
+    return casts.cast("s.value", source, column(target), (), 150000)
 
 
 def test_the_examples_of_the_reference_are_true(database_each: Database) -> None:
@@ -753,5 +749,5 @@ def test_the_examples_of_the_reference_are_true(database_each: Database) -> None
 def test_every_transform_has_a_section_and_examples_in_the_reference() -> None:
     headings = set(re.findall(r"^## (\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     shown = {transform.split(" ")[0] for _, transform, _, _ in examples()}
-    assert headings == set(get_args(Transform))
-    assert shown == set(get_args(Transform)) - {"json_ids"} | {"cast"}
+    assert headings == set(transforms())
+    assert shown == set(transforms()) - {"json_ids"} | {"cast"}

@@ -408,8 +408,6 @@ MODEL = (
          "tables.orgs", "must be a table", at='orgs = "orgs"'),
     case("an empty name", 'schema = "old"', 'schema = ""', "source.schema", "must not be empty"),
     case("an empty expression", 'active = "is_open"', 'active = ""', "tenant.active", "must not be empty"),
-    case("an unknown transform", 'as = "number"', 'as = "nmber"', "tables.notes.columns.amount.as",
-         "'nmber' is not one of text, trim, number", "did you mean 'number'?"),
     case("an unknown treatment", 'empty = "quarantine"', 'empty = "quarantin"', "tables.persons.columns.email.empty",
          "'quarantin' is not one of carry, quarantine", "did you mean 'quarantine'?"),
     case("an unknown key of a treatment", 'empty = "quarantine"', "empty = { defualt = 0 }",
@@ -429,17 +427,9 @@ MODEL = (
     case("two ways to a value", 'as = "number" }', 'as = "number", up = "1" }', "tables.notes.columns.amount",
          "as and up exclude each other"),
     case("down without up", 'as = "number" }', 'as = "number", down = "1" }', "tables.notes.columns.amount", "down without up"),
-    case("a day without its zone", ', zone = "tenant.time_zone"', "", "tables.notes.columns.day", "needs zone = ",
-         at='day = { as = "local_day" }'),
-    case("a zone that nobody reads", 'as = "number" }', 'as = "number", zone = "UTC" }', "tables.notes.columns.amount",
-         "zone belongs to"),
-    case("ids without json_ids", 'as = "number" }', 'ids = { a = "notes" } }', "tables.notes.columns.amount", "ids belongs to"),
-    case("json_ids without ids", 'as = "number" }', 'as = "json_ids" }', "tables.notes.columns.amount", "needs ids"),
     *(case(f"a path of ids: {path}", 'as = "number" }', f'as = "json_ids", ids = {{ "{path}" = "notes" }} }}',
            "tables.notes.columns.amount", "is no path; write keys with dots and [*] for lists")
       for path in ("$.a", "[*].id", "a..b", "a[0]", "a[*", "a.b-c", ".a", "a.", "a b", "")),
-    case("stale without json_ids", 'as = "number" }', 'as = "number", stale = "drop" }', "tables.notes.columns.amount",
-         "stale belongs to"),
     case("a treatment that up passes over", 'down = "t.title" }', 'down = "t.title", empty = "carry" }',
          "tables.notes.columns.title", "empty is not looked at beside up"),
     case("treatments that ref passes over", 'ref = "members" }', 'ref = "members", null = "carry", invalid = "quarantine" }',
@@ -479,6 +469,29 @@ def test_the_model_names_the_place_of_what_is_wrong(tmp_path: Path, want: Case) 
         assert_reads_well(problem)
     assert_only(found, want, text, path)
 
+
+TRANSFORMS = (
+    case("an unknown transform", 'as = "number"', 'as = "nmber"', "tables.notes.columns.amount.as",
+         "'nmber' is not one of boolean, email, integer, json_ids, local_day", "did you mean 'number'?"),
+    case("a day without its zone", ', zone = "tenant.time_zone"', "", "tables.notes.columns.day", "needs zone = ",
+         at='day = { as = "local_day" }'),
+    case("a zone that nobody reads", 'as = "number" }', 'as = "number", zone = "UTC" }', "tables.notes.columns.amount",
+         "zone belongs to"),
+    case("ids without json_ids", 'as = "number" }', 'ids = { a = "notes" } }', "tables.notes.columns.amount", "ids belongs to"),
+    case("json_ids without ids", 'as = "number" }', 'as = "json_ids" }', "tables.notes.columns.amount", "needs ids"),
+    case("stale without json_ids", 'as = "number" }', 'as = "number", stale = "drop" }', "tables.notes.columns.amount",
+         "stale belongs to"),
+    case("a transform without a name", 'as = "number"', 'as = ""', "tables.notes.columns.amount.as", "'' is not one of boolean"),
+    case("treatments that json_ids passes over", 'as = "number" }', 'as = "json_ids", ids = { a = "notes" }, empty = "carry" }',
+         "tables.notes.columns.amount", 'empty is not looked at beside as = "json_ids"'),
+    case("a zone beside a map", 'map = { user = "guest", admin = "boss" }', 'map = { user = "guest" }, zone = "UTC"',
+         "tables.members.columns.level", "zone belongs to as = \"local_day\" and as = \"local_time\""),
+    case("a transform of one of several sources", 'amount = { as = "number" }', "", "tables.notes.sources.a.columns.amount.as",
+         "did you mean 'number'?", at='amount = { as = "nmber" }', and_=(
+             ('from = "notes"\ntenant = ["author_id -> members", "org_id"]\n', ""),
+             ("[tables.notes.columns]", '[tables.notes.sources.a]\nfrom = "notes"\ntenant = ["org_id"]\n'
+              '[tables.notes.sources.a.columns]\namount = { as = "nmber" }'))),
+)  # fmt: skip
 
 NAMES = (
     case("an unknown tenant table", 'table = "orgs"', 'table = "org"', "tenant.table",
@@ -635,7 +648,7 @@ def extra_target() -> Catalog:
     return replace(TARGET, tables=(*TARGET.tables, table("app", "extra", *IDS)))
 
 
-@pytest.mark.parametrize("want", [*NAMES, *TABLES, *COLUMNS], ids=str)
+@pytest.mark.parametrize("want", [*TRANSFORMS, *NAMES, *TABLES, *COLUMNS], ids=str)
 def test_resolution_names_the_place_of_what_does_not_fit(tmp_path: Path, want: Case) -> None:
     text = changed(*want.change)
     target = extra_target() if "is not decided" in want.name else TARGET

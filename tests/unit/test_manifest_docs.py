@@ -111,10 +111,3 @@ def merge(into: dict[str, object], more: dict[str, object]) -> None:
             merge(there, value)
         else:
             into[key] = value
-
-
-def test_every_transform_is_named() -> None:
-    row = re.search(r"^\| `as` \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert row is not None
-    named = set(re.findall(r"`(\w+)`", row[0])) - {"as"}
-    assert named == set(model.Transform.__args__)  # type: ignore[attr-defined]

@@ -14,7 +14,8 @@ from tenantry.derivation.keys import mapping_key
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import LinkColumn, LinkFile, Users
 from tenantry.mapping import Mapping, Project
-from tenantry.mapping.transforms import EMAIL_LENGTH, EMAIL_PATTERN, folded
+from tenantry.mapping.transforms.email import LONGEST, PATTERN
+from tenantry.mapping.values.texts import folded
 from tenantry.postgres import ident, literal
 
 WHOLE_TABLES = "set local enable_nestloop = off"
@@ -138,7 +139,7 @@ def decisions(
         "    when n.same_id is not null and not n.ours then 'id_taken'\n"
         "    when n.by_email is not null and n.by_email <> n.derived then n.state\n"
         "    when coalesce(n.email, '') = '' then 'email_missing'\n"
-        f"    when octet_length(n.email) > {EMAIL_LENGTH} or n.email !~ '{EMAIL_PATTERN}' then 'email_invalid'\n"
+        f"    when octet_length(n.email) > {LONGEST} or n.email !~ '{PATTERN}' then 'email_invalid'\n"
         f"{shared}"
         "    when n.is_deleted then 'created_banned'\n"
         f"    else {_otherwise(users)} end as situation\n"

@@ -8,7 +8,7 @@ failed can simply be done again. `secure` makes the functions; the cut-over make
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
@@ -16,7 +16,8 @@ from tenantry.journal.ddl import proof_fixture_ddl
 from tenantry.manifest.model import Invitations, Users
 from tenantry.mapping.check_accounts import email_rule, profile_email
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
-from tenantry.mapping.transforms import folded, trimmed
+from tenantry.mapping.transforms import transforms
+from tenantry.mapping.values.texts import folded
 from tenantry.postgres import ident, literal, literals, load_blocks
 
 IN_STEP = "tenantry_in_step"
@@ -24,8 +25,6 @@ IN_STEP = "tenantry_in_step"
 
 TRIGGERS = (IN_STEP, f"{IN_STEP}_changed", f"{IN_STEP}_gone")
 _WATCHED = ("id", "email", "email_confirmed_at", "deleted_at", "is_anonymous", "is_sso_user", "banned_until")
-_FORMS: Mapping[str, Callable[[str], str]] = {"email": folded, "trim": trimmed}
-"""How addresses are stored, by the transform of their column; else as they are."""
 _PERSONAL = re.compile(
     r"(^|_)(name|firstname|lastname|surname|phone|mobile|address|avatar|photo|picture|birthday)(_|$)", re.I
 )
@@ -98,6 +97,11 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
         "    execute function tenantry.profile_email_in_step()",
         f"grant execute on function {callable_} to {service}",
     )
+
+
+def _stored(rule: str | None, address: str) -> str:
+    """An address as the transform of its column keeps it; without one as it is."""
+    return (transforms()[rule].normal(address) if rule is not None else None) or address
 
 
 def _off_accounts(compiler: _Compiler) -> Iterator[str]:
@@ -175,7 +179,7 @@ class _Compiler:
 
     def _of_people(self) -> Mapping[str, str]:
         users, email, profiles = self.users, self.email, self.profiles
-        stored = _FORMS.get(email_rule(self.manifest, email.name) or "", str)
+        rule = email_rule(self.manifest, email.name)
         gone = None if users.gone is None else ident(users.gone)
         column = ident(email.name)
         new = [(name, expression) for name, expression in users.new.items() if profiles.column(name) is not None]
@@ -184,7 +188,7 @@ class _Compiler:
         values = ["here.made", "here.made::text", "u.id", f"here.stored::{email.type}"]
         values += [f"({expression})::{types[name]}" for name, expression in new]
         account = ident(users.account)
-        in_normal_form = email_rule(self.manifest, email.name) == "email"
+        in_normal_form = _stored(rule, "address") == folded("address")
         return {
             "profiles": ident(self.project.target.schema, users.profile),
             "p_account": account,
@@ -194,10 +198,10 @@ class _Compiler:
             "p_columns": ", ".join(columns),
             "p_values": ",\n                           ".join(values),
             "u_folded": folded("u.email::text"),
-            "u_stored": stored("u.email::text"),
+            "u_stored": _stored(rule, "u.email::text"),
             "new_folded": folded(f"new.{column}::text"),
             "address_folded": folded("change_email.address"),
-            "address_stored": stored("change_email.address"),
+            "address_stored": _stored(rule, "change_email.address"),
             "not_banned": "" if users.if_banned == "link" else " and (u.banned_until is null or u.banned_until <= now())",
             "is_gone": "false" if gone is None else f"p.{gone} is not null",
             "not_gone": "" if gone is None else f", {gone} = null",

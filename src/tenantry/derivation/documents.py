@@ -11,7 +11,7 @@ from collections.abc import Callable
 from tenantry.derivation.ids import id_sql, key_sql
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import Mapping, Project
-from tenantry.mapping.transforms import is_text
+from tenantry.mapping.values.type_names import is_text
 from tenantry.postgres import ident, literal
 
 

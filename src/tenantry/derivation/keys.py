@@ -14,8 +14,8 @@ from tenantry.catalog import Column as CatalogColumn
 from tenantry.derivation.ids import key_sql
 from tenantry.mapping import casts
 from tenantry.mapping.project import Mapping, Project, Reference
-from tenantry.mapping.transforms import base_type, is_text, text_length
 from tenantry.mapping.types import enum_labels, into_column, plain_column
+from tenantry.mapping.values.type_names import base_type, is_text, text_length
 from tenantry.postgres import ident, literal
 
 _TEXT = CatalogColumn("key", "text", type_name="text")

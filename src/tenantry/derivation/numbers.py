@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tenantry.catalog import Catalog, Sequence
 from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.mapping.project import Column, Mapping, Project
-from tenantry.mapping.transforms import base_type
+from tenantry.mapping.values.type_names import base_type
 from tenantry.postgres import ident, literal
 
 Place = tuple[str, str]

@@ -26,10 +26,6 @@ from pydantic import (
 
 from tenantry.manifest.presets import with_cells
 
-Transform = Literal["text", "trim", "number", "money", "percent", "integer", "boolean", "utc", "local_time", "local_day",
-                    "email", "json_ids"]  # fmt: skip
-"""Built-in column transforms; docs/reference/transforms.md says what each accepts."""
-
 Command = Literal["select", "insert", "update", "delete"]
 COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
@@ -64,7 +60,8 @@ _PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -131,7 +128,8 @@ class ColumnRule(_Record):
     source: Annotated[Name | None, Field(alias="from")] = None
     ref: Annotated[str | Literal[False] | None, BeforeValidator(_table_or_none)] = None
     """The target table whose row is named; False: none is, whatever foreign keys say."""
-    transform: Annotated[Transform | None, Field(alias="as")] = None
+    transform: Annotated[str | None, Field(alias="as")] = None
+    """The name of a transform; which there are, and what they read beside, is known where they are (mapping/check_transforms.py)."""
     zone: Name | None = None
     map: Mapping[str, Scalar] | None = None
     up: Sql | None = None
@@ -159,13 +157,7 @@ class ColumnRule(_Record):
             if given is not None
         ]
         if len(ways) > 1:
-            raise ValueError(f"{_listed(ways)} exclude each other: a column gets its value in one way")
-        if self.ids is not None and self.transform != "json_ids":
-            raise ValueError('ids belongs to as = "json_ids"')
-        if self.transform == "json_ids" and not self.ids:
-            raise ValueError('as = "json_ids" needs ids = { "path[*].to.id" = "target table" }')
-        if self.transform in ("local_day", "local_time") and self.zone is None:
-            raise ValueError(f'as = "{self.transform}" needs zone = "tenant.<column>" or a time zone\'s name')
+            raise ValueError(f"{listed(ways)} exclude each other: a column gets its value in one way")
         if self.orphan is not None and not self.ref:
             raise ValueError("orphan belongs to ref: it says what becomes of a reference to a row that does not exist")
         if self.down is not None and self.up is None and self.map is None:
@@ -182,18 +174,11 @@ class ColumnRule(_Record):
                 raise ValueError(
                     f'ids: {path!r} is no path; write keys with dots and [*] for lists, as in "rows[*].id"'
                 )
-        if self.zone is not None and self.transform not in ("local_day", "local_time"):
-            raise ValueError('zone belongs to as = "local_day" and as = "local_time"')
-        if "stale" in self.model_fields_set and self.transform != "json_ids":
-            raise ValueError('stale belongs to as = "json_ids"')
-        if self.transform == "json_ids":
-            way = "json_ids"
-        if way in ("ref", "up", "python", "json_ids"):
+        if way in ("ref", "up", "python"):
             given = [name for name in ("missing", "null", "empty", "invalid") if name in self.model_fields_set]
             if given:
                 verb = "is" if len(given) == 1 else "are"
-                label = 'as = "json_ids"' if way == "json_ids" else way
-                raise ValueError(f"{_listed(given)} {verb} not looked at beside {label}; take it out")
+                raise ValueError(f"{listed(given)} {verb} not looked at beside {way}; take it out")
 
 
 class Merge(_Record):
@@ -414,7 +399,7 @@ class TableRule(_Record):
         ]
         if said and not self.sources and not self.source:
             verb = "says" if len(said) == 1 else "say"
-            raise ValueError(f"{_listed(said)} {verb} how rows are carried over, but there is no from")
+            raise ValueError(f"{listed(said)} {verb} how rows are carried over, but there is no from")
         return self
 
     def parts(self) -> Mapping[str, SourceRule]:

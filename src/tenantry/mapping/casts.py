@@ -6,23 +6,17 @@ import re
 from collections.abc import Sequence
 
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.mapping.transforms import (
+from tenantry.mapping.values.numbers import exact, number, number_text
+from tenantry.mapping.values.texts import as_text, boolean, boolean_text
+from tenantry.mapping.values.times import instant, wall_clock, within_precision
+from tenantry.mapping.values.type_names import (
     NUMBERS,
-    as_text,
     base_type,
-    boolean,
-    boolean_text,
-    exact,
     is_number,
     is_text,
-    number,
-    number_text,
     numeric_limits,
     precision,
     text_length,
-    utc,
-    wall_clock,
-    within_precision,
 )
 from tenantry.postgres import literal, literals
 
@@ -76,7 +70,7 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
         case ("json", "jsonb"):
             return f"case when {_fits_jsonb(f'{raw}::text', server_version)} then {raw}::jsonb end"
         case (("date" | "timestamp without time zone"), "timestamp with time zone"):
-            return utc(raw, source, to)
+            return instant(raw, source, "'UTC'", to)
         case ("timestamp with time zone", "timestamp without time zone"):
             return f"({raw} at time zone 'UTC')::{to}"
     if source.type_kind == target.type_kind and target.type_kind in ("range", "composite", "enum"):

@@ -10,52 +10,20 @@ from dataclasses import dataclass, replace
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import nearest
-from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Transform, Treatment
+from tenantry.manifest.model import ColumnRule, Correct, Default, Manifest, Treatment
 from tenantry.manifest.positions import Key
-from tenantry.mapping import casts, transforms, types
+from tenantry.mapping import casts, types
 from tenantry.mapping.constants import unfit
 from tenantry.mapping.expressions import Expressions, Say, Scopes, names
 from tenantry.mapping.project import Column, JsonIds
+from tenantry.mapping.transform import Between, Transform
+from tenantry.mapping.transforms import transforms
 from tenantry.mapping.types import enum_labels, into_column, plain_column
+from tenantry.mapping.values.texts import plain_source, trimmed
+from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal, literals
 
 _OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\w$]*))""")
-_JSONB = CatalogColumn("document", "jsonb", type_name="jsonb")
-_READS_TEXT = ("number", "money", "percent", "integer", "boolean", "email", "trim")
-_READS_TIME = ("utc", "local_time", "local_day")
-
-
-def misfit(transform: Transform, source: CatalogColumn, target: CatalogColumn) -> str | None:
-    """Why a transform cannot stand between two columns, in words; both without their domains."""
-    before, after = transforms.base_type(source.type), transforms.base_type(target.type)
-    times = ("date", "timestamp without time zone", "timestamp with time zone")
-    if transform in _READS_TEXT and not transforms.is_text(source):
-        return f"{transform!r} reads text, but {source.name} is {source.type}"
-    if transform in _READS_TIME and before not in times:
-        return f"{transform!r} reads a date or timestamp, but {source.name} is {source.type}"
-    if transform == "local_time" and before == "timestamp with time zone":
-        return f"'local_time' reads a wall clock, but {source.name} is {source.type}, which is an instant already"
-    if transform == "json_ids" and before not in ("json", "jsonb"):
-        return f"'json_ids' reads JSON, but {source.name} is {source.type}"
-    gives, fits = {
-        "number": ("a number", transforms.is_number(target)),
-        "money": ("a number", transforms.is_number(target)),
-        "percent": ("a number", transforms.is_number(target)),
-        "integer": ("a number", transforms.is_number(target)),
-        "boolean": ("true or false", after == "boolean"),
-        "email": ("text", transforms.is_text(target)),
-        "trim": ("text", transforms.is_text(target)),
-        "text": ("text", transforms.is_text(target)),
-        "utc": ("a timestamp with time zone", after == "timestamp with time zone"),
-        "local_time": ("a timestamp with time zone", after == "timestamp with time zone"),
-        "local_day": ("a date", after == "date"),
-        "json_ids": ("JSON", after in ("json", "jsonb")),
-    }[transform]
-    if not fits:
-        return f"{transform!r} gives {gives}, but {target.name} is {target.type}"
-    if transform in ("utc", "local_time") and transforms.precision(source.type) > transforms.precision(target.type):
-        return f"{source.name} is {source.type} and {target.name} is {target.type}: digits of the second would be lost"
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +64,38 @@ class ColumnCompiler:
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
         original, source = source, plain_column(source, self.source_catalog)
-        if rule.transform == "json_ids":
-            if wrong := misfit("json_ids", source, plain_column(target, self.target_catalog)):
-                self.say((*key, "as"), wrong)
-                return None
-            present = f"{raw} is not null"
-            document = casts.cast(raw, source, _JSONB, (), self.source_catalog.server_version)
-            return Column(
-                target.name, target.type, target.nullable, "json_ids", name, f"({document})",
-                present=present if document != raw else None,
-                missing=None if target.nullable else f"{raw} is null",
-                ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
-            )  # fmt: skip
-        raw = transforms.plain_source(source, raw)
-        plain = plain_column(target, self.target_catalog)
-        made = self._transformed(raw, source, plain, rule, key)
+        between = self._between(source, plain_column(target, self.target_catalog), rule, key)
+        transform = _transform(rule)
+        if transform is not None and (wrong := transform.misfit(between.source, between.target)):
+            self.say((*key, "as"), wrong)
+            return None
+        if transform is not None and transform.becomes == "json_ids":
+            return self._document(transform.up(raw, between), raw, source, target, rule, key)
+        raw = plain_source(source, raw)
+        made = self._transformed(raw, between, rule, key)
         if made is None:
             return None
         made = into_column(made, target, self.target_catalog)
         return replace(
-            self._treated(made, raw, source, target, rule, key), down=self._down(original, source, target, rule, key)
+            self._treated(made, raw, source, target, rule, key), down=self._down(original, between, target, rule, key)
         )
 
     # -- private -----------------------------------------------------------------------------------------------------
+
+    def _between(self, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key) -> Between:
+        return Between(source, target, self._zone(rule, key), self.source_catalog, self.target_catalog)
+
+    def _document(
+        self, document: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> Column:
+        """A document in which the derivation replaces ids, there and back."""
+        present = f"{raw} is not null"
+        return Column(
+            target.name, target.type, target.nullable, "json_ids", source.name, f"({document})",
+            present=present if document != raw else None,
+            missing=None if target.nullable else f"{raw} is null",
+            ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
+        )  # fmt: skip
 
     def _scopes(self) -> Scopes:
         scopes = {"s": self.source}
@@ -158,14 +135,14 @@ class ColumnCompiler:
         return None
 
     def _down(
-        self, original: CatalogColumn, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+        self, original: CatalogColumn, between: Between, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> str | None:
         """The source's value again, over the target's row `t` and its `tenant`; null where there is none.
 
         Args:
-            original: the source column itself; `source` is without its domain.
+            original, target: the columns themselves; those of `between` are without their domains.
         """
-        held = plain_column(target, self.target_catalog)
+        source, held = between.source, between.target
         value = f"t.{ident(target.name)}"
         if rule.down is not None:
             if not self.expressions.check(rule.down, {"t": self.target}, (*key, "down")):
@@ -175,12 +152,10 @@ class ColumnCompiler:
             value = f"{value}::{held.type}"
         if rule.map is not None:
             made = self._unmapped(value, source, held, rule)
-        elif rule.transform in ("utc", "local_time"):
-            made = transforms.wall_clock(value, source, self._zone(rule, key))
-        elif rule.transform == "local_day":
-            made = transforms.midnight(value, source, self._zone(rule, key))
+        elif (transform := _transform(rule)) is not None:
+            made = transform.down(value, between)
         else:
-            made = types.carried_back(value, held, self.target_catalog, source, self.source_catalog)
+            made = between.cast_back(value)
         nothing = self._no_value(source, target, rule)
         if nothing is not None:
             made = f"case when {value} is null then {literal(nothing)}::{source.type} else {made} end"
@@ -203,9 +178,9 @@ class ColumnCompiler:
         """The text that stands for a null of the target where the source cannot hold, or does not mean, a null."""
         default: Treatment = "carry" if target.nullable else "quarantine"
         null = rule.null or default
-        if not target.nullable or not transforms.is_text(source) or (source.nullable and null == "carry"):
+        if not target.nullable or not is_text(source) or (source.nullable and null == "carry"):
             return None
-        plain_text = transforms.is_text(target) and rule.transform is None and rule.map is None and not rule.missing
+        plain_text = is_text(target) and rule.transform is None and rule.map is None and not rule.missing
         if (rule.empty or null) != "carry" or plain_text:
             return None
         return rule.missing[0] if rule.missing else ""
@@ -221,54 +196,27 @@ class ColumnCompiler:
                 continue
             yield JsonIds(path, parent)
 
-    def _transformed(
-        self, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
-    ) -> str | None:
+    def _transformed(self, raw: str, between: Between, rule: ColumnRule, key: Key) -> str | None:
         """The value for a raw value that is neither null nor counted as empty; null where that is invalid."""
-        to = target.type
+        source, target = between.source, between.target
         if rule.map is not None:
             return self._mapped(raw, target, rule, key)
-        transform = rule.transform
-        zone = self._zone(rule, key)
-        if transform is not None:
-            if wrong := misfit(transform, source, target):
-                self.say((*key, "as"), wrong)
-                return None
-            match transform:
-                case "number":
-                    return transforms.number(raw, to)
-                case "money":
-                    return transforms.number(raw, to, percent=False)
-                case "percent":
-                    return transforms.number(raw, to, currency=False)
-                case "integer":
-                    return transforms.integer(raw, to)
-                case "boolean":
-                    return transforms.boolean(raw)
-                case "email":
-                    return transforms.email(raw, to)
-                case "trim":
-                    return transforms.trim(raw, to)
-                case "utc":
-                    return transforms.utc(raw, source, to)
-                case "local_time":
-                    return transforms.local_time(raw, source, zone, to)
-                case "local_day":
-                    return transforms.local_day(raw, source, zone, to)
+        if (transform := _transform(rule)) is not None:
+            return transform.up(raw, between)
         if types.apart(source, self.source_catalog, target, self.target_catalog):
             self.say(
-                key, f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}, with no cast between them;"
-                ' say how with up = "<SQL>"'
+                key, f"{self.source.name}.{source.name} is {source.type} and {target.name} is {target.type}, with no cast between"
+                ' them; say how with up = "<SQL>"'
             )  # fmt: skip
             return None
         if types.loses(source, self.source_catalog, target, self.target_catalog):
             self.say(
                 key,
-                f"{self.source.name}.{source.name} is {source.type} and {target.name} is {to}: a cast would drop part of"
+                f"{self.source.name}.{source.name} is {source.type} and {target.name} is {target.type}: a cast would drop part of"
                 ' the value; say what it means with as = "local_day" or up = "<SQL>"',
             )
             return None
-        return types.carried(raw, source, self.source_catalog, target, self.target_catalog)
+        return between.cast(raw)
 
     def _labels(self, target: CatalogColumn) -> tuple[str, ...] | None:
         return enum_labels(target, self.target_catalog)
@@ -310,8 +258,8 @@ class ColumnCompiler:
         self, made: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> Column:
         """Put what null, empty and invalid mean around a transformed value."""
-        text_source = transforms.is_text(source)
-        plain_text = text_source and transforms.is_text(plain_column(target, self.target_catalog))
+        text_source = is_text(source)
+        plain_text = text_source and is_text(plain_column(target, self.target_catalog))
         reads = rule.transform is not None or rule.map is not None or not plain_text
         sees_empty = text_source and (rule.empty is not None or bool(rule.missing) or reads)
         default: Treatment = "carry" if target.nullable else "quarantine"
@@ -339,7 +287,7 @@ class ColumnCompiler:
                 )
 
         words = literals(["", *rule.missing])
-        is_empty = f"{transforms.trimmed(raw)} in ({words})" if sees_empty else None
+        is_empty = f"{trimmed(raw)} in ({words})" if sees_empty else None
         never_null = not source.nullable
         cases, missing, noted = [], [], []
         if null != "carry" and not never_null:
@@ -361,11 +309,11 @@ class ColumnCompiler:
         if can_fail:
             present = f"{raw} is not null" + (f" and {is_empty} is not true" if is_empty else "")
         said = "defaulted" if noted else ""
-        if rule.transform in ("email", "trim"):
-            normal = transforms.folded(raw) if rule.transform == "email" else transforms.trimmed(raw)
+        transform = _transform(rule)
+        if transform is not None and (normal := transform.normal(raw)) is not None:
             noted.append(f"{raw} <> {normal}")
             said = "normalised"
-        if (transforms.base_type(source.type), transforms.base_type(target.type)) == ("json", "jsonb") and not cases:
+        if (base_type(source.type), base_type(target.type)) == ("json", "jsonb") and not cases:
             noted.append(casts.doubled_keys(raw, made))
             said = "first of two keys dropped"
         return Column(
@@ -388,11 +336,9 @@ class ColumnCompiler:
         if rule.map is not None:
             return not set(words) & set(rule.map)
         labels = self._labels(target)
-        if rule.transform is None:
+        if (transform := _transform(rule)) is None:
             return labels is not None and target.type_kind == "enum" and not set(words) & set(labels)
-        return rule.transform in ("number", "money", "percent", "integer", "email") and not any(
-            any(char.isdigit() or char == "@" for char in word) for word in words
-        )
+        return all(transform.refuses_word(word) for word in words)
 
     def _put(self, treatment: Treatment, target: CatalogColumn) -> str:
         if isinstance(treatment, Default):
@@ -400,6 +346,11 @@ class ColumnCompiler:
         if isinstance(treatment, Correct):
             return f"({treatment.correct})::{target.type}"
         return f"null::{target.type}"
+
+
+def _transform(rule: ColumnRule) -> Transform | None:
+    """The transform that a rule names; check_transforms has seen that there is one of this name."""
+    return transforms()[rule.transform] if rule.transform is not None else None
 
 
 def constant_text(value: str | int | float) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from tenantry.errors import nearest
-from tenantry.mapping.transforms import FALSE_WORDS, TRUE_WORDS, base_type, numeric_limits, text_length
+from tenantry.mapping.values.texts import FALSE_WORDS, TRUE_WORDS
+from tenantry.mapping.values.type_names import base_type, numeric_limits, text_length
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RANGES = {"smallint": 15, "integer": 31, "bigint": 63}

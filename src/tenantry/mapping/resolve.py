@@ -18,6 +18,7 @@ from tenantry.manifest.positions import Key
 from tenantry.mapping.check_access import TargetChecks
 from tenantry.mapping.check_accounts import check_in_step
 from tenantry.mapping.check_downs import check_downs
+from tenantry.mapping.check_transforms import check_transforms
 from tenantry.mapping.client_columns import AUDIT_COLUMNS
 from tenantry.mapping.columns import ColumnCompiler
 from tenantry.mapping.order import sorter
@@ -48,6 +49,8 @@ class _Resolver(TargetChecks):
         self.references = References(manifest, source, target, self.primary, self.say)
 
     def project(self) -> Project:
+        for key, message in check_transforms(self.manifest):
+            self.say(key, message)
         self.check_ground()
         self.stop_at_problems()  # without tenant and membership hardly a word below could be right
         self._check_sections()

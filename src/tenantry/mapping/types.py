@@ -8,7 +8,7 @@ from tenantry.catalog import Catalog
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog.table import TypeKind
 from tenantry.mapping import casts
-from tenantry.mapping.transforms import FLOATS, NUMBERS, base_type, is_text
+from tenantry.mapping.values.type_names import FLOATS, NUMBERS, base_type, is_text
 from tenantry.postgres import ident
 
 

@@ -24,7 +24,7 @@ from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
 from tenantry.mapping import Column, Mapping, Project
-from tenantry.mapping.transforms import base_type, text_length
+from tenantry.mapping.values.type_names import base_type, text_length
 from tenantry.postgres import ident, idents, load_blocks, verbatim
 
 ROWS = 20

@@ -9,7 +9,7 @@ from tenantry.catalog.environment import Environment
 from tenantry.derivation.ids import key_sql
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
-from tenantry.mapping.transforms import is_text
+from tenantry.mapping.values.type_names import is_text
 from tenantry.postgres import ident, literal, short_name
 
 CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"

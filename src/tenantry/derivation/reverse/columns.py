@@ -15,7 +15,7 @@ from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, plain_name
-from tenantry.mapping.transforms import base_type, is_text
+from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal
 
 INTEGERS = ("smallint", "integer", "bigint")

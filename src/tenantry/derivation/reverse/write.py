@@ -22,7 +22,7 @@ from tenantry.derivation.reverse.comparison import CHANGED, Comparison
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import ROW_ID, Mapping, Project
-from tenantry.mapping.transforms import base_type, is_text, text_length
+from tenantry.mapping.values.type_names import base_type, is_text, text_length
 from tenantry.postgres import ident, idents, literal, literals
 
 

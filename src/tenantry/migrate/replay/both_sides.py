@@ -18,7 +18,7 @@ from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Column, Mapping, Project
-from tenantry.mapping.transforms import base_type
+from tenantry.mapping.values.type_names import base_type
 from tenantry.postgres import ident, literal, literals
 
 TABLES = """

@@ -31,7 +31,7 @@ from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.journal.window import own_definitions
 from tenantry.mapping import Column, Mapping, Project
-from tenantry.mapping.transforms import base_type
+from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
 from tenantry.postgres import about, ident, idents, literal, verbatim

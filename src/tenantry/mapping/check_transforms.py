@@ -1,0 +1,56 @@
+"""Which transforms a manifest names, and whether the keys beside them are theirs. Needs no catalog. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tenantry.errors import nearest
+from tenantry.manifest.model import ColumnRule, Manifest, listed
+from tenantry.manifest.positions import Key
+from tenantry.mapping.transform import Transform
+from tenantry.mapping.transforms import transforms
+
+_TREATMENTS = ("missing", "null", "empty", "invalid")
+
+
+def check_transforms(manifest: Manifest) -> Iterator[tuple[Key, str]]:
+    """What is wrong with the `as` of columns and with the options of transforms, each with its place."""
+    for table, rule in manifest.tables.items():
+        for label, part in rule.parts().items():
+            place: Key = ("tables", table, "sources", label) if label else ("tables", table)
+            for column, given in part.columns.items():
+                yield from _check(given, (*place, "columns", column))
+
+
+def _check(rule: ColumnRule, key: Key) -> Iterator[tuple[Key, str]]:
+    known = transforms()
+    transform = known.get(rule.transform or "")
+    if rule.transform is not None and transform is None:
+        near = nearest(rule.transform, list(known))
+        choice = ", ".join(known)
+        yield (*key, "as"), f"{rule.transform!r} is not one of {choice}" + (f"; did you mean {near!r}?" if near else "")
+        return
+    for option, owners in _owners(known).items():
+        if option in rule.model_fields_set and rule.transform not in owners:
+            yield key, f"{option} belongs to {listed([_written(name) for name in owners])}"
+    for needed in transform.options if transform is not None else ():
+        if needed.needed and not getattr(rule, needed.name):
+            yield key, f"{_written(rule.transform)} needs {needed.needed}"
+    if transform is not None and transform.becomes == "json_ids":
+        unread = [name for name in _TREATMENTS if name in rule.model_fields_set]
+        if unread:
+            verb = "is" if len(unread) == 1 else "are"
+            yield key, f"{listed(unread)} {verb} not looked at beside {_written(rule.transform)}; take it out"
+
+
+def _owners(known: Mapping[str, Transform]) -> dict[str, list[str]]:
+    """By option, the transforms that read it."""
+    found: dict[str, list[str]] = {}
+    for name, transform in known.items():
+        for option in transform.options:
+            found.setdefault(option.name, []).append(name)
+    return found
+
+
+def _written(name: str | None) -> str:
+    return f'as = "{name}"'

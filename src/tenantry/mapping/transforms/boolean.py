@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from tenantry.mapping.transform import BOOLEAN, TEXT, Between, Examples, Refused, Transform
+from tenantry.mapping.values import texts
+
+
+class Boolean(Transform):
+    """The words true, t, yes, y, on, 1 and false, f, no, n, off, 0, in any case, blanks around them ignored."""
+
+    name = "boolean"
+    reads = (TEXT,)
+    gives = BOOLEAN
+    back = "`true` and `false`; `t` and `f` where no more fit"
+    examples = (
+        Examples("text", "boolean", {" Yes ": "true", "OFF": "false", "1": "true", "2": Refused(), "maybe": Refused()}),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        return texts.boolean(raw)

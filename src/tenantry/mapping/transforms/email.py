@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from tenantry.mapping.transform import TEXT, Between, Examples, Refused, Transform, no_digit_no_at
+from tenantry.mapping.values.texts import folded, trimmed
+from tenantry.mapping.values.type_names import text_length
+
+LONGEST = 254
+# The form that HTML's input type=email accepts, with at least one dot in the domain and no dots side by side.
+PATTERN = (
+    r"^[a-z0-9!#$%&''*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&''*+/=?^_`{|}~-]+)*"
+    r"@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
+)
+
+
+class Email(Transform):
+    """Blanks at both ends are taken off and A to Z become lower case; such a change is listed in the change log. The form is that
+    which the e-mail field of HTML accepts, with at least one dot in the domain; at most 254 characters.
+    """
+
+    name = "email"
+    reads = (TEXT,)
+    gives = TEXT
+    back = "the text itself"
+    back_never = "texts longer than the column"
+    examples = (
+        Examples(
+            "text",
+            "text",
+            {
+                " Ana.Lee@Example.ORG ": "ana.lee@example.org",
+                "o'brien+x@example.org": "o'brien+x@example.org",
+                "ana@example": Refused("no dot in the domain"),
+                "ana..lee@example.org": Refused(),
+                "ana lee@example.org": Refused(),
+                "ana@exämple.org": Refused(),
+            },
+        ),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        to = between.target.type
+        longest = min(text_length(to) or LONGEST, LONGEST)
+        return (
+            f"case when octet_length({trimmed(raw)}) <= {longest} and {folded(raw)} ~ '{PATTERN}'"
+            f" then {folded(raw)}::{to} end"
+        )
+
+    def normal(self, raw: str) -> str | None:
+        return folded(raw)
+
+    def refuses_word(self, word: str) -> bool:
+        return no_digit_no_at(word)

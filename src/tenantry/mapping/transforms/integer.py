@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from tenantry.mapping.transform import Between, Examples, Refused
+from tenantry.mapping.transforms.number import Number
+from tenantry.mapping.values import numbers
+
+
+class Integer(Number):
+    """Whole numbers, with commas and parentheses as for [number](#number); no dollar sign, no percentage. A fraction of zeros is
+    allowed.
+    """
+
+    name = "integer"
+    examples = (
+        Examples(
+            "text",
+            "smallint",
+            {
+                "12": "12",
+                " -3 ": "-3",
+                "1,200": "1200",
+                "5.00": "5",
+                "32767": "32767",
+                "32768": Refused("the type ends at 32767"),
+                "5.5": Refused(),
+            },
+        ),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        return numbers.number(raw, between.target.type, currency=False, percent=False, whole=True)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from tenantry.catalog import Column
+from tenantry.mapping.transform import INSTANT, MOMENT, WALL_CLOCK, ZONE, Between, Examples, Transform
+from tenantry.mapping.values import times
+
+
+class LocalTime(Transform):
+    """A timestamp without time zone that means what a wall clock showed becomes an instant; a date becomes its midnight there.
+    `zone` is a time zone's name, or `tenant.<column>`: a column of the tenant's row in the target.
+
+    A time that the clock skipped in spring is counted by the clock from before it; of a time that it showed twice in autumn
+    the second is meant.
+    """
+
+    name = "local_time"
+    reads = (MOMENT, WALL_CLOCK)
+    gives = INSTANT
+    options = (ZONE,)
+    back = "the clock of the zone"
+    back_never = "the first of two hours that the clock shows twice"
+    examples = (
+        Examples(
+            "timestamp without time zone",
+            "timestamp with time zone",
+            {
+                "2024-01-15 09:00:00": "2024-01-15 14:00:00+00",
+                "2024-03-10 02:30:00": "2024-03-10 07:30:00+00",
+                "2024-11-03 01:30:00": "2024-11-03 06:30:00+00",
+                "-infinity": "-infinity",
+            },
+            zone="America/New_York",
+        ),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        return times.instant(raw, between.source, between.zone, between.target.type)
+
+    def down(self, value: str, between: Between) -> str:
+        return times.wall_clock(value, between.source, between.zone)
+
+    def misfit(self, source: Column, target: Column) -> str | None:
+        return super().misfit(source, target) or times.fewer_digits(source, target)

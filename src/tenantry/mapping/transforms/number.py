@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from tenantry.mapping.transform import NUMBER, TEXT, Between, Examples, Refused, Transform, no_digit_no_at
+from tenantry.mapping.values import numbers
+
+
+class Number(Transform):
+    """Numbers as people write them: thousands parted by commas, a dollar sign, a minus or plus sign, parentheses for less than
+    nought, a percentage. A point alone parts the fraction. Blanks may stand at both ends and around signs. Of a text at most
+    255 bytes are looked at; a longer one is invalid.
+
+    The target is any number type: `smallint`, `integer`, `bigint`, `numeric`, `real`, `double precision`.
+    """
+
+    name = "number"
+    reads = (TEXT,)
+    gives = NUMBER
+    back = "its digits: `1234.5`, without `$`, commas or `%`"
+    back_never = "NaN, infinity, texts longer than the column"
+    examples = (
+        Examples(
+            "text",
+            "numeric(14,2)",
+            {
+                "1546.27": "1546.27",
+                "1,546.27": "1546.27",
+                " $ 1,322.35 ": "1322.35",
+                "\u00a01322.35\u00a0": "1322.35",
+                "-$459.08": "-459.08",
+                "$-459.08": "-459.08",
+                "(459.08)": "-459.08",
+                "$(459.08)": "-459.08",
+                "+3": "3.00",
+                ".5": "0.50",
+                "5.": "5.00",
+                "-77%": "-0.77",
+                "(77%)": "-0.77",
+                "12.500": "12.50",
+                "12.345": Refused("three digits behind the point"),
+                "0.5%": Refused("0.005 has three as well"),
+                "1000000000000": Refused("more than twelve digits before it"),
+                "(-5)": Refused("two signs"),
+                "--5": Refused("two signs"),
+                "1,54,6.27": Refused("no groups of three"),
+                "1,,2": Refused(),
+                "0,123": Refused("perhaps a decimal comma"),
+                "1.234,56": Refused("a decimal comma"),
+                "$5%": Refused(),
+                "1e5": Refused(),
+                "NaN": Refused(),
+                "٣": Refused("no digit of 0 to 9"),
+                "12 apples": Refused(),
+            },
+        ),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        return numbers.number(raw, between.target.type)
+
+    def refuses_word(self, word: str) -> bool:
+        return no_digit_no_at(word)

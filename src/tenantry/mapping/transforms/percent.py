@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from tenantry.mapping.transform import Between, Examples, Refused
+from tenantry.mapping.transforms.number import Number
+from tenantry.mapping.values import numbers
+
+
+class Percent(Number):
+    """As [number](#number), without a dollar sign. A percentage becomes its hundredth; a number without `%` stays as it is."""
+
+    name = "percent"
+    examples = (
+        Examples(
+            "text",
+            "numeric(7,4)",
+            {
+                "87.25%": "0.8725",
+                "0.8725": "0.8725",
+                "1,200%": "12.0000",
+                "87.255%": Refused("six digits behind the point"),
+                "$5": Refused(),
+            },
+        ),
+    )
+
+    def up(self, raw: str, between: Between) -> str:
+        return numbers.number(raw, between.target.type, currency=False)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.mapping.transforms.support import misfit, named, same_sql
+
+PAIRS = (
+    ("json", "jsonb"),
+    ("jsonb", "jsonb"),
+    ("jsonb", "json"),
+)
+
+
+def test_its_sql_is_as_reviewed() -> None:
+    same_sql("json_ids", *PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "why"),
+    [
+        ("text", "jsonb", "'json_ids' reads JSON, but old is text"),
+        ("jsonb", "text", "'json_ids' gives JSON, but new is text"),
+    ],
+)
+def test_it_says_between_which_types_it_cannot_stand(source: str, target: str, why: str) -> None:
+    assert misfit("json_ids", source, target) == why
+
+
+def test_the_derivation_replaces_the_ids_inside() -> None:
+    assert named("json_ids").becomes == "json_ids"
+    assert [option.name for option in named("json_ids").options] == ["ids", "stale"]
