@@ -20,7 +20,7 @@ test: $(STAMP) $(NODE_STAMP) ## all tests, on every PostgreSQL version that is h
 	@test -n "$(NODE_STAMP)" || echo "npm is not here: the tests of the Node drivers are skipped"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-wheel: $(STAMP) ## build the wheel, install it by itself into a new environment, and use it in an empty folder
+wheel: $(STAMP) ## build Tenantry and Clinic, install them into a new environment one after the other, and use them in an empty folder
 	tests/wheel.sh $(BIN)/python
 
 chaos: $(STAMP) ## kill migrations of two applications in every way under load, 300 times each; writes docs/explanation/chaos.md
@@ -39,28 +39,25 @@ bench: $(STAMP) ## the figures behind the claims; takes some minutes
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
 
 docs: $(STAMP) ## write the generated pages of docs/ again
-	$(BIN)/python -m clinic.docs
-	$(BIN)/python -m typer tenantry.cli.main utils docs --name tenantry --output docs/reference/cli.md
-	$(BIN)/python -m tenantry.mapping.docs docs/reference/transforms.md
-	$(BIN)/python -m tenantry.prove.lint.docs docs/reference/checks.md
-	$(BIN)/python -m tenantry.prove.attacks.docs docs/reference/attacks.md
+	$(BIN)/python -m tools.docs
 
-lock: $(STAMP) ## pin the dependencies anew, by hash
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
-		--extra dev --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
-		--constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras \
-		--output-file requirements-linters.lock requirements-linters.in
+PIN := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras
+lock: $(STAMP) ## pin the dependencies again, by hash
+	@mkdir -p build
+	$(BIN)/python -m tools.dependencies apps/clinic/pyproject.toml >build/clinic.in
+	$(PIN) --upgrade --extra dev --output-file requirements.lock pyproject.toml build/clinic.in
+	$(PIN) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
+	$(PIN) --constraint requirements.lock --output-file apps/clinic/requirements.lock pyproject.toml build/clinic.in
+	$(PIN) --upgrade --output-file requirements-linters.lock requirements-linters.in
 
 clean: ## what demo and test leave behind: the embedded server's data and the demo's report
 	rm -rf .tenantry demo
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml apps/clinic/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tenantry needs Python 3.11 or newer (make PYTHON=python3.x)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e apps/clinic
 	touch $(STAMP)
 
 $(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package-lock.json

@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +27,9 @@ import pytest
 import typer.main
 from psycopg import sql
 
-import clinic
-from clinic import tokens
-from clinic.legacy import Planted, create_schema, generate, load
+from clinic import migration
+from clinic.migration.legacy import Planted, create_schema, generate, load
+from clinic.platform import tokens
 from tenantry.access import roles_sql
 from tenantry.catalog import read_catalog
 from tenantry.journal.journal import Journal
@@ -48,7 +49,7 @@ OWNER = "clinic_owner"
 """Owns the source tables and has CREATE on the database; no superuser, no CREATEROLE, no BYPASSRLS."""
 
 VALUES, CLINICS, SEED = 2000, 4, 7
-MANIFEST = Path(clinic.__file__).parent / "tenantry.toml"
+MANIFEST = migration.MANIFEST
 TOKEN_KEY = base64.urlsafe_b64encode(b"a key of the tests, of 32 bytes!").decode()
 # Small ranges, so that a table has several and a kill can fall between them.
 OPTIONS = Options(workers=2, chunk_rows=400, lock_patience=20)
@@ -123,6 +124,14 @@ def planted() -> Planted:
 @cache
 def clinic_manifest() -> Manifest:
     return load_manifest(MANIFEST)
+
+
+def copy_of_clinic(folder: Path) -> Path:
+    """Copy Clinic's manifest and the files of its target to a folder, to be changed there; returns the manifest."""
+    shutil.copytree(MANIFEST.parents[1] / "schema", folder / "schema")
+    manifest = folder / "migration" / MANIFEST.name
+    manifest.parent.mkdir()
+    return Path(shutil.copy(MANIFEST, manifest))
 
 
 @contextmanager

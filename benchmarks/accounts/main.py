@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
-from benchmarks.copying.main import Figure
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.copying.main import Figure
 from tenantry.access import roles_sql
 from tenantry.accounts.outcomes import fates
 from tenantry.manifest import load_manifest

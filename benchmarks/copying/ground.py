@@ -14,14 +14,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from clinic.legacy import create_schema, load
+from clinic import migration
+from clinic.migration.legacy import create_schema, load
 from tenantry.access import roles_sql
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.postgres import EmbeddedServer, connect
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-MANIFEST = Path(__file__).resolve().parents[2] / "src" / "clinic" / "tenantry.toml"
+MANIFEST = migration.MANIFEST
 _TEMPLATE = "legacy"
 
 

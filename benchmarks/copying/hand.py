@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
-from benchmarks.copying.ground import Connection, Ground
 
-from clinic.tokens import encrypt
+from benchmarks.copying.ground import Connection, Ground
+from clinic.platform.tokens import encrypt
 from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import connect
 

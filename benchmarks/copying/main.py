@@ -7,15 +7,15 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from benchmarks.copying import hand, ours
-from benchmarks.copying.ground import Ground, ground, say
-from benchmarks.copying.others import plain_copy, row_by_row
-from benchmarks.copying.same import DifferentEnd, require_same
 from cryptography.fernet import Fernet
 from rich.console import Console
 from rich.table import Table
 
-from clinic import tokens
+from benchmarks.copying import hand, ours
+from benchmarks.copying.ground import Ground, ground, say
+from benchmarks.copying.others import plain_copy, row_by_row
+from benchmarks.copying.same import DifferentEnd, require_same
+from clinic.platform import tokens
 
 RATIO_GOAL = 1.25
 MEMORY_GOAL = 150

@@ -12,8 +12,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
-from benchmarks.copying.ground import Connection
 
+from benchmarks.copying.ground import Connection
 from tenantry.derivation.ids import derive_id
 
 _COMMIT_EVERY = 100

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.copying.ground import MANIFEST
-
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Migration, Options
 from tenantry.migrate.session.observer import Silent

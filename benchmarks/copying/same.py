@@ -7,8 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.copying.ground import Connection
-
-from clinic.tokens import decrypt
+from clinic.platform.tokens import decrypt
 from tenantry.catalog import Table, read_catalog
 from tenantry.postgres import connect, ident
 

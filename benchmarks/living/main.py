@@ -10,6 +10,10 @@ import sys
 from dataclasses import asdict, dataclass
 from statistics import median
 
+from cryptography.fernet import Fernet
+from rich.console import Console
+from rich.table import Table
+
 from benchmarks.copying import hand
 from benchmarks.copying.ground import Ground, ground, say
 from benchmarks.copying.main import Figure
@@ -18,11 +22,7 @@ from benchmarks.living import scenes, tool, writers
 from benchmarks.living.scenes import Capture, Drained, Followed, Migrated, Turns, told
 from benchmarks.living.tool import Ran
 from benchmarks.living.writers import Speed
-from cryptography.fernet import Fernet
-from rich.console import Console
-from rich.table import Table
-
-from clinic import tokens
+from clinic.platform import tokens
 
 _SMALLER = 10
 """Part of the values with which growth is measured: once with all of them, once with a tenth."""

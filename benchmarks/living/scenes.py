@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import median
 
 import psycopg
+
 from benchmarks.copying.ground import Connection, Ground, say
 from benchmarks.living.tool import Ran, Task, manifest, run
 from benchmarks.living.writers import Speed, load, make_logins
-
 from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import connect
 from tenantry.statements.capture import source_capture

@@ -15,7 +15,6 @@ from typing import Any
 from benchmarks.copying.ground import MANIFEST, say
 from benchmarks.copying.ours import peak_memory
 from benchmarks.living.writers import LAUNCHER
-
 from tenantry.errors import CutOverFailed
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.migrate.run.engine import Migration, Options

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from benchmarks.copying.ground import Connection
 from psycopg import errors as pg
 
+from benchmarks.copying.ground import Connection
 from tenantry.postgres import ident, literal, with_parameters
 
 LAUNCHER = Path(__file__).resolve().parents[1] / "live.py"

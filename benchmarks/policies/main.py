@@ -18,11 +18,11 @@ from statistics import median
 from typing import Any
 
 import psycopg
-from benchmarks.copying.ground import say
-from benchmarks.copying.main import Figure
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.copying.ground import say
+from benchmarks.copying.main import Figure
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog

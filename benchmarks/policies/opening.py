@@ -17,7 +17,6 @@ from typing import Any
 
 from benchmarks.copying.main import Figure
 from benchmarks.policies.main import KEY, Connection, World, world
-
 from tenantry.access import context_sql
 from tenantry.postgres.seal import claims_text
 from tenantry.postgres.tenant import tenant

@@ -13,21 +13,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import median
 
 import psycopg
-from benchmarks.copying.ground import say
-from benchmarks.copying.main import Figure
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.copying.ground import say
+from benchmarks.copying.main import Figure
+from clinic.migration import MANIFEST
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
 from tenantry.journal.ddl import journal_ddl
-from tenantry.manifest import Manifest, load_manifest
+from tenantry.manifest import Manifest, load_manifest, target_files
 from tenantry.mapping import Project, resolve
 from tenantry.postgres import EmbeddedServer, ident
 from tenantry.postgres.seal import SealKey
@@ -114,10 +114,10 @@ def _build(started: EmbeddedServer, manifest: Manifest, source: str, target: Seq
 
 
 def clinic(started: EmbeddedServer) -> Place:
-    path = Path(str(files("clinic").joinpath("tenantry.toml")))
-    scripts = [each.read_text(encoding="utf-8") for each in sorted(path.parent.joinpath("schema").glob("*.sql"))]
-    legacy = path.parent.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
-    return _build(started, load_manifest(path), legacy, scripts)
+    manifest = load_manifest(MANIFEST)
+    scripts = [each.read_text(encoding="utf-8") for each in target_files(manifest)]
+    legacy = manifest.folder.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
+    return _build(started, manifest, legacy, scripts)
 
 
 # -- a schema of many tables ---------------------------------------------------------------------------------------------

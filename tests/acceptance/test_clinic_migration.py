@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from clinic.legacy import LOCATIONS
+from clinic.migration.legacy import LOCATIONS
 from tenantry.catalog import read_catalog
 from tenantry.derivation.ids import derive_id
 from tenantry.migrate.session.observer import Silent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from clinic.legacy import create_schema, load
+from clinic.migration.legacy import create_schema, load
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project
 from tenantry.postgres import connect

@@ -28,7 +28,7 @@ from typing import Any
 import psycopg
 from psycopg import sql as psql
 
-from clinic import tokens
+from clinic.platform import tokens
 from tenantry.mapping import Project
 from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from clinic.legacy import LOCATIONS
+from clinic.migration.legacy import LOCATIONS
 from tests.chaos.ledger import Connection
 from tests.chaos.numbers import BLANKS, number
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from psycopg.types.json import Jsonb
 
-from clinic.legacy import LOCATIONS
+from clinic.migration.legacy import LOCATIONS
 from tests.chaos.ledger import Connection, Effects
 from tests.chaos.work import Attributes, Skip, TakenBack, Work
 

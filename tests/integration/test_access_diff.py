@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tests.conftest import Database
 from tests.integration.test_access_matrix import world, world_each
 from tests.isolation.build import CLINIC, OWNER, Built, run
 from tests.isolation.studio import MANIFEST, World, build_studio, studio_manifest
-from tests.migrate_support import cli
+from tests.migrate_support import cli, copy_of_clinic
 
 __all__ = ["world", "world_each"]  # fixtures
 
@@ -429,9 +428,7 @@ def test_a_migrated_database_is_as_its_manifest_says_after_the_cut_over_and_afte
 
 
 def test_a_changed_matrix_is_applied_while_a_run_goes_on(finished: Database, tmp_path: Path) -> None:
-    folder = tmp_path / "clinic"
-    shutil.copytree(CLINIC.parent, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "legacy"))
-    path = folder / "tenantry.toml"
+    path = copy_of_clinic(tmp_path)
     text = path.read_text(encoding="utf-8")
     lines = '[tables.locations]\naccess = { kind = "managed", '
     assert lines in text

@@ -20,6 +20,7 @@ from tests.migrate_support import (
     Said,
     cli,
     clinic_manifest,
+    copy_of_clinic,
     end_state,
     grant_rights,
     migrate,
@@ -45,8 +46,7 @@ def assert_refused(said: Said, code: str, *words: str, exit_code: int = 2) -> No
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Clinic's manifest with its files, to be spoiled."""
-    shutil.copytree(MANIFEST.parent / "schema", tmp_path / "schema")
-    return Path(shutil.copy(MANIFEST, tmp_path))
+    return copy_of_clinic(tmp_path)
 
 
 def change(file: Path, before: str, after: str) -> Path:
@@ -178,7 +178,7 @@ def test_a_manifest_that_is_no_text_or_is_not_there(legacy: Database, copy: Path
 
 
 def test_a_target_file_that_does_not_run_is_told_with_file_and_line(legacy: Database, copy: Path) -> None:
-    file = copy.parent / "schema" / "45_goals.sql"
+    file = copy.parents[1] / "schema" / "45_goals.sql"
     change(file, "create table goals (", "create table goals (\n    broken no_such_type,")
     line = file.read_text().partition("broken no_such_type")[0].count("\n") + 1
     assert_refused(run(legacy, manifest=copy), "TN-303", f"45_goals.sql:{line}", "no_such_type")
@@ -228,7 +228,7 @@ def test_a_run_that_was_cut_over_is_not_begun_again(finished: Database) -> None:
 
 @pytest.mark.parametrize("spoil", [
     lambda copy: change(copy, 'invalid = "quarantine" } # missing', 'invalid = "carry" } # missing'),
-    lambda copy: change(copy.parent / "schema" / "45_goals.sql", "numeric(20,4)", "numeric(20,5)"),
+    lambda copy: change(copy.parents[1] / "schema" / "45_goals.sql", "numeric(20,4)", "numeric(20,5)"),
 ], ids=["manifest", "target file"])  # fmt: skip
 def test_a_journal_of_another_manifest_is_not_gone_on_with(
     finished: Database, copy: Path, spoil: Callable[[Path], object]
@@ -299,7 +299,7 @@ def test_as_a_process_it_ends_with_2_and_without_a_traceback() -> None:
 
 
 def test_an_empty_source_is_migrated_too(servers: dict[int, EmbeddedServer]) -> None:
-    from clinic.legacy import create_schema  # noqa: PLC0415
+    from clinic.migration.legacy import create_schema  # noqa: PLC0415
     from tests.migrate_support import let_own  # noqa: PLC0415
 
     with fresh_database(_server(servers, 18)) as database:

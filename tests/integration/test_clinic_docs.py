@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clinic.docs import FOLDER, pages, read_project
 from tenantry.access.telling_columns import doubts
 from tenantry.postgres import connect
 from tests.conftest import Database
+from tools.docs.clinic_pages import FOLDER, pages, read_project
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from clinic.legacy import (
+from clinic.migration.legacy import (
     COLUMNS,
     LOCATIONS,
     NOTES,
@@ -22,7 +22,7 @@ from clinic.legacy import (
     create_schema,
     load,
 )
-from clinic.legacy.__main__ import main
+from clinic.migration.legacy.__main__ import main
 from tests.conftest import Database
 
 Conn = psycopg.Connection[tuple[object, ...]]
@@ -222,7 +222,7 @@ TYPES = {
 
 def columns_in_prisma() -> dict[str, list[tuple[str, str, bool]]]:
     """Table → (column, type, not null), read from the Prisma file line by line."""
-    text = Path(str(files("clinic.legacy").joinpath("schema.prisma"))).read_text(encoding="utf-8")
+    text = Path(str(files("clinic.migration.legacy").joinpath("schema.prisma"))).read_text(encoding="utf-8")
     tables = {}
     for body in re.findall(r"^model \w+ \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         fields = re.findall(r"^  (\w+) +(\w+)(\?|\[\])?(.*)$", body, re.MULTILINE)

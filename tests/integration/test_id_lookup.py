@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ from tests.migrate_support import (
     cli,
     clinic_manifest,
     clone_finished,
+    copy_of_clinic,
     engine,
     one,
     project_of,
@@ -795,9 +795,8 @@ def test_look_finds_an_id_in_any_form(clinic_18: Database) -> None:
 
 
 def test_use_says_since_when_the_old_form_is_not_used_and_apply_ends_it(finished: Database, tmp_path: Path) -> None:
-    shutil.copytree(MANIFEST.parent / "schema", tmp_path / "schema")
-    manifest = tmp_path / "tenantry.toml"
-    text = MANIFEST.read_text(encoding="utf-8")
+    manifest = copy_of_clinic(tmp_path)
+    text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('namespace = "clinic"', 'namespace = "clinic"\nboth = ["clinics", "profiles"]'))
     where = ("--dsn", finished.dsn_as(OWNER), "--manifest", str(manifest))
     assert "No table takes both" in cli("ids", "use", *where).everything

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clinic import tokens
+from clinic.platform import tokens
 from tenantry.derivation.forward import Deriver, Reading
 from tenantry.errors import ManifestError
 from tenantry.manifest import Manifest, load_manifest

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from clinic import tokens
+from clinic.platform import tokens
 from tenantry.errors import VerificationFailed
 from tenantry.mapping import Project
 from tenantry.migrate.verify.compare import Difference, Verification

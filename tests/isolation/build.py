@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import psycopg
 from psycopg import errors, sql
 
+from clinic import migration
 from tenantry.access import context_sql, cutover_grants, roles_sql, secure_statements
 from tenantry.accounts.auth_schema import auth_script
 from tenantry.catalog import read_catalog
 from tenantry.journal.ddl import journal_ddl
-from tenantry.manifest import Manifest, load_manifest
+from tenantry.manifest import Manifest, load_manifest, target_files
 from tenantry.manifest.model import Context
 from tenantry.mapping import Project, resolve
 from tenantry.postgres import ident, seal
 from tenantry.postgres.seal import SealKey
 from tests.conftest import Database
 
+CLINIC = migration.MANIFEST
 OWNER = "tenantry_test_owner"
 LOGIN = "tenantry_login"
-CLINIC = Path(str(files("clinic").joinpath("tenantry.toml")))
 
 KEY = SealKey("test", b"the key of those who test, of 32")
 """With which tests open contexts."""
@@ -128,7 +128,7 @@ def build_clinic(database: Database, *, secured: bool = True, sealed: bool = Tru
     make_roles(database, manifest)
     with database.connect() as admin:
         run(admin, f"grant create, usage on schema public to {OWNER}")
-    scripts = [path.read_text(encoding="utf-8") for path in sorted(CLINIC.parent.joinpath("schema").glob("*.sql"))]
+    scripts = [path.read_text(encoding="utf-8") for path in target_files(manifest)]
     return build(database, manifest, legacy, scripts, secured=secured)
 
 

@@ -28,11 +28,11 @@ from tenantry.prove.attacks import (
     attack_copy,
     run_attacks,
 )
-from tenantry.prove.attacks.docs import attacks_markdown
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.harness.model import Attack, Verdict
 from tests.conftest import Database, _server, fresh_database
 from tests.isolation.build import OWNER, Built, build, build_clinic, build_org, run
+from tools.docs.attacks import page as attacks_page
 
 FOLDER = Path(__file__).with_name("attack_lab")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "attacks.md"
@@ -492,7 +492,7 @@ def test_evidence_never_holds_a_secret(templates: dict[bool, Database]) -> None:
 
 
 def test_the_page_of_attacks_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == attacks_markdown(), "stale: run `make docs`"
+    assert PAGE.read_text(encoding="utf-8") == attacks_page(), "stale: run `make docs`"
 
 
 def test_every_attack_says_what_it_tries_and_gains() -> None:

@@ -18,7 +18,6 @@ from tenantry.errors import SettingsError
 from tenantry.manifest import load_manifest
 from tenantry.postgres import EmbeddedServer
 from tenantry.prove.lint.checks import LEVELS, CheckFile, check_files
-from tenantry.prove.lint.docs import page
 from tenantry.prove.lint.pg_node_tree import parse
 from tenantry.prove.lint.run import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
 from tenantry.prove.lint.scope import discover
@@ -38,6 +37,7 @@ from tests.isolation.laboratory import (
     tried,
 )
 from tests.migrate_support import cli
+from tools.docs.checks import page
 
 ROOT = Path(__file__).parents[2]
 CHECKS = [check.name for check in check_files()]

@@ -125,7 +125,7 @@ def _scripts(database: Database) -> dict[str, str]:
     with database.connect() as admin:
         run(admin, f"grant create, usage on schema public to {OWNER}")
     with database.connect(user=OWNER) as owner:
-        run(owner, files("clinic").joinpath("legacy", "schema.sql").read_text(encoding="utf-8"))
+        run(owner, files("clinic.migration.legacy").joinpath("schema.sql").read_text(encoding="utf-8"))
     plan = _tenantry("plan", "--sql", database=database)
     steps = list(_STEP.finditer(plan))
     head = plan[: steps[0].start()]

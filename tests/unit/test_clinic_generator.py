@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from clinic.legacy import COLUMNS, LOCATIONS, RATES, Planted, generate
-from clinic.legacy.generate import FEWEST_VALUES, UnfinishedError
+from clinic.migration.legacy import COLUMNS, LOCATIONS, RATES, Planted, generate
+from clinic.migration.legacy.generate import FEWEST_VALUES, UnfinishedError
 
 Table = list[dict[str, object]]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from pathlib import Path
 
 import pglast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import clinic
+from clinic.migration import MANIFEST
 from tenantry.derivation.ids import derive_id, id_sql, key_condition, key_parts, key_sql
 from tenantry.ids import lookup as ids
 from tenantry.manifest import load_manifest
@@ -58,14 +57,14 @@ def test_the_parts_of_a_key_come_back(single: str, several: list[str]) -> None:
 def test_the_public_form_takes_a_manifest_or_its_namespace_and_the_texts_of_a_key() -> None:
     assert str(ids.id_of("shop", "Order", ["7", "b"])) == "e36ee285-18f9-80a5-8066-d427fd25efdb"
     assert ids.id_of("shop", "Order", '["7", "b"]') == ids.id_of("shop", "Order", ["7", "b"])
-    manifest = load_manifest(Path(clinic.__file__).parent / "tenantry.toml")
+    manifest = load_manifest(MANIFEST)
     source = ids.source_of(manifest, "user_clinic_roles")
     assert source == "users/membership"
     assert str(ids.id_of(manifest, source, "1000031")) == "47ba9632-f28a-80f0-806d-71d29b838da7"
 
 
 def test_a_target_table_without_a_source_has_no_derived_ids() -> None:
-    manifest = load_manifest(Path(clinic.__file__).parent / "tenantry.toml")
+    manifest = load_manifest(MANIFEST)
     for table, hint in (("locations", "There are: "), ("clinic", "Did you mean 'clinics'?")):
         with pytest.raises(ids.NoSuchTable) as caught:
             ids.source_of(manifest, table)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinic.migration import MANIFEST
 from tenantry.manifest.positions import Key, Places, written
 
 STRANGE = (
@@ -58,9 +58,7 @@ def paths(value: object, key: Key = ()) -> Iterator[Key]:
             yield from paths(inner, (*key, place))
 
 
-@pytest.mark.parametrize(
-    "text", [STRANGE, files("clinic").joinpath("tenantry.toml").read_text(encoding="utf-8")], ids=["strange", "clinic"]
-)
+@pytest.mark.parametrize("text", [STRANGE, MANIFEST.read_text(encoding="utf-8")], ids=["strange", "clinic"])
 def test_a_key_stands_on_the_line_that_is_named(text: str) -> None:
     places = Places("f", text)
     lines = text.split("\n")

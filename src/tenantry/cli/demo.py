@@ -30,11 +30,12 @@ from tenantry.report.html import write_report
 from tenantry.settings import DATA_FOLDER, Settings, command, database, remember_demo
 
 GROUP = "tenantry.demo"
+CLINIC = "tenantry-clinic"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
 
 
 class Demo(Protocol):
-    """What an application gives that wants to be shown; announced in the entry-point group tenantry.cli.demo."""
+    """What an application gives that wants to be shown; announced in the entry-point group tenantry.demo."""
 
     name: str
     manifest: Path
@@ -73,13 +74,19 @@ def find_demo(name: str | None) -> Demo:
     if name not in found:
         near = nearest(name or "", list(found))
         raise DemoMissing(
-            f"There is no demo {name!r}." if name else f"There are {len(found)} demos: {', '.join(found) or 'none'}.",
+            _missing(name, list(found)),
             hint=(f"Did you mean {near!r}? " if near else "")
-            + "An application announces itself in the entry-point group tenantry.cli.demo; Clinic comes with this repository"
-            " (pip install -e .).",
+            + f"`pip install 'tenantry[demo]'` installs Clinic, a sample application, as the distribution {CLINIC}; any application"
+            f" can announce itself in the entry-point group {GROUP}.",
         )
     demo: Demo = found[name].load()
     return demo
+
+
+def _missing(name: str | None, found: list[str]) -> str:
+    if name:
+        return f"There is no demo {name!r}."
+    return f"There are {len(found)} demos, and none is named: {', '.join(found)}." if found else "No demo is installed."
 
 
 def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: Options, bars: Bars) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import tenantry.mapping.transforms
 from tenantry.manifest.model import ColumnRule
-from tenantry.mapping.docs import page
 from tenantry.mapping.transforms import transforms
 from tests.unit.mapping.transforms.support import misfit
+from tools.docs.transforms import page
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "transforms.md"
 

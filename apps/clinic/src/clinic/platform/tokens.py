@@ -1,7 +1,7 @@
 """Encryption of access tokens: AES-128-CBC with HMAC (Fernet), the key from the environment.
 
 CLINIC_TOKEN_KEY holds one or several Fernet keys separated by commas: the first encrypts, all decrypt, so that a key can be
-changed without a pause. Make one with `python -m clinic.tokens`.
+changed without a pause. Make one with `python -m clinic.platform.tokens`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class TokenKeyError(Exception):
 def _cipher() -> MultiFernet:
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        raise TokenKeyError(f"{VARIABLE} is not set; make a key with: python -m clinic.tokens")
+        raise TokenKeyError(f"{VARIABLE} is not set; make a key with: python -m clinic.platform.tokens")
     try:
         return MultiFernet([Fernet(key.strip()) for key in text.split(",")])
     except ValueError:
-        raise TokenKeyError(f"{VARIABLE} holds no valid key; make one with: python -m clinic.tokens") from None
+        raise TokenKeyError(f"{VARIABLE} holds no valid key; make one with: python -m clinic.platform.tokens") from None
 
 
 def encrypt(tokens: Sequence[str]) -> list[bytes]:

@@ -9,10 +9,10 @@ from enum import Enum
 from itertools import cycle, islice
 from random import Random
 
-from clinic.legacy.defects import Ledger, planned
-from clinic.legacy.ids import Cuids, Numbers, canonical_uuid
-from clinic.legacy.names import LOCATIONS, Addresses, clinic_names, person, slug
-from clinic.legacy.shape import OPENED, Row, some_time, text_of
+from clinic.migration.legacy.defects import Ledger, planned
+from clinic.migration.legacy.ids import Cuids, Numbers, canonical_uuid
+from clinic.migration.legacy.names import LOCATIONS, Addresses, clinic_names, person, slug
+from clinic.migration.legacy.shape import OPENED, Row, some_time, text_of
 
 
 @dataclass(frozen=True, slots=True)

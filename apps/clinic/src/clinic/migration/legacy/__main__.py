@@ -1,4 +1,4 @@
-"""`python -m clinic.legacy`: create the source schema where it is missing, load the sample, print what was planted."""
+"""`python -m clinic.migration.legacy`: create the source schema where it is missing, load the sample, print what was planted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 import psycopg
 
-from clinic.legacy.defects import Planted
-from clinic.legacy.load import LegacyError, create_schema, existing_tables, load
+from clinic.migration.legacy.defects import Planted
+from clinic.migration.legacy.load import LegacyError, create_schema, existing_tables, load
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 on success, 1 if the database refuses, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m clinic.legacy", description=__doc__.split(": ", 1)[1])
+    parser = argparse.ArgumentParser(prog="python -m clinic.migration.legacy", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--clinics", type=int, default=12, help="number of clinics, at least 2 (default 12)")
     parser.add_argument("--values", type=int, default=200_000, help="metric values, at least 500 (default 200000)")
     parser.add_argument("--seed", type=int, default=7, help="another seed gives other data (default 7)")

@@ -1,4 +1,4 @@
-"""How `tenantry demo` takes Clinic through a whole migration; announced in the entry-point group tenantry.cli.demo."""
+"""How `tenantry demo` takes Clinic through a whole migration; announced in the entry-point group tenantry.demo."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 from cryptography.fernet import Fernet
 
-from clinic import tokens
-from clinic.legacy import Planted, create_schema, load
+from clinic.migration import MANIFEST
+from clinic.migration.legacy import Planted, create_schema, load
+from clinic.platform import tokens
 
 _FOUND_AS: Mapping[str, tuple[str, str, str]] = {
     # planted code: (kind of finding, mapping, problem, column or rule)
@@ -36,7 +37,7 @@ class ClinicDemo:
     """The legacy database with invented data, and the manifest that takes it further."""
 
     name = "clinic"
-    manifest = Path(__file__).parent / "tenantry.toml"
+    manifest = MANIFEST
 
     def prepare_environment(self, folder: Path) -> None:
         """The key that encrypts access tokens: from the environment, else one that is kept beside the demo's data."""

@@ -1,14 +1,9 @@
-"""The page that lists all attacks, from their own texts. Pure, but for what is at the end:
-
-python -m tenantry.prove.attacks.docs docs/reference/attacks.md
-"""
+"""docs/reference/attacks.md: all attacks, from their own texts."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tenantry.prove.attacks.harness.model import FAMILIES, Attack
 from tenantry.prove.attacks.run import ATTACKS
@@ -22,7 +17,7 @@ _TITLES = {
 }
 
 
-def attacks_markdown() -> str:
+def page() -> str:
     """Family by family: what each attack tries, what it would gain, where the idea is from, and what production is asked."""
     return "\n".join([*_lines(), ""])
 
@@ -82,9 +77,3 @@ def _links(source: str) -> str:
 
 def _short(address: str) -> str:
     return address.partition("://")[2].partition("/")[0].removeprefix("www.")
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(attacks_markdown(), encoding="utf-8")
-
-__all__ = ["attacks_markdown"]

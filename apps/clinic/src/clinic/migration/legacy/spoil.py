@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final
 
-from clinic.legacy.ids import Cuids, Numbers, canonical_uuid, spelled_otherwise
-from clinic.legacy.numbers import EMPTY, INVALID, NOT_AVAILABLE, Number
-from clinic.legacy.people import Provider
-from clinic.legacy.shape import COLUMNS, Row, text_of
+from clinic.migration.legacy.ids import Cuids, Numbers, canonical_uuid, spelled_otherwise
+from clinic.migration.legacy.numbers import EMPTY, INVALID, NOT_AVAILABLE, Number
+from clinic.migration.legacy.people import Provider
+from clinic.migration.legacy.shape import COLUMNS, Row, text_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""Clinic's generated pages: data dictionary, entity diagram, access matrix. `python -m clinic.docs` writes them again; a test
-keeps them current."""
+"""Clinic's pages: data dictionary, entity diagram, access matrix; from the catalog of an embedded server and the manifest."""
 
 from __future__ import annotations
 
@@ -8,15 +7,16 @@ from typing import Any
 
 import psycopg
 
-from clinic.legacy import create_schema
+from clinic.migration import MANIFEST
+from clinic.migration.legacy import create_schema
 from tenantry.access import matrix_markdown, roles_sql
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
 from tenantry.manifest import load_manifest
 from tenantry.mapping import Project
 from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import EmbeddedServer, connect
+from tools.docs import ROOT
 
-MANIFEST = Path(__file__).parent / "tenantry.toml"
 FOLDER = Path("docs/clinic")
 _NOTE = "<!-- Made by `make docs` from the catalog and the manifest; changes by hand are lost. -->\n\n"
 
@@ -41,8 +41,9 @@ def pages(project: Project) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    with EmbeddedServer(Path(".tenantry")) as server:
+def from_embedded_server() -> dict[str, str]:
+    """The pages, read from a database that is made for this and dropped again."""
+    with EmbeddedServer(ROOT / ".tenantry") as server:
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("drop database if exists clinic_docs with (force)")
             admin.execute("create database clinic_docs")
@@ -50,11 +51,4 @@ def main() -> None:
             made = pages(read_project(connection))
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("drop database clinic_docs with (force)")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        print(FOLDER / name)  # noqa: T201 - what was written
-
-
-if __name__ == "__main__":
-    main()
+    return made

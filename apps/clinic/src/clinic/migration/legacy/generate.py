@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from clinic.legacy.boards import board_rows
-from clinic.legacy.defects import Ledger, Planted
-from clinic.legacy.goals import goal_rows
-from clinic.legacy.people import make_clinics, make_providers, make_users
-from clinic.legacy.shape import COLUMNS, Row
-from clinic.legacy.sources import make_metrics, make_sources, mapping_rows, source_rows
-from clinic.legacy.values import value_rows
+from clinic.migration.legacy.boards import board_rows
+from clinic.migration.legacy.defects import Ledger, Planted
+from clinic.migration.legacy.goals import goal_rows
+from clinic.migration.legacy.people import make_clinics, make_providers, make_users
+from clinic.migration.legacy.shape import COLUMNS, Row
+from clinic.migration.legacy.sources import make_metrics, make_sources, mapping_rows, source_rows
+from clinic.migration.legacy.values import value_rows
 
 FEWEST_CLINICS = 2
 FEWEST_VALUES = 500

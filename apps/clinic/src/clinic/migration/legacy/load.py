@@ -9,9 +9,9 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from clinic.legacy.defects import Planted
-from clinic.legacy.generate import generate
-from clinic.legacy.shape import COLUMNS, Row
+from clinic.migration.legacy.defects import Planted
+from clinic.migration.legacy.generate import generate
+from clinic.migration.legacy.shape import COLUMNS, Row
 
 Progress = Callable[[str, int, int], None]
 """Called with a table, its rows so far, and all its rows."""
@@ -33,7 +33,7 @@ class TablesMissingError(LegacyError):
     def __init__(self, schema: str, tables: list[str]) -> None:
         super().__init__(
             f"schema {schema}: expected the ten source tables, found no {', '.join(tables)}",
-            "call clinic.legacy.create_schema first",
+            "call clinic.migration.legacy.create_schema first",
         )
         self.schema, self.tables = schema, tables
 
@@ -65,7 +65,7 @@ def create_schema(conn: Connection[Any], schema: str) -> None:
 
     The connection's search_path is as before afterwards. TablesExistError if any of the tables is there.
     """
-    ddl = files("clinic.legacy").joinpath("schema.sql").read_text(encoding="utf-8")
+    ddl = files("clinic.migration.legacy").joinpath("schema.sql").read_text(encoding="utf-8")
     with conn.transaction():
         existing = existing_tables(conn, schema)
         if existing:

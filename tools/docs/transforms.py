@@ -1,12 +1,10 @@
-"""The parts of docs/reference/transforms.md that the transforms say themselves: `python -m tenantry.mapping.docs <file>`."""
+"""The parts of docs/reference/transforms.md that the transforms say themselves."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tenantry.mapping.transform import BOOLEAN, DATE, INSTANT, JSON, NUMBER, TEXT, Examples, Refused, Transform
 from tenantry.mapping.transforms import transforms
@@ -76,8 +74,3 @@ def _ways_back() -> Iterator[str]:
     for there, back, never in (*rows, *_OTHER_WAYS):
         yield f"| {there} | {back} | {never}{' ' if never else ''}|"
     yield ""
-
-
-if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    file.write_text(page(file.read_text(encoding="utf-8")), encoding="utf-8")

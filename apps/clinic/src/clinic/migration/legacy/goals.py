@@ -9,12 +9,12 @@ from itertools import islice
 from random import Random
 from typing import Final
 
-from clinic.legacy.defects import Ledger, planned
-from clinic.legacy.ids import Cuids, Numbers, canonical_uuid
-from clinic.legacy.numbers import number
-from clinic.legacy.people import Clinic, Provider
-from clinic.legacy.shape import LAST_DAY, Row, some_time, text_of
-from clinic.legacy.sources import Metric
+from clinic.migration.legacy.defects import Ledger, planned
+from clinic.migration.legacy.ids import Cuids, Numbers, canonical_uuid
+from clinic.migration.legacy.numbers import number
+from clinic.migration.legacy.people import Clinic, Provider
+from clinic.migration.legacy.shape import LAST_DAY, Row, some_time, text_of
+from clinic.migration.legacy.sources import Metric
 
 _NO_TARGET: Final = ("TBD", "ask Dr.", "", "12..5", "100k?", "n/a")
 

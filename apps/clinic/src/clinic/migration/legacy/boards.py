@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final, TypeVar
 
-from clinic.legacy.defects import Ledger, planned
-from clinic.legacy.ids import Cuids
-from clinic.legacy.people import Provider, Standing, User
-from clinic.legacy.shape import Row, some_time, text_of
-from clinic.legacy.sources import Metric
+from clinic.migration.legacy.defects import Ledger, planned
+from clinic.migration.legacy.ids import Cuids
+from clinic.migration.legacy.people import Provider, Standing, User
+from clinic.migration.legacy.shape import Row, some_time, text_of
+from clinic.migration.legacy.sources import Metric
 
 _Thing = TypeVar("_Thing")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final, NamedTuple
 
-from clinic.legacy.sources import Measure
+from clinic.migration.legacy.sources import Measure
 
 NOT_AVAILABLE: Final = "N/A"
 EMPTY: Final = ("", " ", "   ")

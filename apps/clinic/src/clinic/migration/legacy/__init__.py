@@ -4,11 +4,18 @@
 defect with its rows, so that a migration can be held to the exact counts.
 """
 
-from clinic.legacy.defects import NOTES, RATES, Defect, Planted
-from clinic.legacy.generate import Sample, generate
-from clinic.legacy.load import LegacyError, TablesExistError, TablesFilledError, TablesMissingError, create_schema, load
-from clinic.legacy.names import LOCATIONS
-from clinic.legacy.shape import COLUMNS
+from clinic.migration.legacy.defects import NOTES, RATES, Defect, Planted
+from clinic.migration.legacy.generate import Sample, generate
+from clinic.migration.legacy.load import (
+    LegacyError,
+    TablesExistError,
+    TablesFilledError,
+    TablesMissingError,
+    create_schema,
+    load,
+)
+from clinic.migration.legacy.names import LOCATIONS
+from clinic.migration.legacy.shape import COLUMNS
 
 __all__ = [
     "COLUMNS",

@@ -14,13 +14,13 @@ from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from clinic.legacy.defects import Ledger, planned
-from clinic.legacy.ids import stamp
-from clinic.legacy.numbers import number
-from clinic.legacy.people import Clinic, Provider
-from clinic.legacy.shape import HISTORY_IMPORTED, LAST_DAY, LAUNCHED, Row, text_of
-from clinic.legacy.sources import Metric, Source
-from clinic.legacy.spoil import Batch, Slot, Spoiler
+from clinic.migration.legacy.defects import Ledger, planned
+from clinic.migration.legacy.ids import stamp
+from clinic.migration.legacy.numbers import number
+from clinic.migration.legacy.people import Clinic, Provider
+from clinic.migration.legacy.shape import HISTORY_IMPORTED, LAST_DAY, LAUNCHED, Row, text_of
+from clinic.migration.legacy.sources import Metric, Source
+from clinic.migration.legacy.spoil import Batch, Slot, Spoiler
 
 _PROVIDER, _CLINIC, _FORM = range(3)
 _KIND: Final = {"provider": _PROVIDER, "clinic": _CLINIC, "form": _FORM}

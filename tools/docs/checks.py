@@ -1,10 +1,8 @@
-"""docs/reference/checks.md, from the headers of the checks: `python -m tenantry.prove.lint.docs <file>`."""
+"""docs/reference/checks.md, from the headers of the checks."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 from tenantry.prove.lint.checks import LEVELS, CheckFile, check_files
 
@@ -62,7 +60,3 @@ def _cell(text: str) -> str:
 def _text(text: str) -> str:
     """SQL in the headers stands there without marks; what Markdown would take for its own is escaped."""
     return text.replace("*", "\\*").replace("<", "\\<")
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

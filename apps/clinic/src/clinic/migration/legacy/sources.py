@@ -7,9 +7,9 @@ from datetime import datetime, time, timedelta
 from random import Random
 from typing import Final, Literal
 
-from clinic.legacy.ids import Cuids
-from clinic.legacy.people import Clinic
-from clinic.legacy.shape import LAST_DAY, OPENED, Row, some_time, text_of
+from clinic.migration.legacy.ids import Cuids
+from clinic.migration.legacy.people import Clinic
+from clinic.migration.legacy.shape import LAST_DAY, OPENED, Row, some_time, text_of
 
 Kept = Literal["provider", "clinic", "form", "never"]
 """How values of a metric come in: a sheet row for each provider, a sheet row for the clinic, a form, or not at all."""

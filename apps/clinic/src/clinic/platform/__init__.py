@@ -1,0 +1,1 @@
+"""What all features of Clinic stand on. It imports no feature, and of Tenantry only what is public."""

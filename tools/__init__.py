@@ -1,0 +1,1 @@
+"""What this repository is developed with; part of no distribution."""
