@@ -152,7 +152,7 @@ def test_a_source_table_without_any_key(legacy: Database) -> None:
     ('select = "viewer"', 'select = "vieuwer"', ["'vieuwer' is no role; did you mean 'viewer'?"]),
     ('as = "local_day"', 'as = "local_dai"', ["did you mean 'local_day'?"]),
     ('[ids]', '[idz]', ["unknown key; did you mean 'ids'?"]),
-    ('files = ["schema/*.sql"]', 'files = ["nothing/*.sql"]', ["no file matches 'nothing/*.sql'"]),
+    ('files = ["../schema/*.sql"]', 'files = ["nothing/*.sql"]', ["no file matches 'nothing/*.sql'"]),
     ('keep = "created_at"', 'keep = "created_att"', ["created_at"]),
     ('super = "s.role = \'admin\'"', 'super = "s.roll = \'admin\'"', ["did you mean 'role'?"]),
 ])  # fmt: skip

@@ -11,9 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import clinic
 from tenantry.postgres import EmbeddedServer
-from tests.migrate_support import cli
+from tests.migrate_support import cli, copy_of_clinic
 from tests.small import MakeSmall
 
 
@@ -89,8 +88,6 @@ def test_a_proof_brings_its_roles_to_an_embedded_server_that_has_none(
 
 
 def test_a_command_reads_what_is_missing_before_its_server_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    shutil.copytree(Path(clinic.__file__).parent / "schema", folder / "schema")
-    shutil.copy(Path(clinic.__file__).parent / "tenantry.toml", folder)
+    monkeypatch.chdir(copy_of_clinic(folder).parent)
     said = cli("rollback", "--everything", "--yes", environment={"TENANTRY_DSN": "", "DATABASE_URL": ""})
     assert said.code == 0, said.out + said.err
