@@ -136,6 +136,27 @@ def ensure_database(server: EmbeddedServer, name: str) -> None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
 
+def recreate_database(settings: Settings, name: str, mark: str) -> None:
+    """An empty database of the embedded server, in place of an earlier one with this mark as its comment.
+
+    Raises:
+        SettingsError: there is a database of that name without the mark; it is left alone.
+    """
+    with database(settings, "postgres") as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [name]
+        ).fetchone()
+        if row is not None and row[0] != mark:
+            raise SettingsError(
+                f"The embedded server has a database {name!r} that is not the demo's.",
+                hint=f"Run the demo in another folder, or drop that database, or remove {DATA_FOLDER}/.",
+            )
+        if row is not None:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(mark)))
+
+
 def command() -> str:
     """How this program was called, for commands that people shall repeat: `.venv/bin/tenantry`, or just `tenantry`."""
     called = Path(sys.argv[0])

@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors as pg
 from psycopg import sql
 
-from tenantry.cli.commands.live import duration, moment
+from tenantry.cli.options import duration, moment
 from tenantry.errors import (
     CutOverFailed,
     JournalDamaged,

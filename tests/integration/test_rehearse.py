@@ -16,7 +16,7 @@ import pytest
 import typer
 from psycopg import sql
 
-from tenantry.cli.commands import rehearse as command
+from tenantry.cli.main import app
 from tenantry.dbcopy import duplicate
 from tenantry.dbcopy.duplicate import MARK, Copy, CopyRefused, duplicated, reading
 from tenantry.dbcopy.pg_programs import run_program
@@ -205,10 +205,8 @@ def without_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str) -> int:
     """The command, by its function; its exit code."""
-    app = typer.Typer()
-    command.register(app)
     try:
-        return int(app(list(arguments), standalone_mode=False) or 0)
+        return int(app(["rehearse", *arguments], standalone_mode=False) or 0)
     except typer.Exit as end:
         return end.exit_code
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from tenantry.cli.commands import status as command
 from tenantry.cli.commands.status import Until, is_reached
@@ -133,14 +132,7 @@ def held_run(database: Database) -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """The command by itself, run as the command line runs it."""
-    from tenantry.cli import main as tool  # noqa: PLC0415 - only these tests need the whole program
-
-    app = typer.Typer()
-    command.register(app)
-    # A second command, or there would be no names of commands.
-    app.command("other")(lambda: None)
-    monkeypatch.setattr(tool, "app", app)
+    """The command, run as the command line runs it."""
 
     def run(*arguments: str) -> Said:
         return cli("status", *arguments, "--manifest", str(MANIFEST))

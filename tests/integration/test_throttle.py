@@ -14,10 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
-import typer
 from psycopg.rows import TupleRow
 
-from tenantry.cli.commands import throttle as commands
 from tenantry.errors import ManifestError, NoRun, SettingsError, TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Throttle as Settings
@@ -753,12 +751,7 @@ def test_a_journal_without_the_table_gets_it(database: Database) -> None:
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """The commands by themselves, run as the command line runs them."""
-    from tenantry.cli import main as tool  # noqa: PLC0415 - only these tests need the whole program
-
-    app = typer.Typer()
-    commands.register(app)
-    monkeypatch.setattr(tool, "app", app)
+    """The commands, run as the command line runs them."""
     return cli
 
 

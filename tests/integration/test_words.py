@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tenantry.cli import main as tool
+from tenantry.cli.commands import plan as plan_command
 from tenantry.migrate.verify.compare import Difference
 from tenantry.migrate.verify.likely_causes import likely
 from tests.small import MakeSmall, Small, target_table
@@ -60,8 +60,7 @@ def test_nobody_is_left_with_a_traceback(small: MakeSmall, monkeypatch: pytest.M
     def broken(*_: object, **__: object) -> None:
         raise AssertionError("steps wait for each other")
 
-    monkeypatch.setattr(tool, "prepare", broken)
-    monkeypatch.setattr(tool, "prepared_project", broken)
+    monkeypatch.setattr(plan_command, "prepared_project", broken)
     said = made.run("plan", code=2).everything
     assert "TN-000" in said
     assert "steps wait for each other" in said

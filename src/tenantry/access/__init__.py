@@ -4,7 +4,7 @@ from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updat
 from tenantry.access.context_functions import context_sql
 from tenantry.access.html import matrix_html
 from tenantry.access.matrix import matrix_markdown
-from tenantry.access.roles import missing_roles, roles_sql
+from tenantry.access.roles import make_roles, missing_roles, roles_sql
 from tenantry.access.statements import TableSecurity, cutover_grants, cutover_revokes, secure_statements
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "cutover_grants",
     "cutover_revokes",
     "insertable",
+    "make_roles",
     "matrix_html",
     "matrix_markdown",
     "missing_roles",

@@ -28,6 +28,11 @@ def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: given[found[1]], load_sql("tenantry.access.sql", "roles"))
 
 
+def make_roles(connection: psycopg.Connection[Any], script: str) -> None:
+    """Run the script that roles_sql() gives; the login must be a superuser, or have CREATEROLE."""
+    connection.execute(script.encode())
+
+
 def missing_roles(conn: psycopg.Connection[Any], manifest: Manifest) -> tuple[str, ...]:
     """The roles that the manifest names and the cluster does not have, in the manifest's order."""
     wanted = list(manifest.database_roles.model_dump().values())

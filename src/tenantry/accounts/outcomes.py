@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 
+from tenantry.accounts.auth_schema import complete_auth_schema
 from tenantry.accounts.decide import decisions, profile_mapping
 from tenantry.accounts.situations import SITUATIONS, Situation
 from tenantry.mapping import Project
@@ -101,6 +102,15 @@ def planned(connection: Connection, project: Project, *, journal: bool = False) 
     return tuple(rows[each.name] for each in FATES if each.name in rows)
 
 
+def preview(connection: Connection, project: Project, *, journal: bool = False) -> tuple[bool, tuple[Fate, ...]]:
+    """planned() also where the database has no auth.users yet, and whether it has: without it nobody has an account."""
+    if connection.execute("select to_regclass('auth.users')").fetchone() != (None,):
+        return True, planned(connection, project, journal=journal)
+    with connection.transaction(force_rollback=True):
+        complete_auth_schema(connection)
+        return False, planned(connection, project)
+
+
 def _known(name: str) -> Situation:
     return next(each for each in FATES if each.name == name)
 
@@ -123,4 +133,4 @@ def _block(project: Project, name: str) -> str:
     return blocks[name].replace("{fates}", verbatim(found) if name == "listed" else found)
 
 
-__all__ = ["FATES", "Fate", "Person", "fates", "people", "planned"]
+__all__ = ["FATES", "Fate", "Person", "fates", "people", "planned", "preview"]

@@ -77,4 +77,10 @@ def actions(connection: Connection) -> Iterator[AccountAction]:
             )
 
 
-__all__ = ["actions", "fetch"]
+def count_actions(connection: Connection) -> int:
+    """How many actions() there are at most, for a progress bar."""
+    row = connection.execute(load_blocks("tenantry.accounts.sql", "outcomes")["pushed_count"]).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+__all__ = ["actions", "count_actions", "fetch"]

@@ -22,7 +22,7 @@ from tenantry.catalog.model import (
     Trigger,
     View,
 )
-from tenantry.catalog.reader import read_catalog
+from tenantry.catalog.reader import has_schema, need_schema, read_catalog
 
 __all__ = [
     "PUBLIC",
@@ -45,5 +45,7 @@ __all__ = [
     "View",
     "dictionary_markdown",
     "entity_diagram_mermaid",
+    "has_schema",
+    "need_schema",
     "read_catalog",
 ]

@@ -55,6 +55,21 @@ def read_catalog(conn: psycopg.Connection[Any], schema: str) -> Catalog:
         return _Reader(conn, schema).catalog()
 
 
+def has_schema(conn: psycopg.Connection[Any], schema: str) -> bool:
+    """Whether there is such a schema."""
+    return conn.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None
+
+
+def need_schema(conn: psycopg.Connection[Any], schema: str) -> None:
+    """
+    Raises:
+        SchemaMissing: there is no such schema; the error names those that there are.
+    """
+    if not has_schema(conn, schema):
+        rows = conn.execute("select nspname::text from pg_namespace where nspname !~ '^pg_' order by 1").fetchall()
+        raise SchemaMissing(schema, conn.info.dbname, [str(row[0]) for row in rows])
+
+
 @contextmanager
 def _undisturbed(conn: psycopg.Connection[Any]) -> Iterator[None]:
     """A transaction, or a savepoint in the one that is open, rolled back at the end: that restores every setting."""

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-from psycopg import sql
 
-from tenantry.access import roles_sql
+from tenantry.access import make_roles, roles_sql
 from tenantry.analyze import analyze, gather
 from tenantry.cli.progress import Bars
-from tenantry.errors import DemoMissing, SettingsError, nearest
+from tenantry.errors import DemoMissing, nearest
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Migration, Options
 from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.switch.cutover import cut_over
+from tenantry.plan import read_environment
 from tenantry.postgres import connect, with_parameters
 from tenantry.prove import prove
 from tenantry.prove.evidence import gather as gather_evidence
 from tenantry.report import Duration, build_report
 from tenantry.report.evidence import write_evidence
 from tenantry.report.html import write_report
-from tenantry.settings import DATA_FOLDER, Settings, command, database, remember_demo
+from tenantry.settings import DATA_FOLDER, Settings, command, database, recreate_database, remember_demo
 
 GROUP = "tenantry.demo"
 CLINIC = "tenantry-clinic"
@@ -106,7 +106,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
         durations.append(Duration(name, round(time.monotonic() - begun, 2)))
 
     if settings.embedded:
-        _fresh(settings, manifest.name)
+        recreate_database(settings, manifest.name, _MARK)
     with database(settings, manifest.name) as dsn, connect(dsn, name="tenantry: demo") as connection:
         with stage("sample data"):
             bars.notice(
@@ -115,9 +115,8 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             planted = demo.load(
                 connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=bars.count
             )
-        row = connection.execute("select current_user, current_database()").fetchone()
-        assert row is not None
-        connection.execute(roles_sql(manifest, owner=str(row[0]), database=str(row[1])))
+        environment = read_environment(connection)
+        make_roles(connection, roles_sql(manifest, owner=environment.user, database=environment.database))
         with stage("analyze"):
             prepared = prepare(connection, manifest)
             evidence = gather(connection, prepared.project)
@@ -163,20 +162,3 @@ def _looked_for_holes(evidence: Mapping[str, Any], prefix: str) -> str:
         + ("nothing found" if not failed else f"{failed} FAILED")
         + f"; see {evidence['page']}. {prefix} prove --copy tries all {attacks['covered']:,} attacks on a copy."
     )
-
-
-def _fresh(settings: Settings, name: str) -> None:
-    """Drop what an earlier demo made; anything else of that name is left alone."""
-    with database(settings, "postgres") as dsn, connect(dsn) as connection:
-        row = connection.execute(
-            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [name]
-        ).fetchone()
-        if row is not None and row[0] != _MARK:
-            raise SettingsError(
-                f"The embedded server has a database {name!r} that is not the demo's.",
-                hint=f"Run the demo in another folder, or drop that database, or remove {DATA_FOLDER}/.",
-            )
-        if row is not None:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(_MARK)))

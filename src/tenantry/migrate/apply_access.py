@@ -1,22 +1,73 @@
-"""Mend the access to a live database: everything in one transaction, which waits for nobody for long."""
+"""Access to a live database: compared with its manifest, and repaired in one transaction that never waits long for a lock."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import errors as pg
 
-from tenantry.access.diff import Change
-from tenantry.access.read_live import Live
-from tenantry.errors import NotReady, RightsMissing, SourceLocked
+from tenantry.access import missing_roles
+from tenantry.access.diff import Change, Difference, changes, differences
+from tenantry.access.read_live import Live, read_live
+from tenantry.catalog import has_schema, read_catalog
+from tenantry.errors import NotReady, RightsMissing, RolesMissing, SourceLocked
 from tenantry.journal.journal import Connection, Run, last_run
+from tenantry.manifest import Manifest
+from tenantry.mapping import Project
+from tenantry.mapping.check_access import resolve_access
+from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import explain, ident, load_blocks
 
 LOCK_TIMEOUT = "900ms"
 """Below deadlock_timeout, so that an application is never a deadlock's victim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A database beside its manifest.
+
+    Attributes:
+        writes: whether clients have their rights to write: after the cutover, and where no run was.
+    """
+
+    project: Project
+    live: Live
+    writes: bool
+    differences: tuple[Difference, ...]
+
+    def changes(self) -> tuple[Change, ...]:
+        """The changes that repair the differences, as far as statements can."""
+        return changes(self.project, self.differences)
+
+
+def compare_access(connection: Connection, manifest: Manifest) -> Compared:
+    """Where the database departs from its manifest. Reads only.
+
+    Raises:
+        RolesMissing, SchemaMissing
+    """
+    missing = missing_roles(connection, manifest)
+    if missing:
+        raise RolesMissing(
+            f"The cluster has no role {', '.join(missing)}.",
+            hint="Let a superuser, or a role with CREATEROLE, run the script that `tenantry roles` prints.",
+            detail={"missing": list(missing)},
+        )
+    project = resolve_access(manifest, read_catalog(connection, manifest.target.schema_name))
+    live, writes = read_live(connection, project), has_writes(connection)
+    return Compared(project, live, writes, differences(project, live, writes=writes))
+
+
+def access_project(connection: Connection, manifest: Manifest) -> Project:
+    """With the live target, where there is one; else as the manifest's files make it."""
+    schema = manifest.target.schema_name
+    if has_schema(connection, schema):
+        return resolve_access(manifest, read_catalog(connection, schema))
+    return prepare(connection, manifest).project
 
 
 def check_secured(run: Run | None) -> None:

@@ -9,13 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import psycopg
 
+from tenantry.catalog import read_catalog
 from tenantry.errors import SettingsError, nearest
+from tenantry.manifest import Manifest
+from tenantry.mapping.check_access import resolve_access
 from tenantry.mapping.project import Project
-from tenantry.postgres import connect
+from tenantry.migrate.apply_access import has_writes
+from tenantry.postgres import connect, normalise_dsn, with_parameters
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.harness.copy import attack_copy
 from tenantry.prove.attacks.harness.model import AttackResult
@@ -249,6 +253,20 @@ def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
 # -- gathering ---------------------------------------------------------------------------------------------------------
 
 
+class GatherOptions(TypedDict, total=False):
+    """What gather() takes besides the database."""
+
+    on_copy: bool
+    copy_dsn: str | None
+    embedded: Path | None
+    parts: Collection[Part]
+    exceptions: Sequence[Allowed]
+    strict: bool
+    baseline: Collection[str]
+    progress: Progress | None
+    notice: Callable[[str], None]
+
+
 def gather(
     project: Project,
     *,
@@ -334,6 +352,28 @@ def gather(
         tuple(notes),
         time.monotonic() - started,
     )
+
+
+def gather_target(
+    manifest: Manifest, *, owner_dsn: str, login: str | None = None, **options: Unpack[GatherOptions]
+) -> tuple[Evidence, Project]:
+    """gather() for the target as it stands: whether a run made it, and whether the source is still there, does not matter.
+
+    Args:
+        login: connection string of the API's login, or `auto` for the manifest's login role on the same server.
+
+    Raises:
+        TenantryError: as gather().
+    """
+    # Closed before the rest: a copy by template wants nobody connected.
+    with connect(owner_dsn, name="tenantry proof") as owner:
+        project = resolve_access(manifest, read_catalog(owner, manifest.target.schema_name))
+        writes = has_writes(owner)
+    login_dsn = normalise_dsn(login) if login and login != "auto" else None
+    if login == "auto":
+        # Without options: they may name a role that this login cannot become.
+        login_dsn = with_parameters(owner_dsn, user=manifest.database_roles.login, options="")
+    return gather(project, owner_dsn=owner_dsn, login_dsn=login_dsn, writes=writes, **options), project
 
 
 def gather_found(

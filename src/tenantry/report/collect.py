@@ -10,7 +10,7 @@ from typing import Any
 from tenantry import __version__
 from tenantry.accounts.outcomes import fates, people
 from tenantry.analyze import Finding
-from tenantry.journal.journal import Connection, run_sql
+from tenantry.journal.journal import Connection, Journal, run_sql
 from tenantry.mapping import Project
 from tenantry.mapping.reasons import explain_reason
 from tenantry.migrate.run.engine import Outcome
@@ -26,6 +26,18 @@ class Duration:
 
     stage: str
     seconds: float
+
+
+def recorded_durations(connection: Connection, run: int) -> list[Duration]:
+    """How long each phase of a run took, from its first step to its last, as the journal has it."""
+    times: dict[str, list[datetime]] = {}
+    for row in Journal(run).say(connection, "steps"):
+        times.setdefault(row[7], []).extend(moment for moment in (row[2], row[3]) if moment is not None)
+    return [
+        Duration(phase, round((max(moments) - min(moments)).total_seconds(), 2))
+        for phase, moments in times.items()
+        if moments
+    ]
 
 
 def quarantine_summary(connection: Connection, project: Project) -> list[dict[str, Any]]:

@@ -1,26 +1,17 @@
-"""A whole proof as an HTML page, as Markdown, and on the terminal."""
+"""A whole proof as an HTML page and as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from tenantry import __version__
 from tenantry.access.html import matrix_html
 from tenantry.mapping.project import Project
 from tenantry.prove.attacks.harness.model import FAMILIES, AttackResult
 from tenantry.prove.evidence import Evidence
-from tenantry.prove.faults import faults
 from tenantry.prove.matrix.markdown import proof_markdown
-from tenantry.report import terminal
-from tenantry.report.faults import show_faults
-from tenantry.report.formatting import duration
 from tenantry.report.html import environment
 from tenantry.report.html_page import proof_of
 
@@ -113,57 +104,4 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-# -- terminal ----------------------------------------------------------------------------------------------------------
-
-
-def show(console: Console, evidence: Evidence) -> None:
-    """The matrix, what failed, and the table of what was covered."""
-    if evidence.matrix is not None:
-        terminal.proof(console, replace(evidence.matrix, checks=()), verdict=False, failures=False)
-        console.print()
-    for sentence in evidence.scope:
-        console.print(f"[dim]{escape(sentence)}[/]")
-    known = set(evidence.matrix.notes) if evidence.matrix else set()
-    for note in evidence.notes:
-        if note not in known:
-            console.print(f"[dim]{escape(note)}[/]")
-    results = evidence.results()
-    show_faults(console, faults(results, evidence.rules()))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("part", "covered", "passed", "failed", "not applicable", "not tried", "accepted"):
-        table.add_column(name.replace(" ", "\n"), justify="left" if name == "part" else "right", no_wrap=True)
-    table.add_column("how", overflow="fold")
-    for line in evidence.covered():
-        if not line.counts:
-            table.add_row(line.part, "–", "", "", "", "", "", escape(line.said))
-            continue
-        counts = line.counts
-        bad = f"[bold red]{counts['failed']:,}[/]" if counts["failed"] else "0"
-        others = (f"{counts['not applicable']:,}", f"{counts['not tried']:,}", f"{line.accepted:,}")
-        tried = line.total - counts["not tried"] - counts["not applicable"]
-        covered = f"{tried:,} of {line.total:,}" if tried != line.total else f"{tried:,}"
-        table.add_row(line.part, covered, f"{counts['passed']:,}", bad, *others, escape(line.said))
-    console.print()
-    console.print(table)
-    console.print(
-        f"\n{_verdict(evidence)}: {escape(evidence.name)}, {evidence.mode}, in {duration(evidence.seconds)}.",
-        highlight=False,
-    )
-
-
-def _verdict(evidence: Evidence) -> str:
-    """How it ended, and how much of what there is it is about."""
-    matrix = evidence.matrix
-    tried = (
-        "" if matrix is None else f" ({len(matrix.cells) - len(matrix.untried):,} of {len(matrix.cells):,} cells tried)"
-    )
-    if evidence.unproved and not evidence.failures:
-        return f"[bold red]✗ Nothing was proved[/]{tried}, since {escape(evidence.unproved)}. {escape(UNPROVED_HINT)}"
-    if not evidence.passed:
-        return f"[bold red]✗ Isolation does NOT hold[/]{tried}"
-    accepted = len(evidence.accepted) + (0 if evidence.lint is None else len(evidence.lint.allowed))
-    but = f", but for what is accepted ({accepted:,})" if accepted else ""
-    return f"[green]✓ Isolation holds[/]{but}{tried}"
-
-
-__all__ = ["evidence_markdown", "render_evidence", "show", "write_evidence"]
+__all__ = ["evidence_markdown", "render_evidence", "write_evidence"]

@@ -1,4 +1,4 @@
-"""Numbers, durations and sizes in words, for the pages."""
+"""Numbers, durations and sizes in words."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-from tenantry.report.terminal import seconds as in_words
-
 
 def count(number: int, one: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number:,} {one}" + ("" if number == 1 else "s")
 
 
+def seconds(value: float) -> str:
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 90:
+        return f"{value:.0f} s"
+    if value < 5400:
+        return f"{int(value // 60)} min {int(value % 60)} s"
+    return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
+
+
 def duration(value: float) -> str:
-    """As in the terminal, but for what takes no time there: `19 ms`."""
+    """The same, with milliseconds where it is that short: `19 ms`."""
     if 0 < value < 0.001:
         return "< 1 ms"
-    return f"{1000 * value:.0f} ms" if 0 < value < 0.095 else in_words(value)
+    return f"{1000 * value:.0f} ms" if 0 < value < 0.095 else seconds(value)
 
 
 def size(value: float) -> str:

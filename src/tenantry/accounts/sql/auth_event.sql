@@ -1,3 +1,6 @@
+-- name: exists
+select to_regclass('tenantry.auth_event') is not null
+
 -- name: listed
 -- What is to be done, the oldest first; with `everything` also what is done.
 select id, account, profile, kind, what, code, message, tries, at, next_at, done_at

@@ -52,3 +52,7 @@ select l.source_key, l.situation, u.id, u.email, nullif(u.encrypted_password, ''
   join auth.users as u on u.id = l.account_id
  where (l.made and exists (select from tenantry.account_made as a where a.account_id = u.id)) or l.flagged
  order by l.source_key
+
+-- name: pushed_count
+-- How many rows `pushed` has at most.
+select count(*)::int from tenantry.account_link where made or flagged

@@ -1,11 +1,10 @@
-"""tenantry ids: old ids and new ones, as a file, in a file, one by one; and which form is still used."""
+"""tenantry ids: old and new ids, as a file, in a file, one by one; and which form is still used."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -14,26 +13,30 @@ from uuid import UUID
 import psycopg
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from tenantry.cli.console import AsJson, Dsn, ManifestPath, connected, err, out, prepared_project, print_json
+from tenantry.cli.command import Group, Section, command
+from tenantry.cli.console import err, out, print_json
+from tenantry.cli.database import any_database, need_run, prepared_project
+from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
-from tenantry.errors import NoRun, SettingsError
+from tenantry.errors import SettingsError
 from tenantry.ids import lookup as ids
-from tenantry.ids.files import Tally, Translate, export_csv, export_parquet, translate_file, written
+from tenantry.ids.files import Translate, export_csv, export_parquet, translate_file, written
 from tenantry.manifest import load_manifest
-from tenantry.plan.operations.id_map import id_map
+from tenantry.migrate.apply_ids import apply_id_forms
+from tenantry.report.terminal import ids as view
 from tenantry.settings import read_settings
 
-ids_app = typer.Typer(
-    no_args_is_help=True,
+GROUP = Group(
+    Section.IDENTITY,
+    "tenantry ids find cla6wu2oc68muf4tfnss4x2oy",
     help="""
-Old ids and new ones: look them up, translate files of them, export the whole map, see which form is still used.
+Look up old and new ids, translate files of ids, export the whole id map, and see which form applications still use.
 
-Every row that was carried over has a new id that any program can compute from the old one (docs/reference/ids.md); what was
-merged, or born in the target, the database alone knows. Applications that still get old ids from their clients ask
-`tenantry.to_id('table', id)`, which takes both forms of the tables that `[ids] both` names, and counts them: **use** shows the
-counts, and so when the old form may go.
+Any program can compute the new id of a migrated row from its old id (docs/reference/ids.md); for merged and target-native rows
+only the database knows it. Applications that still receive old ids from their clients call `tenantry.to_id('table', id)`, which
+accepts both forms for the tables listed in `[ids] both`, and counts them: **usage** shows the counts, and so when old ids can be
+turned off.
 """,
 )
 
@@ -55,46 +58,39 @@ class OnUnknown(StrEnum):
 
 TargetTable = Annotated[
     str,
-    typer.Option("--table", help="The target table; table.source where several sources feed it.", show_default=False),
+    typer.Option("--table", help="The target table; table.source if it has several source tables.", show_default=False),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.add_typer(ids_app, name="ids")
 
 
 @contextmanager
 def _database(dsn: str | None, manifest: Path | None) -> Iterator[psycopg.Connection[Any]]:
-    settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
-    with connected(settings, loaded) as (_, connection):
+    with any_database(dsn, manifest) as (_, connection, _loaded):
         yield connection
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-@ids_app.command()
+@command("tenantry ids export --out ids.csv", "tenantry ids export --table patients --out patients.parquet")
 def export(
-    to: Annotated[Path, typer.Option("--out", "-o", help="The file to write; - for stdout.", show_default=False)],
-    table: Annotated[str | None, typer.Option(help="This target table only.", show_default=False)] = None,
+    to: Annotated[Path, typer.Option("--out", "-o", help="The file to write; - writes to stdout.", show_default=False)],
+    table: Annotated[str | None, typer.Option(help="Only this target table.", show_default=False)] = None,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="csv, or parquet.", show_default="by the file's name, else csv"),
+        typer.Option("--format", "-f", help="csv, or parquet.", show_default="by the file's name, otherwise csv"),
     ] = None,
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the id map into a file: source table, target table, old id, new id, state.
+    """Write the id map to a file: source table, target table, old id, new id, state.
 
-    The state is `carried`, `merged` (the new id is that of the row which stands for it), `quarantined` (no new id yet) or `born`
-    (in the target). Nothing is held in memory. Parquet needs `pip install 'tenantry[parquet]'`.
+    The state is `carried` (migrated), `merged` (the new id is that of the surviving row), `quarantined` (no new id yet) or `born`
+    (target-native). The map is streamed, whatever its size. Parquet needs `pip install 'tenantry[parquet]'`.
     """
     to_stdout = str(to) == "-"
     if to_stdout and as_json:
-        raise SettingsError("Both the map and --json want stdout.", hint="Give a file with --out.")
+        raise SettingsError("The map and --json cannot both go to stdout.", hint="Name a file with --out.")
     kind = format_ or (Format.PARQUET if to.suffix == ".parquet" else Format.CSV)
     with ExitStack() as stack:
         connection = stack.enter_context(_database(dsn, manifest))
@@ -114,41 +110,44 @@ def export(
         err.print(f"{rows:,} ids written" + ("." if to_stdout else f": {escape(str(to))}"))
 
 
-@ids_app.command()
+@command(
+    "tenantry ids translate old.csv --table patients --column patient_id --out new.csv",
+    exit_1="some ids are unknown; without --unknown nothing is written then",
+)
 def translate(
-    file: Annotated[Path, typer.Argument(help="The file to read; - for stdin.", allow_dash=True)],
+    file: Annotated[Path, typer.Argument(help="The file to read; - reads stdin.", allow_dash=True)],
     table: TargetTable,
     column: Annotated[
         str | None,
-        typer.Option(help="The column of a CSV file with a header; without it each line is an id.", show_default=False),
+        typer.Option(
+            help="The column of a CSV file with a header. Without it, each line is an id.", show_default=False
+        ),
     ] = None,
-    back: Annotated[bool, typer.Option("--back", help="New ids into old ones.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Translate new ids into old ones.")] = False,
     derive: Annotated[
-        bool, typer.Option("--derive", help="Compute the new ids by the manifest; no database is asked.")
+        bool, typer.Option("--derive", help="Compute the new ids from the manifest, without a database.")
     ] = False,
     unknown: Annotated[
-        OnUnknown, typer.Option(help="Ids that are not known: stop, keep them, or leave the cell empty.")
+        OnUnknown, typer.Option(help="For unknown ids: stop, keep them, or leave the cell empty.")
     ] = OnUnknown.ERROR,
-    delimiter: Annotated[str, typer.Option(help="What parts the columns of the CSV file.")] = ",",
+    delimiter: Annotated[str, typer.Option(help="Delimiter of the CSV file.")] = ",",
     to: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write.", show_default="stdout")] = None,
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Translate a file of old ids into new ones, or back: a column of a CSV file, or plain lines.
+    """Translate a file of old ids into new ones, or back: a column of a CSV file, or one id per line.
 
-    The rest of the file stays as it is; empty cells stay empty; ids that have the wanted form already stay, and are counted. The
-    database is asked once for 50,000 ids. Nothing is held in memory.
+    The rest of the file stays unchanged, and so do empty cells. Ids that already have the requested form are kept and counted. One
+    query looks up 50,000 ids, and the file is streamed, whatever its size.
 
-    **--derive** needs the manifest alone. It computes the id that each row has if it was carried over; it does not know whether
-    there is such a row, nor of rows that were merged.
-
-    Exit code 1: some ids were unknown. Without --unknown that ends the work at the first, and no file is written.
+    **--derive** needs only the manifest. It computes the new id that a migrated row has; it does not know whether the row exists, or
+    was merged.
     """
     if as_json and to is None:
-        raise SettingsError("Both the ids and --json want stdout.", hint="Give a file with --out.")
+        raise SettingsError("The ids and --json cannot both go to stdout.", hint="Name a file with --out.")
     if derive and back:
-        raise SettingsError("The way back cannot be computed.", hint="Leave --derive out: the database knows old ids.")
+        raise SettingsError("Old ids cannot be computed.", hint="Leave out --derive: the database knows them.")
     if len(delimiter) != 1:
         raise typer.BadParameter("must be one character", param_hint="--delimiter")
     with ExitStack() as stack:
@@ -167,7 +166,10 @@ def translate(
         tally = translate_file(
             source, target, work, column=column, delimiter=delimiter, unknown=unknown.value, progress=progress
         )
-    _say(tally, table, back, derive, as_json)
+    if as_json:
+        print_json({"table": table, "back": back, "derived": derive, **tally.to_json()})
+    else:
+        view.translated(err, tally, derived=derive)
     if tally.unknown:
         raise typer.Exit(1)
 
@@ -191,7 +193,7 @@ def _deriving(manifest: Path | None, table: str) -> Iterator[Translate]:
 @contextmanager
 def _asking(dsn: str | None, manifest: Path | None, table: str, back: bool) -> Iterator[Translate]:
     with _database(dsn, manifest) as connection:
-        # A name that is wrong is told before a file is read.
+        # A wrong name is reported before a file is read.
         ids.look_up(connection, table, "")
 
         def forth(olds: Iterable[str]) -> Iterator[tuple[str, str | None]]:
@@ -207,35 +209,19 @@ def _text(new: UUID | None) -> str | None:
     return None if new is None else str(new)
 
 
-def _say(tally: Tally, table: str, back: bool, derive: bool, as_json: bool) -> None:
-    if as_json:
-        print_json({"table": table, "back": back, "derived": derive, **tally.to_json()})
-        return
-    said = f"{tally.rows:,} rows: {tally.translated:,} ids translated"
-    for count, words in ((tally.same, "had that form already"), (tally.empty, "empty"), (tally.unknown, "unknown")):
-        said += f", {count:,} {words}" if count else ""
-    err.print(said + ".")
-    if tally.first_unknown:
-        err.print(f"Unknown: {escape(', '.join(one[:80] for one in tally.first_unknown))}{' …' * (tally.unknown > 5)}")
-    if derive:
-        err.print("Computed, not looked up: rows that were merged, or never carried over, have an id of no row.")
-
-
 # -- one id ------------------------------------------------------------------------------------------------------------
 
 
-@ids_app.command()
-def look(
+@command("tenantry ids find cla6wu2oc68muf4tfnss4x2oy", formerly="look", exit_1="no row has this id")
+def find(
     one: Annotated[str, typer.Argument(metavar="ID", help="An id in any form: old, new, or that of an account.")],
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find an id, whatever form it has, in all tables: what it is the old or the new id of, and what the other one is.
+    """Find an id in any form, in all tables: the rows whose old or new id it is, with both ids.
 
-    The state `same` means that old and new id are the same: a uuid that was kept, or a row that was born in the target.
-
-    Exit code 1: no row has it.
+    The state `same` means that old and new id are equal: a kept uuid, or a target-native row.
     """
     with _database(dsn, manifest) as connection:
         found = ids.look(connection, one)
@@ -257,13 +243,9 @@ def look(
             }
         )
     elif found:
-        table = _table("from", "to", "old id", "new id", "state", "account")
-        for each in found:
-            cells = (each.source_table or "", each.target_table, each.old_id, _text(each.new_id) or "")
-            table.add_row(*map(escape, cells), each.state, _text(each.account) or "")
-        out.print(table)
+        view.found(out, found)
     else:
-        err.print(f"No row is known by {escape(repr(one))}, neither as an old id nor as a new one.")
+        err.print(f"No row has {escape(repr(one))} as its old or its new id.")
     if not found:
         raise typer.Exit(1)
 
@@ -271,49 +253,25 @@ def look(
 # -- both forms --------------------------------------------------------------------------------------------------------
 
 
-@ids_app.command()
-def use(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
-    """Show which form of ids applications still use: how often, first and last, table by table.
+@command("tenantry ids usage", formerly="use")
+def usage(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
+    """Show which form of ids applications still use: how often, and when first and last, table by table.
 
-    What is counted are calls of `tenantry.to_id()` for the tables that `[ids] both` names: one for each statement and id, and none
-    for old ids that are unknown. In read-only transactions nothing can be written: there the server's statistics tell how often
-    (since they were reset), and from PostgreSQL 16 on when. A standby counts by itself: ask it as well, with --dsn.
+    It counts calls of `tenantry.to_id()` for the tables listed in `[ids] both`: once per statement and id; unknown old ids are not
+    counted. Read-only transactions cannot write a counter: for these the server's statistics tell how often (since they were reset),
+    and from PostgreSQL 16 on when. A standby counts on its own: query it too, with --dsn.
     """
     with _database(dsn, manifest) as connection:
         found = ids.id_uses(connection)
     by_table = {each.table: {form.form: form for form in found if form.table == each.table} for each in found}
     if as_json:
         print_json({"tables": [_use_json(table, forms) for table, forms in by_table.items()]})
-        return
-    if not found:
-        err.print("No table takes both forms: [ids] both of the manifest names those that do.")
-        return
-    table = _table("table", "form", "uses", "in read-only", "first", "last")
-    for each in found:
-        table.add_row(
-            escape(each.table),
-            each.form,
-            f"{each.uses:,}",
-            f"{each.read_only_uses:,}",
-            _when(each.first),
-            _when(each.latest),
+    elif not found:
+        err.print(
+            "No table accepts both forms: list tables in [ids] both of the manifest, then run `tenantry ids apply`."
         )
-    out.print(table)
-    for name, forms in by_table.items():
-        out.print(escape(_sentence(name, forms["old"])))
-
-
-def _sentence(table: str, old: ids.Use) -> str:
-    if not old.accepted:
-        return f"{table}: old ids are not accepted any more."
-    if not old.used:
-        return f"{table}: no old id was used since counting began, {_when(old.since)}."
-    if old.latest is None or (old.read_only_uses and old.read_only_last is None):
-        return f"{table}: old ids are used in read-only transactions; this server does not say when they were last."
-    days = (datetime.now(UTC) - old.latest).days
-    if days < 1:
-        return f"{table}: old ids are still used."
-    return f"{table}: no old id was used for {days:,} days, since {_when(old.latest)}."
+    else:
+        view.uses(out, by_table)
 
 
 def _use_json(table: str, forms: dict[str, ids.Use]) -> dict[str, object]:
@@ -337,34 +295,19 @@ def _use_json(table: str, forms: dict[str, ids.Use]) -> dict[str, object]:
     }
 
 
-@ids_app.command()
+@command("tenantry ids apply")
 def apply(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
-    """Let the database take the forms of ids that the manifest names now: after `[ids] both` was changed, at any time.
+    """Make the database accept the forms of ids that the manifest lists now. Run it after changing `[ids] both`, at any time.
 
-    It makes the functions anew, in one transaction, while applications go on. Counts are kept. A table that is not named any more
-    takes new ids only: `tenantry ids use` says whether old ones are still used.
+    It replaces the lookup functions in one transaction, while applications keep running; counts are kept. A table that is no longer
+    listed accepts new ids only: check first with `tenantry ids usage` whether old ids are still used.
     """
     with prepared_project(dsn, manifest) as (_, connection, prepared):
-        if prepared.run is None:
-            raise NoRun("There is no run in this database yet.", hint="`tenantry migrate` makes the id map.")
-        both = prepared.project.manifest.ids.both
-        with connection.transaction():
-            for statement in id_map(prepared.project).sql:
-                connection.execute(statement)
+        need_run(prepared, "`tenantry migrate` creates the id map.")
+        both = apply_id_forms(connection, prepared.project)
     if as_json:
         print_json({"both": list(both)})
     elif both:
-        err.print(f"Old ids and new ones are accepted for: {', '.join(both)}. For all other tables new ones only.")
+        err.print(f"Old and new ids are accepted for: {', '.join(both)}. All other tables accept new ids only.")
     else:
-        err.print("New ids only are accepted, for all tables.")
-
-
-def _when(at: datetime | None) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in ("uses", "in read-only") else "left")
-    return table
+        err.print("All tables accept new ids only.")

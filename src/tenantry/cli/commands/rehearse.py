@@ -1,4 +1,4 @@
-"""tenantry rehearse: the whole migration on a copy of the database, before anybody touches the original."""
+"""tenantry rehearse: the whole migration on a copy of the database."""
 
 from __future__ import annotations
 
@@ -9,75 +9,75 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tenantry.cli.console import AsJson, Dsn, ManifestPath, Workers, connected, err, out, print_json
+from tenantry.cli.command import Section, command
+from tenantry.cli.console import err, out, print_json
+from tenantry.cli.database import run_address
+from tenantry.cli.options import AsJson, CopyDsn, Dsn, Embedded, ManifestPath, Workers, embedded_folder, one_copy
 from tenantry.cli.progress import Bars
-from tenantry.errors import SettingsError
-from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Options
 from tenantry.postgres import normalise_dsn
 from tenantry.rehearse.model import Wishes
 from tenantry.rehearse.report import show, write
 from tenantry.rehearse.run import rehearse as run_rehearsal
-from tenantry.settings import DATA_FOLDER, command, read_settings
+from tenantry.settings import command as program
+from tenantry.settings import read_settings
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command to the program."""
-    app.command()(rehearse)
-
-
-class _Parts(Bars):
-    """Bars, with a line for each part of a rehearsal when it is done."""
+class _Stages(Bars):
+    """Bars, with a line for each stage of a rehearsal when it is done."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         super().__init__(console, quiet=quiet)
-        self._part: tuple[str, float] | None = None
+        self._stage: tuple[str, float] | None = None
 
     def stage(self, name: str) -> None:
         with self._guard:
             self._end_phase()
-            if self._part is not None:
-                before, begun = self._part
+            if self._stage is not None:
+                before, begun = self._stage
                 self._say(f"[bold green]✓[/] [bold]{before:<22}[/] [dim]{time.monotonic() - begun:6.1f} s[/]")
-            self._part = (name, time.monotonic())
+            self._stage = (name, time.monotonic())
         self.line(name)
 
 
+@command(
+    "tenantry rehearse",
+    "tenantry rehearse --load 60 --report rehearsal",
+    section=Section.BEFORE,
+    exit_1="something was found that would stop or spoil the migration",
+)
 def rehearse(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
-    copy_dsn: Annotated[
-        str | None,
-        typer.Option("--copy-dsn", help="An empty database of another server for the copy.", show_default=False),
-    ] = None,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Put the copy on the embedded server, not beside the original.")
-    ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Do not drop the copy in the end.")] = False,
+    copy_dsn: CopyDsn = None,
+    embedded: Embedded = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the copy instead of dropping it at the end.")] = False,
     load: Annotated[
         float,
         typer.Option(
-            help="Seconds for which each side is written all the time; 0: some writes, there and back.", min=0.0
+            help="Seconds of continuous synthetic writes on each side; 0: a few writes in each direction.", min=0.0
         ),
     ] = 0.0,
     contract: Annotated[
-        bool, typer.Option("--contract", help="End with the contract, instead of taking everything back.")
+        bool, typer.Option("--contract", help="End with `contract` instead of undoing everything.")
     ] = False,
-    no_proof: Annotated[bool, typer.Option("--no-proof", help="Leave out the proof of the access matrix.")] = False,
+    no_proof: Annotated[bool, typer.Option("--no-proof", help="Skip the proof of the access matrix.")] = False,
     login: Annotated[
         str | None,
         typer.Option(
-            help="Connection string of the API's login, for the proof and the invented writes (its name and password count); else"
-            " the manifest's login role, with the password from PGPASSWORD or ~/.pgpass.",
+            help="Connection string of the API's login, for the proof and the synthetic writes (only its name and password are used)."
+            " Default: the manifest's login role, with the password from PGPASSWORD or ~/.pgpass.",
             show_default=False,
         ),
     ] = None,
-    max_stall: Annotated[float, typer.Option(help="Seconds for which writers may wait at the turns.", min=0.1)] = 1.0,
+    max_stall: Annotated[
+        float, typer.Option(help="Longest write pause in seconds when switching over and back.", min=0.1)
+    ] = 1.0,
     workers: Workers = 2,
-    jobs: Annotated[int, typer.Option(help="Connections that dump and restore.", min=1, max=32)] = 2,
+    jobs: Annotated[int, typer.Option(help="Parallel connections of pg_dump and pg_restore.", min=1, max=32)] = 2,
     scratch: Annotated[
         Path | None,
-        typer.Option(help="A folder with room for the dump.", show_default="the system's for temporary files"),
+        typer.Option(help="Folder with room for the dump.", show_default="the system's folder for temporary files"),
     ] = None,
     report: Annotated[
         Path | None,
@@ -87,25 +87,22 @@ def rehearse(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole migration on a copy of the database: there, back, and there again. The original is only read.
+    """Run the whole migration on a copy of the database: over, back, and over again. The original is only read.
 
-    The copy is made beside the original (the login needs CREATEDB), on another server (--copy-dsn) or on the embedded one
-    (--embedded); by pg_dump and pg_restore, or by template where nobody is connected. Then: analyze, migrate, invented writes in
-    the source, cut over, prove, invented writes in the target, compare, roll back, compare the source with what it was, cut
-    over again, take everything back. It says how long each part took, for how long writers waited, what was set aside and
-    why, how much disk and WAL it took, and looks for a backup. The copy is dropped in the end, whatever happens.
+    The copy is made on the same server (the login needs CREATEDB), in another database (--copy-dsn) or on the embedded server
+    (--embedded); by pg_dump and pg_restore, or from a template if no other session is connected. Then the rehearsal runs: analyze,
+    migrate, synthetic writes in the source, cutover, prove, synthetic writes in the target, verify, rollback, comparison of the
+    source with its earlier state, cutover again, rollback of everything.
 
-    Exit code 1: something was found that would stop or spoil the migration.
+    It reports the time of each stage, the write pauses, the rows that were set aside and why, the disk space and WAL used, and
+    whether a backup was found. The copy is dropped at the end, whatever happens.
     """
+    one_copy(copy_dsn, embedded)
     settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.need_manifest())
-    if copy_dsn and embedded:
-        raise SettingsError("--copy-dsn and --embedded exclude each other.", hint="Give one of them, or none.")
     wishes = Wishes(
         options=Options(workers=workers),
         copy_dsn=normalise_dsn(copy_dsn) if copy_dsn else None,
-        # Where the original itself is on the embedded server, beside it is there as well.
-        embedded=settings.folder / DATA_FOLDER if embedded and not settings.embedded else None,
+        embedded=embedded_folder(settings, embedded),
         keep=keep,
         load=load,
         contract=contract,
@@ -115,11 +112,9 @@ def rehearse(
         jobs=jobs,
         scratch=scratch,
     )
-    with connected(settings, loaded) as (address, connection):
-        connection.close()
-        with _Parts(err, quiet=as_json) as bars:
-            result = run_rehearsal(address, loaded, wishes, bars, prefix=command())
-            bars.stage("")
+    with run_address(dsn, manifest) as (address, loaded), _Stages(err, quiet=as_json) as bars:
+        result = run_rehearsal(address, loaded, wishes, bars, prefix=program())
+        bars.stage("")
     if report is not None:
         write(result, report)
     if as_json:

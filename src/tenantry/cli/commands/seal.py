@@ -1,94 +1,81 @@
-"""tenantry seal: the keys with which applications prove whom they act for."""
+"""tenantry seal: the keys with which applications prove for whom they act."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.table import Table
+from rich.markup import escape
 
-from tenantry.cli.commands.live import duration
-from tenantry.cli.console import AsJson, Dsn, ManifestPath, connected, err, out, print_json
-from tenantry.errors import NoRun, SettingsError
-from tenantry.manifest import load_manifest
+from tenantry.access.seal_keys import add_key, list_keys, need_seal_keys, retire_key
+from tenantry.cli.command import Group, Section, command
+from tenantry.cli.console import err, out, print_json, print_text
+from tenantry.cli.database import any_database
+from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
+from tenantry.errors import SettingsError
 from tenantry.postgres.seal import SealKey
-from tenantry.settings import read_settings
+from tenantry.report.terminal.seal import keys as show_keys
 
-seal_app = typer.Typer(no_args_is_help=True)
+GROUP = Group(
+    Section.ISOLATION,
+    "tenantry seal new --out new.key",
+    help="""
+Create, list and retire the keys with which an application seals its context.
 
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.add_typer(seal_app, name="seal")
-
-
-@seal_app.callback()
-def seal() -> None:
-    """Make, list and retire the keys with which an application seals whom it acts for.
-
-    Rotation without downtime: `tenantry seal new --out new.key`, give every instance of the application the new key, then
-    `tenantry seal retire <old> --in 1h`. Between these both keys open contexts. A lost key: `tenantry seal retire <name>`
-    ends it at once, and with it every context that it opened.
-    """
+To rotate keys without downtime: `tenantry seal new --out new.key`, give the new key to every instance of the application, then
+`tenantry seal retire OLD --in 1h`. Meanwhile both keys open contexts. If a key leaks, `tenantry seal retire NAME` revokes it at
+once, and with it every context that it opened.
+""",
+)
 
 
 @contextmanager
 def _keys(dsn: str | None, manifest: Path | None) -> Iterator[psycopg.Connection[Any]]:
-    settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
-    with connected(settings, loaded) as (_, connection):
-        if connection.execute("select to_regclass('tenantry.seal_key')").fetchone() == (None,):
-            raise NoRun(
-                "This database has no sealed contexts yet (there is no tenantry.seal_key).",
-                hint="`tenantry migrate` makes them, unless the manifest says [context] sealed = false.",
-            )
+    with any_database(dsn, manifest) as (_, connection, _loaded):
+        need_seal_keys(connection)
         yield connection
 
 
-@seal_app.command()
+@command("tenantry seal new --out app.key", "tenantry seal new --print | vault kv put secret/app key=-")
 def new(
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="Write the key into this new file, readable by you alone.", show_default=False
-        ),
+        typer.Option("--out", "-o", help="Write the key to this new file, readable by you alone.", show_default=False),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--print", help="Print the key on stdout, for a secret store's command.")
+        bool, typer.Option("--print", help="Print the key on stdout, for the command of a secret store.")
     ] = False,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the key; today's date by default.", show_default=False)
+        str | None, typer.Option("--name", help="Name of the key. Default: today's date.", show_default=False)
     ] = None,
     dsn: Dsn = None,
     manifest: ManifestPath = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a random key: the database learns to check it, the application is to hold it (kid:base64url, one line).
+    """Create a random key (kid:base64url, one line) for the application, and register it in the database.
 
-    It is shown once. What the database keeps lets it check tokens; it is not shown by any command.
+    The key is shown once. The database keeps only what it needs to verify tokens, and no command shows that. With --print and
+    --json the key is in the JSON object.
     """
     if (to is None) == (not show):
-        raise SettingsError("Say where the key shall go.", hint="--out FILE writes it into a file, --print on stdout.")
+        raise SettingsError(
+            "Choose where the key goes.", hint="--out FILE writes it to a file, --print prints it on stdout."
+        )
     key = SealKey.new(name)
-    with _keys(dsn, manifest) as connection, connection.transaction():
-        try:
-            key.register(connection)
-        except psycopg.errors.UniqueViolation:
-            raise SettingsError(
-                f"There is a key of the name {key.kid}.", hint="Choose another one with --name."
-            ) from None
-        if to is not None:
-            # Before the commit: a key that nobody holds is of no use.
-            _write(to, key.text())
-    if to is None:
-        print(key.text(), file=sys.stdout)  # noqa: T201 - this is the output
+    with _keys(dsn, manifest) as connection:
+        add_key(connection, key, lambda: _write(to, key.text()) if to is not None else None)
+    if as_json:
+        print_json({"name": key.kid, "file": str(to)} if to is not None else {"name": key.kid, "key": key.text()})
+    elif to is None:
+        print_text(key.text())
     else:
-        err.print(f"Key {key.kid} stands in {to}. Contexts sealed with it are opened from now on.")
+        err.print(f"Key {key.kid} was written to {escape(str(to))}. It opens contexts from now on.")
 
 
 def _write(path: Path, text: str) -> None:
@@ -102,43 +89,32 @@ def _write(path: Path, text: str) -> None:
         file.write(text + "\n")
 
 
-@seal_app.command("list")
-def list_keys(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
-    """The keys by name: since when, until when. Never the keys themselves."""
+@command("tenantry seal list")
+def list_(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None:
+    """List the keys by name, with their start and end. The keys themselves are never shown."""
     with _keys(dsn, manifest) as connection:
-        rows = connection.execute(
-            "select kid, created_at, not_after, not_after is null or not_after > now() from tenantry.seal_key order by 2, 1"
-        ).fetchall()
+        found = list_keys(connection)
     if as_json:
-        print_json({"keys": [{"name": n, "created_at": c, "not_after": e, "opens": opens} for n, c, e, opens in rows]})
+        print_json({"keys": [asdict(each) for each in found]})
         return
-    table = Table("key", "since", "until", "opens contexts")
-    for name, created, ends, opens in rows:
-        table.add_row(
-            name,
-            f"{created:%Y-%m-%d %H:%M}",
-            "" if ends is None else f"{ends:%Y-%m-%d %H:%M}",
-            "yes" if opens else "no",
-        )
-    out.print(table)
-    if not any(row[3] for row in rows):
-        err.print("No key opens contexts: applications see no rows. Make one with `tenantry seal new --out FILE`.")
+    show_keys(out, found)
+    if not any(each.opens for each in found):
+        err.print("No key opens contexts: applications see no rows. Create one with `tenantry seal new --out FILE`.")
 
 
-@seal_app.command()
+@command("tenantry seal retire k20300131-a1b2c3 --in 1h")
 def retire(
     name: Annotated[str, typer.Argument(help="The key's name, as `tenantry seal list` shows it.")],
-    after: Annotated[str, typer.Option("--in", help="When: 0s, 10m, 1h.")] = "0s",
+    after: Annotated[str, typer.Option("--in", help="Delay: 0s, 10m, 1h.")] = "0s",
     dsn: Dsn = None,
     manifest: ManifestPath = None,
+    as_json: AsJson = False,
 ) -> None:
-    """End a key: from then on it opens nothing, and what it opened is no context any more."""
+    """Revoke a key. It stops opening contexts, and contexts that it opened become invalid."""
     seconds = duration(after)
     with _keys(dsn, manifest) as connection:
-        found = connection.execute(
-            "update tenantry.seal_key set not_after = now() + make_interval(secs => %s) where kid = %s returning not_after",
-            [seconds, name],
-        ).fetchone()
-    if found is None:
-        raise SettingsError(f"There is no key of the name {name!r}.", hint="`tenantry seal list` shows them.")
-    err.print(f"Key {name} ends at {found[0]:%Y-%m-%d %H:%M:%S}.")
+        ends = retire_key(connection, name, after=seconds)
+    if as_json:
+        print_json({"name": name, "not_after": ends})
+    else:
+        err.print(f"Key {name} ends at {ends:%Y-%m-%d %H:%M:%S}.")

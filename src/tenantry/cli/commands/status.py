@@ -1,8 +1,7 @@
-"""tenantry status: how a run stands, once or all the time, for people, programs and monitoring."""
+"""tenantry status: how a run stands, once or continuously."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,19 +13,20 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from tenantry.cli.console import AsJson, Dsn, ManifestPath, connected, out, print_json
+from tenantry.cli.command import Section, command
+from tenantry.cli.console import out, print_json
+from tenantry.cli.database import any_database
+from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import NoRun
 from tenantry.journal.journal import Connection
-from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.observe.prometheus import metrics_text, replace_file
 from tenantry.migrate.observe.status import Status, read_status
 from tenantry.migrate.throttle.throttle import Throttle
-from tenantry.report import terminal
-from tenantry.settings import read_settings
+from tenantry.report.terminal import status as view
 
 _PAUSES = 3
-"""Looks without a process that has the run, after which it counts as left alone: `tenantry replay` lets others in between."""
+"""Looks without a process that has the run, after which no one works on it: `tenantry replay` lets others in between."""
 
 
 class Until(StrEnum):
@@ -39,47 +39,43 @@ class Until(StrEnum):
     CONTRACTED = "contracted"
 
 
-def register(app: typer.Typer) -> None:
-    """Add this command to the program."""
-    app.command()(status)
-
-
+@command(
+    "tenantry status --watch",
+    "tenantry status --until ready",
+    section=Section.RUN,
+    exit_1="the run failed, was interrupted or its process died, or rows that applications have written are missing on the side that"
+    " serves them",
+)
 def status(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Look again and again, until nobody works on the run.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until no process works on the run any more.")] = False,
     until: Annotated[
         Until | None,
         typer.Option(
-            help="Watch until the run is ready, cut over, idle (copied, and nothing waits to be carried over), rolled back,"
-            " or contracted.",
+            help="Refresh until the run is ready, cut over, idle (copied, with no change left to replay), rolled back, or contracted.",
             show_default=False,
         ),
     ] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 1.0,
+    interval: Annotated[float, typer.Option(help="Seconds between two refreshes.", min=0.1)] = 1.0,
     prometheus: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the figures for Prometheus into this file, at each look.", show_default=False
+            metavar="FILE", help="Write Prometheus metrics to this file, at each refresh.", show_default=False
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a run stands, from any terminal: how far, how fast, what is not carried over yet, what stands in the way.
+    """Show how a run stands, from any terminal: its progress and speed, changes that are not replayed yet, and what blocks it.
 
-    With --watch or --until it looks again every second; with --json that is one object a line. Exit code 0: the state that was
-    waited for is reached, or the run goes on or is through; 1: it failed, was interrupted, its process died, or rows that
-    applications have written are not on the side that serves them.
+    With --watch or --until it refreshes every second; with --json too, it prints one object per line.
     """
-    settings = read_settings(dsn=dsn, manifest=manifest)
-    loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
-    limits = loaded.throttle if loaded is not None else Settings()
     watching = watch or until is not None
     with (
-        connected(settings, loaded) as (address, connection),
-        Throttle(address, limits, notice=lambda _: None, stopped=lambda: False) as throttle,
+        any_database(dsn, manifest) as (address, connection, loaded),
+        Throttle(
+            address, loaded.throttle if loaded else Settings(), notice=lambda _: None, stopped=lambda: False
+        ) as throttle,
         _shown(watching, as_json) as show,
     ):
         now: Status | None = None
@@ -96,7 +92,7 @@ def status(
             try:
                 time.sleep(interval)
             except KeyboardInterrupt:
-                # Looking was ended, not the run.
+                # Watching was ended, not the run.
                 raise typer.Exit(130) from None
     if now.stopped or now.missing:
         raise typer.Exit(1)
@@ -156,15 +152,15 @@ def _shown(watching: bool, as_json: bool) -> Iterator[Callable[[Status], None]]:
     """How each look is shown: one object, an object a line, a picture that is renewed in its place, or a line each."""
     with ExitStack() as stack:
         if as_json and watching:
-            yield lambda now: print(json.dumps(now.to_json(), default=str), flush=True)  # noqa: T201 - this is the output
+            yield lambda now: print_json(now.to_json(), one_line=True)
         elif as_json:
             yield lambda now: print_json(now.to_json())
         elif watching and out.is_terminal:
             live = stack.enter_context(
                 Live(Text(""), console=out, auto_refresh=False, screen=False, vertical_overflow="crop")
             )
-            yield lambda now: live.update(terminal.status_view(now, everything=False), refresh=True)
+            yield lambda now: live.update(view.status_view(now, everything=False), refresh=True)
         elif watching:
-            yield lambda now: out.print(terminal.status_line(now), markup=False, soft_wrap=True)
+            yield lambda now: out.print(view.status_line(now), markup=False, soft_wrap=True)
         else:
-            yield lambda now: terminal.status(out, now)
+            yield lambda now: view.status(out, now)

@@ -1,0 +1,87 @@
+"""The keys of the sealed context in a database: added, listed, retired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from tenantry.errors import NoRun, SettingsError
+from tenantry.postgres import load_blocks
+from tenantry.postgres.seal import SealKey
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What may be told of a key.
+
+    Attributes:
+        not_after: when it ends; None: it has no end.
+        opens: whether it opens contexts now.
+    """
+
+    name: str
+    created_at: datetime
+    not_after: datetime | None
+    opens: bool
+
+
+def need_seal_keys(connection: Connection) -> None:
+    """
+    Raises:
+        NoRun: the database has no sealed contexts.
+    """
+    if connection.execute(_block("exists")).fetchone() != (True,):
+        raise NoRun(
+            "This database has no sealed contexts yet (there is no tenantry.seal_key).",
+            hint="`tenantry migrate` makes them, unless the manifest says [context] sealed = false.",
+        )
+
+
+def add_key(connection: Connection, key: SealKey, deliver: Callable[[], None] = lambda: None) -> None:
+    """Register a key.
+
+    Args:
+        deliver: stores the key where the application finds it; called before the commit, since a key that nobody holds is useless.
+
+    Raises:
+        SettingsError: there is a key of this name.
+    """
+    with connection.transaction():
+        try:
+            key.register(connection)
+        except psycopg.errors.UniqueViolation:
+            raise SettingsError(
+                f"There is a key of the name {key.kid}.", hint="Choose another one with --name."
+            ) from None
+        deliver()
+
+
+def list_keys(connection: Connection) -> tuple[KeyState, ...]:
+    """The keys, the oldest first."""
+    return tuple(KeyState(*row) for row in connection.execute(_block("listed")).fetchall())
+
+
+def retire_key(connection: Connection, name: str, *, after: float = 0.0) -> datetime:
+    """End a key `after` seconds from now: it opens nothing then, and contexts that it opened become invalid.
+
+    Raises:
+        SettingsError: there is no such key.
+    """
+    found = connection.execute(_block("retire"), {"kid": name, "seconds": after}).fetchone()
+    if found is None:
+        raise SettingsError(f"There is no key of the name {name!r}.", hint="`tenantry seal list` shows them.")
+    ends: datetime = found[0]
+    return ends
+
+
+def _block(name: str) -> str:
+    return load_blocks("tenantry.access.sql", "seal_keys")[name]
+
+
+__all__ = ["KeyState", "add_key", "list_keys", "need_seal_keys", "retire_key"]

@@ -1,0 +1,37 @@
+"""The admin API of a hosted Supabase, as commands are told of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from tenantry.auth_admin.client import AdminClient, Pace
+from tenantry.errors import SettingsError
+
+_KEY = "TENANTRY_AUTH_KEY"
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar="TENANTRY_AUTH_URL",
+        help="The project's URL, such as https://project.example.",
+        show_default=False,
+    ),
+]
+Rate = Annotated[float, typer.Option(help="Requests per second.", min=0.1)]
+
+
+def admin_client(url: str, rate: float) -> AdminClient:
+    """
+    Raises:
+        SettingsError: the service key is not in the environment.
+    """
+    key = os.environ.get(_KEY, "")
+    if not key:
+        raise SettingsError(
+            f"{_KEY} is not set.", hint="Set it to the project's service key; there is no option for it on purpose."
+        )
+    return AdminClient(url, key, pace=Pace(rate=rate))

@@ -1,0 +1,187 @@
+"""How a command is declared and found. A file in cli/commands/ is a command; there is no list to extend.
+
+    @command("tenantry verify --repair", section=Section.RUN, exit_1="source and target differ")
+    def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None: ...
+
+A module, or package, with a `GROUP` is a command that has sub-commands: its own functions under @command, then those of the
+modules inside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from types import ModuleType
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+from tenantry.cli.console import err
+from tenantry.cli.options import RENAMED
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+PROBLEM = "a problem was found; the message names it"
+_MARK = "__tenantry_command__"
+
+
+class Section(StrEnum):
+    """Headings of `tenantry --help`, in their order."""
+
+    BEFORE = "Before the migration"
+    RUN = "The migration"
+    SWITCH = "Cutover, rollback, completion"
+    ISOLATION = "Access and isolation"
+    IDENTITY = "Users and ids"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What @command says of a function."""
+
+    name: str
+    function: Callable[..., Any]
+    examples: tuple[str, ...]
+    exit_1: str
+    section: Section | None
+    formerly: str | None
+
+    @property
+    def help(self) -> str:
+        return help_text(inspect.getdoc(self.function) or "", self.examples, self.exit_1)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A command with sub-commands.
+
+    Attributes:
+        callback: runs before a sub-command, and alone where none is given; its docstring is the help text.
+        help: the help text of a group without a callback.
+    """
+
+    section: Section
+    example: str
+    help: str = ""
+    callback: Callable[..., Any] | None = None
+    exit_1: str = ""
+
+
+def command(
+    *examples: str, section: Section | None = None, exit_1: str = PROBLEM, formerly: str | None = None
+) -> Callable[[Function], Function]:
+    """Declare a function as a command, named after the function.
+
+    Args:
+        examples: complete calls, shown in the help text; the first is the most typical one.
+        section: the heading under which a command of the first level is listed.
+        exit_1: when the exit code is 1, as a clause: "there are blockers".
+        formerly: a name that the command had; it still works, hidden and with a notice.
+    """
+
+    def declare(function: Function) -> Function:
+        name = function.__name__.strip("_").replace("_", "-")
+        setattr(function, _MARK, Declared(name, function, examples, exit_1, section, formerly))
+        return function
+
+    return declare
+
+
+def help_text(text: str, examples: tuple[str, ...], exit_1: str) -> str:
+    """The text of a command, its examples, and its exit codes."""
+    shown = f"**Example**: `{examples[0]}`"
+    if len(examples) > 1:
+        shown = "**Examples**:\n\n" + "\n".join(f"- `{example}`" for example in examples)
+    codes = f"**Exit codes**: 0 done; 1 {exit_1}; 2 wrong usage or configuration." if exit_1 else ""
+    return "\n\n".join(part for part in (text.strip(), shown, codes) if part)
+
+
+# -- found -------------------------------------------------------------------------------------------------------------
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """The modules and packages directly inside a package, by name."""
+    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
+        yield importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+def declared(module: ModuleType) -> list[Declared]:
+    """The commands that a module declares itself, in their order; those that it imports are not among them."""
+    marked = [getattr(each, _MARK, None) for each in vars(module).values() if inspect.isfunction(each)]
+    return [each for each in marked if each is not None and each.function.__module__ == module.__name__]
+
+
+def members(module: ModuleType) -> list[Declared]:
+    """The sub-commands of a group: its own, then those of the modules inside it."""
+    inside = modules(module) if hasattr(module, "__path__") else ()
+    return [*declared(module), *(each for one in inside for each in declared(one))]
+
+
+def assemble(app: typer.Typer, package: ModuleType) -> None:
+    """Add every command that is found in the package, by section and name."""
+    order = list(Section)
+    adders: list[tuple[int, str, Callable[[], None]]] = []
+    for module in modules(package):
+        group: Group | None = getattr(module, "GROUP", None)
+        if group is not None:
+            name = module.__name__.rpartition(".")[2]
+            adders.append((order.index(group.section), name, functools.partial(_add_group, app, name, group, module)))
+            continue
+        for each in declared(module):
+            place = order.index(each.section) if each.section is not None else len(order)
+            adders.append((place, each.name, functools.partial(_add, app, each)))
+    for *_, add in sorted(adders, key=lambda each: each[:2]):
+        add()
+
+
+def _add(app: typer.Typer, each: Declared) -> None:
+    app.command(each.name, cls=_Command, help=each.help, rich_help_panel=each.section)(each.function)
+    if each.formerly is not None:
+        app.command(each.formerly, cls=_Command, help=each.help, hidden=True)(_under_former_name(each))
+
+
+def _add_group(app: typer.Typer, name: str, group: Group, module: ModuleType) -> None:
+    text = group.help or inspect.getdoc(group.callback) or ""
+    inner = typer.Typer(
+        callback=group.callback,
+        invoke_without_command=group.callback is not None,
+        no_args_is_help=group.callback is None,
+        help=help_text(text, (group.example,), group.exit_1),
+    )
+    for each in members(module):
+        _add(inner, each)
+    app.add_typer(inner, name=name, rich_help_panel=group.section)
+
+
+def _under_former_name(each: Declared) -> Callable[..., Any]:
+    @functools.wraps(each.function)
+    def run(*arguments: Any, **options: Any) -> Any:
+        err.print(f"[yellow]Note:[/] `{each.formerly}` is now called `{each.name}`; the former name still works.")
+        return each.function(*arguments, **options)
+
+    return run
+
+
+class _Command(TyperCommand):
+    """A command that also takes options by the names that they had before."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {name for parameter in self.params for name in parameter.opts}
+        return super().parse_args(ctx, [_renamed(each, known) for each in args])
+
+
+def _renamed(argument: str, known: set[str]) -> str:
+    former, equals, value = argument.partition("=")
+    name = RENAMED.get(former)
+    if name is None or name not in known or former in known:
+        return argument
+    err.print(f"[yellow]Note:[/] `{former}` is now called `{name}`; the former name still works.")
+    return f"{name}{equals}{value}"
+
+
+__all__ = ["Declared", "Group", "Section", "assemble", "command", "declared", "help_text", "members", "modules"]

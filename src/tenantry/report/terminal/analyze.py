@@ -1,0 +1,38 @@
+"""Findings of `tenantry analyze`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from tenantry.analyze import Finding
+from tenantry.report.terminal.tables import new_table
+
+_STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
+
+
+def findings(console: Console, found: Sequence[Finding], *, everything: bool = False) -> None:
+    """Findings by severity; the merely informative ones are counted unless everything is asked for."""
+    shown = [finding for finding in found if everything or finding.severity != "info"]
+    table = new_table("code", "severity", "table", "rows", "finding", right=("rows",), wrapped=("finding",))
+    for finding in shown:
+        keys = (
+            f" [dim]({escape(', '.join(finding.keys[:2]))}{', …' if finding.count > 2 else ''})[/]"
+            if finding.keys
+            else ""
+        )
+        advice = f"\n[dim]{escape(finding.advice)}[/]" if finding.advice else ""
+        table.add_row(
+            finding.code,
+            Text(finding.severity, style=_STYLE[finding.severity]),
+            finding.table,
+            f"{finding.count:,}" if finding.area in ("data", "tenancy") and finding.keys else "",
+            f"{escape(finding.title)}{keys}{advice}",
+        )
+    console.print(table)
+    counts = {severity: sum(f.severity == severity for f in found) for severity in _STYLE}
+    hidden = "" if everything else " (--all shows the informative ones)"
+    console.print("\n" + ", ".join(f"{count} {severity}" for severity, count in counts.items()) + hidden)

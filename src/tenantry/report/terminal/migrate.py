@@ -1,0 +1,53 @@
+"""What a migration did with every row, and whether the cutover can follow."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from tenantry.migrate.run.engine import Outcome
+from tenantry.migrate.switch.cutover import Readiness
+from tenantry.report.formatting import seconds
+from tenantry.report.terminal.tables import new_table
+
+
+def accounts(console: Console, outcome: Outcome) -> None:
+    """For each table: source rows = target rows + quarantined + merged, and in a trial + outside of it."""
+    trial = any(account.outside for account in outcome.accounts)
+    numbers = ("target rows", "+ quarantined", "+ merged", *(["+ outside of the trial"] if trial else []))
+    table = new_table("source", "target", "source rows", "=", *numbers, "", right=("source rows", *numbers))
+    for account in sorted(outcome.accounts, key=lambda each: -each.source):
+        mark = Text("✓", style="green") if account.balanced else Text("✗ does not add up", style="bold red")
+        table.add_row(account.source_table, account.mapping, f"{account.source:,}", "=", f"{account.target:,}",
+                      f"{account.quarantined:,}", f"{account.merged:,}",
+                      *([f"{account.outside:,}"] if trial else []), mark)  # fmt: skip
+    console.print(table)
+
+
+def readiness_lines(console: Console, state: Readiness) -> None:
+    """Whether the cut-over can be done, and what stands in its way."""
+    if state.ready:
+        console.print("[green]✓[/] Ready for the cut-over: everything is carried over, compared and secured.")
+    elif state.trial and state.verified and not state.missing:
+        console.print(
+            f"[green]✓[/] This is {state.trial}: it is carried over, compared and secured. A trial is not cut over."
+        )
+    else:
+        console.print("[red]✗[/] Not ready for the cut-over.")
+        for step in state.missing[:5]:
+            console.print(f"  to do: {escape(step)}")
+        if not state.verified:
+            console.print("  source and target have not been compared as a whole, or did not agree")
+    console.print(f"  lag: {state.lag_entries:,} changes, the oldest {seconds(state.lag_seconds)} old")
+    if state.quarantined:
+        console.print(f"  {state.quarantined:,} rows in quarantine stay behind: `tenantry quarantine list`")
+    for blocker in state.blockers:
+        console.print(f"  in the way: {escape(blocker)}")
+    if state.trial:
+        console.print(
+            "Prove it: `tenantry prove`. Keep it in step: `tenantry replay`. Go on with all other tenants: `tenantry migrate --rest`."
+            " Take it back: `tenantry rollback --everything`."
+        )
+    if state.ready:
+        console.print("Keep the target in step: `tenantry replay`. The next step: `tenantry cutover`.")

@@ -1,0 +1,84 @@
+"""A plan, as tables and as a script for review."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
+from tenantry.postgres import comment
+from tenantry.postgres.connect import SESSION_SETTINGS
+from tenantry.report.formatting import seconds
+from tenantry.report.terminal.tables import new_table
+
+
+def plan(console: Console, planned: Plan) -> None:
+    """Phases and steps, with locks, risks and estimates."""
+    for phase in PHASES:
+        steps = planned.phase(phase)
+        total = sum(step.seconds for step in steps)
+        console.print(f"\n[bold]{phase}[/]  [dim]{len(steps)} steps, about {seconds(total)}[/]")
+        table = new_table("step", "what", "estimate", "risk", right=("estimate",), wrapped=("what",))
+        for step in steps:
+            risk = Text(step.risk, style={"high": "bold red", "medium": "yellow"}.get(step.risk, "dim"))
+            table.add_row(step.id, step.title, seconds(step.seconds), risk)
+        console.print(table)
+    notes = dict.fromkeys(step.risk_note for step in planned if step.risk_note)
+    locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
+    console.print("\n[bold]Downtime[/]")
+    console.print(
+        f"  • None but one short pause: applications read and write {planned.source_schema} all the time, about"
+        f" {seconds(planned.seconds)} of work. At the cut-over writers wait while the last changes are carried over, for at most"
+        " --max-stall (1 s); readers go on."
+    )
+    console.print("\n[bold]Done is when[/]")
+    for criterion in SUCCESS:
+        console.print(f"  • {criterion}")
+    console.print("\n[bold]To take it back[/]")
+    console.print(f"  • {ROLLBACK}")
+    console.print("\n[bold]What others feel[/]")
+    for lock in locks:
+        console.print(f"  • {escape(lock)}")
+    console.print("\n[bold]Risks[/]")
+    for note in notes:
+        console.print(f"  • {escape(note)}")
+    console.print(
+        f"\n{len(planned.steps)} steps, about {seconds(planned.seconds)} on one core; digest {planned.digest()[:12]}."
+        " Every step's SQL and undo: --sql."
+    )
+
+
+def plan_sql(planned: Plan) -> str:
+    """The plan as a script that people review: every step with what it is, does and undoes."""
+    parts = [
+        comment(
+            f"Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}"
+        )
+        + "\n"
+        "-- Copies run in chunks: the condition `/* key range */ true` is replaced by a range of the source's key.\n"
+        "-- Each step is one transaction. The engine's connections have these settings:\n"
+        + "".join(f"set {name} = '{SESSION_SETTINGS[name]}';\n" for name in ("lock_timeout", "statement_timeout"))
+    ]
+    for number, step in enumerate(planned, start=1):
+        head = [
+            comment(f"{number}. {step.id} [{step.phase}]: {step.title}"),
+            comment(f"lock: {step.lock}", indent=3),
+            comment(
+                f"estimate: {seconds(step.seconds)}; risk: {step.risk}"
+                + (f" ({step.risk_note})" if step.risk_note else ""),
+                indent=3,
+            ),
+        ]
+        if step.after:
+            head.append(comment(f"after: {', '.join(step.after)}", indent=3))
+        body = "\n".join(f"{statement.strip().rstrip(';')};" for statement in step.sql if statement.strip())
+        if step.kind == "verify" and not step.sql:
+            body = "--    (reads only: compares both sides)"
+        undo = "\n".join(
+            "\n".join(f"--    undo: {line}" for line in f"{statement.strip().rstrip(';')};".splitlines())
+            for statement in step.undo
+            if statement.strip()
+        )
+        parts.append("\n".join([*head, *([undo] if undo else []), "", body, ""]))
+    return "\n".join(parts)

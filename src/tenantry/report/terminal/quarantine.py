@@ -1,0 +1,42 @@
+"""Rows in quarantine: the list, and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+from tenantry.migrate.copy.quarantine import Entry
+from tenantry.report.terminal.tables import new_table
+
+
+def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> None:
+    table = new_table("no.", "table", "key", "reason", "what is wrong", right=("no.",), wrapped=("what is wrong",))
+    for entry in found:
+        parent = f" [dim]({escape(entry.parent)})[/]" if entry.parent else ""
+        table.add_row(str(entry.id), entry.mapping, entry.source_key, entry.reason, f"{escape(entry.what)}{parent}")
+    console.print(table)
+    if total > len(found):
+        console.print(f"… {total - len(found):,} more; narrow with --table or --reason, or --limit 0 for all")
+
+
+def quarantine_entry(console: Console, entry: Entry) -> None:
+    original = new_table("column", "value", wrapped=("value",))
+    for name, value in entry.original.items():
+        mended = f"  → {entry.patch[name]}" if name in entry.patch else ""
+        original.add_row(name, ("null" if value is None else str(value)) + mended)
+    lines: list[Any] = [
+        Text(f"{entry.source_table} {entry.source_key}, wanted in {entry.mapping}"),
+        Text(f"reason: {', '.join(entry.problems)}: {entry.what}" + (f" ({entry.parent})" if entry.parent else "")),
+        Text(f"to mend it: {entry.mend}", style="cyan"),
+    ]
+    if entry.detail:
+        lines.append(Text(entry.detail))
+    if entry.reason != "parent_quarantined":
+        column = next((name for name in (entry.source_column, "<column>") if name), "")
+        lines.append(Text(f"then: tenantry quarantine retry {entry.id} --set {column}=<value>", style="cyan"))
+    console.print(Panel(Group(*lines, Text(""), original), title=f"quarantine no. {entry.id}", title_align="left"))

@@ -1,0 +1,41 @@
+"""The summary of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from tenantry.report.formatting import seconds
+
+
+def report_summary(console: Console, report: Mapping[str, Any], folder: str | None) -> None:
+    """The summary in plain words: found, moved, quarantined, verified, proved; how long; what next."""
+    console.print()
+    for sentence in report["summary"]:
+        word, _, rest = sentence.partition(":")
+        console.print(f"[bold]{word}:[/]{escape(rest)}", highlight=False)
+    if report.get("planted"):
+        lines = [line for line in report["planted"] if line["found"] is not None]
+        right = sum(line["found"] == line["planted"] for line in lines)
+        console.print(
+            f"[bold]Checked against what was planted:[/] {right} of {len(lines)} kinds of defect found in exactly the planted"
+            " number.",
+            highlight=False,
+        )
+        for line in lines:
+            if line["found"] != line["planted"]:
+                console.print(f"  [yellow]{line['code']}: planted {line['planted']}, found {line['found']}[/]")
+    console.print(
+        "[bold]Time:[/] "
+        + ", ".join(f"{each['stage']} {seconds(each['seconds'])}" for each in report["durations"])
+        + ".",
+        highlight=False,
+    )
+    console.print("\n[bold]What to do next[/]")
+    for step in report["next"]:
+        console.print(f"  • {escape(step)}", highlight=False)
+    if folder is not None:
+        console.print(f"\nReport: {escape(folder)}/report.html (and report.json)", highlight=False)

@@ -1,0 +1,56 @@
+"""The throttle's settings, and what a run backs off from now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from tenantry.migrate.throttle.limits import Reading, Reason, in_bytes, in_time
+from tenantry.report.terminal.tables import new_table
+
+
+def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, Reading]) -> None:
+    """Each setting with its value, what is measured now, and where the value is from.
+
+    Args:
+        rows: name, value, from, at, manifest and unknown of each setting.
+    """
+    columns = ("setting", "value", "now", "from", "cannot be measured")
+    table = new_table(*columns, right=("value", "now"), wrapped=("from", "cannot be measured"))
+    for row in rows:
+        source = (
+            f"set at {row['at'][:19]}, manifest: {written(row['manifest'])}" if row["from"] == "set" else row["from"]
+        )
+        unknown = "" if row["value"] in ("off", False) else escape(row["unknown"])
+        table.add_row(row["name"], written(row["value"]), _measured(readings.get(row["name"])), source, unknown)
+    console.print(table)
+
+
+def reasons(console: Console, found: Sequence[Reason]) -> None:
+    """What a run backs off from now, and how."""
+    for reason in found:
+        copy, replay = reason.effect("copy", next(iter(reason.tables), None)), reason.effect("replay")
+        console.print(f"[bold red]{reason.code}[/] {escape(reason.text)}. [dim]Copy {copy}, replay {replay}.[/]")
+    if not found:
+        console.print("[green]Nothing throttles a run.[/]")
+
+
+def written(value: object) -> str:
+    """A value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _measured(reading: Reading | None) -> str:
+    if reading is None or reading.value is None:
+        return ""
+    if reading.setting in ("max_lock_wait", "max_replication_lag", "max_transaction_age"):
+        return in_time(reading.value)
+    if reading.setting == "yield_to_autovacuum":
+        return f"{reading.value:.0f} at work"
+    return in_bytes(reading.value)
+
+
+__all__ = ["reasons", "settings", "written"]

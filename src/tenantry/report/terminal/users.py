@@ -1,0 +1,69 @@
+"""Users: what becomes of them, and the queue of account events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from tenantry.accounts.outcomes import Fate, Person
+from tenantry.auth_admin.actions import Ran, Refused
+from tenantry.report.terminal.tables import new_table
+
+_SHOWN = 50
+
+
+def fates(console: Console, found: Sequence[Fate], heading: str) -> None:
+    """How many users are in each situation.
+
+    Args:
+        heading: of the column that says what happens, or happened.
+    """
+    table = new_table("users", "account", heading, "to do", right=("users",), wrapped=(heading, "to do"))
+    for each in found:
+        fate = {"left": "none yet"}.get(each.situation.fate, each.situation.fate)
+        what = f"{each.situation.title} [dim]({each.situation.name})[/]"
+        table.add_row(f"{each.count:,}", fate, what, escape(each.situation.does))
+    console.print(table)
+    console.print(f"{sum(each.count for each in found):,} users.")
+
+
+def people(console: Console, found: Sequence[Person]) -> None:
+    """Users one by one."""
+    columns = ("old id", "e-mail", "what", "to do")
+    table = new_table(*columns, wrapped=columns)
+    for each in found:
+        what = each.situation.title + (f" ({each.detail})" if each.detail else "")
+        table.add_row(escape(each.source_key), escape(each.email or ""), escape(what), escape(each.situation.does))
+    console.print(table)
+    console.print(f"{len(found):,} users.")
+
+
+def pushed(console: Console, ran: Ran, problems: Sequence[Refused]) -> None:
+    """What was done through the admin API, and what it refused."""
+    console.print(f"{ran.done:,} done, {ran.before:,} done before, {len(problems):,} refused.")
+    for each in problems[:_SHOWN]:
+        console.print(f"[red]refused[/] {escape(each.source_key)}: {escape(str(each.error_code))}")
+    if len(problems) > _SHOWN:
+        console.print(f"… and {len(problems) - _SHOWN:,} more (--json lists all of them)")
+
+
+def events(console: Console, found: Sequence[Mapping[str, Any]], remaining: int) -> None:
+    """The queue of account events."""
+    if found:
+        columns = ("number", "account", "action", "why not yet", "tries", "next try")
+        table = new_table(*columns, right=("number", "tries"), wrapped=("account", "action", "why not yet"))
+        for event in found:
+            why = " ".join(text for text in (event["code"], event["message"]) if text)
+            again = "done" if event["done_at"] else f"{event['next_at']:%Y-%m-%d %H:%M}"
+            cells = (str(event["id"]), str(event["account"]), escape(event["what"]), escape(why), str(event["tries"]))
+            table.add_row(*cells, again)
+        console.print(table)
+    console.print(
+        f"{remaining:,} open. `tenantry users retry` retries those that are due." if remaining else "Nothing is open."
+    )
+
+
+__all__ = ["events", "fates", "people", "pushed"]

@@ -1,0 +1,52 @@
+"""A comparison of source and target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.migrate.verify.not_compared import NotCompared
+from tenantry.report.formatting import seconds
+
+
+def verification(
+    console: Console,
+    checks: Sequence[Verification],
+    *,
+    repaired: Sequence[Difference],
+    not_compared: Sequence[NotCompared],
+    trial: str,
+    took: float,
+    unrepaired: bool,
+) -> None:
+    """Each check with its differences, what was repaired, and what was left out.
+
+    Args:
+        trial: the pilot in words, if the run is one.
+        unrepaired: a repair was asked for, and did not help everywhere.
+    """
+    for check in checks:
+        mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
+        console.print(f"{mark} {check.check:<10} {check.table:<28} {check.compared:>12,} compared")
+        for difference in check.differences:
+            console.print(f"    {escape(str(difference))}")
+        if check.more:
+            console.print(f"    … and {check.more:,} more rows")
+    for difference in repaired:
+        console.print(f"  repaired: {escape(str(difference))}")
+    if trial:
+        outside = sum(check.account.outside for check in checks if check.account is not None)
+        console.print(f"This is {trial}: {outside:,} source rows are not part of it, and stay where they are.")
+    if not_compared:
+        console.print("Not compared:")
+        for each in not_compared:
+            console.print(f"    {escape(str(each))}")
+    console.print(f"Compared in {seconds(took)}.")
+    if unrepaired:
+        console.print("The differences listed above remain: deriving these rows again does not repair them.")
+
+
+__all__ = ["verification"]

@@ -1,0 +1,125 @@
+"""Every command is found in its folder, documents itself, and leaves work to the library."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import tenantry.cli.commands
+from tenantry.cli.command import declared, members, modules
+from tenantry.cli.main import app
+from tenantry.cli.options import RENAMED
+
+FOLDER = Path(tenantry.cli.commands.__file__).parent
+FILES = sorted(FOLDER.rglob("*.py"))
+PROGRAM: Any = typer.main.get_command(app)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command that does something by itself: its words and the parser's object."""
+    for name, each in PROGRAM.commands.items():
+        inner = getattr(each, "commands", None)
+        if inner is None:
+            yield name, each
+            continue
+        if each.invoke_without_command:
+            yield name, each
+        yield from ((f"{name} {sub}", command) for sub, command in inner.items())
+
+
+SHOWN = {words: each for words, each in commands() if not each.hidden}
+
+
+def test_every_file_of_the_folder_is_a_command_or_part_of_one() -> None:
+    names = {path.relative_to(FOLDER).with_suffix("").as_posix().split("/")[0] for path in FILES} - {"__init__"}
+    assert set(PROGRAM.commands) == names
+    for module in modules(tenantry.cli.commands):
+        found = [each.name for each in declared(module)]
+        if hasattr(module, "GROUP"):
+            assert members(module), module.__name__
+        else:
+            assert found == [module.__name__.rpartition(".")[2]], "one command, named after its file"
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_a_command_has_help_an_example_exit_codes_and_json(words: str) -> None:
+    text = SHOWN[words].help
+    first = text.split("\n\n")[0]
+    assert first.endswith("."), "the first paragraph is a sentence"
+    assert re.search(r"\*\*Exit codes\*\*: 0 done; 1 \S.*; 2 wrong usage", text)
+    options = {name for parameter in SHOWN[words].params for name in parameter.opts}
+    assert "--json" in options
+    assert {"--dsn", "--manifest"} <= options or words == "demo"
+    for parameter in SHOWN[words].params:
+        assert getattr(parameter, "help", None), f"{parameter.name} has no help text"
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_the_examples_of_a_command_can_be_typed(words: str) -> None:
+    examples = re.findall(r"`(tenantry [^`]*)`", SHOWN[words].help.split("**Example", 1)[1].split("**Exit")[0])
+    assert examples
+    for example in examples:
+        typed = shlex.split(re.split(r" [|>] ", example)[0])[1:]
+        assert typed[: len(words.split())] == words.split(), "an example of another command"
+        arguments = typed[len(words.split()) :]
+        SHOWN[words].make_context(words, arguments)
+
+
+def test_former_names_of_options_lead_to_options() -> None:
+    known = {name for _, each in commands() for parameter in each.params for name in parameter.opts}
+    assert set(RENAMED.values()) <= known
+    assert not set(RENAMED) & known
+
+
+# -- the rules of the folder -------------------------------------------------------------------------------------------
+
+SQL = re.compile(
+    r"\s*(?:(select|with|update|set|create|alter|drop|grant|revoke)|(SELECT|WITH|UPDATE|SET)|insert into|delete from)\s"
+)
+"""How statements begin; prose begins with one capital letter."""
+WRITES_SQL = {"execute", "executemany", "fetchone", "fetchall", "cursor", "stream", "copy", "transaction"}
+
+
+def breaches(source: str) -> list[str]:
+    """What a command module may not hold: imports of another command, calls to the database, SQL."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ImportFrom(module=str(module)) if module.startswith("tenantry.cli.commands"):
+                found.append(f"imports {module}")
+            case ast.ImportFrom(level=level) if level:
+                found.append("imports a neighbour")
+            case ast.Import(names=names):
+                found += [f"imports {each.name}" for each in names if each.name.startswith("tenantry.cli.commands")]
+            case ast.Call(func=ast.Attribute(attr=name)) if name in WRITES_SQL:
+                found.append(f"calls {name}()")
+            case ast.Call(func=ast.Name(id=name)) if name in ("load_sql", "load_blocks"):
+                found.append(f"calls {name}()")
+            case ast.Constant(value=str(text)) if SQL.match(text):
+                found.append(f"holds SQL: {text}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_a_command_calls_the_library_and_no_other_command(path: Path) -> None:
+    assert breaches(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_rules_would_see_a_breach() -> None:
+    source = """
+from tenantry.cli.commands.prove import prove
+from . import live
+connection.execute("select kid from tenantry.seal_key")
+"""
+    got = breaches(source)
+    assert "imports tenantry.cli.commands.prove" in got
+    assert "imports a neighbour" in got
+    assert "calls execute()" in got
+    assert "holds SQL: select kid from tenantry.seal_key" in got
