@@ -361,7 +361,7 @@ def test_who_stands_in_the_way_is_named_and_nothing_is_changed(world: World) -> 
 def test_the_commands_say_what_differs_and_mend_it(world: World, tmp_path: Path) -> None:
     where = ("--manifest", str(tmp_path / "tenantry.toml"), "--dsn", world.built.owner_dsn)
     clean = cli("access", "diff", *where)
-    assert (clean.code, clean.out) == (0, "✓ The database is as the manifest says.\n")
+    assert (clean.code, clean.out) == (0, "✓ The database matches the manifest.\n")
     run(world.owner, *BROKEN["rights on columns, too many and too few"][0], *BROKEN["a policy that is gone"][0])
     said = cli("access", "diff", *where)
     assert said.code == 1
@@ -375,12 +375,8 @@ def test_the_commands_say_what_differs_and_mend_it(world: World, tmp_path: Path)
     assert data["writes"] is True
     dry = cli("access", "apply", *where, "--dry-run")
     assert dry.code == 1
-    assert dry.out.index("-- Takes away") < dry.out.index(
-        "revoke select on studio.licences from authenticated cascade;"
-    )
-    assert (
-        dry.out.index("revoke select on studio.licences") < dry.out.index("-- Makes") < dry.out.index("create policy")
-    )
+    assert dry.out.index("-- Removes") < dry.out.index("revoke select on studio.licences from authenticated cascade;")
+    assert dry.out.index("revoke select on studio.licences") < dry.out.index("-- Adds") < dry.out.index("create policy")
     assert cli("access", "diff", *where, "--json").out == told.out
     asked = cli("access", "apply", *where)
     assert asked.code == 2
@@ -389,7 +385,7 @@ def test_the_commands_say_what_differs_and_mend_it(world: World, tmp_path: Path)
     assert done.code == 0, done.err
     assert "changes were made" in done.out
     again = cli("access", "apply", *where, "--yes")
-    assert (again.code, again.out) == (0, "✓ The database is as the manifest says; there is nothing to do.\n")
+    assert (again.code, again.out) == (0, "✓ The database matches the manifest; nothing to do.\n")
     assert cli("access", "diff", *where).code == 0
 
 

@@ -852,7 +852,7 @@ def test_the_settings_can_be_seen_before_there_is_a_run(
 ) -> None:
     said = program("throttle", "--dsn", database.dsn)
     assert said.code == 0
-    assert "Nothing holds a run back." in said.out
+    assert "Nothing throttles a run." in said.out
 
 
 def test_a_login_without_rights_on_the_journal_is_told_so(

@@ -522,7 +522,7 @@ def test_the_command_takes_exceptions_and_single_checks(
     said = cli("lint", "--dsn", address)
     assert said.code == 0
     assert "These notes are public." in said.out
-    assert "not needed any more: the exception views on app.old" in said.out
+    assert "no longer needed: the exception views on app.old" in said.out
 
 
 WRONG_USE = {

@@ -23,7 +23,7 @@ def switched(console: Console, done: Turned) -> None:
     """Which side applications write now, and how long writers waited."""
     console.print(f"[green]✓[/] {_SIDES[done.direction]}")
     if done.already:
-        console.print("  This was the case already; nothing was changed.")
+        console.print("  Already done; nothing was changed.")
         return
     tries = f", attempt {done.attempts}" if done.attempts > 1 else ""
     console.print(f"  Write pause: {done.stall * 1000:.0f} ms, in which {done.entries:,} changes were replayed{tries}.")
@@ -69,7 +69,7 @@ def rolled_back(console: Console, done: RolledBack) -> None:
 def contracted(console: Console, done: Contracted) -> None:
     """That the migration is complete, and where the archive is."""
     if done.already:
-        console.print("The run was contracted before; nothing was changed.")
+        console.print("Already contracted; nothing was changed.")
         return
     console.print(
         f"[green]✓[/] {len(done.dropped)} source tables dropped; the migration is complete ({seconds(done.seconds)})."
