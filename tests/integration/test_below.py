@@ -93,7 +93,7 @@ def test_children_are_captured_and_fenced_like_the_table_itself(small: MakeSmall
     made.run("verify", code=0)
     made.cut_over()
     assert values(made) == [each for each in before if each != 201]
-    made.run("contract", "--yes", "--look", "0", code=0)
+    made.run("contract", "--yes", "--watch-for", "0", code=0)
     assert made.one("select to_regclass('readings') is null and to_regclass('old.readings_3') is null")
 
 

@@ -144,7 +144,7 @@ def test_a_tool_that_stands_still_in_a_turn_keeps_writers_out_for_the_bound_at_m
     for command, table, behind, statement, event in (there, back):
         before = app.one("select direction from tenantry.run")
         with (
-            _process(app, *command, "--max-stall", "1") as process,
+            _process(app, *command, "--max-write-pause", "1") as process,
             _writing(app, statement, user="postgres") as writer,
         ):
             _stop_with_locks(app, process, table, "ShareRowExclusiveLock", behind=behind)
@@ -176,7 +176,7 @@ def test_a_round_that_stands_still_while_both_sides_are_written_lets_go_of_the_r
 ) -> None:
     app = small()
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     app.write("update app.people set name = 'of the target' where legacy_id = 'u2'", user="postgres")
     app.write("""update "User" set name = 'of the source' where id = 'u3'""")
     reverse, here = Reverser.apply, os.getpid()
@@ -278,7 +278,7 @@ def _prepared(app: Small, table: str, name: str) -> None:
 
 def test_a_prepared_transaction_in_the_way_is_named_wherever_one_is(app: Small) -> None:
     _prepared(app, '"User"', "first 'one'")
-    refused = app.run("migrate", "--lock-patience", "1", code=2)
+    refused = app.run("migrate", "--retry-locks-for", "1", code=2)
     assert "TN-404" in refused.err
     assert "prepared transaction 'first ''one''' of postgres" in refused.err
     app.as_superuser("rollback prepared 'first ''one'''")
@@ -293,7 +293,7 @@ def test_a_prepared_transaction_in_the_way_is_named_wherever_one_is(app: Small) 
         "postgres",
         "prepared",
     )
-    refused = app.run("cutover", "--max-stall", "0.3", "--patience", "0", code=1)
+    refused = app.run("cutover", "--max-write-pause", "0.3", "--retry-for", "0", code=1)
     assert "TN-411" in refused.err
     assert "rollback prepared 'second'" in refused.err
     app.as_superuser("commit prepared 'second'")
@@ -387,7 +387,7 @@ def test_every_command_that_writes_refuses_a_standby(app: Small, own: EmbeddedSe
             ["cutover"],
             ["replay", "--until-idle"],
             ["rollback", "--everything", "--yes"],
-            ["contract", "--yes", "--look", "0"],
+            ["contract", "--yes", "--watch-for", "0"],
             ["verify"],
             ["quarantine", "retry"],
             ["pause"],

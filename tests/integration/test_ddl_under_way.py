@@ -229,7 +229,7 @@ def test_a_run_is_undone_or_made_final_whatever_was_altered(walk: Walk, change: 
         assert app.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")
     with walk.at("cut over") as app:
         app.as_owner(statement) if "schema" not in change else app.as_superuser(statement)
-        final = ("contract", "--yes", "--look", "0", "--force")
+        final = ("contract", "--yes", "--watch-for", "0", "--force")
         if change == "a table renamed":
             assert "constraint lines_invoice_id_fkey on table rows" in refuses_in_words(app, *final).everything
             app.as_owner("drop table rows")

@@ -50,7 +50,7 @@ def test_numbers_are_drawn_in_turns_while_both_sides_are_written(small: MakeSmal
     assert {("TA-155", "number"), ("TA-155", "ticket")} <= found
     app.migrate()
     before = app.rows(INCREMENTS)
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     for n in range(4):
         app.write(f"insert into invoices (id, org, note) values ('s{n}', 'o1', 'source')")
         target(app, "insert into invoices (org_id, note) select id, 'target' from orgs where legacy_id = 'o1'")
@@ -159,7 +159,7 @@ def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall
     }
     app.migrate()
     before = app.rows(TRIGGERS)
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     # On one side only, and on both at a time.
     app.write("insert into tasks values ('new', 'p2', 5)", "delete from tasks where id = 't2'")
     app.run("replay", "--until-idle", code=0)
@@ -197,7 +197,7 @@ def test_a_row_that_the_other_side_refuses_is_named_and_every_command_fails_unti
     )
     assert "TA-156" in {each["code"] for each in app.run("analyze", "--json").json["findings"]}
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     app.run("status", code=0)
     app.write("insert into bills select 'b2', 'o1', max(number) + 1 from bills")
     target(app, "insert into bills (org_id, number) select org_id, max(number) + 1 from bills group by 1")
@@ -228,7 +228,7 @@ NOTES_TABLE = '[tables.notes]\nfrom = "notes"\ntenant = ["org"]\naccess = "tenan
 def test_every_change_that_is_lost_to_the_other_side_is_listed(small: MakeSmall) -> None:
     app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE, section='[source.secrets]\nnotes = ["token"]')
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     for n in range(3):
         app.write(f"update notes set body = 's{n}', token = 'hidden' where id = 'n1'")
         target(app, f"update notes set body = 't{n}' where legacy_id = 'n1'")
@@ -262,7 +262,7 @@ def test_every_change_that_is_lost_to_the_other_side_is_listed(small: MakeSmall)
 def test_a_row_that_several_tables_share_is_decided_on_as_one(small: MakeSmall) -> None:
     app = small()
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     app.write("update \"User\" set name = 'by the source' where id = 'u2'")
     target(app, "update members set role = 'admin' where legacy_id = 'u2'")
     app.run("replay", "--until-idle", code=0)
@@ -279,7 +279,7 @@ def test_a_row_that_both_sides_write_all_the_time_stops_neither_replay_nor_the_e
 ) -> None:
     app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE)
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     ended, waits, written = threading.Event(), [], {"source": 0, "target": 0}
 
     def work(side: str, first: str, statement: str) -> None:
@@ -339,7 +339,7 @@ def test_a_grace_is_refused_where_a_sequence_cannot_take_turns(small: MakeSmall)
         (each["code"], each["column"]) for each in app.run("analyze", "--json").json["findings"]
     }
     app.migrate()
-    said = app.run("cutover", "--grace", "1h", code=1)
+    said = app.run("cutover", "--dual-write", "1h", code=1)
     assert "TN-410" in said.err
     for words in (
         "invoices.number",
@@ -362,7 +362,7 @@ def test_a_rollback_out_of_the_window_leaves_nothing_of_it(small: MakeSmall) -> 
     functions = app.rows(
         "select proname, md5(prosrc) from pg_proc where pronamespace = 'tenantry'::regnamespace order by 1"
     )
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     app.write("insert into invoices (id, org) values ('s', 'o1')", "insert into tasks values ('s', 'p1', 5)")
     target(app, "insert into invoices (org_id) select id from orgs where legacy_id = 'o1'", new_task(7))
     app.roll_back()
@@ -372,7 +372,7 @@ def test_a_rollback_out_of_the_window_leaves_nothing_of_it(small: MakeSmall) -> 
     assert len({str(each) for each in counts(app).values()}) == 1
     assert app.one("select count(distinct number) from invoices") == 12
     app.run("verify", code=0)
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     app.roll_back("--everything")
     assert (
         app.rows("select sequencename, increment_by, max_value from pg_sequences order by 1"),
@@ -383,7 +383,7 @@ def test_a_rollback_out_of_the_window_leaves_nothing_of_it(small: MakeSmall) -> 
 def test_a_parent_that_one_side_deletes_stays_for_the_row_that_the_other_side_gave_it(small: MakeSmall) -> None:
     app = small(source=PROJECTS, target=PROJECTS_TARGET, tables=PROJECTS_TABLES)
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     target(app, "delete from projects where legacy_id = 'p1'")
     app.write("insert into tasks values ('kept', 'p1', 4)")
     app.run("replay", "--until-idle", code=0)
@@ -407,7 +407,7 @@ def test_a_trigger_that_fails_for_what_is_carried_over_is_named(small: MakeSmall
         tables=PROJECTS_TABLES + '\n[tables.remarks]\naccess = "tenant"\n',
     )
     app.migrate()
-    app.run("cutover", "--grace", "1h", code=0)
+    app.run("cutover", "--dual-write", "1h", code=0)
     target(app, "insert into remarks (org_id, project_id) select org_id, id from projects where legacy_id = 'p1'")
     app.write("delete from projects where id = 'p1'")
     said = app.run("replay", "--until-idle", code=1)

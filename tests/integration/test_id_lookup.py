@@ -703,7 +703,7 @@ def test_a_column_is_translated_and_back(clinic_18: Database, tmp_path: Path) ->
     text = there.read_bytes().decode()
     assert text.count("\r\n") == len(listed) + 2
     assert csv_rows(text)[1:-1] == [(new, 'a "quoted", ö', str(n)) for n, new in enumerate(listed.values())]
-    said = cli("ids", "translate", str(there), "--back", "--out", str(back), *where)
+    said = cli("ids", "translate", str(there), "--reverse", "--out", str(back), *where)
     assert csv_rows(back.read_text("utf-8")) == csv_rows(source.read_text("utf-8-sig"))
     said = cli("ids", "translate", str(there), "--out", str(back), *where)
     assert f"{len(listed)} had that form already" in said.everything
@@ -720,7 +720,7 @@ def test_ids_that_nobody_has_stop_the_work_or_are_counted(clinic_18: Database, t
     assert "'nobody' (row 2)" in said.everything
     assert not to.exists()
     for how, want in (("keep", f"{new}\nnobody\n\n{new}\n"), ("empty", f"{new}\n\n\n{new}\n")):
-        said = cli("ids", *where, "--unknown", how)
+        said = cli("ids", *where, "--on-unknown", how)
         assert said.code == 1
         assert "1 unknown" in said.everything
         assert to.read_text() == want
@@ -740,7 +740,7 @@ def test_what_is_computed_needs_no_database(tmp_path: Path) -> None:
         said = cli("ids", "translate", str(source), *derive, environment=nowhere)
         assert "not looked up" in said.everything
         assert to.read_text() == f"{new}\n"
-    for more, words in ((("--back",), "cannot be computed"), (("--table", "clinic"), "clinics")):
+    for more, words in ((("--reverse",), "cannot be computed"), (("--table", "clinic"), "clinics")):
         said = cli("ids", "translate", str(source), "--table", "clinics", "--derive", *more, *WHERE)
         assert said.code == 2
         assert words in said.everything
@@ -758,7 +758,7 @@ def test_files_that_cannot_be_read_are_told(clinic_18: Database, tmp_path: Path)
             str(tmp_path / name),
             "--column",
             "id",
-            "--unknown",
+            "--on-unknown",
             "keep",
             "-o",
             str(tmp_path / "o"),
@@ -777,20 +777,20 @@ def test_look_finds_an_id_in_any_form(clinic_18: Database) -> None:
     )
     merged = next(row for row in people if row[3] == "merged")
     for given in (merged[0], str(merged[1]), str(merged[2])):
-        said = cli("ids", "look", given, "--json", *where)
+        said = cli("ids", "find", given, "--json", *where)
         assert said.code == 0, said.everything
         people_found = [each for each in said.json["found"] if each["target_table"] == "profiles"]
         assert people_found, given
         assert all((each["new_id"], each["account"]) == (str(merged[1]), str(merged[2])) for each in people_found)
-    said = cli("ids", "look", merged[0], *where)
+    said = cli("ids", "find", merged[0], *where)
     assert "merged" in said.out
     held = rows(
         clinic_18,
         "select source_key from tenantry.quarantine where mapping = 'metric_values' and state = 'open' limit 1",
     )
-    said = cli("ids", "look", held[0][0], "--json", *where)
+    said = cli("ids", "find", held[0][0], "--json", *where)
     assert [each["state"] for each in said.json["found"]] == ["quarantined"]
-    said = cli("ids", "look", "nobody has it", *where)
+    said = cli("ids", "find", "nobody has it", *where)
     assert said.code == 1
 
 
@@ -799,15 +799,15 @@ def test_use_says_since_when_the_old_form_is_not_used_and_apply_ends_it(finished
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('namespace = "clinic"', 'namespace = "clinic"\nboth = ["clinics", "profiles"]'))
     where = ("--dsn", finished.dsn_as(OWNER), "--manifest", str(manifest))
-    assert "No table takes both" in cli("ids", "use", *where).everything
+    assert "No table accepts both" in cli("ids", "usage", *where).everything
     said = cli("ids", "apply", *where)
     assert said.code == 0, said.everything
     assert "clinics, profiles" in said.everything
     old = next(iter(map_of(finished, "clinics")))
     ask(finished, "to_id", "clinics", old)
-    said = cli("ids", "use", *where)
+    said = cli("ids", "usage", *where)
     assert "clinics: old ids are still used" in said.everything
-    assert "profiles: no old id was used since counting began" in said.everything
+    assert "profiles: no old id has been used since counting began" in said.everything
     month = 30 * 86400 + 60
     with finished.connect() as admin:
         # A month goes by.
@@ -816,13 +816,13 @@ def test_use_says_since_when_the_old_form_is_not_used_and_apply_ends_it(finished
             " from tenantry.id_times_old_clinics) s",
             [month, month],
         )
-    assert "clinics: no old id was used for 30 days" in cli("ids", "use", *where).everything
-    (clinics, profiles) = cli("ids", "use", "--json", *where).json["tables"]
+    assert "clinics: no old id has been used for 30 days" in cli("ids", "usage", *where).everything
+    (clinics, profiles) = cli("ids", "usage", "--json", *where).json["tables"]
     assert clinics["old"]["uses"] == 1
     assert clinics["old_unused_since"] == clinics["old"]["last"]
     assert profiles["old_unused_since"] == profiles["counted_since"]
     manifest.write_text(text)
     assert cli("ids", "apply", "--json", *where).json == {"both": []}
-    assert "clinics: old ids are not accepted any more" in cli("ids", "use", *where).everything
+    assert "clinics: old ids are no longer accepted" in cli("ids", "usage", *where).everything
     with pytest.raises(errors.InvalidTextRepresentation):
         ask(finished, "to_id", "clinics", old)

@@ -344,12 +344,12 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     assert "2 of 4 tenants (clinics.id in" in (tmp_path / "report.html").read_text(encoding="utf-8")
     with engine(database) as connection:
         now = read_status(connection)
-    assert (now.trial, now.status, now.readiness.ready) == ("a trial of 2 of 4 tenants", "ready", False)
-    assert "a trial of 2 of 4 tenants" in cli("status", *where, environment=tool).everything
-    assert "a trial of 2 of 4 tenants" in cli("verify", *where, environment=tool).everything
+    assert (now.trial, now.status, now.readiness.ready) == ("a pilot of 2 of 4 tenants", "ready", False)
+    assert "a pilot of 2 of 4 tenants" in cli("status", *where, environment=tool).everything
+    assert "a pilot of 2 of 4 tenants" in cli("verify", *where, environment=tool).everything
     with pytest.raises(NotReady, match="a trial is not cut over"):
         cut_over(database.dsn_as(OWNER), clinic_manifest())
-    with pytest.raises(JournalMismatch, match="is a trial of 2 of 4 tenants"):
+    with pytest.raises(JournalMismatch, match="is a pilot of 2 of 4 tenants"):
         clinics.migrate("clinics.id <> ''")
     # The same condition, and none at all, mean the trial that is there.
     assert clinics.migrate(condition).resumed

@@ -86,7 +86,7 @@ def test_an_entry_says_what_is_wrong_and_what_would_mend_it(finished: Database) 
     entry_no = number(finished, "metric_values", "metric_values.value_invalid")
     said = run(finished, "show", str(entry_no))
     assert said.code == 0
-    for words in ("value holds a value that cannot be read", "to mend it", "metric_values"):
+    for words in ("value holds a value that cannot be read", "to fix it", "metric_values"):
         assert words in said.everything
     shown = run(finished, "show", str(entry_no), "--json").json
     assert shown["original"]["id"] == planted().defect("metric_values.value_invalid").keys[0]

@@ -46,7 +46,7 @@ def test_a_rollback_that_was_killed_behind_its_turn_and_is_run_again_undoes_noth
     assert "Already done" in app.cut_over().out
     assert app.run("cutover", "--json", code=0).json["already"]
     assert _state(app) == [("reverse", "cut over")]
-    refused = app.run("cutover", "--grace", "1h", code=2)
+    refused = app.run("cutover", "--dual-write", "1h", code=2)
     assert "TN-407" in refused.err
     assert _state(app) == [("reverse", "cut over")]
 
@@ -89,8 +89,8 @@ def test_a_contract_that_is_run_again_says_that_it_was_done(small: MakeSmall) ->
     app = small()
     app.migrate()
     app.cut_over()
-    app.run("contract", "--look", "0", "--force", "--yes", code=0)
-    assert "Already contracted" in app.run("contract", "--look", "0", "--force", "--yes", code=0).out
+    app.run("contract", "--watch-for", "0", "--force", "--yes", code=0)
+    assert "Already contracted" in app.run("contract", "--watch-for", "0", "--force", "--yes", code=0).out
     for command in (["cutover"], ["rollback"], ["rollback", "--everything"]):
         assert app.run(*command, "--yes" if command[0] == "rollback" else "--json").code != 0
     assert _state(app) == [("reverse", "contracted")]

@@ -253,7 +253,7 @@ def test_a_run_whose_process_was_killed_has_died(legacy: Database, program: Call
     assert (now.status, now.working, now.process.place, now.stopped) == ("died", False, "gone", True)
     said = program("--dsn", legacy.dsn)
     assert said.code == 1
-    assert "The process that ran it is gone. `tenantry migrate` goes on from here." in said.everything
+    assert "Its process is gone. Run `tenantry migrate` to resume." in said.everything
     assert program("--dsn", legacy.dsn, "--watch").code == 1
     assert program("--dsn", legacy.dsn, "--until", "ready").code == 1
 
@@ -352,7 +352,7 @@ def test_what_holds_the_run_back_is_told(ready: Database, program: Callable[...,
     assert now.server.free_disk_bytes is not None or now.server.free_disk_unknown
     said = program("--dsn", ready.dsn)
     assert said.code == 0
-    assert "held back (paused) paused by night shift" in said.everything
+    assert "throttled (paused) paused by night shift" in said.everything
     assert look(ready).reasons is None
 
 
@@ -388,7 +388,7 @@ def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
     assert not now.readiness.ready
     assert program("--dsn", ready.dsn, "--until", "cut-over").code == 0
     assert program("--dsn", ready.dsn, "--until", "idle").code == 0
-    assert "ms of stall for writers" in program("--dsn", ready.dsn).out
+    assert "write pause " in program("--dsn", ready.dsn).out
     metrics = parsed(metrics_text(now))
     assert metrics["tenantry_cut_over_stall_seconds"].only() == now.cut_over.data["stall_ms"] / 1000
     assert "tenantry_rollback_stall_seconds" not in metrics

@@ -64,7 +64,7 @@ def test_tables_that_are_made_can_be_published(small: MakeSmall) -> None:
         " (select from pg_index i where i.indrelid = c.oid and (i.indisprimary or i.indisreplident)) order by 1"
     ) == []  # fmt: skip
     made.cut_over()
-    made.run("contract", "--yes", "--look", "0", code=0)
+    made.run("contract", "--yes", "--watch-for", "0", code=0)
 
 
 def test_rows_are_corrected_before_the_keys_are_back_in_a_published_target(small: MakeSmall) -> None:

@@ -31,7 +31,7 @@ def test_a_migration_says_who_may_write_before_the_cut_over(small: MakeSmall) ->
     made.write("insert into notes values ('n3', 'o1', 'three', '3')")
     plan = made.run("plan", code=0).out
     assert "Writers of public wait from the copy" not in plan
-    assert "--max-stall" in plan
+    assert "--max-write-pause" in plan
 
 
 def test_columns_that_users_are_read_from_are_carried(small: MakeSmall) -> None:

@@ -88,7 +88,7 @@ def test_sarif_describes_rules_that_nobody_described() -> None:
     assert "locations" not in run["results"][0]
 
 
-@pytest.mark.parametrize("words", ["FAILED", "## Error: 1", "### views", "To mend it: alter view …", "## Not applicable",
+@pytest.mark.parametrize("words", ["FAILED", "## Error: 1", "### views", "To fix it: alter view …", "## Not applicable",
                                    "## Not tried", "`rules`", "anon reads \\| it all"])  # fmt: skip
 def test_markdown_says_what_failed_what_was_not_tried_and_what_passed(words: str) -> None:
     assert words in as_markdown(RESULTS, RULES, title="Lint")

@@ -311,7 +311,7 @@ def test_failures_are_in_the_title_the_verdicts_an_alarm_and_their_sections() ->
         "and 41 more",
         "staff: select goals, other tenant: must refuse, got allow (saw 3 rows)",
         "view goals",
-        "To mend it: alter view …",
+        "To fix it: alter view …",
     ):
         assert said in page.text[len(alarm) :]
 

@@ -28,20 +28,20 @@ def both_sides(project: Project) -> Iterator[Finding]:
             yield Finding(
                 "TA-156", "notice", "risk", mapping.target.name,
                 f"numbers in {column.name} are given out once, and not drawn from sequences on both sides", column=column.name,
-                advice="With `cutover --grace` two applications can make the same number; one of the rows is then refused on"
+                advice="With `cutover --dual-write` two applications can make the same number; one of the rows is then refused on"
                 " the other side, and named. Give both columns a sequence, or cut over without a grace.",
             )  # fmt: skip
             continue
         yield Finding(
             "TA-155", "info", "risk", mapping.target.name, f"both sides draw {column.name} from sequences", column=column.name,
-            advice="The target's goes on behind the largest number. With `cutover --grace` they take turns.",
+            advice="The target's goes on behind the largest number. With `cutover --dual-write` they take turns.",
         )  # fmt: skip
         for name, room in sides:
             if room < _ROOM:
                 yield Finding(
                     "TA-157", "warning", "risk", mapping.target.name, f"the sequence of {name} has room for {room:,} numbers",
                     count=max(room, 0), column=column.name,
-                    advice="ALTER SEQUENCE … MAXVALUE …, and a column type that holds more. `cutover --grace` needs some"
+                    advice="ALTER SEQUENCE … MAXVALUE …, and a column type that holds more. `cutover --dual-write` needs some"
                     " thousand numbers.",
                 )  # fmt: skip
     for name in project.by_target:

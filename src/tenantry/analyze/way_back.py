@@ -25,7 +25,7 @@ def way_back(project: Project) -> Iterator[Finding]:
             yield Finding(
                 "TA-140", "warning", "risk", source.name, f"rewrite rule {name.strip(chr(34))} acts on {event}",
                 advice="It sleeps while changes are carried back, and wakes as it was: what it does besides is not done for them. A"
-                " cut-over with --grace is refused while it is awake (TN-422).",
+                " cut-over with --dual-write is refused while it is awake (TN-422).",
             )  # fmt: skip
         for slot in source.slots:
             if slot.column.identity == "always":

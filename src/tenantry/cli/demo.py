@@ -90,9 +90,9 @@ def _missing(name: str | None, found: list[str]) -> str:
 
 
 def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: Options, bars: Bars) -> dict[str, Any]:
-    """Make the sample database, analyse, plan, migrate, verify, prove, write the report; returns it.
+    """Create the sample database, analyze, plan, migrate, verify, cut over, prove, and write the report; returns it.
 
-    On the embedded server the demo's database is made anew each time; on a given server the source schema must be empty.
+    On the embedded server the demo's database is recreated each time; on another server the source schema must be empty.
     """
     manifest = load_manifest(demo.manifest)
     demo.prepare_environment(settings.folder / DATA_FOLDER)
@@ -110,7 +110,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
     with database(settings, manifest.name) as dsn, connect(dsn, name="tenantry: demo") as connection:
         with stage("sample data"):
             bars.notice(
-                f"Making the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}."
+                f"Creating the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}."
             )
             planted = demo.load(
                 connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=bars.count
@@ -125,7 +125,7 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             outcome = Migration(dsn, manifest, options, bars).run()
         with stage("cut over"):
             turned = cut_over(dsn, manifest, observer=bars)
-            bars.notice(f"Cut over: writers waited {turned.stall * 1000:.0f} ms.")
+            bars.notice(f"Cut over: write pause {turned.stall * 1000:.0f} ms.")
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login, options="")
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
@@ -147,18 +147,18 @@ def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: 
             "page": "proof.html",
             "summary": [{"part": line.part, "covered": line.total, **line.counts} for line in proved.covered()],
         }
-        report["summary"].append(_looked_for_holes(report["evidence"], command()))
+        report["summary"].append(_isolation_line(report["evidence"], command()))
         write_report(report, out)
         write_evidence(proved, prepared.project, out / report["evidence"]["page"])
     return report
 
 
-def _looked_for_holes(evidence: Mapping[str, Any], prefix: str) -> str:
+def _isolation_line(evidence: Mapping[str, Any], prefix: str) -> str:
     lines = {line["part"]: line for line in evidence["summary"]}
     lint, attacks = lines["lint"], lines["attacks"]
     failed = lint["failed"] + attacks["failed"]
     return (
-        f"Looked for holes: {lint['covered']:,} checks of the catalog and the rights that {attacks['passed']:,} attacks would need: "
-        + ("nothing found" if not failed else f"{failed} FAILED")
-        + f"; see {evidence['page']}. {prefix} prove --copy tries all {attacks['covered']:,} attacks on a copy."
+        f"Isolation: {lint['covered']:,} checks of the catalog, and of the privileges that {attacks['passed']:,} attacks would need: "
+        + ("no hole found" if not failed else f"{failed} FAILED")
+        + f"; see {evidence['page']}. `{prefix} prove --copy` executes all {attacks['covered']:,} attacks on a copy."
     )

@@ -11,7 +11,16 @@ import typer
 from tenantry.errors import SettingsError
 from tenantry.settings import DATA_FOLDER, Settings
 
-RENAMED: dict[str, str] = {}
+RENAMED = {
+    "--again": "--retry-refused",
+    "--back": "--reverse",
+    "--grace": "--dual-write",
+    "--lock-patience": "--retry-locks-for",
+    "--look": "--watch-for",
+    "--max-stall": "--max-write-pause",
+    "--patience": "--retry-for",
+    "--unknown": "--on-unknown",
+}
 """Former names of options, which still work: hidden, and with a notice."""
 
 Dsn = Annotated[
@@ -28,15 +37,15 @@ Limit = Annotated[int, typer.Option(help="Maximum number of rows to print; 0 pri
 
 # -- switching over ----------------------------------------------------------------------------------------------------
 
-MaxStall = Annotated[
+MaxWritePause = Annotated[
     float,
     typer.Option(
-        "--max-stall",
+        "--max-write-pause",
         help="Longest write pause in seconds; an attempt that takes longer is rolled back and retried.",
         min=0.1,
     ),
 ]
-Patience = Annotated[float, typer.Option("--patience", help="Seconds for which attempts are repeated.", min=0.0)]
+RetryFor = Annotated[float, typer.Option("--retry-for", help="Seconds for which failed attempts are retried.", min=0.0)]
 
 # -- lint and prove ----------------------------------------------------------------------------------------------------
 

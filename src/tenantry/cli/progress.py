@@ -125,7 +125,7 @@ class Bars:
     # -- other work ----------------------------------------------------------------------------------------------------
 
     def count(self, name: str, done: int, total: int) -> None:
-        """Progress of work that is no plan's step: `done` of `total` of what `name` says."""
+        """Progress of work outside a plan: `done` of `total`, under a label."""
         with self._guard:
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task(name, total=max(total, 1))

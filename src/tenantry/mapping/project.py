@@ -180,7 +180,7 @@ class Subset:
     of: int
 
     def __str__(self) -> str:
-        return f"a trial of {self.tenants:,} of {self.of:,} tenants"
+        return f"a pilot of {self.tenants:,} of {self.of:,} tenants"
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def as_markdown(results: Sequence[Result], rules: Sequence[Rule] = (), *, title:
                 for result in failed
                 if result.name == name
             ]
-            lines += ["", f"To mend it: {rule.mending}", ""] if rule.mending else [""]
+            lines += ["", f"To fix it: {rule.mending}", ""] if rule.mending else [""]
     for outcome in ("not applicable", "not tried"):
         left = [result for result in results if result.outcome == outcome]
         if left:

@@ -188,12 +188,12 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     warnings = sum(finding["severity"] in ("warning", "blocker") for finding in report["findings"])
     found = f"Found: {len(tables)} tables in schema {report['source']['schema']}"
     if report["findings"]:
-        found += f"; {len(report['findings'])} findings, {warnings} of them to be looked at"
+        found += f"; {len(report['findings'])} findings, {warnings} of them need attention"
     said.append(f"{found}.")
     if report.get("trial"):
         subset = report["subset"]
         said.append(
-            f"Trial: {subset['tenants']:,} of {subset['of']:,} tenants ({subset['condition']}); all others are where they were."
+            f"Pilot: {subset['tenants']:,} of {subset['of']:,} tenants ({subset['condition']}); all others are untouched."
         )
     if "accounts" in report:
         accounts = report["accounts"]
@@ -215,14 +215,14 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         said.append(
             f"Quarantined: {quarantined:,} rows, with their originals"
             + (f"; most often: {reasons}." if quarantined else ".")
-            + (f" Merged: {merged:,} rows that meant the same as another." if merged else "")
+            + (f" Merged: {merged:,} duplicates of another row." if merged else "")
         )
         checks = report["verifications"]
         failed = sum(not check["passed"] for check in checks)
         compared = sum(check["compared"] for check in checks if check["check"] == "rows")
         said.append(
-            f"Verified: {compared:,} rows compared with their source, checksums, ids, references, keys and rules: "
-            + ("no difference." if not failed else f"{failed} of {len(checks)} checks FAILED.")
+            f"Verified: {compared:,} rows compared with their source, with checksums, ids, references, keys and rules: "
+            + ("no differences." if not failed else f"{failed} of {len(checks)} checks FAILED.")
         )
     proof = report["proof"]
     if proof is not None:
@@ -246,7 +246,7 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
     if report["quarantine"]:
         first = report["quarantine"][0]
         steps.append(
-            f"Mend what is in quarantine: `{prefix} quarantine list`, `{prefix} quarantine show <number>`,"
+            f"Fix the rows in quarantine: `{prefix} quarantine list`, `{prefix} quarantine show <number>`,"
             f" `{prefix} quarantine retry` ({first['count']} × {first['what']})."
         )
     users = report.get("users")
@@ -258,15 +258,14 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
         ]
     if report.get("trial"):
         steps.append(
-            f"Prove the trial: `{prefix} prove`. Then go on with all other tenants: `{prefix} migrate --rest`; or take it back:"
+            f"Prove the pilot: `{prefix} prove`. Then migrate all other tenants: `{prefix} migrate --rest`; or undo the pilot:"
             f" `{prefix} rollback --everything`."
         )
     elif "accounts" in report:
-        # A report is made before the cut-over: the source is written, the target is not.
+        # A report is made before the cutover: applications write the source, not the target.
         steps.append(
-            f"Cut over when it suits you: `{prefix} cutover`. Until then applications go on writing the source, and the target takes no"
-            f" writes but the migration's; from then on applications use schema {report['target']['schema']}, and the source refuses"
-            " writes."
+            f"Cut over when you are ready: `{prefix} cutover`. Until then applications keep writing the source, and only the migration"
+            f" writes the target; afterwards applications use schema {report['target']['schema']}, and the source refuses writes."
         )
-        steps.append(f"Run `{prefix} prove` in CI, so that no later change opens a door between tenants.")
+        steps.append(f"Run `{prefix} prove` in CI, so that no later change breaks tenant isolation.")
     return steps

@@ -16,8 +16,8 @@ from tenantry.report.html import environment
 from tenantry.report.html_page import proof_of
 
 UNPROVED_HINT = (
-    "Rows of two tenants, and a member of one of them, are needed: `tenantry prove --copy` makes some on a copy of the database,"
-    " or name what was not found with --tenant-column, --schema and --role."
+    "A proof needs rows of two tenants, and a member of one of them: `tenantry prove --copy` creates them on a copy of the database."
+    " Or name what was not discovered with --tenant-column, --schema and --role."
 )
 """What to do where nothing could be tried."""
 

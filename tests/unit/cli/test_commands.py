@@ -16,6 +16,7 @@ import tenantry.cli.commands
 from tenantry.cli.command import declared, members, modules
 from tenantry.cli.main import app
 from tenantry.cli.options import RENAMED
+from tenantry.errors import TenantryError
 
 FOLDER = Path(tenantry.cli.commands.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
@@ -76,6 +77,25 @@ def test_former_names_of_options_lead_to_options() -> None:
     known = {name for _, each in commands() for parameter in each.params for name in parameter.opts}
     assert set(RENAMED.values()) <= known
     assert not set(RENAMED) & known
+
+
+@pytest.mark.parametrize("former", RENAMED)
+def test_an_option_can_be_given_by_its_former_name(former: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name = RENAMED[former]
+    words = next(words for words, each in SHOWN.items() if name in {o for p in each.params for o in p.opts})
+    needed = {"ids translate": ["old.csv", "--table", "t"], "users push": ["--url", "https://project.example"]}
+    flag = {"--reverse": [], "--retry-refused": [], "--on-unknown": ["keep"]}.get(name, ["3"])
+    given = SHOWN[words].make_context(words, [*needed.get(words, []), former, *flag]).params
+    assert given[name.removeprefix("--").replace("-", "_")] not in (None, False)
+    assert f"`{former}` is now called `{name}`" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_command_can_be_given_by_its_former_name(capsys: pytest.CaptureFixture[str]) -> None:
+    hidden = {words: each for words, each in commands() if each.hidden}
+    assert {"ids look", "ids use"} <= set(hidden)
+    with pytest.raises(TenantryError):
+        hidden["ids look"].main(["x", "--dsn", "not a dsn"], standalone_mode=False)
+    assert "`look` is now called `find`" in " ".join(capsys.readouterr().err.split())
 
 
 # -- the rules of the folder -------------------------------------------------------------------------------------------

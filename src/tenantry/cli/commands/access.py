@@ -13,7 +13,7 @@ from tenantry.access.telling_columns import doubts
 from tenantry.cli.command import Group, Section, command
 from tenantry.cli.console import confirmed, err, out, print_json, print_text
 from tenantry.cli.database import connected
-from tenantry.cli.options import AsJson, Dsn, ManifestPath, Yes
+from tenantry.cli.options import AsJson, Dsn, ManifestPath, RetryFor, Yes
 from tenantry.journal.journal import last_run
 from tenantry.manifest import load_manifest
 from tenantry.migrate.apply_access import access_project, apply_changes, check_secured, compare_access
@@ -94,7 +94,7 @@ def apply(
     manifest: ManifestPath = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the statements, and change nothing.")] = False,
     yes: Yes = False,
-    patience: Annotated[float, typer.Option(help="Seconds for which locks are retried.", min=0.0)] = 60.0,
+    retry_for: RetryFor = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Repair what `tenantry access diff` shows: it lists what it removes and what it adds, then asks.
@@ -114,7 +114,7 @@ def apply(
             if not as_json:
                 view.changes(out, plan)
             if yes or _agreed(plan):
-                apply_changes(connection, found.live, plan, patience=patience, notice=err.print)
+                apply_changes(connection, found.live, plan, patience=retry_for, notice=err.print)
                 done = True
                 left = list(compare_access(connection, loaded).differences)
     if as_json:

@@ -30,7 +30,9 @@ def contract(
     archive: Annotated[
         Path | None, typer.Option(help="First archive the source schema to this file (pg_dump).", show_default=False)
     ] = None,
-    look: Annotated[float, typer.Option(help="Seconds for which to watch for readers of the source.", min=0.0)] = 3.0,
+    watch_for: Annotated[
+        float, typer.Option(help="Seconds for which to watch for readers of the source.", min=0.0)
+    ] = 3.0,
     force: Annotated[bool, typer.Option("--force", help="Drop the source even if it is still read.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -44,7 +46,7 @@ def contract(
         if not yes:
             _ask(loaded.source.schema_name, archive)
         with Bars(err, quiet=as_json) as bars:
-            done = complete(address, loaded, archive=archive, look=look, force=force, observer=bars)
+            done = complete(address, loaded, archive=archive, look=watch_for, force=force, observer=bars)
     if as_json:
         print_json(asdict(done))
     else:

@@ -112,7 +112,7 @@ def export(
 
 @command(
     "tenantry ids translate old.csv --table patients --column patient_id --out new.csv",
-    exit_1="some ids are unknown; without --unknown nothing is written then",
+    exit_1="some ids are unknown; without --on-unknown nothing is written then",
 )
 def translate(
     file: Annotated[Path, typer.Argument(help="The file to read; - reads stdin.", allow_dash=True)],
@@ -123,11 +123,11 @@ def translate(
             help="The column of a CSV file with a header. Without it, each line is an id.", show_default=False
         ),
     ] = None,
-    back: Annotated[bool, typer.Option("--back", help="Translate new ids into old ones.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Translate new ids into old ones.")] = False,
     derive: Annotated[
         bool, typer.Option("--derive", help="Compute the new ids from the manifest, without a database.")
     ] = False,
-    unknown: Annotated[
+    on_unknown: Annotated[
         OnUnknown, typer.Option(help="For unknown ids: stop, keep them, or leave the cell empty.")
     ] = OnUnknown.ERROR,
     delimiter: Annotated[str, typer.Option(help="Delimiter of the CSV file.")] = ",",
@@ -146,13 +146,13 @@ def translate(
     """
     if as_json and to is None:
         raise SettingsError("The ids and --json cannot both go to stdout.", hint="Name a file with --out.")
-    if derive and back:
+    if derive and reverse:
         raise SettingsError("Old ids cannot be computed.", hint="Leave out --derive: the database knows them.")
     if len(delimiter) != 1:
         raise typer.BadParameter("must be one character", param_hint="--delimiter")
     with ExitStack() as stack:
         source = _opened(file, stack)
-        work = stack.enter_context(_deriving(manifest, table) if derive else _asking(dsn, manifest, table, back))
+        work = stack.enter_context(_deriving(manifest, table) if derive else _asking(dsn, manifest, table, reverse))
         bars = stack.enter_context(Bars(err, quiet=as_json))
         target: IO[bytes] = sys.stdout.buffer if to is None else stack.enter_context(written(to))
         size = file.stat().st_size if file.is_file() else 0
@@ -164,10 +164,10 @@ def translate(
                 bars.count("translating ids", rows, max(rows, rows * size // read) + (read < size))
 
         tally = translate_file(
-            source, target, work, column=column, delimiter=delimiter, unknown=unknown.value, progress=progress
+            source, target, work, column=column, delimiter=delimiter, unknown=on_unknown.value, progress=progress
         )
     if as_json:
-        print_json({"table": table, "back": back, "derived": derive, **tally.to_json()})
+        print_json({"table": table, "back": reverse, "derived": derive, **tally.to_json()})
     else:
         view.translated(err, tally, derived=derive)
     if tally.unknown:
@@ -191,7 +191,7 @@ def _deriving(manifest: Path | None, table: str) -> Iterator[Translate]:
 
 
 @contextmanager
-def _asking(dsn: str | None, manifest: Path | None, table: str, back: bool) -> Iterator[Translate]:
+def _asking(dsn: str | None, manifest: Path | None, table: str, reverse: bool) -> Iterator[Translate]:
     with _database(dsn, manifest) as connection:
         # A wrong name is reported before a file is read.
         ids.look_up(connection, table, "")
@@ -202,7 +202,7 @@ def _asking(dsn: str | None, manifest: Path | None, table: str, back: bool) -> I
         def home(news: Iterable[str]) -> Iterator[tuple[str, str | None]]:
             return ((str(new), old) for new, old in ids.old_ids_of(connection, table, news))
 
-        yield home if back else forth
+        yield home if reverse else forth
 
 
 def _text(new: UUID | None) -> str | None:

@@ -56,7 +56,7 @@ def migrate(
     ] = False,
     workers: Workers = 2,
     chunk_rows: Annotated[int, typer.Option(help="Source rows of the smallest key range.", min=1)] = 10_000,
-    lock_patience: Annotated[
+    retry_locks_for: Annotated[
         float, typer.Option(help="Seconds for which a table lock is retried while triggers are created.")
     ] = 60,
     follow: Annotated[
@@ -84,7 +84,7 @@ def migrate(
         raise typer.BadParameter("--only begins a pilot, --rest extends it: give one of them", param_hint="--rest")
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
-    options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=lock_patience)
+    options = Options(workers=workers, chunk_rows=chunk_rows, lock_patience=retry_locks_for)
     with connected(settings, loaded) as (address, connection):
         with Bars(err, quiet=as_json) as bars:
             for line in backup_lines(look_for_backups(connection)):

@@ -12,7 +12,17 @@ from rich.console import Console
 from tenantry.cli.command import Section, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
-from tenantry.cli.options import AsJson, CopyDsn, Dsn, Embedded, ManifestPath, Workers, embedded_folder, one_copy
+from tenantry.cli.options import (
+    AsJson,
+    CopyDsn,
+    Dsn,
+    Embedded,
+    ManifestPath,
+    MaxWritePause,
+    Workers,
+    embedded_folder,
+    one_copy,
+)
 from tenantry.cli.progress import Bars
 from tenantry.migrate.run.engine import Options
 from tenantry.postgres import normalise_dsn
@@ -70,9 +80,7 @@ def rehearse(
             show_default=False,
         ),
     ] = None,
-    max_stall: Annotated[
-        float, typer.Option(help="Longest write pause in seconds when switching over and back.", min=0.1)
-    ] = 1.0,
+    max_write_pause: MaxWritePause = 1.0,
     workers: Workers = 2,
     jobs: Annotated[int, typer.Option(help="Parallel connections of pg_dump and pg_restore.", min=1, max=32)] = 2,
     scratch: Annotated[
@@ -107,7 +115,7 @@ def rehearse(
         load=load,
         contract=contract,
         prove=not no_proof,
-        max_stall=max_stall,
+        max_stall=max_write_pause,
         login_dsn=normalise_dsn(login) if login else None,
         jobs=jobs,
         scratch=scratch,

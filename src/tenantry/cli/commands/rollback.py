@@ -11,7 +11,7 @@ from tenantry.cli.command import Section, command
 from tenantry.cli.console import confirmed, err, out, print_json, print_text
 from tenantry.cli.database import run_address
 from tenantry.cli.missing import MissingRows
-from tenantry.cli.options import AsJson, Dsn, ManifestPath, MaxStall, Patience, Yes
+from tenantry.cli.options import AsJson, Dsn, ManifestPath, MaxWritePause, RetryFor, Yes
 from tenantry.cli.progress import Bars
 from tenantry.cli.stopping import stoppable
 from tenantry.journal.journal import Journal, last_run
@@ -38,8 +38,8 @@ def rollback(
         typer.Option("--everything", help="Undo the whole run, in every phase: back to the state before it."),
     ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL that would be run, and change nothing.")] = False,
-    max_stall: MaxStall = 1.0,
-    patience: Patience = 120.0,
+    max_write_pause: MaxWritePause = 1.0,
+    retry_for: RetryFor = 120.0,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -61,9 +61,9 @@ def rollback(
             done = roll_back(
                 address,
                 loaded,
-                bounds=Bounds(max_stall, patience),
+                bounds=Bounds(max_write_pause, retry_for),
                 everything=everything,
-                patience=patience,
+                patience=retry_for,
                 observer=bars,
                 stopped=stopped,
             )

@@ -52,7 +52,7 @@ def opening(connection: Connection, project: Project, login: str) -> list[str]:
     if problems:
         raise NotReady(
             "Both sides cannot be written at the same time, and nothing was changed:\n  " + "\n  ".join(problems),
-            hint="Mend this and run the same command again, or cut over without --grace.",
+            hint="Mend this and run the same command again, or cut over without --dual-write.",
             detail={"problems": problems},
         )
     statements: list[str] = []

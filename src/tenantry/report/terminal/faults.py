@@ -17,7 +17,7 @@ _SHOWN = 40
 
 
 def show_faults(console: Console, found: Sequence[Fault]) -> None:
-    """Print them, with the one to begin with named before."""
+    """Print them, and name first the one to begin with."""
     if not found:
         return
     first = found[0]
@@ -34,10 +34,10 @@ def show_faults(console: Console, found: Sequence[Fault]) -> None:
         )
         console.print(head)
         if fault.wanted:
-            console.print(Padding(Text(f"Wanted: {fault.wanted}", style="dim"), (0, 0, 0, 4)))
+            console.print(Padding(Text(f"Expected: {fault.wanted}", style="dim"), (0, 0, 0, 4)))
         console.print(_grid(fault))
         if fault.mending:
-            console.print(Padding(Text(f"To mend it: {fault.mending}", style="dim"), (0, 0, 0, 4)))
+            console.print(Padding(Text(f"To fix it: {fault.mending}", style="dim"), (0, 0, 0, 4)))
 
 
 def _places(fault: Fault) -> str:
@@ -45,7 +45,7 @@ def _places(fault: Fault) -> str:
 
 
 def _grid(fault: Fault) -> Padding:
-    """One place a line; what several places have in common is said once, behind their names."""
+    """One place per line; a detail that several places share is printed once, after their names."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -13,9 +13,9 @@ from tenantry.report.terminal.tables import new_table
 
 
 def accounts(console: Console, outcome: Outcome) -> None:
-    """For each table: source rows = target rows + quarantined + merged, and in a trial + outside of it."""
+    """For each table: source rows = target rows + quarantined + merged, and for a pilot + rows outside it."""
     trial = any(account.outside for account in outcome.accounts)
-    numbers = ("target rows", "+ quarantined", "+ merged", *(["+ outside of the trial"] if trial else []))
+    numbers = ("target rows", "+ quarantined", "+ merged", *(["+ outside the pilot"] if trial else []))
     table = new_table("source", "target", "source rows", "=", *numbers, "", right=("source rows", *numbers))
     for account in sorted(outcome.accounts, key=lambda each: -each.source):
         mark = Text("✓", style="green") if account.balanced else Text("✗ does not add up", style="bold red")
@@ -26,28 +26,28 @@ def accounts(console: Console, outcome: Outcome) -> None:
 
 
 def readiness_lines(console: Console, state: Readiness) -> None:
-    """Whether the cut-over can be done, and what stands in its way."""
+    """Whether the run is ready for the cutover, and what blocks it."""
     if state.ready:
-        console.print("[green]✓[/] Ready for the cut-over: everything is carried over, compared and secured.")
-    elif state.trial and state.verified and not state.missing:
         console.print(
-            f"[green]✓[/] This is {state.trial}: it is carried over, compared and secured. A trial is not cut over."
+            "[green]✓[/] Ready for the cutover: every row is migrated or accounted for, compared and secured."
         )
+    elif state.trial and state.verified and not state.missing:
+        console.print(f"[green]✓[/] This is {state.trial}: migrated, compared and secured. A pilot is not cut over.")
     else:
-        console.print("[red]✗[/] Not ready for the cut-over.")
+        console.print("[red]✗[/] Not ready for the cutover.")
         for step in state.missing[:5]:
-            console.print(f"  to do: {escape(step)}")
+            console.print(f"  pending step: {escape(step)}")
         if not state.verified:
-            console.print("  source and target have not been compared as a whole, or did not agree")
+            console.print("  source and target have not been compared completely, or differ")
     console.print(f"  lag: {state.lag_entries:,} changes, the oldest {seconds(state.lag_seconds)} old")
     if state.quarantined:
         console.print(f"  {state.quarantined:,} rows in quarantine stay behind: `tenantry quarantine list`")
     for blocker in state.blockers:
-        console.print(f"  in the way: {escape(blocker)}")
+        console.print(f"  blocked by: {escape(blocker)}")
     if state.trial:
         console.print(
-            "Prove it: `tenantry prove`. Keep it in step: `tenantry replay`. Go on with all other tenants: `tenantry migrate --rest`."
-            " Take it back: `tenantry rollback --everything`."
+            "To prove it: `tenantry prove`. To keep it synchronized: `tenantry replay`. To migrate all other tenants:"
+            " `tenantry migrate --rest`. To undo it: `tenantry rollback --everything`."
         )
     if state.ready:
-        console.print("Keep the target in step: `tenantry replay`. The next step: `tenantry cutover`.")
+        console.print("Keep the target synchronized: `tenantry replay`. Next step: `tenantry cutover`.")

@@ -28,16 +28,16 @@ def plan(console: Console, planned: Plan) -> None:
     locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
     console.print("\n[bold]Downtime[/]")
     console.print(
-        f"  • None but one short pause: applications read and write {planned.source_schema} all the time, about"
-        f" {seconds(planned.seconds)} of work. At the cut-over writers wait while the last changes are carried over, for at most"
-        " --max-stall (1 s); readers go on."
+        f"  • One short write pause. Applications keep reading and writing {planned.source_schema} during about"
+        f" {seconds(planned.seconds)} of work. At the cutover writers wait while the last changes are replayed, for at most"
+        " --max-write-pause (1 s); readers do not wait."
     )
-    console.print("\n[bold]Done is when[/]")
+    console.print("\n[bold]Success criteria[/]")
     for criterion in SUCCESS:
         console.print(f"  • {criterion}")
-    console.print("\n[bold]To take it back[/]")
+    console.print("\n[bold]Rollback[/]")
     console.print(f"  • {ROLLBACK}")
-    console.print("\n[bold]What others feel[/]")
+    console.print("\n[bold]Locks that applications notice[/]")
     for lock in locks:
         console.print(f"  • {escape(lock)}")
     console.print("\n[bold]Risks[/]")
@@ -45,7 +45,7 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(f"  • {escape(note)}")
     console.print(
         f"\n{len(planned.steps)} steps, about {seconds(planned.seconds)} on one core; digest {planned.digest()[:12]}."
-        " Every step's SQL and undo: --sql."
+        " `tenantry plan --sql` prints the SQL and the undo of every step."
     )
 
 

@@ -51,8 +51,8 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: boo
         table.add_row(name, *(_letters(by_role.get(role, {})) for role in roles))
     console.print(table)
     console.print(
-        "[dim]S select, I insert, U update, D delete: allowed, and it was; small: own rows, or some of them; ·: refused, and it"
-        " was; !: not as the matrix says; ?: not tried.[/]"
+        "[dim]S select, I insert, U update, D delete: allowed, as the matrix says (lower case: own rows, or some of them);"
+        " ·: refused, as the matrix says; !: not as the matrix says; ?: not tried.[/]"
     )
     for check in shown.checks:
         if not check.passed:

@@ -21,18 +21,18 @@ def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> Non
         table.add_row(str(entry.id), entry.mapping, entry.source_key, entry.reason, f"{escape(entry.what)}{parent}")
     console.print(table)
     if total > len(found):
-        console.print(f"… {total - len(found):,} more; narrow with --table or --reason, or --limit 0 for all")
+        console.print(f"… {total - len(found):,} more; filter with --table or --reason, or print all with --limit 0")
 
 
 def quarantine_entry(console: Console, entry: Entry) -> None:
     original = new_table("column", "value", wrapped=("value",))
     for name, value in entry.original.items():
-        mended = f"  → {entry.patch[name]}" if name in entry.patch else ""
-        original.add_row(name, ("null" if value is None else str(value)) + mended)
+        patched = f"  → {entry.patch[name]}" if name in entry.patch else ""
+        original.add_row(name, ("null" if value is None else str(value)) + patched)
     lines: list[Any] = [
-        Text(f"{entry.source_table} {entry.source_key}, wanted in {entry.mapping}"),
+        Text(f"{entry.source_table} {entry.source_key}, for {entry.mapping}"),
         Text(f"reason: {', '.join(entry.problems)}: {entry.what}" + (f" ({entry.parent})" if entry.parent else "")),
-        Text(f"to mend it: {entry.mend}", style="cyan"),
+        Text(f"to fix it: {entry.mend}", style="cyan"),
     ]
     if entry.detail:
         lines.append(Text(entry.detail))

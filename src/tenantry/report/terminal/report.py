@@ -21,7 +21,7 @@ def report_summary(console: Console, report: Mapping[str, Any], folder: str | No
         lines = [line for line in report["planted"] if line["found"] is not None]
         right = sum(line["found"] == line["planted"] for line in lines)
         console.print(
-            f"[bold]Checked against what was planted:[/] {right} of {len(lines)} kinds of defect found in exactly the planted"
+            f"[bold]Checked against the planted defects:[/] {right} of {len(lines)} kinds were found in exactly the planted"
             " number.",
             highlight=False,
         )
@@ -34,7 +34,7 @@ def report_summary(console: Console, report: Mapping[str, Any], folder: str | No
         + ".",
         highlight=False,
     )
-    console.print("\n[bold]What to do next[/]")
+    console.print("\n[bold]Next steps[/]")
     for step in report["next"]:
         console.print(f"  • {escape(step)}", highlight=False)
     if folder is not None:

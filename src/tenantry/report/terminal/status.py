@@ -36,13 +36,13 @@ def status_view(now: Status, *, everything: bool = True) -> Group:
     """All that is known of a run at one moment.
 
     Args:
-        everything: also copies that are through, and the last events: more than fits on a screen.
+        everything: also finished copies and the latest events: more than fits on a screen.
     """
     parts: list[Any] = [
         Text.assemble(
             f"Run {now.run} of {now.name}: ",
             (now.status, _STANDING[now.status]),
-            f", phase {now.phase}, begun {_at(now.started_at)}",
+            f", phase {now.phase}, started {_at(now.started_at)}",
         ),
         Text(now.writers),
         *([Text(f"This is {now.trial} ({now.begun_with}).", style="yellow")] if now.trial else []),
@@ -61,20 +61,20 @@ def status_view(now: Status, *, everything: bool = True) -> Group:
     if everything and now.events:
         events = new_table("event", "at", "what happened", wrapped=("what happened",))
         for event in now.events:
-            stall = f" ({event.data['stall_ms']} ms of stall)" if "stall_ms" in event.data else ""
-            events.add_row(event.code, _at(event.at), escape(event.message) + stall)
+            pause = f" (write pause {event.data['stall_ms']} ms)" if "stall_ms" in event.data else ""
+            events.add_row(event.code, _at(event.at), escape(event.message) + pause)
         parts.append(events)
     hints = {
-        "died": "The process that ran it is gone. `tenantry migrate` goes on from here.",
-        "interrupted": "It was stopped. `tenantry migrate` goes on from here.",
-        "failed": "Mend what failed; `tenantry migrate` goes on from here.",
+        "died": "Its process is gone. Run `tenantry migrate` to resume.",
+        "interrupted": "It was interrupted. Run `tenantry migrate` to resume.",
+        "failed": "Fix what failed, then run `tenantry migrate` to resume.",
     }
     if now.status in hints:
         parts.append(Text(hints[now.status]))
     elif not now.working and now.status in ("ready", "cut over"):
         parts.append(
             Text(
-                "Nobody keeps both sides in step at the moment: changes are noted, and the log grows. `tenantry replay` carries them over."
+                "No process keeps the sides synchronized now: changes are recorded, and the queue grows. Run `tenantry replay`."
             )
         )
     return Group(*parts)
@@ -93,7 +93,7 @@ def status_line(now: Status) -> str:
     if now.remaining_seconds is not None:
         said.append(f"about {seconds(now.remaining_seconds)} to go in this phase")
     if now.reasons:
-        said.append(f"held back: {', '.join(reason.code for reason in now.reasons)}")
+        said.append(f"throttled: {', '.join(reason.code for reason in now.reasons)}")
     return "; ".join(said)
 
 
@@ -153,7 +153,7 @@ def _figures(now: Status) -> RichTable:
         speed.append(f"the lag {'grows' if rates.lag > 0 else 'shrinks'} by {abs(rates.lag):,.0f} entries/s")
     age = f", the oldest {seconds(now.lag_seconds)} old" if now.lag_entries else ""
     more = "more than " if any(log.more for log in now.logs) else ""
-    line("not carried over yet", f"{more}{now.lag_entries:,} entries{age}")
+    line("not replayed yet", f"{more}{now.lag_entries:,} entries{age}")
     if speed:
         line("speed", "; ".join(speed))
     line(
@@ -163,7 +163,7 @@ def _figures(now: Status) -> RichTable:
     line(
         "set aside",
         f"{now.quarantined:,} in quarantine, {now.merged:,} merged, {now.conflicts:,} conflicts,"
-        f" {now.kept:,} kept in the target only",
+        f" {now.kept:,} target-only",
     )
     if now.missing:
         named = "; ".join(str(each) for each in now.missing_rows)
@@ -180,11 +180,11 @@ def _figures(now: Status) -> RichTable:
     line("server", "; ".join(facts))
     line("Tenantry", _process(now))
     if now.cut_over is not None or now.rolled_back is not None:
-        for word, event in (("last cut-over", now.cut_over), ("last rollback", now.rolled_back)):
+        for word, event in (("last cutover", now.cut_over), ("last rollback", now.rolled_back)):
             if event is not None:
-                line(word, f"{_at(event.at)}, {event.data.get('stall_ms', '?')} ms of stall for writers")
+                line(word, f"{_at(event.at)}, write pause {event.data.get('stall_ms', '?')} ms")
     if now.direction == "forward" and now.status != "contracted":
-        line("for the cut-over", _ready(now))
+        line("ready to cut over", _ready(now))
     return table
 
 
@@ -192,44 +192,44 @@ def _process(now: Status) -> str:
     process = now.process
     who = f"process {process.pid} of {process.user} on {process.host}"
     if not now.working:
-        return f"nobody works on the run (last: {who})"
+        return f"no process works on the run (last: {who})"
     match process.place:
         case "here":
             cpu = f"{process.cpu_percent:.0f} % of a core" if process.cpu_percent is not None else "CPU unknown"
             return f"{who}: {cpu}, {in_bytes(process.memory_bytes or 0)} of memory; {now.server_process}"
         case "on another host":
-            return f"{who}, which is another host: CPU and memory cannot be seen from here; {now.server_process}"
+            return f"{who}, another host: CPU and memory unknown; {now.server_process}"
         case "gone":
-            return f"{now.server_process}; the journal names {who}, which is gone: another process has the run"
-    return f"{who}; {now.server_process}; CPU and memory cannot be known here"
+            return f"{now.server_process}; the journal names {who}, which is gone: another process took over"
+    return f"{who}; {now.server_process}; CPU and memory unknown"
 
 
 def _ready(now: Status) -> str:
     said = []
     if now.readiness.missing:
         missing = now.readiness.missing
-        said.append(f"{len(missing)} {'step is' if len(missing) == 1 else 'steps are'} to do, the next: {missing[0]}")
+        said.append(f"{len(missing)} {'step' if len(missing) == 1 else 'steps'} pending, next: {missing[0]}")
     if not now.readiness.verified:
-        said.append("source and target have not been compared as a whole")
+        said.append("source and target have not been compared completely")
     if now.readiness.left_behind:
         behind = now.readiness.left_behind
-        rows = "row has come" if behind == 1 else "rows have come"
+        rows = "row" if behind == 1 else "rows"
         said.append(
-            f"{behind:,} {rows} into quarantine since the run was declared ready, and `tenantry cutover` asks before it leaves"
-            f" {'it' if behind == 1 else 'them'} behind (TN-417); see `tenantry quarantine list`"
+            f"{behind:,} {rows} went into quarantine after the run was declared ready, and `tenantry cutover` stops for"
+            f" {'it' if behind == 1 else 'them'} (TN-417); see `tenantry quarantine list`"
         )
     if now.trial:
-        said.append(f"this is {now.trial}; `tenantry migrate --rest` goes on with all others")
+        said.append(f"this is {now.trial}; `tenantry migrate --rest` adds all other tenants")
     if not said:
-        return "ready"
-    return f"not ready: {'; '.join(said)}"
+        return "yes"
+    return f"no: {'; '.join(said)}"
 
 
 def _others(now: Status) -> list[Any]:
-    """What Tenantry and others do to each other."""
+    """Sessions that Tenantry blocks, and sessions that block or throttle it."""
     parts: list[Any] = [
         Text.assemble(
-            ("waits for us ", "bold red"),
+            ("waits for Tenantry ", "bold red"),
             f"pid {waiter.pid} ({waiter.application or 'no name'}) since {seconds(waiter.seconds)} for"
             f" {waiter.relation or 'a lock'}, held by {waiter.held_by} ({waiter.query})",
         )
@@ -241,21 +241,21 @@ def _others(now: Status) -> list[Any]:
     if now.hidden_writers:
         parts.append(
             Text(
-                f"{now.hidden_writers} sessions of other logins have written and not committed; since when is shown to members"
-                " of pg_monitor only.",
+                f"{now.hidden_writers} sessions of other logins have written and not committed; only members of pg_monitor can see"
+                " since when.",
                 style="dim",
             )
         )
     for reason in now.reasons or ():
         copy, replay = reason.effect("copy", next(iter(reason.tables), None)), reason.effect("replay")
         parts.append(
-            Text.assemble((f"held back ({reason.code}) ", "bold red"), f"{reason.text}. Copy {copy}, replay {replay}.")
+            Text.assemble((f"throttled ({reason.code}) ", "bold red"), f"{reason.text}. Copy {copy}, replay {replay}.")
         )
     return parts
 
 
 _IN_THE_WAY = {
-    "forward": "in the way of a cut-over:",
-    "both": "in the way of the end of the grace:",
-    "reverse": "in the way of a rollback:",
+    "forward": "blocks a cutover:",
+    "both": "blocks the end of the dual-write window:",
+    "reverse": "blocks a rollback:",
 }

@@ -31,7 +31,9 @@ def push(
     undo: Annotated[
         bool, typer.Option("--undo", help="Delete the accounts that a push created there, and no others.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also retry accounts that were refused before.")] = False,
+    retry_refused: Annotated[
+        bool, typer.Option("--retry-refused", help="Also retry accounts that were refused before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create the accounts of a run at a hosted Supabase, through its admin API: with the same ids, passwords where their hash can be
@@ -55,7 +57,7 @@ def push(
             def told(ran: Ran) -> None:
                 bars.count("creating accounts", ran.done + ran.refused + ran.before, total)
 
-            ran = run_actions(connection, client, actions(reading), again=again, progress=told)
+            ran = run_actions(connection, client, actions(reading), again=retry_refused, progress=told)
         problems = refused(connection)
     if as_json:
         listed = [{"old_id": each.source_key, "kind": each.kind, "code": each.error_code} for each in problems]
