@@ -190,7 +190,7 @@ def _refuse_rules(live: Live) -> None:
         raise RulesInTheWay(
             f"Under a grace the source is written by applications and by Tenantry, and its rewrite rules would act on both: {named}."
             " Nothing was turned.",
-            hint="Cut over without --dual-write: then the rules sleep while the source follows the target. Or drop them, or switch"
+            hint="Cut over without --grace: then the rules sleep while the source follows the target. Or drop them, or switch"
             " them off (ALTER TABLE … DISABLE RULE …), for the time of the grace.",
         )
 

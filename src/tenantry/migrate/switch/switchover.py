@@ -154,7 +154,7 @@ def turn(
                     f" {bounds.patience:g} s, and everything is as it was. The last attempt {what}. Writers waited for at most"
                     f" {longest * 1000:.0f} ms.",
                     hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer stall"
-                    " (--max-write-pause 3).",
+                    " (--max-stall 3).",
                     detail={"attempts": attempts, "longest_stall_ms": round(longest * 1000)},
                 ) from error
             live.observer.notice(f"Attempt {attempts} {what}. Everything is as it was; it is tried again.")

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from tenantry.accounts.outcomes import Fate, Person
 from tenantry.auth_admin.actions import Ran, Refused
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.views.tables import new_table
 
 _SHOWN = 50
 

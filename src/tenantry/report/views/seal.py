@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tenantry.access.seal_keys import KeyState
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.views.tables import new_table
 
 
 def keys(console: Console, found: Sequence[KeyState]) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from tenantry.analyze import Finding
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.views.tables import new_table
 
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
 

@@ -10,7 +10,7 @@ from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.report.formatting import seconds
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.views.tables import new_table
 
 
 def plan(console: Console, planned: Plan) -> None:
