@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tenantry.analyze.at_work import SESSIONS
+from tenantry.analyze.surroundings import SESSIONS
 from tenantry.journal.journal import Connection
 from tenantry.migrate.replay.reverse import Reversed, Reverser
 from tenantry.migrate.run.handle import Live
@@ -337,7 +337,7 @@ def test_analysis_says_who_a_run_would_have_to_wait_for_and_whether_it_has_room(
             by_code.setdefault(each["code"], []).append(each)
         return by_code
 
-    monkeypatch.setattr("tenantry.analyze.at_work._LONG", 0.5)
+    monkeypatch.setattr("tenantry.analyze.probes.at_work._LONG", 0.5)
     assert not {"TA-150", "TA-151", "TA-152", "TA-153"} & set(found())
     _prepared(app, '"User"', "it's one")
     app.as_superuser("begin; create table aside (); prepare transaction 'elsewhere'")

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterator
 
-from tenantry.mapping.transform import BOOLEAN, DATE, INSTANT, JSON, NUMBER, TEXT, Examples, Refused, Transform
+from tenantry.mapping.transform import BOOLEAN, DATE, INSTANT, JSON, NUMBER, TEXT, Examples, Invalid, Transform
 from tenantry.mapping.transforms import transforms
 
 _ORDER = (NUMBER, BOOLEAN, TEXT, INSTANT, DATE, JSON)
@@ -57,7 +57,7 @@ def _examples(transform: Transform, examples: Examples) -> Iterator[str]:
     yield "| --- | --- |"
     for given, made in examples.rows.items():
         shown = json.dumps(given, ensure_ascii=False).replace("\u00a0", "\\u00a0")
-        if isinstance(made, Refused):
+        if isinstance(made, Invalid):
             yield f"| `{shown}` | refused{': ' if made.why else ''}{made.why} |"
         else:
             yield f"| `{shown}` | `{made}` |"

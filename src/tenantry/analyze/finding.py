@@ -16,7 +16,7 @@ class Finding:
     """A difference, a risk or a data-quality defect.
 
     Attributes:
-        code: stable, TA-1xx schema, TA-2xx tenancy, TA-3xx data, TA-4xx risk; docs/reference/findings.md lists them.
+        code: stable; that of a rule, which docs/reference/findings.md lists.
         count: rows or objects concerned.
         keys: some of them; keys only, never values.
         advice: what to do about it, or why nothing need be done.
@@ -70,6 +70,11 @@ class Evidence:
     stale: Mapping[str, Tally] = field(default_factory=dict)
     failed: str = ""
     foreign: Mapping[str, Tally] = field(default_factory=dict)
+
+    @property
+    def of_sample(self) -> str:
+        """What is added to a statement about all rows that holds for a sample."""
+        return "  (of a sample)" if self.sampled else ""
 
     @property
     def carried(self) -> int:

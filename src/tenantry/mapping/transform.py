@@ -90,7 +90,7 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Invalid:
     """What stands in an example for a value that is invalid."""
 
     why: str = ""
@@ -107,7 +107,7 @@ class Examples:
 
     source: str
     target: str
-    rows: Mapping[str, str | Refused]
+    rows: Mapping[str, str | Invalid]
     zone: str = ""
 
 

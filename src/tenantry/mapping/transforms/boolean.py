@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import BOOLEAN, TEXT, Between, Examples, Refused, Transform
+from tenantry.mapping.transform import BOOLEAN, TEXT, Between, Examples, Invalid, Transform
 from tenantry.mapping.values import texts
 
 
@@ -12,7 +12,7 @@ class Boolean(Transform):
     gives = BOOLEAN
     back = "`true` and `false`; `t` and `f` where no more fit"
     examples = (
-        Examples("text", "boolean", {" Yes ": "true", "OFF": "false", "1": "true", "2": Refused(), "maybe": Refused()}),
+        Examples("text", "boolean", {" Yes ": "true", "OFF": "false", "1": "true", "2": Invalid(), "maybe": Invalid()}),
     )
 
     def up(self, raw: str, between: Between) -> str:

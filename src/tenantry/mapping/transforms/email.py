@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import TEXT, Between, Examples, Refused, Transform, no_digit_no_at
+from tenantry.mapping.transform import TEXT, Between, Examples, Invalid, Transform, no_digit_no_at
 from tenantry.mapping.values.texts import folded, trimmed
 from tenantry.mapping.values.type_names import text_length
 
@@ -29,10 +29,10 @@ class Email(Transform):
             {
                 " Ana.Lee@Example.ORG ": "ana.lee@example.org",
                 "o'brien+x@example.org": "o'brien+x@example.org",
-                "ana@example": Refused("no dot in the domain"),
-                "ana..lee@example.org": Refused(),
-                "ana lee@example.org": Refused(),
-                "ana@exämple.org": Refused(),
+                "ana@example": Invalid("no dot in the domain"),
+                "ana..lee@example.org": Invalid(),
+                "ana lee@example.org": Invalid(),
+                "ana@exämple.org": Invalid(),
             },
         ),
     )

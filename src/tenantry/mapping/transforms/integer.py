@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import Between, Examples, Refused
-from tenantry.mapping.transforms.number import Number
+from tenantry.mapping.transform import Between, Examples, Invalid
+from tenantry.mapping.transforms.number import Numeral
 from tenantry.mapping.values import numbers
 
 
-class Integer(Number):
+class Integer(Numeral):
     """Whole numbers, with commas and parentheses as for [number](#number); no dollar sign, no percentage. A fraction of zeros is
     allowed.
     """
@@ -21,8 +21,8 @@ class Integer(Number):
                 "1,200": "1200",
                 "5.00": "5",
                 "32767": "32767",
-                "32768": Refused("the type ends at 32767"),
-                "5.5": Refused(),
+                "32768": Invalid("the type ends at 32767"),
+                "5.5": Invalid(),
             },
         ),
     )

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import NUMBER, TEXT, Between, Examples, Refused, Transform, no_digit_no_at
+from tenantry.mapping.transform import NUMBER, TEXT, Between, Examples, Invalid, Transform, no_digit_no_at
 from tenantry.mapping.values import numbers
 
 
-class Number(Transform):
+class Numeral(Transform):
     """Numbers as people write them: thousands parted by commas, a dollar sign, a minus or plus sign, parentheses for less than
     nought, a percentage. A point alone parts the fraction. Blanks may stand at both ends and around signs. Of a text at most
     255 bytes are looked at; a longer one is invalid.
@@ -36,20 +36,20 @@ class Number(Transform):
                 "-77%": "-0.77",
                 "(77%)": "-0.77",
                 "12.500": "12.50",
-                "12.345": Refused("three digits behind the point"),
-                "0.5%": Refused("0.005 has three as well"),
-                "1000000000000": Refused("more than twelve digits before it"),
-                "(-5)": Refused("two signs"),
-                "--5": Refused("two signs"),
-                "1,54,6.27": Refused("no groups of three"),
-                "1,,2": Refused(),
-                "0,123": Refused("perhaps a decimal comma"),
-                "1.234,56": Refused("a decimal comma"),
-                "$5%": Refused(),
-                "1e5": Refused(),
-                "NaN": Refused(),
-                "٣": Refused("no digit of 0 to 9"),
-                "12 apples": Refused(),
+                "12.345": Invalid("three digits behind the point"),
+                "0.5%": Invalid("0.005 has three as well"),
+                "1000000000000": Invalid("more than twelve digits before it"),
+                "(-5)": Invalid("two signs"),
+                "--5": Invalid("two signs"),
+                "1,54,6.27": Invalid("no groups of three"),
+                "1,,2": Invalid(),
+                "0,123": Invalid("perhaps a decimal comma"),
+                "1.234,56": Invalid("a decimal comma"),
+                "$5%": Invalid(),
+                "1e5": Invalid(),
+                "NaN": Invalid(),
+                "٣": Invalid("no digit of 0 to 9"),
+                "12 apples": Invalid(),
             },
         ),
     )

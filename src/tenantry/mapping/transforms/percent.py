@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import Between, Examples, Refused
-from tenantry.mapping.transforms.number import Number
+from tenantry.mapping.transform import Between, Examples, Invalid
+from tenantry.mapping.transforms.number import Numeral
 from tenantry.mapping.values import numbers
 
 
-class Percent(Number):
+class Percent(Numeral):
     """As [number](#number), without a dollar sign. A percentage becomes its hundredth; a number without `%` stays as it is."""
 
     name = "percent"
@@ -17,8 +17,8 @@ class Percent(Number):
                 "87.25%": "0.8725",
                 "0.8725": "0.8725",
                 "1,200%": "12.0000",
-                "87.255%": Refused("six digits behind the point"),
-                "$5": Refused(),
+                "87.255%": Invalid("six digits behind the point"),
+                "$5": Invalid(),
             },
         ),
     )

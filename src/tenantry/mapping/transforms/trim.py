@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tenantry.mapping.transform import TEXT, Between, Examples, Refused, Transform
+from tenantry.mapping.transform import TEXT, Between, Examples, Invalid, Transform
 from tenantry.mapping.values.texts import no_longer, trimmed
 
 
@@ -14,7 +14,7 @@ class Trim(Transform):
     back_never = "texts longer than the column"
     examples = (
         Examples(
-            "text", "character varying(5)", {"  ab c\u00a0": "ab c", "abcdef": Refused("six characters")}
+            "text", "character varying(5)", {"  ab c\u00a0": "ab c", "abcdef": Invalid("six characters")}
         ),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ NUMBERS = frozenset({*INTEGERS, *_FLOATS, "numeric"})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class NumericLimits:
     """Digits before and after the point that a numeric type holds for certain; None: no limit."""
 
     whole: int | None
@@ -53,15 +53,15 @@ def precision(type_name: str) -> int:
     return int(found[1]) if found else 6
 
 
-def numeric_limits(type_name: str) -> Limits:
+def numeric_limits(type_name: str) -> NumericLimits:
     if found := _NUMERIC.fullmatch(type_name):
         total, scale = int(found[1]), int(found[2])
-        return Limits(total - scale, scale)
+        return NumericLimits(total - scale, scale)
     if base_type(type_name) in INTEGERS:
-        return Limits(len(str(INTEGERS[base_type(type_name)][1])) - 1, 0)
+        return NumericLimits(len(str(INTEGERS[base_type(type_name)][1])) - 1, 0)
     if base_type(type_name) in _FLOATS:
-        return Limits(*_FLOATS[base_type(type_name)])
-    return Limits(None, None)
+        return NumericLimits(*_FLOATS[base_type(type_name)])
+    return NumericLimits(None, None)
 
 
 def has_zone(column: CatalogColumn) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from tenantry.analyze.compare import compare
+from tenantry.analyze import Case
+from tenantry.analyze.rules.ta106_column_left_behind import ColumnLeftBehind
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
@@ -89,11 +90,10 @@ def _columns(project: Project) -> Iterator[NotCompared]:
                 yield NotCompared(
                     ident(schema, name), column.name, None, f"nothing feeds it in rows that come from {of}"
                 )
-    for finding in compare(project):
-        if finding.code == "TA-106":
-            yield NotCompared(
-                ident(project.source.schema, finding.table), finding.column, None, "it is carried over nowhere"
-            )
+    for finding in ColumnLeftBehind().find(Case(project)):
+        yield NotCompared(
+            ident(project.source.schema, finding.table), finding.column, None, "it is carried over nowhere"
+        )
 
 
 def _tables(project: Project) -> Iterator[NotCompared]:

@@ -1,0 +1,75 @@
+"""Ask the server what else lives in the database; see `analyze.surroundings`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from tenantry.analyze.probes.at_work import look_who_is_at_work
+from tenantry.analyze.surroundings import Listener, Outsider, Publisher, Secured, Surroundings
+from tenantry.catalog.hidden import hidden_tables
+from tenantry.mapping import Project
+from tenantry.postgres import ident, load_blocks
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def look_around(connection: Connection, project: Project) -> Surroundings:
+    """Ask the catalogs, and make two empty tables in a transaction that is rolled back, to see what event triggers do to them."""
+    blocks = load_blocks("tenantry.analyze.probes", "surroundings")
+    names = [*(ident(table.schema, table.name) for table in project.source_tables), "auth.users", "auth.identities"]
+    hidden = hidden_tables(connection, names)
+    publishers = tuple(Publisher(str(row[0]), bool(row[2])) for row in connection.execute(blocks["publications"]))
+    listeners = tuple(Listener(str(row[0]), str(row[1])) for row in connection.execute(blocks["event_triggers"]))
+    tables, temporary, refused = Secured(), Secured(), ""
+    at_work = look_who_is_at_work(connection, project)
+    if listeners and not at_work.standby:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(blocks["probe"])
+                for is_temporary, enabled, forced in connection.execute(blocks["probed"]).fetchall():
+                    if is_temporary:
+                        temporary = Secured(bool(enabled), bool(forced))
+                    else:
+                        tables = Secured(bool(enabled), bool(forced))
+        except psycopg.Error as error:
+            refused = error.diag.message_primary or type(error).__name__
+    outside = connection.execute(
+        blocks["outside"],
+        {
+            "source": project.source.schema,
+            "target": project.target.schema,
+            "tables": [table.name for table in project.source_tables],
+        },
+    )
+    return Surroundings(
+        hidden, publishers, listeners, tables, temporary, refused, is_unprepared(connection),
+        tuple(
+            Outsider(str(trigger), str(table), bool(accounts), str(function), written)
+            for trigger, table, accounts, function, body in outside
+            if (written := _written(project, str(body)))
+        ),
+        at_work,
+    )  # fmt: skip
+
+
+def _written(project: Project, body: str) -> tuple[str, ...]:
+    """The source tables that a function writes, by its text."""
+    return tuple(
+        table.name
+        for table in project.source_tables
+        if re.search(
+            r"\b(insert\s+into|update|delete\s+from|merge\s+into|truncate)\s+(only\s+)?([\w\"]+\s*\.\s*)?"
+            rf'("{re.escape(table.name)}"|{re.escape(table.name)}\b)',
+            body,
+            re.IGNORECASE,
+        )
+    )
+
+
+def is_unprepared(connection: Connection) -> bool:
+    """Whether the script of the roles was run in another database of the cluster only: everybody may make temporary objects here."""
+    row = connection.execute(load_blocks("tenantry.analyze.probes", "surroundings")["temporary_for_all"]).fetchone()
+    return row is not None and bool(row[0])

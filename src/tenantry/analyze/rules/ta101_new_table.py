@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.analyze.finding import Finding
+from tenantry.analyze.rule import AnalysisRule, Case
+
+
+class NewTable(AnalysisRule):
+    """It starts empty, and the application fills it."""
+
+    code = "TA-101"
+    severity = "info"
+    area = "schema"
+    title = "a new table without a source"
+
+    def find(self, case: Case) -> Iterator[Finding]:
+        for table in case.project.new_tables:
+            yield self.finding(table.name, "new table", advice="Starts empty.")

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.analyze.finding import Finding
+from tenantry.analyze.rule import AnalysisRule, Case
+from tenantry.analyze.surroundings import SESSIONS
+
+
+class NoRoomForSessions(AnalysisRule):
+    """The limit of the role, the database or the server is nearly reached. Raise it, or close sessions that nobody needs.
+    `tenantry migrate --workers 1` needs one session less.
+    """
+
+    code = "TA-152"
+    severity = "warning"
+    area = "risk"
+    title = "a connection limit leaves no room for the sessions of a run"
+
+    def find(self, case: Case) -> Iterator[Finding]:
+        for limit in case.around.at_work.limits:
+            mend = "raise max_connections" if limit.what == "the server" else f"alter {limit.what} connection limit …"
+            yield self.finding(
+                "", f"{limit.what} may have {limit.most} sessions, of which {limit.used} are taken: a run needs {SESSIONS}",
+                advice=f"It would end with TN-207 in the middle of its work. Before the run, {mend}, or close sessions that nobody needs;"
+                " `tenantry migrate --workers 1` needs one less.",
+            )  # fmt: skip

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.analyze.finding import Finding
+from tenantry.analyze.rule import AnalysisRule, Case
+
+
+class TargetTriggerAsleep(AnalysisRule):
+    """Rows arrive as the source has them. What the trigger writes into columns or tables that no source feeds is missing for them: fill it by the
+    manifest, or afterwards.
+    """
+
+    code = "TA-158"
+    severity = "notice"
+    area = "risk"
+    title = "a trigger of the target does not fire for what is carried over"
+
+    def find(self, case: Case) -> Iterator[Finding]:
+        for name in case.project.by_target:
+            table = case.project.target.table(name)
+            for trigger in table.triggers if table is not None else ():
+                if trigger.enabled in ("origin", "always"):
+                    yield self.finding(
+                        name, f"trigger {trigger.name} does not fire for rows that are carried over",
+                        advice="They are as the source has them. What the trigger writes into columns or tables that no source"
+                        " feeds is missing for them: fill it by the manifest, or afterwards.",
+                    )  # fmt: skip

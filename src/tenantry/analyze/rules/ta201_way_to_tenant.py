@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.analyze.finding import Finding
+from tenantry.analyze.rule import AnalysisRule, Case
+
+
+class WayToTenant(AnalysisRule):
+    """One way is worth knowing. Several are a notice: rows in which they disagree are quarantined, not guessed."""
+
+    code = "TA-201"
+    severity = "notice"
+    area = "tenancy"
+    title = "how a table reaches its tenant"
+
+    def find(self, case: Case) -> Iterator[Finding]:
+        for mapping in case.project:
+            if mapping.scoped and mapping.tenant_paths:
+                direct = len(mapping.tenant_paths) == 1
+                paths = ", then ".join(f"{path.columns[0]} → {path.parent}" for path in mapping.tenant_paths)
+                yield self.finding(
+                    mapping.target.name, f"reaches its tenant by {paths}", severity="info" if direct else "notice",
+                    advice="" if direct else "Rows on which the paths disagree are quarantined, not guessed.",
+                )  # fmt: skip

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from tenantry.analyze.refused_rows import RefusedRows
+
+
+class TenantsDisagree(RefusedRows):
+    """They go to the quarantine. Decide to which tenant such a row belongs, and change the reference that is wrong."""
+
+    code = "TA-203"
+    severity = "warning"
+    area = "tenancy"
+    title = "rows whose references lead to different tenants"
+    reason = "tenant_conflict"

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from tenantry.analyze.refused_rows import RefusedRows
+
+
+class ValueInvalid(RefusedRows):
+    """They go to the quarantine. Correct the value in the source, or say in the manifest what stands in: `invalid` of the column's rule."""
+
+    code = "TA-302"
+    severity = "warning"
+    area = "data"
+    title = "rows hold a value that cannot be read"
+    reason = "value_invalid"

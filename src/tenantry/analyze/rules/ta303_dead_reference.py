@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from tenantry.analyze.refused_rows import RefusedRows
+
+
+class DeadReference(RefusedRows):
+    """They go to the quarantine. Correct the reference in the source, or say in the manifest what becomes of it: `orphan` of the column's rule."""
+
+    code = "TA-303"
+    severity = "warning"
+    area = "data"
+    title = "rows refer to a row that does not exist"
+    reason = "reference_missing"

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from tenantry.analyze.refused_rows import RefusedRows
+
+
+class ParentQuarantined(RefusedRows):
+    """They follow it there, and come along when it is admitted again."""
+
+    code = "TA-304"
+    severity = "notice"
+    area = "data"
+    title = "rows refer to a row that is itself in quarantine"
+    reason = "parent_quarantined"

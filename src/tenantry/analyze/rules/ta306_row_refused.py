@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from tenantry.analyze.refused_rows import RefusedRows
+
+
+class RowRefused(RefusedRows):
+    """They go to the quarantine. The detail says why."""
+
+    code = "TA-306"
+    severity = "warning"
+    area = "data"
+    title = "rows that the target refuses for another reason"
+    reason = None
