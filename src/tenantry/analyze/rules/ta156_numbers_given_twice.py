@@ -21,5 +21,5 @@ class NumbersGivenTwice(AnalysisRule):
                     mapping.target.name, f"numbers in {column.name} are given out once, and not drawn from sequences on both sides",
                     column=column.name,
                     advice="With `cutover --dual-write` two applications can make the same number; one of the rows is then refused on"
-                    " the other side, and named. Give both columns a sequence, or cut over without a grace.",
+                    " the other side, and named. Give both columns a sequence, or cut over without a dual-write window.",
                 )  # fmt: skip

@@ -18,8 +18,7 @@ from itertools import islice
 import psycopg
 
 from tenantry import __version__
-from tenantry.analyze.probes.surroundings import is_unprepared
-from tenantry.analyze.surroundings import UNPREPARED_HINT
+from tenantry.analyze.surroundings import UNPREPARED_HINT, is_unprepared
 from tenantry.errors import (
     JournalMismatch,
     NoRun,
