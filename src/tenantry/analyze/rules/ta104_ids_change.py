@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class IdsChange(AnalysisRule):
-    """The new id is derived from the table and the old id. `legacy_id` keeps the old one, and `tenantry.id_map` lists both."""
+    """The new id is derived from the table and the old id. `legacy_id` keeps the old one, and `tenantry.id_map` lists
+    both.
+    """
 
     code = "TA-104"
     severity = "info"

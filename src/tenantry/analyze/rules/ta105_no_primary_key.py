@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NoPrimaryKey(AnalysisRule):
-    """Rows are told apart by the unique key instead. Every column of it must be NOT NULL. A table without any key is refused."""
+    """Rows are told apart by the unique key instead. Every column of it must be NOT NULL. A table without any key is
+    refused.
+    """
 
     code = "TA-105"
     severity = "warning"

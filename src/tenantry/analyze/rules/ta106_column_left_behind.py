@@ -8,8 +8,9 @@ from tenantry.analyze.schemas import columns_used
 
 
 class ColumnLeftBehind(AnalysisRule):
-    """No target column is made of it, and no expression of the manifest reads it. Give it a target column, or accept that its values stay in the
-    source and go with it. A column that only a child table by inheritance has is carried over nowhere either.
+    """No target column is made of it, and no expression of the manifest reads it. Give it a target column, or accept
+    that its values stay in the source and go with it. A column that only a child table by inheritance has is
+    carried over nowhere either.
     """
 
     code = "TA-106"

@@ -10,7 +10,9 @@ _LIKE_A_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")
 
 
 class LooksLikeReference(AnalysisRule):
-    """Its name ends in `_id`, `Id`, `_ids` or `Ids`. If it names rows of a table, `ref` says which; otherwise old ids stay in it."""
+    """Its name ends in `_id`, `Id`, `_ids` or `Ids`. If it names rows of a table, `ref` says which; otherwise old ids
+    stay in it.
+    """
 
     code = "TA-107"
     severity = "notice"

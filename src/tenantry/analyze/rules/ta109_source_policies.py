@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class SourcePolicies(AnalysisRule):
-    """The target's policies are compiled from the access matrix of the manifest. Compare it with what the old policies allowed."""
+    """The target's policies are compiled from the access matrix of the manifest. Compare it with what the old policies
+    allowed.
+    """
 
     code = "TA-109"
     severity = "notice"

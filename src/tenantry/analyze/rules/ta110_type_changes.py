@@ -8,7 +8,9 @@ from tenantry.analyze.schemas import carried_pairs, is_zoned
 
 
 class TypeChanges(AnalysisRule):
-    """Its values go through a plain cast or the transform of its rule. A value that the new type does not hold is invalid."""
+    """Its values go through a plain cast or the transform of its rule. A value that the new type does not hold is
+    invalid.
+    """
 
     code = "TA-110"
     severity = "info"

@@ -8,8 +8,8 @@ from tenantry.analyze.schemas import carried_pairs, is_zoned, zone_columns
 
 
 class TimesGetAZone(AnalysisRule):
-    """Without a rule they are taken for UTC, which is worth knowing. It is a warning where they are read in the zone of the tenant's row and no
-    source column fills that zone: every tenant would have the column's default.
+    """Without a rule they are taken for UTC, which is worth knowing. It is a warning where they are read in the zone
+    of the tenant's row and no source column fills that zone: every tenant would have the column's default.
     """
 
     code = "TA-111"

@@ -8,7 +8,9 @@ from tenantry.analyze.schemas import carried_pairs
 
 
 class NullNoMore(AnalysisRule):
-    """A row whose value is null is quarantined, unless the manifest says what stands in: `null = { default = … }` or `{ correct = … }`."""
+    """A row whose value is null is quarantined, unless the manifest says what stands in: `null = { default = … }` or
+    `{ correct = … }`.
+    """
 
     code = "TA-112"
     severity = "notice"

@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class HiddenRows(AnalysisRule):
-    """The run would take rows that it does not see for rows that do not exist. The advice names the statements that make every row visible."""
+    """The run would take rows that it does not see for rows that do not exist. The advice names the statements that
+    make every row visible.
+    """
 
     code = "TA-120"
     severity = "blocker"

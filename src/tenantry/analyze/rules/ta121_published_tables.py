@@ -8,8 +8,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class PublishedTables(AnalysisRule):
-    """Its subscribers see the journal, which holds originals of rows, and the target. Let them leave out the two schemas, or publish the tables
-    by name.
+    """Its subscribers see the journal, which holds originals of rows, and the target. Let them leave out the two
+    schemas, or publish the tables by name.
     """
 
     code = "TA-121"

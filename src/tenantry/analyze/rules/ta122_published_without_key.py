@@ -8,8 +8,8 @@ from tenantry.postgres import ident
 
 
 class PublishedWithoutKey(AnalysisRule):
-    """PostgreSQL refuses updates and deletes of a published table that has no replica identity. Give the table a primary key, or
-    `replica identity full`.
+    """PostgreSQL refuses updates and deletes of a published table that has no replica identity. Give the table a
+    primary key, or `replica identity full`.
     """
 
     code = "TA-122"

@@ -9,8 +9,8 @@ from tenantry.journal.names import JOURNAL
 
 
 class NoTablesHere(AnalysisRule):
-    """The run makes tables of its own. Let the event trigger leave out the schemas of the run and temporary tables, or disable it for as long as
-    the run lasts.
+    """The run makes tables of its own. Let the event trigger leave out the schemas of the run and temporary tables, or
+    disable it for as long as the run lasts.
     """
 
     code = "TA-123"

@@ -9,7 +9,9 @@ from tenantry.journal.names import JOURNAL
 
 
 class RlsOnNewTables(AnalysisRule):
-    """Tenantry switches it off again for the tables of its journal, which nobody else may use. The target's tables have policies anyway."""
+    """Tenantry switches it off again for the tables of its journal, which nobody else may use. The target's tables
+    have policies anyway.
+    """
 
     code = "TA-124"
     severity = "warning"

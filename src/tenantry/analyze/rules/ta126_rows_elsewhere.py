@@ -8,8 +8,9 @@ from tenantry.catalog.descendants import unfit_below
 
 
 class RowsElsewhere(AnalysisRule):
-    """A foreign table, or a table that would be carried over twice, holds rows of a source table: triggers do not see what is written there. Or a
-    target table has children by inheritance, which its policies and triggers do not cover.
+    """A foreign table, or a table that would be carried over twice, holds rows of a source table: triggers do not see
+    what is written there. Or a target table has children by inheritance, which its policies and triggers do not
+    cover.
     """
 
     code = "TA-126"

@@ -8,8 +8,8 @@ from tenantry.analyze.schemas import shown_by
 
 
 class IgnoredAndCarried(AnalysisRule):
-    """A query of the table above it shows its rows. Take the name out of `ignore`; or take the table off its parent before the run, if its rows are
-    to stay behind.
+    """A query of the table above it shows its rows. Take the name out of `ignore`; or take the table off its parent
+    before the run, if its rows are to stay behind.
     """
 
     code = "TA-127"

@@ -8,8 +8,8 @@ from tenantry.postgres import ident
 
 
 class ChildrenByInheritance(AnalysisRule):
-    """They are captured and refuse writes like the table itself, and go with it. Rows that are born in the target go back into the table itself,
-    not into a child.
+    """They are captured and refuse writes like the table itself, and go with it. Rows that are born in the target go
+    back into the table itself, not into a child.
     """
 
     code = "TA-128"

@@ -7,8 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class TriggerOnAccounts(AnalysisRule):
-    """Such a function often makes the profile of a new account. From the cut-over on what it writes is left out, since the source is read-only;
-    people go on signing up. Let Tenantry make the profiles (`in_step = true` in `[users]`), or give the accounts a trigger that writes the target.
+    """Such a function often makes the profile of a new account. From the cut-over on what it writes is left out, since
+    the source is read-only; people go on signing up. Let Tenantry make the profiles (`in_step = true` in
+    `[users]`), or give the accounts a trigger that writes the target.
     """
 
     code = "TA-130"

@@ -7,8 +7,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class TriggerElsewhere(AnalysisRule):
-    """From the cut-over on the source is read-only, and whatever sets the trigger off is refused with it. Before that, let the function write the
-    new table, or drop the trigger.
+    """From the cut-over on the source is read-only, and whatever sets the trigger off is refused with it. Before that,
+    let the function write the new table, or drop the trigger.
     """
 
     code = "TA-131"

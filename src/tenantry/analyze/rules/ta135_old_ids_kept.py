@@ -9,8 +9,9 @@ from tenantry.mapping import Mapping, Project
 
 
 class OldIdsKept(AnalysisRule):
-    """A foreign key of the source leads from it to a table that is carried over, and the manifest says `ref = false` or gives the column another
-    rule. Where the ids are to become the new ones: `ref = "<target table>"`, and a `uuid` in the target.
+    """A foreign key of the source leads from it to a table that is carried over, and the manifest says `ref = false`
+    or gives the column another rule. Where the ids are to become the new ones: `ref = "<target table>"`, and a
+    `uuid` in the target.
     """
 
     code = "TA-135"

@@ -8,8 +8,8 @@ from tenantry.mapping.tables_read import unsteady_expressions
 
 
 class UnsteadyExpression(AnalysisRule):
-    """A row is derived again when it changes. When the answer of such an expression changes by itself, nothing says so: only a full comparison
-    finds it. The cut-over begins with one.
+    """A row is derived again when it changes. When the answer of such an expression changes by itself, nothing says
+    so: only a full comparison finds it. The cut-over begins with one.
     """
 
     code = "TA-136"

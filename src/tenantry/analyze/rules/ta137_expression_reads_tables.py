@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ExpressionReadsTables(AnalysisRule):
-    """With each change in such a table all rows of the mapping are derived again. A column of the row itself is cheaper."""
+    """With each change in such a table all rows of the mapping are derived again. A column of the row itself is
+    cheaper.
+    """
 
     code = "TA-137"
     severity = "notice"

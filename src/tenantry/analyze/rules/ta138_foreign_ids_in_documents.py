@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ForeignIdsInDocuments(AnalysisRule):
-    """Kept as they are they mean nothing in the target. `stale = "drop"` drops them; the originals are kept in the change log."""
+    """Kept as they are they mean nothing in the target. `stale = "drop"` drops them; the originals are kept in the
+    change log.
+    """
 
     code = "TA-138"
     severity = "warning"

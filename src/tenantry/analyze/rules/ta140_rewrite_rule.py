@@ -10,7 +10,9 @@ _RULE = re.compile(r'(?i)^\s*create rule (?P<name>"(?:[^"]|"")*"|\S+) as\s+on (?
 
 
 class RewriteRule(AnalysisRule):
-    """What the rule does besides is not done for these changes. A cut-over with `--dual-write` is refused while the rule is awake (TN-422)."""
+    """What the rule does besides is not done for these changes. A cut-over with `--dual-write` is refused while the
+    rule is awake (TN-422).
+    """
 
     code = "TA-140"
     severity = "warning"

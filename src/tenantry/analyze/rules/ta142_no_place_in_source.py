@@ -10,8 +10,8 @@ from tenantry.mapping import Project
 
 
 class NoPlaceInSource(AnalysisRule):
-    """Their ids are uuids, which the key of no source can hold, and nothing else says which source row is meant. They stay in the target and are
-    listed in `tenantry.kept`; after a rollback the application does not see them.
+    """Their ids are uuids, which the key of no source can hold, and nothing else says which source row is meant. They
+    stay in the target and are listed in `tenantry.kept`; after a rollback the application does not see them.
     """
 
     code = "TA-142"

@@ -9,7 +9,9 @@ _WIDE = 400
 
 
 class WideTable(AnalysisRule):
-    """A wide table takes more time and memory. At most 800 columns of a table can be carried back; one with more is refused (TN-110)."""
+    """A wide table takes more time and memory. At most 800 columns of a table can be carried back; one with more is
+    refused (TN-110).
+    """
 
     code = "TA-143"
     severity = "notice"

@@ -8,8 +8,8 @@ from tenantry.postgres import literal
 
 
 class PreparedTransaction(AnalysisRule):
-    """It holds its locks until somebody ends it with `COMMIT PREPARED` or `ROLLBACK PREPARED`. Where it has written source tables the run can set no
-    triggers there; otherwise it is a notice, since it keeps VACUUM from its work.
+    """It holds its locks until somebody ends it with `COMMIT PREPARED` or `ROLLBACK PREPARED`. Where it has written
+    source tables the run can set no triggers there; otherwise it is a notice, since it keeps VACUUM from its work.
     """
 
     code = "TA-150"

@@ -7,8 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class LongTransaction(AnalysisRule):
-    """The run can set no triggers, and cannot be cut over, as long as one such transaction is open. Begin when no work of that kind is going on; or,
-    where the application leaves it open and idle, bound it with `idle_in_transaction_session_timeout`.
+    """The run can set no triggers, and cannot be cut over, as long as one such transaction is open. Begin when no work
+    of that kind is going on; or, where the application leaves it open and idle, bound it with
+    `idle_in_transaction_session_timeout`.
     """
 
     code = "TA-151"

@@ -8,8 +8,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NoRoomForSessions(AnalysisRule):
-    """The limit of the role, the database or the server is nearly reached. Raise it, or close sessions that nobody needs.
-    `tenantry migrate --workers 1` needs one session less.
+    """The limit of the role, the database or the server is nearly reached. Raise it, or close sessions that nobody
+    needs. `tenantry migrate --workers 1` needs one session less.
     """
 
     code = "TA-152"

@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class Standby(AnalysisRule):
-    """`tenantry analyze` and `tenantry plan` can read it. `tenantry migrate` and all that follows need the primary server (TN-408)."""
+    """`tenantry analyze` and `tenantry plan` can read it. `tenantry migrate` and all that follows need the primary
+    server (TN-408).
+    """
 
     code = "TA-153"
     severity = "notice"

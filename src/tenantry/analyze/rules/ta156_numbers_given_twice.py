@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NumbersGivenTwice(AnalysisRule):
-    """With `cutover --dual-write` two applications can make the same number. One of the rows is then refused on the other side, and named."""
+    """With `cutover --dual-write` two applications can make the same number. One of the rows is then refused on the
+    other side, and named.
+    """
 
     code = "TA-156"
     severity = "notice"

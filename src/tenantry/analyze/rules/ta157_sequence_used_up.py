@@ -9,8 +9,8 @@ _ROOM = 100_000
 
 
 class SequenceUsedUp(AnalysisRule):
-    """Fewer than 100,000 numbers are left, and `cutover --dual-write` needs some thousand. `ALTER SEQUENCE … MAXVALUE …`, and a column type that holds
-    more.
+    """Fewer than 100,000 numbers are left, and `cutover --dual-write` needs some thousand. `ALTER SEQUENCE … MAXVALUE
+    …`, and a column type that holds more.
     """
 
     code = "TA-157"

@@ -7,8 +7,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class TargetTriggerAsleep(AnalysisRule):
-    """Rows arrive as the source has them. What the trigger writes into columns or tables that no source feeds is missing for them: fill it by the
-    manifest, or afterwards.
+    """Rows arrive as the source has them. What the trigger writes into columns or tables that no source feeds is
+    missing for them: fill it by the manifest, or afterwards.
     """
 
     code = "TA-158"

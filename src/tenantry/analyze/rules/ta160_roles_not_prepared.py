@@ -8,8 +8,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class RolesNotPrepared(AnalysisRule):
-    """Everybody may make temporary objects here, and one of them can stand in for what a function of higher rights means. Let a DBA run
-    `tenantry roles --sql` in this database. The proof fails until then.
+    """Everybody may make temporary objects here, and one of them can stand in for what a function of higher rights
+    means. Let a DBA run `tenantry roles --sql` in this database. The proof fails until then.
     """
 
     code = "TA-160"

@@ -4,7 +4,9 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class ValueInvalid(RefusedRows):
-    """They go to the quarantine. Correct the value in the source, or say in the manifest what stands in: `invalid` of the column's rule."""
+    """They go to the quarantine. Correct the value in the source, or say in the manifest what stands in: `invalid` of
+    the column's rule.
+    """
 
     code = "TA-302"
     severity = "warning"

@@ -4,7 +4,9 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class DeadReference(RefusedRows):
-    """They go to the quarantine. Correct the reference in the source, or say in the manifest what becomes of it: `orphan` of the column's rule."""
+    """They go to the quarantine. Correct the reference in the source, or say in the manifest what becomes of it:
+    `orphan` of the column's rule.
+    """
 
     code = "TA-303"
     severity = "warning"

@@ -8,8 +8,8 @@ from tenantry.analyze.schemas import zone_columns
 
 
 class CellsChange(AnalysisRule):
-    """The originals are kept in the change log. It is a warning where a tenant's time zone is filled by its default: times of that tenant's rows
-    are read in it.
+    """The originals are kept in the change log. It is a warning where a tenant's time zone is filled by its default:
+    times of that tenant's rows are read in it.
     """
 
     code = "TA-311"

@@ -7,7 +7,9 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class DeadIdsInDocuments(AnalysisRule):
-    """They are kept as they are, or dropped where the rule says `stale = "drop"`; the originals are then kept in the change log."""
+    """They are kept as they are, or dropped where the rule says `stale = "drop"`; the originals are then kept in the
+    change log.
+    """
 
     code = "TA-312"
     severity = "notice"
