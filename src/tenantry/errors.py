@@ -21,7 +21,7 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 class TenantryError(Exception):
-    """Base of all errors a user may meet; as it is, something that Tenantry was not made for: a defect of its own.
+    """Base of all errors that a user may meet. Raised by itself, it is a defect of Tenantry.
 
     Attributes:
         exit_code: 1 found problems, 2 wrong usage or configuration.
@@ -44,13 +44,13 @@ class TenantryError(Exception):
 
 
 class SettingsError(TenantryError):
-    """A flag, an environment variable or a file says something that cannot be."""
+    """A flag, an environment variable or a file has a value that is not possible."""
 
     code = "TN-101"
 
 
 class ManifestError(TenantryError):
-    """The manifest does not fit: one problem or several, each with file, line and key."""
+    """The manifest has problems: one or several, each with file, line and key."""
 
     code = "TN-110"
 
@@ -59,14 +59,14 @@ class ManifestError(TenantryError):
         count = len(self.problems)
         super().__init__(
             "\n".join(str(problem) for problem in self.problems),
-            hint=f"Mend {'this place' if count == 1 else f'these {count} places'} in the manifest and run again;"
+            hint=f"Fix {'this entry' if count == 1 else f'these {count} entries'} in the manifest and run the same command again;"
             " nothing was changed.",
             detail={"problems": [str(problem) for problem in self.problems]},
         )
 
 
 class DemoMissing(TenantryError):
-    """No application announces itself in the entry-point group."""
+    """No application registers itself as a demo in the entry-point group."""
 
     code = "TN-120"
 
@@ -75,19 +75,19 @@ class DemoMissing(TenantryError):
 
 
 class ServerUnreachable(TenantryError):
-    """Nothing answers at the address, or the server refuses connections."""
+    """No server answers at the address, or it refuses connections."""
 
     code = "TN-201"
 
 
 class LoginRefused(TenantryError):
-    """The server answered, but not to this user, password or database."""
+    """The server answered, but it does not accept this user, password or database."""
 
     code = "TN-202"
 
 
 class ServerTooOld(TenantryError):
-    """PostgreSQL below 15."""
+    """The server is older than PostgreSQL 15."""
 
     code = "TN-203"
 
@@ -117,13 +117,13 @@ class DiskTrouble(TenantryError):
 
 
 class RolesMissing(TenantryError):
-    """The roles that policies are written to do not exist, and this login may not make them."""
+    """Database roles that the policies name do not exist, and this login may not create them."""
 
     code = "TN-208"
 
 
 class ConnectionLost(TenantryError):
-    """The connection broke while work was under way; the journal knows how far it came."""
+    """The connection broke during the work. The journal records the progress, and the run can be resumed."""
 
     code = "TN-209"
     exit_code = 1
@@ -136,27 +136,27 @@ class RowsHidden(TenantryError):
 
 
 class EncodingUnsupported(TenantryError):
-    """The database keeps its text in another encoding than UTF8."""
+    """The encoding of the database is not UTF8."""
 
     code = "TN-217"
 
     def __init__(self, database: str, encoding: str) -> None:
         unknown = (
-            " SQL_ASCII does not say what encoding its text is in: if the restore is refused, find that out, and give it as"
+            " SQL_ASCII does not say which encoding its text has. If the restore fails, find out which, and pass it as"
             " PGCLIENTENCODING to psql."
             if encoding == "SQL_ASCII"
             else ""
         )
         super().__init__(
-            f"Database {database!r} has the encoding {encoding}, and Tenantry works on UTF8 only. Nothing was changed.",
-            hint=f"Copy it into a database with UTF8, and move the application there first: createdb --template=template0"
+            f"Database {database!r} has the encoding {encoding}. Tenantry works with UTF8 only. Nothing was changed.",
+            hint=f"Copy it into a UTF8 database, and move the application there first: createdb --template=template0"
             f" --encoding=UTF8 {database}_utf8; pg_dump {database} | psql {database}_utf8.{unknown}",
             detail={"database": database, "encoding": encoding},
         )
 
 
 class Unfit(TenantryError):
-    """Analysis found what makes a run impossible; nothing was begun."""
+    """Analysis found something that makes a run impossible; nothing was begun."""
 
     code = "TN-218"
 
@@ -181,13 +181,13 @@ class SchemaMissing(TenantryError):
         super().__init__(
             f"There is no schema {schema!r} in database {database!r}.",
             hint=(f"Did you mean {near!r}? " if near else "")
-            + f"Schemas that this login can see: {there}. Mend [source] schema in the manifest, or the DSN.",
+            + f"Schemas that this login can see: {there}. Correct [source] schema in the manifest, or the DSN.",
             detail={"schema": schema, "database": database, "known": list(known)},
         )
 
 
 class TargetNotOurs(TenantryError):
-    """The target schema exists and was not made by a Tenantry run."""
+    """The target schema exists, and no run of Tenantry created it."""
 
     code = "TN-302"
 
@@ -214,7 +214,7 @@ class RunInProgress(TenantryError):
 
 
 class JournalMismatch(TenantryError):
-    """The journal belongs to another manifest or another version of the plan."""
+    """The journal belongs to another manifest, or to another version of the plan."""
 
     code = "TN-402"
 
@@ -226,13 +226,13 @@ class NoRun(TenantryError):
 
 
 class NameTaken(TenantryError):
-    """Something of the application has a name that Tenantry needs for an object of its own."""
+    """An object of the application has a name that Tenantry needs for an object of its own."""
 
     code = "TN-423"
 
 
 class StatementRefused(TenantryError):
-    """PostgreSQL refused a statement for which there is no code of its own; the error says what it was about."""
+    """PostgreSQL refused a statement, and no other code describes why; the message names the object."""
 
     code = "TN-424"
     exit_code = 1
@@ -245,14 +245,14 @@ class SourceLocked(TenantryError):
 
 
 class StepFailed(TenantryError):
-    """A step of the plan failed; what it did is undone and the run can go on from it."""
+    """A step of the plan failed. Its changes are undone, and the run can be resumed."""
 
     code = "TN-405"
     exit_code = 1
 
 
 class RunInterrupted(TenantryError):
-    """The user stopped the run; its journal says how to go on."""
+    """The user stopped the run. It can be resumed from its journal."""
 
     code = "TN-406"
     exit_code = 130
@@ -265,14 +265,14 @@ class RunFinished(TenantryError):
 
 
 class SourceAltered(TenantryError):
-    """Tables were altered, or the server changed its role, while a run was under way."""
+    """Tables were altered during a run, or the server became a standby."""
 
     code = "TN-408"
     exit_code = 1
 
 
 class LoginShared(TenantryError):
-    """The login by which Tenantry's writes are told from those of applications is used by others."""
+    """Other sessions use the login of the runs, by which Tenantry tells its own writes from those of applications."""
 
     code = "TN-409"
 
@@ -285,46 +285,46 @@ class NotReady(TenantryError):
 
 
 class RulesInTheWay(TenantryError):
-    """Rewrite rules of the source would act on what is carried back into it."""
+    """Rewrite rules of the source would change what Tenantry carries back into it."""
 
     code = "TN-422"
 
 
 class CutOverFailed(TenantryError):
-    """The cut-over was not done within its bound, and was taken back."""
+    """A cut-over or a rollback exceeded the write pause in every attempt. Nothing was switched."""
 
     code = "TN-411"
     exit_code = 1
 
 
 class JournalDamaged(TenantryError):
-    """The journal contradicts itself, or the tables that it speaks of."""
+    """The journal contradicts itself, or the tables that it describes."""
 
     code = "TN-412"
     exit_code = 1
 
 
 class SubsetWrong(TenantryError):
-    """The tenants of a trial cannot be chosen so."""
+    """The condition of --only cannot choose the tenants of a pilot."""
 
     code = "TN-413"
 
 
 class RowsLeftBehind(TenantryError):
-    """Rows came into quarantine since the run was declared ready; a cut-over would leave them behind."""
+    """Rows came into quarantine since the run was declared ready, and a cut-over would leave them behind."""
 
     code = "TN-417"
     exit_code = 1
 
 
 class SideFenced(TenantryError):
-    """The fence refused a write of ours, over a login that is not that of the runs, on the side that applications do not write."""
+    """The fence refused a write of Tenantry on the side that applications do not write: the login is not that of the runs."""
 
     code = "TN-418"
 
 
 class TriggerFailed(TenantryError):
-    """A trigger of the application failed for what Tenantry wrote."""
+    """A trigger of the application failed on a row that Tenantry wrote."""
 
     code = "TN-420"
     exit_code = 1
@@ -354,7 +354,7 @@ class ProofFailed(TenantryError):
 
 
 class TransformFailed(TenantryError):
-    """A Python transform of the manifest raised, or returned what it must not."""
+    """A Python transform of the manifest raised an error or returned a wrong result."""
 
     code = "TN-504"
     exit_code = 1

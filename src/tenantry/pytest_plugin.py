@@ -336,7 +336,7 @@ def _alone(dsn: str) -> Iterator[None]:
             if time.monotonic() > end:
                 raise RunInProgress(
                     "Another session of pytest has been proving this database for very long.",
-                    hint="End it; its lock goes with its connection.",
+                    hint="End it. Its lock ends with its connection.",
                 )
             time.sleep(0.1)
         yield

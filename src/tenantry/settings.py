@@ -51,9 +51,9 @@ class Settings:
         """
         if self.manifest is None:
             raise SettingsError(
-                "There is no manifest here.",
-                hint="Name it with --manifest or TENANTRY_MANIFEST, write tenantry.toml in this folder, or name it in"
-                ' pyproject.toml: [tool.tenantry] manifest = "…". `tenantry demo` shows a whole one at work.',
+                "There is no manifest in this folder.",
+                hint="Give its path with --manifest or TENANTRY_MANIFEST, write tenantry.toml in this folder, or name it in"
+                ' pyproject.toml: [tool.tenantry] manifest = "…". `tenantry demo` shows a complete one at work.',
             )
         return self.manifest
 
@@ -97,7 +97,7 @@ def _from_pyproject(folder: Path) -> Path | None:
         section = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("tenantry", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{file} cannot be read: {error}.", hint="Mend the file, or name the manifest with --manifest."
+            f"{file} cannot be read: {error}.", hint="Fix the file, or give the manifest with --manifest."
         ) from None
     return folder / section["manifest"] if "manifest" in section else None
 

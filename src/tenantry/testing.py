@@ -147,13 +147,11 @@ def _user(
 ) -> _Who:
     if tenant is not None and role is None:
         raise SettingsError(
-            "A tenant was given, but no role in it.",
-            hint="Give role=… with tenant=…; for an account that has its membership already, user=… is enough.",
+            "A tenant was given without a role in it.",
+            hint="Pass role=… with tenant=…. For an account that already has a membership, user=… is enough.",
         )
     if role is not None and memberships:
-        raise SettingsError(
-            "Both a role and memberships were given.", hint="memberships={tenant: role, …} takes the place of both."
-        )
+        raise SettingsError("Both a role and memberships were given.", hint="Pass only memberships={tenant: role, …}.")
     held: list[tuple[str | None, str]] = [(str(where), name) for where, name in (memberships or {}).items()]
     if role is not None:
         held.append((None if tenant is None else str(tenant), role))
@@ -287,11 +285,11 @@ async def _async_connect(dsn: str) -> psycopg.AsyncConnection[Any]:
 
 def _check_usable(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     if connection.closed:
-        raise SettingsError("The connection is closed.", hint="Give an open one, or a connection string.")
+        raise SettingsError("The connection is closed.", hint="Pass an open one, or a connection string.")
     if connection.info.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
         raise SettingsError(
-            "A statement failed in the transaction of this connection, or one is under way: nothing more can run in it.",
-            hint="Roll it back first, or give a connection of its own.",
+            "A statement failed in the transaction of this connection, or one is still running: nothing more can run in it.",
+            hint="Roll it back first, or pass another connection.",
         )
 
 
@@ -337,7 +335,7 @@ def _check_roles(connection: psycopg.Connection[Any], manifest: Manifest) -> Non
     if missing:
         raise RolesMissing(
             f"The cluster has no role {', '.join(missing)}.",
-            hint="Let a superuser, or a role with CREATEROLE, run the script that `tenantry roles` prints.",
+            hint="Ask a superuser, or a role with CREATEROLE, to run the script that `tenantry roles --sql` prints.",
             detail={"missing": list(missing)},
         )
 
@@ -357,8 +355,8 @@ def _become(connection: psycopg.Connection[Any], project: Project, who: _Who, fo
         login = connection.info.user
         raise RightsMissing(
             f"{login} cannot become {role}.",
-            hint=f"Let a superuser run: grant {ident(role)} to {ident(login)} (from PostgreSQL 16 on: with inherit false,"
-            " set true); or test as a login that may.",
+            hint=f"Ask a superuser to run: grant {ident(role)} to {ident(login)} (from PostgreSQL 16 on: with inherit false,"
+            " set true). Or test as a login that may.",
         ) from None
 
 
@@ -388,7 +386,7 @@ def _make(connection: psycopg.Connection[Any], project: Project, who: _Who) -> _
     elif connection.execute("select from auth.users where id::text = %s", [user.lower()]).fetchone() is None:
         raise SettingsError(
             f"There is no account {user} in auth.users.",
-            hint="Name one that is there, or leave user out: an account is made then, and goes with the block.",
+            hint="Pass one that exists, or leave user out: then an account is created and removed with the block.",
         )
     profile = _profile(connection, project, user)
     tenants = [
@@ -412,7 +410,7 @@ def _check_names(manifest: Manifest, who: _Who) -> None:
         other = _OTHERS.get(role.lower())
         suggestion = f"Did you mean {near!r}? " if near else f"{other} is for that. " if other else ""
         raise SettingsError(
-            f"The manifest has no role {role!r} of a tenant.", hint=f"{suggestion}Its roles are {', '.join(order)}."
+            f"The manifest has no tenant role {role!r}.", hint=f"{suggestion}Its roles are {', '.join(order)}."
         )
 
 
@@ -452,7 +450,7 @@ def _tenant(connection: psycopg.Connection[Any], project: Project, tenant: str |
     if row is None:
         raise SettingsError(
             f"There is no tenant {tenant} in {table.schema}.{table.name}.",
-            hint="Name the id of one that is there, or leave tenant out: one is made then, and goes with the block.",
+            hint="Pass the id of one that exists, or leave tenant out: then one is created and removed with the block.",
         )
     return str(row[0])
 
@@ -476,8 +474,8 @@ def _membership(
         _insert(connection, project, table, given, known, user, "a membership")
     elif (role,) not in held:
         raise SettingsError(
-            f"The account {user} is {held[0][0]} of tenant {tenant} already, not {role}.",
-            hint="Leave role and tenant out to act with the memberships that he has, or leave user out.",
+            f"The account {user} is already {held[0][0]} of tenant {tenant}, not {role}.",
+            hint="Leave role and tenant out to act with the memberships that the account has, or leave user out.",
         )
     return tenant
 
@@ -487,7 +485,7 @@ def _table(project: Project, name: str) -> Table:
     if found is None:
         raise SettingsError(
             f"There is no table {name} in schema {project.target.schema}.",
-            hint="Mend the manifest, or make the table.",
+            hint="Fix the manifest, or create the table.",
         )
     return found
 
@@ -520,8 +518,8 @@ def _insert(
         return maker.insert(table, given)
     except CannotMake as error:
         raise SettingsError(
-            f"No row of {table.schema}.{table.name} could be made, for {what}: {error}.",
-            hint="Make it yourself over a connection, and give that connection and the ids to the block.",
+            f"No row of {table.schema}.{table.name} could be created for {what}: {error}.",
+            hint="Insert it yourself over a connection, and pass that connection and the ids to the block.",
         ) from None
 
 

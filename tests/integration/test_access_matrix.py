@@ -403,7 +403,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "writing without signing in": (
         'kilns.access = "managed"', 'kilns.access = { kind = "managed", insert = "public" }', "without signing in"),
     "an append-only table that is changed": (
-        '"append_only"', '{ kind = "append_only", update = "master" }', "neither changed nor deleted"),
+        '"append_only"', '{ kind = "append_only", update = "master" }', "neither change nor delete"),
     "rows without a tenant where all have one": (
         'kilns.access = "managed"', 'kilns.access = { kind = "system" }', "is never null"),
     "a share that is not there": ('shared = "notes"', 'shared = "note"', r"\[shares.note\]; did you mean 'notes'"),
@@ -411,7 +411,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         'cones.access = "shared"', 'cones.access = { kind = "shared", shared = "shows", select = { own = "id" } }',
         "no tenant that could share"),
     "a share of what nobody reads": (
-        'licences.access = "service"', 'licences.access = { kind = "service", shared = "shows" }', "shared widens"),
+        'licences.access = "service"', 'licences.access = { kind = "service", shared = "shows" }', "shared extends"),
     "a share by a column that is not there": ('to = "guest_id"', 'to = "guest"', "did you mean 'guest_id'"),
     "a share with oneself": ('to = "guest_id"', 'to = "studio_id"', "the tenant that shares"),
     "a share for a rank that is not there": ('role = "potter"\nactive', 'role = "poter"\nactive', "did you mean 'potter'"),
@@ -420,7 +420,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         'public_columns = ["studio_id",', 'hidden = ["cost"]\npublic_columns = ["cost",', "is hidden"),
     "a column that never changes": ('update_columns = ["title",', 'update_columns = ["studio_id",', "never changes"),
     "columns of an insert that nobody does": (
-        'licences.access = "service"', 'licences.access = { kind = "service", insert_columns = ["token"] }', "no client would"),
+        'licences.access = "service"', 'licences.access = { kind = "service", insert_columns = ["token"] }', "no client may"),
     "a circle": (
         'kilns.access = "managed"',
         'kilns.access = { kind = "managed", select = { own = "id", through = { table = "firings", match = "kiln_id",'

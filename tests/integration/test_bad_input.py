@@ -77,7 +77,9 @@ def assert_untouched(database: Database) -> None:
     f"postgresql://somebody:{PASSWORD}@no-such-host.invalid/x?connect_timeout=2",
 ])  # fmt: skip
 def test_a_server_that_is_not_there(dsn: str) -> None:
-    assert_refused(cli("migrate", "--dsn", dsn, "--manifest", str(MANIFEST)), "TN-201", "Is the server running")
+    assert_refused(
+        cli("migrate", "--dsn", dsn, "--manifest", str(MANIFEST)), "TN-201", "Check that the server is running"
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_a_journal_of_another_manifest_is_not_gone_on_with(
     finished: Database, copy: Path, spoil: Callable[[Path], object]
 ) -> None:
     spoil(copy)
-    assert_refused(run(finished, manifest=copy), "TN-402", "have changed", "Put the files back")
+    assert_refused(run(finished, manifest=copy), "TN-402", "have changed", "Restore the files")
 
 
 def test_a_journal_of_another_name_is_not_gone_on_with(finished: Database, copy: Path) -> None:

@@ -101,7 +101,7 @@ def test_children_are_captured_and_fenced_like_the_table_itself(small: MakeSmall
     "more, said",
     [
         ("create table both_ways (primary key (id)) inherits (readings, other)", "holds rows of it and of"),
-        ("alter table other inherit readings", "is a source table of its own"),
+        ("alter table other inherit readings", "is also a source table itself"),
     ],
 )
 def test_children_that_would_be_carried_over_twice_are_a_blocker(small: MakeSmall, more: str, said: str) -> None:

@@ -319,7 +319,7 @@ def test_limits_of_connections_are_told_as_such(app: Small) -> None:
         app.as_superuser(f"alter {limited} connection limit 0")
         refused = app.run("migrate", code=2)
         assert "TN-207" in refused.err
-        assert "no connection left" in refused.err
+        assert "no free connection" in refused.err
         app.as_superuser(f"alter {limited} connection limit -1")
     # Met in the middle of the work.
     app.as_superuser("alter role small_mig connection limit 2")

@@ -261,7 +261,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
     ({"role": "staff", "tenant": uuid4()}, r"no tenant .* in clinic\.clinics", "leave tenant out"),
     ({"role": "staff", "tenant": "Harbour"}, "no tenant Harbour", "leave tenant out"),
     ({"user": uuid4()}, r"no account .* in auth\.users", "leave user out"),
-    ({"tenant": uuid4()}, "no role in it", "role=…"),
+    ({"tenant": uuid4()}, "without a role in it", "role=…"),
     ({"role": "staff", "memberships": {uuid4(): "staff"}}, "Both a role and memberships", "takes the place"),
 ]
 

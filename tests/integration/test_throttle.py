@@ -699,11 +699,11 @@ def test_wal_of_others_is_waited_for_half_a_minute_at_most() -> None:
 @pytest.mark.parametrize(
     ("line", "want"),
     [
-        ("max_lock_wait = '1 parsec'", "throttle.max_lock_wait: '1 parsec' is no time; write \"500ms\""),
+        ("max_lock_wait = '1 parsec'", "throttle.max_lock_wait: '1 parsec' is not a time; write \"500ms\""),
         ("max_wal_per_second = 64", "throttle.max_wal_per_second: must be a size with its unit"),
-        ("max_slot_lag = '10s'", "throttle.max_slot_lag: '10s' is no size"),
-        ("max_slot_lag = '0GB'", "throttle.max_slot_lag: a limit of nothing would hold everything back"),
-        ("chunk_target = 'off'", "throttle.chunk_target: a key range is to take between 10ms and 1h"),
+        ("max_slot_lag = '10s'", "throttle.max_slot_lag: '10s' is not a size"),
+        ("max_slot_lag = '0GB'", "throttle.max_slot_lag: a limit of 0 would stop the run"),
+        ("chunk_target = 'off'", "throttle.chunk_target: must be between 10ms and 1h"),
         ("yield_to_autovacuum = 'yes'", "throttle.yield_to_autovacuum: must be true or false"),
         ("max_wal_per_secnd = '1MB'", "throttle.max_wal_per_secnd: unknown key; did you mean 'max_wal_per_second'?"),
     ],
@@ -727,7 +727,7 @@ def test_settings_are_changed_all_or_none(database: Database) -> None:
         assert stored_settings(connection) == {}
         assert raised.value.message.splitlines() == [
             "max_lock_wiat: no such setting; did you mean 'max_lock_wait'?",
-            'max_slot_lag: \'much\' is no size; write "512kB", "64MB", "8GB", "1TB" or "off"',
+            'max_slot_lag: \'much\' is not a size; write "512kB", "64MB", "8GB", "1TB" or "off"',
         ]
         assert change_settings(connection, {"sleep": "1 S", "yield_to_autovacuum": False}) == {
             "sleep": "1s",
@@ -821,7 +821,7 @@ def test_commands_change_settings_and_say_what_they_did(
     ("arguments", "want"),
     [
         (["throttle", "set", "max_wal_per_secnd=1MB"], "did you mean 'max_wal_per_second'?"),
-        (["throttle", "set", "max_wal_per_second=fast"], "'fast' is no size"),
+        (["throttle", "set", "max_wal_per_second=fast"], "'fast' is not a size"),
         (["throttle", "set", "yield_to_autovacuum=perhaps"], "must be true or false"),
         (["throttle", "set", "sleep"], "write it as name=value"),
         (["throttle", "set", "pause=true"], "Say `tenantry pause`"),

@@ -671,7 +671,7 @@ def test_orphan_belongs_to_a_reference_that_may_be_empty(database: Database, tmp
         world.manifest_path.write_text(
             text.replace('name = { from = "name"', 'name = { from = "name", orphan = "null"'), encoding="utf-8"
         )
-        with pytest.raises(TenantryError, match="orphan belongs to ref"):
+        with pytest.raises(TenantryError, match="orphan needs ref"):
             load_manifest(world.manifest_path)
 
 

@@ -325,7 +325,7 @@ def test_a_file_that_is_missing_or_a_folder_or_not_utf8_is_said_without_jargon(t
         (tmp_path, "cannot be read: is a directory."),
         (
             written(tmp_path, MANIFEST.encode().replace(b"# more", b"# m\xf6re")),
-            "line 70 holds bytes that are not UTF-8",
+            "line 70 contains bytes that are not UTF-8",
         ),
     ):
         with pytest.raises(SettingsError) as caught:
@@ -422,23 +422,23 @@ MODEL = (
          "did you mean 'own'?", at="access = { select = { colleagues"),
     case("a cell of another kind", 'select = "staff"', "select = 1", "tables.members.access.select", "must be a text"),
     case("roles twice", '"staff", "boss"]', '"staff", "staff"]', "roles.order", "each once"),
-    case("a role with a meaning of its own", '"staff", "boss"]', '"staff", "super"]', "roles.order", "'super' has a meaning"),
+    case("a role with a meaning of its own", '"staff", "boss"]', '"staff", "super"]', "roles.order", "'super' is a reserved word"),
     case("no part of a merge", 'by = ["title"]', "by = []", "tables.notes.merge.by", "name at least one target column"),
     case("two ways to a value", 'as = "number" }', 'as = "number", up = "1" }', "tables.notes.columns.amount",
          "as and up exclude each other"),
-    case("down without up", 'as = "number" }', 'as = "number", down = "1" }', "tables.notes.columns.amount", "down without up"),
+    case("down without up", 'as = "number" }', 'as = "number", down = "1" }', "tables.notes.columns.amount", "down needs up"),
     *(case(f"a path of ids: {path}", 'as = "number" }', f'as = "json_ids", ids = {{ "{path}" = "notes" }} }}',
-           "tables.notes.columns.amount", "is no path; write keys with dots and [*] for lists")
+           "tables.notes.columns.amount", "is not a path; write keys with dots and [*] for lists")
       for path in ("$.a", "[*].id", "a..b", "a[0]", "a[*", "a.b-c", ".a", "a.", "a b", "")),
     case("a treatment that up passes over", 'down = "t.title" }', 'down = "t.title", empty = "carry" }',
-         "tables.notes.columns.title", "empty is not looked at beside up"),
+         "tables.notes.columns.title", "empty has no effect together with up"),
     case("treatments that ref passes over", 'ref = "members" }', 'ref = "members", null = "carry", invalid = "quarantine" }',
-         "tables.notes.columns.author_id", "null and invalid are not looked at beside ref"),
+         "tables.notes.columns.author_id", "null and invalid have no effect together with ref"),
     case("an empty map", 'map = { user = "guest", admin = "boss" }', "map = {}", "tables.members.columns.level", "map is empty"),
     case("a function without its module", 'as = "number" }', 'python = { up = "up", down = "m:down" } }',
          "tables.notes.columns.amount.python.up", '"package.module:function"'),
     case("sources beside from", "# more\n", '# more\n[tables.notes.sources.a]\nfrom = "notes"\n', "tables.notes",
-         "belong into each of them", at="[tables.notes]"),
+         "into each source", at="[tables.notes]"),
     case("columns without from", 'from = "notes"\n', "", "tables.notes", "tenant, columns and merge say how", at="[tables.notes]"),
     case("part without from", 'from = "orgs"\naccess', 'part = "x"\naccess', "tables.orgs", "part says how", at="[tables.orgs]"),
     case("a part that is no word", 'part = "membership"', 'part = "a/b"', "tables.members.part", "must be a word"),
@@ -483,7 +483,7 @@ TRANSFORMS = (
          "stale belongs to"),
     case("a transform without a name", 'as = "number"', 'as = ""', "tables.notes.columns.amount.as", "'' is not one of boolean"),
     case("treatments that json_ids passes over", 'as = "number" }', 'as = "json_ids", ids = { a = "notes" }, empty = "carry" }',
-         "tables.notes.columns.amount", 'empty is not looked at beside as = "json_ids"'),
+         "tables.notes.columns.amount", 'empty has no effect together with as = "json_ids"'),
     case("a zone beside a map", 'map = { user = "guest", admin = "boss" }', 'map = { user = "guest" }, zone = "UTC"',
          "tables.members.columns.level", "zone belongs to as = \"local_day\" and as = \"local_time\""),
     case("a transform of one of several sources", 'amount = { as = "number" }', "", "tables.notes.sources.a.columns.amount.as",
@@ -736,7 +736,7 @@ def test_problems_are_reported_together_by_line(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         resolved(tmp_path, tmp_path.joinpath("tenantry.toml").read_text(encoding="utf-8"))
     assert caught.value.message == "\n".join(str(problem) for problem in found)
-    assert "these 6 places" in caught.value.hint
+    assert "these 6 entries" in caught.value.hint
 
 
 def test_an_unknown_table_hides_nothing_and_makes_no_echo(tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def check_kind(table: Table) -> None:
     """
     if table.kind == "foreign":
         raise TargetFilesWrong(
-            f"The target table {table.name} is a foreign table, which cannot have row-level security.",
-            hint="Keep it in another schema, out of the clients' reach, or carry its rows into a table.",
+            f"The target table {table.name} is a foreign table. Foreign tables cannot have row-level security.",
+            hint="Move it to a schema that clients cannot use, or make it an ordinary table.",
         )
 
 

@@ -75,8 +75,8 @@ def complete_auth_schema(connection: psycopg.Connection[Any]) -> AuthSchema:
             connection.execute(auth_script().encode())
     except psycopg.errors.InsufficientPrivilege as error:
         raise RightsMissing(
-            f"The login may not make or complete schema auth: {error.diag.message_primary}.",
-            hint="Run the same as the owner of schema auth, or GRANT CREATE ON DATABASE … TO … where there is none yet.",
+            f"The login may not create or complete schema auth: {error.diag.message_primary}.",
+            hint="Run the same command as the owner of schema auth. If there is no schema auth: GRANT CREATE ON DATABASE … TO ….",
         ) from None
     except psycopg.Error as error:
         refused: TenantryError = explain(error, "completing schema auth")

@@ -54,11 +54,11 @@ class AccountAction:
 
     def __post_init__(self) -> None:
         if self.user.id is None:
-            raise SettingsError(f"The action for {self.source_key!r} has no account id; it is fixed beforehand.")
-        if self.kind != "update" and not self.user.email:
             raise SettingsError(
-                f"The action for {self.source_key!r} has no e-mail address, and without one there is no account."
+                f"The action for {self.source_key!r} has no account id. The id must be chosen beforehand."
             )
+        if self.kind != "update" and not self.user.email:
+            raise SettingsError(f"The action for {self.source_key!r} has no e-mail address. An account needs one.")
 
     @property
     def account(self) -> UUID:
@@ -252,8 +252,8 @@ def _together(pool: ThreadPoolExecutor, client: AdminClient, tasks: Sequence[Cal
 
 def _interrupted() -> RunInterrupted:
     return RunInterrupted(
-        "Stopped. What was asked of the admin API, and what came of it, is noted in tenantry.account_request.",
-        hint="Run the same command again to go on.",
+        "Interrupted. tenantry.account_request records each request to the admin API and its result.",
+        hint="Run the same command again to resume.",
     )
 
 
@@ -281,9 +281,9 @@ class _Requests:
             account, state, made = found[name]
             if account != action.account:
                 raise JournalMismatch(
-                    f"The list in tenantry.account_request has account {account} for {action.source_key!r}, and"
-                    f" {action.account} is wanted now.",
-                    hint="The ids of accounts are fixed for a run: take the earlier actions back (undo) before changing them.",
+                    f"tenantry.account_request has account {account} for {action.source_key!r}, but the request is for"
+                    f" account {action.account}. Nothing was requested.",
+                    hint="The ids of accounts are fixed for a run. Undo the earlier actions first: tenantry users push --undo.",
                 )
             if state in ("wanted", "sent") or (again and state == "refused"):
                 todo.append((action, state == "sent", bool(made)))
@@ -323,8 +323,8 @@ def _list(connection: Connection) -> Iterator[_Requests]:
     row = connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
     if row is None or not row[0]:
         raise RunInProgress(
-            f"Another process carries out account actions for this database: {lock_holder(connection, _LOCK)}.",
-            hint="Wait until it is done, or stop it; its work is not lost.",
+            f"Another process is creating accounts for this database: {lock_holder(connection, _LOCK)}.",
+            hint="Wait until it is done, or stop it. Its work is not lost.",
         )
     try:
         with connection.transaction():

@@ -136,7 +136,7 @@ class Pace:
         numbers = (self.rate, self.timeout)
         if not (all(number > 0 for number in numbers) and min(self.burst, self.in_flight, self.tries) >= 1):
             raise SettingsError(
-                "The pace of the admin API cannot be: rate, burst, in_flight, timeout and tries are above 0."
+                "The pace of the admin API is not possible: rate, burst, in_flight, timeout and tries must be above 0."
             )
 
 
@@ -188,7 +188,7 @@ class AdminClient:
         self._url = _checked_url(url)
         if not key or not re.fullmatch(r"[!-~]+", key):
             raise SettingsError(
-                "The service key of the admin API is empty or has characters that no key has (it is not shown).",
+                "The service key of the admin API is empty or contains characters that no key contains (it is not shown).",
                 hint="Supabase shows it under Project Settings, API keys: the secret key, or the old service_role key.",
             )
         self.pace = pace or Pace()
@@ -241,7 +241,7 @@ class AdminClient:
             users = answer.value.get("users") if isinstance(answer.value, dict) else None
             if not isinstance(users, list):
                 raise AuthUnreachable(
-                    f"{self._url} answers, but not as the admin API of Supabase Auth does: there is no list of users.",
+                    f"{self._url} answers, but it is not the admin API of Supabase Auth: it gives no list of users.",
                     hint="Give the project's URL, without a path.",
                 )
             for user in users:
@@ -434,13 +434,15 @@ class AdminClient:
                 if user is not None:
                     return _Answer(200, httpx.Headers(), user, looked_up=True)
         raise AuthUnreachable(
-            f"The admin API at {self._url} gave no answer to {method} {path} after {self.pace.tries} tries: {why}.",
-            hint="Run the same command again when it is back: what was done is known, and it goes on from there.",
+            f"The admin API at {self._url} did not answer {method} {path} in {self.pace.tries} tries: {why}.",
+            hint="Run the same command again when the API is available. It resumes where it stopped.",
         )
 
     def _check_stop(self) -> None:
         if self._stopping.is_set():
-            raise RunInterrupted("Stopped; no further request went out.", hint="Run the same command again to go on.")
+            raise RunInterrupted(
+                "Interrupted. No further request was sent.", hint="Run the same command again to resume."
+            )
 
     def _headers(self, has_body: bool) -> dict[str, str]:
         key = self._secret.reveal()
@@ -456,7 +458,7 @@ class AdminClient:
         if status in (401, 403):
             return AuthKeyRefused(
                 f"The admin API at {self._url} refuses the key: {text} ({code or f'HTTP {status}'}).",
-                hint="Give the service key of this very project (the secret key, or the old service_role key), not the anon or"
+                hint="Give the service key of this project (the secret key, or the old service_role key), not the anon or"
                 " publishable one. The key is not shown here.",
             )
         hint = ""
@@ -523,9 +525,9 @@ def _checked_url(url: str) -> str:
     except ValueError:
         raise SettingsError("The URL of the admin API cannot be read.", hint=hint) from None
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise SettingsError("The URL of the admin API holds more than an address (it is not shown).", hint=hint)
+        raise SettingsError("The URL of the admin API contains more than an address (it is not shown).", hint=hint)
     if not host or parts.scheme not in ("https", "http"):
-        raise SettingsError("The URL of the admin API is none of HTTP.", hint=hint)
+        raise SettingsError("The URL of the admin API is not an HTTP URL.", hint=hint)
     if parts.scheme == "http" and host not in _LOCAL:
         raise SettingsError("Without TLS the service key would cross the network in clear text.", hint=hint)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/auth/v1')}"
@@ -546,7 +548,7 @@ def _user(answer: _Answer) -> User:
     if isinstance(value, dict) and isinstance(value.get("user"), dict):
         value = value["user"]
     if not isinstance(value, dict) or "id" not in value:
-        raise AuthUnreachable("The admin API answered, but with no user, where one was to be expected.")
+        raise AuthUnreachable("The admin API answered without the user that was asked for.")
     return value
 
 

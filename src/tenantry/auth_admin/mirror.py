@@ -37,8 +37,8 @@ def fetch(
     """
     if complete_auth_schema(connection) is AuthSchema.FOREIGN:
         raise SettingsError(
-            "This database has a Supabase's own schema auth: users are linked there, and nothing is to be fetched.",
-            hint="Run `tenantry migrate`; the admin API is for databases without that schema.",
+            "This database has Supabase's own schema auth. Users are linked there, and there is nothing to fetch.",
+            hint="Run `tenantry migrate`. The admin API is for databases without that schema.",
         )
     statement = load_blocks("tenantry.accounts.sql", "outcomes")["mirror_user"]
     total = client.count() or 0

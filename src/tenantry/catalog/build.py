@@ -29,8 +29,8 @@ def build_catalog(connection: Connection, *, schema: str, files: Sequence[Path],
                 connection.execute(script)
         except pg.InsufficientPrivilege as error:
             raise RightsMissing(
-                f"The login may not make what the target needs: {error.diag.message_primary}.",
-                hint="Grant it CREATE on the database (GRANT CREATE ON DATABASE … TO …) and run the roles script"
+                f"The login may not create what the target needs: {error.diag.message_primary}. Nothing was changed.",
+                hint="Grant the login CREATE on the database (GRANT CREATE ON DATABASE … TO …) and run the roles script"
                 " (tenantry roles --sql) once as a DBA.",
             ) from None
         run_files(connection, schema=schema, files=files)
@@ -69,7 +69,7 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
             where = f"{file}:{line}" if line else str(file)
             raise TargetFilesWrong(
                 f"{where}: {error.diag.message_primary}",
-                hint=(error.diag.message_hint or "Mend the file; nothing was changed in the database.")
+                hint=(error.diag.message_hint or "Fix the file. Nothing was changed in the database.")
                 + (f" Context: {error.diag.context}" if error.diag.context else ""),
                 detail={"file": str(file), "line": line, "sqlstate": error.sqlstate},
             ) from None

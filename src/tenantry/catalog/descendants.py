@@ -29,22 +29,22 @@ def unfit_below(tables: Sequence[Table]) -> Iterator[Unfit]:
             if each.kind == "foreign":
                 yield Unfit(
                     table.name,
-                    f"{name} holds rows of it and is a foreign table: what is written on its server is noted by nobody",
-                    f"Take it off for the time of the run (alter table {ident(table.schema, table.name)} detach partition {name},"
-                    " or no inherit), or carry its rows into a table of this database.",
+                    f"{name} holds rows of it and is a foreign table: writes on its server cannot be captured",
+                    f"Detach it for the duration of the run (alter table {ident(table.schema, table.name)} detach partition {name},"
+                    " or no inherit), or move its rows into a table of this database.",
                 )
             if (each.schema, each.name) in read:
                 yield Unfit(
                     table.name,
-                    f"{name} holds rows of it, and is a source table of its own: its rows would be carried over twice",
-                    f"Let the manifest read {table.name} alone, or take {name} off it (alter table {name} no inherit …).",
+                    f"{name} holds rows of it and is also a source table itself: its rows would be carried over twice",
+                    f"Let the manifest read only {table.name}, or detach {name} from it (alter table {name} no inherit …).",
                 )
             other = shown_by.setdefault((each.schema, each.name), table.name)
             if other != table.name:
                 yield Unfit(
                     table.name,
                     f"{name} holds rows of it and of {other}: they would be carried over twice",
-                    f"Let the manifest read one of the two, or take {name} off one of them (alter table {name} no inherit …).",
+                    f"Let the manifest read only one of the two, or detach {name} from one of them (alter table {name} no inherit …).",
                 )
 
 

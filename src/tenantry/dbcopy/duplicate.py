@@ -128,8 +128,8 @@ def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original
         connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
         if connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
             raise RunInProgress(
-                f"Another rehearsal of this database is under way: {lock_holder(connection, _LOCK)}.",
-                hint="Wait for its end; its lock goes with its connection.",
+                f"Another rehearsal of this database is running: {lock_holder(connection, _LOCK)}.",
+                hint="Wait until it ends. Its lock ends with its connection.",
             )
         yield connection, _look(connection, dsn, manifest)
 
@@ -221,8 +221,8 @@ class _Maker:
         original = self.original
         if not original.may_create and not original.login_creates:
             raise RightsMissing(
-                f"The login {original.login} may not create a database to rehearse in.",
-                hint=f"Let a superuser say: alter role {ident(original.login)} createdb; or give an empty database of another"
+                f"The login {original.login} may not create a database for the copy.",
+                hint=f"Ask a superuser to run: alter role {ident(original.login)} createdb; or give an empty database on another"
                 " server with --copy-dsn, or rehearse on the embedded server with --embedded.",
             )
         missing = missing_roles(self.connection, self.manifest)
@@ -313,7 +313,7 @@ class _Maker:
             if not found["owned"]:
                 raise RightsMissing(
                     f"The login of --copy-dsn does not own that database ({where}).",
-                    hint=f"alter database {ident(found['database'])} owner to …; the rehearsal empties it again when it ends.",
+                    hint=f"Run: alter database {ident(found['database'])} owner to …; the rehearsal empties the database when it ends.",
                 )
             left_over = str(found["comment"] or "").startswith(self.original.mark) and _KEPT not in str(
                 found["comment"]
@@ -593,7 +593,7 @@ def _dropped(name: str, run: Callable[[str], object]) -> None:
 def _roles_missing(missing: Sequence[str], where: str, suffix: str) -> RolesMissing:
     return RolesMissing(
         f"The database roles {', '.join(missing)} do not exist on {where}.",
-        hint=f"Let a DBA review and run the script once{suffix}: tenantry roles --sql | psql …; a superuser can run"
+        hint=f"Ask a DBA to review and run the script once{suffix}: tenantry roles --sql | psql …; a superuser can run"
         " `tenantry roles --apply`. The copy needs the same roles as the original.",
         detail={"missing": list(missing)},
     )

@@ -40,7 +40,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
             yield file
         part.replace(path)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}.", hint="Name another file.") from error
+        raise SettingsError(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -111,7 +111,7 @@ def _arrow() -> tuple[ModuleType, ModuleType]:
     except ImportError:
         raise SettingsError(
             "Parquet needs pyarrow, which is not installed.",
-            hint="pip install 'tenantry[parquet]', or export CSV (--format csv).",
+            hint="Run: pip install 'tenantry[parquet]', or export CSV (--format csv).",
         ) from None
     return pyarrow, pyarrow.parquet
 
@@ -189,11 +189,13 @@ def translate_file(
         result.flush()
     except UnicodeDecodeError as error:
         raise SettingsError(
-            f"The file is not UTF-8 (behind line {tally.rows + 1}).", hint="Convert it, as with iconv -f … -t utf-8."
+            f"The file is not UTF-8 (after line {tally.rows + 1}).",
+            hint="Convert it, for example with iconv -f … -t utf-8.",
         ) from error
     except csv.Error as error:
         raise SettingsError(
-            f"The file is no CSV behind row {tally.rows}: {error}.", hint="--delimiter says what parts its columns."
+            f"The file is not valid CSV after row {tally.rows}: {error}.",
+            hint="Give its column separator with --delimiter.",
         ) from error
     finally:
         lines.detach()

@@ -109,20 +109,20 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise SettingsError(
             f"There is no manifest at {path}.",
-            hint="Name it with --manifest or TENANTRY_MANIFEST, or run in the folder that holds tenantry.toml.",
+            hint="Give its path with --manifest or TENANTRY_MANIFEST, or run the command in the folder that holds tenantry.toml.",
         ) from None
     except OSError as error:
         raise SettingsError(
             f"The manifest {path} cannot be read: {(error.strerror or 'the system refuses').lower()}.",
-            hint="Name a file that this account may read, with --manifest or TENANTRY_MANIFEST.",
+            hint="Give a file that this account may read, with --manifest or TENANTRY_MANIFEST.",
         ) from None
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SettingsError(
-            f"The manifest {path} cannot be read: line {line} holds bytes that are not UTF-8.",
-            hint="Save it as UTF-8 (in most editors: Save with encoding), then run again.",
+            f"The manifest {path} cannot be read: line {line} contains bytes that are not UTF-8.",
+            hint="Save it as UTF-8 (in most editors: Save with encoding), then run the command again.",
             detail={"file": str(path), "line": line},
         ) from None
 

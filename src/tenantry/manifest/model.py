@@ -45,7 +45,7 @@ def _one_or_two_names(value: str) -> str:
 
 def _table_or_none(value: object) -> object:
     if value is not False and not (isinstance(value, str) and value):
-        raise ValueError("must be a target table, or false where the column is no reference")
+        raise ValueError("must be a target table, or false if the column is no reference")
     return value
 
 
@@ -157,11 +157,13 @@ class ColumnRule(_Record):
             if given is not None
         ]
         if len(ways) > 1:
-            raise ValueError(f"{listed(ways)} exclude each other: a column gets its value in one way")
+            raise ValueError(
+                f"{listed(ways)} exclude each other: a column gets its value in one way only; take the others out"
+            )
         if self.orphan is not None and not self.ref:
-            raise ValueError("orphan belongs to ref: it says what becomes of a reference to a row that does not exist")
+            raise ValueError("orphan needs ref: it says what becomes of a reference to a row that does not exist")
         if self.down is not None and self.up is None and self.map is None:
-            raise ValueError("down without up or map: all other ways are found back by themselves; take it out")
+            raise ValueError("down needs up or map: Tenantry reverses all other rules by itself; take it out")
         self._nothing_unread(ways[0] if ways else "")
         return self
 
@@ -172,13 +174,13 @@ class ColumnRule(_Record):
         for path in self.ids or {}:
             if not _PATH.fullmatch(path):
                 raise ValueError(
-                    f'ids: {path!r} is no path; write keys with dots and [*] for lists, as in "rows[*].id"'
+                    f'ids: {path!r} is not a path; write keys with dots and [*] for lists, such as "rows[*].id"'
                 )
         if way in ("ref", "up", "python"):
             given = [name for name in ("missing", "null", "empty", "invalid") if name in self.model_fields_set]
             if given:
-                verb = "is" if len(given) == 1 else "are"
-                raise ValueError(f"{listed(given)} {verb} not looked at beside {way}; take it out")
+                verb = "has" if len(given) == 1 else "have"
+                raise ValueError(f"{listed(given)} {verb} no effect together with {way}; take it out")
 
 
 class Merge(_Record):
@@ -219,7 +221,7 @@ class Own(_Record):
     @model_validator(mode="after")
     def _one_way(self) -> Own:
         if self.through is not None and self.parent is not None:
-            raise ValueError('through takes the place of "-> table"; write own = "column" beside it')
+            raise ValueError('through replaces "-> table"; write own = "column" with it')
         return self
 
     @property
@@ -299,19 +301,21 @@ class Access(_Record):
     def _consistent(self) -> Access:
         if self.kind == "append_only" and (self.update, self.delete) != ("service", "service"):
             raise ValueError(
-                "rows of an append_only table are neither changed nor deleted by clients; take update and delete out"
+                "clients neither change nor delete rows of an append_only table; take update and delete out"
             )
         if self.by is not None and self.kind != "own":
-            raise ValueError('by belongs to kind = "own"')
+            raise ValueError('by needs kind = "own"')
         if self.public is not None and self.select == "public":
-            raise ValueError('select = "public" shows every row to everybody already; take public out')
+            raise ValueError('select = "public" already shows every row to everybody; take public out')
         if self.public is not None and self.select == "service":
-            raise ValueError('public shows rows to everybody, but select is "service"; name who else reads, as "super"')
+            raise ValueError(
+                'public shows rows to everybody, but select is "service"; say who else reads them, such as "super"'
+            )
         if self.public_columns is not None and not self.for_visitors:
-            raise ValueError("public_columns without public: no row is public")
+            raise ValueError("public_columns needs public: without it no row is public")
         if self.shared is not None and self.select in ("service", "public", "signed_in", "super"):
             raise ValueError(
-                f'shared widens what members may read, but select is "{self.select}"; name a role of a tenant'
+                f'shared extends what members may read, but select is "{self.select}"; give a role of a tenant'
             )
         for columns, cell, command in (
             (self.insert_columns, self.insert, "insert"),
@@ -319,7 +323,7 @@ class Access(_Record):
         ):
             if columns is not None and (cell == "service" or not columns):
                 raise ValueError(
-                    f'{command}_columns: no client would {command} anything; write {command} = "service" alone'
+                    f'{command}_columns: no client may {command} anything; write only {command} = "service"'
                 )
         if self.fixed and self.update_columns is not None and set(self.fixed) & set(self.update_columns):
             raise ValueError("a column cannot be both in fixed and in update_columns")
@@ -352,7 +356,7 @@ def _part(value: str) -> str:
     if not re.fullmatch(r"\w+", value):
         raise ValueError("must be a word of letters, digits and underscores")
     if value == "account":
-        raise ValueError("'account' stands for the ids of accounts already; choose another word")
+        raise ValueError("'account' already means the ids of accounts; choose another word")
     return value
 
 
@@ -385,7 +389,7 @@ class TableRule(_Record):
     @model_validator(mode="after")
     def _one_form(self) -> TableRule:
         if self.sources and (self.source or self.columns or self.tenant or self.where or self.part):
-            raise ValueError("with [sources] the keys from, part, where, tenant and columns belong into each of them")
+            raise ValueError("with [sources], write the keys from, part, where, tenant and columns into each source")
         said = [
             name
             for name, given in (
@@ -469,7 +473,7 @@ class Roles(_Record):
             raise ValueError("name at least one role, each once")
         taken = {"super", "signed_in", "service", "public", "anyone"} & set(value)
         if taken:
-            raise ValueError(f"{sorted(taken)[0]!r} has a meaning of its own in the access matrix; choose another name")
+            raise ValueError(f"{sorted(taken)[0]!r} is a reserved word of the access matrix; choose another name")
         return value
 
 
@@ -578,7 +582,9 @@ class Ids(_Record):
     @classmethod
     def _printable(cls, value: str) -> str:
         if not value.isprintable():
-            raise ValueError("must be of printable characters: a control character parts it from the table's name")
+            raise ValueError(
+                "must consist of printable characters: a control character separates it from the table's name"
+            )
         return value
 
 
@@ -650,7 +656,7 @@ class Throttle(_Record):
     def _is_time_of_a_chunk(cls, value: object) -> str:
         text = cls._amount(value, cls._TIMES, "time", '"500ms", "2s" or "1min"')
         if not 0.01 <= cls.amount(text) <= 3600:
-            raise ValueError("a key range is to take between 10ms and 1h")
+            raise ValueError("must be between 10ms and 1h")
         return text
 
     @field_validator(
@@ -687,10 +693,10 @@ class Throttle(_Record):
         found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]+)", text, re.ASCII)
         unit = next((unit for unit in units if found and unit.lower() == found[2].lower()), None)
         if found is None or unit is None:
-            raise ValueError(f"{value!r} is no {what}; write {examples}")
+            raise ValueError(f"{value!r} is not a {what}; write {examples}")
         if float(found[1]) == 0:
             raise ValueError(
-                f'a limit of nothing would hold everything back for ever; "off" switches it off, or write {examples}'
+                f'a limit of 0 would stop the run for ever; write "off" to switch the limit off, or {examples}'
             )
         return found[1] + unit
 

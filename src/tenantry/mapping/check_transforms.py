@@ -39,8 +39,8 @@ def _check(rule: ColumnRule, key: Key) -> Iterator[tuple[Key, str]]:
     if transform is not None and transform.becomes == "json_ids":
         unread = [name for name in _TREATMENTS if name in rule.model_fields_set]
         if unread:
-            verb = "is" if len(unread) == 1 else "are"
-            yield key, f"{listed(unread)} {verb} not looked at beside {_written(rule.transform)}; take it out"
+            verb = "has" if len(unread) == 1 else "have"
+            yield key, f"{listed(unread)} {verb} no effect together with {_written(rule.transform)}; take it out"
 
 
 def _owners(known: Mapping[str, Transform]) -> dict[str, list[str]]:

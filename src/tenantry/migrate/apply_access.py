@@ -78,8 +78,8 @@ def check_secured(run: Run | None) -> None:
     """
     if run is not None and not run.is_over and run.status != "ready":
         raise NotReady(
-            f"Run {run.id} has not made the policies yet: it is {run.status}, in phase {run.phase}.",
-            hint="`tenantry migrate` takes it on, and makes them as the manifest says.",
+            f"Run {run.id} has not created the policies yet: it is {run.status}, in phase {run.phase}. Nothing was changed.",
+            hint="Run `tenantry migrate`: it resumes the run and creates the policies from the manifest.",
         )
 
 
@@ -123,7 +123,7 @@ def apply_changes(
             said = "; ".join(_holders(connection, live, changes)) or "somebody who has just let go"
             if time.monotonic() > deadline:
                 raise SourceLocked(
-                    f"The tables could not be locked within {patience:.0f} s. In the way: {said}. Nothing was changed.",
+                    f"The tables could not be locked within {patience:.0f} s. Blocked by: {said}. Nothing was changed.",
                     hint="End those transactions (select pg_terminate_backend(pid)), or wait for a quiet time, and run the same"
                     " command again.",
                 ) from None
@@ -142,8 +142,8 @@ def _become(connection: Connection, owner: str) -> None:
         connection.execute(f"set local role {ident(owner)}".encode())
     except pg.InsufficientPrivilege:
         raise RightsMissing(
-            f"The tables belong to {owner}, which this login may not act as.",
-            hint=f"Connect as {owner}, or let a superuser run: grant {ident(owner)} to … ;",
+            f"The tables belong to {owner}, and this login may not act as {owner}. Nothing was changed.",
+            hint=f"Connect as {owner}, or ask a superuser to run: grant {ident(owner)} to … ;",
         ) from None
 
 

@@ -126,7 +126,7 @@ def _follow(
                 write_metrics(live.main, prometheus)
             live.refresh()
             if live.run.status == "contracted":
-                raise NoRun("The run was contracted: there is no other side any more.", hint="Nothing is left to do.")
+                raise NoRun("The run was contracted: only the target is left.", hint="Nothing is left to do.")
             if live.run.direction == "both" and live.run.grace_until and live.run.grace_until < datetime.now(UTC):
                 try:
                     end_grace(live, Bounds())

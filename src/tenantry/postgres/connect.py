@@ -104,7 +104,7 @@ def normalise_dsn(dsn: str) -> str:
         conninfo_to_dict(text)
     except (psycopg.Error, ValueError):
         raise SettingsError(
-            "The connection string is not one that PostgreSQL understands (it is not shown here: it may hold a password).",
+            "PostgreSQL does not understand the connection string (it is not shown, because it may contain a password).",
             hint="Give a URL such as postgresql://user@host:5432/database, or key=value pairs: 'host=… dbname=… user=…'.",
         ) from None
     return text
@@ -156,7 +156,7 @@ def connect(
         connection.close()
         raise ServerTooOld(
             f"The server is PostgreSQL {version}; Tenantry needs 15 or newer.",
-            hint="Upgrade the server (pg_upgrade, or a logical replica of a newer version) and run again.",
+            hint="Upgrade the server (pg_upgrade, or a logical replica of a newer version).",
         )
     # The server says it by itself: nothing of ours is sent to a database that may not understand it.
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
@@ -168,7 +168,7 @@ def connect(
         if connection.info.parameter_status("TimeZone") != "UTC":
             connection.close()
             raise PoolerInTheWay(
-                f"The connection to {describe_dsn(dsn)} does not keep its session settings, as a pooler does.",
+                f"The connection to {describe_dsn(dsn)} does not keep its session settings. It seems to go through a pooler.",
                 hint="Give the direct address of the server, not that of pgbouncer or another pooler.",
             )
     if autocommit:
@@ -187,25 +187,25 @@ def _explain_connect(error: psycopg.Error, dsn: str) -> TenantryError:
         )
     if "does not exist" in text and "database" in text:
         return LoginRefused(
-            f"The server answers, but there is no such database: {where}.",
-            hint="Mend the database's name in --dsn, TENANTRY_DSN or DATABASE_URL, or create it (createdb).",
+            f"The server answers, but the database does not exist: {where}.",
+            hint="Correct the database's name in --dsn, TENANTRY_DSN or DATABASE_URL, or create the database (createdb).",
         )
     if any(words in text for words in ("too many clients", "too many connections", "remaining connection slots")):
         return DiskTrouble(
-            f"The server has no connection left: {where}. {text.splitlines()[-1]}",
-            hint="Close connections that nobody needs, or raise the limit: max_connections of the server, or the limit of the role or"
+            f"The server has no free connection: {where}. {text.splitlines()[-1]}",
+            hint="Close unused connections, or raise the limit: max_connections of the server, or the limit of the role or"
             " the database (alter role … connection limit …). `tenantry migrate` needs one for each worker (--workers) and five"
-            " more; the same command goes on from its journal.",
+            " more. Then run the same command again: it resumes from the journal.",
         )
     if any(word in text for word in ("authentication failed", "no password supplied", "role", "pg_hba.conf")):
         return LoginRefused(
             f"The server refuses this login: {where}.",
-            hint="Check user and password (a password may also stand in PGPASSWORD or ~/.pgpass), and pg_hba.conf.",
+            hint="Check the user, the password (also in PGPASSWORD and ~/.pgpass) and pg_hba.conf.",
         )
     reason = text.splitlines()[-1] if text else type(error).__name__
     return ServerUnreachable(
         f"No PostgreSQL server could be reached: {where}. {reason}",
-        hint="Is the server running, and are host and port right? Without --dsn, TENANTRY_DSN and DATABASE_URL,"
+        hint="Check that the server is running, and that host and port are right. Without --dsn, TENANTRY_DSN and DATABASE_URL,"
         " Tenantry starts an embedded server by itself.",
     )
 
@@ -221,41 +221,41 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
         )
     if isinstance(error, pg.DiskFull | pg.OutOfMemory | pg.TooManyConnections | pg.InsufficientResources):
         return DiskTrouble(
-            f"The server ran out of something while {doing}: {primary}.",
-            hint="Free disk (the copy needs about twice the data), memory or connections, then run the same command:"
-            " it goes on from its journal.",
+            f"The server ran out of a resource while {doing}: {primary}.",
+            hint="Free disk (the copy needs about twice the data), memory or connections. Then run the same command again:"
+            " it resumes from the journal.",
         )
     if isinstance(error, pg.IdleInTransactionSessionTimeout | pg.TransactionTimeout):
         return ConnectionLost(
-            f"The server ended the session while {doing}: this process stood still, or lost its connection, while it held locks"
-            " that applications wait for. What the transaction did is taken back.",
-            hint="Run the same command again: it goes on from its journal.",
+            f"The server ended the session while {doing}: this process hung or lost its connection while it held locks"
+            " that applications wait for. The transaction was rolled back.",
+            hint="Run the same command again: it resumes from the journal.",
         )
     if is_fence(error):
         return SideFenced(
             f"The fence refused a write while {doing}: {primary}. {error.diag.message_detail or ''}".rstrip(),
-            hint="Connect as the login of the runs (--dsn, TENANTRY_DSN), to whose writes the fence is open, or wait until the side is"
-            " written by applications: after `tenantry cutover` that is the target.",
+            hint="Connect as the login of the runs (--dsn, TENANTRY_DSN), which the fence lets write. Or wait until applications write"
+            " this side: after `tenantry cutover` that is the target.",
         )
     if isinstance(error, pg.ReadOnlySqlTransaction):
         return SourceAltered(
-            f"The server takes no writes: {primary} (while {doing}).",
-            hint="If it is a standby, connect to the primary; if it shall become the primary, promote it first. If it is none,"
+            f"The server accepts no writes: {primary} (while {doing}).",
+            hint="If it is a standby, connect to the primary. If it is to become the primary, promote it first. If it is no standby,"
             " default_transaction_read_only is on for this login or database.",
         )
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
         return SourceLocked(
-            f"Somebody else held a lock for longer than Tenantry waits, while {doing}: {primary}."
-            " What the transaction did is taken back.",
-            hint="`tenantry status` names who has written and not committed. End those transactions, or wait; then run the same"
-            " command again: it goes on from its journal.",
+            f"Another session held a lock for longer than Tenantry waits, while {doing}: {primary}."
+            " The transaction was rolled back.",
+            hint="`tenantry status` names the sessions that have written and not committed. End their transactions, or wait. Then run the same"
+            " command again: it resumes from the journal.",
         )
     if isinstance(error, psycopg.OperationalError) and (
         error.sqlstate is None or isinstance(error, pg.AdminShutdown | pg.CrashShutdown | pg.CannotConnectNow)
     ):
         return ConnectionLost(
             f"The connection broke while {doing}: {primary}.",
-            hint="Run the same command when the server is back: it goes on from its journal.",
+            hint="Run the same command again when the server is back: it resumes from the journal.",
         )
     return _refused(error, doing, primary)
 
@@ -287,7 +287,8 @@ def _refused(error: psycopg.Error, doing: str, primary: str) -> StatementRefused
     }
     where = [*getattr(error, "__notes__", ()), *(f"{kind} {name}" for kind, name in named.items() if name)]
     return StatementRefused(
-        f"PostgreSQL refused while {doing}: {primary}." + (f" This was about {', '.join(where)}." if where else ""),
+        f"PostgreSQL refused a statement while {doing}: {primary}."
+        + (f" It concerns {', '.join(where)}." if where else ""),
         hint=" ".join(filter(None, (diag.message_hint, _advice(error)))),
         detail={"sqlstate": error.sqlstate, "about": where, "context": (diag.context or "")[:500]},
     )

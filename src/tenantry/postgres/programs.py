@@ -44,8 +44,8 @@ def dump_schema(dsn: str, schema: str, path: Path) -> None:
     program = find_program("pg_dump")
     if program is None:
         raise StepFailed(
-            "The source cannot be archived: there is no pg_dump on this machine.",
-            hint="Install PostgreSQL's client programs, or contract without --archive after a backup of your own.",
+            "The source cannot be archived: there is no pg_dump on this machine. Nothing was dropped.",
+            hint="Install PostgreSQL's client programs, or make a backup yourself and contract without --archive.",
         )
     arguments, environment = program_environment(dsn)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,5 +60,5 @@ def dump_schema(dsn: str, schema: str, path: Path) -> None:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StepFailed(
             f"pg_dump could not archive schema {schema}: {last}. Nothing was dropped.",
-            hint="Mend the cause, or contract without --archive after a backup of your own.",
+            hint="Fix the cause, or make a backup yourself and contract without --archive.",
         )

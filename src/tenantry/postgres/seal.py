@@ -39,11 +39,9 @@ class SealKey:
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[0-9A-Za-z_-]{1,32}", self.kid):
-            raise SettingsError("The name of a seal key is made of 1 to 32 letters, digits, - and _.")
+            raise SettingsError("The name of a seal key must consist of 1 to 32 letters, digits, - and _.")
         if len(self.secret) < 32:
-            raise SettingsError(
-                "A seal key has at least 32 bytes.", hint="Make one with `tenantry seal new`; it is random."
-            )
+            raise SettingsError("A seal key must have at least 32 bytes.", hint="Create one with `tenantry seal new`.")
 
     @classmethod
     def new(cls, kid: str | None = None) -> SealKey:
@@ -63,7 +61,8 @@ class SealKey:
             secret = b""
         if not secret:
             raise SettingsError(
-                "That is no seal key.", hint="It is written kid:base64url, as `tenantry seal new` prints it."
+                "This is not a seal key.",
+                hint="A seal key has the form kid:base64url, as `tenantry seal new` prints it.",
             )
         return cls(kid, secret)
 

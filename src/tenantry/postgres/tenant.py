@@ -78,8 +78,8 @@ class _Opening:
         role = claims.get("role")
         if role not in roles:
             raise SettingsError(
-                "The claims name no role that a client may have.",
-                hint=f"`role` is one of: {', '.join(roles)}.",
+                "The claims name no role that a client may have. No transaction was begun.",
+                hint=f"`role` must be one of: {', '.join(roles)}.",
             )
         self._claims, self._key = claims_text(claims), key
         names = [schema] if isinstance(schema, str) else list(schema)
@@ -106,11 +106,11 @@ class _Opening:
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     if not connection.autocommit or connection.prepare_threshold is not None:
         raise SettingsError(
-            "This connection cannot carry tenants: it must be in autocommit mode, and prepare no statements by name.",
+            "This connection cannot be used for tenants: it must be in autocommit mode and must not prepare named statements.",
             hint="Take it from tenant_pool(), or connect with autocommit=True, prepare_threshold=None.",
         )
     if connection.info.transaction_status != TransactionStatus.IDLE:
-        raise SettingsError("A transaction is open on this connection: the caller's would be a part of it.")
+        raise SettingsError("A transaction is already open on this connection. End it before opening one for a caller.")
 
 
 class Tenant:
@@ -251,9 +251,9 @@ def _explained() -> Iterator[None]:
         yield
     except (errors.UndefinedFunction, errors.InvalidSchemaName) as error:
         raise ContextOutdated(
-            f"The database has no tenantry.challenge(), which opens sealed contexts: {error.diag.message_primary}.",
-            hint="Bring its context functions to this version of Tenantry (`tenantry access apply`), and grant the API's login"
-            " execute on tenantry.challenge(); or pass no key, where contexts are not sealed.",
+            f"The database lacks tenantry.challenge(), which opens sealed contexts: {error.diag.message_primary}.",
+            hint="Update its context functions to this version of Tenantry (`tenantry access apply`), and grant the API's login"
+            " execute on tenantry.challenge(). If contexts are not sealed, pass no key.",
         ) from None
 
 

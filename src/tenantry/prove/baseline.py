@@ -33,14 +33,14 @@ def load_baseline(file: Path) -> frozenset[str]:
         found = data["accepted"]
     except FileNotFoundError:
         raise SettingsError(
-            f"There is no baseline {file}.", hint=f"Write it once, and keep it with the code: --write-baseline {file}"
+            f"There is no baseline {file}.", hint=f"Create it once and keep it with the code: --write-baseline {file}"
         ) from None
     except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(
             f"The baseline {file} cannot be read: {error}.", hint="Write it again with --write-baseline."
         ) from None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise SettingsError(f"{file} is no baseline.", hint="Write it again with --write-baseline.")
+        raise SettingsError(f"{file} is not a baseline.", hint="Write it again with --write-baseline.")
     return frozenset(found)
 
 

@@ -218,7 +218,7 @@ def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
         if each.check not in checks | others:
             near = nearest(each.check, [*checks, *others])
             raise SettingsError(
-                f"There is no check {each.check!r}, which an exception names.",
+                f"An exception names the check {each.check!r}, which does not exist.",
                 hint=(f"Did you mean {near!r}? " if near else "")
                 + "docs/reference/checks.md lists the checks, docs/reference/attacks.md the attacks.",
             )

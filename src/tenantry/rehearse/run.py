@@ -135,7 +135,7 @@ def rehearse(
     except (KeyboardInterrupt, RunInterrupted):
         state = f". {_left_over(left)}" if left else "." if wishes.keep else ", and the copy was dropped."
         raise RunInterrupted(
-            f"Stopped. The original was only read{state}",
+            f"Interrupted. The original was only read{state}",
             hint="Run the same command again to rehearse from the beginning.",
         ) from None
 
@@ -154,14 +154,14 @@ def _check(connection: Connection, original: Original, manifest: Manifest) -> No
         run = last_run(connection)
         state = f" ({run.status}, phase {run.phase})" if run is not None else ""
         raise JournalMismatch(
-            f"A run of Tenantry is under way in {original.database} already{state}; a rehearsal begins where there is none.",
-            hint="`tenantry status` shows the run; after `tenantry rollback --everything` it can be rehearsed.",
+            f"A run of Tenantry is already in progress in {original.database}{state}. A rehearsal needs a database without a run.",
+            hint="`tenantry status` shows the run. After `tenantry rollback --everything` a rehearsal is possible.",
         )
     schema = manifest.target.schema_name
     if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
         raise TargetNotOurs(
-            f"The target schema {schema!r} exists in database {original.database!r}, and no run of Tenantry made it.",
-            hint=f"Name another schema in [target] schema, or drop it if it is a leftover (drop schema {schema} cascade).",
+            f"The target schema {schema!r} exists in database {original.database!r}, and no run of Tenantry created it.",
+            hint=f"Give another name in [target] schema, or drop it if it is a leftover (drop schema {schema} cascade).",
         )
 
 
@@ -361,7 +361,7 @@ class _Rehearsing:
                 ),
             )
             if writer is not None and writer.places and not writer.is_fenced():
-                self._problem("cut over", "The source goes on taking writes after the cut-over.")
+                self._problem("cut over", "The source still accepts writes after the cut-over.")
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
@@ -398,8 +398,8 @@ class _Rehearsing:
         if found:
             self._problem(
                 stage,
-                f"Source and target do not agree in {len(found)} places: {'; '.join(found[:3])}",
-                "This is a defect of the manifest's transforms, of their way back, or of Tenantry.",
+                f"Source and target differ in {len(found)} places: {'; '.join(found[:3])}",
+                "The cause is a transform of the manifest, its way back, or a defect of Tenantry.",
             )
 
     def _source_writer(self, stack: ExitStack, prepared: Prepared) -> Writer | None:
@@ -509,7 +509,7 @@ class _Rehearsing:
                 "prove",
                 f"The database does not obey the access matrix: {counts['failed']} cells and {counts['checks_failed']} checks"
                 " fail.",
-                "Rehearse with --keep and run `tenantry prove` on the copy; it names every cell.",
+                "Rehearse with --keep and run `tenantry prove` on the copy: it names every cell.",
             )
 
     def _locks(self) -> list[Lock]:
@@ -549,7 +549,7 @@ class _Rehearsing:
                 "writes in the target",
                 f"{number} changes of the target were refused by the source, or made on both sides:"
                 f" {result.conflicts[0]['table_name']}: {result.conflicts[0]['reason']}",
-                "Let the column have a way back that the source takes (down = …), or know that such changes stay in the target"
+                "Give the column a way back that the source accepts (down = …). Otherwise such changes stay in the target"
                 " after a rollback.",
             )
         for written in result.written:
@@ -568,8 +568,8 @@ class _Rehearsing:
             self._problem(
                 stage,
                 f"The source is not as it was: {'; '.join(found.differences[:3])}",
-                "What triggers of the application did with the rehearsal's own writes was seen and left out. If something else writes"
-                " this database, rehearse where nobody does; else do not migrate, and report it.",
+                "Changes by the application's triggers to the rehearsal's own rows are already left out. If something else writes"
+                " this database, rehearse where nothing does. Otherwise do not migrate, and report it.",
             )
 
     def _undo(self, prepared: Prepared) -> None:

@@ -78,7 +78,7 @@ def check_ready(run: Run | None) -> Run:
     if run is None or run.status not in ("ready", "cut over"):
         raise NoRun(
             "There is no finished run in this database" + (f": run {run.id} is in phase {run.phase}." if run else "."),
-            hint="`tenantry migrate` begins one, or goes on with it.",
+            hint="Run `tenantry migrate`: it begins a run or resumes it.",
         )
     return run
 
@@ -100,8 +100,8 @@ def entries(
     """
     if not journal_exists(connection):
         raise NoRun(
-            "There is no run of Tenantry in this database, and so no quarantine.",
-            hint="Run `tenantry migrate` first, or give the right database with --dsn.",
+            "There is no run of Tenantry in this database, so there is no quarantine.",
+            hint="Run `tenantry migrate` first, or name the right database with --dsn.",
         )
     rows = connection.execute(
         load_blocks("tenantry.migrate.copy", "quarantine")["entries"],
@@ -112,7 +112,7 @@ def entries(
         missing = set(ids) - {entry.id for entry in found}
         if missing:
             raise QuarantineEntryUnknown(
-                f"There is no entry {', '.join(str(each) for each in sorted(missing))} in the quarantine.",
+                f"The quarantine has no entry {', '.join(str(each) for each in sorted(missing))}. Nothing was retried.",
                 hint="`tenantry quarantine list` shows the numbers.",
             )
     return found

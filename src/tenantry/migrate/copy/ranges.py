@@ -207,7 +207,7 @@ def load_function(name: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
     except (ImportError, AttributeError, ValueError) as error:
         raise TransformFailed(
             f"The Python transform {name!r} cannot be loaded: {error}.",
-            hint='Write it as "module:function", and install its package beside Tenantry.',
+            hint='Write it as "module:function", and install its package in the same environment as Tenantry.',
         ) from None
     return found  # type: ignore[no-any-return]
 
@@ -227,12 +227,12 @@ def apply_function(name: str, values: Sequence[Any], where: str) -> list[Any]:
         hides = any(isinstance(value, str) and value and value in text for value in given)
         raise TransformFailed(
             f"The Python transform {name} failed on {where}: {type(error).__name__}" + ("" if hides else f": {text}"),
-            hint="Mend the function or its configuration, then run the same command again: it goes on from its journal.",
+            hint="Fix the function or its configuration, then run the same command again: it resumes from the journal.",
         ) from None
     if len(made) != len(given):
         raise TransformFailed(
             f"The Python transform {name} returned {len(made)} values for {len(given)} on {where}.",
-            hint="It must return one value for each that it is given, in the same order.",
+            hint="It must return one value for each value that it gets, in the same order.",
         )
     results = iter(made)
     return [None if value is None else next(results) for value in values]

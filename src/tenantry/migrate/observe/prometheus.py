@@ -62,7 +62,7 @@ def replace_file(path: Path, text: str) -> None:
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be written: {error.strerror or error}.",
-            hint="Name a file in a folder that exists and that this user may write, as the textfile collector's.",
+            hint="Give a file in a folder that exists and that this user may write, such as the textfile collector's.",
         ) from None
 
 

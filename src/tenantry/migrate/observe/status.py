@@ -256,7 +256,7 @@ def _look(connection: Connection, before: Status | None) -> tuple[dict[str, Any]
     if row is None:
         raise NoRun(
             "There is no run of Tenantry in this database yet.",
-            hint="`tenantry plan` shows what would be done, `tenantry migrate` does it.",
+            hint="Run `tenantry plan` to see what a run would do, and `tenantry migrate` to start it.",
         )
     return row, run_lock_holder(connection)
 

@@ -56,10 +56,10 @@ class Watch:
         now = self.signature(connection)
         if now.hiding:
             raise RowsHidden(
-                f"Something in this database, an event trigger most likely, forces row-level security upon the temporary tables"
-                f" that Tenantry works with ({now.hiding[0]}): their rows are hidden from the login. Nothing was carried over.",
-                hint="`tenantry analyze` names the event triggers. Disable the one that does it for as long as the run lasts (alter"
-                " event trigger … disable), or let it leave out temporary tables; then run the same command again.",
+                f"Something in this database, most likely an event trigger, enables row-level security on the temporary tables"
+                f" of Tenantry ({now.hiding[0]}), which hides their rows from the login. Nothing was carried over.",
+                hint="`tenantry analyze` lists the event triggers. Disable the one that does it for the duration of the run (alter"
+                " event trigger … disable), or make it ignore temporary tables. Then run the same command again.",
                 detail={"tables": list(now.hiding)},
             )
         if self._expected is None:
@@ -68,8 +68,8 @@ class Watch:
             side = "source" if now.source != self._expected.source else "target"
             schema = self._values[side]
             raise SourceAltered(
-                f"The tables of schema {schema} ({side}) were altered while the run was under way.",
-                hint="Run the same command again: it compares the tables with the plan and says what can be gone on with.",
+                f"Tables of schema {schema} ({side}) were altered during the run. This transaction was rolled back.",
+                hint="Run the same command again: it compares the tables with the plan and says whether the run can be resumed.",
                 detail={"side": side},
             )
 
@@ -82,16 +82,16 @@ def check_login(connection: Connection, run: Run | None, login: str) -> None:
     """
     if run is not None and run.migrator != login:
         raise LoginShared(
-            f"The run was begun with the login {run.migrator!r}, and this is {login!r}.",
-            hint=f"Connect as {run.migrator!r}: by it Tenantry's writes are told from those of applications.",
+            f"The run was begun with the login {run.migrator!r}, but this connection uses {login!r}. Nothing was changed.",
+            hint=f"Connect as {run.migrator!r}: the login tells Tenantry's writes from those of applications.",
         )
     others = connection.execute(load_blocks(_SQL, "guard")["others"]).fetchall()
     if others:
         said = "; ".join(f"pid {pid} ({name or 'no name'}, from {address})" for pid, name, address in others)
         raise LoginShared(
-            f"The login {login!r} is also used by others: {said}. What it writes would not be noted as a change.",
-            hint="Give Tenantry a login of its own, which is a member of the tables' owner: create role tenantry_migrator login;"
-            " grant <owner> to tenantry_migrator; and add options='-c role=<owner>' to its DSN.",
+            f"Other sessions use the login {login!r} too: {said}. Their changes would not be recorded. Nothing was changed.",
+            hint="Give Tenantry a login of its own that is a member of the tables' owner: create role tenantry_migrator login;"
+            " grant <owner> to tenantry_migrator; then add options='-c role=<owner>' to its DSN.",
             detail={"login": login, "pids": [row[0] for row in others]},
         )
 
@@ -110,7 +110,7 @@ def check_owner(connection: Connection, project: Project) -> None:
         owners = ", ".join(sorted({str(row[1]) for row in rows}))
         raise RightsMissing(
             f"The login does not own the source tables {', '.join(str(row[0]) for row in rows)}; {owners} does.",
-            hint=f"Connect as {owners}, or as a member of it (GRANT {owners} TO …, and options='-c role={owners}' in the DSN).",
+            hint=f"Connect as {owners}, or as a member of it (GRANT {owners} TO …, with options='-c role={owners}' in the DSN).",
             detail={"tables": [row[0] for row in rows]},
         )
 
@@ -123,8 +123,8 @@ def refuse_standby(connection: Connection) -> None:
     """
     if connection.info.parameter_status("in_hot_standby") == "on":
         raise SourceAltered(
-            "This server is a standby: it only follows another one, and cannot be written.",
-            hint="Connect to the primary; if this server shall become it, promote it first.",
+            "This server is a standby and cannot be written.",
+            hint="Connect to the primary. If this server is to become the primary, promote it first.",
         )
 
 

@@ -61,9 +61,9 @@ def capture_tables(
             said = "; ".join(holders) or "somebody who has just let go"
             if time.monotonic() > deadline or stopped():
                 raise SourceLocked(
-                    f"{', '.join(tables)} could not be locked within {patience:.0f} s. In the way: {said}.",
-                    hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quiet time, then run the"
-                    " same command again: it goes on from its journal.",
+                    f"{', '.join(tables)} could not be locked within {patience:.0f} s. Blocked by: {said}.",
+                    hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quieter time, then run the"
+                    " same command again: it resumes from the journal.",
                 ) from None
             if attempt == 1:
                 notice(f"Waiting for {', '.join(tables)}: {said}")

@@ -88,15 +88,16 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
         need_our_schema(connection)
         if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
             raise TargetNotOurs(
-                f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry made it.",
-                hint="Name another schema in [target] schema, or drop it if it is a leftover"
-                f" (drop schema {schema} cascade); Tenantry never writes into a schema that it did not make.",
+                f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry created it."
+                " Nothing was changed.",
+                hint="Give another name in [target] schema, or drop it if it is a leftover"
+                f" (drop schema {schema} cascade). Tenantry never writes into a schema that it did not create.",
             )
         missing = missing_roles(connection, manifest)
         if missing:
             raise RolesMissing(
                 f"The database roles {', '.join(missing)} do not exist on this server.",
-                hint="Let a DBA review and run the script once: tenantry roles --sql | psql …; a superuser can run"
+                hint="Ask a DBA to review and run the script once: tenantry roles --sql | psql …; a superuser can run"
                 " `tenantry roles --apply`.",
             )
         target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
@@ -131,12 +132,12 @@ def check_journal(run: Run, manifest: Manifest) -> None:
     if run.manifest_digest != manifest_digest(manifest):
         started = f"{run.started_at:%Y-%m-%d %H:%M}"
         raise JournalMismatch(
-            f"The manifest or its target files have changed since the run of {started} was begun ({run.status}).",
-            hint="Put the files back as they were and go on; or, to start over with the new ones: put them back,"
+            f"The manifest or its target files have changed since the run of {started} was begun ({run.status}). Nothing was done.",
+            hint="Restore the files and run the same command again. Or, to start over with the new ones: restore them, run"
             " `tenantry rollback --everything`,"
-            " change them again, and begin anew."
+            " change the files again, and run `tenantry migrate`."
             if run.direction == "forward"
-            else "The run has been cut over. Put the files back as they were; later changes of the target are ordinary"
+            else "The run has been cut over. Restore the files; later changes of the target are ordinary"
             " migrations of the application.",
             detail={"run": run.id, "digest": run.manifest_digest},
         )

@@ -44,8 +44,8 @@ def _refuse(taken: list[Taken]) -> None:
     if taken:
         found = [each.what.rstrip(",") for each in taken]
         raise NameTaken(
-            f"Names that Tenantry needs for its own triggers, policies and indexes are taken: {'; '.join(found)}.",
-            hint=f"{RENAME}, and run again; nothing was changed.",
+            f"Tenantry needs names for its own triggers, policies and indexes that are taken: {'; '.join(found)}.",
+            hint=f"{RENAME}, and run the same command again. Nothing was changed.",
             detail={"taken": found},
         )
 

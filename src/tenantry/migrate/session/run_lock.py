@@ -37,8 +37,8 @@ def take_run_lock(connection: Connection) -> None:
     if not _made(connection) or _try(connection, _key(connection)):
         return
     raise RunInProgress(
-        f"Another run is under way in this database: {describe_holder(connection)}.",
-        hint="Watch it with `tenantry status`. Two runs at a time could only hinder each other.",
+        f"Another run is in progress in this database: {describe_holder(connection)}.",
+        hint="Watch it with `tenantry status`. Only one run at a time is possible.",
     )
 
 
@@ -53,8 +53,8 @@ def one_makes_the_journal() -> Iterator[None]:
         yield
     except (pg.UniqueViolation, pg.DuplicateSchema, pg.DuplicateTable, pg.DuplicateFunction) as error:
         raise RunInProgress(
-            "Another process has begun a run in this database in this moment.",
-            hint="Watch it with `tenantry status`. Two runs at a time could only hinder each other.",
+            "Another process has just begun a run in this database.",
+            hint="Watch it with `tenantry status`. Only one run at a time is possible.",
         ) from error
 
 
@@ -82,8 +82,8 @@ def wait_for_run_lock(connection: Connection, patience: float, notice: Callable[
         while not _try(connection, key):
             if time.monotonic() > deadline:
                 raise RunInProgress(
-                    f"Another process works on the run of this database: {describe_holder(connection)}.",
-                    hint="Watch it with `tenantry status`, or stop it (Ctrl-C there), and run the same command again.",
+                    f"Another process works on the run in this database: {describe_holder(connection)}.",
+                    hint="Watch it with `tenantry status`, or stop it (Ctrl-C there). Then run the same command again.",
                 )
             time.sleep(_EVERY)
     except BaseException:

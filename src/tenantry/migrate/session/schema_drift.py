@@ -72,7 +72,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     harm += [each.why for each in unfit_below(present)]
     if harm:
         raise SourceAltered(
-            f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}.",
+            f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}. Nothing was carried over.",
             hint=_way_out(project, prepared.run),
             detail={"altered": harm},
         )

@@ -50,7 +50,7 @@ def need_room(connection: Connection, project: Project) -> None:
         return
     said = "\n  ".join(f"{each.code} {each.table}: {each.title}" for each in found)
     raise Unfit(
-        f"A run cannot be begun here, and nothing was changed:\n  {said}",
+        f"A run cannot begin here. Nothing was changed. The reasons:\n  {said}",
         hint="\n".join(dict.fromkeys(each.advice for each in found if each.advice)),
         detail={"findings": [each.to_json() for each in found]},
     )

@@ -91,8 +91,10 @@ def contract(
             return Contracted(dropped, None, already=True)
         if live.run.direction != "reverse":
             raise NotReady(
-                "Applications still write the source" + (" (grace)." if live.run.direction == "both" else "."),
-                hint="`tenantry cutover` first; what was contracted can never be rolled back.",
+                "Applications still write the source"
+                + (" (dual-write window)." if live.run.direction == "both" else ".")
+                + " Nothing was dropped.",
+                hint="Run `tenantry cutover` first. A contracted run can never be rolled back.",
             )
         if "contract.source" not in live.done:
             try:
@@ -112,8 +114,8 @@ def contract(
             if found and not force:
                 listed = "\n  ".join(f"{reader.table}: {reader.what}" for reader in found[:20])
                 raise NotReady(
-                    f"Something still uses the source; nothing was dropped:\n  {listed}",
-                    hint="Point it at the new tables, or drop it; --force goes on nevertheless (not past views).",
+                    f"The source is still in use. Nothing was dropped. It is used by:\n  {listed}",
+                    hint="Make it use the new tables, or drop it. --force contracts nevertheless, unless views use the source.",
                     detail={"readers": [f"{reader.table}: {reader.what}" for reader in found]},
                 )
             if archive is not None:
@@ -145,8 +147,8 @@ def contract(
                     live.main, "turn", direction="reverse", status="cut over", phase="cut over", grace=None
                 )
                 raise NotReady(
-                    f"Other objects depend on the source's tables: {error.diag.message_detail}",
-                    hint="Drop them, or point them at the new tables, and run the same command again.",
+                    f"Other objects depend on the source's tables. Nothing was dropped. {error.diag.message_detail}",
+                    hint="Drop them, or make them use the new tables, and run the same command again.",
                 ) from error
             live.observer.finished(step, seconds=time.monotonic() - begun_step, rows=None)
         live.journal.event(live.main, "contracted", "the source is gone", archive=str(archive) if archive else None)

@@ -51,8 +51,8 @@ def opening(connection: Connection, project: Project, login: str) -> list[str]:
     problems += [problem for trigger in guarded for problem in trigger.problems(login)]
     if problems:
         raise NotReady(
-            "Both sides cannot be written at the same time, and nothing was changed:\n  " + "\n  ".join(problems),
-            hint="Mend this and run the same command again, or cut over without --dual-write.",
+            "A dual-write window is not possible. Nothing was changed. The reasons:\n  " + "\n  ".join(problems),
+            hint="Fix this and run the same command again, or cut over without --dual-write.",
             detail={"problems": problems},
         )
     statements: list[str] = []

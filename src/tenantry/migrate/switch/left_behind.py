@@ -31,9 +31,10 @@ def refuse_left_behind(connection: Connection, journal: Journal, *, after: int =
     ]
     listed = "\n  ".join(lines)
     raise RowsLeftBehind(
-        f"{total} rows came into quarantine since the run was declared ready, and would stay behind; nothing was turned:\n  {listed}",
-        hint="Look at them (`tenantry quarantine list`) and mend them in the source or with `tenantry quarantine retry`; then run the"
-        " same command again. To leave them behind: `tenantry cutover --accept-quarantined`.",
+        f"{total} rows came into quarantine since the run was declared ready. A cut-over would leave them behind."
+        f" Nothing was switched.\n  {listed}",
+        hint="List them (`tenantry quarantine list`) and repair them in the source or with `tenantry quarantine retry`. Then run the"
+        " same command again. To leave them behind, run `tenantry cutover --accept-quarantined`.",
         detail={
             "rows": [
                 {"mapping": mapping, "reason": reason, "column": column, "count": count, "keys": list(keys)}

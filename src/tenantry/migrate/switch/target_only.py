@@ -83,10 +83,10 @@ def put_away(live: Live) -> Kept:
     if unreadable:
         said = ", ".join(f"{project.target.schema}.{name}" for name in unreadable)
         raise NotReady(
-            f"Somebody made {said}, and not all rows of it can be read to keep them, while the target would go with them."
+            f"The target has {said}, which Tenantry did not create. Its rows cannot all be read, so they cannot be kept."
             " No step was undone.",
-            hint="Let its owner move it to another schema (alter table … set schema …), drop it, or let the migrator read it;"
-            " then run `tenantry rollback --everything` again.",
+            hint="Ask its owner to move it to another schema (alter table … set schema …), to drop it, or to let the migrator read it."
+            " Then run `tenantry rollback --everything` again.",
         )
     rows = kept_rows(live.main, project)
     row = live.main.execute(

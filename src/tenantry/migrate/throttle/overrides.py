@@ -47,7 +47,7 @@ def change_settings(connection: Connection, values: Mapping[str, object]) -> dic
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        raise SettingsError("\n".join(problems), hint="`tenantry throttle` shows all settings; nothing was changed.")
+        raise SettingsError("\n".join(problems), hint="Nothing was changed. `tenantry throttle` shows all settings.")
     with connection.transaction():
         _make_table(connection)
         for name, checked_value in changed.items():
@@ -63,7 +63,7 @@ def reset_settings(connection: Connection, names: Collection[str] = ()) -> list[
     """
     problems = [f"{name}: {unknown_setting(name)}" for name in names if name not in Settings.model_fields]
     if problems:
-        raise SettingsError("\n".join(problems), hint="`tenantry throttle` shows all settings; nothing was changed.")
+        raise SettingsError("\n".join(problems), hint="Nothing was changed. `tenantry throttle` shows all settings.")
     try:
         rows = connection.execute(_block("reset"), {"names": list(names or Settings.model_fields)}).fetchall()
     except _NO_TABLE:
@@ -96,7 +96,7 @@ def _make_table(connection: Connection) -> None:
     if row is None or not row[0]:
         raise NoRun(
             "There is no run of Tenantry in this database yet.",
-            hint="Settings for a run that is to begin stand in the manifest, section [throttle].",
+            hint="Put settings for a new run into the manifest, section [throttle].",
         )
     if connection.execute("select to_regclass('tenantry.setting')").fetchone() == (None,):
         connection.execute(throttle_ddl())

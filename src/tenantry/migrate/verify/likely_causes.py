@@ -17,8 +17,8 @@ def verification_failed(failed: Sequence[Verification]) -> VerificationFailed:
     shown = "\n  ".join(str(each) for each in listed[:_SHOWN])
     rest = f"\n  … and {total - _SHOWN} more" if total > _SHOWN else ""
     return VerificationFailed(
-        f"Source and target do not agree; the cut-over was not done. {total} differences:\n  {shown}{rest}",
-        hint=f"The source is as it was. {' '.join(likely(listed))}",
+        f"Source and target differ. The cut-over was not done. {total} differences:\n  {shown}{rest}",
+        hint=f"The source was not changed. {' '.join(likely(listed))}",
         detail={"checks": [check.to_json() for check in failed]},
     )
 

@@ -223,7 +223,7 @@ def _check_names(names: Iterable[str], where: str) -> None:
         if name not in known:
             near = nearest(name, known)
             raise SettingsError(
-                f"There is no check {name!r}, which {where} names.",
+                f"{where} names the check {name!r}, which does not exist.",
                 hint=(f"Did you mean {near!r}? " if near else "") + "docs/reference/checks.md lists all of them.",
             )
 
@@ -246,12 +246,12 @@ def load_exceptions(path: Path) -> tuple[Allowed, ...]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError(f"There is no file {path}.", hint="Name a file of exceptions with --exceptions.") from None
+        raise SettingsError(f"There is no file {path}.", hint="Give a file of exceptions with --exceptions.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"The exceptions {path} cannot be read: {error}.", hint="Mend the file.") from None
+        raise SettingsError(f"The exceptions {path} cannot be read: {error}.", hint="Fix the file.") from None
     entries = data.get("allow", [])
     if set(data) - {"allow"} or not isinstance(entries, list):
-        raise SettingsError(f"{path} holds more than [[allow]] tables.", hint=_FORM)
+        raise SettingsError(f"{path} contains more than [[allow]] tables.", hint=_FORM)
     return tuple(_allowed(path, number, entry) for number, entry in enumerate(entries, start=1))
 
 

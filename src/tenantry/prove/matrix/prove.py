@@ -155,7 +155,7 @@ def _check_may_become(owner: psycopg.Connection[Any], project: Project) -> None:
     ]
     if missing:
         raise RightsMissing(
-            f"{owner.info.user} cannot become {' and '.join(missing)}, which a proof in place has to.",
+            f"{owner.info.user} cannot become {' and '.join(missing)}. A proof in place needs that. Nothing was tried.",
             hint="Run the roles script again (tenantry roles), or prove over the API's login (--login).",
         )
 
@@ -165,7 +165,7 @@ def _check_roles(owner: psycopg.Connection[Any], project: Project) -> None:
     if missing:
         raise RolesMissing(
             f"The cluster has no role {', '.join(missing)}.",
-            hint="Let a superuser, or a role with CREATEROLE, run the roles script.",
+            hint="Ask a superuser, or a role with CREATEROLE, to run the script that `tenantry roles --sql` prints.",
             detail={"missing": list(missing)},
         )
 
@@ -176,7 +176,7 @@ def _alone(owner: psycopg.Connection[Any]) -> Iterator[None]:
     if owner.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         raise RunInProgress(
             f"Another proof of this database is running: {lock_holder(owner, _LOCK)}.",
-            hint="Wait until it is done; the lock goes with its connection.",
+            hint="Wait until it is done. Its lock ends with its connection.",
         )
     try:
         yield
