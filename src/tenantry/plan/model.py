@@ -11,10 +11,19 @@ from typing import Literal
 Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract"]
 PHASES: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract")
 
-Kind = Literal["sql", "capture", "copy", "replay", "verify", "cut over", "contract"]
-"""How a step is carried out: its statements in one transaction; the same on a table that applications use, trying again
-with a short lock_timeout; chunk by chunk; round by round from the log of changes; by comparing; under the source's lock;
-only when the owner says that it is final."""
+Kind = Literal["sql", "capture", "copy", "replay", "verify", "check", "cut over", "contract"]
+"""How a step is carried out: its statements in one transaction; the same on a table that applications use, retried with a
+short lock_timeout; range by range; round by round from the change queue; by comparing every row of a mapping; by a check
+of the whole target; under the source's lock; only when the owner says that it is final. `migrate.run.executors` has one
+executor for each kind that a run carries out by itself."""
+
+Rerun = Literal["never", "rest", "always"]
+"""Whether a step that is done is done again: never; when a pilot run continues with all other tenants; on every resume,
+since it says how things stand now."""
+
+Check = Literal["catalog", "ids", "references", "rules"]
+"""Checks of the whole target: its keys and triggers against the plan, ids that stand for two rows, rows whose parent is
+missing, the manifest's business rules."""
 
 Risk = Literal["none", "low", "medium", "high"]
 
@@ -49,7 +58,13 @@ class Step:
         seconds: estimated duration on one ordinary core; see docs/explanation/estimates.md.
         after: ids of steps that must be done before.
         rows: rows that it has to look at, estimated.
-        outside: it leaves something outside of the target's schema, so that it is taken back even where that goes as a whole.
+        gone_with_target: dropping the target's schema and the journal takes it back as well, so that a full rollback
+            skips its undo.
+        rerun: whether it is done again when a run resumes.
+        undo_first: it is undone before it is done again.
+        locks: schema and table that applications use, and that it locks for a moment: kind "capture" retries for it.
+        thorough: of a replay: what was copied was read at different moments, so that each row is looked at as if it had moved.
+        check: of kind "check": which.
     """
 
     id: str
@@ -66,7 +81,12 @@ class Step:
     mapping: str | None = None
     table: str | None = None
     rows: int = 0
-    outside: bool = False
+    gone_with_target: bool = False
+    rerun: Rerun = "never"
+    undo_first: bool = False
+    locks: tuple[str, str] | None = None
+    thorough: bool = False
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def plan_sql(planned: Plan) -> str:
         if step.after:
             head.append(comment(f"after: {', '.join(step.after)}", indent=3))
         body = "\n".join(f"{statement.strip().rstrip(';')};" for statement in step.sql if statement.strip())
-        if step.kind == "verify" and not step.sql:
+        if step.kind in ("verify", "check") and not step.sql:
             body = "--    (reads only: compares both sides)"
         undo = "\n".join(
             "\n".join(f"--    undo: {line}" for line in f"{statement.strip().rstrip(';')};".splitlines())

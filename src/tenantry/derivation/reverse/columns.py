@@ -14,6 +14,7 @@ from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
+from tenantry.mapping.legacy_ids import key_of, legacy_of
 from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, plain_name
 from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal
@@ -83,20 +84,6 @@ class Part:
 def primary(mapping: Mapping) -> bool:
     """Whether a mapping is the one that foreign keys to its source table lead to."""
     return mapping.namespace == mapping.source.name
-
-
-def key_of(mapping: Mapping, legacy: str) -> str:
-    """The SQL of the source key in a legacy id; null where it is that of another source."""
-    if not mapping.legacy_prefix:
-        return legacy
-    length = len(mapping.legacy_prefix)
-    return (
-        f"case when left({legacy}, {length}) = {literal(mapping.legacy_prefix)} then substr({legacy}, {length + 1}) end"
-    )
-
-
-def legacy_of(mapping: Mapping, key: str) -> str:
-    return f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
 
 
 def direct_path(project: Project, mapping: Mapping) -> Reference | None:

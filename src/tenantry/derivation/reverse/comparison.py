@@ -10,21 +10,11 @@ from tenantry.catalog import Table
 from tenantry.derivation.few import derive_few
 from tenantry.derivation.keys import equal, key_parts_sql, mapping_key, same_key
 from tenantry.derivation.reverse import alternatives
-from tenantry.derivation.reverse.columns import (
-    Feeds,
-    Part,
-    by_id,
-    direct_path,
-    held,
-    image,
-    key_of,
-    legacy_of,
-    permitted,
-    primary,
-)
+from tenantry.derivation.reverse.columns import Feeds, Part, by_id, direct_path, held, image, permitted, primary
 from tenantry.derivation.reverse.moved import held_elsewhere, left_all
 from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import key_of, legacy_of
 from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, plain_name
 from tenantry.postgres import ident, idents, literal
 

@@ -8,8 +8,9 @@ the verification sees it, and it is listed as a conflict.
 
 from __future__ import annotations
 
-from tenantry.derivation.reverse.columns import Part, legacy_of
+from tenantry.derivation.reverse.columns import Part
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, literal
 

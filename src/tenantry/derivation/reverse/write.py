@@ -17,9 +17,10 @@ from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.keys import equal, key_parts_sql
 from tenantry.derivation.reverse import alternatives, moved
-from tenantry.derivation.reverse.columns import INTEGERS, WAITS, legacy_of, waiting
+from tenantry.derivation.reverse.columns import INTEGERS, WAITS, waiting
 from tenantry.derivation.reverse.comparison import CHANGED, Comparison
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import ROW_ID, Mapping, Project
 from tenantry.mapping.values.type_names import base_type, is_text, text_length

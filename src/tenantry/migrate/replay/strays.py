@@ -16,7 +16,8 @@ from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
-from tenantry.migrate.replay.replay import Replayer, Round, take_log
+from tenantry.migrate.replay.queue import Round, take_log
+from tenantry.migrate.replay.round import Replayer
 from tenantry.migrate.session.trigger_states import trust_guards
 from tenantry.migrate.verify import compare as verify
 from tenantry.postgres import ident, idents, literal

@@ -8,12 +8,8 @@ the source are noted by its triggers whether a run is under way or not.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass
 
 import psycopg
 
@@ -28,18 +24,18 @@ from tenantry.errors import (
     StepFailed,
     TenantryError,
 )
-from tenantry.journal.journal import Chunk, Connection, Journal, last_run, this_process
+from tenantry.journal.journal import Connection, Journal, last_run, this_process
 from tenantry.manifest import Manifest
-from tenantry.mapping import Mapping, Project
-from tenantry.migrate.copy import ranges as chunked
 from tenantry.migrate.replay import strays
-from tenantry.migrate.replay.replay import EVERYTHING, ROW_ERRORS, Pace, Replayer, Round, pending, replay_round
+from tenantry.migrate.replay.queue import Round
+from tenantry.migrate.replay.round import Replayer, Rounds
 from tenantry.migrate.replay.triggered import trigger_of
+from tenantry.migrate.run.context import Options, RunContext
+from tenantry.migrate.run.scheduler import Scheduler
 from tenantry.migrate.session import pilot as subset
 from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import Session
 from tenantry.migrate.session.guard import Watch, check_login, check_owner, check_server, refuse_standby
-from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.session.run_lock import one_makes_the_journal, take_run_lock
@@ -51,33 +47,9 @@ from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
 from tenantry.migrate.verify.not_compared import nobodys_rows
 from tenantry.plan import Phase, Step, prerequisites
-from tenantry.plan.operations.indexes_and_keys import CATCH_UP
-from tenantry.postgres import explain, ident
+from tenantry.postgres import explain
 
 BEFORE_CUT_OVER: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure")
-
-_NEARLY_EMPTY = 2_000
-"""Entries of a round after which replay counts as having caught up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a migration is run.
-
-    Attributes:
-        workers: connections that copy, index and verify side by side.
-        chunk_rows: source rows of the smallest key range; as many are carried over as one as take that long.
-        chunk_seconds: how long one statement of the copy shall take, about; None: as [throttle] says, chunk_target.
-        lock_patience: seconds for which a table's lock is tried for, to set triggers.
-        work_mem, maintenance_work_mem: what each worker may use in the server for hashing, and for building indexes.
-    """
-
-    workers: int = 2
-    chunk_rows: int = chunked.CHUNK_ROWS
-    chunk_seconds: float | None = None
-    lock_patience: float = 60.0
-    work_mem: str = "128MB"
-    maintenance_work_mem: str = "256MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +69,6 @@ class Outcome:
     accounts: tuple[verify.Account, ...]
     rows: int
     seconds: float
-
-
-@dataclass
-class _Copy:
-    """The copy of one mapping: pieces that nobody has taken up, and how fast it goes."""
-
-    waiting: deque[Chunk]
-    running: int = 0
-    rate: float = 0.0
-    alone: set[int] = field(default_factory=set)
-    """Positions of pieces that are tried by themselves, since a row among them was refused."""
-
-
-@dataclass
-class _Work:
-    """What is under way in one phase."""
-
-    waiting: dict[str, Step]
-    running: dict[Future[object], tuple[Step, tuple[Chunk, ...]]] = field(default_factory=dict)
-    copies: dict[str, _Copy] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
-    begun: dict[str, float] = field(default_factory=dict)
-    expected: dict[str, dict[int, verify.Sum]] = field(default_factory=dict)
-    """By verification step, what its key ranges must hold."""
-    ranges: dict[str, list[Chunk]] = field(default_factory=dict)
 
 
 class Migration:
@@ -150,16 +97,10 @@ class Migration:
         self._session = Session(
             dsn, work_mem=self._options.work_mem, maintenance_work_mem=self._options.maintenance_work_mem
         )
-        self._verifications: list[verify.Verification] = []
         self._throttle = Throttle(
             dsn, manifest.throttle, notice=self._observer.notice, stopped=self._session.stop.is_set
         )
-        self._suspects: dict[str, list[str]] = {}
-        self._ranges: dict[str, int] = {}
         self._done: set[str] = set()
-        self._rows = 0
-        self._replayed = 0
-        self._pace = Pace()
 
     def run(self) -> Outcome:
         """Begin, or go on with, the migration, up to but not including the cut-over.
@@ -213,9 +154,14 @@ class Migration:
 
     def _run(self, main: Connection, prepared: Prepared, started: float) -> Outcome:
         journal, prepared = self._open_journal(main, prepared)
-        plan = prepared.plan
-        self._watch = Watch(prepared.project)
-        self._replayer = Replayer(prepared.project)
+        plan, project = prepared.plan, prepared.project
+        watch = Watch(project)
+        rounds = Rounds(project, lambda: self._session.open("tenantry: replay"), self._checked)
+        context = RunContext(
+            main, journal, project, self._session, self._throttle, self._options, self._observer, watch, rounds
+        )
+        self._context = context
+        scheduler = Scheduler(context, self._done, lambda step, error: _explained(context, step, error))
         timings: list[Timing] = []
         try:
             with Sampler(self._dsn, journal, self._facts):
@@ -224,11 +170,13 @@ class Migration:
                     steps = [step for step in plan.phase(phase) if step.id not in self._done]
                     self._observer.phase(phase, rows=sum(s.rows for s in steps), steps=len(steps))
                     journal.say(main, "set_phase", phase=phase)
-                    need_every_row(main, prepared.project, doing=f"the phase {phase}")
+                    need_every_row(main, project, doing=f"the phase {phase}")
                     if phase == "copy":
                         # What is altered from here on is noticed before another row is written.
-                        self._watch.begin(main)
-                    self._phase(main, journal, prepared, steps)
+                        watch.begin(main)
+                    scheduler.run(steps)
+                    if phase == "verify" and steps:
+                        _judge(context)
                     timings.append(Timing(phase, time.monotonic() - begun))
             with main.transaction():
                 journal.say(main, "set_status", status="ready")
@@ -237,25 +185,39 @@ class Migration:
                     main,
                     "ready",
                     "the trial is carried over; it can be proved, gone on with, or taken back"
-                    if prepared.project.trial
+                    if project.trial
                     else "everything is carried over; the cut-over can be done",
                 )
         except BaseException as error:
             self._record_failure(main, journal, error)
             raise
-        accounts = tuple(v.account for v in self._verifications if v.account is not None)
+        accounts = tuple(v.account for v in context.results.verifications if v.account is not None)
         return Outcome(
             run=journal.run,
             resumed=prepared.run is not None,
             timings=tuple(timings),
-            verifications=tuple(self._verifications),
+            verifications=tuple(context.results.verifications),
             accounts=accounts,
             rows=sum(account.target for account in accounts),
             seconds=time.monotonic() - started,
         )
 
     def _facts(self) -> dict[str, object]:
-        return {"rows": self._rows + self._replayed, "replayed": self._replayed}
+        replayed = self._context.rounds.rows
+        return {"rows": self._context.results.rows + replayed, "replayed": replayed}
+
+    def _checked(self, connection: Connection, done: Round) -> None:
+        """Before a round is committed: what others have written in the target, and what was altered."""
+        context = self._context
+        replayer = context.rounds.replayer
+        if strays.note_in_target(connection, context.project, replayer):
+            replayer.settle(connection, done)
+            listed = strays.list_in_target(connection, context.project)
+            self._observer.notice(
+                f"Tables of the target were written meanwhile: {listed:,} changes were taken back and are listed in"
+                " tenantry.conflict; rows that only the target has are listed in tenantry.kept."
+            )
+        context.watch.check(connection)
 
     def _open_journal(self, main: Connection, prepared: Prepared) -> tuple[Journal, Prepared]:
         """The journal of the run that is gone on with, or a new one; and what was prepared, over the tables as they are."""
@@ -276,7 +238,7 @@ class Migration:
             self._find_strays(journal, prepared)
             check_server(main, journal, run, self._observer.notice)
             # Carrying over and comparing say how things stand now.
-            again = [step.id for phase in ("replay", "verify") for step in plan.phase(phase)]
+            again = [step.id for step in plan if step.rerun == "always"]
             journal.say(main, "reopen_steps", steps=again)
             self._done -= set(again)
             journal.event(main, "resumed", "the run was gone on with", done=len(self._done))
@@ -332,395 +294,70 @@ class Migration:
                 message = error.message if isinstance(error, TenantryError) else type(error).__name__
                 journal.event(main, "interrupted" if interrupted else "failed", message)
 
-    # -- phases ------------------------------------------------------------------------------------------------------
 
-    def _phase(self, main: Connection, journal: Journal, prepared: Prepared, steps: list[Step]) -> None:
-        """Run steps as their predecessors are done; the first failure lets what runs end, and is raised."""
-        work = _Work({step.id: step for step in steps})
-        failure: BaseException | None = None
-        pool = ThreadPoolExecutor(self._options.workers, thread_name_prefix="tenantry")
-        try:
-            while work.waiting or work.running:
-                if failure is None:
-                    for step in self._ready(work):
-                        self._submit_step(pool, work, main, journal, prepared, step)
-                if not work.running:
-                    if failure is not None:
-                        break
-                    raise AssertionError(f"steps wait for each other: {sorted(work.waiting)}")
-                # A short wait, so that Ctrl-C is seen.
-                finished, _ = wait(work.running, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    step, chunks = work.running.pop(future)
-                    try:
-                        self._collect(pool, work, main, journal, prepared, step, chunks, future.result())
-                    except Exception as error:  # noqa: BLE001 - kept, and raised when what still runs has ended
-                        failure = failure or self._explain(main, journal, prepared.project, step, error)
-                        work.waiting.clear()
-        except KeyboardInterrupt:
-            self._session.cancel()
-            raise RunInterrupted(
-                "Stopped. What was finished is in the journal and nothing is half done; changes of the source go on being noted.",
-                hint="Run `tenantry migrate` again to go on, or look with `tenantry status`.",
-            ) from None
-        finally:
-            self._session.stop.set() if failure is not None else None
-            pool.shutdown(wait=True, cancel_futures=True)
-        if failure is not None:
-            raise failure
-        if steps and steps[0].phase == "verify":
-            self._judge(main, journal, prepared)
+def _judge(context: RunContext) -> None:
+    """What differed while it was looked at is compared again in a round of replay, which sees both sides at one moment.
 
-    def _judge(self, main: Connection, journal: Journal, prepared: Prepared) -> None:
-        """What differed while it was looked at is compared again in a round of replay, which sees both sides at one moment."""
-        found: list[verify.Verification] = []
+    Raises:
+        VerificationFailed: it differs still, or a check of the target has found something.
+    """
+    found: list[verify.Verification] = []
+    project, results = context.project, context.results
 
-        def compare(connection: Connection, _done: Round) -> None:
-            found.clear()
-            found.extend(
-                verify.settle(
-                    connection,
-                    prepared.project,
-                    mapping,
-                    self._suspects.get(mapping.name, ()),
-                    kept=verify.kept_in_target(connection, prepared.project, mapping),
-                    ranges=self._ranges.get(mapping.name, 1),
-                )
-                for mapping in prepared.project
+    def compare(connection: Connection, _done: Round) -> None:
+        found.clear()
+        found.extend(
+            verify.settle(
+                connection,
+                project,
+                mapping,
+                results.suspects.get(mapping.name, ()),
+                kept=verify.kept_in_target(connection, project, mapping),
+                ranges=results.ranges.get(mapping.name, 1),
             )
-            found.extend(nobodys_rows(connection, prepared.project))
-            self._watch.check(connection)
-
-        def once() -> Round:
-            return self._round(before_commit=compare)
-
-        for _ in range(verify.LOOKS):
-            self._session.again(once)
-            if all(check.passed for check in found):
-                break
-        self._verifications = [*found, *self._verifications]
-        failed = [v for v in self._verifications if not v.passed]
-        journal.say(main, "set_verified", verified=not failed)
-        if failed:
-            raise verification_failed(failed)
-
-    def _ready(self, work: _Work) -> list[Step]:
-        ready = [step for step in work.waiting.values() if set(step.after) <= self._done]
-        for step in ready:
-            del work.waiting[step.id]
-        # The longest first, so that it does not stand alone at the end.
-        return sorted(ready, key=lambda step: -step.seconds)
-
-    def _submit_step(
-        self,
-        pool: ThreadPoolExecutor,
-        work: _Work,
-        main: Connection,
-        journal: Journal,
-        prepared: Prepared,
-        step: Step,
-    ) -> None:
-        journal.say(main, "step_started", step=step.id)
-        work.begun[step.id] = time.monotonic()
-        action: Callable[[Connection], object]
-        if step.kind == "copy":
-            mapping = prepared.project.mapping(step.mapping or "")
-            action = lambda c: self._plan_copy(c, journal, prepared, mapping, step)  # noqa: E731
-        else:
-            self._observer.started(step, rows=step.rows, done_rows=0)
-            if step.kind == "verify" and step.mapping is not None:
-                mapping = prepared.project.mapping(step.mapping)
-                action = lambda c: verify.key_ranges(c, journal, mapping)  # noqa: E731
-            elif step.kind == "verify":
-                action = lambda c: self._verify(c, prepared, step)  # noqa: E731
-            elif step.kind == "replay":
-                action = lambda c: self._replay(c, journal, step)  # noqa: E731
-            elif step.kind == "capture":
-                action = lambda c: self._capture(c, journal, prepared, step)  # noqa: E731
-            else:
-                action = lambda c: self._sql(c, journal, step)  # noqa: E731
-        work.running[self._start(pool, action)] = (step, ())
-
-    def _collect(
-        self,
-        pool: ThreadPoolExecutor,
-        work: _Work,
-        main: Connection,
-        journal: Journal,
-        prepared: Prepared,
-        step: Step,
-        chunks: tuple[Chunk, ...],
-        result: object,
-    ) -> None:
-        if step.kind == "verify" and step.mapping is not None:
-            self._collect_sums(pool, work, main, journal, prepared, step, chunks, result)
-            return
-        if step.kind != "copy":
-            rows = None
-            if isinstance(result, verify.Verification):
-                self._verifications.append(result)
-                rows = result.compared
-                journal.say(main, "step_done", step=step.id, rows=rows, message=None)
-            self._finish(work, step, rows)
-            return
-        mapping = prepared.project.mapping(step.mapping or "")
-        assert isinstance(result, tuple)
-        if not chunks:
-            found, total = result
-            copy = work.copies[step.id] = _Copy(deque(each for each in found if not each.done))
-            work.rows[step.id] = sum(each.target_rows for each in found if each.done)
-            self._rows += work.rows[step.id]
-            self._observer.started(step, rows=total, done_rows=sum(each.source_rows for each in found if each.done))
-        else:
-            copied, again, seconds = result
-            copy = work.copies[step.id]
-            copy.running -= 1
-            if copied is not None:
-                work.rows[step.id] += copied.target
-                self._rows += copied.target
-                copy.rate = len(chunks) / max(seconds, 1e-3)
-                self._observer.progress(step, copied.source)
-            for each in reversed(again):
-                copy.waiting.appendleft(each)
-                copy.alone.add(each.position)
-        while copy.waiting and copy.running < self._options.workers:
-            taken = self._neighbours(copy)
-            copy.running += 1
-            future = self._start(
-                pool,
-                lambda c, taken=taken: self._copy_chunks(c, journal, prepared, mapping, step, taken),  # type: ignore[misc]
-            )
-            work.running[future] = (step, taken)
-        if not copy.waiting and not copy.running:
-            journal.say(main, "step_done", step=step.id, rows=work.rows[step.id], message=None)
-            self._finish(work, step, work.rows[step.id])
-
-    def _neighbours(self, copy: _Copy) -> tuple[Chunk, ...]:
-        """As many pieces in a row as shall take the time that is wanted, going by how long the last ones took."""
-        first = copy.waiting.popleft()
-        taken = [first]
-        if first.position in copy.alone:
-            return (first,)
-        wanted = self._options.chunk_seconds or self._throttle.limits().chunk_target
-        # Not all that is left, so that every worker has something.
-        most = max(1, min(round(copy.rate * wanted), len(copy.waiting) // self._options.workers + 1))
-        for following in list(islice(copy.waiting, most - 1)):
-            if following.low != taken[-1].high or following.position in copy.alone:
-                break
-            taken.append(copy.waiting.popleft())
-        return tuple(taken)
-
-    def _collect_sums(
-        self,
-        pool: ThreadPoolExecutor,
-        work: _Work,
-        main: Connection,
-        journal: Journal,
-        prepared: Prepared,
-        step: Step,
-        chunks: tuple[Chunk, ...],
-        result: object,
-    ) -> None:
-        """The comparison of a mapping: first its key ranges, then what each must hold, at last the target's side."""
-        project = prepared.project
-        mapping = project.mapping(step.mapping or "")
-        if isinstance(result, list):
-            work.ranges[step.id], work.expected[step.id] = result, {}
-            for each in result:
-                work.running[self._start(pool, lambda c, each=each: verify.expected_sum(c, project, mapping, each))] = (  # type: ignore[misc]
-                    step,
-                    (each,),
-                )
-        elif chunks:
-            assert isinstance(result, tuple)
-            work.expected[step.id][chunks[0].position] = result
-            self._observer.progress(step, result[0])
-        else:
-            assert isinstance(result, tuple)
-            rows, self._suspects[mapping.name] = result
-            self._ranges[mapping.name] = len(work.ranges[step.id])
-            journal.say(main, "step_done", step=step.id, rows=rows, message=None)
-            self._finish(work, step, rows)
-            return
-        ranges, expected = work.ranges[step.id], work.expected[step.id]
-        if len(expected) == len(ranges):
-            sums = [expected[each.position] for each in ranges]
-            work.running[self._start(pool, lambda c: verify.suspects(c, project, mapping, ranges, sums))] = (step, ())
-
-    def _finish(self, work: _Work, step: Step, rows: int | None) -> None:
-        self._done.add(step.id)
-        self._observer.finished(step, seconds=time.monotonic() - work.begun[step.id], rows=rows)
-
-    # -- what workers do ---------------------------------------------------------------------------------------------
-
-    def _sql(self, connection: Connection, journal: Journal, step: Step) -> None:
-        if step.id.startswith("copy.foreign:"):
-
-            def mark() -> None:
-                journal.say(connection, "step_done", step=step.id, rows=None, message=None)
-
-            # It may lock auth.users, which applications write: bounded tries, as with triggers.
-            capture_tables(
-                connection, "auth", ["users"], step.sql,
-                mark,
-                patience=self._options.lock_patience, notice=self._observer.notice, stopped=self._session.stop.is_set,
-            )  # fmt: skip
-            return
-
-        def once() -> None:
-            with connection.transaction():
-                # The target is ours alone, and a parent's index may be under construction: wait for it.
-                connection.execute("set local lock_timeout = 0")
-                for statement in step.sql:
-                    connection.execute(statement)
-                journal.say(connection, "step_done", step=step.id, rows=None, message=None)
-
-        self._session.again(once)
-
-    def _capture(self, connection: Connection, journal: Journal, prepared: Prepared, step: Step) -> None:
-        """On a table that applications write: each try lets them pass again after less than a second."""
-
-        def mark() -> None:
-            journal.say(connection, "step_done", step=step.id, rows=None, message=None)
-
-        capture_tables(
-            connection,
-            prepared.plan.source_schema,
-            [step.table or ""],
-            step.sql,
-            mark,
-            patience=self._options.lock_patience,
-            notice=self._observer.notice,
-            stopped=self._session.stop.is_set,
+            for mapping in project
         )
+        found.extend(nobodys_rows(connection, project))
+        context.watch.check(connection)
 
-    def _replay(self, connection: Connection, journal: Journal, step: Step) -> None:
-        """Rounds until one took all that it saw (to catch up with the copy), or next to nothing was left."""
-        catching_up = step.id == CATCH_UP
-        while not self._session.stop.is_set():
-            self._throttle.wait("replay")
-            limit, begun = self._pace.limit, time.monotonic()
-            last = self._session.again(lambda limit=limit: self._round(limit=limit, thorough=catching_up, check=True))  # type: ignore[misc]
-            self._pace.tell(last.entries, time.monotonic() - begun)
-            self._observer.progress(step, last.entries)
-            if last.entries < limit and (catching_up or pending(connection)[0] < _NEARLY_EMPTY):
-                break
-        journal.say(connection, "step_done", step=step.id, rows=None, message=None)
+    for _ in range(verify.LOOKS):
+        context.session.again(lambda: context.rounds.once(before_commit=compare))
+        if all(check.passed for check in found):
+            break
+    results.verifications[:0] = found
+    failed = [each for each in results.verifications if not each.passed]
+    context.journal.say(context.main, "set_verified", verified=not failed)
+    if failed:
+        raise verification_failed(failed)
 
-    def _round(
-        self,
-        *,
-        limit: int = EVERYTHING,
-        thorough: bool = False,
-        check: bool = False,
-        before_commit: Callable[[Connection, Round], None] | None = None,
-    ) -> Round:
-        if self._replaying is None or self._replaying.closed:
-            self._replaying = self._session.open("tenantry: replay")
-            self._replayer.begin(self._replaying)
-        if check:
-            before_commit = self._checked
-        done = replay_round(
-            self._replaying, self._replayer, limit=limit, thorough=thorough, before_commit=before_commit
-        )
-        self._replayed += done.rows
-        return done
 
-    def _checked(self, connection: Connection, done: Round) -> None:
-        if strays.note_in_target(connection, self._replayer.project, self._replayer):
-            self._replayer.settle(connection, done)
-            listed = strays.list_in_target(connection, self._replayer.project)
-            self._observer.notice(
-                f"Tables of the target were written meanwhile: {listed:,} changes were taken back and are listed in"
-                " tenantry.conflict; rows that only the target has are listed in tenantry.kept."
+def _explained(context: RunContext, step: Step, error: Exception) -> Exception:
+    """What befell a step, in words; the journal knows of it too."""
+    if isinstance(error, psycopg.Error):
+        if step.mapping is not None and not getattr(error, "__notes__", ()):
+            error.add_note(str(context.project.mapping(step.mapping)))
+        known = explain(error, f"doing step {step.id} ({step.title})")
+        if isinstance(known, StatementRefused):
+            where = trigger_of(context.main, error)
+            known = StepFailed(
+                f"Step {step.id} failed: {known.message.partition(': ')[2]}"
+                + (f" It happened{where}." if where else ""),
+                hint="What the step did is undone, and the journal knows how far the run came. "
+                + (
+                    "Let that trigger leave out what the run writes, or disable it for as long as the run lasts; then run the same"
+                    " command: it goes on from its journal."
+                    if where
+                    else known.hint
+                ),
+                detail={"step": step.id, **known.detail},
             )
-        self._watch.check(connection)
-
-    _replaying: Connection | None = None
-
-    def _plan_copy(
-        self, connection: Connection, journal: Journal, prepared: Prepared, mapping: Mapping, step: Step
-    ) -> tuple[list[Chunk], int]:
-        found = journal.chunks(connection, mapping.name)
-        if found:
-            return found, step.rows
-        planned, total = chunked.plan_chunks(connection, prepared.project, mapping, self._options.chunk_rows)
-        content = [{"position": chunk.position, "low": chunk.low, "high": chunk.high} for chunk in planned]
-        journal.say(connection, "add_chunks", mapping=mapping.name, chunks=psycopg.types.json.Jsonb(content))
-        return planned, total
-
-    def _copy_chunks(
-        self,
-        connection: Connection,
-        journal: Journal,
-        prepared: Prepared,
-        mapping: Mapping,
-        step: Step,
-        chunks: tuple[Chunk, ...],
-    ) -> tuple[chunked.Copied | None, list[Chunk], float]:
-        """Neighbouring ranges; or, where a row of them is refused by the server, what to try instead; and how long it took."""
-        self._throttle.wait("copy", ident(prepared.project.source.schema, mapping.source.name))
-        started = time.monotonic()
-        try:
-            copied = self._session.again(
-                lambda: chunked.copy_chunks(
-                    connection, journal, prepared.project, mapping, step.sql[0], chunks, self._watch.check
-                )
-            )
-        except ROW_ERRORS as error:
-            if len(chunks) > 1:
-                return None, list(chunks), 0.0
-            halves = chunked.split_chunk(connection, journal, prepared.project, mapping, chunks[0])
-            if halves:
-                return None, halves, 0.0
-            return chunked.refuse_row(connection, journal, prepared.project, mapping, chunks[0], error), [], 0.0
-        return copied, [], time.monotonic() - started
-
-    def _verify(self, connection: Connection, prepared: Prepared, step: Step) -> verify.Verification:
-        project = prepared.project
-        checks: dict[str, Callable[[], verify.Verification]] = {
-            "verify.catalog": lambda: verify.verify_catalog(connection, project),
-            "verify.ids": lambda: verify.verify_ids(connection, project),
-            "verify.references": lambda: verify.verify_references(connection, project),
-            "verify.rules": lambda: verify.verify_rules(connection, project),
-        }
-        return checks[step.id]()
-
-    # -- connections and errors --------------------------------------------------------------------------------------
-
-    def _start(self, pool: ThreadPoolExecutor, action: Callable[[Connection], object]) -> Future[object]:
-        def work() -> object:
-            with self._session.worker() as connection:
-                return action(connection)
-
-        return pool.submit(work)
-
-    def _explain(self, main: Connection, journal: Journal, project: Project, step: Step, error: Exception) -> Exception:
-        if isinstance(error, psycopg.Error):
-            if step.mapping is not None and not getattr(error, "__notes__", ()):
-                error.add_note(str(project.mapping(step.mapping)))
-            known = explain(error, f"doing step {step.id} ({step.title})")
-            if isinstance(known, StatementRefused):
-                where = trigger_of(main, error)
-                known = StepFailed(
-                    f"Step {step.id} failed: {known.message.partition(': ')[2]}"
-                    + (f" It happened{where}." if where else ""),
-                    hint="What the step did is undone, and the journal knows how far the run came. "
-                    + (
-                        "Let that trigger leave out what the run writes, or disable it for as long as the run lasts; then run the same"
-                        " command: it goes on from its journal."
-                        if where
-                        else known.hint
-                    ),
-                    detail={"step": step.id, **known.detail},
-                )
-        elif isinstance(error, TenantryError):
-            known = error
-        else:
-            return error
-        with suppress(psycopg.Error):
-            journal.say(main, "step_failed", step=step.id, message=known.message)
-        return known
+    elif isinstance(error, TenantryError):
+        known = error
+    else:
+        return error
+    with suppress(psycopg.Error):
+        context.journal.say(context.main, "step_failed", step=step.id, message=known.message)
+    return known
 
 
 def process_json() -> psycopg.types.json.Jsonb:

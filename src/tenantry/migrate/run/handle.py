@@ -21,18 +21,9 @@ from tenantry.journal.journal import Connection, Journal, Run, last_run, this_pr
 from tenantry.manifest import Manifest
 from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
-from tenantry.migrate.replay.replay import (
-    BOTH_LEAST,
-    EVERYTHING,
-    Pace,
-    Replayer,
-    Round,
-    TooLong,
-    or_everything,
-    pending,
-    take_log,
-)
+from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Pace, Round, TooLong, pending, take_log
 from tenantry.migrate.replay.reverse import Reverser
+from tenantry.migrate.replay.round import BeforeCommit, Replayer, or_everything, run_round
 from tenantry.migrate.replay.triggered import trigger_of
 from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import TRANSIENT, Session
@@ -46,8 +37,6 @@ from tenantry.migrate.session.write_pause import Guard
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.not_compared import nobodys_rows
 from tenantry.postgres import connect, explain, ident, literal
-
-BeforeCommit = Callable[[Connection, Round], None]
 
 _BOTH_SECONDS = 0.5
 """How long a round may take while both sides are written: whoever writes what it has written waits behind it."""
@@ -249,18 +238,19 @@ class Live:
             limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
         """
 
+        pace = self._both_pace if self.run.direction == "both" else self._pace
+
         def once(limit: int, first: Callable[[Connection], None] = _nothing, deadline: float | None = None) -> Round:
             connection = self.rounds
             self.replayer.deadline = deadline
             begun = time.monotonic()
             still = (_STILL_BOTH if self.run.direction == "both" else _STILL) * self._slow
-            with connection.transaction():
-                connection.execute(
-                    "set transaction isolation level repeatable read;"
-                    f" set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"
-                )
+
+            def work() -> Round:
                 first(connection)
-                done = self.carry(connection, self.run.direction, limit)
+                return self.carry(connection, self.run.direction, limit)
+
+            def finish(connection: Connection, done: Round) -> None:
                 if before_commit is not None:
                     before_commit(connection, done)
                 if done.entries or done.reversed_entries:
@@ -268,13 +258,18 @@ class Live:
                         self.watch.check(connection)
                     if before_commit is None:
                         self.journal.say(connection, "set_unverified")
-            self.replayer.made()
+
+            done = run_round(
+                connection,
+                self.replayer,
+                work,
+                settings=[f"set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"],
+                before_commit=finish,
+            )
             pace.tell(done.entries, time.monotonic() - begun)
             return done
 
-        pace = self._pace
         if self.run.direction == "both":
-            pace = self._both_pace
             return self._awake(lambda: self._contended(once, limit, bounded=before_commit is None))
         return self._awake(
             lambda: self.session.again(lambda: or_everything(once, self._pace.limit if limit is None else limit))

@@ -18,13 +18,10 @@ from tenantry.mapping import Mapping, Project
 from tenantry.mapping.expressions import Expressions, has_select
 from tenantry.mapping.project import Subset
 from tenantry.plan import Plan
-from tenantry.plan.operations.accounts import LINK_ACCOUNTS, MAKE_ACCOUNTS
-from tenantry.plan.operations.pilot_members import CLOSURE
 from tenantry.postgres import ident, literal
 from tenantry.statements.merge import merging
 
 _SHOWN = 5
-_ACCOUNTS = (LINK_ACCOUNTS, MAKE_ACCOUNTS)
 """Steps that can be run again over what they have done."""
 
 
@@ -182,8 +179,8 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
             hint="`tenantry migrate` goes on with the trial; when it is ready, `tenantry migrate --rest` goes on with all others.",
         )
     done = journal.done_steps(connection)
-    steps = [step for step in plan.phase("copy") if step.id != CLOSURE]
-    again = [step for step in steps if step.kind == "sql" and step.id not in _ACCOUNTS and step.id in done]
+    steps = [step for step in plan if step.rerun == "rest"]
+    again = [step for step in steps if step.undo_first and step.id in done]
     with connection.transaction():
         # The target is ours alone, but for people who read it: they are waited for.
         connection.execute("set local lock_timeout = 0")

@@ -19,6 +19,7 @@ from tenantry.migrate.switch.dual_write_window import CLOSE, opening
 from tenantry.migrate.switch.left_behind import newest, refuse_left_behind
 from tenantry.migrate.switch.switchover import (
     Bounds,
+    Switch,
     Turned,
     done_before,
     source_tables,
@@ -127,24 +128,19 @@ def cut_over(
         if grace is not None:
             _refuse_rules(live)
             statements += opening(live.main, live.project, live.prepared.environment.login)
-        done = turn(
-            live,
-            "reverse" if grace is None else "both",
-            statements,
+        also = "" if grace is None else ", and may write the source for the time of the grace"
+        switch = Switch(
+            to="reverse" if grace is None else "both",
+            statements=statements,
             tables=source_tables(live),
-            bounds=bounds,
             phase="cut over",
             status="cut over",
+            event=("cut_over", f"clients write the target from now on{also}"),
             step=step,
             grace=grace,
             check=none_left_behind,
-            event=("cut_over", "clients write the target from now on")
-            if grace is None
-            else (
-                "cut_over",
-                "clients write the target from now on, and may write the source for the time of the grace",
-            ),
         )
+        done = turn(live, switch, bounds)
         live.observer.finished(step, seconds=done.stall, rows=done.entries)
         return done
 
@@ -161,16 +157,15 @@ def _vouched(live: Live) -> bool:
 def end_grace(live: Live, bounds: Bounds) -> Turned:
     """From here on the source refuses writes; what was written there last has been carried over."""
     need_every_row(live.main, live.project)
-    return turn(
-        live,
-        "reverse",
-        [CLOSE, *_closing(live)],
+    switch = Switch(
+        to="reverse",
+        statements=[CLOSE, *_closing(live)],
         tables=source_tables(live),
-        bounds=bounds,
         phase="cut over",
         status="cut over",
         event=("grace_ended", "the source refuses writes from now on"),
     )
+    return turn(live, switch, bounds)
 
 
 def _closing(live: Live) -> list[str]:

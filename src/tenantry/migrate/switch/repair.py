@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenantry.errors import JournalDamaged
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
-from tenantry.migrate.replay.replay import Round
+from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.run.handle import EVERYTHING, Live
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.verify import compare as verify

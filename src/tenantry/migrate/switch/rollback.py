@@ -13,17 +13,16 @@ from tenantry.journal.journal import journal_exists, last_run, statement
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
-from tenantry.migrate.replay.replay import pending
+from tenantry.migrate.replay.queue import pending
 from tenantry.migrate.replay.strays import strays_again
 from tenantry.migrate.run.handle import EVERYTHING, Live
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
-from tenantry.migrate.switch.switchover import Bounds, Turned, done_before, target_tables, turn
+from tenantry.migrate.switch.switchover import Bounds, Switch, Turned, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
 from tenantry.plan import Plan, Step
-from tenantry.plan.operations.indexes_and_keys import DEFER
 from tenantry.postgres import comment, connect, ident, literal, load_blocks
 from tenantry.postgres.ours import our_tables
 from tenantry.statements.sequences import source_sequences
@@ -134,10 +133,9 @@ def _turned_before(live: Live) -> Turned:
 
 def _turn_back(live: Live, bounds: Bounds) -> Turned:
     step = live.prepared.plan.phase("cut over")[0]
-    return turn(
-        live,
-        "forward",
-        [
+    switch = Switch(
+        to="forward",
+        statements=[
             CLOSE,
             *source_sequences(live.project),
             *_derived_again(live.project),
@@ -149,13 +147,13 @@ def _turn_back(live: Live, bounds: Bounds) -> Turned:
             statement("accept_quarantined"),
         ],
         tables=target_tables(live),
-        bounds=bounds,
         phase="secure",
         status="ready",
+        event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
         step=step,
         undone=True,
-        event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
     )
+    return turn(live, switch, bounds)
 
 
 def _derived_again(project: Project) -> list[str]:
@@ -196,12 +194,8 @@ def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
     return [
         step
         for step in reversed(plan.steps)
-        if step.id in done and step.phase not in ("cut over", "contract") and not _goes_with_the_target(step)
+        if step.id in done and step.phase not in ("cut over", "contract") and not step.gone_with_target
     ]
-
-
-def _goes_with_the_target(step: Step) -> bool:
-    return step.id == DEFER or (step.phase == "copy" and not step.outside)
 
 
 def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool) -> str:
@@ -254,9 +248,9 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
             if journal_exists(live.main):
                 journal.say(live.main, "reopen_steps", steps=[step.id])
 
-        tables = [step.table] if step.phase == "capture" and step.table else []
+        schema, tables = ("", []) if step.locks is None else (step.locks[0], [step.locks[1]])
         capture_tables(
-            live.main, live.prepared.plan.source_schema, tables, step.undo, mark,
+            live.main, schema, tables, step.undo, mark,
             patience=patience, notice=live.observer.notice, stopped=stopped,
         )  # fmt: skip
         live.observer.finished(step, seconds=0.0, rows=None)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import psycopg
@@ -21,7 +21,8 @@ from psycopg import errors as pg
 from tenantry.errors import CutOverFailed, VerificationFailed
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
-from tenantry.migrate.replay.replay import Round
+from tenantry.migrate.replay.queue import Round
+from tenantry.migrate.replay.round import run_round
 from tenantry.migrate.run.handle import EVERYTHING, Live
 from tenantry.migrate.session.connections import ENDED
 from tenantry.migrate.session.locks import blockers
@@ -29,7 +30,7 @@ from tenantry.migrate.session.write_pause import Pause
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import likely
 from tenantry.plan import Step
-from tenantry.postgres import ident, literal
+from tenantry.postgres import ident
 from tenantry.statements.capture import direction_sql
 
 Direction = Literal["forward", "both", "reverse"]
@@ -70,35 +71,42 @@ class Bounds:
     patience: float = 120.0
 
 
-def turn(
-    live: Live,
-    to: Direction,
-    statements: Sequence[str],
-    *,
-    tables: Sequence[str],
-    bounds: Bounds,
-    phase: str,
-    status: str,
-    step: Step | None = None,
-    undone: bool = False,
-    grace: float | None = None,
-    event: tuple[str, str],
-    check: Callable[[Connection], None] = lambda _connection: None,
-) -> Turned:
-    """Do it, within the bounds.
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What a switchover changes.
 
-    Args:
+    Attributes:
+        to: which side applications write afterwards.
         statements: what opens one side and closes the other.
         tables: qualified names of the side that is written now, and is locked.
-        step: the plan's step that this does, or undoes.
-        grace: seconds for which both sides shall be written.
+        phase, status: of the run afterwards.
         event: code and text for the journal.
-        check: is called when everything is carried over; what it raises takes the turn back, and is raised.
+        step: the plan's step that this does, or undoes.
+        undone: it undoes the step.
+        grace: seconds of the dual-write window.
+        check: is called when everything is carried over; what it raises takes the attempt back, and is raised.
+    """
+
+    to: Direction
+    statements: Sequence[str]
+    tables: Sequence[str]
+    phase: str
+    status: str
+    event: tuple[str, str]
+    step: Step | None = None
+    undone: bool = False
+    grace: float | None = None
+    check: Callable[[Connection], None] = lambda _connection: None
+
+
+def turn(live: Live, switch: Switch, bounds: Bounds) -> Turned:
+    """Do it, within the bounds.
 
     Raises:
         CutOverFailed: it could not be done; everything is as before.
         VerificationFailed: what was carried over is not as it should be; everything is as before.
     """
+    to = switch.to
     deadline = time.monotonic() + bounds.patience
     attempts, longest = 0, 0.0
     while True:
@@ -109,23 +117,7 @@ def turn(
             # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
             enough = begun + max(5.0, bounds.patience / 4)
             _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
-            done = _attempt(
-                live,
-                to,
-                statements,
-                tables,
-                bounds,
-                phase,
-                status,
-                step,
-                undone,
-                grace,
-                event,
-                clock,
-                attempts,
-                longest,
-                check,
-            )
+            done = _Attempt(live, switch, bounds, clock, attempts, longest).run()
             live.watch.begin(live.main)
             return Turned(
                 to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
@@ -142,7 +134,7 @@ def turn(
                 said = f"{clock.seconds * 1000:.0f} ms: this process stood still while it held the locks, or lost its connection"
                 what = f"was ended by the server after {said}"
             else:
-                said = "; ".join(_in_the_way(live, tables)) or "nobody who could be named"
+                said = "; ".join(_in_the_way(live)) or "nobody who could be named"
                 what = f"was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}"
             if time.monotonic() > deadline:
                 live.journal.event(
@@ -198,86 +190,89 @@ class _Clock:
         return (self._ended or time.monotonic()) - self._begun
 
 
-def _attempt(
-    live: Live,
-    to: Direction,
-    statements: Sequence[str],
-    tables: Sequence[str],
-    bounds: Bounds,
-    phase: str,
-    status: str,
-    step: Step | None,
-    undone: bool,
-    grace: float | None,
-    event: tuple[str, str],
-    clock: _Clock,
-    number: int,
-    longest: float,
-    check: Callable[[Connection], None],
-) -> Round:
-    connection = live.rounds
-    # Short at first, since a try that stands in somebody's way costs all that it waits; never more than half of the bound, so
-    # that there is time for the work behind the lock.
-    patience = max(50, min(900, int(bounds.max_stall * 500), 60 * 2 ** (number - 1)))
-    over = threading.Event()
+@dataclass
+class _Attempt:
+    """One attempt: locks, the last round, its comparison, and the other side opened, in one transaction with a bound."""
 
-    def cut_off() -> None:
+    live: Live
+    switch: Switch
+    bounds: Bounds
+    clock: _Clock
+    number: int
+    longest: float
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> Round:
+        live, bounds = self.live, self.bounds
+        connection = live.rounds
+        # Short at first, since a try that is in somebody's way costs all that it waits; never more than half of the bound, so
+        # that there is time for the work behind the lock.
+        patience = max(50, min(900, int(bounds.max_stall * 500), 60 * 2 ** (self.number - 1)))
+        self._timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, self._cut_off)
+        try:
+            return run_round(
+                connection,
+                live.replayer,
+                lambda: self._carry(connection),
+                settings=["set local synchronous_commit = on", f"set local lock_timeout = '{patience}ms'"],
+                before_commit=self._switch,
+            )
+        finally:
+            self._timer.cancel()
+            self.clock.end()
+            self.clock.tell(live.guard.ended())
+
+    def _cut_off(self) -> None:
         # The gentle end, which keeps the session; the server's own, at the bound, needs nobody here.
-        over.set()
+        self._over.set()
         with suppress(psycopg.Error):
-            connection.cancel_safe(timeout=1)
+            self.live.rounds.cancel_safe(timeout=1)
 
-    def in_time() -> None:
-        if over.is_set() or clock.seconds > bounds.max_stall * _SHARE_OF_COMMIT:
+    def _in_time(self) -> None:
+        if self._over.is_set() or self.clock.seconds > self.bounds.max_stall * _SHARE_OF_COMMIT:
             raise _TooLong
 
-    timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, cut_off)
-    try:
-        with connection.transaction():
-            connection.execute(
-                "set transaction isolation level repeatable read; set local synchronous_commit = on;"
-                f" set local lock_timeout = '{patience}ms'"
-            )
-            # While both sides are written, rows of the other one may be too busy to be written in between.
-            both = live.run.direction == "both" and number > 1
-            order = busiest_first(live, [*source_tables(live), *target_tables(live)] if both else tables)
-            attempt = live.guard.bound(connection, bounds.max_stall)
-            clock.begin()
-            timer.start()
-            # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
-            connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
-            direction = live.run.direction
-            done = live.carry(connection, direction, EVERYTHING)
-            in_time()
-            _compare(live, connection, direction, done)
-            check(connection)
-            in_time()
-            live.watch.check(connection)
-            # Tables with checks that still wait cannot be altered.
-            connection.execute("set constraints all immediate;\n" + ";\n".join([direction_sql(to), *statements]))
-            if step is not None:
-                live.journal.say(connection, "step_started", step=step.id)
-                if undone:
-                    live.journal.say(connection, "reopen_steps", steps=[step.id])
-                else:
-                    live.journal.say(connection, "step_done", step=step.id, rows=done.entries, message=None)
-                live.observer.started(step, rows=done.entries, done_rows=0)
-            live.journal.say(
-                connection, "turn", direction=to, status=status, phase=phase,
-                grace=None if grace is None else f"{grace} seconds",
-            )  # fmt: skip
-            live.journal.event(
-                connection, event[0], event[1], entries=done.entries + done.reversed_entries,
-                attempt=attempt, stall_ms=round(clock.seconds * 1000), longest_stall_ms=round(longest * 1000),
-            )  # fmt: skip
-            timer.cancel()
-            in_time()
-        live.replayer.made()
-        return done
-    finally:
-        timer.cancel()
-        clock.end()
-        clock.tell(live.guard.ended())
+    def _carry(self, connection: Connection) -> Round:
+        live = self.live
+        # While both sides are written, rows of the other one may be too busy to be written in between.
+        both = live.run.direction == "both" and self.number > 1
+        tables = [*source_tables(live), *target_tables(live)] if both else self.switch.tables
+        order = busiest_first(live, tables)
+        self._id = live.guard.bound(connection, self.bounds.max_stall)
+        self.clock.begin()
+        self._timer.start()
+        # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
+        connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
+        return live.carry(connection, live.run.direction, EVERYTHING)
+
+    def _switch(self, connection: Connection, done: Round) -> None:
+        live, switch = self.live, self.switch
+        self._in_time()
+        _compare(live, connection, live.run.direction, done)
+        switch.check(connection)
+        self._in_time()
+        live.watch.check(connection)
+        # Tables with checks that still wait cannot be altered.
+        connection.execute(
+            "set constraints all immediate;\n" + ";\n".join([direction_sql(switch.to), *switch.statements])
+        )
+        if switch.step is not None:
+            live.journal.say(connection, "step_started", step=switch.step.id)
+            if switch.undone:
+                live.journal.say(connection, "reopen_steps", steps=[switch.step.id])
+            else:
+                live.journal.say(connection, "step_done", step=switch.step.id, rows=done.entries, message=None)
+            live.observer.started(switch.step, rows=done.entries, done_rows=0)
+        live.journal.say(
+            connection, "turn", direction=switch.to, status=switch.status, phase=switch.phase,
+            grace=None if switch.grace is None else f"{switch.grace} seconds",
+        )  # fmt: skip
+        live.journal.event(
+            connection, switch.event[0], switch.event[1], entries=done.entries + done.reversed_entries,
+            attempt=self._id, stall_ms=round(self.clock.seconds * 1000), longest_stall_ms=round(self.longest * 1000),
+        )  # fmt: skip
+        self._timer.cancel()
+        self._in_time()
 
 
 def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:
@@ -334,13 +329,12 @@ def _is_turned(live: Live, to: Direction) -> bool:
     return False
 
 
-def _in_the_way(live: Live, tables: Sequence[str]) -> list[str]:
+def _in_the_way(live: Live) -> list[str]:
     found: list[str] = []
     with suppress(psycopg.Error):
         for schema in dict.fromkeys((live.project.source.schema, live.project.target.schema)):
             names = [table.name for table in (*live.project.source.tables, *live.project.target.tables)]
             found += [each for each in blockers(live.main, schema, names) if each not in found]
-    del tables
     return found
 
 
@@ -402,7 +396,7 @@ def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> 
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds and not stopped():
         last = compared_round(live)
-        if last.entries or last.reversed_entries or _in_the_way(live, []):
+        if last.entries or last.reversed_entries or _in_the_way(live):
             quiet_since = time.monotonic()
         time.sleep(0.2)
 
@@ -410,9 +404,9 @@ def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> 
 __all__ = [
     "Bounds",
     "Direction",
+    "Switch",
     "Turned",
     "done_before",
-    "literal",
     "reversed_differences",
     "source_tables",
     "target_tables",

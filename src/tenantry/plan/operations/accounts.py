@@ -12,7 +12,6 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.plan.model import Step
 
-LINK_ACCOUNTS, MAKE_ACCOUNTS = "copy.link_accounts", "copy.accounts"
 _AUTH_LOCK = "ROW EXCLUSIVE on auth.users: sign-ins go on"
 
 
@@ -26,7 +25,7 @@ def link_accounts(project: Project, after: str) -> list[Step]:
         return []
     return [
         Step(
-            id=LINK_ACCOUNTS,
+            id="copy.link_accounts",
             phase="copy",
             kind="sql",
             title="Decide for every user: link an account that is there, make one, or leave the user without",
@@ -43,7 +42,7 @@ def link_accounts(project: Project, after: str) -> list[Step]:
             risk_note="Only e-mails that the account's owner has confirmed count.",
             seconds=0.05,
             after=(after,),
-            outside=True,
+            rerun="rest",
         )
     ]
 
@@ -61,7 +60,7 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
         return []
     return [
         Step(
-            id=MAKE_ACCOUNTS,
+            id="copy.accounts",
             phase="copy",
             kind="sql",
             title="Make an account in auth.users for every person who is to have one",
@@ -82,9 +81,9 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
             seconds=0.05,
             after=(last[mapping.target.name],),
             table=mapping.target.name,
-            outside=True,
+            rerun="rest",
         )
     ]
 
 
-__all__ = ["LINK_ACCOUNTS", "MAKE_ACCOUNTS", "link_accounts", "make_accounts"]
+__all__ = ["link_accounts", "make_accounts"]

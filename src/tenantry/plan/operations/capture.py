@@ -34,6 +34,7 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
             seconds=0.02,
             after=(after,),
             table=table.name,
+            locks=(project.source.schema, table.name),
         )
         for table in project.source_tables
     ]

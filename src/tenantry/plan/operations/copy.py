@@ -49,6 +49,8 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
             mapping=mapping.name,
             table=name,
             rows=count,
+            gone_with_target=True,
+            rerun="rest",
         )
         steps.append(step)
         last.setdefault(name, []).append(step.id)
@@ -68,6 +70,9 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 mapping=mapping.name,
                 table=name,
                 rows=count,
+                gone_with_target=True,
+                rerun="rest",
+                undo_first=True,
             )
             steps.append(merge)
             last[name] = [merge.id]
@@ -173,4 +178,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
         seconds=0.1,
         after=tuple(dict.fromkeys(after)),
         table=group[0],
+        gone_with_target=True,
+        rerun="rest",
+        undo_first=True,
     )

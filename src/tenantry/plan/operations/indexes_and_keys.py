@@ -80,6 +80,7 @@ def defer(project: Project) -> list[Step]:
             risk="none",
             seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
             after=("expand.id_map",),
+            gone_with_target=True,
         )
     ]
 
@@ -116,6 +117,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             after=(last[table.name],),
             table=table.name,
             rows=count,
+            gone_with_target=True,
+            rerun="rest",
+            undo_first=True,
         )
         steps.append(step)
         early.append(step.id)
@@ -136,6 +140,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             risk="none",
             seconds=0.1,
             after=tuple(early),
+            gone_with_target=True,
+            rerun="rest",
+            thorough=True,
         )
     )
     for table in tables:
@@ -168,6 +175,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 after=tuple(made) or (CATCH_UP,),
                 table=table.name,
                 rows=count,
+                gone_with_target=True,
+                rerun="rest",
+                undo_first=True,
             )
         )
     # Two steps that lock the same tables in different orders would deadlock, and one that waits for a validation would keep
@@ -188,7 +198,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         add = Step(
             id=f"copy.foreign:{table.name}",
             phase="copy",
-            kind="sql",
+            kind="capture",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
             sql=(
                 *(add_constraint(table, in_transition(project, table, fk), valid=partitioned) for fk in foreign),
@@ -200,7 +210,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             seconds=0.01 * len(foreign),
             after=tuple(sorted(after)) or (CATCH_UP,),
             table=table.name,
-            outside=True,
+            rerun="rest",
+            undo_first=True,
+            locks=("auth", "users"),
         )
         steps.append(add)
         added.append(add.id)
@@ -223,6 +235,9 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                     seconds=VALIDATE_SECONDS * count * len(foreign),
                     table=table.name,
                     rows=count,
+                    gone_with_target=True,
+                    rerun="rest",
+                    undo_first=True,
                 )
             )
     steps += (replace(step, after=tuple(added)) for step in validating)
@@ -280,4 +295,7 @@ def _build(table: Table, index: Index, count: int, after: str) -> Step:
         after=(after,),
         table=table.name,
         rows=count,
+        gone_with_target=True,
+        rerun="rest",
+        undo_first=True,
     )

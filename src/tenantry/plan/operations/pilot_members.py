@@ -8,8 +8,6 @@ from tenantry.mapping import Project
 from tenantry.plan.model import Step
 from tenantry.statements.merge import same_as_listed
 
-CLOSURE = "copy.closure"
-
 
 def closure(project: Project, after: str) -> list[Step]:
     """One step before the copy, in a run that began as a trial."""
@@ -17,7 +15,7 @@ def closure(project: Project, after: str) -> list[Step]:
         return []
     return [
         Step(
-            id=CLOSURE,
+            id="copy.closure",
             phase="copy",
             kind="sql",
             title="List people and other rows without a tenant that come along with the tenants chosen",
@@ -28,6 +26,7 @@ def closure(project: Project, after: str) -> list[Step]:
             risk_note="Every table that names people is read once.",
             seconds=0.1,
             after=(after,),
+            gone_with_target=True,
         )
     ]
 

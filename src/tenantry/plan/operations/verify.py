@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tenantry.mapping import Project
 from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
-from tenantry.plan.model import Step
+from tenantry.plan.model import Check, Step
 
 
 def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list[Step]:
@@ -29,20 +29,24 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
                 mapping=mapping.name,
                 table=mapping.target.name,
                 rows=count,
+                rerun="always",
             )
         )
     total = sum(step.rows for step in steps)
-    for name, title in (
+    checks: tuple[tuple[Check, str], ...] = (
         ("catalog", "Compare keys, checks, indexes, triggers and comments with the plan"),
         ("ids", "Look for ids that stand for two rows"),
         ("references", "Look for rows whose parent is missing"),
         ("rules", "Run the business rules"),
-    ):
+    )
+    for name, title in checks:
         steps.append(
             Step(
                 id=f"verify.{name}",
                 phase="verify",
-                kind="verify",
+                kind="check",
+                check=name,
+                rerun="always",
                 title=title,
                 sql=tuple(rule.sql for rule in project.manifest.rules) if name == "rules" else (),
                 undo=(),
@@ -69,4 +73,5 @@ def drain(after: Sequence[str]) -> Step:
         seconds=0.5,
         after=tuple(after),
         rows=0,
+        rerun="always",
     )

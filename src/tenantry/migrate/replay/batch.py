@@ -1,0 +1,230 @@
+"""The work tables of a round, and one batch of one mapping in them.
+
+The temporary tables are what the modules of replay share: `tenantry_dirty` holds what has yet to be derived, `tenantry_batch` the keys
+that are derived now, `tenantry_all` all of them that this derivation has touched, `tenantry_before` and `tenantry_after` their ids and
+tenants, `tenantry_moved` those that have changed, `tenantry_touched` what a round has derived.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from psycopg import errors as pg
+
+from tenantry.derivation.forward import effective_source
+from tenantry.derivation.keys import same_key
+from tenantry.journal.journal import Connection
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import legacy_of
+from tenantry.migrate.replay.facts import Facts
+from tenantry.migrate.replay.queue import TooLong
+from tenantry.migrate.replay.target_only import LeftAlone
+from tenantry.postgres import ident, idents, literal
+from tenantry.statements.copy import copy_statement
+
+ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException, pg.ProgramLimitExceeded)
+"""Errors that are about a row, so that others can be carried over without it."""
+
+TABLES = """
+create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
+create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz, stated boolean)
+    on commit delete rows;
+create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
+create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
+create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
+create temporary table if not exists tenantry_all (key text primary key) on commit delete rows;
+create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_account (key text primary key) on commit delete rows;
+create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
+create temporary table if not exists tenantry_known (key text) on commit delete rows;
+create temporary table if not exists tenantry_gone (name text, legacy text, primary key (name, legacy)) on commit delete rows;
+create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
+create temporary table if not exists tenantry_moved
+    (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
+"""
+
+STATES = ("all", "before", "after", "moved", "known")
+"""What is remembered of the rows of one mapping while they are derived."""
+
+
+@dataclass
+class Work:
+    """What one round works with.
+
+    Attributes:
+        corrected: mappings of which rows were corrected in the quarantine.
+        loose: entries may have been left out by the round before, which may have been another process's.
+        deadline: by time.monotonic(), of a round behind which writers wait.
+        statements: by position and corrected mappings, what derives a batch.
+    """
+
+    connection: Connection
+    facts: Facts
+    target_only: LeftAlone
+    corrected: frozenset[str] = frozenset()
+    loose: bool = True
+    deadline: float | None = None
+    statements: dict[tuple[int, frozenset[str]], str] = field(default_factory=dict)
+
+    def check_time(self) -> None:
+        """
+        Raises:
+            TooLong: writers have waited long enough.
+        """
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TooLong
+
+    def copy_statement(self, batch: Batch) -> str:
+        """What derives the rows of a batch into its temporary table."""
+        key = (batch.position, self.corrected)
+        if key not in self.statements:
+            self.statements[key] = copy_statement(
+                batch.project, batch.mapping, rows=batch.rows, into=batch.new, few=True, mended=self.corrected
+            )
+        return self.statements[key]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one mapping that are derived together: those whose keys stand in tenantry_batch."""
+
+    work: Work
+    position: int
+    mapping: Mapping
+
+    @property
+    def connection(self) -> Connection:
+        return self.work.connection
+
+    @property
+    def facts(self) -> Facts:
+        return self.work.facts
+
+    @property
+    def project(self) -> Project:
+        return self.work.facts.project
+
+    @property
+    def new(self) -> str:
+        """The temporary table of rows as they are derived."""
+        return new_rows(self.position)
+
+    @property
+    def target(self) -> str:
+        """The quoted name of the target table."""
+        return self.table(self.mapping)
+
+    def table(self, mapping: Mapping) -> str:
+        """The quoted name of the target table of another mapping."""
+        return ident(self.project.target.schema, mapping.target.name)
+
+    @property
+    def rows(self) -> str:
+        """SQL of a relation: the source rows of the batch."""
+        mapping = self.mapping
+        relation = (
+            effective_source(self.project, mapping)
+            if mapping.name in self.work.corrected
+            else ident(self.project.source.schema, mapping.source.name)
+        )
+        return (
+            f"(select o.* from {relation} o join tenantry_batch b on"
+            f" {same_key(self.project.source, mapping, 'o', 'b.key')})"
+        )
+
+    def state_sql(self, keys: str, into: str) -> str:
+        """SQL that remembers id and tenant under which the target has the rows of some keys, or those that stand for them."""
+        mapping = self.mapping
+        tenant = self.facts.tenant(mapping, "t")
+        extra = "null"
+        if mapping.is_root and self.facts.tenant_columns:
+            extra = f"row({idents(self.facts.tenant_columns, prefix='t')})::text"
+        select = (
+            f"insert into tenantry_{into} select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a"
+            f" join {self.target} t on t.legacy_id = {legacy_of(mapping, 'a.key')}"
+        )
+        if mapping.merge is not None:
+            select += (
+                f" union all select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a join {JOURNAL}.merged m"
+                f" on m.mapping = {literal(mapping.name)} and m.source_key = a.key"
+                f" join {self.target} t on t.legacy_id = {legacy_of(mapping, 'm.into_key')}"
+            )
+        return select
+
+
+def new_rows(position: int) -> str:
+    """The name of the temporary table of a mapping's rows as they are derived."""
+    return f"tenantry_new_{position}"
+
+
+def clear(connection: Connection, *tables: str) -> None:
+    """Empty work tables, by their names without the prefix."""
+    connection.execute("; ".join(f"delete from tenantry_{table}" for table in tables))
+
+
+def fill(connection: Connection, keys: Sequence[str]) -> None:
+    """Make a batch of these keys."""
+    clear(connection, "batch")
+    connection.execute("insert into tenantry_batch select unnest(%s::text[])", [list(keys)])
+
+
+def forget(batch: Batch) -> None:
+    """Delete what the journal says of the batch, since it is about to be said again; corrections that wait for a retry, and the time
+    since when a row is in the quarantine, are kept for restore_corrections()."""
+    connection, mapping = batch.connection, batch.mapping
+    name = literal(mapping.name)
+    clear(connection, "patch")
+    connection.execute(
+        f"with gone as (delete from {JOURNAL}.quarantine q using tenantry_batch b where q.mapping = {name}"
+        " and q.source_key = b.key and q.state = 'open' returning q.source_key, q.patch, q.created_at),"
+        " known as (insert into tenantry_known select source_key from gone)"
+        " insert into tenantry_patch select source_key, patch, created_at from gone"
+    )
+    connection.execute(
+        f"delete from {JOURNAL}.change c using tenantry_batch b where c.mapping = {name} and c.source_key = b.key"
+    )
+    if mapping.merge is not None:
+        connection.execute(
+            f"delete from {JOURNAL}.merged m using tenantry_batch b where m.mapping = {name} and m.source_key = b.key"
+        )
+
+
+def restore_corrections(batch: Batch) -> None:
+    """Put back what forget() has kept, for rows that are in the quarantine again."""
+    batch.connection.execute(
+        f"with p as (delete from tenantry_patch returning key, patch, since)"
+        f" update {JOURNAL}.quarantine q set patch = p.patch, created_at = p.since"
+        f" from p where q.mapping = {literal(batch.mapping.name)} and q.source_key = p.key and q.state = 'open'"
+    )
+
+
+def fed_columns(mapping: Mapping) -> list[str]:
+    """The target columns that the mapping fills."""
+    return [column.name for column in mapping.columns]
+
+
+def same_values(mapping: Mapping, columns: Sequence[str], one: str, other: str, *, nulls: bool) -> list[str]:
+    """Conditions, of which any may hold, that two rows of the target have the same values: one for each set of columns that are
+    null, where nulls count as the same, since an index serves no condition that leaves it open."""
+    nullable = [
+        name for name in columns if nulls and (column := mapping.target.column(name)) is not None and column.nullable
+    ]
+    ways = []
+    for empty in product((False, True), repeat=len(nullable)):
+        if all(empty) and len(nullable) == len(columns):
+            continue  # nothing is nobody's sameness
+        null = dict(zip(nullable, empty, strict=True))
+        ways.append(
+            " and ".join(
+                f"{one}.{ident(name)} is null and {other}.{ident(name)} is null"
+                if null.get(name)
+                else f"{one}.{ident(name)} = {other}.{ident(name)}"
+                for name in columns
+            )
+        )
+    return ways

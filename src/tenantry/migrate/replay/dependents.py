@@ -1,0 +1,160 @@
+"""What derives from changed rows: a row whose id or tenant changed in the target, which came or went, takes along the rows that refer
+to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.derivation.keys import (
+    comparable,
+    equal,
+    key_parts_sql,
+    mapping_key,
+    plain_text,
+    references_equal,
+    same_key,
+)
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Reference
+from tenantry.mapping.legacy_ids import from_part, source_key
+from tenantry.migrate.replay.batch import Batch
+from tenantry.migrate.replay.facts import Child
+from tenantry.postgres import ident, literal
+
+
+def spread(batch: Batch, *, thorough: bool) -> None:
+    """Mark the rows that derive from rows whose id, tenant or existence has changed."""
+    connection, mapping, position = batch.connection, batch.mapping, batch.position
+    if not batch.facts.is_parent(batch.position):
+        return
+    children = batch.facts.children[batch.position]
+    zoned = mapping.is_root and bool(batch.facts.tenant_columns)
+    connection.execute(batch.state_sql("all", "after"))
+    # What is looked at whatever it was, is so once in a round: rows may name each other in a circle.
+    first = "(v.visits is null or v.visits < 2)"
+    moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
+    if batch.facts.pilot or any(child.lenient for child in children):
+        # Rows come and go also by way of the quarantine, and those that hang on them with them: a row that is there, if only in
+        # the quarantine, is no orphan's.
+        moved = (
+            "(b.id is distinct from a.id or b.tenant is distinct from a.tenant"
+            " or (b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
+            f" <> (a.id is not null or exists (select from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)}"
+            " and q.source_key = k.key and q.state = 'open')))"
+        )
+    elif thorough and batch.project.subset is not None and mapping.merge is not None:
+        # Behind a trial rows are merged anew, so that another one may stand for the same rows.
+        mine = f"from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
+        moved = f"({moved} or {first} and k.key in (select source_key {mine} union all select into_key {mine}))"
+    if position in batch.facts.document_ways:
+        # The tenant of a row that is named in a document is the source's to say, also while it is in quarantine.
+        moved = f"({moved} or (b.id is null and a.id is null and {first}))"
+    named = moved
+    if position in batch.facts.documented:
+        # Ids in documents are those of rows that the source has, whether they could be carried over or not.
+        source = ident(batch.project.source.schema, mapping.source.name)
+        known = "(b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
+        there = f"exists (select from {source} s where {same_key(batch.project.source, mapping, 's', 'k.key')})"
+        named = f"({moved} or {known} <> {there})"
+    connection.execute(
+        "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
+        f"{moved}, b.extra is distinct from a.extra, {named}\n"
+        "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key\n"
+        f"  left join (select key, count(*) as visits from tenantry_touched where m = {position} group by key) v on v.key = k.key\n"
+        f" where {named} or b.extra is distinct from a.extra" + (f" or {first}" if thorough else "")
+    )
+    if connection.execute("select from tenantry_moved limit 1").fetchone() is None:
+        return
+    connection.execute("analyze tenantry_moved")
+    for child in children:
+        for select in _dependents(batch, child, thorough=thorough):
+            connection.execute(f"insert into tenantry_dirty select {child.position}, k from ({select}) z (k)")
+    for select in _documents(batch, thorough=thorough):
+        connection.execute(select)
+    if zoned:
+        _by_tenant(batch)
+
+
+def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
+    """Selects of the keys of a child's rows that refer to rows of tenantry_moved."""
+    parent, mapping, ref = batch.mapping, child.mapping, child.ref
+    own = ref.by == parent.key
+    if own:
+        yield (
+            f"select q.source_key from tenantry_moved v join {JOURNAL}.quarantine q on q.parent_table ="
+            f" {literal(parent.source.name)} and q.parent_key = v.key where q.mapping = {literal(mapping.name)}"
+            " and q.state = 'open' and v.moved"
+        )
+    # Where the source has a foreign key, no row can have referred to one before that was there; but its entry can have been
+    # taken before that one's where a round did not take all.
+    every = ref.late or not own
+    which = "v.moved" if not (thorough and every) else "true"
+    if child.enforced and own and not batch.work.loose and not batch.facts.pilot and not (thorough and every):
+        which += " and not v.born"
+    source = ident(batch.project.source.schema, mapping.source.name)
+    if own:
+        on = _names(batch, mapping, ref, parent, "v.key")
+        yield f"select {mapping_key(mapping)} from tenantry_moved v join {source} s on {on} where {which}"
+    else:
+        above = ident(batch.project.source.schema, parent.source.name)
+        on = references_equal(mapping.source, ref.columns, parent.source, ref.by, "s", "p")
+        yield (
+            f"select {mapping_key(mapping)} from tenantry_moved v join {above} p on {same_key(batch.project.source, parent, 'p', 'v.key')}"
+            f" join {source} s on {on} where {which}"
+        )
+    target = batch.table(mapping)
+    condition = None
+    if child.column is not None:
+        condition = f"t.{ident(child.column)} = v.old_id"
+        if mapping.scoped and parent.scoped:
+            condition += f" and {batch.facts.tenant(mapping, 't')} = v.old_tenant"
+    elif parent.is_root and mapping.scoped:
+        condition = f"{batch.facts.tenant(mapping, 't')} = v.old_id"
+    if condition is not None:
+        yield (
+            f"select {source_key(mapping)} from tenantry_moved v join {target} t on {condition}"
+            f" where v.moved and not v.born{from_part(mapping, ' and')}"
+        )
+
+
+def _names(batch: Batch, mapping: Mapping, ref: Reference, parent: Mapping, key: str) -> str:
+    """A condition that finds rows which refer to a parent by the text of its key."""
+    mine = [column for name in ref.columns if (column := mapping.source.column(name)) is not None]
+    theirs = [column for name in ref.by if (column := parent.source.column(name)) is not None]
+    if not all(comparable(here, there) for here, there in zip(mine, theirs, strict=True)):
+        return f"{plain_text(mapping.source, 's', ref.columns)} = {key}"
+    parts = key_parts_sql(batch.project.source, parent, key)
+    return " and ".join(
+        equal(there, f"s.{ident(here.name)}", part) for here, there, part in zip(mine, theirs, parts, strict=True)
+    )
+
+
+def _documents(batch: Batch, *, thorough: bool) -> Iterator[str]:
+    """Rows with documents in which ids of the moved rows stand."""
+    which = "true" if thorough else "v.named"
+    parent = batch.mapping
+    for position, mapping in enumerate(batch.project.mappings):
+        for column in mapping.columns:
+            for each in column.ids:
+                if parent not in batch.project.by_target[each.parent]:
+                    continue
+                source = ident(batch.project.source.schema, mapping.source.name)
+                yield (
+                    f"insert into tenantry_dirty select {position}, {mapping_key(mapping)} from {source} s"
+                    f" where exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) x (node)"
+                    f" join tenantry_moved v on v.key = x.node #>> '{{}}' where {which})"
+                )
+
+
+def _by_tenant(batch: Batch) -> None:
+    """Rows that read something of their tenant's row, as its time zone."""
+    connection = batch.connection
+    for position, mapping in enumerate(batch.project.mappings):
+        if any(column.zoned for column in mapping.columns):
+            connection.execute(
+                f"insert into tenantry_dirty select {position}, {source_key(mapping)} from tenantry_moved v"
+                f" join {batch.table(mapping)} t on {batch.facts.tenant(mapping, 't')} = v.old_id"
+                f" where v.extra and v.old_id is not null{from_part(mapping, ' and')} union all"
+                f" select {position}, q.source_key from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)}"
+                " and q.state = 'open' and exists (select from tenantry_moved v where v.extra)"
+            )

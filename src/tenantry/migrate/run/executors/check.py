@@ -1,0 +1,42 @@
+"""Steps that check the target as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from tenantry.journal.journal import Connection
+from tenantry.mapping import Project
+from tenantry.migrate.run.context import RunContext
+from tenantry.migrate.run.executors.base import Task
+from tenantry.migrate.verify import compare
+from tenantry.plan import Step
+from tenantry.plan.model import Check
+
+CHECKS: Mapping[Check, Callable[[Connection, Project], compare.Verification]] = {
+    "catalog": compare.verify_catalog,
+    "ids": compare.verify_ids,
+    "references": compare.verify_references,
+    "rules": compare.verify_rules,
+}
+
+
+class CheckExecution:
+    """One check; what it finds is judged when all of the phase are through."""
+
+    def __init__(self, context: RunContext, step: Step) -> None:
+        self._context, self._step = context, step
+        self.rows: int | None = None
+
+    def start(self) -> Iterable[Task[compare.Verification]]:
+        self._context.observer.started(self._step, rows=self._step.rows, done_rows=0)
+        yield Task(self._work, self._found)
+
+    def _work(self, connection: Connection) -> compare.Verification:
+        assert self._step.check is not None
+        return CHECKS[self._step.check](connection, self._context.project)
+
+    def _found(self, result: compare.Verification) -> Sequence[Task[object]]:
+        self._context.results.verifications.append(result)
+        self.rows = result.compared
+        self._context.mark_done(self._context.main, self._step, self.rows)
+        return ()
