@@ -658,37 +658,37 @@ def page(parts: Sequence[str]) -> str:
 
 # What the migration survives
 
-A migration of a live database must be allowed to die anywhere, and nothing that the application was told is written may be
-lost. `make chaos` tries that, with an application at work all the time.
+A migration of a live database must survive a kill at any point, and no write that the application got an acknowledgement for may be
+lost. `make chaos` tests this, with an application at work all the time.
 
-**A scenario** takes a fresh copy of an application's database, Clinic's or the depot's, all the way there and back: migrate, cut
-over, work on the target, roll back, work on the source, cut over once more. On its way the tool is killed with
-SIGKILL, several times over, and each time simply started again.
+**A scenario** takes a fresh copy of an application's database, Clinic's or the depot's, there and back: migrate, cut over, work on the
+target, roll back, work on the source, cut over once more. On the way the tool is killed with SIGKILL, several times, and each time the
+same command is simply run again.
 
-**The application** has three connections, under a login of its own, and writes at random, in every form that SQL has: inserts,
-updates, deletes, keys that change, rows that change keys with each other, updates to null, `INSERT … ON CONFLICT`, `MERGE`,
-`COPY`, `TRUNCATE`, transactions over several tables, savepoints, rollbacks; providers who move to another clinic, cascading
-keys, addresses and numbers that belong in quarantine and are mended later. It remembers what the server acknowledged: of each
-row the token that it wrote last. Where a connection was lost at a commit, both outcomes are allowed.
+**The application** has three connections under its own login, and writes at random, in every form that SQL has: inserts, updates,
+deletes, changes of keys, rows that exchange keys, updates to null, `INSERT … ON CONFLICT`, `MERGE`, `COPY`, `TRUNCATE`, transactions over
+several tables, savepoints, rollbacks, providers who move to another clinic, cascading keys, and addresses and numbers that belong in
+quarantine and are repaired later. It remembers what the server acknowledged: the last token that it wrote into each row. If a connection
+broke during a commit, both outcomes are allowed.
 
-**After each turn** three witnesses are asked that share nothing:
+**After each switch-over** three independent witnesses check the result:
 
-1. the application's memory: every acknowledged write stands on both sides, exactly once, with its last value (or in the
-   quarantine, or among the merged rows, with its original), and nothing is there that nobody wrote;
-2. an oracle in Python, which derives every row of the target from the source again without any of Tenantry's expressions, and
-   says who belongs in quarantine and who is merged into whom;
+1. The application's memory: every acknowledged write is on both sides exactly once, with its last value (or in the quarantine, or among
+   the merged rows, with its original), and nothing else is there.
+2. An oracle in Python. It derives every row of the target from the source again without any of Tenantry's expressions, and says which
+   rows belong in quarantine and which are merged into which.
 3. Tenantry's own verification, and the accounting: source = target + quarantined + merged.
 
-The application must never be refused, but by the fence, and never lose a row that only it may touch; no transaction of its may
-take longer than {LONGEST_STALL:.0f} s.
+Only the fence may refuse the application, and it must never lose a row that only it may touch. None of its transactions may take longer
+than {LONGEST_STALL:.0f} s.
 
 ## The last campaigns
 
 {results}
-*Strikes* are connections ended, locks taken, sessions left idle, crashes. *Longest* is the longest transaction of the
-application, stalls by other sessions' locks and crashes included.
+*Strikes* are connections that were ended, locks that were taken, sessions that were left idle, and crashes. *Longest* is the longest
+transaction of the application, including waits for other sessions' locks and crashes.
 
-The places of the kills and the order of the application's transactions are the same for the same seed; how the two meet is not.
+The same seed gives the same places of the kills and the same order of the application's transactions. How the two coincide differs.
 """
 
 
