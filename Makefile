@@ -5,13 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LINTERS := .venv-linters
 LINTERS_STAMP := $(LINTERS)/.installed
+SITE := .venv-site
+SITE_STAMP := $(SITE)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md; without npm these tests are skipped, and say so.
 NODE_TESTS := tests/drivers/node
 NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS)/node_modules/.installed)
 
-.PHONY: demo test wheel chaos fuzz lint bench docs lock clean
+.PHONY: demo test wheel chaos fuzz lint bench site docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
@@ -29,7 +31,7 @@ chaos: $(STAMP) ## kill migrations of two applications in every way under load, 
 fuzz: $(STAMP) ## take random applications there, back and there again, 300 of them; ARGS="--seeds 17", "--count 50", --help
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-lint: $(STAMP) $(LINTERS_STAMP) ## ruff, mypy; pgrls and squawk over what is generated for Clinic
+lint: $(STAMP) $(LINTERS_STAMP) site ## ruff, mypy; pgrls and squawk over what is generated for Clinic; the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,6 +39,12 @@ lint: $(STAMP) $(LINTERS_STAMP) ## ruff, mypy; pgrls and squawk over what is gen
 
 bench: $(STAMP) ## the figures behind the claims; takes some minutes
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+site: $(SITE_STAMP) ## build the documentation as a site, build/site/index.html; a warning or a dead link fails
+	rm -rf build/site
+	$(SITE)/bin/python -m sphinx --quiet --fail-on-warning --fresh-env --jobs auto --builder html \
+		--conf-dir tools/site --doctree-dir build/doctrees . build/site
+	$(SITE)/bin/python -m tools.site.check build/site
 
 docs: $(STAMP) ## write the generated pages of docs/ again
 	$(BIN)/python -m tools.docs
@@ -49,6 +57,7 @@ lock: $(STAMP) ## pin the dependencies again, by hash
 	$(PIN) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
 	$(PIN) --constraint requirements.lock --output-file apps/clinic/requirements.lock pyproject.toml build/clinic.in
 	$(PIN) --upgrade --output-file requirements-linters.lock requirements-linters.in
+	$(PIN) --upgrade --output-file requirements-site.lock requirements-site.in
 
 clean: ## what demo and test leave behind: the embedded server's data and the demo's report
 	rm -rf .tenantry demo
@@ -69,3 +78,8 @@ $(LINTERS_STAMP): requirements-linters.lock
 	$(PYTHON) -m venv $(LINTERS)
 	$(LINTERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-linters.lock
 	touch $(LINTERS_STAMP)
+
+$(SITE_STAMP): requirements-site.lock
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-site.lock
+	touch $(SITE_STAMP)
