@@ -19,11 +19,12 @@ from rich.table import Table
 
 from benchmarks.copying.main import Figure
 from tenantry.access import roles_sql
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.accounts.outcomes import fates
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Migration, Options
 from tenantry.migrate.session.prepare import prepare
-from tenantry.postgres import EmbeddedServer, connect, load_sql
+from tenantry.postgres import EmbeddedServer, connect
 
 OWNER = "bench_owner"
 GOAL = 30.0
@@ -119,7 +120,7 @@ def take(version: int, users: int) -> list[Figure]:
                 admin.execute(roles_sql(manifest, owner=OWNER, database="people").encode())
             dsn = server.dsn("people", OWNER)
             with psycopg.connect(dsn, autocommit=True) as owner:
-                owner.execute(load_sql("tenantry.identity.sql", "auth").encode())
+                owner.execute(auth_script().encode())
                 owner.execute(SOURCE.replace("%(users)s", str(users)).encode())
                 owner.execute(
                     b"insert into auth.users (id, email, email_confirmed_at) select gen_random_uuid(), email,"

@@ -488,8 +488,8 @@ def test_only_one_process_works_on_the_list(api: Hosted, db: Connection, databas
 _CHILD = """
 import sys, psycopg
 from tenantry.errors import TenantryError
-from tenantry.identity.admin import AdminClient, Pace
-from tenantry.identity.remote import run_actions
+from tenantry.auth_admin.actions import run_actions
+from tenantry.auth_admin.client import AdminClient, Pace
 from tests.integration.test_admin_api import actions
 dsn, url, key = sys.stdin.read().split("\\n")[:3]
 print("ready", flush=True)

@@ -13,12 +13,18 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 from supabase_auth import types as official
 
-from tenantry.accounts.auth_schema import TABLES, AuthSchema, auth_script, complete_auth_schema, read_auth_schema
+from tenantry.accounts.auth_schema import (
+    TABLES,
+    AuthSchema,
+    auth_script,
+    complete_auth_schema,
+    drop_auth_script,
+    read_auth_schema,
+)
 from tenantry.accounts.user_json import read_user, session_json, time_text
 from tenantry.catalog.build import build_catalog
 from tenantry.errors import TenantryError
 from tenantry.plan import prerequisites, read_environment
-from tenantry.postgres import load_sql
 from tests.conftest import Database
 from tests.migrate_support import clinic_manifest
 
@@ -561,7 +567,7 @@ def test_what_an_earlier_version_made_is_completed_and_keeps_its_rows_and_grants
 
 
 def test_going_back_drops_the_schema_that_was_made_and_no_other(database: Database) -> None:
-    drop = load_sql("tenantry.identity.sql", "drop_auth").encode()
+    drop = drop_auth_script().encode()
     with database.connect() as connection:
         statements = prerequisites(clinic_manifest(), read_environment(connection))
         assert any("create table if not exists auth.users" in statement for statement in statements)

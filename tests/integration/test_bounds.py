@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tenantry.analyze.around import SESSIONS
+from tenantry.analyze.surroundings import SESSIONS
 from tenantry.journal.journal import Connection
 from tenantry.migrate.replay.reverse import Reversed, Reverser
 from tenantry.migrate.run.handle import Live

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg import errors as pg
 
-from tenantry.postgres import load_sql
+from tenantry.accounts.auth_schema import auth_script
 from tests.small import MakeSmall, Small, small, target_table  # noqa: F401 - a fixture
 
 SOURCE = """
@@ -172,7 +172,7 @@ def test_triggers_that_others_switch_lock_nobody_out_and_hide_nothing(shop: Smal
 # -- the usual trigger on auth.users -------------------------------------------------------------------------------------
 
 SUPABASE = (
-    load_sql("tenantry.identity.sql", "auth")
+    auth_script()
     + """
 comment on schema auth is 'a Supabase';
 do $$ begin if to_regrole('small_auth_admin') is null then create role small_auth_admin; end if;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.postgres import load_sql
+from tenantry.accounts.auth_schema import auth_script
 from tests.small import MIGRATOR, MakeSmall, Small, target_table
 
 SOURCE = """
@@ -82,7 +82,7 @@ def test_a_schema_tenantry_of_somebody_else_is_left_alone(small: MakeSmall) -> N
 
 def test_triggers_of_others_on_accounts_are_not_replaced(small: MakeSmall) -> None:
     made = small(
-        after=load_sql("tenantry.identity.sql", "auth") + "grant usage on schema auth to small_owner;"
+        after=auth_script() + "grant usage on schema auth to small_owner;"
         " grant all on all tables in schema auth to small_owner;"
         " create function public.f() returns trigger language plpgsql as 'begin return new; end';"
         " create trigger tenantry_mirror_account before insert on auth.users for each row execute function public.f()"

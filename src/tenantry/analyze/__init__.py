@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tenantry.analyze.around import NOTHING_ELSE, Surroundings, Taken
 from tenantry.analyze.finding import SEVERITIES, Evidence, Finding, Severity, Tally
 from tenantry.analyze.probes.evidence import gather
 from tenantry.analyze.probes.surroundings import look_around
 from tenantry.analyze.rule import Case
 from tenantry.analyze.rules import all_rules
+from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings, Taken
 from tenantry.mapping import Project
 
 __all__ = [

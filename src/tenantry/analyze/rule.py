@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from tenantry.analyze.around import NOTHING_ELSE, Surroundings
 from tenantry.analyze.finding import Area, Evidence, Finding, Severity
 from tenantry.analyze.schemas import NumbersOfBothSides, numbers_of_both_sides
+from tenantry.analyze.surroundings import NOTHING_ELSE, Surroundings
 from tenantry.derivation.reverse.write import SourceTable, reverse_statements
 from tenantry.mapping import Project
 

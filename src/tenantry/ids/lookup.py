@@ -1,11 +1,11 @@
 """Old ids into new ones and back: computed without a database, or looked up in one.
 
-    from tenantry.identity import ids
+    from tenantry.ids import lookup
 
-    ids.id_of("clinic", "clinics", "cla6wu2oc68muf4tfnss4x2oy")     # computed: the same in any program, see docs/reference/ids.md
-    ids.look_up(connection, "clinics", "cla6wu2oc68muf4tfnss4x2oy")  # as the database says: merged rows too; None if unknown
-    ids.old_id_of(connection, "clinics", new)
-    dict(ids.ids_of(connection, "metric_values", many))
+    lookup.id_of("clinic", "clinics", "cla6wu2oc68muf4tfnss4x2oy")     # computed: the same in any program, see docs/reference/ids.md
+    lookup.look_up(connection, "clinics", "cla6wu2oc68muf4tfnss4x2oy")  # as the database says: merged rows too; None if unknown
+    lookup.old_id_of(connection, "clinics", new)
+    dict(lookup.ids_of(connection, "metric_values", many))
 
 What is computed holds for every row that was carried over. It does not say whether there is such a row, and is wrong for rows that
 were merged: these have the id of the row that stands for them, which the database alone knows.

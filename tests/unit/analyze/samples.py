@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tenantry.analyze import Evidence, Finding, Surroundings, Taken, Tally
-from tenantry.analyze.around import AtWork, Limit, Listener, OpenTransaction, Outsider, Publisher, Secured
+from tenantry.analyze.surroundings import AtWork, Limit, Listener, OpenTransaction, Outsider, Publisher, Secured
 from tenantry.catalog import Catalog, Column, Function, Index, Table, Trigger, View
 from tenantry.catalog.hidden import Hidden
 from tenantry.catalog.table import Below, Policy

@@ -34,7 +34,7 @@ def test_each_rule_has_words() -> None:
 def test_rules_read_no_database() -> None:
     for file in (
         *FILES,
-        *(FOLDER.parent / f"{name}.py" for name in ("rule", "schemas", "refused_rows", "around")),
+        *(FOLDER.parent / f"{name}.py" for name in ("rule", "schemas", "refused_rows", "surroundings")),
     ):
         modules = [
             module

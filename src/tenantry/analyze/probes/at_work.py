@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tenantry.analyze.around import SESSIONS, AtWork, Limit, OpenTransaction
+from tenantry.analyze.surroundings import SESSIONS, AtWork, Limit, OpenTransaction
 from tenantry.mapping import Project
 from tenantry.postgres import ident, literal, load_blocks
 

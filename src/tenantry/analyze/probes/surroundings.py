@@ -1,4 +1,4 @@
-"""Ask the server what else lives in the database; see `analyze.around`."""
+"""Ask the server what else lives in the database; see `analyze.surroundings`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from tenantry.analyze.around import Listener, Outsider, Publisher, Secured, Surroundings
 from tenantry.analyze.probes.at_work import look_who_is_at_work
+from tenantry.analyze.surroundings import Listener, Outsider, Publisher, Secured, Surroundings
 from tenantry.catalog.hidden import hidden_tables
 from tenantry.mapping import Project
 from tenantry.postgres import ident, load_blocks

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tenantry.analyze.around import event_triggers
 from tenantry.analyze.finding import Finding
 from tenantry.analyze.rule import AnalysisRule, Case
+from tenantry.analyze.surroundings import event_triggers
 from tenantry.journal.names import JOURNAL
 
 

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 import psycopg
 
 from tenantry import __version__
-from tenantry.analyze.surroundings import UNPREPARED_HINT, is_unprepared
+from tenantry.analyze.probes.surroundings import is_unprepared
+from tenantry.analyze.surroundings import UNPREPARED_HINT
 from tenantry.errors import (
     JournalMismatch,
     NoRun,
