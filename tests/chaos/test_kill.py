@@ -259,7 +259,7 @@ def test_workers_that_lose_their_connection_fail_the_run_and_it_can_be_gone_on_w
     with pytest.raises(ConnectionLost) as lost:
         migrate(legacy, observer=DoAt("copy.rows:metric_values", "started", lambda: terminate(legacy, WORKER)))
     assert lost.value.exit_code == 1
-    assert "goes on from its journal" in lost.value.hint
+    assert "resumes from the journal" in lost.value.hint
     assert rows(legacy, "select status from tenantry.run") == [("failed",)]
     migrate(legacy)
     assert_as_undisturbed(legacy, undisturbed)

@@ -67,7 +67,7 @@ def test_children_are_captured_and_fenced_like_the_table_itself(small: MakeSmall
         "insert into readings_4 (org_id, at, v) values ('o2', '2026-01-01', 300)",
     )
     said = made.run("replay", "--until-idle", code=0)
-    assert "readings_4 is new below readings" in said.out + said.err
+    assert "readings_4 is a new part of readings" in said.out + said.err
     made.write("update readings_4 set v = 301")
     made.cut_over()
     assert values(made) == [*range(3, 13), 99, 200, 301, 1000]
@@ -149,7 +149,7 @@ def test_rows_of_partitions_that_go_leave_the_target_like_deleted_ones(small: Ma
     attach = "alter table ev attach partition ev_3 for values from ('2024-03-01') to ('2024-04-01')"
     made.as_owner(attach, "drop table ev_1", "alter table ev_2 detach partition ev_2b")
     said = made.run("replay", "--until-idle", code=0)
-    assert "ev_1 is gone from below ev" in said.out + said.err and "ev_3 is new below ev" in said.out + said.err
+    assert "ev_1 is no longer a part of ev" in said.out + said.err and "ev_3 is a new part of ev" in said.out + said.err
     left = made.rows("select id from ev order by id")
     assert made.rows("select legacy_id::jsonb ->> 0 from app.ev order by 1") == left and ("x1",) in left
     # What was detached lives on by itself, and notes nothing for us.

@@ -335,10 +335,10 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     where = ("--dsn", database.dsn_as(OWNER), "--manifest", str(MANIFEST))
     tool = tool_environment()
     planned = cli("plan", *where, "--only", condition, environment=tool)
-    assert "A trial of 2 of 4 tenants" in planned.everything
+    assert "A pilot of 2 of 4 tenants" in planned.everything
     said = cli("migrate", *where, "--only", condition, "--prove", "--report", str(tmp_path), environment=tool)
     assert said.code == 0, said.everything
-    assert "A trial of 2 of 4 tenants" in said.everything
+    assert "A pilot of 2 of 4 tenants" in said.everything
     assert "tenantry migrate --rest" in said.everything
     assert "outside of the trial" in said.everything
     assert "2 of 4 tenants (clinics.id in" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -347,7 +347,7 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     assert (now.trial, now.status, now.readiness.ready) == ("a pilot of 2 of 4 tenants", "ready", False)
     assert "a pilot of 2 of 4 tenants" in cli("status", *where, environment=tool).everything
     assert "a pilot of 2 of 4 tenants" in cli("verify", *where, environment=tool).everything
-    with pytest.raises(NotReady, match="a trial is not cut over"):
+    with pytest.raises(NotReady, match="A pilot cannot be cut over"):
         cut_over(database.dsn_as(OWNER), clinic_manifest())
     with pytest.raises(JournalMismatch, match="is a pilot of 2 of 4 tenants"):
         clinics.migrate("clinics.id <> ''")

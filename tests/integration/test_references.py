@@ -205,10 +205,10 @@ def test_an_old_id_is_never_cast_into_a_reference(small: MakeSmall) -> None:
     said = app.run("analyze", code=2).everything
     for words in (
         "columns.author_id: books.author_id refers to authors, but no foreign key says what books.author_id names, and a cast would"
-        ' leave old ids in it; say ref = "authors", or ref = false where the new ids stand there already',
+        ' leave old ids in it; write ref = "authors", or ref = false if it already holds the new ids',
         "columns.editor: books.editor refers to authors, but no foreign key says what books.editorId names",
         "columns.wrong: books.wrong refers to shelves, but books.wrong names rows of authors; say what is meant",
-        "columns.labelled.null: null is not looked at: labelled holds references to authors",
+        "columns.labelled.null: null has no effect: labelled holds references to authors",
         "columns.texted: books.texted is text, but books.texted holds ids of authors, which are uuid; make it a uuid, or carry the old ids over"
         " as they are: ref = false",
     ):

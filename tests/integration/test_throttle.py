@@ -162,10 +162,10 @@ def test_a_pause_holds_copy_and_replay_until_it_is_taken_back(database_each: Dat
     label = {"copy": "Copying", "replay": "Replay"}[work]
     assert len(by.notices) == 2, by.notices
     assert re.fullmatch(
-        rf"{label} waits: paused by anna at [-\d]+ [:\d]+ UTC: quarter's end; `tenantry resume` lets it go on\.",
+        rf"{label} waits: paused by anna at [-\d]+ [:\d]+ UTC: quarter's end; `tenantry resume` continues\.",
         by.notices[0],
     )
-    assert re.fullmatch(rf"{label} goes on, after [\d.]+ s\.", by.notices[1])
+    assert re.fullmatch(rf"{label} continues after [\d.]+ s\.", by.notices[1])
 
 
 def test_a_stop_ends_the_waiting(database: Database) -> None:
@@ -238,7 +238,7 @@ def test_work_waits_while_others_wait_for_our_locks(database_each: Database, on:
     assert reason.code == "lock_wait"
     assert reason.value is not None and reason.value > 0.01 == reason.limit
     assert re.search(r"pid \d+ \(web\) has waited [\d.]+s for public\.visits, which Tenantry holds", by.notices[0])
-    assert re.fullmatch(r"Copying goes on, after [\d.]+ s\.", by.notices[1])
+    assert re.fullmatch(r"Copying continues after [\d.]+ s\.", by.notices[1])
 
 
 def test_replay_yields_to_a_lock_wait_for_moments_only(database: Database) -> None:
@@ -785,7 +785,7 @@ def test_the_command_shows_settings_readings_and_reasons(
     assert said.code == 1
     assert re.search(r"max_slot_lag +5GB +\S+ +set at [-T\d:]+, manifest: off", said.out)
     assert re.search(
-        r"paused paused by .+: backup; `tenantry resume` lets it go on\. Copy waits, replay waits\.", said.everything
+        r"paused paused by .+: backup; `tenantry resume` continues\. Copy waits, replay waits\.", said.everything
     )
     said = program("throttle", "--dsn", database.dsn, "--json")
     rows = {row["name"]: row for row in said.json["settings"]}

@@ -158,7 +158,7 @@ def _owner(on: str, what: str, expected: str, found: str) -> Difference:
     """Only the owner and superusers give something to another owner: left to them."""
     statement = f"alter {what} owner to {ident(expected)};"
     return Difference(
-        "owner", "different", on, "owner", expected, found, advice=f"Let {found}, or a superuser, run: {statement}"
+        "owner", "different", on, "owner", expected, found, advice=f"Ask {found}, or a superuser, to run: {statement}"
     )
 
 
@@ -337,7 +337,7 @@ def _defaults(project: Project, live: Live) -> Iterator[Difference]:
         yield Difference(
             "default privileges", "extra", on, f"{kind} made later by {role}", "closed to clients", f"{privilege} for {grantee}",
             mend=(statement,) if mine else (), removes=mine,
-            advice="" if mine else f"Let {role}, or a superuser, run: {statement}",
+            advice="" if mine else f"Ask {role}, or a superuser, to run: {statement}",
         )  # fmt: skip
 
 
@@ -362,7 +362,7 @@ def _context(project: Project, live: Live) -> Iterator[Difference]:
             yield Difference(
                 "trigger", "different" if mirror in live.mirrors else "missing", "auth.users", f"trigger {mirror}", "enabled",
                 "disabled" if mirror in live.mirrors else "none", script=mirror not in live.mirrors,
-                advice="" if mirror not in live.mirrors else f"Let its owner run: alter table auth.users enable always trigger {mirror};",
+                advice="" if mirror not in live.mirrors else f"Ask its owner to run: alter table auth.users enable always trigger {mirror};",
             )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def need_events(connection: Connection) -> None:
     """
     if connection.execute(_block("exists")).fetchone() != (True,):
         raise NoRun(
-            "Accounts and profiles are not kept in step in this database (there is no tenantry.auth_event).",
+            "Accounts and profiles are not synchronized in this database (there is no tenantry.auth_event).",
             hint="`tenantry migrate` makes what does it, where the manifest says [users] in_step = true.",
         )
 

@@ -19,8 +19,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 _OTHERS = (
     Situation("quarantined", "none", "is in quarantine, and has no profile yet",
-              "Mend the row: `tenantry quarantine list`, `tenantry quarantine retry`."),
-    Situation("merged", "merged", "is the same person as another user, whose profile and account stand for both"),
+              "Repair the row: `tenantry quarantine list`, `tenantry quarantine retry`."),
+    Situation("merged", "merged", "is the same person as another user, whose profile and account count for both"),
 )  # fmt: skip
 
 FATES: tuple[Situation, ...] = (*SITUATIONS, *_OTHERS)

@@ -324,7 +324,7 @@ class _Maker:
                 if refused:
                     raise CopyRefused(
                         f"The copy of an earlier rehearsal could not be removed: {in_short(refused)}.",
-                        hint="Remove it by hand, or give another empty database.",
+                        hint="Remove it, or give another empty database.",
                     )
             elif not found["empty"]:
                 raise CopyRefused(
@@ -452,7 +452,7 @@ class _Maker:
             if programs is None:
                 raise self._no_way(f"{len(original.sessions)} sessions are connected ({_named(original.sessions)})")
             return False, (
-                f"{len(original.sessions)} sessions are connected to {original.database}: it is dumped and restored, and they go on."
+                f"{len(original.sessions)} sessions are connected to {original.database}: it is dumped and restored while they continue."
             )
         if not original.owned:
             if programs is None:
@@ -514,8 +514,8 @@ class _Maker:
             if code != 0:
                 raise CopyRefused(
                     f"pg_dump could not read the original: {in_short(errors)}.",
-                    hint="Mend the cause: the login needs to read every table of the database; --scratch names another folder"
-                    " for the dump where the disk is full.",
+                    hint="Fix the cause: the login needs to read every table of the database; --scratch gives another folder"
+                    " for the dump if the disk is full.",
                     detail={"errors": errors},
                 )
             arguments, environment = program_environment(restore or copy.dsn)
@@ -538,7 +538,7 @@ class _Maker:
         if lacking or lost or (code != 0 and not errors):
             raise CopyRefused(
                 f"pg_restore could not make a whole copy: {in_short([*lost, *errors, *lacking])}.",
-                hint="Mend the cause: the login needs the right to make what the original has (extensions, schemas, owners).",
+                hint="Fix the cause: the login needs the right to create what the original has (extensions, schemas, owners).",
                 detail={"errors": errors, "lacking": lacking},
             )
 

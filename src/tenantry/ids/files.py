@@ -253,7 +253,7 @@ def _translated(
             if unknown == "error":
                 raise IdUnknown(
                     f"No row is known by the id {cell[:80]!r} (row {tally.rows + first_line - 1}).",
-                    hint="--on-unknown keep leaves such ids as they are, --on-unknown empty empties them; both go on and count them.",
+                    hint="--on-unknown keep leaves such ids as they are, --on-unknown empty empties them; both continue and count them.",
                 )
         elif new == cell:
             tally.same += 1

@@ -128,10 +128,10 @@ def _read(path: Path) -> str:
 
 
 _SYNTAX = (
-    (re.compile(r"^Cannot overwrite a value"), "something of this name stands above already"),
-    (re.compile(r"^Cannot declare \((.*)\) twice"), "[{}] stands above already"),
-    (re.compile(r"^Cannot mutate immutable namespace \((.*)\)"), "{} stands above as a whole and cannot be continued"),
-    (re.compile(r"^Duplicate inline table key '(.*)'"), "{} stands twice"),
+    (re.compile(r"^Cannot overwrite a value"), "this name is already defined above"),
+    (re.compile(r"^Cannot declare \((.*)\) twice"), "[{}] is already defined above"),
+    (re.compile(r"^Cannot mutate immutable namespace \((.*)\)"), "{} is already complete above and cannot be extended"),
+    (re.compile(r"^Duplicate inline table key '(.*)'"), "{} is defined twice"),
 )
 
 
@@ -272,7 +272,7 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[Key, str]]:
     elif target.schema_name in _RESERVED_SCHEMAS or target.schema_name.startswith("pg_"):
         yield ("target", "schema"), f"{target.schema_name} is taken; choose another schema name"
     if not target.files:
-        yield ("target", "files"), 'name the SQL files that make the target\'s tables, as in ["schema/*.sql"]'
+        yield ("target", "files"), 'name the SQL files that create the target\'s tables, such as ["schema/*.sql"]'
     for index, pattern in enumerate(target.files):
         if not pattern.strip() or Path(pattern).is_absolute():
             yield ("target", "files", index), f"{pattern!r} must be a path or a pattern beside the manifest"

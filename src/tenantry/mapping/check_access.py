@@ -210,7 +210,7 @@ class TargetChecks:
             elif not column.nullable:
                 self.say(
                     (*key, "system"),
-                    f"{table.name}.{tenant.column} is never null, so no row is without a tenant; let it be null, or keep the"
+                    f"{table.name}.{tenant.column} is never null, so no row is without a tenant; allow null, or keep the"
                     " rows that are for everybody in a table of their own",
                 )
         if access.shared is not None:
@@ -258,9 +258,9 @@ class TargetChecks:
             return
         self.need_column(parent, ROW_ID, key)
         if cell.parent == name:
-            self.say(key, f"{name} cannot decide about itself; name the table that its rows hang on")
+            self.say(key, f"{name} cannot decide about itself; name the table that its rows depend on")
         elif rule.access.select == "service":
-            self.say(key, f"no client sees rows of {cell.parent}, so none could see those that hang on them")
+            self.say(key, f"no client sees rows of {cell.parent}, so none could see the rows that depend on them")
         else:
             self._check_readable(parent, rule.access, (ROW_ID, self.manifest.tenant.column), key)
 
@@ -278,7 +278,9 @@ class TargetChecks:
         if through.table == name:
             self.say(key, f'{name} cannot decide about itself; write {{ own = "{through.profile}" }}')
         elif rule.access.select == "service":
-            self.say(key, f"no client sees rows of {through.table}, so nobody would find his own by them")
+            self.say(
+                key, f"no client sees rows of {through.table}, so no client could find their own rows through them"
+            )
         else:
             needed = (through.match, through.profile, self.manifest.tenant.column)
             self._check_readable(table, rule.access, needed, key)

@@ -99,7 +99,7 @@ def check_in_step(checks: TargetChecks) -> None:
     else:
         given = [] if users is None else [name for name, said in (("new", users.new), ("gone", users.gone)) if said]
         for name in given:
-            checks.say(("users", name), f"{name} is not looked at without in_step = true; take it out")
+            checks.say(("users", name), f"{name} has no effect without in_step = true; take it out")
         if manifest.invitations is not None:
             checks.say(("invitations",), "invitations are accepted where [users] says in_step = true")
     _check_invitations(checks)
@@ -113,7 +113,7 @@ def _check_people(checks: TargetChecks, users: Users) -> None:
     if email is None:
         checks.say(
             ("users", "in_step"),
-            f"no column of {users.profile} holds {users.source}.{users.email}, by which accounts and profiles are kept in step",
+            f"no column of {users.profile} holds {users.source}.{users.email}, by which accounts and profiles are synchronized",
         )
         return
     account = table.column(users.account)
@@ -204,7 +204,7 @@ def _check_invitations(checks: TargetChecks) -> None:
     if table is None:
         return
     if table.row_key is None:
-        checks.say(("invitations", "table"), f"{table.name} has no key by which its rows could be told apart")
+        checks.say(("invitations", "table"), f"{table.name} has no key that identifies its rows")
     if table.column(checks.manifest.tenant.column) is None:
         checks.say(
             ("invitations", "table"),

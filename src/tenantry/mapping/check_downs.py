@@ -18,7 +18,7 @@ def check_downs(manifest: Manifest, source: Catalog, target: Catalog, say: Say, 
         table = source.table(name)
         if table is None or name not in feeding:
             near = nearest(name, sorted(feeding))
-            say(("source", "down", name), f"the source table {name!r} feeds no target table"
+            say(("source", "down", name), f"the source table {name!r} fills no target table"
                 + (f"; did you mean {near!r}?" if near else ""))  # fmt: skip
             continue
         targets = sorted(feeding[name], key=lambda each: not each[1])

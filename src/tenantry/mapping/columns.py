@@ -243,7 +243,7 @@ class ColumnCompiler:
         if zone.startswith("tenant."):
             column = zone.removeprefix("tenant.")
             if not self.scoped:
-                self.say((*key, "zone"), f'rows of {self.target.name} have no tenant; name a time zone, as in "UTC"')
+                self.say((*key, "zone"), f'rows of {self.target.name} have no tenant; name a time zone, such as "UTC"')
                 return "'UTC'"
             if self.root is not None and self.root.column(column) is None:
                 near = _near(column, [each.name for each in self.root.columns])
@@ -283,7 +283,7 @@ class ColumnCompiler:
             if given and not text_source:
                 self.say(
                     (*key, name),
-                    f"only text can be empty or stand for a missing value, but {source.name} is {source.type}",
+                    f"only text can be empty or mean a missing value, but {source.name} is {source.type}",
                 )
 
         words = literals(["", *rule.missing])

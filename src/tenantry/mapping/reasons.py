@@ -53,19 +53,17 @@ def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> 
         case "value_missing":
             return Explanation(
                 f"{source} is null or empty where a value is needed",
-                f"Give {source} a value; or say in the manifest, before the run, what stands in for it.",
+                f"Give {source} a value, or say in the manifest, before the run, what replaces it.",
             )
         case "value_invalid":
-            return Explanation(
-                f"{source} holds a value that cannot be read", f"Give {source} a value that can be read."
-            )
+            return Explanation(f"{source} holds a value that cannot be read", f"Give {source} a readable value.")
         case "reference_missing":
             return Explanation(
-                f"{source} names a row that does not exist", f"Let {source} name a row of its table, or none."
+                f"{source} refers to a row that does not exist", f"Change {source} to an existing row, or to null."
             )
         case "parent_quarantined":
             return Explanation(
-                f"{source} names a row that is itself in quarantine", "Mend that row; this one comes along."
+                f"{source} refers to a row that is itself in quarantine", "Repair that row; this one follows."
             )
         case "tenant_missing":
             return Explanation(
@@ -74,10 +72,10 @@ def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> 
         case "tenant_conflict":
             return Explanation(
                 "its references lead to different tenants",
-                "Decide to which tenant it belongs, and change the reference that is wrong.",
+                "Decide to which tenant it belongs, and correct the wrong reference.",
             )
         case "rule_broken":
-            return Explanation(f"it breaks the check {column}", "Change the columns that the check names.")
+            return Explanation(f"it violates the check {column}", "Change the columns that the check names.")
         case "row_refused":
             return Explanation("the server refuses the row", "The detail says why; change that column.")
     return Explanation(reason, "")

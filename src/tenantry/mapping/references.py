@@ -97,7 +97,7 @@ class References:
             self._say(
                 place,
                 f"{there} refers to {' and '.join(parents)}, but no foreign key says what {here} names, and a cast would leave"
-                f" old ids in it; say {how}, or ref = false where the new ids stand there already",
+                f" old ids in it; write {how}, or ref = false if it already holds the new ids",
             )
         return None
 

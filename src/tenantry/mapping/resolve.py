@@ -202,7 +202,7 @@ class _Resolver(TargetChecks):
             for label, part in rule.parts().items():
                 key = _part_key(name, label)
                 if not label and rule.sources:
-                    self.say(key, "a source needs a label, which stands before the old ids of its rows")
+                    self.say(key, "a source needs a label, which is the prefix of the old ids of its rows")
                 if other := known.get(_mapping_name(name, label)):
                     self.say(
                         key,
@@ -247,7 +247,7 @@ class _Resolver(TargetChecks):
             self.say(
                 (*key, "from"),
                 f"{source.name} has neither a primary key nor a unique key over columns that are never null, so its rows"
-                f" cannot be told apart: ALTER TABLE {source.name} ADD PRIMARY KEY (…) on the source first",
+                f" cannot be identified: ALTER TABLE {source.name} ADD PRIMARY KEY (…) on the source first",
             )
             return None
         tenant = self.manifest.tenant
@@ -348,7 +348,7 @@ class _Resolver(TargetChecks):
             value = f"coalesce({column.value}, {orphan_alias(column.reference)}.new)"
             return replace(column, orphan=orphan.correct, value=value, rule="assigned")
         if not column.nullable:
-            self.say((*key, "orphan"), f"{column.name} may not be null; quarantine the row, or say what stands in")
+            self.say((*key, "orphan"), f"{column.name} may not be null; quarantine the row, or say what replaces it")
         return replace(column, orphan="null", rule="orphaned")
 
     def _check_reference(
@@ -370,7 +370,7 @@ class _Resolver(TargetChecks):
             if given is not None and name in given.model_fields_set:
                 self.say(
                     (*key, name),
-                    f"{name} is not looked at: {column.name} holds references to {ref.parent}; take it out,"
+                    f"{name} has no effect: {column.name} holds references to {ref.parent}; take it out,"
                     ' or say how the value is made with up = "<SQL>"',
                 )
 

@@ -54,7 +54,7 @@ class Followed:
                 continue
             table = self._source.table(name) if schema in ("", self._source.schema) else None
             why = (
-                "is not carried over, so that nobody notes its changes"
+                "is not carried over, so its changes are not recorded"
                 if table is not None
                 else f"is no table of schema {self._source.schema}, so that its changes cannot be followed"
             )

@@ -130,10 +130,12 @@ def _follow(
             if live.run.direction == "both" and live.run.grace_until and live.run.grace_until < datetime.now(UTC):
                 try:
                     end_grace(live, Bounds())
-                    live.observer.notice("The grace is over: the source refuses writes from now on.")
+                    live.observer.notice("The dual-write window is over: the source refuses writes from now on.")
                     live.refresh()
                 except CutOverFailed as error:
-                    live.observer.notice(f"The grace is over, but the source could not be closed yet: {error.message}")
+                    live.observer.notice(
+                        f"The dual-write window is over, but the source could not be closed yet: {error.message}"
+                    )
             if is_awaited(live.main):
                 live.observer.notice("Another command asks for the run: it is let go, and taken up again behind it.")
                 return True

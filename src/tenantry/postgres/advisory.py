@@ -19,7 +19,7 @@ def lock_holder(connection: psycopg.Connection[Any], key: int) -> str:
     """Who holds an advisory lock of this database, in words."""
     row = connection.cursor(row_factory=psycopg.rows.tuple_row).execute(_HOLDER, [key]).fetchone()
     if row is None:
-        return "somebody who has just let go"
+        return "a session that has just released it"
     pid, login, application = row
     return f"server process {pid}, login {login or 'unknown'}" + (f", {application}" if application else "")
 

@@ -312,6 +312,6 @@ def _advice(error: psycopg.Error) -> str:
             "A trigger or function of the application raised it: see whether it must run for what the migration writes."
         )
     return (
-        "See whether a trigger, rule, function or type of the application is to blame, mend it and run the same command again. If"
+        "Check whether a trigger, rule, function or type of the application causes this. Fix it and run the same command again. If"
         " nothing is, this is a defect of Tenantry: please report it with the output of the same command and --json."
     )

@@ -101,7 +101,7 @@ def metrics(status: Status) -> Iterator[Metric]:
     )
     yield gauge(
         "run_direction",
-        "1 for the side that applications write: forward the source, reverse the target, both under grace.",
+        "1 for the side that applications write: forward the source, reverse the target, both in a dual-write window.",
         *(({"direction": each}, float(status.direction == each)) for each in DIRECTIONS),
     )
     yield gauge(
@@ -150,9 +150,9 @@ def metrics(status: Status) -> Iterator[Metric]:
         "Rows in quarantine that a cut-over would ask about: newer than the run's being ready.",
         ({}, status.readiness.left_behind),
     )
-    yield gauge("merged_rows", "Source rows that another one stands for.", ({}, status.merged))
+    yield gauge("merged_rows", "Source rows that were merged into another row.", ({}, status.merged))
     yield gauge("conflicts", "Changes that one side refused, or that both made.", ({}, status.conflicts))
-    yield gauge("kept_rows", "Rows and cells that stand in the target only.", ({}, status.kept))
+    yield gauge("kept_rows", "Rows and cells that exist in the target only.", ({}, status.kept))
     yield gauge("waiters", "Sessions that wait for a lock that Tenantry holds; 5 at most.", ({}, len(status.waiters)))
     yield gauge(
         "lock_wait_seconds",

@@ -125,7 +125,7 @@ class Migration:
             if prepared.run is not None and prepared.run.is_over:
                 raise RunFinished(
                     f"This database was cut over on {prepared.run.finished_at:%Y-%m-%d %H:%M} UTC.",
-                    hint="Nothing is left to copy. `tenantry replay` keeps the source in step, `tenantry rollback` goes back,"
+                    hint="Nothing is left to copy. `tenantry replay` keeps the source synchronized, `tenantry rollback` goes back,"
                     " `tenantry contract` makes it final.",
                 )
             if prepared.chosen is not None:
@@ -143,8 +143,8 @@ class Migration:
         run = prepared.run
         if run is None:
             raise NoRun(
-                "There is no trial in this database to go on with.",
-                hint="`tenantry migrate` carries all tenants over; with --only some of them first.",
+                "There is no pilot in this database that could be extended.",
+                hint="Run `tenantry migrate` for all tenants, or `tenantry migrate --only …` for some of them first.",
             )
         journal = Journal(run.id)
         absorb(main, journal, prepared, self._observer.notice)
@@ -185,7 +185,7 @@ class Migration:
                 journal.event(
                     main,
                     "ready",
-                    "the trial is carried over; it can be proved, gone on with, or taken back"
+                    "the pilot is carried over; you can prove it, continue with all tenants, or undo it"
                     if project.trial
                     else "everything is carried over; the cut-over can be done",
                 )
@@ -215,7 +215,7 @@ class Migration:
             replayer.settle(connection, done)
             listed = strays.list_in_target(connection, context.project)
             self._observer.notice(
-                f"Tables of the target were written meanwhile: {listed:,} changes were taken back and are listed in"
+                f"Tables of the target were written in the meantime: {listed:,} changes were undone and are listed in"
                 " tenantry.conflict; rows that only the target has are listed in tenantry.kept."
             )
         context.watch.check(connection)
@@ -231,8 +231,9 @@ class Migration:
             known = {row[0] for row in journal.say(main, "steps")}
             if known != {step.id for step in plan}:
                 raise JournalMismatch(
-                    f"The run was begun by Tenantry {run.tool_version}, whose plan has other steps than {__version__}'s.",
-                    hint=f"Go on with Tenantry {run.tool_version}, or undo the run with it: tenantry rollback --everything.",
+                    f"The run was begun by Tenantry {run.tool_version}. Its plan has other steps than that of {__version__}."
+                    " Nothing was changed.",
+                    hint=f"Resume with Tenantry {run.tool_version}, or undo the run with it: tenantry rollback --everything.",
                 )
             journal.say(main, "resume_run", process=process_json())
             self._done = journal.done_steps(main)
@@ -242,7 +243,7 @@ class Migration:
             again = [step.id for step in plan if step.rerun == "always"]
             journal.say(main, "reopen_steps", steps=again)
             self._done -= set(again)
-            journal.event(main, "resumed", "the run was gone on with", done=len(self._done))
+            journal.event(main, "resumed", "the run was resumed", done=len(self._done))
             return journal, prepared
         first = plan.steps[0]
         with main.transaction():
@@ -343,10 +344,10 @@ def _explained(context: RunContext, step: Step, error: Exception) -> Exception:
             known = StepFailed(
                 f"Step {step.id} failed: {known.message.partition(': ')[2]}"
                 + (f" It happened{where}." if where else ""),
-                hint="What the step did is undone, and the journal knows how far the run came. "
+                hint="The step is undone, and the journal records the progress. "
                 + (
-                    "Let that trigger leave out what the run writes, or disable it for as long as the run lasts; then run the same"
-                    " command: it goes on from its journal."
+                    "Make that trigger ignore what the run writes, or disable it for the duration of the run. Then run the same"
+                    " command again: it resumes from the journal."
                     if where
                     else known.hint
                 ),

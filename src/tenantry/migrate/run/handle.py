@@ -59,9 +59,9 @@ def explained(dsn: str, error: psycopg.Error) -> TenantryError:
     if not where:
         return known
     return TriggerFailed(
-        f"What Tenantry writes was refused{where}: {error.diag.message_primary}. Nothing of this round was kept.",
-        hint="Mend its function (names of tables and functions need their schema there, or SET search_path), or let the trigger"
-        " leave Tenantry's login out; then run the same command again.",
+        f"A write of Tenantry was refused{where}: {error.diag.message_primary}. This round was rolled back.",
+        hint="Fix the trigger's function (it must qualify tables and functions with their schema, or SET search_path), or make the trigger"
+        " ignore Tenantry's login. Then run the same command again.",
         detail={**known.detail, "trigger": where.strip()},
     )
 
@@ -117,7 +117,7 @@ class Live:
         if run is None:
             raise NoRun(
                 "There is no run of Tenantry in this database yet.",
-                hint="`tenantry plan` shows what would be done, `tenantry migrate` does it.",
+                hint="Run `tenantry plan` to see what a run would do, and `tenantry migrate` to start it.",
             )
         self.run: Run = run
         self.journal = Journal(run.id)
@@ -149,13 +149,14 @@ class Live:
         if known < wanted and self.run.tool_version == __version__:
             missing = sorted(wanted - known)
             raise JournalDamaged(
-                f"The journal of run {self.run.id} lacks {len(missing)} steps of its plan, as {missing[0]}.",
-                hint="`tenantry verify --journal` makes the journal anew from both sides.",
+                f"The journal of run {self.run.id} lacks {len(missing)} steps of its plan, among them {missing[0]}.",
+                hint="Run `tenantry verify --journal`: it rebuilds the journal from both sides.",
                 detail={"missing": missing},
             )
         raise JournalMismatch(
-            f"The run was begun by Tenantry {self.run.tool_version}, whose plan has other steps than {__version__}'s.",
-            hint=f"Go on with Tenantry {self.run.tool_version}.",
+            f"The run was begun by Tenantry {self.run.tool_version}. Its plan has other steps than that of {__version__}."
+            " Nothing was changed.",
+            hint=f"Resume with Tenantry {self.run.tool_version}.",
         )
 
     def check(self) -> None:
@@ -203,8 +204,8 @@ class Live:
         """
         if self.run.status == "contracted":
             raise NotReady(
-                f"Run {self.run.id} was contracted: there is no source any more, and nothing to compare or to carry over.",
-                hint="The migration is final. `tenantry status` and `tenantry prove` go on working.",
+                f"Run {self.run.id} was contracted: the source is gone, and there is nothing to compare or to carry over.",
+                hint="The migration is final. `tenantry status` and `tenantry prove` still work.",
             )
         self.check_journal()
         plan = self.prepared.plan
@@ -212,9 +213,9 @@ class Live:
         missing = [step.id for step in plan if step.phase in phases and step.id not in self.done]
         if missing:
             raise NotReady(
-                f"Run {self.run.id} is not ready: it is in phase {self.run.phase} and has {len(missing)} steps to do"
+                f"Run {self.run.id} is not ready: it is in phase {self.run.phase}, and {len(missing)} steps are not done"
                 f" (the next: {missing[0]}).",
-                hint="Run `tenantry migrate`: it goes on, and stops when everything is ready for the cut-over.",
+                hint="Run `tenantry migrate`: it resumes the run and ends when everything is ready for the cut-over.",
             )
 
     # -- rounds ------------------------------------------------------------------------------------------------------
@@ -385,7 +386,7 @@ class Live:
         )
         self.observer.notice(
             f"Tables of {self.project.target.schema} were written although applications write {self.project.source.schema}:"
-            f" {found:,} changes were taken back and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
+            f" {found:,} changes were undone and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
             " has stay there, and are listed in tenantry.kept."
         )
 

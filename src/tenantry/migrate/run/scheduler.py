@@ -77,8 +77,8 @@ class Scheduler:
         except KeyboardInterrupt:
             context.session.cancel()
             raise RunInterrupted(
-                "Stopped. What was finished is in the journal and nothing is half done; changes of the source go on being noted.",
-                hint="Run `tenantry migrate` again to go on, or look with `tenantry status`.",
+                "Interrupted. No step is half done, and changes of the source are still recorded.",
+                hint="Run `tenantry migrate` again to resume. `tenantry status` shows the progress.",
             ) from None
         finally:
             if failure is not None:

@@ -125,7 +125,7 @@ def _verdict(found: Mapping[str, Any], base: float | None, archives: bool) -> tu
         return (
             "blocker",
             "WAL cannot be archived at the moment: it piles up until the disk is full, and a migration writes much of it.",
-            "Mend archiving first (the server's log says what fails), and wait until pg_stat_archiver shows successes.",
+            "Repair archiving first (the server's log says what fails), and wait until pg_stat_archiver shows successes.",
         )
     receives = bool(found["receivers"])
     recent = found["archived_ago"] is not None and found["archived_ago"] < _OLD_ARCHIVE

@@ -147,7 +147,7 @@ def check_server(connection: Connection, journal: Journal, run: Run, notice: Cal
             connection, "server_changed", "the database was restored or promoted", before=dict(run.server), now=now
         )
     notice(
-        "This database was restored or promoted since the run was last seen: the journal came with it, so it goes on;"
+        "This database was restored or promoted since the run was last seen. The journal came with it, so the run resumes;"
         " source and target are compared as a whole again before the cut-over."
     )
     return False

@@ -60,21 +60,21 @@ def same_subset(run: Run, condition: str) -> None:
     if subset is None:
         said, hint = (
             "takes all tenants",
-            "Go on with it (`tenantry migrate`), or undo it (`tenantry rollback --everything`) and begin a trial.",
+            "Resume it (`tenantry migrate`), or undo it (`tenantry rollback --everything`) and begin a pilot.",
         )
     elif subset.state == "rest":
         said, hint = (
-            "has gone on with all tenants",
-            "`tenantry migrate` goes on with it, `tenantry rollback --everything` undoes it.",
+            "has continued with all tenants",
+            "`tenantry migrate` resumes it, `tenantry rollback --everything` undoes it.",
         )
     else:
         said = f"is {subset} ({subset.condition})"
         hint = (
-            "`tenantry migrate` goes on with it, `tenantry migrate --rest` with all other tenants; to take others, take it back first:"
+            "`tenantry migrate` resumes it, `tenantry migrate --rest` continues with all other tenants. To choose others, undo it first:"
             " `tenantry rollback --everything`."
         )
     raise JournalMismatch(
-        f"Run {run.id} {said}; other tenants cannot be chosen while it is under way.",
+        f"Run {run.id} {said}. It cannot choose other tenants before it is undone. Nothing was changed.",
         hint=hint,
         detail={"asked": condition},
     )
@@ -101,7 +101,7 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
         problems.append(f"{condition!r} is no SQL expression: {error.args[0]}")
     if problems:
         raise SubsetWrong(
-            f"The tenants of a trial are chosen by a condition over {name}, the table of the tenants: {problems[0]}.",
+            f"--only must be a condition over {name}, the table of the tenants: {problems[0]}.",
             hint=f"Write it as {example}.",
         )
     table = ident(project.source.schema, name)
@@ -121,14 +121,14 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
             row = connection.execute(f"select count(*) from {table} s{where}").fetchone()
     except psycopg.Error as error:
         raise SubsetWrong(
-            f"The condition {condition!r} over {name} does not run: {error.diag.message_primary or error}.",
+            f"PostgreSQL refuses the condition {condition!r} over {name}: {error.diag.message_primary or error}.",
             hint=f"Write it as {example}.",
         ) from None
     assert row is not None
     if not found:
         raise SubsetWrong(
-            f"No row of {name} fulfils {condition!r}, so that there is no tenant to begin with.",
-            hint=f"{name} has {row[0]:,} rows; look which you mean, and write it as {example}.",
+            f"No row of {name} fulfils {condition!r}, so no tenant is chosen. Nothing was changed.",
+            hint=f"{name} has {row[0]:,} rows. Write the condition as {example}.",
         )
     return Chosen(Subset(condition, "trial", len(found), int(row[0])), tuple(found))
 
@@ -148,7 +148,7 @@ def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
         assert row is not None
         rows, total = rows + int(row[0]), total + int(row[1])
     return (
-        f"A trial of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, with the people whom they name, and all rows that"
+        f"A pilot of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, the people to whom they refer, and all rows that"
         " tenants share."
     )
 
@@ -168,15 +168,15 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
     subset = of_run(run)
     if subset is None:
         raise NotReady(
-            f"Run {run.id} takes all tenants: there is no rest.",
-            hint="`tenantry migrate` goes on with it where it is not ready.",
+            f"Run {run.id} takes all tenants, so there are no others for --rest.",
+            hint="If it is not ready, `tenantry migrate` resumes it.",
         )
     if subset.state == "rest":
         return
     if run.status != "ready":
         raise NotReady(
-            f"The trial has not been finished: run {run.id} is {run.status}, in phase {run.phase}.",
-            hint="`tenantry migrate` goes on with the trial; when it is ready, `tenantry migrate --rest` goes on with all others.",
+            f"The pilot is not finished: run {run.id} is {run.status}, in phase {run.phase}.",
+            hint="`tenantry migrate` resumes the pilot. When it is ready, `tenantry migrate --rest` continues with all others.",
         )
     done = journal.done_steps(connection)
     steps = [step for step in plan if step.rerun == "rest"]
@@ -198,7 +198,7 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
         journal.event(
             connection,
             "rest",
-            f"after the trial of {subset.tenants} tenants all others are carried over",
+            f"after the pilot of {subset.tenants} tenants all others are carried over",
             tenants=subset.tenants,
         )
 
@@ -226,8 +226,8 @@ def _root(project: Project) -> Mapping:
     roots = [mapping for mapping in project if mapping.is_root]
     if len(roots) > 1:
         raise SubsetWrong(
-            f"Tenants come from several tables ({', '.join(each.source.name for each in roots)}), so that some of them cannot be chosen.",
-            hint="Migrate all at once; `tenantry rehearse` tries everything on a copy.",
+            f"Tenants come from several tables ({', '.join(each.source.name for each in roots)}), so --only cannot choose some.",
+            hint="Migrate all tenants at once. `tenantry rehearse` tries everything on a copy.",
         )
     return roots[0]
 

@@ -63,9 +63,9 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
         present.append(there)
         harm += _harm(table, there)
         said += _harmless(table, there)
-        said += [f"{ident(*each)} is new below {table.name}" for each in _new(table.below, there.below)]
+        said += [f"{ident(*each)} is a new part of {table.name}" for each in _new(table.below, there.below)]
         said += [
-            f"{ident(*each)} is gone from below {table.name}, and {table.name} is looked at as a whole"
+            f"{ident(*each)} is no longer a part of {table.name}, and the whole table {table.name} is compared"
             for each in _new(there.below, table.below)
         ]
         moved += [(table, there)] if table.below != there.below else []
@@ -80,8 +80,8 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     if missing and {f"capture.table:{name}" for name in missing} & journal.done_steps(connection):
         _capture_again(connection, journal, prepared, missing)
         notice(
-            f"Triggers that note changes were missing on {', '.join(missing)}: they stand again, and these tables are"
-            " looked at as a whole."
+            f"Triggers that record changes were missing on {', '.join(missing)}. They are installed again, and these tables are"
+            " compared as a whole."
         )
     stand_guard(connection, journal, prepared, notice)
     for table, there in moved:
@@ -95,7 +95,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
                     _look_again(connection, prepared, table)
             journal.say(connection, "set_source_catalog", catalog=Jsonb(_known(before, now, present).to_json()))
             journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
-        notice(f"The source was altered meanwhile, in ways that do no harm: {'; '.join(said)}.")
+        notice(f"The source was altered in the meantime, in ways that do no harm: {'; '.join(said)}.")
     return bool(moved)
 
 
@@ -104,14 +104,14 @@ def _way_out(project: Project, run: Run | None) -> str:
     source, target = project.source.schema, project.target.schema
     if run is not None and run.direction != "forward":
         return (
-            f"Undo the change and run the same command again. A table or a column that was dropped is made again as it was, empty:"
-            f" `tenantry verify --repair` fills it from {target}, and then every command works, `tenantry rollback` too."
-            f" Nobody can go back without it; `tenantry contract` makes {target} final as things stand."
+            f"Undo the change and run the same command again. If a table or a column was dropped, create it again as it was, empty:"
+            f" `tenantry verify --repair` fills it from {target}, and then every command works, including `tenantry rollback`."
+            f" A rollback is not possible without it. `tenantry contract` makes {target} final as it is."
         )
     return (
-        "Undo the change and run the same command again; a table that was dropped is made again as it was, and what of it is not in"
-        f" {source} any more goes from {target} as well. Or undo the run (tenantry rollback --everything), mend the manifest, and"
-        " begin anew."
+        "Undo the change and run the same command again. If a table was dropped, create it again as it was: rows that are not in"
+        f" {source} any more are deleted from {target} too. Or undo the run (tenantry rollback --everything), fix the manifest, and"
+        " run `tenantry migrate`."
     )
 
 

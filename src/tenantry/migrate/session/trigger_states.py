@@ -46,7 +46,7 @@ def stand_guard(connection: Connection, journal: Journal, prepared: Prepared, no
             notice,
         )
         notice(
-            f"The fence of {project.source.schema} was switched off. It stands again; what was written there meanwhile is listed in"
+            f"The fence of {project.source.schema} was disabled. It is enabled again. What was written there meanwhile is listed in"
             " tenantry.conflict."
         )
 
@@ -63,7 +63,7 @@ def _target_closed(connection: Connection, journal: Journal, prepared: Prepared,
         made = [text for text in target_triggers(project, prepared.environment.login)[0] if "set guards" not in text]
         _set(connection, project.target.schema, tables, [*made, *triggers(project, on=False)], notice)
         notice(
-            f"Triggers of {project.target.schema} that keep others from writing it were switched off or gone. They stand again;"
+            f"Triggers of {project.target.schema} that prevent others from writing it were disabled or gone. They are installed again;"
             " both sides are compared as a whole before the cut-over."
         )
     journal.say(connection, "set_verified", verified=False)
@@ -92,9 +92,10 @@ def _target_open(connection: Connection, journal: Journal, prepared: Prepared, n
                 f"insert into {JOURNAL}.target_log (table_name, new_key) select {literal(table.name)}, t.legacy_id"
                 f" from {ident(table.schema, table.name)} t union all select {literal(table.name)}, null"
             )
-        journal.event(connection, "captured_again", "triggers that note changes were missing", tables=names)
+        journal.event(connection, "captured_again", "triggers that record changes were missing", tables=names)
     notice(
-        f"Triggers that note changes were missing on {', '.join(names)}: they stand again, and these tables are looked at as a whole."
+        f"Triggers that record changes were missing on {', '.join(names)}. They are installed again, and these tables are compared as a"
+        " whole."
     )
 
 

@@ -49,8 +49,8 @@ def rebuild(live: Live) -> None:
     """
     if live.run.direction != "forward":
         raise JournalDamaged(
-            "The journal's lists can be made anew only while applications write the source.",
-            hint="Go back first (tenantry rollback), rebuild, and cut over again.",
+            "The journal's lists can be rebuilt only while applications write the source. Nothing was changed.",
+            hint="Run `tenantry rollback`, then `tenantry verify --journal`, then `tenantry cutover`.",
         )
 
     need_every_row(live.main, live.project)
@@ -75,4 +75,4 @@ def rebuild(live: Live) -> None:
             )
 
     live.round(limit=EVERYTHING, before_commit=again)
-    live.journal.event(live.main, "rebuilt", "the journal's lists were made anew from both sides")
+    live.journal.event(live.main, "rebuilt", "the journal's lists were rebuilt from both sides")

@@ -80,7 +80,7 @@ def roll_back(
         if live.run.status == "contracted":
             raise NotReady(
                 "The run was contracted: the source is gone, and there is no way back.",
-                hint="An archive of the source, where one was made, can be restored beside the target by hand.",
+                hint="If you archived the source, you can restore the archive beside the target by hand.",
             )
         turned = None
         if live.run.is_over:
@@ -121,11 +121,11 @@ def _turned_before(live: Live) -> Turned:
     source = live.project.source.schema
     if row is not None and row[0] == "undoing":
         raise NotReady(
-            f"Run {live.run.id} is being undone, and there is no cut-over to go back from: applications write {source}.",
-            hint="`tenantry rollback --everything` goes on with undoing it; `tenantry migrate` does again what was undone.",
+            f"Run {live.run.id} is being undone. There is no cut-over to go back from: applications write {source}.",
+            hint="`tenantry rollback --everything` resumes the undo. `tenantry migrate` repeats the steps that were undone.",
         )
     raise NotReady(
-        f"Run {live.run.id} was never cut over: applications write {source}, and there is nothing to go back from."
+        f"Run {live.run.id} was never cut over: applications write {source}, so there is nothing to go back from."
         " Nothing was changed.",
         hint="`tenantry rollback --everything` undoes the whole run and drops the target.",
     )
@@ -232,14 +232,14 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
     undone: list[str] = []
     journal, done = live.journal, live.journal.done_steps(live.main)
     journal.say(live.main, "set_status", status="running")
-    journal.event(live.main, "undoing", "the run is taken back step by step")
+    journal.event(live.main, "undoing", "the run is undone step by step")
     todo = steps_to_undo(live.prepared.plan, done)
     for step in todo:
         if stopped():
             journal.say(live.main, "set_status", status="interrupted")
             raise NotReady(
-                f"Stopped after {len(undone)} of {len(todo)} steps were undone; nothing is half done.",
-                hint="`tenantry rollback --everything` goes on with it, `tenantry migrate` does again what was undone.",
+                f"Interrupted after {len(undone)} of {len(todo)} steps were undone. No step is half undone.",
+                hint="`tenantry rollback --everything` resumes the undo. `tenantry migrate` repeats the steps that were undone.",
             )
         live.observer.started(step, rows=0, done_rows=0)
 
@@ -275,9 +275,10 @@ def _need_alone(live: Live) -> None:
     if found:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         raise NotReady(
-            f"Others made what would go along with {schema} and the journal: {', '.join(found[:_NAMED])}{more}. No step was undone.",
-            hint="Drop it, take it off from them (a column of another type, a view of other tables), or move it to another schema"
-            " (alter table … set schema …); then run `tenantry rollback --everything` again.",
+            f"Objects of others depend on {schema} or the journal and would be dropped: {', '.join(found[:_NAMED])}{more}."
+            " No step was undone.",
+            hint="Drop them, remove the dependency (give a column another type, let a view read other tables), or move them to another schema"
+            " (alter table … set schema …). Then run `tenantry rollback --everything` again.",
         )
 
 
@@ -291,7 +292,7 @@ def _find_strays(live: Live) -> None:
         live.round(limit=EVERYTHING)
     except SourceAltered as error:
         live.observer.notice(
-            f"What was written in the target past its fence could not be told from what was carried over: {error.message}"
+            f"What was written in the target despite its fence could not be distinguished from what was carried over: {error.message}"
         )
 
 

@@ -131,25 +131,27 @@ def turn(live: Live, switch: Switch, bounds: Bounds) -> Turned:
                     raise  # the server is gone, not only this session
                 # While this process stood still nobody could try.
                 deadline += time.monotonic() - begun
-                said = f"{clock.seconds * 1000:.0f} ms: this process stood still while it held the locks, or lost its connection"
+                said = (
+                    f"{clock.seconds * 1000:.0f} ms: this process hung while it held the locks, or lost its connection"
+                )
                 what = f"was ended by the server after {said}"
             else:
-                said = "; ".join(_in_the_way(live)) or "nobody who could be named"
-                what = f"was taken back after {clock.seconds * 1000:.0f} ms. In the way: {said}"
+                said = "; ".join(_in_the_way(live)) or "no session that could be found"
+                what = f"was rolled back after {clock.seconds * 1000:.0f} ms. Blocked by: {said}"
             if time.monotonic() > deadline:
                 live.journal.event(
-                    live.main, "turn_failed", "the turn was given up",
+                    live.main, "turn_failed", "the switch-over was given up",
                     to=to, attempts=attempts, longest_stall_ms=round(longest * 1000),
                 )  # fmt: skip
                 raise CutOverFailed(
-                    f"It could not be done within {bounds.max_stall:g} s of stall in {attempts} attempts over"
-                    f" {bounds.patience:g} s, and everything is as it was. The last attempt {what}. Writers waited for at most"
+                    f"The switch-over failed: {attempts} attempts in {bounds.patience:g} s exceeded the write pause of"
+                    f" {bounds.max_stall:g} s. Nothing was changed. The last attempt {what}. Writers waited for at most"
                     f" {longest * 1000:.0f} ms.",
-                    hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer stall"
-                    " (--max-stall 3).",
+                    hint="End those transactions, wait for a quieter time (--when-idle, --at), or allow a longer write pause"
+                    " (--max-write-pause 3).",
                     detail={"attempts": attempts, "longest_stall_ms": round(longest * 1000)},
                 ) from error
-            live.observer.notice(f"Attempt {attempts} {what}. Everything is as it was; it is tried again.")
+            live.observer.notice(f"Attempt {attempts} {what}. Nothing was changed; Tenantry tries again.")
             time.sleep(random.uniform(0.2, 0.8) * min(attempts, 5))  # noqa: S311 - jitter
 
 
@@ -287,8 +289,8 @@ def _compare(live: Live, connection: Connection, direction: str, done: Round) ->
     if differences:
         listed = "\n  ".join(str(each) for each in differences[:20])
         raise VerificationFailed(
-            f"Source and target do not agree in what was carried over last; nothing was turned:\n  {listed}",
-            hint=f"Everything is as it was. {' '.join(likely(differences))}",
+            f"Source and target differ in the rows that were carried over last. Nothing was switched. Differences:\n  {listed}",
+            hint=f"Nothing was changed. {' '.join(likely(differences))}",
             detail={"differences": [str(each) for each in differences]},
         )
 

@@ -362,7 +362,7 @@ def _paused(pause: Mapping[str, Any]) -> str:
     by = f" by {said['by']}" if said.get("by") else ""
     why = f": {said['reason']}" if said.get("reason") else ""
     at = datetime.fromisoformat(pause["at"])
-    return f"paused{by} at {at:%Y-%m-%d %H:%M:%S} UTC{why}; `tenantry resume` lets it go on"
+    return f"paused{by} at {at:%Y-%m-%d %H:%M:%S} UTC{why}; `tenantry resume` continues"
 
 
 def _session(row: Mapping[str, Any]) -> str:

@@ -328,7 +328,7 @@ class Throttle:
             self._notice(f"{_LABEL[work]} {'waits' if effect == 'waits' else 'slows down'}: {'; '.join(texts)}.")
         for effect, seconds in ended.items():
             if effect not in left:
-                words = f"goes on, after {seconds:.1f} s" if effect == "waits" else "goes at full speed again"
+                words = f"continues after {seconds:.1f} s" if effect == "waits" else "continues at full speed"
                 self._notice(f"{_LABEL[work]} {words}.")
 
     def _say_what_is_unknown(self, state: _State) -> None:

@@ -321,7 +321,7 @@ def _unbalanced(mapping: Mapping, account: Account) -> Difference:
     return Difference(
         "accounting", mapping.name, "all rows", "", f"{account.source} in {mapping.source.name}",
         f"{account.target} carried over, {account.quarantined} in quarantine, {account.merged} merged"
-        + (f", {account.outside} outside of the trial" if account.outside else ""),
+        + (f", {account.outside} outside of the pilot" if account.outside else ""),
     )  # fmt: skip
 
 

@@ -31,18 +31,19 @@ def likely(differences: Sequence[Difference]) -> Iterator[str]:
     values = dict.fromkeys(f"{each.table}.{each.column}" for each in rows if each.column)
     if missing:
         yield (
-            f"Rows of {missing} came without a trace: see whether a table was attached or inherits from its source, or whether somebody"
-            " wrote with triggers switched off (session_replication_role = replica, DISABLE TRIGGER)."
+            f"Rows of {missing} appeared without a trace. Check whether a table was attached or inherits from its source, or whether somebody"
+            " wrote with triggers disabled (session_replication_role = replica, DISABLE TRIGGER)."
         )
     if beyond:
         yield (
-            f"Rows of {beyond} stand in the target without a source row: see whether a partition was dropped or detached, whether rows went"
-            " with triggers switched off, or whether somebody wrote into the target."
+            f"Rows of {beyond} are in the target without a source row. Check whether a partition was dropped or detached, whether rows were"
+            " deleted"
+            " with triggers disabled, or whether somebody wrote into the target."
         )
     if values:
         yield (
-            f"Values of {_listed(list(values))} are others than the source says: see whether somebody wrote into the target, or whether"
-            " the manifest makes them with something that changes by itself (now(), random(), a setting, another table)."
+            f"Values of {_listed(list(values))} differ from what the source says. Check whether somebody wrote into the target, or whether"
+            " the manifest computes them from something that changes by itself (now(), random(), a setting, another table)."
         )
     for check, said in _OTHERS.items():
         found = _tables(each for each in differences if each.check == check)
@@ -50,16 +51,16 @@ def likely(differences: Sequence[Difference]) -> Iterator[str]:
             yield said.replace("{tables}", found)
     if rows or any(each.check in ("accounting", "ids", "references") for each in differences):
         yield (
-            "`tenantry verify --repair` derives the rows that differ again. Where they differ again at once, the cause is still there."
+            "`tenantry verify --repair` derives the rows that differ again. If they differ again at once, the cause still exists."
         )
 
 
 _OTHERS = {
-    "accounting": "The counts of {tables} do not add up: rows came or went unseen, by a partition, a child table, or with triggers off.",
-    "ids": "Ids of {tables} stand twice: something wrote into the target.",
-    "references": "Rows of {tables} name rows that are not there: something deleted or wrote in the target with its keys switched off.",
-    "catalog": "Tables of the target ({tables}) are not as its files say: put them back as they were.",
-    "rules": "Rows break the manifest's rules ({tables}): mend them in the source, or the rule.",
+    "accounting": "The counts of {tables} do not add up: rows appeared or disappeared unseen, by a partition, a child table, or disabled triggers.",
+    "ids": "Ids of {tables} occur twice: something wrote into the target.",
+    "references": "Rows of {tables} refer to rows that do not exist: something deleted or wrote in the target with its foreign keys disabled.",
+    "catalog": "Tables of the target ({tables}) are not as its files say: restore them.",
+    "rules": "Rows violate the manifest's rules ({tables}): repair them in the source, or correct the rule.",
 }
 
 

@@ -84,11 +84,11 @@ def _columns(project: Project) -> Iterator[NotCompared]:
         for column in target.columns:
             fed = [mapping for mapping in mappings if any(each.name == column.name for each in mapping.columns)]
             if not fed:
-                yield NotCompared(ident(schema, name), column.name, None, "nothing in the source feeds it")
+                yield NotCompared(ident(schema, name), column.name, None, "no source column fills it")
             elif len(fed) < len(mappings):
                 of = ", ".join(mapping.source.name for mapping in mappings if mapping not in fed)
                 yield NotCompared(
-                    ident(schema, name), column.name, None, f"nothing feeds it in rows that come from {of}"
+                    ident(schema, name), column.name, None, f"no source column fills it in rows that come from {of}"
                 )
     for finding in ColumnLeftBehind().find(Case(project)):
         yield NotCompared(
@@ -106,7 +106,7 @@ def _tables(project: Project) -> Iterator[NotCompared]:
             yield NotCompared(ident(project.source.schema, name), "", None, "[source] ignore leaves it behind")
     if project.manifest.users is not None:
         yield NotCompared(
-            "auth.users", "", None, "which account a person has is compared, what stands in the account is not"
+            "auth.users", "", None, "which account a person has is compared, the content of the account is not"
         )
 
 
@@ -116,7 +116,7 @@ def _journal(connection: Connection, project: Project) -> Iterator[NotCompared]:
         f"select table_name, column_name, reason, count(*) from {JOURNAL}.kept group by 1, 2, 3"
     ):
         yield NotCompared(
-            ident(schema, str(table)), str(column), int(rows), f"stand in the target only: {reason} (tenantry.kept)"
+            ident(schema, str(table)), str(column), int(rows), f"exist in the target only: {reason} (tenantry.kept)"
         )
     for mapping in project:
         source = ident(project.source.schema, mapping.source.name)
@@ -131,7 +131,7 @@ def _journal(connection: Connection, project: Project) -> Iterator[NotCompared]:
         for rows, why in (
             (counted[0], "are in quarantine"),
             (counted[1], "were merged into others"),
-            (counted[2], "are part of a row that was born in the target"),
+            (counted[2], "are part of a target-native row"),
         ):
             if rows:
                 yield NotCompared(source, "", int(rows), why + into)
@@ -152,16 +152,14 @@ def _rows(connection: Connection, project: Project, mapping: Mapping) -> Iterato
         if column.kind == "account":
             row = connection.execute(f"select count(*) from {target} t where t.legacy_id = t.id::text").fetchone()
             if row is not None and row[0]:
-                yield NotCompared(
-                    target, column.name, int(row[0]), "were born in the target, with an account of their own"
-                )
+                yield NotCompared(target, column.name, int(row[0]), "are target-native, with an account of their own")
     mappings = project.by_target[mapping.target.name]
     if mapping is mappings[0] and all(each.legacy_prefix for each in mappings):
         row = connection.execute(
             f"select count(*) from {target} t where {_nobodys(mappings)} and t.legacy_id = t.id::text"
         ).fetchone()
         if row is not None and row[0]:
-            yield NotCompared(target, "", int(row[0]), "were born in the target, and are of no source")
+            yield NotCompared(target, "", int(row[0]), "are target-native, and come from no source")
 
 
 __all__ = ["NotCompared", "nobodys_rows", "not_compared"]
