@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -90,7 +91,7 @@ class Bars:
         if rows < 1000:
             return
         with self._guard:
-            self._tasks[step.id] = self._progress.add_task(step.title, total=rows, completed=done_rows)
+            self._tasks[step.id] = self._progress.add_task(escape(step.title), total=rows, completed=done_rows)
 
     def progress(self, step: Step, rows: int) -> None:
         with self._guard:
@@ -108,7 +109,7 @@ class Bars:
                 self._progress.remove_task(task)
                 if not self._live and seconds >= 1:
                     counted = f", {rows:,} rows" if rows is not None else ""
-                    self._say(f"  {step.title} [dim]({seconds:.1f} s{counted})[/]")
+                    self._say(f"  {escape(step.title)} [dim]({seconds:.1f} s{counted})[/]")
 
     def line(self, text: str) -> None:
         """One line that is replaced by the next; nothing where stderr is no terminal."""
@@ -116,11 +117,11 @@ class Bars:
             return
         with self._guard:
             if "line" not in self._tasks:
-                self._tasks["line"] = self._progress.add_task(text, total=None)
-            self._progress.update(self._tasks["line"], description=text)
+                self._tasks["line"] = self._progress.add_task(escape(text), total=None)
+            self._progress.update(self._tasks["line"], description=escape(text))
 
     def notice(self, message: str) -> None:
-        self._say(f"[dim]{message}[/]")
+        self._say(f"[dim]{escape(message)}[/]")
 
     # -- other work ----------------------------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ class Bars:
         """Progress of work outside a plan: `done` of `total`, under a label."""
         with self._guard:
             if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=max(total, 1))
+                self._tasks[name] = self._progress.add_task(escape(name), total=max(total, 1))
             self._progress.update(self._tasks[name], completed=done, total=max(total, 1))
             if done >= total:
                 self._progress.remove_task(self._tasks.pop(name))

@@ -268,7 +268,7 @@ def usage(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = Fals
         print_json({"tables": [_use_json(table, forms) for table, forms in by_table.items()]})
     elif not found:
         err.print(
-            "No table accepts both forms: list tables in [ids] both of the manifest, then run `tenantry ids apply`."
+            r"No table accepts both forms: list tables in \[ids] both of the manifest, then run `tenantry ids apply`."
         )
     else:
         view.uses(out, by_table)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from tenantry.analyze import Finding
@@ -19,18 +18,17 @@ def findings(console: Console, found: Sequence[Finding], *, everything: bool = F
     shown = [finding for finding in found if everything or finding.severity != "info"]
     table = new_table("code", "severity", "table", "rows", "finding", right=("rows",), wrapped=("finding",))
     for finding in shown:
-        keys = (
-            f" [dim]({escape(', '.join(finding.keys[:2]))}{', …' if finding.count > 2 else ''})[/]"
-            if finding.keys
-            else ""
-        )
-        advice = f"\n[dim]{escape(finding.advice)}[/]" if finding.advice else ""
+        said = Text(finding.title)
+        if finding.keys:
+            said.append(f" ({', '.join(finding.keys[:2])}{', …' if finding.count > 2 else ''})", "dim")
+        if finding.advice:
+            said.append(f"\n{finding.advice}", "dim")
         table.add_row(
             finding.code,
             Text(finding.severity, style=_STYLE[finding.severity]),
             finding.table,
             f"{finding.count:,}" if finding.area in ("data", "tenancy") and finding.keys else "",
-            f"{escape(finding.title)}{keys}{advice}",
+            said,
         )
     console.print(table)
     counts = {severity: sum(f.severity == severity for f in found) for severity in _STYLE}

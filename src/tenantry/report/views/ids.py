@@ -33,7 +33,7 @@ def found(console: Console, rows: Sequence[Seen]) -> None:
     for each in rows:
         new = "" if each.new_id is None else str(each.new_id)
         account = "" if each.account is None else str(each.account)
-        table.add_row(*map(escape, (each.source_table or "", each.target_table, each.old_id, new)), each.state, account)
+        table.add_row(each.source_table or "", each.target_table, each.old_id, new, each.state, account)
     console.print(table)
 
 
@@ -43,7 +43,7 @@ def uses(console: Console, by_table: Mapping[str, Mapping[str, Use]]) -> None:
     table = new_table(*columns, right=("uses", "in read-only"), wrapped=columns)
     for each in (use for forms in by_table.values() for use in forms.values()):
         counts = (f"{each.uses:,}", f"{each.read_only_uses:,}")
-        table.add_row(escape(each.table), each.form, *counts, _when(each.first), _when(each.latest))
+        table.add_row(each.table, each.form, *counts, _when(each.first), _when(each.latest))
     console.print(table)
     for name, forms in by_table.items():
         console.print(escape(_sentence(name, forms["old"])))

@@ -21,7 +21,7 @@ def checks(console: Console, found: Sequence[CheckFile]) -> None:
     table = new_table("check", "level", "what a database without findings guarantees")
     table.columns[-1].no_wrap = False
     for each in found:
-        table.add_row(each.name, Text(each.level, style=STYLE[each.level]), escape(each.title))
+        table.add_row(each.name, Text(each.level, style=STYLE[each.level]), each.title)
     console.print(table)
 
 

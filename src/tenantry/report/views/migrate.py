@@ -15,8 +15,17 @@ from tenantry.report.views.tables import new_table
 def accounts(console: Console, outcome: Outcome) -> None:
     """For each table: source rows = target rows + quarantined + merged, and for a pilot + rows outside it."""
     trial = any(account.outside for account in outcome.accounts)
-    numbers = ("target rows", "+ quarantined", "+ merged", *(["+ outside the pilot"] if trial else []))
-    table = new_table("source", "target", "source rows", "=", *numbers, "", right=("source rows", *numbers))
+    numbers = ("target\nrows", "+ quaran-\ntined", "+ merged", *(["+ outside\nthe pilot"] if trial else []))
+    table = new_table(
+        "source",
+        "target",
+        "source\nrows",
+        "=",
+        *numbers,
+        "",
+        right=("source\nrows", *numbers),
+        wrapped=("source", "target"),
+    )
     for account in sorted(outcome.accounts, key=lambda each: -each.source):
         mark = Text("✓", style="green") if account.balanced else Text("✗ does not add up", style="bold red")
         table.add_row(account.source_table, account.mapping, f"{account.source:,}", "=", f"{account.target:,}",

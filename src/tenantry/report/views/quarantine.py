@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
@@ -15,10 +14,14 @@ from tenantry.report.views.tables import new_table
 
 
 def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> None:
-    table = new_table("no.", "table", "key", "reason", "what is wrong", right=("no.",), wrapped=("what is wrong",))
+    table = new_table(
+        "no.", "table", "key", "reason", "what is wrong", right=("no.",), wrapped=("key", "what is wrong")
+    )
     for entry in found:
-        parent = f" [dim]({escape(entry.parent)})[/]" if entry.parent else ""
-        table.add_row(str(entry.id), entry.mapping, entry.source_key, entry.reason, f"{escape(entry.what)}{parent}")
+        what = Text(entry.what)
+        if entry.parent:
+            what.append(f" ({entry.parent})", "dim")
+        table.add_row(str(entry.id), entry.mapping, entry.source_key, entry.reason, what)
     console.print(table)
     if total > len(found):
         console.print(f"… {total - len(found):,} more; filter with --table or --reason, or print all with --limit 0")

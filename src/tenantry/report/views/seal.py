@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.access.seal_keys import KeyState
 from tenantry.report.views.tables import new_table
@@ -16,7 +15,7 @@ def keys(console: Console, found: Sequence[KeyState]) -> None:
     table = new_table("key", "since", "until", "opens contexts")
     for each in found:
         until = "" if each.not_after is None else f"{each.not_after:%Y-%m-%d %H:%M}"
-        table.add_row(escape(each.name), f"{each.created_at:%Y-%m-%d %H:%M}", until, "yes" if each.opens else "no")
+        table.add_row(each.name, f"{each.created_at:%Y-%m-%d %H:%M}", until, "yes" if each.opens else "no")
     console.print(table)
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -62,7 +61,7 @@ def status_view(now: Status, *, everything: bool = True) -> Group:
         events = new_table("event", "at", "what happened", wrapped=("what happened",))
         for event in now.events:
             pause = f" (write pause {event.data['stall_ms']} ms)" if "stall_ms" in event.data else ""
-            events.add_row(event.code, _at(event.at), escape(event.message) + pause)
+            events.add_row(event.code, _at(event.at), event.message + pause)
         parts.append(events)
     hints = {
         "died": "Its process is gone. Run `tenantry migrate` to resume.",
@@ -122,8 +121,8 @@ def _phases(now: Status) -> RichTable:
 
 
 def _copies(shown: Sequence[CopyStatus]) -> RichTable:
-    numbers = ("ranges", "source rows", "target rows", "quarantined", "rows/s", "remaining")
-    table = new_table("copy", *numbers, right=numbers)
+    numbers = ("ranges", "source\nrows", "target\nrows", "quaran-\ntined", "rows/s", "to go")
+    table = new_table("copy", *numbers, right=numbers, wrapped=("copy",))
     for copy in shown:
         table.add_row(
             copy.mapping, f"{copy.chunks_done}/{copy.chunks}", f"{copy.source_rows:,}", f"{copy.target_rows:,}",

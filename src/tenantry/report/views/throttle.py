@@ -24,7 +24,7 @@ def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapp
         source = (
             f"set at {row['at'][:19]}, manifest: {written(row['manifest'])}" if row["from"] == "set" else row["from"]
         )
-        unknown = "" if row["value"] in ("off", False) else escape(row["unknown"])
+        unknown = "" if row["value"] in ("off", False) else row["unknown"]
         table.add_row(row["name"], written(row["value"]), _measured(readings.get(row["name"])), source, unknown)
     console.print(table)
 

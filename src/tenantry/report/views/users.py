@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from tenantry.accounts.outcomes import Fate, Person
 from tenantry.auth_admin.actions import Ran, Refused
@@ -24,8 +25,8 @@ def fates(console: Console, found: Sequence[Fate], heading: str) -> None:
     table = new_table("users", "account", heading, "to do", right=("users",), wrapped=(heading, "to do"))
     for each in found:
         fate = {"left": "none yet"}.get(each.situation.fate, each.situation.fate)
-        what = f"{each.situation.title} [dim]({each.situation.name})[/]"
-        table.add_row(f"{each.count:,}", fate, what, escape(each.situation.does))
+        what = Text.assemble(each.situation.title, (f" ({each.situation.name})", "dim"))
+        table.add_row(f"{each.count:,}", fate, what, each.situation.does)
     console.print(table)
     console.print(f"{sum(each.count for each in found):,} users.")
 
@@ -36,7 +37,7 @@ def people(console: Console, found: Sequence[Person]) -> None:
     table = new_table(*columns, wrapped=columns)
     for each in found:
         what = each.situation.title + (f" ({each.detail})" if each.detail else "")
-        table.add_row(escape(each.source_key), escape(each.email or ""), escape(what), escape(each.situation.does))
+        table.add_row(each.source_key, each.email or "", what, each.situation.does)
     console.print(table)
     console.print(f"{len(found):,} users.")
 
@@ -58,7 +59,7 @@ def events(console: Console, found: Sequence[Mapping[str, Any]], remaining: int)
         for event in found:
             why = " ".join(text for text in (event["code"], event["message"]) if text)
             again = "done" if event["done_at"] else f"{event['next_at']:%Y-%m-%d %H:%M}"
-            cells = (str(event["id"]), str(event["account"]), escape(event["what"]), escape(why), str(event["tries"]))
+            cells = (str(event["id"]), str(event["account"]), event["what"], why, str(event["tries"]))
             table.add_row(*cells, again)
         console.print(table)
     console.print(
