@@ -12,7 +12,7 @@ from tenantry.errors import SettingsError
 from tenantry.prove.baseline import load_baseline, of_result, save_baseline
 from tenantry.prove.faults import faults
 from tenantry.prove.formats import Result, Rule
-from tenantry.report.views.faults import show_faults
+from tenantry.report.terminal.faults import show_faults
 
 LONG = "a detail that is much longer than the terminal is wide " * 4
 RESULTS = [

@@ -129,7 +129,7 @@ def assemble(app: typer.Typer, package: ModuleType) -> None:
     for module in modules(package):
         group: Group | None = getattr(module, "GROUP", None)
         if group is not None:
-            name = module.__name__.rpartition(".")[2]
+            name = module.__name__.rpartition(".")[2].replace("_", "-")
             adders.append((order.index(group.section), name, functools.partial(_add_group, app, name, group, module)))
             continue
         for each in declared(module):

@@ -9,7 +9,7 @@ from tenantry.cli.progress import Bars
 from tenantry.manifest import Manifest
 from tenantry.migrate.follow import Followed, follow
 from tenantry.migrate.throttle.throttle import Throttle
-from tenantry.report.views.switch import following_line
+from tenantry.report.terminal.switch import following_line
 
 
 def keep_synchronized(

@@ -9,7 +9,7 @@ import typer
 from tenantry.cli.console import err
 from tenantry.migrate.verify.missing import missing_rows
 from tenantry.postgres import connect
-from tenantry.report.views.missing import missing as show_missing
+from tenantry.report.terminal.missing import missing as show_missing
 
 
 class MissingRows:

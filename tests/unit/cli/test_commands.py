@@ -40,13 +40,13 @@ SHOWN = {words: each for words, each in commands() if not each.hidden}
 
 def test_every_file_of_the_folder_is_a_command_or_part_of_one() -> None:
     names = {path.relative_to(FOLDER).with_suffix("").as_posix().split("/")[0] for path in FILES} - {"__init__"}
-    assert set(PROGRAM.commands) == names
+    assert set(PROGRAM.commands) == {name.replace("_", "-") for name in names}
     for module in modules(tenantry.cli.commands):
         found = [each.name for each in declared(module)]
         if hasattr(module, "GROUP"):
             assert members(module), module.__name__
         else:
-            assert found == [module.__name__.rpartition(".")[2]], "one command, named after its file"
+            assert found == [module.__name__.rpartition(".")[2].replace("_", "-")], "one command, named after its file"
 
 
 @pytest.mark.parametrize("words", SHOWN)

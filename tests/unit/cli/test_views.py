@@ -12,9 +12,9 @@ from tenantry.accounts.outcomes import Person
 from tenantry.accounts.situations import SITUATIONS
 from tenantry.cli.progress import Bars
 from tenantry.migrate.copy.quarantine import Entry
-from tenantry.report.views.quarantine import quarantine_entry, quarantine_list
-from tenantry.report.views.tables import new_table
-from tenantry.report.views.users import people
+from tenantry.report.terminal.quarantine import quarantine_entry, quarantine_list
+from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.users import people
 
 HOSTILE = "[red]x[/] [/bold] [ids]"
 

@@ -17,7 +17,7 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath, RetryFor, Yes
 from tenantry.journal.journal import last_run
 from tenantry.manifest import load_manifest
 from tenantry.migrate.apply_access import access_project, apply_changes, check_secured, compare_access
-from tenantry.report.views import access as view
+from tenantry.report.terminal import access as view
 from tenantry.settings import read_settings
 
 GROUP = Group(

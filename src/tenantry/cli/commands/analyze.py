@@ -15,7 +15,7 @@ from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
 from tenantry.migrate.session.reserved_names import all_taken
-from tenantry.report.views.analyze import findings as show_findings
+from tenantry.report.terminal.analyze import findings as show_findings
 
 
 @command("tenantry analyze", "tenantry analyze --all", section=Section.BEFORE, exit_1="there are blockers")

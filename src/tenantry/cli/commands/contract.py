@@ -16,7 +16,7 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath, Yes
 from tenantry.cli.progress import Bars
 from tenantry.errors import SettingsError
 from tenantry.migrate.switch.contract import contract as complete
-from tenantry.report.views.switch import contracted
+from tenantry.report.terminal.switch import contracted
 
 
 @command(

@@ -16,7 +16,7 @@ from tenantry.cli.progress import Bars
 from tenantry.cli.stopping import stoppable
 from tenantry.migrate.switch.cutover import When, cut_over
 from tenantry.migrate.switch.switchover import Bounds
-from tenantry.report.views import switch
+from tenantry.report.terminal import switch
 
 
 @command(

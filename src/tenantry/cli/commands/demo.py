@@ -13,7 +13,7 @@ from tenantry.cli.demo import Size, find_demo, run_demo
 from tenantry.cli.options import AsJson, Dsn, Workers
 from tenantry.cli.progress import Bars
 from tenantry.migrate.run.engine import Options
-from tenantry.report.views.report import report_summary
+from tenantry.report.terminal.report import report_summary
 from tenantry.settings import read_settings
 
 

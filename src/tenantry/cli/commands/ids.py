@@ -24,7 +24,7 @@ from tenantry.ids import lookup as ids
 from tenantry.ids.files import Translate, export_csv, export_parquet, translate_file, written
 from tenantry.manifest import load_manifest
 from tenantry.migrate.apply_ids import apply_id_forms
-from tenantry.report.views import ids as view
+from tenantry.report.terminal import ids as view
 from tenantry.settings import read_settings
 
 GROUP = Group(

@@ -33,7 +33,7 @@ from tenantry.prove.evidence import lint_exceptions
 from tenantry.prove.formats import as_markdown
 from tenantry.prove.lint.checks import check_files
 from tenantry.prove.lint.run import find_exceptions, load_exceptions, run_lint
-from tenantry.report.views import lint as view
+from tenantry.report.terminal import lint as view
 from tenantry.settings import read_settings
 
 

@@ -26,10 +26,10 @@ from tenantry.prove.evidence import Evidence, gather_target
 from tenantry.prove.lint.run import find_exceptions
 from tenantry.report import Duration, build_report
 from tenantry.report.html import write_report
-from tenantry.report.views import prove as proof_view
-from tenantry.report.views.migrate import accounts, readiness_lines
-from tenantry.report.views.report import report_summary
-from tenantry.report.views.switch import followed
+from tenantry.report.terminal import prove as proof_view
+from tenantry.report.terminal.migrate import accounts, readiness_lines
+from tenantry.report.terminal.report import report_summary
+from tenantry.report.terminal.switch import followed
 from tenantry.settings import command as program
 from tenantry.settings import read_settings
 

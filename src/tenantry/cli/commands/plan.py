@@ -17,8 +17,8 @@ from tenantry.migrate.session.backups import backup_lines, look_for_backups
 from tenantry.migrate.session.pilot import describe
 from tenantry.migrate.session.visibility import source_names
 from tenantry.report.html import write_plan
-from tenantry.report.views.plan import plan as show_plan
-from tenantry.report.views.plan import plan_sql
+from tenantry.report.terminal.plan import plan as show_plan
+from tenantry.report.terminal.plan import plan_sql
 
 
 @command("tenantry plan", "tenantry plan --sql > plan.sql", section=Section.BEFORE)

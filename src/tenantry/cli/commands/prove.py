@@ -40,7 +40,7 @@ from tenantry.prove.baseline import load_baseline
 from tenantry.prove.evidence import PARTS, Evidence, Part, gather_found, gather_target
 from tenantry.prove.lint.run import find_exceptions, load_exceptions
 from tenantry.report.evidence import evidence_markdown, write_evidence
-from tenantry.report.views import prove as view
+from tenantry.report.terminal import prove as view
 from tenantry.settings import Settings, read_settings
 
 

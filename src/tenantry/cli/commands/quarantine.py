@@ -13,8 +13,8 @@ from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, Limit, ManifestPath
 from tenantry.migrate.copy import quarantine as held
 from tenantry.migrate.session.visibility import need_every_row
-from tenantry.report.views.quarantine import quarantine_entry
-from tenantry.report.views.quarantine import quarantine_list as show_list
+from tenantry.report.terminal.quarantine import quarantine_entry
+from tenantry.report.terminal.quarantine import quarantine_list as show_list
 
 GROUP = Group(
     Section.RUN,

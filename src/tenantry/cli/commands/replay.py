@@ -16,7 +16,7 @@ from tenantry.cli.missing import MissingRows
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
 from tenantry.cli.stopping import stoppable
-from tenantry.report.views.switch import followed
+from tenantry.report.terminal.switch import followed
 
 
 @command(

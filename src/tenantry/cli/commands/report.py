@@ -15,7 +15,7 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
 from tenantry.report import build_report, recorded_durations
 from tenantry.report.html import write_report
-from tenantry.report.views.report import report_summary
+from tenantry.report.terminal.report import report_summary
 from tenantry.settings import command as program
 
 

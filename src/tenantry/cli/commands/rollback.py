@@ -20,7 +20,7 @@ from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.switch.rollback import roll_back, undo_script
 from tenantry.migrate.switch.switchover import Bounds
 from tenantry.postgres import connect
-from tenantry.report.views.switch import rolled_back
+from tenantry.report.terminal.switch import rolled_back
 
 
 @command(

@@ -20,7 +20,7 @@ from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
 from tenantry.errors import SettingsError
 from tenantry.postgres.seal import SealKey
-from tenantry.report.views.seal import keys as show_keys
+from tenantry.report.terminal.seal import keys as show_keys
 
 GROUP = Group(
     Section.ISOLATION,

@@ -23,7 +23,7 @@ from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.observe.prometheus import metrics_text, replace_file
 from tenantry.migrate.observe.status import Status, read_status
 from tenantry.migrate.throttle.throttle import Throttle
-from tenantry.report.views import status as view
+from tenantry.report.terminal import status as view
 
 _PAUSES = 3
 """Looks without a process that has the run, after which no one works on it: `tenantry replay` lets others in between."""

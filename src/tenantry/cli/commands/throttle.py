@@ -24,7 +24,7 @@ from tenantry.migrate.throttle import overrides
 from tenantry.migrate.throttle.limits import Reading, Reason
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import ident
-from tenantry.report.views import throttle as view
+from tenantry.report.terminal import throttle as view
 
 _YES, _NO = ("true", "on", "yes"), ("false", "off", "no")
 

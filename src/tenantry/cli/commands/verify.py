@@ -19,7 +19,7 @@ from tenantry.migrate.switch.repair import rebuild
 from tenantry.migrate.switch.repair import repair as repair_rows
 from tenantry.migrate.verify.compare import Difference
 from tenantry.migrate.verify.not_compared import not_compared
-from tenantry.report.views.verify import verification
+from tenantry.report.terminal.verify import verification
 
 
 @command(

@@ -11,7 +11,7 @@ from tenantry.cli.command import command
 from tenantry.cli.console import out, print_json
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, Limit, ManifestPath
-from tenantry.report.views import users as view
+from tenantry.report.terminal import users as view
 
 
 @command("tenantry users events --all")

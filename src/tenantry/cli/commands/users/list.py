@@ -16,7 +16,7 @@ from tenantry.cli.console import out, print_json
 from tenantry.cli.database import need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import SettingsError, nearest
-from tenantry.report.views import users as view
+from tenantry.report.terminal import users as view
 
 
 @command("tenantry users list", "tenantry users list --to-do --csv to-do.csv")

@@ -9,7 +9,7 @@ from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.migrate.session.visibility import source_names
-from tenantry.report.views import users as view
+from tenantry.report.terminal import users as view
 
 
 @command("tenantry users plan")

@@ -15,7 +15,7 @@ from tenantry.cli.database import need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
 from tenantry.postgres import connect
-from tenantry.report.views import users as view
+from tenantry.report.terminal import users as view
 
 
 @command(

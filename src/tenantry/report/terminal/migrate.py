@@ -9,7 +9,7 @@ from rich.text import Text
 from tenantry.migrate.run.engine import Outcome
 from tenantry.migrate.switch.cutover import Readiness
 from tenantry.report.formatting import seconds
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.tables import new_table
 
 
 def accounts(console: Console, outcome: Outcome) -> None:

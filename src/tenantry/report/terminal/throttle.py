@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tenantry.migrate.throttle.limits import Reading, Reason, in_bytes, in_time
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.tables import new_table
 
 
 def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, Reading]) -> None:

@@ -10,7 +10,7 @@ from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.report.formatting import seconds
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.tables import new_table
 
 
 def plan(console: Console, planned: Plan) -> None:
@@ -73,7 +73,7 @@ def plan_sql(planned: Plan) -> str:
         if step.after:
             head.append(comment(f"after: {', '.join(step.after)}", indent=3))
         body = "\n".join(f"{statement.strip().rstrip(';')};" for statement in step.sql if statement.strip())
-        if step.kind == "verify" and not step.sql:
+        if step.kind in ("verify", "check") and not step.sql:
             body = "--    (reads only: compares both sides)"
         undo = "\n".join(
             "\n".join(f"--    undo: {line}" for line in f"{statement.strip().rstrip(';')};".splitlines())

@@ -15,8 +15,8 @@ from tenantry.prove.evidence import Evidence
 from tenantry.prove.faults import faults
 from tenantry.report.evidence import UNPROVED_HINT
 from tenantry.report.formatting import duration, seconds
-from tenantry.report.views.faults import show_faults
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.faults import show_faults
+from tenantry.report.terminal.tables import new_table
 
 
 def _letters(marks: Mapping[str, str]) -> Text:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from tenantry.ids.files import Tally
 from tenantry.ids.lookup import Seen, Use
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.tables import new_table
 
 
 def translated(console: Console, tally: Tally, *, derived: bool) -> None:

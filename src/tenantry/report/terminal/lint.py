@@ -12,8 +12,8 @@ from tenantry.prove.baseline import REASON
 from tenantry.prove.faults import faults, plain
 from tenantry.prove.lint.checks import LEVELS, CheckFile
 from tenantry.prove.lint.run import Lint
-from tenantry.report.views.faults import STYLE, show_faults
-from tenantry.report.views.tables import new_table
+from tenantry.report.terminal.faults import STYLE, show_faults
+from tenantry.report.terminal.tables import new_table
 
 
 def checks(console: Console, found: Sequence[CheckFile]) -> None:
