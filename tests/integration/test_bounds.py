@@ -165,7 +165,7 @@ def test_a_tool_that_stands_still_in_a_turn_keeps_writers_out_for_the_bound_at_m
         assert stall < 1000
         assert 950 < longest < 1000 * (1 + _MARGIN)
         assert f"Write pause: {stall} ms" in said.out
-        assert f"An attempt before kept them waiting for {longest} ms" in said.out
+        assert f"Longest write pause of an earlier attempt: {longest} ms." in said.out
     assert app.one(
         "select count(*) from tenantry.event where code = 'turn_taken_back' and (data ->> 'ended_by_server')::boolean"
     ) == 2  # fmt: skip
