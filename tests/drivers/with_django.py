@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # [page]
 from django.db import connection, transaction
+from psycopg import IsolationLevel
 
 from tenantry.postgres.seal import claims_text
 from tenantry.postgres.stated import start_options
@@ -14,7 +15,11 @@ def database(dsn, **more):
         "ENGINE": "django.db.backends.postgresql",
         **more,  # NAME, USER, HOST, …
         "CONN_MAX_AGE": 0,  # a connection for each request: nobody comes next
-        "OPTIONS": {"server_side_binding": True, "options": start_options(dsn)},
+        "OPTIONS": {
+            "server_side_binding": True,
+            "isolation_level": IsolationLevel.READ_COMMITTED,
+            "options": start_options(dsn),
+        },
     }
 
 

@@ -20,6 +20,7 @@ def make_engine(dsn):
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(dsn, prepare_threshold=None, options=start_options(dsn)),
         pool_size=1,
+        isolation_level="READ COMMITTED",
     )
 
     @event.listens_for(engine, "checkin")

@@ -601,11 +601,17 @@ HOSTILE = {
     "lc_monetary": "POSIX",
     "lc_numeric": "POSIX",
     "lc_time": "POSIX",
+    "client_min_messages": "error",
+    "debug_print_parse": "on",
+    "debug_print_plan": "on",
+    "debug_print_rewritten": "on",
+    "log_parameter_max_length_on_error": "-1",
+    "plpgsql.check_asserts": "off",
 }
 """Another value for each of STATED."""
 
 _STATED = sql.SQL("select {}").format(
-    sql.SQL(", ").join(sql.SQL("current_setting({})").format(sql.Literal(name)) for name in STATED)
+    sql.SQL(", ").join(sql.SQL("current_setting({}, true)").format(sql.Literal(name)) for name in STATED)
 )
 
 
@@ -647,6 +653,7 @@ def test_settings_of_the_login_do_not_count_in_the_pools_connections(world: Worl
             }
             # As itself, from within somebody's transaction.
             with psycopg.connect(world.built.database.dsn_as(login), autocommit=True) as injected:
+                injected.execute("do $$ begin end $$")  # loads plpgsql, one of whose settings is planted
                 for where in ("", f" in database {name}"):
                     for key, text in planted.items():
                         injected.execute(
@@ -670,6 +677,7 @@ def test_settings_of_the_login_do_not_count_in_the_pools_connections(world: Worl
 
 def test_the_roles_script_pins_the_logins_settings_in_the_database(world: World) -> None:
     with world.built.database.connect(user=LOGIN) as connection:
+        connection.execute("do $$ begin end $$")  # loads plpgsql, which has a setting
         for key, text in STATED.items():
             assert value(connection.execute("select reset_val from pg_settings where lower(name) = %s", [key])) == text
             assert connection.execute("select source from pg_settings where lower(name) = %s", [key]).fetchone() in (
@@ -688,6 +696,9 @@ def test_settings_of_the_session_decide_neither_how_policies_nor_how_statements_
             assert value(me.execute("show transaction_read_only")) == "off"
             run(owner, "delete from clinic.user_clinic_roles")
             assert me.execute("select id from clinics").fetchall() == []
+        # Whoever begins without a word has the level that the user before left.
+        with pytest.raises(errors.InvalidAuthorizationSpecification, match="repeatable read"), connection.transaction():
+            open_context(connection, KEY, claims_text(world.claims()))
 
 
 @pytest.mark.parametrize("first", [True, False])

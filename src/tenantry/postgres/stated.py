@@ -1,4 +1,4 @@
-"""Settings that change what SQL means, or that end sessions, and the values that Tenantry states for them.
+"""Settings that change what SQL means, what messages tell, or that end sessions, and the values that Tenantry states for them.
 
 A login may alter its own settings for good (ALTER ROLE … SET), and behind a pooler in transaction mode a session keeps what the user
 before has set. So the settings are stated where a connection begins, which wins over ALTER ROLE, and again for each transaction.
@@ -15,7 +15,11 @@ STATED = {
     "backslash_quote": "safe_encoding",
     "bytea_output": "hex",
     "check_function_bodies": "on",
+    "client_min_messages": "notice",
     "datestyle": "ISO, MDY",
+    "debug_print_parse": "off",
+    "debug_print_plan": "off",
+    "debug_print_rewritten": "off",
     "exit_on_error": "off",
     "extra_float_digits": "1",
     "gin_fuzzy_search_limit": "0",
@@ -23,6 +27,8 @@ STATED = {
     "lc_monetary": "C",
     "lc_numeric": "C",
     "lc_time": "C",
+    "log_parameter_max_length_on_error": "0",
+    "plpgsql.check_asserts": "on",
     "quote_all_identifiers": "off",
     "row_security": "on",
     "standard_conforming_strings": "on",

@@ -4,6 +4,10 @@
 --
 -- The claims count under the role that they name, and until they expire: claims() asks both each time.
 --
+-- No query may be planned over a column of the key, but the one that reads it: plans are printed. What a function needs of the key it
+-- computes into a variable first.
+-- And claims(), which is asked in every statement, prints none; open() states that its transaction does not, before it makes the seal.
+--
 -- Codes are compared by their hashes: how long it takes to find a difference then tells nothing of the right code. And no text in
 -- here has a backslash, which would mean something else to a caller who sets standard_conforming_strings off.
 
@@ -26,6 +30,7 @@ declare
     given record;
     age numeric;
     said jsonb;
+    sealed text;
 begin
     select split_part(token, '.', 1) as kid, split_part(token, '.', 2) as issued, split_part(token, '.', 3) as mac into given;
     if claims is null or length(claims) > 16384 or token is null
@@ -64,6 +69,12 @@ begin
             using errcode = 'invalid_authorization_specification',
                   hint = 'The claim role is the database role under which the transaction runs.';
     end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'the transaction is %, and would go on with the memberships of the moment at which it began',
+            current_setting('transaction_isolation')
+            using errcode = 'invalid_authorization_specification',
+                  hint = 'Begin it with BEGIN ISOLATION LEVEL READ COMMITTED. What the session states may be left from the user before.';
+    end if;
     if current_setting('session_replication_role') <> 'origin' then
         raise exception 'session_replication_role is %, which leaves out triggers', current_setting('session_replication_role')
             using errcode = 'invalid_authorization_specification';
@@ -76,8 +87,11 @@ begin
         perform set_config('restrict_nonsystem_relation_kind', '', true);
     end if;
     perform set_config('request.jwt.claims', claims, true);
-    perform set_config('tenantry.seal', key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
-        || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex'), true);
+    -- Computed by itself: a value that is an argument of a query stands in its plan, as a constant, and PostgreSQL writes plans into
+    -- the log and to the client where anybody asks for them (debug_print_plan, auto_explain).
+    sealed := key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
+        || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex');
+    perform set_config('tenantry.seal', sealed, true);
 end
 $$;
 comment on function tenantry.open(text, text) is
@@ -87,6 +101,7 @@ revoke all on function tenantry.open(text, text) from public;
 create or replace function tenantry.claims() returns jsonb
     language plpgsql stable parallel safe security definer
     set search_path = pg_catalog, pg_temp
+    set debug_print_plan = off
 as $$
 declare
     given constant text := nullif(current_setting('request.jwt.claims', true), '');

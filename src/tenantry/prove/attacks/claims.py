@@ -182,6 +182,48 @@ def claims_expired_meanwhile(scene: Scene) -> Verdict:
     return broken(f"after the end of his token the caller sees {after}") if after else held("no row is seen any more")
 
 
+_PRINTING = (
+    "set session debug_print_plan = on; set session debug_print_rewritten = on; set session debug_print_parse = on;"
+    " set session debug_pretty_print = off; set session client_min_messages = log; set session plan_cache_mode = force_custom_plan"
+)
+
+
+def _written(block: bytes) -> tuple[str, ...]:
+    """A column of the key as PostgreSQL writes it: in a tree of nodes (by signed and unsigned bytes), and as SQL."""
+    signed = " ".join(str(byte - 256 if byte > 127 else byte) for byte in block)
+    return signed, " ".join(str(byte) for byte in block), block.hex()
+
+
+@attack(
+    "session",
+    tries="Lets the session print parse trees and plans, in the transaction before and in its own, and looks for the seal key among them.",
+    gains="The key: to be anybody, from then on. Notices show it to the application, the log to whoever reads it.",
+    source="https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-DEBUG-PRINT-PARSE",
+)
+def seal_key_in_a_plan(scene: Scene) -> Verdict:
+    key = scene.ground.key
+    if key is None:
+        return not_applicable(UNSEALED)
+    seat, printed = scene.connect(), list[str]()
+    seat.connection.add_notice_handler(
+        lambda said: printed.append(f"{said.message_primary} {said.message_detail or ''}")
+    )
+    seat.raw(_PRINTING)
+    with scene.turn(scene.attacker, seat) as me:
+        opening = len(printed)
+        me.raw(_PRINTING)
+        me.run("select tenantry.uid()")
+        scene.any_rows(me)
+        me.raw("set local plan_cache_mode = auto")
+        scene.any_rows(me)
+    seat.raw("reset all")
+    text = " ".join(" ".join(printed).split())
+    found = [name for name, block in key.blocks().items() if any(form in text for form in _written(block))]
+    if found:
+        return broken(f"{', '.join(found)} of the seal key stand in a plan that was printed")
+    return held(f"no part of the key in {len(printed)} messages, {opening} of them while the context was opened")
+
+
 def _digest(me: Seat, claims: str) -> str:
     return str(me.run("select encode(sha256(convert_to(%s, 'UTF8')), 'hex')", [claims]).value)
 

@@ -257,6 +257,9 @@ _HOSTILE = {
     "xmloption": "document",
     "quote_all_identifiers": "on",
     "check_function_bodies": "off",
+    "client_min_messages": "error",
+    "log_parameter_max_length_on_error": "-1",
+    "plpgsql.check_asserts": "off",
     "row_security": "off",
     "default_transaction_read_only": "on",
     "default_transaction_isolation": "'serializable'",
@@ -264,7 +267,8 @@ _HOSTILE = {
 
 
 def _settings(seat: Seat) -> dict[str, str]:
-    names = ", ".join(f"current_setting({literal(name)})" for name in _HOSTILE)
+    # Of plpgsql a session knows nothing before its first function.
+    names = ", ".join(f"coalesce(current_setting({literal(name)}, true), 'on')" for name in _HOSTILE)
     return dict(zip(_HOSTILE, seat.run(f"select {names}").rows[0], strict=True))
 
 
