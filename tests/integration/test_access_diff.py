@@ -18,7 +18,7 @@ from tenantry.mapping.check_access import resolve_access
 from tenantry.migrate.apply_access import apply_changes
 from tests.conftest import Database
 from tests.integration.test_access_matrix import world, world_each
-from tests.isolation.build import CLINIC, OWNER, Built, run
+from tests.isolation.build import CLINIC, OWNER, Built, make_roles, run
 from tests.isolation.studio import MANIFEST, World, build_studio, studio_manifest
 from tests.migrate_support import cli, copy_of_clinic
 
@@ -100,6 +100,25 @@ BROKEN: dict[str, tuple[list[str], set[Found]]] = {
             ("right", "different", "pots", "UPDATE for authenticated"),
             ("right", "different", "pots", "SELECT for anon"),
             ("right", "extra", "licences", "SELECT for authenticated"),
+        },
+    ),
+    "rights in schema tenantry that are on no list": (
+        [
+            "grant execute on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) to authenticated",
+            "grant execute on function tenantry.direction() to public",
+            "grant select on tenantry.quarantine to anon",
+            "grant update (is_super) on tenantry.account to authenticated",
+            "grant usage on all sequences in schema tenantry to authenticated",
+        ],
+        {
+            ("right", "extra", "json_ids()", "EXECUTE for authenticated"),
+            ("right", "extra", "direction()", "EXECUTE for PUBLIC"),
+            ("right", "extra", "tenantry.quarantine", "SELECT for anon"),
+            ("right", "extra", "tenantry.account", "UPDATE for authenticated"),
+            *(
+                ("right", "extra", f"tenantry.{name}_id_seq", "USAGE for authenticated")
+                for name in ("quarantine", "run", "event")
+            ),
         },
     ),
     "a right on the whole table, and on all that comes": (
@@ -230,6 +249,24 @@ def test_every_departure_is_named_and_mended(world: World) -> None:
     assert _differences(world.built) == ()
     for kind in BROKEN:
         _break_and_mend(world.built, kind)
+
+
+def test_what_the_owners_default_privileges_open_is_closed_again(database: Database, tmp_path: Path) -> None:
+    manifest = studio_manifest(tmp_path)
+    make_roles(database, manifest)
+    with database.connect() as admin:
+        for kind, rights in (("tables", "all"), ("functions", "execute"), ("sequences", "usage")):
+            run(admin, f"alter default privileges for role {OWNER} grant {rights} on {kind} to authenticated, public")
+        run(
+            admin,
+            f"alter default privileges for role {manifest.database_roles.definer} grant execute on functions to anon",
+        )
+    built = build_studio(database, tmp_path)
+    found = _differences(built)
+    assert [each for each in found if each.kind != "default privileges"] == []
+    assert len(found) >= 5
+    _apply(built, _look(built))
+    assert {each.advice.partition(",")[0] for each in _differences(built)} == {"Let tenantry_definer"}
 
 
 def test_several_departures_are_mended_at_once_on_every_version(world_each: World) -> None:

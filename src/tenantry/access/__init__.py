@@ -2,6 +2,7 @@
 
 from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updatable
 from tenantry.access.context_functions import context_sql
+from tenantry.access.engine_rights import close_sql
 from tenantry.access.html import matrix_html
 from tenantry.access.matrix import matrix_markdown
 from tenantry.access.roles import make_roles, missing_roles, roles_sql
@@ -10,6 +11,7 @@ from tenantry.access.statements import TableSecurity, cutover_grants, cutover_re
 __all__ = [
     "AUDIT_COLUMNS",
     "TableSecurity",
+    "close_sql",
     "context_sql",
     "cutover_grants",
     "cutover_revokes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantry.access.engine_rights import close_sql
 from tenantry.access.helper_functions import access_sql, block_label, shared_sql
 from tenantry.manifest.model import Manifest
 from tenantry.mapping.project import ROW_ID
@@ -41,6 +42,7 @@ def context_sql(manifest: Manifest) -> str:
             shared_sql(manifest),
             _definer_grants(manifest),
             access_sql(manifest),
+            close_sql(manifest),
         ]
     )
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tenantry.access.context_functions import context_sql
+from tenantry.access.engine_rights import callers, readers
 from tenantry.access.grants import (
     Right,
     column_list,
@@ -357,6 +358,7 @@ def _context(project: Project, live: Live) -> Iterator[Difference]:
         if rights is not None:
             name = ident(CONTEXT, table.name)
             yield from _compare(live, "table", name, f"{CONTEXT}.{table.name}", rights, table.grants, table.owner)
+    yield from _rest_of_the_engine(project, live, expected, found)
     for mirror in MIRRORS:
         if not live.mirrors.get(mirror):
             yield Difference(
@@ -364,6 +366,42 @@ def _context(project: Project, live: Live) -> Iterator[Difference]:
                 "disabled" if mirror in live.mirrors else "none", script=mirror not in live.mirrors,
                 advice="" if mirror not in live.mirrors else f"Ask its owner to run: alter table auth.users enable always trigger {mirror};",
             )  # fmt: skip
+
+
+def _rest_of_the_engine(project: Project, live: Live, expected: Script, found: Catalog) -> Iterator[Difference]:
+    """Everything else in schema tenantry: nobody holds more than the list says. What is on it may be granted, or not yet; what the
+    role of the context functions holds is a matter of who makes these."""
+    definer = project.manifest.database_roles.definer
+    calls, reads = callers(project.manifest), readers(project.manifest)
+    made = {(function.name, len(function.arguments)) for function in expected.functions.values()}
+    for function in found.functions:
+        if (function.name, _arity(function)) not in made and function.kind in ("function", "procedure"):
+            # A trigger function does nothing for whoever calls it; an application's login may hold one for the dual-write window.
+            grants = [
+                each
+                for each in function.grants
+                if each.grantee != definer and (function.returns != "trigger" or each.grantee == PUBLIC)
+            ]
+            listed: Held = {(role, "EXECUTE", None) for role, names in calls.items() if function.name in names}
+            name = function_name(function)
+            yield from _compare(
+                live, function.kind, name, f"{function.name}()", listed & _held(grants), grants, function.owner
+            )
+    relations: tuple[Table | View, ...] = (*found.tables, *found.views)
+    for table in relations:
+        name = f"{CONTEXT}.{table.name}"
+        if name not in expected.rights:
+            allowed = {(role, *each) for role, rights in reads.items() for each in rights}
+            grants = [each for each in table.grants if each.grantee != definer]
+            held = {right for right in _held(grants) if (right[0], table.name, *right[1:]) in allowed}
+            yield from _compare(live, "table", ident(CONTEXT, table.name), name, held, grants, table.owner)
+    for sequence in found.sequences:
+        name, grants = ident(CONTEXT, sequence.name), [each for each in sequence.grants if each.grantee != definer]
+        yield from _compare(live, "sequence", name, f"{CONTEXT}.{sequence.name}", set(), grants, sequence.owner)
+
+
+def _held(grants: Iterable[Grant]) -> Held:
+    return {(grant.grantee, grant.privilege, grant.column) for grant in grants}
 
 
 def _functions(project: Project, live: Live) -> Iterator[Difference]:

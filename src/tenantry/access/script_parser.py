@@ -70,7 +70,8 @@ def _option(options: Sequence[Any] | None, name: str) -> Any:
 def _function(statement: Any, role: str | None) -> ScriptFunction:
     schema, name = (part.sval for part in statement.funcname)
     text = _option(statement.options, "as")
-    settings = tuple(
+    # In the catalog's order.
+    settings = sorted(
         f"{option.arg.name}={', '.join(_constant(value) for value in option.arg.args)}"
         for option in statement.options
         if option.defname == "set"
@@ -85,7 +86,7 @@ def _function(statement: Any, role: str | None) -> ScriptFunction:
         definer is not None and bool(definer.boolval),
         "volatile" if volatility is None else volatility.sval,
         "unsafe" if parallel is None else parallel.sval,
-        settings,
+        tuple(settings),
         role,
     )
 

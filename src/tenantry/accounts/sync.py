@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from tenantry.access import close_sql
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.journal.ddl import proof_fixture_ddl
@@ -44,7 +45,7 @@ def functions_sql(project: Project) -> tuple[str, ...]:
         return ()
     compiled = _Compiler(project)
     # What a trigger looks into for the rows of a proof; a proof makes it as well.
-    return (proof_fixture_ddl(), *compiled.statements())
+    return (proof_fixture_ddl(), *compiled.statements(), close_sql(project.manifest))
 
 
 def drop_functions_sql(project: Project) -> tuple[str, ...]:

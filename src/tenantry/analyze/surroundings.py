@@ -127,6 +127,7 @@ class Surroundings:
         unprepared: the script of the roles was not run in this database.
         outsiders: triggers of other tables that write source tables.
         at_work: open transactions, and for how many sessions there is room.
+        opened: default privileges by which the application's roles get rights on whatever is made later.
         taken: names that a run needs and others have.
     """
 
@@ -140,6 +141,7 @@ class Surroundings:
     outsiders: tuple[Outsider, ...] = ()
     at_work: AtWork = NOBODY
     taken: tuple[Taken, ...] = ()
+    opened: tuple[str, ...] = ()
 
 
 UNPREPARED_HINT = (

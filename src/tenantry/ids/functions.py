@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
+from tenantry.access import close_sql
 from tenantry.access.grants import has_visitors
 from tenantry.catalog import Table
 from tenantry.derivation.ids import id_sql
@@ -75,6 +76,7 @@ def lookup_statements(project: Project) -> tuple[str, ...]:
         *_rights(project),
         *(_comment(name) for name in _COMMENTS if name != "merged_into"),
         blocks["born"],
+        close_sql(project.manifest),
     )
 
 

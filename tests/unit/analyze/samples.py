@@ -31,6 +31,7 @@ AROUND = {
         publishers=(Publisher("everything", changes=True), Publisher("inserts", changes=False)),
         listeners=(Listener("on_ddl", "public.on_ddl"),),
         unprepared=True,
+        opened=("functions made by depot_owner: EXECUTE for authenticated",),
         outsiders=(
             Outsider("on_signup", "auth.users", True, "public.handle_new_user", ("people",)),
             Outsider("on_order", "public.orders", False, "public.count_orders", ("notes", "lines")),

@@ -36,6 +36,15 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
                         tables = Secured(bool(enabled), bool(forced))
         except psycopg.Error as error:
             refused = error.diag.message_primary or type(error).__name__
+    roles = project.manifest.database_roles
+    opened = connection.execute(
+        blocks["opened"],
+        {
+            "definer": roles.definer,
+            "target": project.target.schema,
+            "roles": [roles.anon, roles.authenticated, roles.login],
+        },
+    ).fetchall()
     outside = connection.execute(
         blocks["outside"],
         {
@@ -52,6 +61,7 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
             if (written := _written(project, str(body)))
         ),
         at_work,
+        opened=tuple(str(row[0]) for row in opened),
     )  # fmt: skip
 
 

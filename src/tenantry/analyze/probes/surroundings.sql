@@ -37,6 +37,22 @@ select exists (select from pg_catalog.pg_database d,
                       pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) g
                 where d.datname = pg_catalog.current_database() and g.grantee = 0 and g.privilege_type = 'TEMPORARY')
 
+-- name: opened
+-- What is open to the application's roles, or to everybody, as soon as a role makes it; in every schema, or in those of a run. That
+-- functions are open to PUBLIC is what PostgreSQL does by itself.
+select format('%%s made by %%I%%s: %%s', case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' else 'functions' end,
+              pg_catalog.pg_get_userbyid(d.defaclrole), ' in schema ' || d.defaclnamespace::pg_catalog.regnamespace,
+              string_agg(g.privilege_type || ' for ' || coalesce(r.rolname, 'PUBLIC'), ', ' order by g.privilege_type, r.rolname))
+  from pg_catalog.pg_default_acl d
+ cross join pg_catalog.aclexplode(d.defaclacl) g
+  left join pg_catalog.pg_roles r on r.oid = g.grantee
+  left join pg_catalog.pg_namespace n on n.oid = d.defaclnamespace
+ where pg_catalog.pg_get_userbyid(d.defaclrole) in (current_user, %(definer)s) and d.defaclobjtype in ('r', 'S', 'f')
+   and (d.defaclnamespace = 0 or n.nspname in ('tenantry', %(target)s)) and g.grantee <> d.defaclrole
+   and (r.rolname = any (%(roles)s) or g.grantee = 0 and not (d.defaclobjtype = 'f' and d.defaclnamespace = 0))
+ group by d.oid, d.defaclobjtype, d.defaclrole, d.defaclnamespace
+ order by 1
+
 -- name: outside
 -- Triggers of tables that are not carried over, with what their functions say: one may write a table that is.
 select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'auth', p.oid::regprocedure::text, p.prosrc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tenantry.access import cutover_grants, cutover_revokes
+from tenantry.access import close_sql, cutover_grants, cutover_revokes
 from tenantry.accounts.sync import triggers_sql
 from tenantry.catalog.environment import Environment
 from tenantry.mapping import Project
@@ -35,6 +35,7 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
             *triggers_sql(project, environment.login, on=True),
             *source_fence(project, on=True),
             *source_triggers(project, on=False),
+            close_sql(project.manifest),
         ),
         undo=(
             *source_triggers(project, on=True),

@@ -14,7 +14,7 @@ from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, load_sql
+from tenantry.postgres import ident, idents, load_sql
 
 AFTER_EXPAND = "expand.schema"
 
@@ -35,7 +35,7 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
             phase="expand",
             kind="sql",
             title=f"Make schema {schema} with {tables} tables from {len(files)} files",
-            sql=schema_statements(schema, files),
+            sql=(*schema_statements(schema, files), *_closed(project)),
             undo=(f"drop schema if exists {ident(schema)} cascade",),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where a table references it; the source is not touched",
             risk="none",
@@ -43,6 +43,18 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
             after=(before[-1].id,),
         ),
     ]
+
+
+def _closed(project: Project) -> tuple[str, ...]:
+    """Nobody reads the tables while they are filled: rights that the owner's default privileges gave go at once."""
+    roles = project.manifest.database_roles
+    schema = ident(project.target.schema)
+    everybody = f"public, {idents([roles.anon, roles.authenticated, roles.service, roles.login])}"
+    return (
+        f"revoke all on schema {schema} from {everybody}",
+        f"revoke all on all tables in schema {schema} from {everybody}",
+        f"revoke all on all sequences in schema {schema} from {everybody}",
+    )
 
 
 def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:

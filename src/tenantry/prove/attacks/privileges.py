@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantry.access.engine_rights import callers
 from tenantry.postgres import ident, literal
 from tenantry.prove.attacks.harness.attempt import Scene
 from tenantry.prove.attacks.harness.helpers import refused
@@ -142,6 +143,36 @@ def write_the_engine_schema(scene: Scene) -> Verdict:
         statements[f"INSERT into {name}"] = f"insert into {name} default values"
         statements[f"TRUNCATE of {name}"] = f"truncate {name}"
     return _listed(scene, statements)
+
+
+@attack("privileges", tries="Calls the functions by which Tenantry and the service work: forgets people, changes addresses, writes the journal.",
+        gains="Whatever they do with the rights of the tables' owner, to people of every tenant.",
+        source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html", rights=right("engine_functions"))  # fmt: skip
+def functions_of_the_engine(scene: Scene) -> Verdict:
+    roles = scene.manifest.database_roles
+    listed = callers(scene.manifest)
+    given = scene.ground.ask(
+        "select p.proname::text, p.oid::regprocedure::text, p.prokind = 'p', array(select 'null::' || format_type(t.oid, null)"
+        " from unnest(p.proargtypes) with ordinality as t (oid, n) order by t.n)"
+        " from pg_proc as p where p.pronamespace = to_regnamespace('tenantry') and p.prokind in ('f', 'p')"
+        " and p.prorettype <> 'trigger'::regtype order by 2"
+    )
+    refusals = 0
+    with scene.turn(scene.attacker) as me:
+        for role, names in ((roles.authenticated, listed[roles.authenticated]), (roles.anon, listed[roles.anon])):
+            me.raw(f"set local role {ident(role)}")
+            for name, signature, procedure, arguments in given:
+                if name in names:
+                    continue
+                call = f"{ident('tenantry', name)}({', '.join(arguments)})"
+                answer = me.run(f"call {call}" if procedure else f"select {call}", undo=True)
+                # A function that runs may refuse by itself: that it runs is too much.
+                if not answer.error.startswith(("permission denied for function", "permission denied for procedure")):
+                    return broken(f"{signature} runs for {role}: {answer}")
+                refusals += 1
+    if not refusals:
+        return not_applicable("there is no function that is not for clients")
+    return held(f"{refusals} calls were refused")
 
 
 @attack("privileges", tries="Replaces, alters and drops the functions that say who the caller is, and those of the application.",

@@ -178,6 +178,19 @@ select format('%%s may read tenantry.seal_key', r.rolname)
    and has_any_column_privilege(r.oid, to_regclass('tenantry.seal_key'), 'SELECT, INSERT, UPDATE')
  order by 1
 
+-- name: engine_functions
+select format('%%s may execute %%s', r.rolname, p.oid::regprocedure)
+  from pg_roles as r
+ cross join pg_proc as p
+ where r.rolname in (%(client)s, %(anon)s, %(login)s) and p.pronamespace = to_regnamespace('tenantry')
+   and p.prorettype <> 'trigger'::regtype and has_schema_privilege(r.oid, p.pronamespace, 'USAGE')
+   and has_function_privilege(r.oid, p.oid, 'EXECUTE')
+   and p.proname <> all (array[
+       'challenge', 'open', 'claims', 'uid', 'role', 'email', 'is_super', 'profile_id', 'tenants', 'colleagues', 'shared',
+       'has_tenant_access', 'check_tenant_access', 'is_tenant_admin',
+       'id_of', 'old_id_of', 'to_id', 'note_id_use', 'merged_into'])
+ order by 1
+
 -- name: foreign_schemas
 select format('%%s may read %%s', r.rolname, c.oid::regclass)
   from pg_roles as r
