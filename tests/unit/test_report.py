@@ -16,6 +16,7 @@ import pytest
 
 from tenantry.plan import Plan, Step
 from tenantry.prove import Cell, Check, Proof
+from tenantry.report.collect import next_steps
 from tenantry.report.html import render_html, render_plan, write_plan, write_report
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(2)>`{{ 7 * 7 }}"""
@@ -158,7 +159,7 @@ def migrated(**more: Any) -> dict[str, Any]:
         "rows": 7,
         "migration_seconds": 3.0,
         "summary": ["Moved: 7 rows.", "Verified: 7 rows.", "Proved: 3 cells."],
-        "next": ["Mend what is in quarantine: `tenantry -m x.toml quarantine list`."],
+        "next": ["Fix the rows in quarantine: `tenantry -m x.toml quarantine list`."],
     }
     return analysis(**{**parts, **more})
 
@@ -450,6 +451,22 @@ def test_write_report_writes_both_files_and_makes_the_folder(tmp_path: Path) -> 
     written = json.loads((tmp_path / "a/b/report.json").read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(migrated()))
     assert (tmp_path / "a/b/report.html").read_text(encoding="utf-8") == render_html(migrated())
+
+
+@pytest.mark.parametrize(
+    ("state", "want", "others"),
+    [
+        ({"direction": "forward"}, "`t cutover`", "`t contract`"),
+        ({"direction": "reverse"}, "`t contract`", "`t cutover`"),
+        ({"direction": "both"}, "`t rollback`", "`t cutover`"),
+        ({"direction": "reverse", "contracted": True}, "`t prove`", "`t contract`"),
+        ({"direction": "forward", "trial": "a pilot of 1 of 2 tenants"}, "`t migrate --rest`", "`t cutover`"),
+    ],
+)
+def test_next_steps_follow_from_where_the_run_stands(state: dict[str, Any], want: str, others: str) -> None:
+    said = " ".join(next_steps(migrated(users=None, quarantine=[], **state), "t"))
+    assert want in said
+    assert others not in said
 
 
 def test_the_plan_page_has_every_statement_undo_lock_risk_and_title() -> None:

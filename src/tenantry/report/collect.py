@@ -10,7 +10,7 @@ from typing import Any
 from tenantry import __version__
 from tenantry.accounts.outcomes import fates, people
 from tenantry.analyze import Finding
-from tenantry.journal.journal import Connection, Journal, run_sql
+from tenantry.journal.journal import Connection, Journal, last_run, run_sql
 from tenantry.mapping import Project
 from tenantry.mapping.reasons import explain_reason
 from tenantry.migrate.run.engine import Outcome
@@ -112,6 +112,7 @@ def build_report(
     """
     row = connection.execute("select current_database(), current_setting('server_version')").fetchone()
     assert row is not None
+    run = last_run(connection)
     quarantine = quarantine_summary(connection, project)
     merged = [
         {"mapping": mapping, "reason": reason, "count": count, "keys": list(keys)}
@@ -140,6 +141,8 @@ def build_report(
             "new_tables": [table.name for table in project.new_tables],
         },
         "trial": project.trial,
+        "direction": run.direction if run is not None else None,
+        "contracted": run is not None and run.status == "contracted",
         "subset": asdict(project.subset) if project.subset is not None else None,
         "durations": [asdict(duration) for duration in durations],
         "findings": [finding.to_json() for finding in findings],
@@ -261,11 +264,17 @@ def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
             f"Prove the pilot: `{prefix} prove`. Then migrate all other tenants: `{prefix} migrate --rest`; or undo the pilot:"
             f" `{prefix} rollback --everything`."
         )
+    elif report.get("direction") in ("reverse", "both"):
+        if not report.get("contracted"):
+            steps.append(
+                f"Keep `{prefix} replay` running: it replays changes of schema {report['target']['schema']} into the source, so that"
+                f" `{prefix} rollback` can go back at any time. When you are sure, complete the migration: `{prefix} contract`."
+            )
     elif "accounts" in report:
-        # A report is made before the cutover: applications write the source, not the target.
         steps.append(
             f"Cut over when you are ready: `{prefix} cutover`. Until then applications keep writing the source, and only the migration"
             f" writes the target; afterwards applications use schema {report['target']['schema']}, and the source refuses writes."
         )
+    if "accounts" in report and not report.get("trial"):
         steps.append(f"Run `{prefix} prove` in CI, so that no later change breaks tenant isolation.")
     return steps
