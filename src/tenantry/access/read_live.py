@@ -118,3 +118,9 @@ def _make(connection: psycopg.Connection[Any], expected: Mapping[str, Sequence[T
                     connection.execute(statement.encode())
             except (errors.SyntaxErrorOrAccessRuleViolation, errors.DataException):
                 continue
+
+
+def lock_holders(connection: psycopg.Connection[Any], schema: str, tables: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Who holds locks on these tables, or functions, of a schema: a change of rights would wait for them."""
+    blocks = load_blocks("tenantry.access.sql", "live")
+    return connection.execute(blocks["holders"], {"schema": schema, "tables": list(tables)}).fetchall()

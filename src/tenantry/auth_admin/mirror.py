@@ -40,7 +40,7 @@ def fetch(
             "This database has Supabase's own schema auth. Users are linked there, and there is nothing to fetch.",
             hint="Run `tenantry migrate`. The admin API is for databases without that schema.",
         )
-    statement = load_blocks("tenantry.accounts.sql", "outcomes")["mirror_user"]
+    statement = load_blocks("tenantry.auth_admin", "mirror")["mirror_user"]
     total = client.count() or 0
     read = 0
     users = client.users()
@@ -55,7 +55,7 @@ def fetch(
 def actions(connection: Connection) -> Iterator[AccountAction]:
     """What is to be done at the project after a run, streamed."""
     with connection.transaction(), connection.cursor(name="tenantry_push") as cursor:
-        cursor.execute(load_blocks("tenantry.accounts.sql", "outcomes")["pushed"])
+        cursor.execute(load_blocks("tenantry.auth_admin", "mirror")["pushed"])
         for key, situation, account, email, password, confirmed, theirs, ours, banned, made in cursor:
             if not made:
                 flag = {"super_admin": (ours or {}).get("super_admin", False)}
@@ -79,7 +79,7 @@ def actions(connection: Connection) -> Iterator[AccountAction]:
 
 def count_actions(connection: Connection) -> int:
     """How many actions() there are at most, for a progress bar."""
-    row = connection.execute(load_blocks("tenantry.accounts.sql", "outcomes")["pushed_count"]).fetchone()
+    row = connection.execute(load_blocks("tenantry.auth_admin", "mirror")["pushed_count"]).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -12,7 +12,7 @@ from psycopg import errors as pg
 
 from tenantry.access import missing_roles
 from tenantry.access.diff import Change, Difference, changes, differences
-from tenantry.access.read_live import Live, read_live
+from tenantry.access.read_live import Live, lock_holders, read_live
 from tenantry.catalog import has_schema, read_catalog
 from tenantry.errors import NotReady, RightsMissing, RolesMissing, SourceLocked
 from tenantry.journal.journal import Connection, Run, last_run
@@ -20,7 +20,7 @@ from tenantry.manifest import Manifest
 from tenantry.mapping import Project
 from tenantry.mapping.check_access import resolve_access
 from tenantry.migrate.session.prepare import prepare
-from tenantry.postgres import explain, ident, load_blocks
+from tenantry.postgres import explain, ident
 
 LOCK_TIMEOUT = "900ms"
 """Below deadlock_timeout, so that an application is never a deadlock's victim."""
@@ -149,9 +149,7 @@ def _become(connection: Connection, owner: str) -> None:
 
 def _holders(connection: Connection, live: Live, changes: Sequence[Change]) -> list[str]:
     tables = sorted({change.on for change in changes})
-    rows = connection.execute(
-        load_blocks("tenantry.access.sql", "live")["holders"], {"schema": live.target.schema, "tables": tables}
-    ).fetchall()
+    rows = lock_holders(connection, live.target.schema, tables)
     return [
         f"pid {pid} ({application or 'no name'}, {state}, in a transaction for {seconds:.0f} s)"
         for pid, application, state, seconds in rows

@@ -127,7 +127,7 @@ def read_timeline(connection: Connection) -> Timeline | None:
     """How the newest run went; None where there is no run, or none that lasted long enough to be sampled."""
     if not journal_exists(connection):
         return None
-    blocks = load_blocks("tenantry.migrate.observe", "status")
+    blocks = load_blocks("tenantry.report", "timeline")
     row = connection.execute(blocks["timeline"]).fetchone()
     if row is None or row[2] == 0:
         return None

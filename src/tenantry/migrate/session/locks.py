@@ -6,7 +6,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import psycopg
 from psycopg import errors as pg
 
 from tenantry.errors import SourceLocked
@@ -70,12 +72,14 @@ def capture_tables(
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
 
 
+def look(connection: Connection, block: str, **parameters: object) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run a block of locks.sql; it only reads."""
+    return connection.execute(load_blocks("tenantry.migrate.session", "locks")[block], parameters or None)
+
+
 def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
     """Who holds locks that writers hold, in words: pid, application, how long, last query's first words."""
-    rows = connection.execute(
-        load_blocks("tenantry.migrate.session", "locks")["blockers"],
-        {"schema": schema, "tables": list(tables)},
-    ).fetchall()
+    rows = look(connection, "blockers", schema=schema, tables=list(tables)).fetchall()
     return [
         f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
         if gid is None

@@ -11,7 +11,7 @@ from tenantry.journal.journal import Connection, Journal
 from tenantry.manifest import Manifest
 from tenantry.mapping.tables_read import unsteady_expressions
 from tenantry.migrate.run.handle import Live
-from tenantry.migrate.session.locks import prepared_transaction
+from tenantry.migrate.session.locks import look, prepared_transaction
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.migrate.session.visibility import need_every_row
@@ -29,7 +29,6 @@ from tenantry.migrate.switch.switchover import (
 )
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
-from tenantry.postgres import load_blocks
 from tenantry.statements.capture import source_fence, source_triggers
 
 _IDLE_SECONDS = 3.0
@@ -217,24 +216,22 @@ class Readiness:
 
 def readiness(connection: Connection, prepared: Prepared) -> Readiness:
     """How things stand, for people: by a few looks at the server."""
-    blocks = load_blocks("tenantry.migrate.session", "locks")
     run = prepared.run
     done = Journal(run.id).done_steps(connection) if run is not None else set()
     missing = tuple(
         step.id for step in prepared.plan if step.phase not in ("cut over", "contract") and step.id not in done
     )
-    row = connection.execute(blocks["readiness"]).fetchone()
+    row = look(connection, "readiness").fetchone()
     assert row is not None
     standing = tuple(
         f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
         if gid is None
         else prepared_transaction(str(gid), str(owner), seconds)
-        for pid, application, state, seconds, query, gid, owner in connection.execute(
-            blocks["in_the_way"],
-            {
-                "schema": prepared.project.source.schema,
-                "tables": [table.name for table in prepared.project.source_tables],
-            },
+        for pid, application, state, seconds, query, gid, owner in look(
+            connection,
+            "in_the_way",
+            schema=prepared.project.source.schema,
+            tables=[table.name for table in prepared.project.source_tables],
         )
     )
     verified = run is not None and run.verified_at is not None

@@ -86,6 +86,11 @@ def check_files() -> tuple[CheckFile, ...]:
     return tuple(_read(name, load_sql(_SQL, name)) for name in names)
 
 
+def check_text(name: str) -> str:
+    """The SQL of one check as its file has it, for who asks the same question without a lint."""
+    return load_sql(_SQL, name)
+
+
 def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
     """The values that the checks and their parts take."""
     schema = scope.schemas[0] if scope.schemas else ""

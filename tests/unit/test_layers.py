@@ -1,0 +1,164 @@
+"""The rooms of the code and their floors: imports lead down, and a room's .sql files are its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "tenantry"
+
+FLOORS = (
+    "errors",
+    "postgres",
+    "settings",
+    "manifest",
+    "catalog",
+    "mapping",
+    "journal",
+    "access",
+    "derivation",
+    "statements",
+    "analyze",
+    "ids",
+    "accounts",
+    "auth_admin",
+    "plan",
+    "dbcopy",
+    "migrate.session",
+    "migrate.throttle",
+    "migrate.copy",
+    "migrate.verify",
+    "migrate.replay",
+    "migrate.run",
+    "migrate.switch",
+    "migrate.observe",
+    "migrate",
+    "prove.expected",
+    "prove.model",
+    "prove.formats",
+    "prove.baseline",
+    "prove.faults",
+    "prove.lint",
+    "prove.fixtures",
+    "prove.matrix",
+    "prove.attacks.harness",
+    "prove.attacks",
+    "prove.test_items",
+    "prove.evidence",
+    "prove",
+    "report",
+    "testing",
+    "pytest_plugin",
+    "rehearse",
+    "cli",
+    "__main__",
+)
+"""Every room, the lowest first. A module belongs to the longest name that it begins with; it may import its own room and lower ones."""
+
+_LOADERS = {"load_sql", "load_blocks", "files", "PackageLoader"}
+
+
+def modules(source: Path = SOURCE) -> dict[str, Path]:
+    """Every module, by its name without the leading `tenantry.`."""
+    found = {}
+    for file in source.rglob("*.py"):
+        parts = file.relative_to(source).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = file
+    return found
+
+
+def room(module: str) -> str | None:
+    """The room that a module belongs to; None where the list of floors has none for it."""
+    fitting = [name for name in FLOORS if module == name or module.startswith(f"{name}.")]
+    return max(fitting, key=len, default=None)
+
+
+def imports(text: str, known: set[str]) -> set[str]:
+    """The modules of Tenantry that a text imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            within = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name.removeprefix("tenantry.") in known else node.module for name in within]
+        found |= {name.removeprefix("tenantry.") for name in names if name.startswith("tenantry.")}
+    return found
+
+
+def loaded_packages(text: str) -> set[str]:
+    """The packages of Tenantry whose files a text loads, written out or in a constant of the module."""
+    tree = ast.parse(text)
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            first = node.args[0]
+            value = first.value if isinstance(first, ast.Constant) else constants.get(getattr(first, "id", ""))
+            if function in _LOADERS and isinstance(value, str) and re.fullmatch(r"tenantry(\.\w+)*", value):
+                found.add(value.removeprefix("tenantry").removeprefix("."))
+    return found
+
+
+def test_imports_lead_down() -> None:
+    known = modules()
+    upward, homeless = [], []
+    for module, file in known.items():
+        here = room(module)
+        if here is None:
+            homeless.append(module)
+            continue
+        for other in imports(file.read_text(encoding="utf-8"), set(known)):
+            there = room(other)
+            if there is None:
+                homeless.append(other)
+            elif FLOORS.index(there) > FLOORS.index(here):
+                upward.append(f"{module} -> {other}")
+    assert upward == []
+    assert homeless == []
+
+
+def test_the_files_of_a_room_are_its_own() -> None:
+    # Its own folder, or a folder of files within it.
+    foreign = [
+        f"{module} loads {loaded}"
+        for module, file in modules().items()
+        for package in [module if file.name == "__init__.py" else module.rpartition(".")[0]]
+        for loaded in loaded_packages(file.read_text(encoding="utf-8"))
+        if package not in (loaded, loaded.rpartition(".")[0])
+    ]
+    assert foreign == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from tenantry.plan import Step", {"plan"}),
+        ("def f():\n    from tenantry.migrate import run", {"migrate.run"}),
+        ("import tenantry.cli.main", {"cli.main"}),
+        ("from tenantry import plan", {"plan"}),
+    ],
+)
+def test_an_import_is_seen_wherever_it_stands(text: str, found: set[str]) -> None:
+    assert imports(text, {"plan", "migrate.run"}) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['load_sql("tenantry.prove", "fixture")', '_SQL = "tenantry.prove"\nsql.load_blocks(_SQL, "facts")["x"]'],
+)
+def test_a_file_that_is_loaded_is_seen(text: str) -> None:
+    assert loaded_packages(text) == {"prove"}
