@@ -56,8 +56,10 @@ def drop_functions_sql(project: Project) -> tuple[str, ...]:
     profiles = ident(project.target.schema, compiled.users.profile)
     return (
         f"drop trigger if exists {IN_STEP} on {profiles}",
+        f"drop trigger if exists {IN_STEP} on {ident(project.target.schema, project.manifest.membership.table)}",
         # The triggers on auth.users, which is another's table, go with their functions.
         *(f"drop function if exists {signature} cascade" for signature in compiled.signatures()),
+        "drop table if exists tenantry.account_confirmed",
         "drop table if exists tenantry.auth_event",
     )
 
@@ -74,11 +76,14 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
     assert users is not None
     profiles = ident(project.target.schema, users.profile)
     service = ident(project.manifest.database_roles.service)
-    callable_ = ", ".join(_Compiler(project).for_service())
+    compiled = _Compiler(project)
+    callable_ = ", ".join(compiled.for_service())
+    members = ident(project.target.schema, compiled.members.name)
     if not on:
         return (
-            *_off_accounts(_Compiler(project)),
+            *_off_accounts(compiled),
             f"drop trigger if exists {IN_STEP} on {profiles}",
+            f"drop trigger if exists {IN_STEP} on {members}",
             f"do $$ begin\n    if to_regprocedure('tenantry.follow_account(uuid)') is not null then\n"
             f"        revoke execute on function {callable_} from {service};\n    end if;\nend $$",
         )
@@ -96,6 +101,17 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
         f"    for each row when (old.{email} is distinct from new.{email} and new.{account} is not null"
         f" and session_user <> {literal(login)})\n"
         "    execute function tenantry.profile_email_in_step()",
+        *(
+            (
+                f"create or replace trigger {IN_STEP} before update on {members}\n"
+                "    for each row execute function tenantry.membership_in_step()",
+            )
+            if compiled.says_when_ended
+            else ()
+        ),
+        # Whoever has confirmed an address by now has signed up: later invitations are accepted by name.
+        "insert into tenantry.account_confirmed (account)"
+        " select u.id from auth.users as u where u.email_confirmed_at is not null on conflict do nothing",
         f"grant execute on function {callable_} to {service}",
     )
 
@@ -123,7 +139,7 @@ def _email(project: Project) -> CatalogColumn:
 
 
 class _Compiler:
-    """Fills the templates of in_step.sql."""
+    """Fills the templates of sync.sql and leaving.sql."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -132,18 +148,27 @@ class _Compiler:
         assert users is not None
         self.users: Users = users
         self.invitations: Invitations | None = project.manifest.invitations
-        self.blocks = load_blocks("tenantry.accounts.sql", "sync")
+        self.blocks = {
+            **load_blocks("tenantry.accounts.sql", "sync"),
+            **load_blocks("tenantry.accounts.sql", "leaving"),
+        }
         self.profiles = self._table(users.profile)
         self.members = self._table(project.manifest.membership.table)
         self.email = _email(project)
         self.values = {**self._of_people(), **self._of_members(), **self._of_invitations()}
+        self.says_when_ended = (
+            self.invitations is not None
+            and self.manifest.membership.active is not None
+            and "null" not in self.values["m_changed"]
+        )
 
     def statements(self) -> Iterator[str]:
         for name in (
-            "guard", "events", "note", "settled", "owns", "end_memberships", "end_person",
-            *(("accept",) if self.invitations is not None else ()), "follow", "set_account_email",
-            "on_account", "on_account_gone", "on_profile_email",
-            *(("accept_invitations",) if self.invitations is not None else ()), "change_email", "forget", "try", "retry",
+            "guard", "events", "note", "bound_waits", "settled", "owns", "end_memberships", "end_earlier", "end_person",
+            *(("accept",) if self.invitations is not None else ()), "follow", "sign_out", "set_account_email",
+            "on_account", "on_account_gone", "on_profile_email", *(("on_membership",) if self.says_when_ended else ()),
+            *(("accept_invitations",) if self.invitations is not None else ()), "change_email", "forget_rest", "forget",
+            "try", "retry",
         ):  # fmt: skip
             yield self.fill(name)
 
@@ -160,7 +185,7 @@ class _Compiler:
 
     def for_service(self) -> tuple[str, ...]:
         """What the application's service calls."""
-        accept = ("tenantry.accept_invitations(uuid)",) if self.invitations is not None else ()
+        accept = ("tenantry.accept_invitations(uuid, text)",) if self.invitations is not None else ()
         return (
             *accept,
             "tenantry.change_email(uuid, text, boolean)",
@@ -203,21 +228,23 @@ class _Compiler:
             "new_folded": folded(f"new.{column}::text"),
             "address_folded": folded("change_email.address"),
             "address_stored": _stored(rule, "change_email.address"),
-            "not_banned": "" if users.if_banned == "link" else " and (u.banned_until is null or u.banned_until <= now())",
-            "is_gone": "false" if gone is None else f"p.{gone} is not null",
+            "u_trusted": "u.email_confirmed_at is not null and not u.is_anonymous and not u.is_sso_user"
+            + ("" if users.if_banned == "link" else " and (u.banned_until is null or u.banned_until <= now())"),
+            "is_gone": "false" if gone is None else f"(p.{gone} is not null)",
             "not_gone": "" if gone is None else f", {gone} = null",
-            "mark_gone": _indented(
+            "mark_gone": _indented(_indented(
                 f"update {{profiles}} as p set {account} = null where p.id = end_person.person and end_person.unlinked;"
                 if gone is None
                 else f"update {{profiles}} as p\n   set {gone} = coalesce(p.{gone}, end_person.since),\n"
                 f"       {account} = case when end_person.unlinked then null else p.{account} end\n"
                 " where p.id = end_person.person;"
-            ).replace("{profiles}", ident(self.project.target.schema, users.profile)),
-            "mark_forgotten": _indented(
+            )).replace("{profiles}", ident(self.project.target.schema, users.profile)),
+            "mark_forgotten": _indented(_indented(
                 f"update {{profiles}} as p set {account} = case when forget_person.hard then null else p.{account} end"
                 + ("" if gone is None else f",\n       {gone} = coalesce(p.{gone}, now())")
-                + "\n where p.id = here.person.id;"
-            ).replace("{profiles}", ident(self.project.target.schema, users.profile)),
+                + "\n where p.id = here.person.id"
+                + (" and forget_person.hard;" if gone is None else ";")
+            )).replace("{profiles}", ident(self.project.target.schema, users.profile)),
             "back_again": ""
             if gone is None
             else "\n" + self.blocks["back_again"].format(profiles=ident(self.project.target.schema, users.profile), gone=gone),
@@ -230,7 +257,7 @@ class _Compiler:
         text = self.blocks["overwrite_profile"].format(profiles=ident(schema, self.users.profile), personal=personal)
         invitations = self.invitations
         if invitations is not None:
-            by = "" if invitations.by is None else f" or i.{ident(invitations.by)} = here.person.id"
+            by = "" if invitations.by is None else f" or i.{ident(invitations.by)} = forget_rest.person"
             text += "\n" + self.blocks["overwrite_invitations"].format(
                 invitations=ident(schema, invitations.table),
                 i_email=folded(f"i.{ident(invitations.email)}::text"),
@@ -287,6 +314,7 @@ class _Compiler:
             "free": free,
             "ends": ", ".join(f"{ident(column)} = {expression}" for column, expression in ends.items()),
             "still": still,
+            "lasting": still if ends else "true",
         }
         block = "end_by_update" if ends else "end_by_delete"
         return {
@@ -309,7 +337,7 @@ class _Compiler:
     def _of_invitations(self) -> Mapping[str, str]:
         invitations = self.invitations
         if invitations is None:
-            return {"accept_trusted": "", "reinstate": ""}
+            return {"accept_trusted": "", "accept_again": "", "close_invitations": "", "reinstate": ""}
         table = self._table(invitations.table)
         key = table.row_key or ()
         members = self._of_members()
@@ -317,8 +345,19 @@ class _Compiler:
         newer = "invited.made >= member.changed" if "null" not in made + changed else "false"
         name = ident(self.project.target.schema, invitations.table)
         email = folded(f"i.{ident(invitations.email)}::text")
+        number = ident(ROW_ID if ROW_ID in key else key[-1])
+        filled = {"invitations": name, "i_email": email, "open": invitations.open}
+        wanted = [
+            f"{email} = accept_open.address and ({invitations.open})",
+            f"(accept_open.invitation is null or i.{number}::text = accept_open.invitation)",
+            f"({made} <= accept_open.before) is not false",
+            *self._still_meant(invitations),
+        ]
         return {
             "accept_trusted": "\n" + self.blocks["accept_trusted"],
+            "accept_again": "        " + self.blocks["accept_again"].format(u_trusted=self._of_people()["u_trusted"]),
+            "close_invitations": "    " + self.blocks["close_invitations"].format(**filled),
+            "i_wanted": "\n               and ".join(wanted),
             "invitations": name,
             "open": invitations.open,
             "i_email": email,
@@ -330,9 +369,34 @@ class _Compiler:
             "i_same": " and ".join(f"i.{ident(each)} = invited.k{n}" for n, each in enumerate(key)),
             "i_made": made,
             "count_accepted": f"(select count(*) from {name} as i where {email} = here.someone.address"
-            f" and i.{ident(invitations.accepted)} = now())",
-            "reinstate": "                    " + self.blocks["reinstate"].format(**members, newer=newer).strip(),
+            f" and i.{ident(invitations.accepted)} = now() and i.{number}::text = accept_invitations.invitation)",
+            "reinstate": "                        " + self.blocks["reinstate"].format(**members, newer=newer).strip(),
         }
+
+    def _still_meant(self, invitations: Invitations) -> Iterator[str]:
+        """An invitation falls with the tenant that it leads to, and with the right of the person who made it."""
+        schema, tenant, membership = self.project.target.schema, self.manifest.tenant, self.manifest.membership
+        if tenant.active:
+            yield (
+                f"exists (select from {ident(schema, tenant.table)} as g where g.id = i.{ident(tenant.column)} and ({tenant.active}))"
+            )
+        if invitations.inviter is None:
+            return
+        inviter = f"i.{ident(invitations.inviter)}"
+        gone = "" if self.users.gone is None else f" and p.{ident(self.users.gone)} is null"
+        role = f"array_position(here.roles, m.{ident(membership.role)}::text)"
+        yield (
+            f"({inviter} is null or exists (\n"
+            f"                   select from {ident(schema, self.users.profile)} as p\n"
+            f"                    where p.id = {inviter}{gone} and (\n"
+            f"                        exists (select from tenantry.account as a where a.user_id = p.{ident(self.users.account)}\n"
+            "                                   and a.is_super and a.deleted_at is null and a.forgotten_at is null)\n"
+            f"                        or exists (select from {ident(schema, membership.table)} as m\n"
+            f"                                    where m.{ident(tenant.column)} = i.{ident(tenant.column)}\n"
+            f"                                      and m.{ident(membership.profile)} = p.id\n"
+            f"                                      and ({membership.active or 'true'})\n"
+            f"                                      and {role} >= array_position(here.roles, i.{ident(invitations.role)}::text)))))"
+        )
 
     def _type(self, table: Table, name: str) -> str:
         column = table.column(name)

@@ -557,7 +557,9 @@ class Invitations(_Record):
     Attributes:
         open: SQL condition over the invitation `i`: it may still be accepted.
         accepted: column (timestamptz) that says when it was.
-        by: column that names the profile of who accepted it.
+        by: column that names the profile of the person who accepted it.
+        inviter: column that names the profile of the person who made it; it counts while they have that role there.
+        clients_write: why clients below the highest role write invitations, where they do and that is meant.
     """
 
     table: Name
@@ -566,6 +568,8 @@ class Invitations(_Record):
     open: Sql
     accepted: Name
     by: Name | None = None
+    inviter: Name | None = None
+    clients_write: str | None = None
 
 
 class Ids(_Record):

@@ -210,7 +210,12 @@ def _check_invitations(checks: TargetChecks) -> None:
             ("invitations", "table"),
             f"{table.name} has no {checks.manifest.tenant.column}, so its rows do not say into which tenant they invite",
         )
-    for key, name in (("email", invitations.email), ("role", invitations.role), ("by", invitations.by)):
+    for key, name in (
+        ("email", invitations.email),
+        ("role", invitations.role),
+        ("by", invitations.by),
+        ("inviter", invitations.inviter),
+    ):
         if name is not None:
             checks.need_column(table, name, ("invitations", key))
     accepted = checks.need_column(table, invitations.accepted, ("invitations", "accepted"))

@@ -4,9 +4,13 @@ create table if not exists tenantry.account (
     user_id      uuid    primary key,
     is_super     boolean not null default false,
     banned_until timestamptz,
-    deleted_at   timestamptz
+    deleted_at   timestamptz,
+    forgotten_at timestamptz
 );
+alter table tenantry.account add column if not exists forgotten_at timestamptz;
 comment on table tenantry.account is 'Mirror of what matters of auth.users, kept by trigger: who is super admin, banned or deleted.';
+comment on column tenantry.account.forgotten_at is
+    'Since when the account counts as deleted, though Supabase Auth has not deleted it yet: see tenantry.forget_person().';
 comment on column tenantry.account.is_super is 'From app_metadata, which no user can edit; never from user_metadata.';
 revoke all on tenantry.account from public;
 
@@ -27,7 +31,9 @@ begin
         insert into tenantry.account as a (user_id, is_super, banned_until, deleted_at)
         values (new.id, coalesce(new.raw_app_meta_data ->> 'super_admin' = 'true', false), new.banned_until, new.deleted_at)
         on conflict (user_id) do update
-           set is_super = excluded.is_super, banned_until = excluded.banned_until, deleted_at = excluded.deleted_at
+           set is_super = excluded.is_super, banned_until = excluded.banned_until, deleted_at = excluded.deleted_at,
+               -- An account that was deleted and is there again was brought back on purpose.
+               forgotten_at = case when a.deleted_at is null or excluded.deleted_at is not null then a.forgotten_at end
          where (a.is_super, a.banned_until, a.deleted_at)
                is distinct from (excluded.is_super, excluded.banned_until, excluded.deleted_at);
     end if;

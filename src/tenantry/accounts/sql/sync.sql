@@ -23,7 +23,8 @@ create table if not exists tenantry.auth_event (
     account uuid        not null,
     profile uuid,
     kind    text        not null check (kind in (
-                'profile', 'conflict', 'email', 'invitation', 'gone', 'membership', 'account_email', 'account_delete')),
+                'profile', 'conflict', 'email', 'invitation', 'gone', 'membership', 'account_email', 'account_delete',
+                'deletion', 'forget', 'forget_hard')),
     what    text        not null,
     code    text        not null default '',
     message text        not null default '',
@@ -37,11 +38,21 @@ comment on column tenantry.auth_event.claim is 'What the lock of a try is named 
 create unique index if not exists auth_event_open_key on tenantry.auth_event (account, kind) where done_at is null;
 comment on table tenantry.auth_event is 'What keeping auth.users and profiles in step could not do yet: retried by tenantry.retry_auth_events().';
 comment on column tenantry.auth_event.kind is
-    'profile, email, invitation, gone, membership: is tried again. conflict: somebody has to decide. account_email, account_delete: for the admin API.';
+    'profile, email, invitation, gone, membership, deletion, forget, forget_hard: is tried again. conflict: an operator decides. '
+    'account_email, account_delete: for the admin API.';
 comment on column tenantry.auth_event.code is 'SQLSTATE of the error; empty where there was none.';
 comment on column tenantry.auth_event.message is 'What the server said, unless that may quote values.';
 comment on column tenantry.auth_event.next_at is 'Not tried again before; the waits double, up to a day.';
 revoke all on tenantry.auth_event from public;
+
+-- Whose address was confirmed once: later invitations are accepted by name, since nobody joins a tenant by an unrelated change.
+create table if not exists tenantry.account_confirmed (
+    account uuid primary key,
+    at      timestamptz not null default clock_timestamp()
+);
+comment on table tenantry.account_confirmed is
+    'Accounts that have confirmed an address: their sign-up is over, and invitations are accepted by tenantry.accept_invitations().';
+revoke all on tenantry.account_confirmed from public;
 
 -- name: note
 create or replace function tenantry.note_auth_event(
@@ -66,6 +77,22 @@ $$;
 comment on function tenantry.note_auth_event(uuid, uuid, text, text, text, text) is
     'Puts into the queue what could not be done for an account, or counts a further try.';
 revoke all on function tenantry.note_auth_event(uuid, uuid, text, text, text, text) from public;
+
+-- name: bound_waits
+create or replace function tenantry.bound_waits(budget interval) returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Counted from the client's statement: all triggers and all rows of one statement share the budget. What needs no waiting
+    -- is done also when it is used up.
+    perform set_config('lock_timeout', greatest(20, (1000 * extract(epoch from
+        bound_waits.budget - (clock_timestamp() - statement_timestamp())))::integer) || 'ms', true);
+end
+$$;
+comment on function tenantry.bound_waits(interval) is
+    'Bounds what is left to the calling function for waiting for locks that clients may hold.';
+revoke all on function tenantry.bound_waits(interval) from public;
 
 -- name: settled
 create or replace function tenantry.settle_auth_event(account uuid, kinds text[]) returns void
@@ -97,59 +124,9 @@ comment on function tenantry.owns_accounts() is
     'Whether schema auth is Tenantry''s own, so that its rows may be changed here; a Supabase''s are changed by its admin API alone.';
 revoke all on function tenantry.owns_accounts() from public;
 
--- name: end_memberships
-create or replace function tenantry.end_memberships(account uuid, person uuid, since timestamptz) returns integer
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-<<here>>
-declare
-    ended integer := 0;
-begin
-{end_memberships}
-    return here.ended;
-end
-$$;
-comment on function tenantry.end_memberships(uuid, uuid, timestamptz) is
-    'Ends the memberships of a person whose account is gone, as [membership] end says; rows that hang on them stay.';
-revoke all on function tenantry.end_memberships(uuid, uuid, timestamptz) from public;
-
--- name: end_by_update
-    update {membership} as m
-       set {ends}
-     where m.{m_profile} = end_memberships.person and {still};
-    get diagnostics here.ended = row_count;
-
--- name: end_by_delete
-    delete from {membership} as m
-     where m.{m_profile} = end_memberships.person{free};
-    get diagnostics here.ended = row_count;
-    if exists (select from {membership} as m where m.{m_profile} = end_memberships.person) and end_memberships.account is not null then
-        perform tenantry.note_auth_event(end_memberships.account, end_memberships.person, 'membership',
-            'end memberships on which rows hang: say in [membership] end how, or move these rows', '', '');
-    elsif end_memberships.account is not null then
-        perform tenantry.settle_auth_event(end_memberships.account, '{{membership}}');
-    end if;
-
--- name: end_person
-create or replace function tenantry.end_person(account uuid, person uuid, since timestamptz, unlinked boolean) returns void
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-{mark_gone}
-    perform tenantry.end_memberships(end_person.account, end_person.person, end_person.since);
-    perform tenantry.settle_auth_event(end_person.account, '{{profile,conflict,email,invitation,account_email}}');
-end
-$$;
-comment on function tenantry.end_person(uuid, uuid, timestamptz, boolean) is
-    'An account is deleted: its profile is marked so and stays, with its name, for those rows that name it; its memberships end.';
-revoke all on function tenantry.end_person(uuid, uuid, timestamptz, boolean) from public;
-
 -- name: accept
-create or replace function tenantry.accept_open(account uuid, person uuid, address text) returns integer
+create or replace function tenantry.accept_open(account uuid, person uuid, address text, before timestamptz, invitation text)
+    returns integer
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -165,68 +142,90 @@ declare
     code     text;
     message  text;
 begin
-    -- Locked one by one: one that was accepted, revoked or expired meanwhile is not open any more.
-    for invited in
-        select {i_key}, i.{tenant} as tenant, i.{i_role}::text as role, {i_made} as made
-          from {invitations} as i
-         where {i_email} = accept_open.address and ({open})
-         order by array_position(here.roles, i.{i_role}::text) desc nulls last, {i_order}
-           for update of i
-    loop
-        begin
-            if array_position(here.roles, invited.role) is null then
-                raise exception 'the invitation names a role that the manifest does not know' using errcode = 'TN601';
-            end if;
-            for attempt in 1 .. 2 loop
-                select {m_key}, ({active}) is true as active, {m_changed} as changed into member
-                  from {membership} as m
-                 where m.{tenant} = invited.tenant and m.{m_profile} = accept_open.person
-                 order by ({active}) is true desc limit 1
-                   for no key update of m;
-                if not found then
-                    here.made := gen_random_uuid();
-                    begin
-                        insert into {membership} ({m_columns})
-                        values ({m_values});
-                        exit;
-                    exception when unique_violation then
-                        -- Somebody else made it in this moment.
-                        if attempt = 2 then
-                            raise;
-                        end if;
-                    end;
-                elsif member.active then
-                    exit;  -- a member keeps the role that he has
-                else
-{reinstate}
-                    exit;
+    for look in 1 .. 2 loop
+        -- Locked one by one: one that was accepted, revoked or expired meanwhile is not open any more. What another session holds
+        -- is passed over, so that it keeps nobody from the other ones.
+        for invited in
+            select {i_key}, i.{tenant} as tenant, i.{i_role}::text as role, {i_made} as made
+              from {invitations} as i
+             where {i_wanted}
+             order by array_position(here.roles, i.{i_role}::text) desc nulls last, {i_order}
+               for update of i skip locked
+        loop
+            begin
+                if array_position(here.roles, invited.role) is null then
+                    raise exception 'the invitation names a role that the manifest does not know' using errcode = 'TN601';
                 end if;
-            end loop;
-            update {invitations} as i set {i_accepted} = now(){i_by}
-             where {i_same};
-            here.accepted := here.accepted + 1;
-        exception when others then
-            get stacked diagnostics code = returned_sqlstate, message = message_text;
+                for attempt in 1 .. 2 loop
+                    select {m_key}, ({active}) is true as active, {m_changed} as changed into member
+                      from {membership} as m
+                     where m.{tenant} = invited.tenant and m.{m_profile} = accept_open.person
+                     order by ({active}) is true desc limit 1
+                       for no key update of m;
+                    if not found then
+                        here.made := gen_random_uuid();
+                        begin
+                            insert into {membership} ({m_columns})
+                            values ({m_values});
+                            exit;
+                        exception when unique_violation then
+                            -- Another session made it in this moment.
+                            if attempt = 2 then
+                                raise;
+                            end if;
+                        end;
+                    elsif member.active then
+                        exit;  -- a member keeps the role that they have
+                    else
+{reinstate}
+                        exit;
+                    end if;
+                end loop;
+                update {invitations} as i set {i_accepted} = now(){i_by}
+                 where {i_same};
+                here.accepted := here.accepted + 1;
+            exception when others then
+                if accept_open.invitation is not null then
+                    raise;
+                end if;
+                get stacked diagnostics code = returned_sqlstate, message = message_text;
+                perform tenantry.note_auth_event(accept_open.account, accept_open.person, 'invitation',
+                    'accept an invitation to this e-mail address', here.code, here.message);
+                here.failed := true;
+                perform tenantry.bound_waits('1s');
+            end;
+        end loop;
+        exit when here.failed or look = 2 or not exists (
+            select from {invitations} as i where {i_wanted});
+        begin
+            -- What is locked is waited for, but not for long.
+            perform from {invitations} as i where {i_wanted} for update of i;
+        exception when lock_not_available then
+            if accept_open.invitation is not null then
+                raise;
+            end if;
             perform tenantry.note_auth_event(accept_open.account, accept_open.person, 'invitation',
-                'accept an invitation to this e-mail address', here.code, here.message);
+                'accept an invitation to this e-mail address: another session has locked it', '55P03', '');
             here.failed := true;
+            exit;
         end;
     end loop;
-    if not here.failed then
+    if not here.failed and accept_open.invitation is null then
         perform tenantry.settle_auth_event(accept_open.account, '{{invitation}}');
     end if;
     return here.accepted;
 end
 $$;
-comment on function tenantry.accept_open(uuid, uuid, text) is
-    'Makes a membership of each open invitation to an address that its owner has confirmed, and marks the invitation accepted.';
-revoke all on function tenantry.accept_open(uuid, uuid, text) from public;
+comment on function tenantry.accept_open(uuid, uuid, text, timestamptz, text) is
+    'Makes a membership of each open invitation to an address that its owner has confirmed, and marks the invitation accepted: '
+    'of those that were made before a moment, or of the one that is named.';
+revoke all on function tenantry.accept_open(uuid, uuid, text, timestamptz, text) from public;
 
 -- name: reinstate
-                    -- Ended before. An invitation that was made since then brings him back; an older one is none to do that.
+                    -- Ended before. An invitation that was made since then brings them back; an older one is none to do that.
                     if ({newer}) is not true then
                         raise exception 'the membership was ended after this invitation was made' using errcode = 'TN602',
-                            hint = 'Invite the person anew.';
+                            hint = 'Invite the person again.';
                     end if;
                     update {membership} as m set {back}{m_role} = {role_value}
                      where {m_same};
@@ -250,31 +249,42 @@ declare
     deleted   timestamptz;
     person    uuid;
     is_gone   boolean;
+    code      text;
+    message   text;
     found_one record;
     made      constant uuid := gen_random_uuid();
 begin
     select {u_folded}, {u_stored}, u.email_confirmed_at is not null and not u.is_anonymous, u.is_anonymous, u.deleted_at,
-           u.email_confirmed_at is not null and not u.is_anonymous and not u.is_sso_user{not_banned}
+           {u_trusted}
       into here.address, here.stored, here.confirmed, here.anonymous, here.deleted, here.trusted
       from auth.users as u where u.id = follow_account.account;
     if not found then
         return null;
     end if;
-    select p.id, {is_gone} into here.person, here.is_gone
-      from {profiles} as p where p.{p_account} = follow_account.account
-       for no key update of p;
-
+    select p.id into here.person from {profiles} as p where p.{p_account} = follow_account.account;
     if here.deleted is not null then
+        -- Without a lock on the profile, which its owner can hold themselves.
         if here.person is not null then
             perform tenantry.end_person(follow_account.account, here.person, here.deleted, false);
         end if;
         return here.person;
     end if;
+    if exists (select from tenantry.auth_event as e
+                where e.account = follow_account.account and e.kind in ('account_delete', 'deletion') and e.done_at is null) then
+        return here.person;  -- they are forgotten; only the account is not deleted yet
+    end if;
+    select p.id, {is_gone} into here.person, here.is_gone
+      from {profiles} as p where p.{p_account} = follow_account.account
+       for no key update of p;
+    if here.person is not null and exists (
+        select from tenantry.auth_event as e
+         where e.account = follow_account.account and e.kind = 'gone' and e.done_at is null) then
+        -- The account was deleted, and is there again before its memberships could be ended.
+        perform tenantry.end_earlier(here.person);
+    end if;
 
     if here.person is null then
-        if coalesce(here.address, '') = '' or here.anonymous
-           or exists (select from tenantry.auth_event as e
-                       where e.account = follow_account.account and e.kind = 'account_delete' and e.done_at is null) then
+        if coalesce(here.address, '') = '' or here.anonymous then
             return null;
         end if;
         for attempt in 1 .. 3 loop
@@ -282,7 +292,14 @@ begin
                    p.{p_account} is null or not exists (
                        select from auth.users as o where o.id = p.{p_account} and o.deleted_at is null) as free,
                    exists (select from tenantry.account_link as l
-                            where l.source_key = p.legacy_id and l.account_id is null and l.situation in ('system', 'deleted')) as barred
+                            where l.source_key = p.legacy_id and l.account_id is null and l.situation in ('system', 'deleted')) as barred,
+                   {is_gone} or exists (
+                       select from tenantry.auth_event as e
+                        where e.kind in ('gone', 'membership') and e.done_at is null
+                          and (e.profile = p.id or e.account = p.{p_account} or e.account = (
+                              select l.account_id from tenantry.account_link as l where l.source_key = p.legacy_id))) as ending,
+                   exists (select from tenantry.auth_event as e
+                            where e.kind in ('forget', 'forget_hard') and e.done_at is null and e.profile = p.id) as forgetting
               into here.found_one
               from {profiles} as p where {p_email_same}
              order by p.{p_account} is not null, p.id limit 1
@@ -307,7 +324,7 @@ begin
                     'its e-mail address is that of a profile that has another account');
                 return null;
             elsif not here.trusted then
-                -- Whoever signs up can name any address; the profile waits for him who confirms it.
+                -- Whoever signs up can name any address; the profile waits for the one who confirms it.
                 if here.confirmed then
                     perform tenantry.note_auth_event(follow_account.account, here.found_one.id, 'conflict',
                         'its e-mail address is that of a profile without an account, but it is not confirmed in a way that links them');
@@ -316,6 +333,14 @@ begin
             elsif here.found_one.barred then
                 perform tenantry.note_auth_event(follow_account.account, here.found_one.id, 'conflict',
                     'its e-mail address is that of a profile that by the manifest gets no account');
+                return null;
+            elsif here.found_one.forgetting then
+                perform tenantry.note_auth_event(follow_account.account, here.found_one.id, 'conflict',
+                    'its e-mail address is that of a person who is being forgotten, which is not done yet');
+                return null;
+            elsif here.found_one.ending and not tenantry.end_earlier(here.found_one.id) then
+                perform tenantry.note_auth_event(follow_account.account, here.found_one.id, 'conflict',
+                    'its e-mail address is that of a profile that has memberships of a deleted account, which could not be ended');
                 return null;
             else
                 update {profiles} as p set {p_account} = follow_account.account{not_gone} where p.id = here.found_one.id;
@@ -336,7 +361,7 @@ begin
         on conflict (source_key) do nothing;
     end if;
 {back_again}
-    perform tenantry.settle_auth_event(follow_account.account, '{{profile,conflict,gone}}');
+    perform tenantry.settle_auth_event(follow_account.account, '{{profile,conflict}}');
 
     if here.confirmed and coalesce(here.address, '') <> '' then
         begin
@@ -363,14 +388,27 @@ revoke all on function tenantry.follow_account(uuid) from public;
     end if;
 
 -- name: accept_trusted
-    if here.trusted and coalesce(here.address, '') <> '' then
-        perform tenantry.accept_open(follow_account.account, here.person, here.address);
+    -- A sign-up takes up what waits for its address. Later invitations wait for the person's word: see accept_invitations().
+    if here.trusted and coalesce(here.address, '') <> '' and not exists (
+        select from tenantry.account_confirmed as c where c.account = follow_account.account) then
+        begin
+            perform tenantry.bound_waits('1s');
+            perform tenantry.accept_open(follow_account.account, here.person, here.address, clock_timestamp(), null);
+        exception when others then
+            -- Whatever happens to an invitation, the profile is made.
+            get stacked diagnostics code = returned_sqlstate, message = message_text;
+            perform tenantry.note_auth_event(follow_account.account, here.person, 'invitation',
+                'accept the invitations to this e-mail address', here.code, here.message);
+        end;
+    end if;
+    if here.confirmed then
+        insert into tenantry.account_confirmed as c (account) values (follow_account.account) on conflict do nothing;
     end if;
 
 -- name: on_account
 create or replace function tenantry.account_in_step() returns trigger
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '1s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -383,14 +421,15 @@ begin
                 where f.table_schema = 'auth' and f.table_name = 'users' and f.key ->> 'id' = new.id::text) then
         return null;
     end if;
+    perform tenantry.bound_waits('1s');
     perform tenantry.follow_account(new.id);
     return null;
 exception when others then
-    -- Nobody is kept from signing up or in by what happens to his profile.
+    -- Nobody is kept from signing up or in by what happens to their profile.
     get stacked diagnostics code = returned_sqlstate, message = message_text;
     begin
         perform tenantry.note_auth_event(
-            new.id, null, case when new.deleted_at is null then 'profile' else 'gone' end,
+            new.id, (select p.id from {profiles} as p where p.{p_account} = new.id), case when new.deleted_at is null then 'profile' else 'gone' end,
             case when new.deleted_at is null then 'make or find the profile of the account, and keep it in step'
                  else 'mark the profile as gone and end its memberships' end, here.code, here.message);
     exception when others then
@@ -404,48 +443,10 @@ comment on function tenantry.account_in_step() is
     'Trigger of auth.users: keeps the profile of the account in step. Never refuses; what fails stands in tenantry.auth_event.';
 revoke all on function tenantry.account_in_step() from public;
 
--- name: on_account_gone
-create or replace function tenantry.account_gone() returns trigger
-    language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
-as $$
-#variable_conflict use_column
-<<here>>
-declare
-    person  uuid;
-    code    text;
-    message text;
-begin
-    begin
-        select p.id into here.person from {profiles} as p where p.{p_account} = old.id for no key update of p;
-        if here.person is not null then
-            perform tenantry.end_person(old.id, here.person, now(), true);
-        end if;
-        -- Otherwise a later look at the source would link the person to an account that is not there.
-        update tenantry.account_link set account_id = null, made = false, situation = 'account_deleted' where account_id = old.id;
-        perform tenantry.settle_auth_event(old.id, '{{profile,conflict,email,invitation,gone,account_email,account_delete}}');
-    exception when others then
-        get stacked diagnostics code = returned_sqlstate, message = message_text;
-        begin
-            perform tenantry.note_auth_event(
-                old.id, (select p.id from {profiles} as p where p.{p_account} = old.id), 'gone',
-                'mark the profile as gone and end its memberships', here.code, here.message);
-        exception when others then
-            raise warning 'tenantry: the profile of account % is not marked as gone (%), and that could not be noted (%)',
-                old.id, here.code, sqlstate;
-        end;
-    end;
-    return old;
-end
-$$;
-comment on function tenantry.account_gone() is
-    'Trigger of auth.users, before a row is deleted: its profile lets go of it and stays. Never refuses; what fails stands in tenantry.auth_event.';
-revoke all on function tenantry.account_gone() from public;
-
 -- name: on_profile_email
 create or replace function tenantry.profile_email_in_step() returns trigger
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '1s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -471,6 +472,25 @@ comment on function tenantry.profile_email_in_step() is
     'Trigger of the profiles: the account follows a new e-mail address, which its owner has to confirm.';
 revoke all on function tenantry.profile_email_in_step() from public;
 
+-- name: on_membership
+create or replace function tenantry.membership_in_step() returns trigger
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    -- An older invitation must not bring back a membership that was ended since, whoever ended it: triggers that say when a row was
+    -- changed pass over some sessions, such as the owner's.
+    if new.updated_at is not distinct from old.updated_at
+       and (select ({active}) from (select old.*) as m) is true and (select ({active}) from (select new.*) as m) is not true then
+        new.updated_at := clock_timestamp();
+    end if;
+    return new;
+end
+$$;
+comment on function tenantry.membership_in_step() is 'Trigger of the memberships: says when one was ended.';
+revoke all on function tenantry.membership_in_step() from public;
+
 -- name: set_account_email
 create or replace function tenantry.set_account_email(account uuid, person uuid, address text, verified boolean) returns void
     language plpgsql
@@ -488,8 +508,8 @@ begin
         update auth.users as u
            set email = set_account_email.address,
                email_confirmed_at = case when set_account_email.verified then now() end,
-               confirmation_token = '', email_change = '', email_change_token_new = '', email_change_token_current = '',
-               email_change_confirm_status = 0, updated_at = now()
+               confirmation_token = '', recovery_token = '', email_change = '', email_change_token_new = '',
+               email_change_token_current = '', email_change_confirm_status = 0, reauthentication_token = '', updated_at = now()
          where u.id = set_account_email.account;
         update auth.identities as i
            set identity_data = i.identity_data || jsonb_build_object('email', set_account_email.address, 'email_verified', set_account_email.verified),
@@ -499,11 +519,7 @@ begin
         raise exception 'another account has this e-mail address' using errcode = 'unique_violation',
             hint = 'Two accounts cannot share an address: change or delete the other one first.';
     end;
-    if to_regclass('auth.one_time_tokens') is not null then
-        delete from auth.one_time_tokens as t
-         where t.user_id = set_account_email.account
-           and t.token_type::text in ('confirmation_token', 'email_change_token_new', 'email_change_token_current');
-    end if;
+    perform tenantry.sign_out(set_account_email.account);
 end
 $$;
 comment on function tenantry.set_account_email(uuid, uuid, text, boolean) is
@@ -511,9 +527,9 @@ comment on function tenantry.set_account_email(uuid, uuid, text, boolean) is
 revoke all on function tenantry.set_account_email(uuid, uuid, text, boolean) from public;
 
 -- name: accept_invitations
-create or replace function tenantry.accept_invitations(account uuid) returns integer
+create or replace function tenantry.accept_invitations(account uuid, invitation text) returns integer
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '2s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -529,30 +545,35 @@ begin
     end if;
     if here.someone.is_sso_user then
         raise exception 'account % signs in by single sign-on: its e-mail address is what an identity provider says', accept_invitations.account
-            using errcode = 'insufficient_privilege', hint = 'Make the membership yourself, having looked who it is.';
+            using errcode = 'insufficient_privilege', hint = 'Make the membership yourself once you know who it is.';
     end if;
     if here.someone.email_confirmed_at is null or here.someone.is_anonymous or coalesce(here.someone.address, '') = '' then
         raise exception 'account % has not confirmed an e-mail address', accept_invitations.account
             using errcode = 'insufficient_privilege',
-                  hint = 'Invitations are accepted by who confirms the address that they name; they wait until then.';
+                  hint = 'An invitation waits until the address that it names is confirmed.';
     end if;
     here.person := tenantry.follow_account(accept_invitations.account);
     if here.person is null then
         raise exception 'account % has no profile', accept_invitations.account using errcode = 'no_data_found',
             hint = 'tenantry users events says why: the address may be another person''s.';
     end if;
+    if accept_invitations.invitation is null then
+        raise exception 'the id of the invitation is missing' using errcode = 'invalid_parameter_value',
+            hint = 'Nobody joins a tenant that they were not asked about: name the invitation that the person has taken up.';
+    end if;
+    perform tenantry.accept_open(accept_invitations.account, here.person, here.someone.address, null, accept_invitations.invitation);
     return {count_accepted};
 end
 $$;
-comment on function tenantry.accept_invitations(uuid) is
-    'For the service: somebody who has an account already takes up the open invitations to his confirmed e-mail address. '
-    'Gives the number of invitations that he has accepted in this transaction.';
-revoke all on function tenantry.accept_invitations(uuid) from public;
+comment on function tenantry.accept_invitations(uuid, text) is
+    'For the service: a person who has an account already takes up an open invitation to their confirmed e-mail address, by its id. '
+    'Gives how many invitations with this id they have accepted in this transaction: 0 or 1.';
+revoke all on function tenantry.accept_invitations(uuid, text) from public;
 
 -- name: change_email
 create or replace function tenantry.change_email(profile uuid, address text, verified boolean default false) returns void
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '2s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -592,72 +613,11 @@ comment on function tenantry.change_email(uuid, text, boolean) is
     'For the service: a person gets another e-mail address, in the profile and in the account. Unless it was verified, its owner confirms it.';
 revoke all on function tenantry.change_email(uuid, text, boolean) from public;
 
--- name: forget
-create or replace function tenantry.forget_person(profile uuid, hard boolean default false) returns jsonb
-    language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
-as $$
-#variable_conflict use_column
-<<here>>
-declare
-    person  record;
-    removed integer := 0;
-    ended   integer := 0;
-    account text := 'none';
-begin
-    select p.id, p.{p_account} as account, {p_folded} as address into here.person
-      from {profiles} as p where p.id = forget_person.profile for update of p;
-    if not found then
-        raise exception 'there is no profile %', coalesce(forget_person.profile::text, 'null') using errcode = 'no_data_found';
-    end if;
-    if forget_person.hard then
-        delete from {membership} as m
-         where m.{m_profile} = here.person.id{free};
-        get diagnostics here.removed = row_count;
-    end if;
-    here.ended := tenantry.end_memberships(here.person.account, here.person.id, now());
-{mark_forgotten}
-    if here.person.account is not null then
-        if tenantry.owns_accounts() then
-            if forget_person.hard then
-                delete from auth.users as u where u.id = here.person.account;
-            else
-                update auth.users as u set deleted_at = now(), updated_at = now() where u.id = here.person.account and u.deleted_at is null;
-                if to_regclass('auth.sessions') is not null then
-                    delete from auth.sessions as s where s.user_id = here.person.account;
-                end if;
-            end if;
-            here.account := case when forget_person.hard then 'deleted' else 'deleted softly' end;
-        else
-            perform tenantry.note_auth_event(here.person.account, here.person.id, 'account_delete',
-                case when forget_person.hard then 'delete the account through the admin API'
-                     else 'delete the account softly (should_soft_delete) through the admin API' end);
-            here.account := 'queued';
-        end if;
-    end if;
-    if forget_person.hard then
-{overwrite}
-    end if;
-    return jsonb_build_object(
-        'account', here.account, 'memberships_removed', here.removed, 'memberships_ended', here.ended);
-end
-$$;
-comment on function tenantry.forget_person(uuid, boolean) is
-    'For the service: a person goes. hard: also what is personal in the profile is overwritten, and memberships on which nothing hangs are removed.';
-revoke all on function tenantry.forget_person(uuid, boolean) from public;
-
--- name: overwrite_profile
-        update {profiles} as p set {personal} where p.id = here.person.id;
-
--- name: overwrite_invitations
-        update {invitations} as i set {i_email_column} = 'deleted-' || here.person.id || '@deleted.invalid'
-         where {i_email} = here.person.address{i_by_person};
-
 -- name: retry
 create or replace function tenantry.retry_auth_events(most integer default 100, everything boolean default false)
     returns table (tried integer, done integer, remaining integer)
     language plpgsql security definer
-    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '3s'
+    set search_path = pg_catalog, pg_temp set standard_conforming_strings = on set lock_timeout = '2s'
 as $$
 #variable_conflict use_column
 <<here>>
@@ -670,7 +630,7 @@ begin
     retry_auth_events.tried := 0;
     retry_auth_events.done := 0;
     for event in
-        select e.id, e.account, e.profile, e.kind, e.what, e.tries, e.claim
+        select e.id, e.account, e.profile, e.kind, e.what, e.tries, e.claim, e.at
           from tenantry.auth_event as e
          where e.done_at is null and (retry_auth_events.everything or e.next_at <= clock_timestamp())
          order by e.next_at, e.id
@@ -682,7 +642,8 @@ begin
         continue when not exists (select from tenantry.auth_event as e where e.id = event.id and e.done_at is null and e.tries = event.tries);
         retry_auth_events.tried := retry_auth_events.tried + 1;
         begin
-            perform tenantry.try_auth_event(event.account, event.profile, event.kind, event.what);
+            perform tenantry.bound_waits('5s');
+            perform tenantry.try_auth_event(event.account, event.profile, event.kind, event.what, event.at);
             -- Whoever notes it again counts a further try.
             update tenantry.auth_event set done_at = clock_timestamp()
              where id = event.id and done_at is null and tries = event.tries;
@@ -703,7 +664,7 @@ comment on function tenantry.retry_auth_events(integer, boolean) is
 revoke all on function tenantry.retry_auth_events(integer, boolean) from public;
 
 -- name: try
-create or replace function tenantry.try_auth_event(account uuid, profile uuid, kind text, what text) returns void
+create or replace function tenantry.try_auth_event(account uuid, profile uuid, kind text, what text, at timestamptz) returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -712,17 +673,31 @@ as $$
 declare
     someone record;
     person  record;
+    gone    boolean;
 begin
     select u.id, u.deleted_at, {u_folded} as address into here.someone from auth.users as u where u.id = try_auth_event.account;
+    here.gone := here.someone.id is null or here.someone.deleted_at is not null or exists (
+        select from tenantry.auth_event as e
+         where e.account = try_auth_event.account and e.kind in ('account_delete', 'deletion') and e.done_at is null);
+    select p.id, p.{p_account} as account into here.person
+      from {profiles} as p
+     where p.{p_account} = try_auth_event.account or p.id = try_auth_event.profile
+        or p.legacy_id = (select l.source_key from tenantry.account_link as l where l.account_id = try_auth_event.account)
+     order by p.{p_account} = try_auth_event.account desc nulls last, p.id = try_auth_event.profile desc nulls last limit 1;
     case
     when try_auth_event.kind in ('gone', 'membership') then
-        select p.id, p.{p_account} as account into here.person
-          from {profiles} as p where p.{p_account} = try_auth_event.account or p.id = try_auth_event.profile
-         order by p.{p_account} = try_auth_event.account desc nulls last limit 1;
-        -- Unless the account is there again, or another one has taken the profile.
-        if here.person.id is not null and (here.someone.id is null or here.someone.deleted_at is not null)
-           and (here.person.account is null or here.person.account = try_auth_event.account) then
+        if here.person.id is null then
+            null;
+        elsif here.gone and (here.person.account is null or here.person.account = try_auth_event.account) then
             perform tenantry.end_person(try_auth_event.account, here.person.id, coalesce(here.someone.deleted_at, now()), here.someone.id is null);
+        elsif exists (select from {membership} as m where m.{m_profile} = here.person.id and {lasting}) then
+            -- The account is there again, or another one was given the profile: which of its memberships it should have, an operator knows.
+            perform tenantry.note_auth_event(try_auth_event.account, here.person.id, try_auth_event.kind,
+                'end memberships that the person had with a deleted account: an account has their profile again', '', '');
+        end if;
+    when try_auth_event.kind in ('forget', 'forget_hard') then
+        if here.person.id is not null then
+            perform tenantry.forget_rest(here.person.id, try_auth_event.kind = 'forget_hard');
         end if;
     when here.someone.id is null then
         null;  -- an account that is gone wants nothing any more
@@ -736,10 +711,22 @@ begin
         if here.someone.deleted_at is null then
             perform tenantry.note_auth_event(try_auth_event.account, try_auth_event.profile, try_auth_event.kind, try_auth_event.what);
         end if;
+    when try_auth_event.kind = 'deletion' then
+        -- The trigger notes it again where the profile is still locked.
+        delete from auth.users as u where u.id = try_auth_event.account;
     else
-        perform tenantry.follow_account(try_auth_event.account);
+        here.person.id := tenantry.follow_account(try_auth_event.account);
+{accept_again}
     end case;
 end
 $$;
-comment on function tenantry.try_auth_event(uuid, uuid, text, text) is 'Tries once more what an event says; notes it again where it still cannot be done.';
-revoke all on function tenantry.try_auth_event(uuid, uuid, text, text) from public;
+comment on function tenantry.try_auth_event(uuid, uuid, text, text, timestamptz) is
+    'Tries once more what an event says; notes it again where it still cannot be done.';
+revoke all on function tenantry.try_auth_event(uuid, uuid, text, text, timestamptz) from public;
+
+-- name: accept_again
+        -- What was open when it could not be accepted, and nothing that came later.
+        if try_auth_event.kind = 'invitation' and here.person.id is not null and exists (
+            select from auth.users as u where u.id = try_auth_event.account and {u_trusted}) then
+            perform tenantry.accept_open(try_auth_event.account, here.person.id, here.someone.address, try_auth_event.at, null);
+        end if;
