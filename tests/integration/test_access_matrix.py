@@ -413,6 +413,11 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "a share of what nobody reads": (
         'licences.access = "service"', 'licences.access = { kind = "service", shared = "shows" }', "shared extends"),
     "a share by a column that is not there": ('to = "guest_id"', 'to = "guest"', "did you mean 'guest_id'"),
+    "a period that clients prolong": (
+        'loans.access = { kind = "managed", update = "service"', 'loans.access = { kind = "managed", update_columns = ["ends_at"]',
+        "clients may change loans.ends_at of a share that was accepted"),
+    "an acceptance by default": (
+        'accepted = "agreed_at is not null"', 'accepted = "made_at is not null"', "is filled by its default"),
     "a share with oneself": ('to = "guest_id"', 'to = "studio_id"', "the tenant that shares"),
     "a share for a rank that is not there": ('role = "potter"\nactive', 'role = "poter"\nactive', "did you mean 'potter'"),
     "a condition over nothing": ('public = "on_show', 'public = "on_shaw', "did you mean 'on_show'"),

@@ -43,7 +43,9 @@ class World:
         self.database = database
         self.login = auth
         self.auth = database.connect(user=auth)
-        self.clinics = [clinic for (clinic,) in rows(database, "select id from clinic.clinics order by status <> 'active', id")]
+        self.clinics = [
+            clinic for (clinic,) in rows(database, "select id from clinic.clinics order by status <> 'active', id")
+        ]
 
     def sign_up(self, email: str | None, *, confirmed: bool = False, **columns: Any) -> UUID:
         """A row of auth.users as Supabase Auth inserts it."""
@@ -455,7 +457,9 @@ def test_where_schema_auth_is_not_ours_the_admin_api_is_asked(world: World) -> N
 
     with world.service() as service:
         gone = service.execute("select tenantry.forget_person(%s, true)", [profile]).fetchone()
-    assert gone == ({"account": "queued", "memberships_removed": 0, "memberships_ended": 0, "queued": ["account_delete"]},)
+    assert gone == (
+        {"account": "queued", "memberships_removed": 0, "memberships_ended": 0, "queued": ["account_delete"]},
+    )
     assert world.events() == [("account_delete", "")]
     # Nothing that the account does until it is deleted makes a person of it again.
     world.auth.execute("update auth.users set email = 'nia3@example.org' where id = %s", [account])
@@ -958,6 +962,10 @@ def test_what_cannot_be_kept_in_step_is_said_with_its_place(database: Database, 
         (('accepted = "Used"', 'accepted = "Mail"'), "invitations.accepted", "timestamptz"),
         (("'i.\"Used\" is null'", "'i.\"Level\" is not null'"), "invitations.open", "would be open still"),
         (("'i.\"Used\" is null'", "'\"Used\" is null'"), "invitations.open", "write i.Used"),
+        (('Invite]\naccess = { select = "boss", insert = "boss"', 'Invite]\naccess = { select = "boss", insert = "guest"'), "tables.Invite.access.insert", "invite themselves with a higher role"),
+        (('insert = "boss", update = "service", delete = "boss" }', 'insert = "boss", update = "guest", delete = "boss" }'), "tables.Invite.access.update", "invitations.clients_write"),
+        (('Member]\naccess = { select = "guest", insert = "service", update = "service"', 'Member]\naccess = { select = "guest", insert = { own = "personId", role = "guest" }, update = "service"'), "tables.Member.access.insert", "membership.clients_write"),
+        (('Member]\naccess = { select = "guest", insert = "service", update = "service"', 'Member]\naccess = { select = "guest", insert = "service", update = "guest"'), "tables.Member.access.update", "make themselves, or others, members"),
         ((person, person.replace('"service"', '{ own = "id" }', 1)), "tables.Person.access", "clients may change Person.E Mail"),
     ]  # fmt: skip
     for change, key, words in cases:

@@ -37,6 +37,7 @@ create table loans (
     what      text not null,
     ends_at   timestamptz,
     agreed_at timestamptz,
+    made_at   timestamptz default now(),
     primary key (studio_id, id));
 create table kilns (
     studio_id uuid not null references studios (id),
@@ -128,7 +129,7 @@ fixed = ["account"]
 
 [tables]
 crew.access = { select = "guest", insert = "service", update = "service", delete = "service" }
-loans.access = { kind = "managed", insert_columns = ["guest_id", "what", "ends_at"], fixed = ["guest_id", "agreed_at"] }
+loans.access = { kind = "managed", update = "service", insert_columns = ["guest_id", "what", "ends_at"] }
 kilns.access = "managed"
 journal.access = "append_only"
 cones.access = "shared"

@@ -17,6 +17,7 @@ from tenantry.access.grants import has_visitors
 from tenantry.catalog import Table
 from tenantry.derivation.ids import id_sql
 from tenantry.journal.names import JOURNAL
+from tenantry.manifest.model import Colleagues, Own
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.project import LEGACY_ID, ROW_ID
 from tenantry.postgres import ident, literal, literals, load_blocks, short_name
@@ -506,16 +507,20 @@ def _note(project: Project, text: str) -> str:
 
 
 def _merged_into(project: Project) -> str:
-    """For clients, who do not read the list of merged rows: what was merged is told to those only who are members of the tenant,
-    colleagues of the person, or super admins, before the policies decide whether they see the row that stands for it."""
-    least = literal(project.manifest.roles.order[0])
+    """For clients, who do not read the list of merged rows: what was merged is told to those only who have the role by which the
+    table is read, in the tenant or as colleagues of the person, and to super admins, before the policies decide whether they see
+    the row that stands for it."""
     branches = []
     for mapping in project:
         if mapping.merge is None:
             continue
         derived = id_sql(project.manifest.ids.namespace, mapping.namespace, "m.into_key")
         tenant = project.manifest.tenant.column
-        if mapping.scoped and tenant in mapping.merge.by:
+        role = _read_with(project, mapping)
+        least = literal(role or "")
+        if role is None:
+            may = f"{JOURNAL}.is_super()"
+        elif mapping.scoped and tenant in mapping.merge.by:
             may = f"(m.derived ->> {literal(tenant)})::uuid = any ({JOURNAL}.tenants({least}))"
         elif mapping.is_root:
             may = f"{derived}\n         = any ({JOURNAL}.tenants({least}))"
@@ -545,6 +550,18 @@ begin
 {body}
 end
 $function$"""
+
+
+def _read_with(project: Project, mapping: Mapping) -> str | None:
+    """The least role with which rows of a table are read that are not one's own; none where clients below super admins do not."""
+    roles = project.manifest.roles.order
+    cell = project.manifest.tables[mapping.target.name].access.select
+    if isinstance(cell, Own):
+        return None
+    role = cell.colleagues if isinstance(cell, Colleagues) else cell
+    if role in ("signed_in", "public"):
+        return roles[0]
+    return role if role in roles else None
 
 
 # -- rights ------------------------------------------------------------------------------------------------------------

@@ -345,6 +345,8 @@ class Share(_Record):
     """SQL condition over the share's row."""
     accepted: Sql
     """SQL condition over the share's row: the tenant that may read has agreed to. 'true': nobody asks it."""
+    clients_change: str | None = None
+    """What takes the acceptance back when clients change what `active` asks, such as a trigger of the table."""
 
     @property
     def holds(self) -> str:
@@ -453,6 +455,7 @@ class Membership(_Record):
     Attributes:
         active: SQL condition over the membership: without it all count.
         end: by column, a SQL expression: how a membership ends; without it its row is deleted.
+        clients_write: why clients below the highest role write memberships, where they do and that is meant.
     """
 
     table: Name
@@ -460,6 +463,7 @@ class Membership(_Record):
     role: Name
     active: Sql | None = None
     end: Mapping[Name, Sql] = Field(default_factory=dict)
+    clients_write: str | None = None
 
 
 class Roles(_Record):

@@ -9,9 +9,10 @@ from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.errors import ManifestError, nearest
 from tenantry.manifest.load import manifest_digest
-from tenantry.manifest.model import COMMANDS, Access, Colleagues, Manifest, Own, Share
+from tenantry.manifest.model import COMMANDS, Access, Colleagues, Manifest, Own
 from tenantry.manifest.positions import Key, Places, Problem, in_order
-from tenantry.mapping.client_columns import AUDIT_COLUMNS, changed_columns, columns_in, written_columns
+from tenantry.mapping.check_consent import check_share, check_who_lets_in
+from tenantry.mapping.client_columns import AUDIT_COLUMNS
 from tenantry.mapping.expressions import Expressions
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
@@ -28,6 +29,7 @@ def resolve_access(manifest: Manifest, target: Catalog) -> Project:
     checks.check_ground()
     checks.stop_at_problems()
     checks.check_shares()
+    check_who_lets_in(checks)
     for name, rule in manifest.tables.items():
         if target.table(name) is not None:
             checks.check_access(name, rule.access)
@@ -130,30 +132,10 @@ class TargetChecks:
                 if share.active:
                     self.expressions.check(share.active, {"": table}, (*key, "active"))
                 self.expressions.check(share.accepted, {"": table}, (*key, "accepted"))
-                self._check_consent(table, share, key)
+                check_share(self, table, share, key)
             if share.role is not None and share.role not in self.manifest.roles.order:
                 near = nearest(share.role, self.manifest.roles.order)
                 self.say((*key, "role"), f"{share.role!r} is no role of a tenant" + did_you_mean(near))
-
-    def _check_consent(self, table: Table, share: Share, key: Key) -> None:
-        """The tenant that shares must not be able to agree for the other one, nor give what was agreed to a third one."""
-        rule = self.manifest.tables.get(table.name)
-        if rule is None:
-            return
-        tenant = self.manifest.tenant.column
-        forged = columns_in(share.accepted, table) & written_columns(table, rule.access, tenant)
-        if forged:
-            self.say(
-                (*key, "accepted"),
-                f"clients who make shares may write {table.name}.{sorted(forged)[0]}, and so accept for the other tenant;"
-                " leave it out of insert_columns, and put it in fixed",
-            )
-        asked = bool(columns_in(share.accepted, table))
-        if asked and rule.access.update != "service" and share.to in changed_columns(table, rule.access, tenant):
-            self.say(
-                (*key, "to"),
-                f"clients may change {table.name}.{share.to} of a share that was accepted; put it in fixed",
-            )
 
     # -- cells -------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from tenantry.manifest.model import ColumnRule, Correct, LinkColumn, LinkFile, M
 from tenantry.manifest.positions import Key
 from tenantry.mapping.check_access import TargetChecks
 from tenantry.mapping.check_accounts import check_in_step
+from tenantry.mapping.check_consent import check_who_lets_in
 from tenantry.mapping.check_downs import check_downs
 from tenantry.mapping.check_transforms import check_transforms
 from tenantry.mapping.client_columns import AUDIT_COLUMNS
@@ -129,6 +130,7 @@ class _Resolver(TargetChecks):
                 self.need_column(profile, manifest.users.account, ("users", "account"))
         self._check_both()
         check_in_step(self)
+        check_who_lets_in(self)
         for place, query in enumerate(manifest.rules):
             if self.expressions.check_query(query.sql, ("rules", place, "sql")):
                 self.followed.of_target(query.sql, ("rules", place, "sql"))

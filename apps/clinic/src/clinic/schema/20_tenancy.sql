@@ -189,7 +189,7 @@ create table clinic_shares (
     constraint clinic_shares_clinic_id_fkey            foreign key (clinic_id) references clinics (id)
         deferrable initially immediate,
     constraint clinic_shares_receiving_clinic_id_fkey  foreign key (receiving_clinic_id) references clinics (id)
-        deferrable initially immediate
+        on delete cascade deferrable initially immediate
 );
 comment on table  clinic_shares                      is 'Explicit shares between clinics of one group: what the clinic of the row lets another clinic read.';
 comment on column clinic_shares.receiving_clinic_id  is 'The clinic whose members may read.';
