@@ -125,7 +125,13 @@ class Draws:
                 "target": {"schema": SCHEMA, "files": []},
                 "ids": {"namespace": "garden"},
                 "tenant": {"table": "gardens", "column": "garden_id", "active": "open"},
-                "membership": {"table": "crew", "profile": "person_id", "role": "rank", "active": "active", "clients_write": "drawn"},
+                "membership": {
+                    "table": "crew",
+                    "profile": "person_id",
+                    "role": "rank",
+                    "active": "active",
+                    "clients_write": "drawn",
+                },
                 "roles": {"order": self.order},
                 "users": {"from": "users", "email": "email", "profile": "people", "account": "account"},
                 "shares": {
