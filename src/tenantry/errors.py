@@ -23,17 +23,23 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 class TenantryError(Exception):
     """Base of all errors that a user may meet. Raised by itself, it is a defect of Tenantry.
 
+    Each subclass is a line of docs/reference/errors.md: the first sentence of its docstring, and its remedy.
+
     Attributes:
         exit_code: 1 found problems, 2 wrong usage or configuration.
+        remedy: what to do, in general. It is the hint where the place that raises the error knows nothing better.
     """
 
     code: ClassVar[str] = "TN-000"
     exit_code: ClassVar[int] = 2
+    remedy: ClassVar[str] = (
+        "Run the same command again. If it fails again, report it with the file that the message names."
+    )
 
     def __init__(self, message: str, *, hint: str = "", detail: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.remedy
         self.detail: Mapping[str, object] = detail or {}
 
     def to_json(self) -> dict[str, object]:
@@ -47,12 +53,14 @@ class SettingsError(TenantryError):
     """A flag, an environment variable or a file has a value that is not possible."""
 
     code = "TN-101"
+    remedy = "Correct the flag, the environment variable or the file that the message names."
 
 
 class ManifestError(TenantryError):
     """The manifest has problems: one or several, each with file, line and key."""
 
     code = "TN-110"
+    remedy = "Correct the places that the message lists, each with file, line and key. Nothing was changed."
 
     def __init__(self, problems: Sequence[object]) -> None:
         self.problems = tuple(problems)
@@ -69,6 +77,7 @@ class DemoMissing(TenantryError):
     """No application registers itself as a demo in the entry-point group."""
 
     code = "TN-120"
+    remedy = "Install Clinic: `pip install 'tenantry[demo]'`."
 
 
 # -- TN-2xx: server and rights ---------------------------------------------------------------------------------------
@@ -78,48 +87,62 @@ class ServerUnreachable(TenantryError):
     """No server answers at the address, or it refuses connections."""
 
     code = "TN-201"
+    remedy = "Start the server, or correct host and port in `--dsn`, `TENANTRY_DSN` or `DATABASE_URL`."
 
 
 class LoginRefused(TenantryError):
     """The server answered, but it does not accept this user, password or database."""
 
     code = "TN-202"
+    remedy = (
+        "Check the user, the password (also in `PGPASSWORD` and `~/.pgpass`), the database's name and `pg_hba.conf`."
+    )
 
 
 class ServerTooOld(TenantryError):
     """The server is older than PostgreSQL 15."""
 
     code = "TN-203"
+    remedy = "Upgrade the server to PostgreSQL 15 or newer."
 
 
 class RightsMissing(TenantryError):
     """The login lacks a right that the work needs."""
 
     code = "TN-204"
+    remedy = "Grant the right that the message names, or connect as a login that has it."
 
 
 class PoolerInTheWay(TenantryError):
     """The connection goes through a pooler that loses session state."""
 
     code = "TN-205"
+    remedy = "Give the direct address of the server, not that of pgbouncer or another pooler."
 
 
 class EmbeddedServerFailed(TenantryError):
     """The embedded PostgreSQL did not start."""
 
     code = "TN-206"
+    remedy = (
+        "Check that the disk is not full and that this user owns the folder, or give a server's address with `--dsn`."
+    )
 
 
 class DiskTrouble(TenantryError):
     """The server ran out of disk, memory or connections."""
 
     code = "TN-207"
+    remedy = "Free what ran out, or raise the limit: the copy needs about twice the data on disk. Then run the same command again."
 
 
 class RolesMissing(TenantryError):
     """Database roles that the policies name do not exist, and this login may not create them."""
 
     code = "TN-208"
+    remedy = (
+        "Ask a DBA to run the script that `tenantry roles --sql` prints; a superuser can run `tenantry roles --apply`."
+    )
 
 
 class ConnectionLost(TenantryError):
@@ -127,18 +150,21 @@ class ConnectionLost(TenantryError):
 
     code = "TN-209"
     exit_code = 1
+    remedy = "Run the same command again: it resumes from the journal."
 
 
 class RowsHidden(TenantryError):
     """Row-level security hides rows from the login that must see all of them."""
 
     code = "TN-216"
+    remedy = "Make every row visible to the login in the way that the message shows, and run the same command again."
 
 
 class EncodingUnsupported(TenantryError):
     """The encoding of the database is not UTF8."""
 
     code = "TN-217"
+    remedy = "Copy the database into one whose encoding is UTF8, and move the application there first."
 
     def __init__(self, database: str, encoding: str) -> None:
         unknown = (
@@ -159,12 +185,14 @@ class Unfit(TenantryError):
     """Analysis found something that makes a run impossible; nothing was begun."""
 
     code = "TN-218"
+    remedy = "Resolve the blockers that `tenantry analyze` lists."
 
 
 class ContextOutdated(TenantryError):
     """The database's context functions are older than the library that opens contexts."""
 
     code = "TN-219"
+    remedy = "Run `tenantry access apply`."
 
 
 # -- TN-3xx: schemas -------------------------------------------------------------------------------------------------
@@ -174,6 +202,7 @@ class SchemaMissing(TenantryError):
     """The schema to read does not exist."""
 
     code = "TN-301"
+    remedy = "Correct `[source] schema` in the manifest, or the DSN."
 
     def __init__(self, schema: str, database: str, known: Sequence[str]) -> None:
         near = nearest(schema, known)
@@ -190,18 +219,14 @@ class TargetNotOurs(TenantryError):
     """The target schema exists, and no run of Tenantry created it."""
 
     code = "TN-302"
+    remedy = "Give another name in `[target] schema`, or drop the schema if it is a leftover."
 
 
 class TargetFilesWrong(TenantryError):
     """A file of the target schema does not run."""
 
     code = "TN-303"
-
-
-class NoRowKey(TenantryError):
-    """A source table has neither a primary key nor another key over columns that are never null."""
-
-    code = "TN-304"
+    remedy = "Correct the file. Nothing was changed in the database."
 
 
 # -- TN-4xx: runs and the journal ------------------------------------------------------------------------------------
@@ -211,24 +236,28 @@ class RunInProgress(TenantryError):
     """Another run holds the migration lock."""
 
     code = "TN-401"
+    remedy = "Wait until the other run ends; `tenantry status` shows it."
 
 
 class JournalMismatch(TenantryError):
     """The journal belongs to another manifest, or to another version of the plan."""
 
     code = "TN-402"
+    remedy = "Resume with the manifest, the files and the version that the run began with, or undo it: `tenantry rollback --everything`."
 
 
 class NoRun(TenantryError):
     """There is no run in this database yet."""
 
     code = "TN-403"
+    remedy = "Run `tenantry migrate`: it begins a run."
 
 
 class NameTaken(TenantryError):
     """An object of the application has a name that Tenantry needs for an object of its own."""
 
     code = "TN-423"
+    remedy = "Rename the object that the message names, and run the same command again. Nothing was changed."
 
 
 class StatementRefused(TenantryError):
@@ -236,12 +265,14 @@ class StatementRefused(TenantryError):
 
     code = "TN-424"
     exit_code = 1
+    remedy = "Correct what PostgreSQL's message is about; the mapping, table and column are named."
 
 
 class SourceLocked(TenantryError):
     """A table that applications use could not be locked in time."""
 
     code = "TN-404"
+    remedy = "End the transactions that the message names, or wait for a quieter time, and run the same command again."
 
 
 class StepFailed(TenantryError):
@@ -249,6 +280,7 @@ class StepFailed(TenantryError):
 
     code = "TN-405"
     exit_code = 1
+    remedy = "Correct the cause that the message names, and run the same command again: it resumes from the journal."
 
 
 class RunInterrupted(TenantryError):
@@ -256,12 +288,14 @@ class RunInterrupted(TenantryError):
 
     code = "TN-406"
     exit_code = 130
+    remedy = "Run the same command again: it resumes from the journal."
 
 
 class RunFinished(TenantryError):
     """The run has been cut over already."""
 
     code = "TN-407"
+    remedy = "Nothing is left to copy. `tenantry rollback` goes back, `tenantry contract` completes the migration."
 
 
 class SourceAltered(TenantryError):
@@ -269,12 +303,14 @@ class SourceAltered(TenantryError):
 
     code = "TN-408"
     exit_code = 1
+    remedy = "Undo the changes that the message names, or undo the run; on a standby, connect to the primary."
 
 
 class LoginShared(TenantryError):
     """Other sessions use the login of the runs, by which Tenantry tells its own writes from those of applications."""
 
     code = "TN-409"
+    remedy = "Give Tenantry a login of its own that no application uses."
 
 
 class NotReady(TenantryError):
@@ -282,12 +318,14 @@ class NotReady(TenantryError):
 
     code = "TN-410"
     exit_code = 1
+    remedy = "Run the command that the message names first, in most cases `tenantry migrate`."
 
 
 class RulesInTheWay(TenantryError):
     """Rewrite rules of the source would change what Tenantry carries back into it."""
 
     code = "TN-422"
+    remedy = "Cut over without a dual-write window, or drop or disable the rules for its duration."
 
 
 class CutOverFailed(TenantryError):
@@ -295,6 +333,7 @@ class CutOverFailed(TenantryError):
 
     code = "TN-411"
     exit_code = 1
+    remedy = "End long transactions, wait for a quieter time (`--when-idle`, `--at`), or allow a longer pause (`--max-write-pause`)."
 
 
 class JournalDamaged(TenantryError):
@@ -302,12 +341,14 @@ class JournalDamaged(TenantryError):
 
     code = "TN-412"
     exit_code = 1
+    remedy = "Rebuild the journal from both sides: `tenantry verify --journal`."
 
 
 class SubsetWrong(TenantryError):
     """The condition of --only cannot choose the tenants of a pilot."""
 
     code = "TN-413"
+    remedy = "Write the condition as the message shows, or migrate all tenants at once."
 
 
 class RowsLeftBehind(TenantryError):
@@ -315,12 +356,14 @@ class RowsLeftBehind(TenantryError):
 
     code = "TN-417"
     exit_code = 1
+    remedy = "Repair the rows (`tenantry quarantine list`), or run `tenantry cutover --accept-quarantined`."
 
 
 class SideFenced(TenantryError):
     """The fence refused a write of Tenantry on the side that applications do not write: the login is not that of the runs."""
 
     code = "TN-418"
+    remedy = "Connect as the login of the runs, or wait until applications write this side."
 
 
 class TriggerFailed(TenantryError):
@@ -328,6 +371,7 @@ class TriggerFailed(TenantryError):
 
     code = "TN-420"
     exit_code = 1
+    remedy = "Correct the trigger's function, or let it skip Tenantry's login, and run the same command again."
 
 
 # -- TN-5xx: data ----------------------------------------------------------------------------------------------------
@@ -338,19 +382,14 @@ class VerificationFailed(TenantryError):
 
     code = "TN-501"
     exit_code = 1
+    remedy = "Look at the rows and columns that the message lists. Nothing was switched."
 
 
 class QuarantineEntryUnknown(TenantryError):
     """No open quarantine entry matches."""
 
     code = "TN-502"
-
-
-class ProofFailed(TenantryError):
-    """The database does not obey the access matrix."""
-
-    code = "TN-503"
-    exit_code = 1
+    remedy = "`tenantry quarantine list` shows the open entries."
 
 
 class TransformFailed(TenantryError):
@@ -358,3 +397,4 @@ class TransformFailed(TenantryError):
 
     code = "TN-504"
     exit_code = 1
+    remedy = "Correct the function or its configuration, and run the same command again: it resumes from the journal."

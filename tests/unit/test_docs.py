@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import tenantry.errors
 from tools.docs import command_line
 
 ROOT = Path(__file__).parents[2]
@@ -24,13 +23,3 @@ def test_every_relative_link_leads_to_a_file() -> None:
 
 def test_the_page_of_the_command_line_is_current() -> None:
     assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == command_line.page(), "stale: run `make docs`"
-
-
-def test_error_codes_are_distinct() -> None:
-    classes = [
-        each
-        for each in vars(tenantry.errors).values()
-        if isinstance(each, type) and issubclass(each, tenantry.errors.TenantryError)
-    ]
-    codes = [each.code for each in classes]
-    assert len(codes) == len(set(codes))

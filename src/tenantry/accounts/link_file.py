@@ -16,6 +16,9 @@ class LinkFileWrong(TenantryError):
     """The file of users and their accounts cannot be used."""
 
     code: ClassVar[str] = "TN-310"
+    remedy: ClassVar[str] = (
+        "Correct the file that `[users] link` names: a first line `old_id,account_id`, then one line for each user."
+    )
 
 
 def read_link_file(path: Path) -> list[tuple[str, UUID]]:

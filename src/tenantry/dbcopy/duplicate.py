@@ -57,6 +57,7 @@ class CopyRefused(TenantryError):
     """The copy to rehearse on cannot be made here."""
 
     code: ClassVar[str] = "TN-211"
+    remedy: ClassVar[str] = "Correct what the message names, or rehearse elsewhere: `--copy-dsn` or `--embedded`."
 
 
 @dataclass(frozen=True, slots=True)

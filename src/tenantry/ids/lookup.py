@@ -40,18 +40,21 @@ class IdsMissing(TenantryError):
     """There is no id map in the database."""
 
     code: ClassVar[str] = "TN-508"
+    remedy: ClassVar[str] = "Run `tenantry migrate`, or `tenantry ids apply` where an older version made the run."
 
 
 class NoSuchTable(TenantryError):
     """No target table of this name has old ids."""
 
     code: ClassVar[str] = "TN-505"
+    remedy: ClassVar[str] = "Use one of the names that the message lists."
 
 
 class IdAmbiguous(TenantryError):
     """Several sources of a target table have a row with this old id."""
 
     code: ClassVar[str] = "TN-506"
+    remedy: ClassVar[str] = "Say which source table is meant."
 
 
 class IdUnknown(TenantryError):
@@ -59,6 +62,7 @@ class IdUnknown(TenantryError):
 
     code: ClassVar[str] = "TN-507"
     exit_code: ClassVar[int] = 1
+    remedy: ClassVar[str] = "Check the id. For files, `--on-unknown` says what happens to such ids."
 
 
 # -- computed ----------------------------------------------------------------------------------------------------------

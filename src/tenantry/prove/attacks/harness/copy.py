@@ -29,6 +29,7 @@ class NoLogin(TenantryError):
     """A login for the attacks cannot be made."""
 
     code: ClassVar[str] = "TN-212"
+    remedy: ClassVar[str] = "Run the proof as a superuser or as a role with CREATEROLE, or on an embedded server."
 
 
 @dataclass(frozen=True, slots=True)
