@@ -8,7 +8,7 @@ from tenantry.postgres import literal
 
 
 class PreparedTransaction(AnalysisRule):
-    """It holds its locks until somebody ends it with `COMMIT PREPARED` or `ROLLBACK PREPARED`. Where it has written
+    """It holds its locks until it is ended with `COMMIT PREPARED` or `ROLLBACK PREPARED`. Where it has written
     source tables the run can set no triggers there; otherwise it is a notice, since it keeps VACUUM from its work.
     """
 

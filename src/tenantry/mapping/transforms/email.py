@@ -13,8 +13,8 @@ PATTERN = (
 
 
 class Email(Transform):
-    """Blanks at both ends are taken off and A to Z become lower case; such a change is listed in the change log. The form is that
-    which the e-mail field of HTML accepts, with at least one dot in the domain; at most 254 characters.
+    """Blanks at both ends are removed and A to Z become lower case; such a change is listed in the change log. An address is valid
+    if HTML's e-mail field accepts it, its domain has at least one dot, and it has at most 254 characters.
     """
 
     name = "email"

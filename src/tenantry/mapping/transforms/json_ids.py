@@ -15,8 +15,8 @@ class JsonIds(Transform):
     A path is keys with dots, and `[*]` for every element of a list; it begins with a key. An id that names no row is kept
     (`stale = "keep"`, the default), or dropped, with the element of the list that it stands in (`stale = "drop"`; listed in
     the change log). An id of another tenant's row counts as one that names no row (finding TA-138); rows without a tenant may be
-    named by all. Where several sources feed the table, the first that has the id counts. What does not lie on a path stays as it
-    is. Source and target are `jsonb` or `json`.
+    named by every tenant. Where several sources feed the table, the first that has the id counts. Values on no path stay as they
+    are. Source and target are `jsonb` or `json`.
     """
 
     name = "json_ids"

@@ -5,8 +5,8 @@ from tenantry.mapping.values.type_names import has_zone
 
 
 class LocalDay(Transform):
-    """The day in the tenant's zone. Midnight sharp means a day already and is that day, whatever the zone; any other time is
-    an instant in UTC and is taken to the zone. `zone` is as for local_time; the target is a `date`.
+    """The day in the tenant's zone. A timestamp at midnight states a day already, whatever the zone; any other time is an
+    instant in UTC, and becomes the day that it falls on in the zone. `zone` is as for local_time; the target is a `date`.
     """
 
     name = "local_day"

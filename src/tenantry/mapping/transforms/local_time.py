@@ -6,11 +6,11 @@ from tenantry.mapping.values import times
 
 
 class LocalTime(Transform):
-    """A timestamp without time zone that means what a wall clock showed becomes an instant; a date becomes its midnight there.
+    """A timestamp without time zone that states the local time of a zone becomes an instant; a date becomes its midnight there.
     `zone` is a time zone's name, or `tenant.<column>`: a column of the tenant's row in the target.
 
-    A time that the clock skipped in spring is counted by the clock from before it; of a time that it showed twice in autumn
-    the second is meant.
+    A time that the clock skips in spring is read with the offset from before the change. A time that the clock shows twice in
+    autumn is read as the second of the two.
     """
 
     name = "local_time"

@@ -5,9 +5,9 @@ from tenantry.mapping.values import numbers
 
 
 class Numeral(Transform):
-    """Numbers as people write them: thousands parted by commas, a dollar sign, a minus or plus sign, parentheses for less than
-    nought, a percentage. A point alone parts the fraction. Blanks may stand at both ends and around signs. Of a text at most
-    255 bytes are looked at; a longer one is invalid.
+    """Numbers as people write them: commas between thousands, a dollar sign, a minus or plus sign, parentheses for a negative
+    number, a percent sign. The decimal separator is a point. Blanks may stand at both ends and around signs. A text of more
+    than 255 bytes is invalid.
 
     The target is any number type: `smallint`, `integer`, `bigint`, `numeric`, `real`, `double precision`.
     """

@@ -5,7 +5,7 @@ from tenantry.mapping.values.texts import no_longer, trimmed
 
 
 class Trim(Transform):
-    """Blanks at both ends are taken off; such a change is listed in the change log."""
+    """Blanks at both ends are removed; such a change is listed in the change log."""
 
     name = "trim"
     reads = (TEXT,)

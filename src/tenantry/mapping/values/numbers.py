@@ -22,7 +22,7 @@ def number(
     with what the type holds.
 
     Args:
-        grouped: thousands may be parted by commas, and parentheses mean less than nought.
+        grouped: commas may separate thousands, and parentheses mean a negative number.
         whole: a fraction other than zeros is invalid, whatever the type holds.
     """
     amount = r"[0-9]+"

@@ -7,7 +7,7 @@ from tenantry.mapping.values.type_names import has_zone, precision
 
 
 def instant(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str:
-    """A timestamp without time zone, or a date's midnight, that means the wall clock of a zone (SQL; 'UTC' among them).
+    """A timestamp without time zone, or a date's midnight, that states the local time of a zone.
 
     A time that the clock skips is moved on by the gap; one that it shows twice is the second (standard time).
     """
