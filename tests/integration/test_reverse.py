@@ -40,7 +40,7 @@ class Sides:
                     f"alter table {ident((manifest or clinic_manifest()).target.schema_name, table)} enable trigger user"
                 )
         with engine(database, owner) as connection:
-            for statement in load_sql("tenantry.migrate.sql", "reverse").split(";\n"):
+            for statement in load_sql("tenantry.journal.sql", "reverse").split(";\n"):
                 connection.execute(statement)
         self.project: Project = project_of(database, manifest, owner=owner)
         self.reverser = Reverser(self.project)

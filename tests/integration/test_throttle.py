@@ -46,7 +46,7 @@ def settings(**values: object) -> Settings:
 def journal(database: Database) -> Database:
     with database.connect() as admin:
         for name in ("journal", "throttle"):
-            admin.execute(load_sql("tenantry.migrate.sql", name))
+            admin.execute(load_sql("tenantry.journal.sql", name))
     return database
 
 

@@ -137,7 +137,7 @@ def _follow(
                         f"The dual-write window is over, but the source could not be closed yet: {error.message}"
                     )
             if is_awaited(live.main):
-                live.observer.notice("Another command asks for the run: it is let go, and taken up again behind it.")
+                live.observer.notice("Another command asks for the run. Replay lets it go, and continues afterwards.")
                 return True
         if entries == 0:
             if until_idle:
