@@ -54,7 +54,7 @@ def compare_access(connection: Connection, manifest: Manifest) -> Compared:
     if missing:
         raise RolesMissing(
             f"The cluster has no role {', '.join(missing)}.",
-            hint="Let a superuser, or a role with CREATEROLE, run the script that `tenantry roles` prints.",
+            hint="Ask a superuser, or a role with CREATEROLE, to run the script that `tenantry roles --sql` prints.",
             detail={"missing": list(missing)},
         )
     project = resolve_access(manifest, read_catalog(connection, manifest.target.schema_name))
@@ -120,7 +120,7 @@ def apply_changes(
                         connection.execute(statement.encode())
             return tries
         except (pg.LockNotAvailable, pg.DeadlockDetected):
-            said = "; ".join(_holders(connection, live, changes)) or "somebody who has just let go"
+            said = "; ".join(_holders(connection, live, changes)) or "a session that has just released it"
             if time.monotonic() > deadline:
                 raise SourceLocked(
                     f"The tables could not be locked within {patience:.0f} s. Blocked by: {said}. Nothing was changed.",
@@ -131,7 +131,7 @@ def apply_changes(
                 notice(f"Waiting for locks: {said}")
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
         except psycopg.Error as error:
-            raise explain(error, "mending the access; nothing was changed") from error
+            raise explain(error, "correcting the access; nothing was changed") from error
 
 
 def _become(connection: Connection, owner: str) -> None:

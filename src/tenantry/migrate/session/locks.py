@@ -60,7 +60,7 @@ def capture_tables(
         except (pg.LockNotAvailable, pg.DeadlockDetected):
             attempt += 1
             holders = blockers(connection, schema, tables)
-            said = "; ".join(holders) or "somebody who has just let go"
+            said = "; ".join(holders) or "a session that has just released it"
             if time.monotonic() > deadline or stopped():
                 raise SourceLocked(
                     f"{', '.join(tables)} could not be locked within {patience:.0f} s. Blocked by: {said}.",
@@ -92,6 +92,6 @@ def prepared_transaction(gid: str, owner: str, seconds: float) -> str:
     """A transaction that was prepared and not ended, in words: it has no session that could be ended."""
     name = literal(gid)
     return (
-        f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until somebody runs, in this"
+        f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until you run, in this"
         f" database, commit prepared {name} or rollback prepared {name})"
     )

@@ -80,7 +80,11 @@ def cut_over(
                 return done_before(live)
             raise RunFinished(
                 f"This database was cut over on {run.finished_at:%Y-%m-%d %H:%M} UTC"
-                + (", and the run was contracted." if run.status == "contracted" else ", and its grace is over."),
+                + (
+                    ", and the run was contracted."
+                    if run.status == "contracted"
+                    else ", and its dual-write window is over."
+                ),
                 hint="Nothing is left to do: the source is gone."
                 if run.status == "contracted"
                 else "`tenantry rollback` goes back, `tenantry contract` makes it final.",
@@ -88,8 +92,8 @@ def cut_over(
         live.need_copied()
         if live.project.trial:
             raise NotReady(
-                f"Run {run.id} is {live.project.trial}, and a trial is not cut over.",
-                hint="`tenantry migrate --rest` goes on with all other tenants; `tenantry rollback --everything` takes the trial back.",
+                f"Run {run.id} is {live.project.trial}. A pilot cannot be cut over. Nothing was switched.",
+                hint="`tenantry migrate --rest` continues with all other tenants. `tenantry rollback --everything` undoes the pilot.",
             )
         live.check()
         live.refresh()
@@ -102,13 +106,13 @@ def cut_over(
         if not rules.passed:
             raise verification_failed([rules])
         if when.at is not None:
-            live.observer.notice("Both sides are kept in step until the time that was named.")
+            live.observer.notice("Both sides are kept synchronized until the given time.")
             wait_until(live, when.at, stopped)
         if when.idle:
-            live.observer.notice("Both sides are kept in step until nobody writes the source.")
+            live.observer.notice("Both sides are kept synchronized until nobody writes the source.")
             wait_until_idle(live, _IDLE_SECONDS, stopped)
         if stopped():
-            raise NotReady("Stopped before the cut-over; nothing was turned.", hint="Run the same command again.")
+            raise NotReady("Interrupted before the cut-over. Nothing was switched.", hint="Run the same command again.")
         before = newest(live.main, live.journal)
         if accept_quarantined:
             live.journal.say(live.main, "accept_quarantined")
@@ -127,7 +131,7 @@ def cut_over(
         if grace is not None:
             _refuse_rules(live)
             statements += opening(live.main, live.project, live.prepared.environment.login)
-        also = "" if grace is None else ", and may write the source for the time of the grace"
+        also = "" if grace is None else ", and may write the source during the dual-write window"
         switch = Switch(
             to="reverse" if grace is None else "both",
             statements=statements,
@@ -182,10 +186,10 @@ def _refuse_rules(live: Live) -> None:
     if found:
         named = ", ".join(f"{rule} on {table}" for table, rule in found)
         raise RulesInTheWay(
-            f"Under a grace the source is written by applications and by Tenantry, and its rewrite rules would act on both: {named}."
-            " Nothing was turned.",
-            hint="Cut over without --grace: then the rules sleep while the source follows the target. Or drop them, or switch"
-            " them off (ALTER TABLE … DISABLE RULE …), for the time of the grace.",
+            f"In a dual-write window, rewrite rules of the source would change what Tenantry carries back: {named}."
+            " Nothing was switched.",
+            hint="Cut over without --dual-write: then the rules are disabled while the source follows the target. Or drop them, or switch"
+            " them off (ALTER TABLE … DISABLE RULE …) for the dual-write window.",
         )
 
 
