@@ -732,14 +732,14 @@ ARCHIVES = {
 @pytest.mark.parametrize(
     ("facts", "base", "severity", "says"),
     [
-        ({}, None, "warning", "no sign of a backup"),
+        ({}, None, "warning", "No backup was found"),
         (ARCHIVES, 3600.0, "info", "There is a base backup, and WAL is archived"),
         (ARCHIVES, 30 * 86400.0, "notice", "only together with a base backup"),
         (ARCHIVES, None, "notice", "only together with a base backup"),
         ({}, 3600.0, "notice", "could not be restored"),
         ({"receivers": 1}, 3600.0, "info", "There is a base backup"),
         ({"receivers": 1}, None, "notice", "backup program is connected"),
-        ({"standbys": 2}, None, "warning", "no sign"),
+        ({"standbys": 2}, None, "warning", "No backup"),
         ({**ARCHIVES, "failing": True, "failed": 7, "failed_ago": 5.0}, 3600.0, "blocker", "cannot be archived"),
         ({"archive_mode": "on"}, None, "blocker", "cannot be archived"),
         ({**ARCHIVES, "archived_ago": 5 * 86400.0}, None, "warning", "a day or longer"),

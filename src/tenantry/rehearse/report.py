@@ -35,8 +35,8 @@ class Section:
 def verdict(result: Rehearsal) -> str:
     """The rehearsal in one sentence."""
     if result.passed:
-        return "The rehearsal went through to its end: nothing was found that would stop or spoil the migration."
-    reached = "" if result.complete else f", and it did not come to its end (last part: {_last(result)})"
+        return "The rehearsal completed: nothing was found that would stop or spoil the migration."
+    reached = "" if result.complete else f"; the rehearsal did not complete (last stage: {_last(result)})"
     return f"{count(len(result.problems), 'problem')} would stop or spoil the migration{reached}."
 
 
@@ -65,7 +65,7 @@ def sections(result: Rehearsal) -> list[Section]:
 
 def _problems(result: Rehearsal) -> Section:
     rows = tuple((problem.stage, problem.code, problem.what, problem.mend) for problem in result.problems)
-    return Section("Problems", (), ("part", "code", "what", "what to do"), rows)
+    return Section("Problems", (), ("stage", "code", "problem", "what to do"), rows)
 
 
 def _estimate(result: Rehearsal) -> Section:
@@ -75,18 +75,18 @@ def _estimate(result: Rehearsal) -> Section:
         alike = (
             "It has the same rows on the same server"
             if found["same_server"]
-            else "The copy is on another server, so that durations are only a hint"
+            else "The copy is on another server, so the durations are only a hint"
         )
         said.append(f"`tenantry migrate` takes about {duration(found['migrate_seconds'])}. {alike}.")
         said.append(
-            f"It writes about {size(found['wal_bytes'])} of WAL, and needs about {size(found['disk_bytes'])} of disk"
-            f" beside the {size(result.original_bytes)} that are there; what applications write meanwhile comes on top."
+            f"It writes about {size(found['wal_bytes'])} of WAL, and needs about {size(found['disk_bytes'])} of disk space"
+            f" in addition to the existing {size(result.original_bytes)}, plus what applications write meanwhile."
         )
     if found["stall_seconds"] is not None:
-        said.append(f"Writers wait for about {duration(found['stall_seconds'])} at the cut-over.")
+        said.append(f"Writers wait for about {duration(found['stall_seconds'])} at the cutover.")
     if found["undo_seconds"] is not None:
-        said.append(f"Taking everything back from behind the cut-over takes about {duration(found['undo_seconds'])}.")
-    return Section("What the original will take", tuple(said))
+        said.append(f"Undoing everything after the cutover takes about {duration(found['undo_seconds'])}.")
+    return Section("Estimates for the original", tuple(said))
 
 
 def _durations(result: Rehearsal) -> Section:
@@ -102,7 +102,7 @@ def _durations(result: Rehearsal) -> Section:
     return Section(
         "Durations",
         (peak,) if result.peak_bytes else (),
-        ("part", ">took", ">WAL of the server", ">size at its end"),
+        ("stage", ">took", ">WAL of the server", ">size at its end"),
         tuple(rows),
     )
 
@@ -112,17 +112,17 @@ def _locks(result: Rehearsal) -> Section:
     if result.locks:
         longest = max(result.locks, key=lambda lock: lock.seconds)
         said.append(
-            f"Setting triggers took {duration(longest.seconds)} at most for a table ({longest.table}), with the wait for its lock."
+            f"Creating triggers took at most {duration(longest.seconds)} for one table ({longest.table}), including the wait for its lock."
         )
     said += [
-        f"{written.side.capitalize()}: the slowest invented write took {duration(written.longest)}."
+        f"{written.side.capitalize()}: the slowest synthetic write took {duration(written.longest)}."
         for written in result.written
         if written.writes
     ]
     rows = [(f"triggers on {lock.table}", duration(lock.seconds), "", "") for lock in result.locks[:_MOST]]
     rows += [(turn.name, duration(turn.longest_stall), str(turn.attempts), str(turn.entries)) for turn in result.turns]
     return Section(
-        "Locks", tuple(said), ("step", ">writers wait at most", ">attempts", ">changes carried"), tuple(rows)
+        "Locks", tuple(said), ("step", ">writers wait at most", ">attempts", ">changes replayed"), tuple(rows)
     )
 
 
@@ -130,16 +130,16 @@ def _writes(result: Rehearsal) -> Section:
     said = [
         f"{written.side.capitalize()}: {written.writes:,} writes of {count(written.rows, 'row')} in"
         f" {count(written.tables, 'table')} by {written.login}, {sum(written.refused.values()):,} refused;"
-        f" values went back and forth in {written.changing} of the tables, in the others rows were written as they are."
-        + (" Behind the cut-over the source refused them, as it should." if written.fenced else "")
+        f" values were changed back and forth in {written.changing} of the tables; in the others rows were rewritten unchanged."
+        + (" After the cutover the source refused them, as it should." if written.fenced else "")
         for written in result.written
     ]
     rows = tuple(
         (each.direction, f"{each.entries:,}", f"{each.rows:,}", f"{each.refused:,}", f"{each.conflicts:,}")
         for each in result.carried
     )
-    columns = ("carried over", ">changes", ">rows", ">into quarantine", ">conflicts")
-    return Section("Invented writes", tuple(said), columns, rows)
+    columns = ("replayed", ">changes", ">rows", ">into quarantine", ">conflicts")
+    return Section("Synthetic writes", tuple(said), columns, rows)
 
 
 def _rows(result: Rehearsal) -> Section:
@@ -153,13 +153,13 @@ def _rows(result: Rehearsal) -> Section:
             f"{account.target:,}",
             f"{account.quarantined:,}",
             f"{account.merged:,}",
-            "adds up" if account.balanced else "does NOT add up",
+            "balanced" if account.balanced else "NOT balanced",
         )
         for account in sorted(result.outcome.accounts, key=lambda each: -each.source)
     )
     checks = result.outcome.verifications
     said = (
-        f"{result.outcome.rows:,} rows were carried over; {count(len(checks), 'check')} of source and target,"
+        f"{result.outcome.rows:,} rows were migrated; {count(len(checks), 'check')} of source and target,"
         f" {count(len(result.differences), 'difference')}.",
         *result.differences[:_MOST],
     )
@@ -180,7 +180,7 @@ def _kept(result: Rehearsal) -> list[tuple[str, str, str, str, str]]:
         tables = len({entry["table_name"] for entry in some})
         where = f"{len(some)} columns of {count(tables, 'table')}"
         rows.append((where, f"the source {FEWER_DIGITS}", sum(int(entry["count"]) for entry in some)))
-    return [("kept in the target only", where, why, f"{number:,}", "") for where, why, number in rows]
+    return [("target-only", where, why, f"{number:,}", "") for where, why, number in rows]
 
 
 def _set_aside(result: Rehearsal) -> Section:
@@ -202,8 +202,8 @@ def _set_aside(result: Rehearsal) -> Section:
     said = []
     if result.findings:
         said.append(
-            f"{count(len(result.findings), 'finding')}, of which {len(blockers)} stop a migration and {warnings} are to be looked"
-            " at: `tenantry analyze`."
+            f"{count(len(result.findings), 'finding')}: {len(blockers)} block a migration and {warnings} need attention:"
+            " `tenantry analyze`."
         )
     return Section("Set aside", tuple(said), ("what", "where", "why", ">rows", "for example"), tuple(rows))
 
@@ -212,20 +212,20 @@ def _source(result: Rehearsal) -> Section:
     said = []
     for stage, found in result.source.items():
         said.append(
-            f"After {stage!r}: {found.rows:,} rows of {count(found.tables, 'source table')} compared with what they were before"
+            f"After {stage!r}: {found.rows:,} rows of {count(found.tables, 'source table')} compared with their state before"
             f" the migration; {count(len(found.differences), 'difference')}."
         )
         said += list(found.differences)
         if found.stamped:
             columns = ", ".join(list(found.stamped)[:8]) + (", …" if len(found.stamped) > 8 else "")
             said.append(
-                f"Left out of that, in the {found.written:,} rows that the rehearsal wrote: what triggers set at each write"
+                f"Not compared, in the {found.written:,} rows that the rehearsal wrote: columns that triggers set at each write"
                 f" ({columns})."
             )
         if found.triggered:
             said.append(
-                f"Left out of that: rows of {', '.join(found.triggered)}, which triggers of the application, or actions of keys,"
-                " changed with the rows that the rehearsal wrote."
+                f"Not compared: rows of {', '.join(found.triggered)}, which triggers of the application or foreign-key actions"
+                " changed together with the rows that the rehearsal wrote."
             )
     return Section("The source afterwards", tuple(dict.fromkeys(said)))
 
@@ -249,9 +249,9 @@ def _copy(result: Rehearsal) -> Section:
     if result.copy is None:
         return Section("The copy")
     said = [
-        f"{result.copy.database} on {result.copy.server}, made by {result.copy.method} in {duration(result.copy.seconds)}; "
+        f"{result.copy.database} on {result.copy.server}, created by {result.copy.method} in {duration(result.copy.seconds)}; "
         + (
-            "kept: drop it when it is not needed any more." if result.kept else "left over." if result.left else "gone."
+            "kept: drop it when it is no longer needed." if result.kept else "left over." if result.left else "dropped."
         ),
         f"The original, {result.original}, was only read.",
     ]
@@ -293,11 +293,11 @@ def markdown(result: Rehearsal) -> str:
     """The same as one page of Markdown."""
     parts = [f"# Rehearsal of {_cell(result.name)}", "", f"**{verdict(result)}**", ""]
     parts.append(
-        f"Database {_cell(result.original)} ({size(result.original_bytes)}, PostgreSQL {result.version // 10000}), begun"
+        f"Database {_cell(result.original)} ({size(result.original_bytes)}, PostgreSQL {result.version // 10000}), started"
         f" {result.begun}, {duration(result.seconds)}."
     )
     if result.report is not None:
-        parts.append("What the migration itself says of the data: [report.html](report.html).")
+        parts.append("The report of the migration itself: [report.html](report.html).")
     for section in sections(result):
         parts += ["", f"## {section.title}", ""]
         parts += [f"- {_cell(sentence)}" for sentence in section.said]

@@ -82,7 +82,7 @@ def judge(found: Mapping[str, Any], base: float | None) -> Backups:
     archives = found["archive_mode"] != "off" and found["has_command"]
     seen: list[str] = []
     if service:
-        seen.append(f"This looks like {service}: it makes backups of its own, which cannot be seen from here.")
+        seen.append(f"This looks like {service}: it makes its own backups, which cannot be seen from here.")
     if archives:
         tool = f" ({found['archive_tool'].lower()})" if found["archive_tool"] else ""
         last = f"last {_ago(found['archived_ago'])}" if found["archived_ago"] is not None else "none so far"
@@ -93,38 +93,38 @@ def judge(found: Mapping[str, Any], base: float | None) -> Backups:
                 " attempts have failed."
             )
     elif found["archive_mode"] != "off":
-        seen.append("archive_mode is on, but there is no archive_command and no archive_library: WAL piles up.")
+        seen.append("archive_mode is on, but there is no archive_command and no archive_library: WAL accumulates.")
     else:
-        seen.append(
-            "WAL is not archived (archive_mode is off): there is no going back to a moment of one's choice by it."
-        )
+        seen.append("WAL is not archived (archive_mode is off): point-in-time recovery is not possible.")
     if base is not None:
         seen.append(f"A base backup ended {_ago(base)}.")
     if found["running"]:
-        seen.append("A base backup is being made at this moment.")
+        seen.append("A base backup is in progress.")
     if found["receivers"]:
-        seen.append(f"{found['receivers']} receiver(s) of WAL are connected, as backup programs have them.")
+        seen.append(f"{found['receivers']} WAL receiver(s) are connected; backup programs use these.")
     if found["standbys"]:
-        seen.append(f"{found['standbys']} standby(s) follow: no backup, since they follow every mistake as well.")
-    seen += [f"Nobody reads replication slot {slot}: WAL piles up behind it." for slot in found["idle_slots"]]
+        seen.append(
+            f"{found['standbys']} standby(s) are connected: they are no backup, since they replicate every mistake."
+        )
+    seen += [f"Replication slot {slot} has no consumer: WAL accumulates behind it." for slot in found["idle_slots"]]
     if found["standby"]:
         seen.append("This server is itself a standby.")
     if service:
-        title = f"{service} makes backups; look there when the last one was made, and whether it can be restored."
+        title = f"{service} makes backups; check there when the last one was made, and whether it can be restored."
         severity: Severity = "notice"
-        advice = f"Make a snapshot in {service} before the migration, and note how it is restored."
+        advice = f"Make a snapshot in {service} before the migration, and find out how to restore it."
     else:
         severity, title, advice = _verdict(found, base, archives)
     return Backups(severity, title, tuple(seen), tuple(_unknown(found, base)), advice, service)
 
 
 def _verdict(found: Mapping[str, Any], base: float | None, archives: bool) -> tuple[Severity, str, str]:
-    restore = "Restore the newest backup somewhere, once, before the migration: only that shows that there is one."
-    dump = "Make one before the migration (pg_dump --format=directory, or pg_basebackup), and restore it somewhere."
+    restore = "Restore the newest backup once before the migration, on another server: only this proves that it works."
+    dump = "Make one before the migration (pg_dump --format=directory, or pg_basebackup), and restore it on another server."
     if found["archive_mode"] != "off" and (found["failing"] or not archives):
         return (
             "blocker",
-            "WAL cannot be archived at the moment: it piles up until the disk is full, and a migration writes much of it.",
+            "WAL cannot be archived at the moment: it accumulates until the disk is full, and a migration writes much of it.",
             "Repair archiving first (the server's log says what fails), and wait until pg_stat_archiver shows successes.",
         )
     receives = bool(found["receivers"])
@@ -132,14 +132,14 @@ def _verdict(found: Mapping[str, Any], base: float | None, archives: bool) -> tu
     if base is not None and base < _OLD_BASE and ((archives and recent) or receives):
         return "info", "There is a base backup, and WAL is archived.", restore
     if base is not None and base < _OLD_BASE:
-        return "notice", "There is a base backup; what was written since could not be restored.", restore
+        return "notice", "There is a base backup, but later writes could not be restored.", restore
     if archives and recent:
-        return "notice", "WAL is archived, which is of use only together with a base backup.", restore
+        return "notice", "WAL is archived, but that is useful only together with a base backup.", restore
     if receives or found["running"]:
         return "notice", "A backup program is connected.", restore
     if archives:
-        return "warning", "WAL should be archived, but none was for a day or longer.", restore
-    return "warning", "There is no sign of a backup.", dump
+        return "warning", "WAL archiving is on, but nothing was archived for a day or longer.", restore
+    return "warning", "No backup was found.", dump
 
 
 def _unknown(found: Mapping[str, Any], base: float | None) -> list[str]:

@@ -16,7 +16,7 @@ _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": 
 def findings(console: Console, found: Sequence[Finding], *, everything: bool = False) -> None:
     """Findings by severity; the merely informative ones are counted unless everything is asked for."""
     shown = [finding for finding in found if everything or finding.severity != "info"]
-    table = new_table("code", "severity", "table", "rows", "finding", right=("rows",), wrapped=("finding",))
+    table = new_table("code", "severity", "table", "rows", "finding", right=("rows",), wrapped=("table", "finding"))
     for finding in shown:
         said = Text(finding.title)
         if finding.keys:
@@ -32,5 +32,7 @@ def findings(console: Console, found: Sequence[Finding], *, everything: bool = F
         )
     console.print(table)
     counts = {severity: sum(f.severity == severity for f in found) for severity in _STYLE}
-    hidden = "" if everything else " (--all shows the informative ones)"
-    console.print("\n" + ", ".join(f"{count} {severity}" for severity, count in counts.items()) + hidden)
+    info = counts.pop("info")
+    parts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items()]
+    hidden = "" if everything or not info else " (--all shows them)"
+    console.print(f"\n{', '.join(parts)}, {info} informative{hidden}")

@@ -19,7 +19,7 @@ def plan(console: Console, planned: Plan) -> None:
         steps = planned.phase(phase)
         total = sum(step.seconds for step in steps)
         console.print(f"\n[bold]{phase}[/]  [dim]{len(steps)} steps, about {seconds(total)}[/]")
-        table = new_table("step", "what", "estimate", "risk", right=("estimate",), wrapped=("what",))
+        table = new_table("step", "what", "estimate", "risk", right=("estimate",), wrapped=("step", "what"))
         for step in steps:
             risk = Text(step.risk, style={"high": "bold red", "medium": "yellow"}.get(step.risk, "dim"))
             table.add_row(step.id, step.title, seconds(step.seconds), risk)

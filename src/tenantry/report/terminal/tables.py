@@ -9,6 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+_LEAST = 12
+"""Characters that remain of a column that gives way."""
+
 
 class _PlainTable(Table):
     """A table whose cells are text as it is: names and values of a database are no markup."""
@@ -28,7 +31,11 @@ def new_table(*columns: str, right: Sequence[str] = (), wrapped: Sequence[str] =
     made = _PlainTable(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column not in wrapped
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column not in wrapped,
+            min_width=_LEAST if column in wrapped else None,
         )
     return made
 
