@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tools.docs import ROOT, attacks, checks, clinic_pages, command_line, errors, findings, transforms
+from tools.docs import ROOT, attacks, checks, clinic_pages, command_line, errors, findings, steps, transforms
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -16,6 +16,7 @@ def main() -> None:
         REFERENCE / "cli.md": command_line.page(),
         REFERENCE / "errors.md": errors.page(),
         REFERENCE / "findings.md": findings.page(),
+        REFERENCE / "steps.md": steps.page(),
         REFERENCE / "transforms.md": transforms.page((REFERENCE / "transforms.md").read_text(encoding="utf-8")),
         **{ROOT / clinic_pages.FOLDER / name: text for name, text in clinic_pages.from_embedded_server().items()},
     }
