@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_loads
 
 from tenantry.errors import (
     ConnectionLost,
@@ -28,6 +29,7 @@ from tenantry.errors import (
     StatementRefused,
     TenantryError,
 )
+from tenantry.postgres.json_text import read_json
 
 OLDEST = 150000
 
@@ -151,6 +153,7 @@ def connect(
         )
     except psycopg.Error as error:
         raise _explain_connect(error, dsn) from None
+    set_json_loads(read_json, connection)
     if connection.info.server_version < OLDEST:
         version = connection.info.server_version // 10000
         connection.close()

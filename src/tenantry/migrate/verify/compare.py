@@ -12,7 +12,6 @@ the same, and a swapped id is not. Where ranges differ, the rows and columns tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +34,7 @@ from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
 from tenantry.postgres import about, ident, idents, literal, verbatim
+from tenantry.postgres.json_text import read_json
 from tenantry.statements.keys import in_transition, legacy_index
 
 LOOKS = 3
@@ -463,7 +463,7 @@ def _named(
             named.append(Difference("rows", mapping.name, key, "", "no row", "one"))
         else:
             # Decimals: as floats, numbers of many digits would look alike.
-            wanted, there = (json.loads(text, parse_float=Decimal) for text in (expected, got))
+            wanted, there = (read_json(text, parse_float=Decimal) for text in (expected, got))
             for column in columns:
                 if wanted.get(column.name) != there.get(column.name):
                     hidden = mapping.is_secret(column)

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import errors
 
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
+from tenantry.postgres.json_text import read_json
 from tenantry.prove.fixtures.synthetic import invent_rows
 from tenantry.prove.lint.scope import Scope
 from tenantry.prove.matrix.calls import Routine, call, functions_of
@@ -303,7 +304,7 @@ def _ids(
         _, other, _ = places[table.shown]
         if other is None:
             continue
-        content = json.loads(other.content)
+        content = read_json(other.content)
         chosen = [(table.tenant, table.type)] if not table.value else []
         for name, kind in (*chosen, *names.get(table.oid, ())):
             value = content.get(name)
