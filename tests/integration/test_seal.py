@@ -431,13 +431,25 @@ def _seal(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path: Path) -> None:
     file = tmp_path / "seal.key"
+    server, name = world.built.database.server, world.built.database.name
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        for setting in ("log_statement = 'all'", "log_min_duration_statement = 0", "debug_print_plan = on"):
+            admin.execute(f"alter database {name} set {setting}".encode())
     made = _seal(world, "new", "--name", "by-command", "--out", str(file))
+    with psycopg.connect(server.dsn(), autocommit=True) as admin:
+        admin.execute(f"alter database {name} reset all".encode())
     assert made.returncode == 0, made.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     key = SealKey.parse(file.read_text())
     secret = file.read_text().partition(":")[2].strip()
     assert key.kid == "by-command"
     assert secret not in made.stdout + made.stderr
+    # Whatever the server logs, the key is not among it, in none of the forms in which it would be written.
+    log = " ".join(server.log_file.read_text(errors="replace").split())
+    assert "by-command" in log
+    for block in (key.secret, *key.blocks().values()):
+        signed = " ".join(str(byte - 256 if byte > 127 else byte) for byte in block)
+        assert [form for form in (block.hex(), signed) if form in log] == []
     claims = claims_text(world.claims())
     with world.connection() as connection:
         _open(connection, claims, key)
@@ -456,7 +468,7 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
 
 def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp_path: Path) -> None:
     for arguments, said in (
-        (("new",), "Say where the key shall go"),
+        (("new",), "Choose where the key goes"),
         (("new", "--out", str(tmp_path)), "cannot be written"),
         (("new", "--print", "--name", "test"), "There is a key of the name test"),
         (("new", "--print", "--name", "two words"), "letters, digits"),
@@ -578,6 +590,25 @@ def test_random_numbers_of_the_next_are_not_the_callers_to_choose(world: World) 
                 me.execute("select setseed(0.25)")
     assert known not in drawn
     assert len(set(drawn)) == 2
+
+
+def test_a_client_who_drops_their_context_within_a_statement_writes_nothing(world: World) -> None:
+    with world.built.owner() as owner:
+        run(owner, "update clinic.user_clinic_roles set role = 'clinic_admin'")
+    dropped = "pg_catalog.set_config('tenantry.seal', '', true) is not null"
+    insert = "insert into providers (clinic_id, name, provider_type) select %s::uuid, 'x' || n, 'dentist' from generate_series(1, 3) as n"
+    roles = ("n = 1 or " + dropped, f"n = 1 or {dropped} and pg_catalog.set_config('role', 'none', true) is not null")
+    with world.connection() as connection:
+        for more in roles:
+            with (
+                pytest.raises(errors.InsufficientPrivilege, match="nobody is in context"),
+                tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+            ):
+                me.execute(f"{insert} where {more}".encode(), [world.clinics[0]])
+        with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            assert me.execute(insert.encode(), [world.clinics[0]]).rowcount == 3
+            with pytest.raises(errors.InsufficientPrivilege), connection.transaction():
+                me.execute(f"update providers set name = name || '!' where name = 'x1' or {dropped}".encode())
 
 
 HOSTILE = {

@@ -43,23 +43,28 @@ def need_seal_keys(connection: Connection) -> None:
         )
 
 
-def add_key(connection: Connection, key: SealKey, deliver: Callable[[], None] = lambda: None) -> None:
-    """Register a key.
+def draw_key(
+    connection: Connection, name: str | None = None, deliver: Callable[[SealKey], None] = lambda _: None
+) -> SealKey:
+    """Let the server draw a key and register it. It is in no log, whatever the server logs of statements and their parameters.
 
     Args:
+        name: after today, where none is given.
         deliver: stores the key where the application finds it; called before the commit, since a key that nobody holds is useless.
 
     Raises:
-        SettingsError: there is a key of this name.
+        SettingsError: there is a key of this name, or it is no name of a key.
     """
+    kid = SealKey.new(name).kid
     with connection.transaction():
+        # What is planned has no constants of the key: it is drawn while the statement runs.
         try:
-            key.register(connection)
+            (secret,) = connection.execute(_block("draw"), {"kid": kid}).fetchall()[0]
         except psycopg.errors.UniqueViolation:
-            raise SettingsError(
-                f"There is a key of the name {key.kid}.", hint="Choose another one with --name."
-            ) from None
-        deliver()
+            raise SettingsError(f"There is a key of the name {kid}.", hint="Choose another one with --name.") from None
+        key = SealKey(kid, bytes(secret))
+        deliver(key)
+    return key
 
 
 def list_keys(connection: Connection) -> tuple[KeyState, ...]:
@@ -84,4 +89,4 @@ def _block(name: str) -> str:
     return load_blocks("tenantry.access.sql", "seal_keys")[name]
 
 
-__all__ = ["KeyState", "add_key", "list_keys", "need_seal_keys", "retire_key"]
+__all__ = ["KeyState", "draw_key", "list_keys", "need_seal_keys", "retire_key"]

@@ -92,6 +92,9 @@ class SealKey:
     def register(self, connection: psycopg.Connection[Any]) -> None:
         """Let the database know the key, in the connection's transaction: contexts that it seals open from its commit on.
 
+        For keys of tests and proofs: a server that logs statements or their parameters writes this one into its log. A key that is to
+        last is drawn by the server (tenantry.access.seal_keys.draw_key).
+
         Raises:
             psycopg.errors.UniqueViolation: there is a key of this name.
         """

@@ -13,13 +13,12 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from tenantry.access.seal_keys import add_key, list_keys, need_seal_keys, retire_key
+from tenantry.access.seal_keys import draw_key, list_keys, need_seal_keys, retire_key
 from tenantry.cli.command import Group, Section, command
 from tenantry.cli.console import err, out, print_json, print_text
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
 from tenantry.errors import SettingsError
-from tenantry.postgres.seal import SealKey
 from tenantry.report.terminal.seal import keys as show_keys
 
 GROUP = Group(
@@ -67,9 +66,8 @@ def new(
         raise SettingsError(
             "Choose where the key goes.", hint="--out FILE writes it to a file, --print prints it on stdout."
         )
-    key = SealKey.new(name)
     with _keys(dsn, manifest) as connection:
-        add_key(connection, key, lambda: _write(to, key.text()) if to is not None else None)
+        key = draw_key(connection, name, lambda made: _write(to, made.text()) if to is not None else None)
     if as_json:
         print_json({"name": key.kid, "file": str(to)} if to is not None else {"name": key.kid, "key": key.text()})
     elif to is None:

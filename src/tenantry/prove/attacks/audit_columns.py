@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tenantry.access import AUDIT_COLUMNS
 from tenantry.mapping.project import LEGACY_ID
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.attempt import Prey, Scene
 from tenantry.prove.attacks.harness.helpers import own_row
 from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
@@ -97,10 +99,52 @@ def write_the_super_flag(scene: Scene) -> Verdict:
     return held(f"{2 * len(statements)} statements wrote nothing")
 
 
-@attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE.",
+@attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE; drops the own context in the middle of one.",
         gains="Deeds under somebody else's name, or at another time.", rights=right("protected_columns"))  # fmt: skip
 def forge_the_stamps(scene: Scene) -> Verdict:
-    return _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
+    verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
+    found = _stamped_by_nobody(scene) if verdict.outcome == "held" else ""
+    return broken(found) if found else verdict
+
+
+_DROPPED = "pg_catalog.set_config('tenantry.seal', '', true) is not null"
+"""True; from then on nobody is in context, while the statement goes on with what its policies said for the first row."""
+
+
+def _stamped_by_nobody(scene: Scene) -> str:
+    """Where a row that a client writes, having dropped its own context within the statement, is stamped as nobody's."""
+    with scene.turn(scene.attacker) as me:
+        for prey in scene.ground.preys(scene.attacker):
+            by = [name for name in AUDIT_COLUMNS if name.endswith("_by") and prey.table.column(name) is not None]
+            for column in by:
+                for statement in _dropping(scene, prey):
+                    returning = f"{statement} returning {ident(column)} is null"
+                    usual = me.run(returning.replace(_DROPPED, "true"), undo=True)
+                    if not usual.rows or any(row[0] is True for row in usual.rows):
+                        continue  # nothing is written, or nothing is stamped
+                    answer = me.run(returning, undo=True)
+                    if any(row[0] is True for row in answer.rows):
+                        return f"{prey.table.name}: a client who drops their own context writes rows whose {column} is nobody"
+    return ""
+
+
+def _dropping(scene: Scene, prey: Prey) -> Iterator[str]:
+    own = [row for row in prey.visible if row.facts.tenant == OWN][:2]
+    if len(own) == 2 and prey.updatable:
+        column = ident(prey.updatable[0])
+        first, second = (row.where for row in own)
+        yield f"update {prey.name} set {column} = {column} where ({first}) or ({second}) and {_DROPPED}"
+    rows = [scene.ground.new_row(prey.table, OWN) for _ in range(2)] if prey.insertable else []
+    if all(row is not None for row in rows) and rows:
+        names = [name for name in prey.insertable if all(row and row.get(name) is not None for row in rows)]
+        lists = [
+            ", ".join([str(n), *(prey.value(name, row[name]) for name in names)]) for n, row in enumerate(rows) if row
+        ]
+        listed = ", ".join(ident(name) for name in names)
+        yield (
+            f"insert into {prey.name} ({listed}) select {listed} from (values ({lists[0]}), ({lists[1]})) as v (tenantry_n, {listed})"
+            f" where tenantry_n = 0 or {_DROPPED}"
+        )
 
 
 @attack("writes", tries="States the old id of a row, also that of another tenant's row.",

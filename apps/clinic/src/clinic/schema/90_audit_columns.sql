@@ -13,6 +13,11 @@ begin
         if pg_has_role(session_user, (select c.relowner from pg_class as c where c.oid = tg_relid), 'MEMBER') then
             return new;
         end if;
+        -- The application's login acts for somebody, or as the service. SQL of a client can drop its own seal within a statement, and
+        -- its role too; what it writes then must not look like the service's.
+        if pg_has_role(session_user, 'authenticated', 'MEMBER') and current_setting('role') <> 'service_role' then
+            raise exception 'nobody is in context who could have written this' using errcode = 'insufficient_privilege';
+        end if;
     end if;
 
     if tg_op = 'INSERT' then
@@ -28,7 +33,7 @@ begin
 end
 $$;
 comment on function set_audit_columns() is
-    'Trigger that states who made and who last changed a row, and when; what the statement says about it counts only if no person is in context and the session may act as the owner of the table.';
+    'Trigger that states who made and who last changed a row, and when; what the statement says about it counts only if no person is in context and the session may act as the owner of the table. Without a person, clients are refused.';
 
 
 create function set_legacy_id() returns trigger
