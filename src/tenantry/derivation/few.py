@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from graphlib import CycleError
 
 from tenantry.derivation.forward import Derivation, Deriver, Reading
@@ -22,6 +24,15 @@ def derive_few(project: Project, mapping: Mapping, rows: str, wanted: str, mende
     return _Near(project, mended, _near(project, mapping, wanted)).derive(mapping, rows=rows)
 
 
+def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> str:
+    """A statement (key, tenant): whose rows these are by the source's own word, also of rows that the manifest's conditions, or the
+    quarantine, leave out. For mappings with a tenant."""
+    tenant = next(column for column in mapping.columns if column.kind == "tenant")
+    bare = replace(mapping, where=None, merge=None, columns=(tenant,), references=())
+    derivation = _Whose(project, mended, _near(project, bare, wanted)).derive(bare, rows=rows)
+    return derivation.statement(f"select d.{mapping.ours('key')} as key, d.{ident(tenant.name)}::text as tenant from derived d")
+
+
 class _Near(Deriver):
     """Derives a few rows: of their parents only those are read that they name."""
 
@@ -33,6 +44,17 @@ class _Near(Deriver):
         if mapping.name in self._near and mapping.name not in self._mended:
             return self._near[mapping.name]
         return super()._relation(mapping)
+
+
+class _Whose(_Near):
+    """Derives tenants of all rows, whatever leaves them or their parents out."""
+
+    def _carried(self, mapping: Mapping) -> str:
+        del mapping
+        return "true"
+
+    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
+        return super()._source_pairs(replace(parent, where=None), by, plain=plain, inside=inside)
 
 
 def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:

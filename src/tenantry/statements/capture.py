@@ -15,7 +15,7 @@ from tenantry.postgres import ident, literal, short_name
 CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"
 
 
-OURS = (CAPTURE, f"{CAPTURE}_truncate", FENCE, f"{FENCE}_truncate", GUARD)
+OURS = (CAPTURE, f"{CAPTURE}_truncate", f"{CAPTURE}_moved", FENCE, f"{FENCE}_truncate", GUARD)
 """The names of Tenantry's triggers; they are no part of a schema that is compared."""
 
 
@@ -98,6 +98,14 @@ def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]
             f"create or replace trigger {FENCE} before insert or update or delete on {name} for each row {nested} {fenced}",
         ]
         dropped += [f"drop trigger if exists {trigger} on {name}" for trigger in (CAPTURE, FENCE)]
+        if project.scoped(table.name):
+            tenant = project.manifest.tenant.column
+            made.append(
+                f"create or replace trigger {CAPTURE}_moved after update on {name} for each row"
+                f" when (session_user <> {literal(login)} and old.{ident(tenant)} is distinct from new.{ident(tenant)})"
+                f" execute function {JOURNAL}.capture_move({literal(table.name)}, {literal(tenant)})"
+            )
+            dropped.append(f"drop trigger if exists {CAPTURE}_moved on {name}")
         for part in [name, *(leaf for leaf in _leaves(project.target, table) if leaf != name)]:
             made += [
                 f"create or replace trigger {CAPTURE}_truncate after truncate on {part} for each statement {others} {noted}",
@@ -117,7 +125,8 @@ def _on_target(project: Project, trigger: str, *, on: bool) -> list[str]:
     found = []
     for table in fed_tables(project):
         name = ident(table.schema, table.name)
-        found.append(_switch(name, on, trigger, f"{trigger}_truncate"))
+        moved = [f"{CAPTURE}_moved"] if trigger == CAPTURE and project.scoped(table.name) else []
+        found.append(_switch(name, on, trigger, f"{trigger}_truncate", *moved))
         # Row triggers of a partitioned table are its partitions' as well; those on TRUNCATE are not.
         found += [_switch(leaf, on, f"{trigger}_truncate") for leaf in _leaves(project.target, table) if leaf != name]
     return found

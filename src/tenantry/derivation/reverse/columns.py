@@ -12,6 +12,7 @@ from tenantry.catalog import Table
 from tenantry.derivation.forward import Deriver, Reading
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
+from tenantry.derivation.reverse.strangers import no_stranger
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.legacy_ids import key_of, legacy_of
@@ -229,7 +230,9 @@ class Feeds:
         feeding = self.project.feeding(ref)
         alias = plain_name("p", name)
         table = ident(self.project.target.schema, ref.parent)
-        joins[f"left join {table} {alias} on {by_id(self.project, ref.parent, alias, t, mapping, 't')}"] = None
+        # The place of a stranger is another tenant's: what refers to it waits.
+        found_by = by_id(self.project, ref.parent, alias, t, mapping, "t") + no_stranger(self.project, ref.parent, alias)
+        joins[f"left join {table} {alias} on {found_by}"] = None
         found: list[list[str]] = [[] for _ in ref.columns]
         for place, parent in enumerate(feeding):
             key = key_of(parent, f"{alias}.legacy_id")

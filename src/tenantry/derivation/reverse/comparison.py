@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
-from tenantry.derivation.few import derive_few
+from tenantry.derivation.few import derive_few, tenants_of
 from tenantry.derivation.keys import equal, key_parts_sql, mapping_key, same_key
 from tenantry.derivation.reverse import alternatives
 from tenantry.derivation.reverse.columns import Feeds, Part, by_id, direct_path, held, image, permitted, primary
 from tenantry.derivation.reverse.moved import held_elsewhere, left_all
-from tenantry.derivation.reverse.strangers import without_strangers
+from tenantry.derivation.reverse.strangers import STRANGER, without_strangers
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import key_of, legacy_of
 from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, plain_name
@@ -182,7 +182,7 @@ class Comparison:
             if part.link == "natural":
                 # Those that were born there have the key that stands in them, and no other.
                 mine += (
-                    f" and not exists (select from {self.target_sql(part)} t where t.legacy_id = c.legacy_id"
+                    f" and not exists (select from {ident(self.project.target.schema, part.target)} t where t.legacy_id = c.legacy_id"
                     f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')})"
                 )
             texts.append(f"select {key_of(part.mapping, 'c.legacy_id')} {mine}")
@@ -237,14 +237,14 @@ class Comparison:
                         f"  left join {own}\n  left join ({linked}) z on z.key = k.key where k.now"
                     )
                 case "natural":
-                    known = (
-                        f"select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)} union select b.legacy_id"
-                        f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and k.now"
-                        f" where b.mapping = {literal(part.mapping.name)}"
+                    # Of several rows the one that has the place already keeps it.
+                    placed = (
+                        f"exists (select from {JOURNAL}.born_part b where b.mapping = {literal(part.mapping.name)}"
+                        " and b.legacy_id = n.legacy_id and b.source_key = k.key)"
                     )
                     linked = (
-                        f"select distinct on (k.key) k.key, n.legacy_id from {self.keys} k join ({self._born(part, known)}) n"
-                        f" on n.key = k.key where k.now{self._covered(part)} order by k.key, n.legacy_id"
+                        f"select distinct on (k.key) k.key, n.legacy_id from {self.keys} k join ({self._born(part, self._known(part))}) n"
+                        f" on n.key = k.key where k.now{self._covered(part)} order by k.key, {placed} desc, n.legacy_id"
                     )
                     made.append(
                         f"insert into {self.link(i)} select k.key, coalesce(q.legacy_id, z.legacy_id, {legacy}) from {self.keys} k\n"
@@ -260,14 +260,58 @@ class Comparison:
                     made.append(f"insert into {self.link(i)} select k.key, {legacy} from {self.keys} k where k.now")
         return made
 
-    def _born(self, part: Part, known: str) -> str:
+    def claims(self, part: Part) -> str:
+        """A statement that notes which rows of the target, of whatever tenant, claim the places that are looked at."""
+        tenant = ident(self.project.manifest.tenant.column)
+        whole = ident(self.project.target.schema, part.target)
+        said = f"exists (select from {self.rows} s where {self.same_key('s', 'k')})"
+        claimed = (
+            f"select k.key, t.legacy_id, t.{tenant}::text as tenant, t.legacy_id = t.{ident(ROW_ID)}::text as born, {said} as said"
+            f" from {self.keys} k join {whole} t on t.legacy_id = {legacy_of(part.mapping, 'k.key')} where k.now"
+        )
+        if part.link == "natural":
+            # A row that was born there has the place that its values name, and none by its id.
+            claimed += f" and (t.legacy_id <> t.{ident(ROW_ID)}::text or {self.source_has(part.mapping, 't.legacy_id')})"
+            known = (
+                f"{self._known(part)} union select n.legacy_id from {STRANGER} n join {self.keys} k on n.source_key = k.key and k.now"
+                f" and md5(n.source_key) = md5(k.key) where n.table_name = {literal(part.target)}"
+            )
+            claimed += (
+                f" union select k.key, n.legacy_id, n.tenant, true, {said} from {self.keys} k"
+                f" join ({self._born(part, known, whole, f', t.{tenant}::text as tenant')}) n on n.key = k.key where k.now"
+            )
+        return f"insert into pg_temp.tenantry_claim {claimed}"
+
+    def forget_strangers(self, part: Part) -> str:
+        """A statement that forgets the strangers of places that are looked at, where their rows are gone."""
+        return (
+            f"delete from {STRANGER} n using {self.keys} k where k.now and n.table_name = {literal(part.target)} and n.source_key = k.key"
+            " and md5(n.source_key) = md5(k.key) and not exists (select from pg_temp.tenantry_claim c"
+            " where c.legacy_id = n.legacy_id and c.tenant = n.tenant)"
+        )
+
+    def says(self, position: int, mended: frozenset[str]) -> str:
+        """A statement that notes whose the source rows are by the source's own word."""
+        mapping = self.parts[position].mapping
+        told = tenants_of(self.project, mapping, self._mended_rows(position, mended), self.rows, mended)
+        return f"insert into pg_temp.tenantry_says {told}"
+
+    def _known(self, part: Part) -> str:
+        """A query (legacy_id) of the rows that changed, and of those that stand in a place that is looked at by their values."""
+        return (
+            f"select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)} union select b.legacy_id"
+            f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and md5(k.key) = md5(b.source_key) and k.now"
+            f" where b.mapping = {literal(part.mapping.name)}"
+        )
+
+    def _born(self, part: Part, known: str, table: str = "", more: str = "") -> str:
         """A query (key, legacy_id) of those rows of `known` (legacy_id) that were born in the target and have a place in the source
         all the same, by what its key is made of there."""
         values = [f"{feed.value}::text" for feed in part.natural]
         key = values[0] if len(values) == 1 else f"jsonb_build_array({', '.join(values)})::text"
         joins = "".join(f"\n  {join}" for join in part.joins)
         return (
-            f"select {key} as key, t.legacy_id from {self.target_sql(part)} t{joins}\n where t.legacy_id in ({known})"
+            f"select {key} as key, t.legacy_id{more} from {table or self.target_sql(part)} t{joins}\n where t.legacy_id in ({known})"
             f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')}"
             f" and num_nulls({', '.join(values)}) = 0"
         )
@@ -332,6 +376,13 @@ class Comparison:
     def derive(self, position: int, mended: frozenset[str]) -> str:
         """up(source row) for the rows that were read."""
         mapping = self.parts[position].mapping
+        names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
+        derivation = derive_few(self.project, mapping, self._mended_rows(position, mended), self.rows, mended)
+        return f"insert into {self.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived d")
+
+    def _mended_rows(self, position: int, mended: frozenset[str]) -> str:
+        """The rows that were read, those that were corrected in the quarantine in their corrected form."""
+        mapping = self.parts[position].mapping
         rows = self.rows
         if mapping.name in mended:
             patched = (
@@ -343,9 +394,7 @@ class Comparison:
                 f" cross join lateral (select q.patch from {patched}) q"
                 f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
             )
-        names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
-        derivation = derive_few(self.project, mapping, rows, self.rows, mended)
-        return f"insert into {self.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived d")
+        return rows
 
     # -- the comparison ----------------------------------------------------------------------------------------------
 

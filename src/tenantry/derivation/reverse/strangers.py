@@ -1,24 +1,36 @@
-"""Rows of the target whose old id is that of another tenant's row, compiled.
+"""Rows of the target whose place in the source is that of another tenant's row, compiled.
 
-Old ids of rows that are born in the target are their ids, which are unique within a tenant only: where somebody states ids,
-rows of two tenants can have the same one, and the source has one place for it. That belongs to the tenant that the source says,
-or, where the source has no such row yet, to the one who came first. The other row is a stranger there: neither the way back nor
-the verification sees it, and it is listed as a conflict.
+A row that is born in the target has its id as its old id, or the key that its values make: both are unique within a tenant only.
+So rows of two tenants can claim one place in the source. It belongs to the tenant that the source says, whether the row there is
+carried over or not; a row of another tenant takes it only where an application moved that very row (`tenantry.tenant_move`). Where
+the source has no such row yet, it belongs to the one who came first. The other row is a stranger there: neither the way back nor the
+verification sees it, its children wait for it, and it is listed as a conflict.
 """
 
 from __future__ import annotations
 
-from tenantry.derivation.reverse.columns import Part
+from typing import TYPE_CHECKING
+
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, literal
 
+if TYPE_CHECKING:
+    from tenantry.derivation.reverse.columns import Part
+
 STRANGER = f"{JOURNAL}.stranger"
+MOVE = f"{JOURNAL}.tenant_move"
 ASIDE = "stranger:"
 """Before the old ids of strangers once applications write the source again: what that says of its row is not said of them."""
 
 REASON = "its place in the source is that of a row of another tenant with the same id"
+
+TABLES = (
+    "create temporary table if not exists tenantry_claim (key text, legacy_id text, tenant text, born boolean, said boolean)"
+    " on commit delete rows",
+    "create temporary table if not exists tenantry_says (key text, tenant text) on commit delete rows",
+    "create temporary table if not exists tenantry_doubt (key text, legacy_id text, tenant text, stranger boolean) on commit delete rows",
+)
 
 
 def without_strangers(project: Project, name: str) -> str:
@@ -34,6 +46,11 @@ def strangers_of(project: Project, name: str, alias: str) -> str:
     return f"exists ({_listed(project, name, alias)})"
 
 
+def no_stranger(project: Project, name: str, alias: str) -> str:
+    """A condition that leaves strangers out, behind ` and`; empty for tables without a tenant."""
+    return f" and not {strangers_of(project, name, alias)}" if project.scoped(name) else ""
+
+
 def _listed(project: Project, name: str, alias: str) -> str:
     tenant = ident(project.manifest.tenant.column)
     return (
@@ -42,43 +59,78 @@ def _listed(project: Project, name: str, alias: str) -> str:
     )
 
 
-def _candidates(project: Project, part: Part, keys: str) -> str:
-    return f"{keys} k join {ident(project.target.schema, part.target)} t on t.legacy_id = {legacy_of(part.mapping, 'k.key')}"
-
-
-def doubtful(project: Project, part: Part, keys: str) -> str:
-    """A query: an old id of the keys that are looked at stands in several tenants, or did."""
-    name = literal(part.target)
+def _known(part: Part, alias: str) -> str:
     return (
-        f"(select t.legacy_id from {_candidates(project, part, keys)} where k.now group by 1 having count(*) > 1 limit 1)"
-        f" union all (select n.legacy_id from {STRANGER} n join {keys} k on n.legacy_id = {legacy_of(part.mapping, 'k.key')}"
-        f" where n.table_name = {name} and k.now limit 1)"
+        f"{STRANGER} n where n.table_name = {literal(part.target)} and n.legacy_id = {alias}.legacy_id and n.tenant = {alias}.tenant"
     )
 
 
-def find_strangers(project: Project, part: Part, keys: str, up: str) -> list[str]:
-    """Statements that decide again whose the places of these keys are.
+def moved_from(name: str, alias: str, says: str) -> str:
+    """A condition: applications moved the row (legacy_id, tenant) from the tenant that the source says."""
+    mine = f"v.table_name = {literal(name)} and v.legacy_id = {alias}.legacy_id and md5(v.legacy_id) = md5({alias}.legacy_id)"
+    return (
+        f"exists (with recursive m (tenant) as (select {says} union select v.tenant from m join {MOVE} v on v.old_tenant = m.tenant"
+        f" and {mine}) select from m where m.tenant = {alias}.tenant)"
+    )
+
+
+def doubtful(project: Project, part: Part, up: str) -> str:
+    """A query over the claims: one is not that of the tenant of the source's row, or there are several, or were."""
+    key = f"u.{part.mapping.ours('key')}"
+    tenant = f"u.{ident(project.manifest.tenant.column)}::text"
+    return (
+        "select from (select c.*, count(*) over (partition by c.key) as of_key, count(*) over (partition by c.legacy_id) as of_id,"
+        f" {key} is not null as derived, {tenant} as says from pg_temp.tenantry_claim c left join {up} u on {key} = c.key) c"
+        " where c.of_key > 1 or c.of_id > 1 or (c.said and c.born and (not c.derived or c.says is distinct from c.tenant))"
+        f" or exists (select from {_known(part, 'c')}) limit 1"
+    )
+
+
+def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
+    """Statements that decide again whose the places are that are claimed; what the source says of them is in `tenantry_says`.
 
     Args:
-        up: what the source says, of the source rows that there are.
+        looked_at: the table (table_name, legacy_id) of the rows of the target that are looked at.
     """
-    name = literal(part.target)
-    tenant = ident(project.manifest.tenant.column)
-    legacy = legacy_of(part.mapping, "k.key")
-    key = f"u.{part.mapping.ours('key')}"
+    name, table = literal(part.target), ident(project.target.schema, part.target)
+    column = ident(project.manifest.tenant.column)
+    mapping = literal(part.mapping.name)
+    known = f"exists (select from {_known(part, 'c')})"
+    held = (
+        f"exists (select from {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = c.tenant)"
+    )
+    # Of one id in several tenants one has the places that its values name; places by the id itself are told by the source.
+    other = (
+        f"select from {table} o where o.legacy_id = c.legacy_id and o.{column}::text <> c.tenant and (exists (select from"
+        f" {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = o.{column}::text)"
+        f" or not {held} and ({known}, c.tenant) > (exists (select from {STRANGER} n where n.table_name = {name}"
+        f" and n.legacy_id = o.legacy_id and n.tenant = o.{column}::text), o.{column}::text))"
+    )
+    second = f"(c.key <> c.legacy_id and exists ({other}))" if part.natural else "false"
     return [
-        "create temporary table if not exists tenantry_doubt (legacy_id text, tenant text, stranger boolean) on commit delete rows",
         "delete from pg_temp.tenantry_doubt",
-        f"insert into pg_temp.tenantry_doubt select z.legacy_id, z.tenant, case when starts_with(z.legacy_id, {literal(ASIDE)}) then true"
-        " when z.said then z.tenant is distinct from z.says"
-        " else row_number() over (partition by z.legacy_id order by z.known, z.tenant) > 1 end"
-        f" from (select t.legacy_id, t.{tenant}::text as tenant, u.{tenant}::text as says, {key} is not null as said,"
-        f" {strangers_of(project, part.target, 't')} as known, count(*) over (partition by t.legacy_id) as n"
-        f" from {_candidates(project, part, keys)} left join {up} u on {key} = k.key where k.now) z"
-        " where z.n > 1 or z.known",
-        f"delete from {STRANGER} n using {keys} k where k.now and n.table_name = {name} and n.legacy_id = {legacy}",
-        f"insert into {STRANGER} select {name}, d.legacy_id, d.tenant from pg_temp.tenantry_doubt d where d.stranger",
+        "insert into pg_temp.tenantry_doubt select z.key, z.legacy_id, z.tenant, not z.allowed or z.tenant <> first_value(z.tenant)"
+        " over (partition by z.key order by z.allowed desc, z.exact desc, z.born, z.held desc, z.known, z.tenant) from (select c.*,"
+        f" {known} as known, {held} as held, w.tenant is not distinct from c.tenant as exact,"
+        f" not exists (select from {_known(part, 'c')} and n.source_key is null) and not {second}"
+        f" and (not c.born or not c.said or w.tenant is null or w.tenant = c.tenant or {moved_from(part.target, 'c', 'w.tenant')})"
+        " as allowed from pg_temp.tenantry_claim c left join pg_temp.tenantry_says w on w.key = c.key) z",
+        # Whoever gets a place by now is looked at.
+        f"insert into {looked_at} select distinct {name}, d.legacy_id from pg_temp.tenantry_doubt d join {STRANGER} n"
+        f" on n.table_name = {name} and n.legacy_id = d.legacy_id and n.tenant = d.tenant where not d.stranger on conflict do nothing",
+        f"delete from {STRANGER} n using pg_temp.tenantry_doubt d where n.table_name = {name} and n.legacy_id = d.legacy_id"
+        " and n.tenant = d.tenant and n.source_key is not null",
+        f"insert into {STRANGER} (table_name, legacy_id, tenant, source_key) select distinct on (d.legacy_id, d.tenant) {name},"
+        " d.legacy_id, d.tenant, d.key from pg_temp.tenantry_doubt d where d.stranger on conflict do nothing",
     ]
+
+
+def stranger_keys(part: Part, keys: str) -> str:
+    """A query of the places that strangers would have, of those that are looked at."""
+    return (
+        f"select k.key from {keys} k join {STRANGER} n on n.table_name = {literal(part.target)} and n.source_key = k.key"
+        " and md5(n.source_key) = md5(k.key)"
+    )
 
 
 def put_aside(project: Project) -> list[str]:
@@ -86,28 +138,29 @@ def put_aside(project: Project) -> list[str]:
     tenant = ident(project.manifest.tenant.column)
     return [
         f"with gone as (delete from {STRANGER} n where n.table_name = {literal(name)}"
-        f" and not starts_with(n.legacy_id, {literal(ASIDE)}) returning n.legacy_id, n.tenant),\n"
-        f"renamed as (update {ident(project.target.schema, name)} t set legacy_id = {literal(ASIDE)} || g.tenant || ':' ||"
-        f" t.legacy_id from gone g where t.legacy_id = g.legacy_id and t.{tenant}::text = g.tenant"
-        " returning t.legacy_id, g.tenant)\n"
-        f"insert into {STRANGER} select {literal(name)}, r.legacy_id, r.tenant from renamed r on conflict do nothing"
+        " and n.source_key is not null returning n.legacy_id, n.tenant),\n"
+        # Drawn by the server: nobody can have given it to a row of the source before.
+        f"renamed as (update {ident(project.target.schema, name)} t set legacy_id = {literal(ASIDE)} || gen_random_uuid()::text"
+        f" from gone g where t.legacy_id = g.legacy_id and t.{tenant}::text = g.tenant returning t.legacy_id, g.tenant)\n"
+        f"insert into {STRANGER} (table_name, legacy_id, tenant) select {literal(name)}, r.legacy_id, r.tenant from renamed r"
         for name in project.by_target
         if project.scoped(name)
     ]
 
 
-def list_strangers(project: Project, part: Part, keys: str, shown: str) -> str:
+def list_strangers(project: Project, part: Part, shown: str) -> str:
     """A statement that lists the strangers of the keys that were looked at as conflicts, each state of a row once.
 
     Args:
         shown: SQL of the target's row `t` as JSON, without secrets.
     """
-    name = literal(part.target)
+    name, tenant = literal(part.target), ident(project.manifest.tenant.column)
     reason = literal(REASON)
     return (
         f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
-        f" select 'reverse', {name}, z.legacy_id, z.key, 'source', z.loser, {reason} from (select t.legacy_id, k.key,"
-        f" {shown} as loser from {_candidates(project, part, keys)}"
+        f" select 'reverse', {name}, z.legacy_id, z.key, 'source', z.loser, {reason} from (select t.legacy_id, c.key,"
+        f" {shown} as loser from pg_temp.tenantry_claim c join {ident(project.target.schema, part.target)} t"
+        f" on t.legacy_id = c.legacy_id and t.{tenant}::text = c.tenant"
         f" where {strangers_of(project, part.target, 't')}) z where not exists (select from {JOURNAL}.conflict c"
         f" where c.direction = 'reverse' and c.table_name = {name} and c.legacy_id = z.legacy_id"
         f" and c.loser::text = z.loser::text and c.reason = {reason})"
@@ -115,12 +168,17 @@ def list_strangers(project: Project, part: Part, keys: str, shown: str) -> str:
 
 
 __all__ = [
+    "MOVE",
     "REASON",
     "STRANGER",
+    "TABLES",
     "doubtful",
     "find_strangers",
     "list_strangers",
+    "moved_from",
+    "no_stranger",
     "put_aside",
+    "stranger_keys",
     "strangers_of",
     "without_strangers",
 ]

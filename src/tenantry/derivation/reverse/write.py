@@ -254,11 +254,19 @@ class SourceTable(Comparison):
             if inserted
             else "w.has_s"
         )
+        column = ident(self.project.manifest.tenant.column)
+
+        def tenant(i: int) -> str:
+            part = self.parts[i]
+            if not part.mapping.scoped:
+                return "null"
+            return f"(select t.{column}::text from {self.target_sql(part)} t where t.legacy_id = w.legacy{i} limit 1)"
+
         return [
-            f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key) select {literal(part.mapping.name)}, w.legacy{i}, w.key"
-            f" from {self.work} w where {there} and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
-            " on conflict (mapping, legacy_id) do update set source_key = excluded.source_key"
-            " where born_part.source_key <> excluded.source_key"
+            f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key, tenant) select {literal(part.mapping.name)}, w.legacy{i},"
+            f" w.key, {tenant(i)} from {self.work} w where {there} and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+            " on conflict (mapping, legacy_id) do update set source_key = excluded.source_key, tenant = excluded.tenant"
+            " where (born_part.source_key, born_part.tenant) is distinct from (excluded.source_key, excluded.tenant)"
             for i, part in enumerate(self.parts)
             if (part.natural if inserted else part.link != "same")
         ]

@@ -337,7 +337,7 @@ create or replace function tenantry.guards(target_schema text) returns text
 return (select md5(coalesce(string_agg(concat_ws(' ', t.oid, t.xmin, t.tgenabled), ',' order by t.oid), ''))
           from pg_trigger t join pg_class c on c.oid = t.tgrelid
          where c.relnamespace = to_regnamespace(quote_ident(guards.target_schema))
-           and t.tgname ~ '^tenantry_(capture|fence)(_truncate)?$');
+           and t.tgname ~ '^tenantry_(capture|fence)(_truncate|_moved)?$');
 comment on function tenantry.guards is 'A digest of the triggers that keep others from writing the target: another one where somebody has switched them, be it off and on again.';
 revoke all on function tenantry.guards(text) from public;
 
@@ -539,3 +539,16 @@ end
 $$;
 comment on function tenantry.capture_target is 'Notes which rows of the target applications change, from the cut-over on.';
 revoke all on function tenantry.capture_target() from public;
+
+create or replace function tenantry.capture_move() returns trigger
+    language plpgsql security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('insert into tenantry.tenant_move (table_name, legacy_id, old_tenant, tenant) values ($3, ($2).legacy_id, ($1).%1$I::text, ($2).%1$I::text)', tg_argv[1])
+        using old, new, tg_argv[0];
+    return null;
+end
+$$;
+comment on function tenantry.capture_move is 'Notes which rows of the target applications move to another tenant: a row that comes with the id of another tenant''s row is none of them.';
+revoke all on function tenantry.capture_move() from public;

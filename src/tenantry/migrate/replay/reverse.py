@@ -17,7 +17,16 @@ from psycopg import errors as pg
 from psycopg import sql as psql
 
 from tenantry.derivation.reverse.columns import WAITS
-from tenantry.derivation.reverse.strangers import STRANGER, doubtful, find_strangers, list_strangers, without_strangers
+from tenantry.derivation.reverse.strangers import (
+    MOVE,
+    STRANGER,
+    TABLES,
+    doubtful,
+    find_strangers,
+    list_strangers,
+    stranger_keys,
+    without_strangers,
+)
 from tenantry.derivation.reverse.write import CHANGED, SourceTable, reverse_statements, waiting
 from tenantry.errors import ManifestError, TransformFailed
 from tenantry.journal.journal import Connection
@@ -159,26 +168,23 @@ class _Round:
         # A constraint that waits for the commit would refuse there, where no single row can be told.
         execute("set constraints all immediate")
         self._script(self.blocks["tables"])
+        for statement in TABLES:
+            execute(statement)
         self._see_strangers(self.tables)
         execute(
             f"insert into {CHANGED} select distinct table_name, legacy_id from {changed} where legacy_id is not null"
         )
         self._pass({str(row[0]) for row in execute(f"select distinct table_name from {CHANGED}").fetchall()})
-        while True:
-            reasons = [
-                waiting(part.target) for table in self.made.values() if self._inserted(table) for part in table.parts
-            ]
-            again = execute(self.blocks["waiting"], {"reasons": reasons}).fetchall() if reasons else []
-            if not again:
-                break
-            self._pass({str(row[0]) for row in again})
+        self._pass_waiting()
         self._delete()
         self._retry()
+        self._pass_waiting()
         self._delete()
         self._park()
         self._settle()
         self._conflicts()
         self._list_strangers()
+        self._forget_moves()
         return Reversed(self.counts)
 
     # -- passes ------------------------------------------------------------------------------------------------------
@@ -213,6 +219,17 @@ class _Round:
                     self.whole.discard(table.name)
                     progress = self._write(table) > 0 or progress
                     waits[table.name] = self._waiting(table)
+
+    def _pass_waiting(self) -> None:
+        """Rows that an earlier round kept because a parent was not in the source, which is by now."""
+        while True:
+            reasons = [
+                waiting(part.target) for table in self.made.values() if self._inserted(table) for part in table.parts
+            ]
+            again = self.connection.execute(self.blocks["waiting"], {"reasons": reasons}).fetchall() if reasons else []
+            if not again:
+                return
+            self._pass({str(row[0]) for row in again})
 
     def _open(self, table: SourceTable) -> None:
         if table.name in self.made:
@@ -262,44 +279,52 @@ class _Round:
         execute = self.connection.execute
         for statement in table.clear_tables(all_keys=False):
             execute(statement)
-        self._find_strangers(table)
         large = self._count(f"{table.keys} where now") >= _ANALYZE_FROM
         if large:
             execute(f"analyze {table.keys}")
-        for statement in table.read_rows():
-            execute(statement)
+        rows, *links = table.read_rows()
+        execute(rows)
         if large:
             execute(f"analyze {table.rows}")
+        for position in range(len(table.parts)):
+            execute(table.derive(position, self.mended))
+        if self._find_strangers(table):
+            rows, *links = table.read_rows()
+        for statement in links:
+            execute(statement)
         for position, part in enumerate(table.parts):
             if large and part.link != "same":
                 execute(f"analyze {table.link(position)}")
-            execute(table.derive(position, self.mended))
             if part.mapping.python_columns:
                 self._take_back(table, position)
         execute(table.compare())
         for statement in table.collect_gone():
             execute(statement)
 
-    def _find_strangers(self, table: SourceTable) -> None:
-        """Whose the place is, where rows of several tenants have one id."""
+    def _find_strangers(self, table: SourceTable) -> bool:
+        """Whose the places are that rows of several tenants, or of another one than the source says, claim. True where some are
+        strangers, or were."""
         execute = self.connection.execute
+        found = False
         for position, part in enumerate(table.parts):
             if not self.project.scoped(part.target):
                 continue
-            if execute(doubtful(self.project, part, table.keys)).fetchone() is None:
+            execute("delete from pg_temp.tenantry_claim")
+            execute(table.claims(part))
+            if part.target in table.strangers:
+                execute(table.forget_strangers(part))
+            if execute(doubtful(self.project, part, table.up(position))).fetchone() is None:
                 continue
-            execute(table.read_rows()[0])
-            execute(table.derive(position, self.mended))
-            for statement in find_strangers(self.project, part, table.keys, table.up(position)):
+            found = True
+            execute("delete from pg_temp.tenantry_says")
+            execute(table.says(position, self.mended))
+            for statement in find_strangers(self.project, part, CHANGED):
                 execute(statement)
-            found = execute(
-                f"select k.key from {table.keys} k join {STRANGER} n on n.table_name = {literal(part.target)}"
-                f" and n.legacy_id = {literal(part.mapping.legacy_prefix)} || k.key"
-            ).fetchall()
-            self.strangers.setdefault(table.name, set()).update(str(row[0]) for row in found)
-            for statement in table.clear_tables(all_keys=False):
-                execute(statement)
+            keys = {str(row[0]) for row in execute(stranger_keys(part, table.keys)).fetchall()}
+            self.strangers.setdefault(table.name, set()).update(keys)
+        if found:
             self._see_strangers([table])
+        return found
 
     def _see_strangers(self, tables: Sequence[SourceTable]) -> None:
         rows = self.connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
@@ -309,10 +334,23 @@ class _Round:
     def _list_strangers(self) -> None:
         for name in self.strangers:
             table = self.made[name]
+            self.connection.execute(f"update {table.keys} set now = true where not now")
+            self.connection.execute(f"delete from {table.rows}")
             for position, part in enumerate(table.parts):
                 if self.project.scoped(part.target):
-                    statement = list_strangers(self.project, part, table.keys, table.loser(position))
+                    self.connection.execute("delete from pg_temp.tenantry_claim")
+                    self.connection.execute(table.claims(part))
+                    statement = list_strangers(self.project, part, table.loser(position))
                     self.counts[name].conflicts += self.connection.execute(verbatim(statement)).rowcount
+
+    def _forget_moves(self) -> None:
+        """The source says by now what applications have moved, unless it refused something."""
+        refused = {part.target for name, _ in self.failures for part in self.made[name].parts}
+        self.connection.execute(
+            f"delete from {MOVE} m using {CHANGED} c where m.table_name = c.table_name and m.legacy_id = c.legacy_id"
+            " and md5(m.legacy_id) = md5(c.legacy_id) and m.table_name <> all (%s)",
+            [sorted(refused)],
+        )
 
     def _waiting(self, table: SourceTable) -> list[str]:
         rows = self.connection.execute(f"select key from {table.work} where waits is not null").fetchall()
