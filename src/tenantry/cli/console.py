@@ -6,15 +6,14 @@ import json
 import sys
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from tenantry.errors import SettingsError
+from tenantry.report.foreign_text import Terminal, escape
 
 # Into a pipe or a file lines need not fit a screen.
 _WIDE = 160
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
+out = Terminal(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+err = Terminal(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(data: object, *, one_line: bool = False) -> None:

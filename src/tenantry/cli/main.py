@@ -12,7 +12,6 @@ from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
-from rich.markup import escape
 
 from tenantry import __version__
 from tenantry.cli import commands
@@ -20,6 +19,7 @@ from tenantry.cli.command import assemble
 from tenantry.cli.console import err, print_json, print_text
 from tenantry.errors import TenantryError
 from tenantry.postgres import explain
+from tenantry.report.foreign_text import escape
 
 app = typer.Typer(
     name="tenantry",

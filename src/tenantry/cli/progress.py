@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tenantry.plan import Phase, Step
+from tenantry.report.foreign_text import escape
 
 
 class _Rate(ProgressColumn):

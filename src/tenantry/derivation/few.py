@@ -30,7 +30,9 @@ def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mende
     tenant = next(column for column in mapping.columns if column.kind == "tenant")
     bare = replace(mapping, where=None, merge=None, columns=(tenant,), references=())
     derivation = _Whose(project, mended, _near(project, bare, wanted)).derive(bare, rows=rows)
-    return derivation.statement(f"select d.{mapping.ours('key')} as key, d.{ident(tenant.name)}::text as tenant from derived d")
+    return derivation.statement(
+        f"select d.{mapping.ours('key')} as key, d.{ident(tenant.name)}::text as tenant from derived d"
+    )
 
 
 class _Near(Deriver):

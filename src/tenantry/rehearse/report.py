@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from tenantry.derivation.reverse.columns import FEWER_DIGITS
 from tenantry.migrate.session.backups import backup_lines
 from tenantry.rehearse.model import Rehearsal
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import count, duration, size
 from tenantry.report.html import write_report
 

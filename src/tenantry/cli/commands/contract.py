@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tenantry.cli.command import Section, command
 from tenantry.cli.console import err, out, print_json
@@ -16,6 +15,7 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath, Yes
 from tenantry.cli.progress import Bars
 from tenantry.errors import SettingsError
 from tenantry.migrate.switch.contract import contract as complete
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.switch import contracted
 
 

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import psycopg
 import typer
-from rich.markup import escape
 
 from tenantry.cli.command import Group, Section, command
 from tenantry.cli.console import err, out, print_json
@@ -24,6 +23,7 @@ from tenantry.ids import lookup as ids
 from tenantry.ids.files import Translate, export_csv, export_parquet, translate_file, written
 from tenantry.manifest import load_manifest
 from tenantry.migrate.apply_ids import apply_id_forms
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal import ids as view
 from tenantry.settings import read_settings
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tenantry.catalog.hidden import need_rows_of
 from tenantry.cli.command import Section, command
@@ -16,6 +15,7 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.migrate.session.backups import backup_lines, look_for_backups
 from tenantry.migrate.session.pilot import describe
 from tenantry.migrate.session.visibility import source_names
+from tenantry.report.foreign_text import escape
 from tenantry.report.html import write_plan
 from tenantry.report.terminal.plan import plan as show_plan
 from tenantry.report.terminal.plan import plan_sql

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.markup import escape
 
 from tenantry.access.seal_keys import draw_key, list_keys, need_seal_keys, retire_key
 from tenantry.cli.command import Group, Section, command
@@ -19,6 +18,7 @@ from tenantry.cli.console import err, out, print_json, print_text
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
 from tenantry.errors import SettingsError
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.seal import keys as show_keys
 
 GROUP = Group(

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.markup import escape
 
 from tenantry.cli.command import Group, Section, command
 from tenantry.cli.console import err, out, print_json
@@ -24,6 +23,7 @@ from tenantry.migrate.throttle import overrides
 from tenantry.migrate.throttle.limits import Reading, Reason
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import ident
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal import throttle as view
 
 _YES, _NO = ("true", "on", "yes"), ("false", "off", "no")

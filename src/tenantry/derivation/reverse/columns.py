@@ -231,7 +231,9 @@ class Feeds:
         alias = plain_name("p", name)
         table = ident(self.project.target.schema, ref.parent)
         # The place of a stranger is another tenant's: what refers to it waits.
-        found_by = by_id(self.project, ref.parent, alias, t, mapping, "t") + no_stranger(self.project, ref.parent, alias)
+        found_by = by_id(self.project, ref.parent, alias, t, mapping, "t") + no_stranger(
+            self.project, ref.parent, alias
+        )
         joins[f"left join {table} {alias} on {found_by}"] = None
         found: list[list[str]] = [[] for _ in ref.columns]
         for place, parent in enumerate(feeding):

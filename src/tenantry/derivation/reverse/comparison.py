@@ -271,7 +271,9 @@ class Comparison:
         )
         if part.link == "natural":
             # A row that was born there has the place that its values name, and none by its id.
-            claimed += f" and (t.legacy_id <> t.{ident(ROW_ID)}::text or {self.source_has(part.mapping, 't.legacy_id')})"
+            claimed += (
+                f" and (t.legacy_id <> t.{ident(ROW_ID)}::text or {self.source_has(part.mapping, 't.legacy_id')})"
+            )
             known = (
                 f"{self._known(part)} union select n.legacy_id from {STRANGER} n join {self.keys} k on n.source_key = k.key and k.now"
                 f" and md5(n.source_key) = md5(k.key) where n.table_name = {literal(part.target)}"

@@ -60,9 +60,7 @@ def _listed(project: Project, name: str, alias: str) -> str:
 
 
 def _known(part: Part, alias: str) -> str:
-    return (
-        f"{STRANGER} n where n.table_name = {literal(part.target)} and n.legacy_id = {alias}.legacy_id and n.tenant = {alias}.tenant"
-    )
+    return f"{STRANGER} n where n.table_name = {literal(part.target)} and n.legacy_id = {alias}.legacy_id and n.tenant = {alias}.tenant"
 
 
 def moved_from(name: str, alias: str, says: str) -> str:
@@ -96,9 +94,7 @@ def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
     column = ident(project.manifest.tenant.column)
     mapping = literal(part.mapping.name)
     known = f"exists (select from {_known(part, 'c')})"
-    held = (
-        f"exists (select from {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = c.tenant)"
-    )
+    held = f"exists (select from {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = c.tenant)"
     # Of one id in several tenants one has the places that its values name; places by the id itself are told by the source.
     other = (
         f"select from {table} o where o.legacy_id = c.legacy_id and o.{column}::text <> c.tenant and (exists (select from"

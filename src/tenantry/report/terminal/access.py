@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.access.diff import Change, Difference
 from tenantry.access.telling_columns import doubts
 from tenantry.mapping import Project
 from tenantry.postgres import comment
+from tenantry.report.foreign_text import escape
 
 _COLORS = {"missing": "yellow", "different": "yellow", "extra": "red"}
 

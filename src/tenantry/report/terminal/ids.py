@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.ids.files import Tally
 from tenantry.ids.lookup import Seen, Use
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from tenantry.prove.baseline import REASON
 from tenantry.prove.faults import faults, plain
 from tenantry.prove.lint.checks import LEVELS, CheckFile
 from tenantry.prove.lint.run import Lint
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.faults import STYLE, show_faults
 from tenantry.report.terminal.tables import new_table
 

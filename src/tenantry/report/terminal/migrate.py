@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from tenantry.migrate.run.engine import Outcome
 from tenantry.migrate.switch.cutover import Readiness
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 from tenantry.report.terminal.tables import new_table
 

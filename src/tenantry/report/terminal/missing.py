@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.migrate.verify.missing import Missing
+from tenantry.report.foreign_text import escape
 
 
 def missing(console: Console, count: int, rows: Sequence[Missing]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan
 from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 from tenantry.report.terminal.tables import new_table
 

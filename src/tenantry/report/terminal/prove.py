@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from tenantry.prove import Proof
 from tenantry.prove.evidence import Evidence
 from tenantry.prove.faults import faults
 from tenantry.report.evidence import UNPROVED_HINT
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import duration, seconds
 from tenantry.report.terminal.faults import show_faults
 from tenantry.report.terminal.tables import new_table

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.migrate.follow import Followed
 from tenantry.migrate.switch.contract import Contracted
 from tenantry.migrate.switch.rollback import RolledBack
 from tenantry.migrate.switch.switchover import Turned
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 
 _SIDES = {

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.migrate.throttle.limits import Reading, Reason, in_bytes, in_time
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
 
 

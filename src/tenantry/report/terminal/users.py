@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from tenantry.accounts.outcomes import Fate, Person
 from tenantry.auth_admin.actions import Ran, Refused
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
 
 _SHOWN = 50

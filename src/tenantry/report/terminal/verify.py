@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from tenantry.migrate.verify.compare import Difference, Verification
 from tenantry.migrate.verify.not_compared import NotCompared
+from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 
 

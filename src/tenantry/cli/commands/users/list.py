@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tenantry.accounts.outcomes import FATES, Person, fates, people
 from tenantry.cli.command import command
@@ -16,6 +15,7 @@ from tenantry.cli.console import out, print_json
 from tenantry.cli.database import need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import SettingsError, nearest
+from tenantry.report.foreign_text import escape
 from tenantry.report.terminal import users as view
 
 
