@@ -24,6 +24,7 @@ from tenantry.derivation.ids import id_sql
 from tenantry.derivation.keys import mapping_key, plain_text, reference_text, references_equal
 from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
+from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.mapping.reasons import written
@@ -101,14 +102,23 @@ class Derivation:
 class Deriver:
     """Compiles derivations of one project."""
 
-    def __init__(self, project: Project, reading: Reading, *, mended: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        project: Project,
+        reading: Reading,
+        *,
+        mended: frozenset[str] = frozenset(),
+        strangers: frozenset[str] = frozenset(),
+    ) -> None:
         """
         Args:
             mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
+            strangers: target tables of which COPY takes some rows for no parents.
         """
         self.project = project
         self.reading = reading
         self._mended = mended
+        self._strangers = strangers
         self._source = project.source.schema
         self._target = project.target.schema
         self._tenant = project.manifest.tenant
@@ -491,6 +501,8 @@ class Deriver:
         selects = []
         for parent in self.project.feeding(ref):
             table = ident(self._target, parent.target.name)
+            if parent.target.name in self._strangers:
+                table = without_strangers(self.project, parent.target.name)
             tenant = self._tenant_of("t", parent)
             own = parent.key == ref.by
             legacy = (

@@ -19,6 +19,7 @@ def copy_statement(
     into: str | None = None,
     few: bool = False,
     mended: frozenset[str] = frozenset(),
+    strangers: frozenset[str] = frozenset(),
 ) -> str:
     """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells).
 
@@ -27,8 +28,9 @@ def copy_statement(
         into: a table that takes the target's place; it has the columns of the mapping.
         few: only a few rows are meant, so that parents are looked up one by one.
         mended: mappings of which rows were mended in the quarantine.
+        strangers: target tables of which some rows are no parents, since their old id is that of another tenant's row.
     """
-    derivation = Deriver(project, Reading.COPY, mended=mended).derive(mapping, rows=rows)
+    derivation = Deriver(project, Reading.COPY, mended=mended, strangers=strangers).derive(mapping, rows=rows)
     names = [column.name for column in mapping.columns]
     target = ident(project.target.schema, mapping.target.name)
     named = literal(mapping.name)

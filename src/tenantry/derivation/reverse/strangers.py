@@ -17,6 +17,7 @@ from tenantry.postgres import ident, literal
 
 if TYPE_CHECKING:
     from tenantry.derivation.reverse.columns import Part
+    from tenantry.journal.journal import Connection
 
 STRANGER = f"{JOURNAL}.stranger"
 MOVE = f"{JOURNAL}.tenant_move"
@@ -44,6 +45,13 @@ def without_strangers(project: Project, name: str) -> str:
 def strangers_of(project: Project, name: str, alias: str) -> str:
     """A condition: a row of a target table with tenants is a stranger in its place."""
     return f"exists ({_listed(project, name, alias)})"
+
+
+def strangers_in(connection: Connection) -> frozenset[str]:
+    """The target tables of which rows are strangers."""
+    return frozenset(
+        str(row[0]) for row in connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
+    )
 
 
 def no_stranger(project: Project, name: str, alias: str) -> str:
@@ -175,6 +183,7 @@ __all__ = [
     "no_stranger",
     "put_aside",
     "stranger_keys",
+    "strangers_in",
     "strangers_of",
     "without_strangers",
 ]

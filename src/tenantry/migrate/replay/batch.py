@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from psycopg import errors as pg
-
 from tenantry.derivation.forward import effective_source
 from tenantry.derivation.keys import same_key
+from tenantry.derivation.reverse.strangers import no_stranger, without_strangers
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
@@ -25,9 +24,6 @@ from tenantry.migrate.replay.queue import TooLong
 from tenantry.migrate.replay.target_only import LeftAlone
 from tenantry.postgres import ident, idents, literal
 from tenantry.statements.copy import copy_statement
-
-ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException, pg.ProgramLimitExceeded)
-"""Errors that are about a row, so that others can be carried over without it."""
 
 TABLES = """
 create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
@@ -42,7 +38,7 @@ create temporary table if not exists tenantry_after (key text, id uuid, tenant u
 create temporary table if not exists tenantry_account (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_known (key text) on commit delete rows;
-create temporary table if not exists tenantry_gone (name text, legacy text, primary key (name, legacy)) on commit delete rows;
+create temporary table if not exists tenantry_gone (name text, legacy text, tenant text, primary key (name, legacy, tenant)) on commit delete rows;
 create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
 create temporary table if not exists tenantry_moved
     (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
@@ -60,6 +56,7 @@ class Work:
         corrected: mappings of which rows were corrected in the quarantine.
         loose: entries may have been left out by the round before, which may have been another process's.
         deadline: by time.monotonic(), of a round behind which writers wait.
+        strangers: target tables of which some rows have the old id of another tenant's row, and are not to be touched.
         statements: by position and corrected mappings, what derives a batch.
     """
 
@@ -67,9 +64,20 @@ class Work:
     facts: Facts
     target_only: LeftAlone
     corrected: frozenset[str] = frozenset()
+    strangers: frozenset[str] = frozenset()
     loose: bool = True
     deadline: float | None = None
-    statements: dict[tuple[int, frozenset[str]], str] = field(default_factory=dict)
+    statements: dict[tuple[int, frozenset[str], frozenset[str]], str] = field(default_factory=dict)
+
+    def seen(self, name: str) -> str:
+        """SQL of a relation: the rows of a target table, without strangers."""
+        if name in self.strangers:
+            return without_strangers(self.facts.project, name)
+        return ident(self.facts.project.target.schema, name)
+
+    def visible(self, name: str, alias: str) -> str:
+        """A condition behind ` and`: a target row is no stranger."""
+        return no_stranger(self.facts.project, name, alias) if name in self.strangers else ""
 
     def check_time(self) -> None:
         """
@@ -81,10 +89,16 @@ class Work:
 
     def copy_statement(self, batch: Batch) -> str:
         """What derives the rows of a batch into its temporary table."""
-        key = (batch.position, self.corrected)
+        key = (batch.position, self.corrected, self.strangers)
         if key not in self.statements:
             self.statements[key] = copy_statement(
-                batch.project, batch.mapping, rows=batch.rows, into=batch.new, few=True, mended=self.corrected
+                batch.project,
+                batch.mapping,
+                rows=batch.rows,
+                into=batch.new,
+                few=True,
+                mended=self.corrected,
+                strangers=self.strangers,
             )
         return self.statements[key]
 
@@ -119,6 +133,15 @@ class Batch:
         """The quoted name of the target table."""
         return self.table(self.mapping)
 
+    @property
+    def seen(self) -> str:
+        """SQL of a relation: the target's rows, without those whose place is another tenant's row's; only to read them."""
+        return self.work.seen(self.mapping.target.name)
+
+    def visible(self, alias: str) -> str:
+        """A condition behind ` and`: a target row is none of those."""
+        return self.work.visible(self.mapping.target.name, alias)
+
     def table(self, mapping: Mapping) -> str:
         """The quoted name of the target table of another mapping."""
         return ident(self.project.target.schema, mapping.target.name)
@@ -146,13 +169,13 @@ class Batch:
             extra = f"row({idents(self.facts.tenant_columns, prefix='t')})::text"
         select = (
             f"insert into tenantry_{into} select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a"
-            f" join {self.target} t on t.legacy_id = {legacy_of(mapping, 'a.key')}"
+            f" join {self.seen} t on t.legacy_id = {legacy_of(mapping, 'a.key')}"
         )
         if mapping.merge is not None:
             select += (
                 f" union all select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a join {JOURNAL}.merged m"
                 f" on m.mapping = {literal(mapping.name)} and m.source_key = a.key"
-                f" join {self.target} t on t.legacy_id = {legacy_of(mapping, 'm.into_key')}"
+                f" join {self.seen} t on t.legacy_id = {legacy_of(mapping, 'm.into_key')}"
             )
         return select
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from psycopg import errors as pg
-
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Column, Mapping, Project
 from tenantry.mapping.values.type_names import base_type
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.postgres import ident, literal, literals
 
 TABLES = """
@@ -34,7 +33,6 @@ _LOCKED = 200
 """Rows that a round locks in advance, at most, on each side."""
 _LOCK_MS = 300
 """Milliseconds for which a round waits for locks on tables; whoever writes them waits behind it."""
-_ROW_ERRORS = (pg.DataError, pg.IntegrityError, pg.RaiseException)
 _CAST = re.compile(r"\(?(?P<value>.+?)\)?(::[a-z ]+(\([0-9, ]+\))?)?")
 
 
@@ -270,7 +268,7 @@ class Both:
                         f" (z.amounts ->> {literal(name)})::numeric as amount from tenantry_added z"
                         f" where z.amounts ? {literal(name)}) a where {same_key(self.project.source, mapping, 's', 'a.key')}"
                     )
-            except _ROW_ERRORS:
+            except ROW_ERRORS:
                 connection.execute(
                     f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
                     f" select 'forward', {literal(mapping.target.name)}, {literal(mapping.legacy_prefix)} || a.key, a.key, 'target',"

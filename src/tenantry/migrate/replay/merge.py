@@ -38,7 +38,7 @@ def equals(batch: Batch) -> bool:
     clear(connection, "batch")
     connection.execute(f"analyze {batch.new}")
     equal = " union ".join(
-        f"select t.legacy_id, {source_key(mapping)} as key from {batch.new} n join {batch.target} t on {same}"
+        f"select t.legacy_id, {source_key(mapping)} as key from {batch.new} n join {batch.seen} t on {same}"
         for same in ways
     )
     found = connection.execute(

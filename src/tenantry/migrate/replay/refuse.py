@@ -12,7 +12,6 @@ from tenantry.derivation.keys import (
 )
 from tenantry.journal.names import JOURNAL
 from tenantry.migrate.replay.batch import (
-    ROW_ERRORS,
     STATES,
     Batch,
     clear,
@@ -23,6 +22,7 @@ from tenantry.migrate.replay.batch import (
 from tenantry.migrate.replay.dependents import spread
 from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.replay.remove import take_out
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.migrate.replay.write import derive, make_accounts
 from tenantry.postgres import literal
 from tenantry.statements.copy import RUN

@@ -22,11 +22,17 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
     connection, mapping = batch.connection, batch.mapping
     legacy = legacy or legacy_of(mapping, "a.key")
     target = batch.target
+
+    def whose(table: str, alias: str = "t") -> str:
+        # Rows of several tenants may have one old id.
+        return f"coalesce({alias}.{ident(tenant)}::text, '')" if batch.project.scoped(table) else "''"
+
+    tenant = batch.project.manifest.tenant.column
     name = mapping.target.name
     clear(connection, "gone")
     found = connection.execute(
-        f"insert into tenantry_gone select {literal(name)}, t.legacy_id from {target} t join {keys} a"
-        f" on t.legacy_id = {legacy} where {condition}"
+        f"insert into tenantry_gone select distinct {literal(name)}, t.legacy_id, {whose(name)} from {target} t join {keys} a"
+        f" on t.legacy_id = {legacy} where {condition}{batch.visible('t')}"
     ).rowcount
     if not found:
         return 0
@@ -40,8 +46,8 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
             here, there = ident(batch.project.target.schema, child), ident(batch.project.target.schema, parent)
             on = " and ".join(f"t.{ident(a)} = p.{ident(b)}" for a, b in zip(key.columns, key.referenced, strict=True))
             more = connection.execute(
-                f"insert into tenantry_gone select {literal(child)}, t.legacy_id from tenantry_gone g"
-                f" join {there} p on p.legacy_id = g.legacy join {here} t on {on}"
+                f"insert into tenantry_gone select {literal(child)}, t.legacy_id, {whose(child)} from tenantry_gone g"
+                f" join {there} p on p.legacy_id = g.legacy and {whose(parent, 'p')} = g.tenant join {here} t on {on}"
                 f" where g.name = {literal(parent)} on conflict do nothing"
             ).rowcount
             if more:
@@ -50,7 +56,10 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
                 reached = [*(each for each in reached if each != child), child]
     for table in reversed(reached):
         here = ident(batch.project.target.schema, table)
-        rows = f"tenantry_gone g join {here} t on t.legacy_id = g.legacy where g.name = {literal(table)}"
+        rows = (
+            f"tenantry_gone g join {here} t on t.legacy_id = g.legacy and {whose(table)} = g.tenant"
+            f" where g.name = {literal(table)}"
+        )
         for position, each in enumerate(batch.project.mappings):
             if each.target.name != table or (each is mapping and not others_too):
                 continue
@@ -69,5 +78,6 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
         batch.work.target_only.put_by(connection, table, rows)
         connection.execute(
             f"delete from {here} t using tenantry_gone g where g.name = {literal(table)} and t.legacy_id = g.legacy"
+            f" and {whose(table)} = g.tenant"
         )
     return found

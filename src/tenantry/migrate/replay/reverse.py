@@ -19,12 +19,12 @@ from psycopg import sql as psql
 from tenantry.derivation.reverse.columns import WAITS
 from tenantry.derivation.reverse.strangers import (
     MOVE,
-    STRANGER,
     TABLES,
     doubtful,
     find_strangers,
     list_strangers,
     stranger_keys,
+    strangers_in,
     without_strangers,
 )
 from tenantry.derivation.reverse.write import CHANGED, SourceTable, reverse_statements, waiting
@@ -36,18 +36,9 @@ from tenantry.mapping import Project
 from tenantry.mapping.check_downs import check_downs
 from tenantry.mapping.expressions import Expressions
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.migrate.verify.compare import mended_mappings
 from tenantry.postgres import about, ident, literal, load_blocks, verbatim
-
-ROW_ERRORS = (
-    pg.DataError,
-    pg.IntegrityError,
-    pg.RaiseException,
-    pg.WithCheckOptionViolation,
-    pg.TriggeredDataChangeViolation,
-    pg.ProgramLimitExceeded,
-)
-"""What one row can be to blame for; anything else is not for a round to decide."""
 
 _ANALYZE_FROM = 100
 _WITHHELD = "the server's message is withheld: the table holds secrets"
@@ -327,9 +318,9 @@ class _Round:
         return found
 
     def _see_strangers(self, tables: Sequence[SourceTable]) -> None:
-        rows = self.connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
+        found = strangers_in(self.connection)
         for table in tables:
-            table.strangers = frozenset(str(row[0]) for row in rows)
+            table.strangers = found
 
     def _list_strangers(self) -> None:
         for name in self.strangers:

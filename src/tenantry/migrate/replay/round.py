@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from psycopg import errors as pg
 
 from tenantry.derivation.keys import mapping_key, reference_text
+from tenantry.derivation.reverse.strangers import strangers_in
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project, Reference
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.reasons import written
 from tenantry.migrate.replay.batch import (
-    ROW_ERRORS,
     STATES,
     TABLES,
     Batch,
@@ -38,6 +38,7 @@ from tenantry.migrate.replay.pilot import bring_along
 from tenantry.migrate.replay.queue import EVERYTHING, Pace, Round, take_log
 from tenantry.migrate.replay.refuse import one_by_one
 from tenantry.migrate.replay.remove import take_out
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.migrate.replay.target_only import LEFT_TABLES, LeftAlone
 from tenantry.migrate.replay.write import derive
 from tenantry.postgres import about, ident, literal
@@ -60,7 +61,7 @@ class Replayer:
         self.deadline: float | None = None
         self._facts = Facts(project)
         self._target_only = LeftAlone(project)
-        self._statements: dict[tuple[int, frozenset[str]], str] = {}
+        self._statements: dict[tuple[int, frozenset[str], frozenset[str]], str] = {}
         self._made: set[int] = set()
         self._making: set[int] = set()
         # Whether entries may have been left out by the round before this one, which may have been another process's.
@@ -112,6 +113,7 @@ class Replayer:
             self._facts,
             self._target_only,
             corrected=_corrected(connection),
+            strangers=strangers_in(connection),
             loose=self._loose,
             deadline=self.deadline,
             statements=self._statements,
@@ -240,7 +242,7 @@ def _sweep_column(batch: Batch, column: str, ref: Reference) -> bool:
     key = reference_text(project, mapping, ref, "s")
     clear(connection, "batch", *STATES)
     connection.execute(
-        f"insert into tenantry_batch select distinct x.key from tenantry_touched x join {batch.target} t"
+        f"insert into tenantry_batch select distinct x.key from tenantry_touched x join {batch.seen} t"
         f" on t.legacy_id = {legacy_of(mapping, 'x.key')} where x.m = {batch.position} and t.{ident(column)}"
         f" is not null and not exists (select from {parent} p where p.id = t.{ident(column)})"
     )

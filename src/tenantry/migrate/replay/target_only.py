@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from psycopg import errors as pg
-
 from tenantry.catalog import Column, Constraint, Table
+from tenantry.derivation.reverse.strangers import no_stranger, strangers_in
 from tenantry.derivation.reverse.write import as_shown
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.project import LEGACY_ID
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.postgres import ident, idents, literal
 
 LEFT_TABLES = """
@@ -34,8 +34,6 @@ create temporary table if not exists tenantry_hit (name text not null, place oid
 create temporary table if not exists tenantry_put_by (name text not null, key text not null, line text not null, primary key (name, key))
     on commit delete rows;
 """
-
-_REFUSED = (pg.IntegrityError, pg.RaiseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class LeftAlone:
         self.project = project
         self._active = False
         self._kept: set[str] = set()
+        self._strangers: frozenset[str] = frozenset()
         self._noted = False
 
     def begin(self, connection: Connection) -> None:
@@ -72,6 +71,7 @@ class LeftAlone:
         ).fetchone()
         assert row is not None
         self._active, self._kept = bool(row[0]), set(row[1] or ())
+        self._strangers = strangers_in(connection)
 
     # -- before rows are deleted or changed ----------------------------------------------------------------------------
 
@@ -106,7 +106,11 @@ class LeftAlone:
             )
             if changed:
                 self._remember(
-                    connection, number, tie, f"{new} n join {target} t on t.legacy_id = n.legacy_id where {changed}"
+                    connection,
+                    number,
+                    tie,
+                    f"{new} n join {target} t on t.legacy_id = n.legacy_id"
+                    f" where ({changed}){self._visible(mapping.target.name)}",
                 )
 
     def as_it_was(self, name: str) -> str:
@@ -196,14 +200,16 @@ class LeftAlone:
         unfed = self._unfed(name) if fed else ()
         if unfed:
             sets = ", ".join(f"{ident(each)} = p.{ident(each)}" for each in unfed)
-            connection.execute(f"update {table} t set {sets} from {lines} p where t.{LEGACY_ID} = p.put_key")
+            connection.execute(
+                f"update {table} t set {sets} from {lines} p where t.{LEGACY_ID} = p.put_key{self._visible(name)}"
+            )
         held = self.project.target.table(name)
         assert held is not None
         names = idents(column.name for column in held.columns if column.generated is None)
         # Rows of a table that a source feeds stand again only where they are the target's alone.
         mine = (
             f" where exists (select from {JOURNAL}.kept k where k.table_name = {literal(name)} and k.column_name = ''"
-            f" and k.legacy_id = p.put_key) and not exists (select from {table} t where t.{LEGACY_ID} = p.put_key)"
+            f" and k.legacy_id = p.put_key) and not exists (select from {table} t where t.{LEGACY_ID} = p.put_key{self._visible(name)})"
             if fed
             else ""
         )
@@ -211,13 +217,13 @@ class LeftAlone:
         try:
             with connection.transaction():
                 connection.execute(insert + mine)
-        except _REFUSED:
+        except ROW_ERRORS:
             for (key,) in connection.execute(f"select p.put_key from {lines} p{mine}").fetchall():
                 one = f"{mine} {'and' if mine else 'where'} p.put_key = {literal(key)}"
                 try:
                     with connection.transaction():
                         connection.execute(insert + one)
-                except _REFUSED:
+                except ROW_ERRORS:
                     listed += self._lost(connection, held, lines, key)
         connection.execute(f"delete from tenantry_put_by where name = {literal(name)}")
         return listed
@@ -267,7 +273,7 @@ class LeftAlone:
             try:
                 with connection.transaction():
                     connection.execute(f"{update} and {condition}")
-            except _REFUSED:
+            except ROW_ERRORS:
                 return False
             self._list(connection, tie, "its reference was emptied", condition)
             return True
@@ -300,6 +306,9 @@ class LeftAlone:
             f" insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
             f" select 'forward', {literal(tie.child.name)}, d.key, '', 'source', d.loser, {literal(reason)} from d"
         )
+
+    def _visible(self, name: str) -> str:
+        return no_stranger(self.project, name, "t") if name in self._strangers else ""
 
     # -- what is whose -------------------------------------------------------------------------------------------------
 

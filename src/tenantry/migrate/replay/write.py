@@ -122,18 +122,18 @@ def _forget_kept(batch: Batch) -> None:
     connection.execute(
         f"delete from {JOURNAL}.kept k using tenantry_all a where k.table_name = {literal(mapping.target.name)}"
         f" and k.legacy_id = {legacy_of(mapping, 'a.key')} and k.column_name <> ''"
-        f" and not exists (select from {batch.target} t where t.legacy_id = k.legacy_id)"
+        f" and not exists (select from {batch.seen} t where t.legacy_id = k.legacy_id)"
     )
     connection.execute(
         f"delete from {JOURNAL}.kept k using tenantry_all a join {JOURNAL}.born_part b on a.key in (b.legacy_id, b.source_key)"
         f" where b.mapping = {literal(mapping.name)} and k.table_name = {literal(mapping.target.name)}"
         " and k.legacy_id = b.legacy_id and k.column_name <> ''"
-        f" and not exists (select from {batch.target} t where t.legacy_id = k.legacy_id)"
+        f" and not exists (select from {batch.seen} t where t.legacy_id = k.legacy_id)"
     )
     connection.execute(
         f"delete from {JOURNAL}.born_part b using tenantry_all a where b.mapping = {literal(mapping.name)}"
         f" and (b.legacy_id = {legacy_of(mapping, 'a.key')} or b.source_key = a.key and not exists"
-        f" (select from {batch.target} t where t.legacy_id = b.legacy_id))"
+        f" (select from {batch.seen} t where t.legacy_id = b.legacy_id))"
     )
 
 
@@ -183,7 +183,7 @@ def _holders(batch: Batch) -> bool:
         return False
     connection.execute(f"analyze {batch.new}")
     found = " union ".join(
-        f"select {source_key(mapping)} as key from {batch.new} n join {batch.target} t on {same}"
+        f"select {source_key(mapping)} as key from {batch.new} n join {batch.seen} t on {same}"
         f" where t.legacy_id <> n.legacy_id{from_part(mapping, ' and')}"
         for same in ways
     )
@@ -240,11 +240,11 @@ def _write(batch: Batch) -> Iterator[str]:
     # Images, not values: 'a' and 'A' may be equal to a column, and some types cannot be compared at all.
     yield (
         f"update {target} t set {pairs} from {new} n where t.legacy_id = n.legacy_id"
-        f" and row({compared[0]})::record *<> row({compared[1]})::record"
+        f" and row({compared[0]})::record *<> row({compared[1]})::record{batch.visible('t')}"
     )
     names = [column.name for column in mapping.columns]
     system = " overriding system value" if any(column.identity for column in mapping.target.columns) else ""
     yield (
         f"insert into {target} ({idents(names)}){system} select {idents(names, prefix='n')} from {new} n"
-        f" where not exists (select from {target} t where t.legacy_id = n.legacy_id)"
+        f" where not exists (select from {batch.seen} t where t.legacy_id = n.legacy_id)"
     )

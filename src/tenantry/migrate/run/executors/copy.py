@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from tenantry.journal.journal import Chunk, Connection
 from tenantry.migrate.copy import ranges
-from tenantry.migrate.replay.batch import ROW_ERRORS
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.migrate.run.context import RunContext
 from tenantry.migrate.run.executors.base import Task
 from tenantry.plan import Step
