@@ -242,7 +242,7 @@ def test_asynchronous_code_does_the_same(built: Built) -> None:
         async with await psycopg.AsyncConnection.connect(built.database.dsn, row_factory=dict_row) as connection:
             async with async_as_service(connection, built.project) as service:
                 assert await (await service.execute("select current_user as me")).fetchone() == {"me": "service_role"}
-            with pytest.raises(SettingsError, match="no role 'staf'"):
+            with pytest.raises(SettingsError, match="no tenant role 'staf'"):
                 async with async_as_user(connection, built.project, role="staf"):
                     pass
             assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -255,14 +255,14 @@ def test_asynchronous_code_does_the_same(built: Built) -> None:
 
 
 UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
-    ({"role": "staf"}, "no role 'staf'", "Did you mean 'staff'?"),
-    ({"role": "super admin"}, "no role 'super admin'", "as_super_admin is for that"),
-    ({"role": "nurse"}, "no role 'nurse'", "Its roles are viewer, staff, provider, clinic_admin."),
+    ({"role": "staf"}, "no tenant role 'staf'", "Did you mean 'staff'?"),
+    ({"role": "super admin"}, "no tenant role 'super admin'", "as_super_admin is for that"),
+    ({"role": "nurse"}, "no tenant role 'nurse'", "Its roles are viewer, staff, provider, clinic_admin."),
     ({"role": "staff", "tenant": uuid4()}, r"no tenant .* in clinic\.clinics", "leave tenant out"),
     ({"role": "staff", "tenant": "Harbour"}, "no tenant Harbour", "leave tenant out"),
     ({"user": uuid4()}, r"no account .* in auth\.users", "leave user out"),
     ({"tenant": uuid4()}, "without a role in it", "role=…"),
-    ({"role": "staff", "memberships": {uuid4(): "staff"}}, "Both a role and memberships", "takes the place"),
+    ({"role": "staff", "memberships": {uuid4(): "staff"}}, "Both a role and memberships", "Pass only memberships"),
 ]
 
 
