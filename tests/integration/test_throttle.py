@@ -345,7 +345,7 @@ def test_a_setting_changed_while_work_waits_holds_from_the_next_look(database_ea
     assert re.search(
         rf"slot {slot} holds back [\d.]+MB of WAL, and nobody reads it.*max_slot_lag is 64kB", by.notices[0]
     )
-    assert by.notices[1].startswith("Copying goes on")
+    assert by.notices[1].startswith("Copying continues")
 
 
 def test_a_wal_directory_that_grows_holds_copying(database_each: Database) -> None:
@@ -808,7 +808,7 @@ def test_commands_change_settings_and_say_what_they_did(
         "reset": ["max_slot_lag"],
         "manifest": {"max_slot_lag": "off"},
     }
-    assert "Nothing was overridden" in program("throttle", "reset", *dsn).out
+    assert "No setting was overridden" in program("throttle", "reset", *dsn).out
     first = program("pause", *dsn, "--json").json
     again = program("pause", *dsn, "--json").json
     assert (first["changed"], again["changed"]) == (True, False)
@@ -823,8 +823,8 @@ def test_commands_change_settings_and_say_what_they_did(
         (["throttle", "set", "max_wal_per_secnd=1MB"], "did you mean 'max_wal_per_second'?"),
         (["throttle", "set", "max_wal_per_second=fast"], "'fast' is not a size"),
         (["throttle", "set", "yield_to_autovacuum=perhaps"], "must be true or false"),
-        (["throttle", "set", "sleep"], "write it as name=value"),
-        (["throttle", "set", "pause=true"], "Say `tenantry pause`"),
+        (["throttle", "set", "sleep"], "must be written as name=value"),
+        (["throttle", "set", "pause=true"], "Use `tenantry pause`"),
         (["throttle", "reset", "slep"], "did you mean 'sleep'?"),
         (["throttle", "reset", "zzz"], "there are sleep, chunk_target"),
     ],
