@@ -835,14 +835,14 @@ def test_the_contract_asks_for_the_name_of_what_it_drops(ready: Database, monkey
     monkeypatch.setattr("sys.stdin", io.StringIO("clinic\n"))
     said = cli("contract", "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
     assert said.code == 2
-    assert "not its name" in said.everything
+    assert "not the name" in said.everything
     assert one(ready, "select count(*) from public.metric_values") > 0
 
 
 def test_the_commands_in_the_order_of_the_manual(ready: Database) -> None:
     where = ("--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
     for arguments, words in (
-        (("replay", "--until-idle"), "0 changes in 0 rounds"),
+        (("replay", "--until-idle"), "0 changes replayed in 0 rounds"),
         (("verify",), "compared"),
         (("cutover",), "Applications write the target now"),
         (("replay", "--until-idle", "--json"), '"direction": "reverse"'),

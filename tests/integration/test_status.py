@@ -265,7 +265,7 @@ def test_a_failed_step_is_named_with_its_message(ready: Database, program: Calla
     said = program("--dsn", ready.dsn)
     assert said.code == 1
     assert "failed verify.ids: no [room]" in said.out
-    assert "not ready: 1 step is to do, the next: verify.ids" in said.everything
+    assert "no: 1 step pending, next: verify.ids" in said.everything
 
 
 def test_there_must_be_a_run(database: Database, program: Callable[..., Said]) -> None:

@@ -191,7 +191,7 @@ def _exceptions(entries: list[tuple[str, str, str]]) -> str:
     [
         (["--part", "lnt"], "Did you mean 'lint'"),
         (["--copy", "--login", "auto"], "--login proves the database itself"),
-        (["--discover"], "--manifest says what is meant"),
+        (["--discover"], "--manifest states schema"),
         (["--copy-dsn", "dbname=x", "--embedded"], "exclude each other"),
     ],
 )
