@@ -611,6 +611,56 @@ def test_a_client_who_drops_their_context_within_a_statement_writes_nothing(worl
                 me.execute(f"update providers set name = name || '!' where name = 'x1' or {dropped}".encode())
 
 
+def test_another_transaction_of_the_callers_sql_is_not_committed_for_them(world: World) -> None:
+    with world.connection() as connection:
+        for other in ("commit and chain", "rollback; begin", "commit; begin isolation level serializable"):
+            with (
+                pytest.raises(errors.NoActiveSqlTransaction),
+                tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
+            ):
+                me.execute("select 1")
+                me.execute(other.encode())
+            assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        # Nothing runs as the login after it, in no transaction.
+        with pytest.raises(errors.NoActiveSqlTransaction), tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+            me.execute("select 1")
+            me.execute("commit")
+            me.execute("select current_user")
+
+    async def run_async() -> None:
+        async with (
+            await psycopg.AsyncConnection.connect(
+                world.built.login_dsn, autocommit=True, prepare_threshold=None
+            ) as connection,
+        ):
+            async with async_tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+                await me.execute("select 1")
+            with pytest.raises(errors.NoActiveSqlTransaction):
+                async with async_tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
+                    await me.execute("select 1")
+                    await me.execute("commit and chain")
+            with pytest.raises(SettingsError, match="over"):
+                await me.execute("select 1")
+
+    asyncio.run(run_async())
+
+
+def test_a_handle_ends_with_its_block_and_nobody_hears_what_the_user_before_was_told(world: World) -> None:
+    with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
+        with pool.connection() as connection, tenant(connection, world.claims(0), KEY, schema=SCHEMA) as before:
+            before.execute("listen orders")
+            before.execute("select pg_notify('orders', 'forged')")
+        with pool.connection() as connection, tenant(connection, world.claims(1), KEY, schema=SCHEMA) as me:
+            me.execute("select 1")
+            with pytest.raises(SettingsError, match="over"):
+                before.execute("select 1")
+            with pytest.raises(SettingsError, match="over"):
+                _ = before.connection
+            before.rollback()
+            assert value(me.execute(WHO)) == str(world.people[1])
+            assert list(connection.notifies(timeout=0)) == []
+
+
 HOSTILE = {
     "datestyle": "SQL, DMY",
     "intervalstyle": "iso_8601",

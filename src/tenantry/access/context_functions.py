@@ -158,7 +158,7 @@ revoke create on schema tenantry from {definer};
 """
 
 
-_LIVE = "a.deleted_at is null and a.forgotten_at is null and (a.banned_until is null or a.banned_until <= now())"
+_LIVE = "a.deleted_at is null and a.forgotten_at is null and (a.banned_until is null or a.banned_until <= clock_timestamp())"
 
 
 def _is_super() -> str:

@@ -118,15 +118,19 @@ class Tenant:
 
     def __init__(self, connection: psycopg.Connection[Any], opening: _Opening) -> None:
         self._connection, self._opening = connection, opening
-        self._begun = False
+        self._begun = self._ended = False
+        self._challenge: str | None = None
 
     def execute(self, query: Query, params: Params | None = None) -> psycopg.Cursor[Any]:
         """Run a statement as the caller; the first one travels together with the opening of the context.
 
         Raises:
             psycopg.errors.InvalidAuthorizationSpecification: the database refused the seal; the statement did not run.
+            SettingsError: the block is over: the connection may be somebody else's by now.
         """
+        _check_not_ended(self._ended)
         if self._begun:
+            _check_end(self._connection.info.transaction_status)
             return self._connection.execute(query, params)
         challenge = self._begin()
         with self._connection.pipeline():
@@ -138,6 +142,7 @@ class Tenant:
     @property
     def connection(self) -> psycopg.Connection[Any]:
         """The connection, with the context open: for COPY, server-side cursors and savepoints."""
+        _check_not_ended(self._ended)
         if not self._begun:
             challenge = self._begin()
             with self._connection.pipeline():
@@ -151,7 +156,9 @@ class Tenant:
             return None
         # A cursor of our own, here and below: the connection's may write values into the text, or make objects of rows.
         with _explained():
-            return _last_value(psycopg.Cursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE))
+            cursor = psycopg.Cursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE)
+        self._challenge = _last_value(cursor)
+        return self._challenge
 
     def _open(self, challenge: str | None) -> None:
         """Within a pipeline."""
@@ -167,12 +174,21 @@ class Tenant:
             psycopg.errors.InFailedSqlTransaction: a statement had failed, and everything was rolled back.
             psycopg.errors.NoActiveSqlTransaction: SQL of the caller had ended the transaction.
         """
-        if self._begun:
+        ended, self._ended = self._ended, True
+        if self._begun and not ended:
             _check_end(self._connection.info.transaction_status)
-            _check_commit(self._connection.execute("commit").statusmessage)
+            status = self._connection.info.transaction_status
+            with _same_transaction():
+                cursor = psycopg.Cursor(self._connection).execute(_commit(self._challenge, status))
+            _check_commit(_last_status(cursor))
 
     def rollback(self) -> None:
         """Take it back, if the connection is still there. One that hangs in the middle of a COPY is closed."""
+        if not self._ended:
+            self._ended = True
+            self._undo()
+
+    def _undo(self) -> None:
         if self._begun and not self._connection.closed:
             if _is_stuck(self._connection):
                 self._connection.close()
@@ -185,11 +201,14 @@ class AsyncTenant:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], opening: _Opening) -> None:
         self._connection, self._opening = connection, opening
-        self._begun = False
+        self._begun = self._ended = False
+        self._challenge: str | None = None
 
     async def execute(self, query: Query, params: Params | None = None) -> psycopg.AsyncCursor[Any]:
         """As Tenant.execute()."""
+        _check_not_ended(self._ended)
         if self._begun:
+            _check_end(self._connection.info.transaction_status)
             return await self._connection.execute(query, params)
         challenge = await self._begin()
         async with self._connection.pipeline():
@@ -200,6 +219,7 @@ class AsyncTenant:
 
     async def connection(self) -> psycopg.AsyncConnection[Any]:
         """As Tenant.connection."""
+        _check_not_ended(self._ended)
         if not self._begun:
             challenge = await self._begin()
             async with self._connection.pipeline():
@@ -211,7 +231,9 @@ class AsyncTenant:
         if not self._opening.sealed:
             return None
         with _explained():
-            return _last_value(await psycopg.AsyncCursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE))
+            cursor = await psycopg.AsyncCursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE)
+        self._challenge = _last_value(cursor)
+        return self._challenge
 
     async def _open(self, challenge: str | None) -> None:
         cursor = psycopg.AsyncCursor(self._connection, row_factory=tuple_row)
@@ -221,12 +243,21 @@ class AsyncTenant:
 
     async def commit(self) -> None:
         """As Tenant.commit()."""
-        if self._begun:
+        ended, self._ended = self._ended, True
+        if self._begun and not ended:
             _check_end(self._connection.info.transaction_status)
-            _check_commit((await self._connection.execute("commit")).statusmessage)
+            status = self._connection.info.transaction_status
+            with _same_transaction():
+                cursor = await psycopg.AsyncCursor(self._connection).execute(_commit(self._challenge, status))
+            _check_commit(_last_status(cursor))
 
     async def rollback(self) -> None:
         """As Tenant.rollback()."""
+        if not self._ended:
+            self._ended = True
+            await self._undo()
+
+    async def _undo(self) -> None:
         if self._begun and not self._connection.closed:
             if _is_stuck(self._connection):
                 await self._connection.close()
@@ -257,6 +288,14 @@ def _explained() -> Iterator[None]:
         ) from None
 
 
+def _check_not_ended(ended: bool) -> None:
+    if ended:
+        raise SettingsError(
+            "This transaction is over: its connection may serve another caller by now.",
+            hint="Run statements within the block of tenant(), and open a new one for what comes after it.",
+        )
+
+
 def _is_stuck(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
     """Whether no statement can be sent any more: the caller's was a COPY, for which nobody was prepared."""
     return connection.info.transaction_status == TransactionStatus.ACTIVE
@@ -265,6 +304,32 @@ def _is_stuck(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 def _check_end(status: TransactionStatus) -> None:
     if status == TransactionStatus.IDLE:
         raise errors.NoActiveSqlTransaction("SQL that ran in it has ended the caller's transaction")
+
+
+def _commit(challenge: str | None, status: TransactionStatus) -> bytes:
+    """COMMIT, in one message with a look at whether the transaction is still the one that was opened: each has a time of its own."""
+    if challenge is None or status != TransactionStatus.INTRANS:
+        return b"commit"
+    began = challenge.partition(".")[2]
+    same = f"extract(epoch from pg_catalog.transaction_timestamp())::pg_catalog.text operator(pg_catalog.=) '{began}'"
+    return f"select pg_catalog.int4div(1, ({same})::pg_catalog.int4); commit".encode()
+
+
+@contextmanager
+def _same_transaction() -> Iterator[None]:
+    try:
+        yield
+    except errors.DivisionByZero:
+        raise errors.NoActiveSqlTransaction(
+            "SQL that ran in it has ended the caller's transaction and begun another, which is rolled back"
+        ) from None
+
+
+def _last_status(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> str | None:
+    said = cursor.statusmessage
+    while cursor.nextset():
+        said = cursor.statusmessage
+    return said
 
 
 def _check_commit(said: str | None) -> None:
@@ -308,7 +373,11 @@ def tenant(
     except BaseException:
         me.rollback()
         raise
-    me.commit()
+    try:
+        me.commit()
+    except errors.NoActiveSqlTransaction:
+        me._undo()
+        raise
 
 
 @asynccontextmanager
@@ -334,7 +403,11 @@ async def async_tenant(
     except BaseException:
         await me.rollback()
         raise
-    await me.commit()
+    try:
+        await me.commit()
+    except errors.NoActiveSqlTransaction:
+        await me._undo()
+        raise
 
 
 # -- pools ---------------------------------------------------------------------------------------------------------------
@@ -384,11 +457,15 @@ _random = SystemRandom()
 
 def _empty(connection: psycopg.Connection[Any]) -> None:
     connection.execute("discard all")
+    # What has arrived stays with the driver: the next user would take it for theirs.
+    list(connection.notifies(timeout=0))
     connection.execute(_SEED, [_random.uniform(-1, 1)])
 
 
 async def _empty_async(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.execute("discard all")
+    async for _ in connection.notifies(timeout=0):
+        pass
     await connection.execute(_SEED, [_random.uniform(-1, 1)])
 
 

@@ -136,6 +136,7 @@ def neglected() -> Project:
     text = manifest("depot").model_dump(by_alias=True, exclude_unset=True)
     text["source"]["ignore"] = ["left_behind", "old_folders"]
     text["tables"]["unkeyed"] = {"access": "service"}
+    text["membership"]["active"] = "now() > '2020-01-01'"
     text["tables"]["lines"]["columns"]["token"] = {"up": "s.token || now()::text"}
     text["tables"]["articles"]["columns"] = {"token": {"up": "(select min(n.token) from notes n where n.org = s.org)"}}
     text["tables"]["events"]["columns"] = {"org": {"ref": False}}
