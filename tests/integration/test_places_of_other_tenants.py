@@ -174,3 +174,67 @@ def test_place_of_another_tenants_row_is_not_taken(small: MakeSmall) -> None:
     assert _of_tenants(app, "tasks") == [("o1", "INJECTED")]
     assert _of_tenants(app, "projects", "name") == [("o1", "of one"), ("o2", "of two")]
     app.run("verify", code=0)
+
+
+def test_two_tenants_rows_with_one_id_in_the_dual_write_window(small: MakeSmall) -> None:
+    app = small(
+        source=f"""
+create table notes (id text primary key, org_id text not null references "Organization", title text);
+create table lines (id text primary key, note text not null references notes (id), body text);
+insert into notes values ('{SAME}', 'o2', 'of two'), ('{QUOTE}', 'o2', 'to be deleted'), ('{MOVED}', 'o2', 'moves');
+insert into lines values ('l1', '{SAME}', 'line of two');
+""",
+        target=target_table("notes", ", title text")
+        + target_table(
+            "lines",
+            ", note_id uuid not null, body text",
+            "foreign key (org_id, note_id) references notes (org_id, id) on delete cascade deferrable",
+        ),
+        tables="""
+[tables.notes]
+from = "notes"
+access = "tenant"
+[tables.lines]
+from = "lines"
+tenant = ["note"]
+access = "tenant"
+columns = { note_id = { from = "note", ref = "notes" } }
+""",
+    )
+    app.migrate()
+    app.run("cutover", "--grace", "1h", code=0)
+    app.as_owner(
+        _insert("notes", "o1", id=SAME, title="of one"),
+        _insert("notes", "o1", id=QUOTE, title="of one"),
+        f"update app.notes set org_id = (select id from app.orgs where legacy_id = 'o1') where legacy_id = '{MOVED}'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    # The source's rows change and go, beside rows of another tenant with their ids; and in one round both sides make one.
+    app.write(
+        f"update notes set title = 'two by the source' where id = '{SAME}'",
+        "update lines set body = 'line by the source'",
+        f"delete from notes where id = '{QUOTE}'",
+        f"insert into notes values ('{HIDDEN}', 'o2', 'secret of two')",
+    )
+    app.as_owner(
+        "update app.notes set title = 'of one, again' where title = 'of one'",
+        _insert("notes", "o1", id=HIDDEN, title="of one"),
+    )
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows("select * from notes order by id") == [
+        (HIDDEN, "o2", "secret of two"),
+        (MOVED, "o1", "moves"),
+        (SAME, "o2", "two by the source"),
+    ]
+    assert _of_tenants(app, "notes", "title") == [
+        ("o1", "moves"),
+        ("o1", "of one"),
+        ("o1", "of one, again"),
+        ("o1", "of one, again"),
+        ("o2", "secret of two"),
+        ("o2", "two by the source"),
+    ]
+    assert _of_tenants(app, "lines") == [("o2", "line by the source")]
+    app.run("cutover", code=0)
+    app.roll_back()
+    app.run("verify", code=0)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from tenantry.derivation.few import tenants_of
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.columns import INTEGERS
+from tenantry.derivation.reverse.strangers import STRANGER, moved_from, without_strangers
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping.project import ROW_ID
 from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.postgres import ident, literal, literals
@@ -76,6 +79,8 @@ class Both:
                 f" (select from {JOURNAL}.born_part p where p.mapping = {literal(mapping.name)} and p.source_key = e.key"
                 f" and p.legacy_id = c.legacy_id)) where e.table_name = {literal(table)} and e.key is not null"
             )
+            if mapping.scoped:
+                self._part(connection, position, mapping)
         return (
             connection.execute(
                 "with decided as (select s.key, case when bool_or(s.source_stated) <> bool_or(s.target_stated)"
@@ -84,6 +89,32 @@ class Both:
                 "update tenantry_both b set source_wins = d.source_wins from decided d where d.key = b.key"
             ).rowcount
             > 0
+        )
+
+    def _part(self, connection: Connection, position: int, mapping: Mapping) -> None:
+        """Rows of two tenants with one id are no row that both sides changed: each is carried over as what it is, and the way back
+        finds the target's to be a stranger."""
+        connection.execute(
+            f"delete from tenantry_both b using {STRANGER} n where b.m = {position} and n.legacy_id = b.legacy_id"
+            f" and n.table_name = {literal(mapping.target.name)}"
+        )
+        born = (
+            f"(select b.key, t.legacy_id, t.{ident(self.project.manifest.tenant.column)}::text as tenant from tenantry_both b"
+            f" join {ident(self.project.target.schema, mapping.target.name)} t on t.legacy_id = b.legacy_id"
+            f" where b.m = {position} and t.legacy_id = t.{ident(ROW_ID)}::text)"
+        )
+        if connection.execute(f"select from {born} t limit 1").fetchone() is None:
+            return
+        source = ident(self.project.source.schema, mapping.source.name)
+        same = same_key(self.project.source, mapping, "o", "b.key")
+        rows = (
+            f"(select o.* from {source} o where exists (select from tenantry_both b where b.m = {position} and {same}))"
+        )
+        connection.execute("delete from tenantry_says")
+        connection.execute(f"insert into tenantry_says {tenants_of(self.project, mapping, rows, rows, frozenset())}")
+        connection.execute(
+            f"delete from tenantry_both b using tenantry_says w join {born} t on t.key = w.key where b.m = {position}"
+            f" and b.key = w.key and w.tenant <> t.tenant and not {moved_from(mapping.target.name, 't', 'w.tenant')}"
         )
 
     def matching(self) -> str:
@@ -177,7 +208,7 @@ class Both:
         place = next((i for i, mapping in enumerate(mappings) if not mapping.legacy_prefix), 0)
         mapping = mappings[place]
         masked = _array(column.name for column in mapping.columns if mapping.is_secret(column))
-        target = ident(self.project.target.schema, mapping.target.name)
+        target = without_strangers(self.project, mapping.target.name)
         legacy = f"{literal(mapping.legacy_prefix)} || b.key"
         told = _told([str(column.source) for each in mappings for column in _added(each)])
         listed += connection.execute(
@@ -246,7 +277,7 @@ class Both:
         found = 0
         for mapping in self.project:
             prefix = len(mapping.legacy_prefix)
-            target = ident(self.project.target.schema, mapping.target.name)
+            target = without_strangers(self.project, mapping.target.name)
             found += connection.execute(
                 "insert into tenantry_entry (table_name, key, at) select distinct"
                 f" {literal(mapping.source.name)}, c.source_key, now() from {JOURNAL}.conflict c"

@@ -151,6 +151,8 @@ class _Round:
         self.refused: dict[str, set[str]] = {}
         self.strangers: dict[str, set[str]] = {}
         """Keys of source tables whose old id stands in several tenants: looked at again when the place may be free."""
+        self.both = False
+        """Both sides are written, and the source has changed rows that are not carried over yet."""
         self.whole: set[str] = set()
         """Tables whose work table still tells of every row looked at, as it is now."""
 
@@ -162,6 +164,8 @@ class _Round:
         for statement in TABLES:
             execute(statement)
         self._see_strangers(self.tables)
+        row = execute("select to_regclass('pg_temp.tenantry_entry') is not null").fetchone()
+        self.both = bool(row and row[0]) and execute("select from tenantry_entry limit 1").fetchone() is not None
         execute(
             f"insert into {CHANGED} select distinct table_name, legacy_id from {changed} where legacy_id is not null"
         )
@@ -289,6 +293,12 @@ class _Round:
             if part.mapping.python_columns:
                 self._take_back(table, position)
         execute(table.compare())
+        if self.both and (contested := self.strangers.get(table.name)):
+            # In the dual-write window the source's row, which it has changed, stands: it is about to be carried over.
+            execute(
+                f"delete from {table.work} w using tenantry_entry e where e.table_name = %s and e.key = w.key and w.key = any (%s)",
+                [table.name, sorted(contested)],
+            )
         for statement in table.collect_gone():
             execute(statement)
 
@@ -638,6 +648,14 @@ class _Round:
                     [name, part.target, legacies],
                 )
         self._foreign()
+        for name, contested in self.strangers.items() if self.both else ():
+            for part in self.made[name].parts:
+                # What the source has changed of these is about to be carried over.
+                execute(
+                    "delete from tenantry_keep k using tenantry_entry e where k.table_name = %s and e.table_name = %s"
+                    " and k.legacy_id = %s || e.key and e.key = any (%s)",
+                    [part.target, name, part.mapping.legacy_prefix, sorted(contested)],
+                )
         self._script("insert into tenantry_examined select table_name, legacy_id from tenantry_look")
         self._script(self.blocks["list_kept"])
         for name, count in execute(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from psycopg import errors as pg
 
 from tenantry.derivation.keys import mapping_key, reference_text
+from tenantry.derivation.reverse.strangers import TABLES as CLAIM_TABLES
 from tenantry.derivation.reverse.strangers import strangers_in
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
@@ -71,7 +72,7 @@ class Replayer:
     @staticmethod
     def begin(connection: Connection) -> None:
         """The session's temporary tables; once for a connection, outside of a round."""
-        for tables in (TABLES, BOTH_TABLES, LEFT_TABLES):
+        for tables in (TABLES, BOTH_TABLES, LEFT_TABLES, *CLAIM_TABLES):
             connection.execute(tables)
 
     def made(self) -> None:
