@@ -55,7 +55,7 @@ fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/pyproject.toml")
 try 0 "$version" --version
 try 0 "Usage:" --help
-try 2 "There is no manifest here" analyze
+try 2 "There is no manifest in this folder" analyze
 try 2 "pip install 'tenantry[demo]'" demo --values 1000
 
 # From the folder of archives, and from nowhere else: `tenantry[demo]` must lead to the distribution of Clinic.
