@@ -39,7 +39,7 @@ from tenantry.migrate.session.connections import Session
 from tenantry.migrate.session.guard import Watch, check_login, check_owner, check_server, refuse_standby
 from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
-from tenantry.migrate.session.run_lock import one_makes_the_journal, take_run_lock
+from tenantry.migrate.session.run_lock import one_makes_the_journal, release_run_lock, take_run_lock
 from tenantry.migrate.session.sampler import Sampler
 from tenantry.migrate.session.schema_drift import absorb
 from tenantry.migrate.session.visibility import need_every_row, need_room
@@ -136,6 +136,7 @@ class Migration:
         except psycopg.Error as error:
             raise explain(error, "running the migration") from error
         finally:
+            release_run_lock(main)
             self._session.close()
             self._throttle.close()
 

@@ -30,7 +30,7 @@ from tenantry.migrate.session.connections import TRANSIENT, Session
 from tenantry.migrate.session.guard import Watch, check_login, check_server, refuse_standby
 from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
-from tenantry.migrate.session.run_lock import wait_for_run_lock
+from tenantry.migrate.session.run_lock import release_run_lock, wait_for_run_lock
 from tenantry.migrate.session.schema_drift import absorb
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.session.write_pause import Guard
@@ -107,6 +107,7 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        release_run_lock(self.main)
         self.session.close()
         if isinstance(error, psycopg.Error):
             raise explained(self._dsn, error) from error

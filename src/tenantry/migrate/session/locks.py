@@ -27,6 +27,7 @@ def capture_tables(
     patience: float,
     notice: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
+    others: tuple[str, Sequence[str]] | None = None,
 ) -> None:
     """Alter tables that applications use, in one transaction.
 
@@ -35,6 +36,7 @@ def capture_tables(
 
     Args:
         mark: is called last in the transaction.
+        others: schema and tables that are locked as well.
 
     Raises:
         SourceLocked: naming who stands in the way.
@@ -59,7 +61,7 @@ def capture_tables(
             return
         except (pg.LockNotAvailable, pg.DeadlockDetected):
             attempt += 1
-            holders = blockers(connection, schema, tables)
+            holders = [*blockers(connection, schema, tables), *(blockers(connection, *others) if others else ())]
             said = "; ".join(holders) or "a session that has just released it"
             if time.monotonic() > deadline or stopped():
                 raise SourceLocked(

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.pq import TransactionStatus
 
 from tenantry.errors import RunInProgress
 from tenantry.journal.ddl import reverse_ddl
@@ -92,6 +93,13 @@ def wait_for_run_lock(connection: Connection, patience: float, notice: Callable[
         raise
 
 
+def release_run_lock(connection: Connection) -> None:
+    """Let go of the run before the connection ends: what is left of it says nothing then. Does nothing where that fails."""
+    with suppress(psycopg.Error):
+        if connection.info.transaction_status == TransactionStatus.IDLE and _there(connection):
+            _say(connection, "release")
+
+
 def run_lock_holder(connection: Connection) -> int | None:
     """The server's process that holds the run lock, or None."""
     if not _there(connection):
@@ -163,6 +171,7 @@ __all__ = [
     "describe_holder",
     "is_awaited",
     "one_makes_the_journal",
+    "release_run_lock",
     "run_lock_holder",
     "take_run_lock",
     "wait_for_run_lock",

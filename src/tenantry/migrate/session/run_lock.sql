@@ -7,27 +7,36 @@ create table if not exists tenantry.run_lock (
     holds boolean     not null,
     at    timestamptz not null default clock_timestamp()
 );
+alter table tenantry.run_lock add column if not exists login oid, add column if not exists started timestamptz;
 create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
 comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.'
 
 -- name: forget_ended
--- Rows of sessions that have ended.
+-- Rows of sessions that have ended. The number of a server process, and a key that was once seen in pg_locks, may be another session's
+-- by now: its login tells, and its beginning, where it may be seen.
 delete from tenantry.run_lock r
  where not exists (select from pg_locks l
+                     join pg_stat_activity a on a.pid = l.pid
                     where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.pid = r.pid
+                      and (r.login is null or a.usesysid = r.login and (a.backend_start is null or a.backend_start = r.started))
                       and l.database = (select oid from pg_database where datname = current_database())
                       and (l.classid::bigint << 32) + l.objid::bigint = r.key)
 
 -- name: take
 -- A second one that holds it is refused by the unique index.
-insert into tenantry.run_lock (key, pid, holds) values (%(key)s, pg_backend_pid(), true)
+insert into tenantry.run_lock (key, pid, holds, login, started)
+select %(key)s, pg_backend_pid(), true, a.usesysid, a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()
 on conflict (key) do update set holds = true, at = clock_timestamp()
 
 -- name: ask
-insert into tenantry.run_lock (key, pid, holds) values (%(key)s, pg_backend_pid(), false)
+insert into tenantry.run_lock (key, pid, holds, login, started)
+select %(key)s, pg_backend_pid(), false, a.usesysid, a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()
 
 -- name: ask_no_more
 delete from tenantry.run_lock where key = %(key)s and not holds
+
+-- name: release
+delete from tenantry.run_lock where pid = pg_backend_pid()
 
 -- name: holder
 select r.pid from tenantry.run_lock r

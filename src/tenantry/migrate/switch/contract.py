@@ -14,6 +14,7 @@ from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.postgres import ident, load_blocks
 from tenantry.postgres.programs import dump_schema
+from tenantry.statements.capture import fed_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def contract(
             if archive is not None:
                 live.observer.notice(f"Archiving schema {live.project.source.schema} into {archive}.")
                 dump_schema(dsn, live.project.source.schema, archive)
-        live.journal.say(live.main, "turn", direction="reverse", status="contracted", phase="contract", grace=None)
+        target = [table.name for table in fed_tables(live.project)]
         for step in live.prepared.plan.phase("contract"):
             if step.id in live.done:
                 continue
@@ -129,6 +130,10 @@ def contract(
             begun_step = time.monotonic()
 
             def mark(step_id: str = step.id) -> None:
+                # Whoever is in the way is so before anything is dropped, and the run is what it was until then.
+                live.journal.say(
+                    live.main, "turn", direction="reverse", status="contracted", phase="contract", grace=None
+                )
                 live.journal.say(live.main, "step_started", step=step_id)
                 live.journal.say(live.main, "step_done", step=step_id, rows=None, message=None)
 
@@ -137,15 +142,13 @@ def contract(
                     live.main,
                     live.project.source.schema,
                     [table.name for table in live.project.source_tables],
-                    step.sql,
+                    [*_lock_target(live), *step.sql],
                     mark,
                     patience=patience,
                     notice=live.observer.notice,
+                    others=(live.project.target.schema, target),
                 )
             except psycopg.errors.DependentObjectsStillExist as error:
-                live.journal.say(
-                    live.main, "turn", direction="reverse", status="cut over", phase="cut over", grace=None
-                )
                 raise NotReady(
                     f"Other objects depend on the source's tables. Nothing was dropped. {error.diag.message_detail}",
                     hint="Drop them, or make them use the new tables, and run the same command again.",
@@ -157,6 +160,13 @@ def contract(
             archive,
             time.monotonic() - begun,
         )
+
+
+def _lock_target(live: Live) -> list[str]:
+    """A statement that locks the target's tables as dropping their triggers will; those that are there still."""
+    names = [ident(table.schema, table.name) for table in fed_tables(live.project)]
+    there = live.main.execute("select n from unnest(%s::text[]) n where to_regclass(n) is not null", [names]).fetchall()
+    return [f"lock table {', '.join(str(row[0]) for row in there)} in access exclusive mode"] if there else []
 
 
 def _left(live: Live) -> bool:
