@@ -24,6 +24,7 @@ from tenantry.prove.expected.callers import (
     people,
 )
 from tenantry.prove.fixtures.build import make_fixtures, remove_leftovers
+from tenantry.prove.lint.run import run_lint
 from tests.conftest import Database
 from tests.isolation.build import OWNER, Built, build_clinic, build_org, run, secure
 from tests.isolation.studio import build_studio
@@ -456,6 +457,56 @@ def test_what_is_forgotten_fails_in_its_cells_and_in_no_others(kind: str, over_l
     assert {role for role, *_ in lost} >= set(built.project.manifest.roles.order)
     assert {relation.partition(": ")[0] for *_, relation in lost} == set(states)
     assert _rows(built) == 0
+
+
+WEAKER = {
+    "tenantry.shared(text)": (
+        (" and (accepted_at is not null)", ""),
+        ("(until is null or until > now())", "true"),
+        ("since <= now()", "true"),
+        ("kind = 'goals'", "kind in ('goals', 'metrics')"),
+    ),
+    "tenantry.tenants(text)": (("a.deleted_at is null and ", ""),),
+}
+
+
+def test_shares_that_do_not_hold_and_memberships_that_people_give_themselves_fail(database: Database) -> None:
+    built = build_clinic(database)
+    with database.connect() as admin:
+        for signature, changes in WEAKER.items():
+            row = admin.execute("select pg_get_functiondef(%s::regprocedure)", [signature]).fetchone()
+            assert row is not None
+            text = str(row[0])
+            for old, new in changes:
+                assert old in text
+                text = text.replace(old, new)
+            admin.execute(text.encode())
+        run(
+            admin,
+            "grant insert (clinic_id, profile_id, role), update (role) on clinic.user_clinic_roles to authenticated",
+            "create policy join_in on clinic.user_clinic_roles for insert to authenticated"
+            " with check (profile_id = (select tenantry.profile_id()) and role = 'viewer')",
+            "create policy promote on clinic.user_clinic_roles for update to authenticated using"
+            " (clinic_id = any ((select tenantry.tenants('provider'))::uuid[]))",
+        )
+    proof = _in_place(built, "goals", "locations", "user_clinic_roles")
+    assert not proof.untried
+    failed = _failures(proof)
+    assert {relation for _, _, table, relation in failed if table == "goals" and relation.startswith("share that")} == {
+        "share that was not accepted: shared row",
+        "share that breaks since <= now(): shared row",
+        "share that breaks until IS NULL OR until > now(): shared row",
+        "share that was ended: goals: shared row",
+    }
+    assert ("deleted super admin", "select", "locations", "other tenant") in failed
+    assert ("banned super admin", "select", "locations", "other tenant") not in failed
+    for promoted in ("own row, role = role", "own row, role = 'clinic_admin'"):
+        assert ("provider", "update", "user_clinic_roles", promoted) in failed
+    assert ("signed in", "insert", "user_clinic_roles", "becoming viewer of a tenant, own") in failed
+    assert ("staff", "insert", "user_clinic_roles", "becoming viewer of a tenant, other") in failed
+    with built.owner() as owner:
+        found = run_lint(owner, manifest=built.project.manifest, only=["members_writable"])
+    assert {finding.level for finding in found.findings} == {"error"}
 
 
 def test_a_state_that_the_manifest_does_not_know_is_not_applicable_and_said(database: Database, tmp_path: Path) -> None:

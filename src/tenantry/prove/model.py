@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tenantry.manifest.model import COMMANDS
-from tenantry.prove.expected.callers import STATES
+from tenantry.prove.expected.callers import SHARE, STATES
 
 Outcome = Literal["allow", "refuse", "error", "not tried"]
 
@@ -144,7 +144,7 @@ _OUTSIDE = ("other tenant", "shared row", "system row", "public row")
 def _mark(cells: list[Cell]) -> str:
     if any(cell.failed for cell in cells):
         return "failed"
-    plain = [cell for cell in cells if not cell.relation.startswith((*_ATTACKS, *STATES))]
+    plain = [cell for cell in cells if not cell.relation.startswith((*_ATTACKS, *STATES, SHARE))]
     if all(cell.got == "not tried" for cell in plain or cells):
         return "not tried"
     allowed = Counter(cell.relation for cell in plain if cell.expected == "allow")

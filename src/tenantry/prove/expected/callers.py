@@ -15,6 +15,8 @@ INACTIVE_MEMBERSHIP = "inactive membership"
 INACTIVE_TENANT = "inactive tenant"
 INACTIVE_LENDER = "inactive tenant that shares"
 REMOVED = "removed a moment ago"
+SHARE = "share that"
+"""With these words begin the states in which what a tenant shares does not count any more: `share that was not accepted`."""
 STATES = (INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER, REMOVED)
 """How a membership that somebody had does not count any more; the relations of his cells begin with it."""
 
@@ -30,9 +32,16 @@ class Person:
     """Tenants in which the membership, or which themselves, are not active any more."""
     is_super: bool = False
     is_banned: bool = False
+    is_deleted: bool = False
+    """The account is: softly, so that its row stands."""
     acts: bool = True
     """False for those who are there only so that rows can be theirs."""
     uid: str = field(default_factory=lambda: str(uuid4()))
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the account gives nothing, whatever its person is otherwise."""
+        return self.is_banned or self.is_deleted
 
     @property
     def email(self) -> str:
@@ -50,7 +59,9 @@ class Caller:
     state: str = ""
     """One of STATES, and `person` is as the state leaves him; empty for those who are what their label says."""
     closed: frozenset[str] = frozenset()
-    """The tenants that are not active while he tries."""
+    """The tenants that are not active, or do not share, while they try."""
+    share: str | None = None
+    """In a state that is about one share: its name; tables that are shared otherwise say nothing then."""
 
 
 def people(manifest: Manifest) -> tuple[Person, ...]:
@@ -64,6 +75,9 @@ def people(manifest: Manifest) -> tuple[Person, ...]:
         Person("super admin", is_super=True),
         Person("signed in"),
         Person("banned", {OWN: highest}, is_banned=True),
+        Person("deleted", {OWN: highest}, is_deleted=True),
+        Person("banned super admin", is_super=True, is_banned=True),
+        Person("deleted super admin", is_super=True, is_deleted=True),
         Person("somebody of the other tenant", {OTHER: highest}, acts=False),
     )
 
@@ -82,15 +96,17 @@ def callers(manifest: Manifest, persons: tuple[Person, ...]) -> tuple[Caller, ..
     )
 
 
-def in_state(caller: Caller, state: str, tenant: str) -> Caller:
-    """A caller whose membership of a tenant does not count any more, if he has one."""
+def in_state(caller: Caller, state: str, tenant: str, share: str | None = None) -> Caller:
+    """A caller whose membership of a tenant does not count any more, if they have one; or, where it is a tenant that shares, what
+    it shares does not."""
     person = caller.person
     if person is not None:
         left = {which: role for which, role in person.memberships.items() if which != tenant}
         former = person.former | (set(person.memberships) - set(left))
         person = replace(person, memberships=left, former=former)
-    closed = frozenset({tenant}) if state in (INACTIVE_TENANT, INACTIVE_LENDER) else frozenset()
-    return replace(caller, person=person, state=state, closed=closed)
+    shares = state == INACTIVE_LENDER or state.startswith(SHARE)
+    closed = frozenset({tenant}) if shares or state == INACTIVE_TENANT else frozenset()
+    return replace(caller, person=person, state=state, closed=closed, share=share)
 
 
 def _claims(uid: str, role: str) -> str:

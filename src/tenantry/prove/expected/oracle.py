@@ -43,7 +43,7 @@ def may(manifest: Manifest, command: Command, person: Person | None, row: Facts)
     """
     access = manifest.tables[row.table].access
     sees = _sees_as_anybody(access, row)
-    if person is None or person.is_banned:
+    if person is None or person.is_out:
         return command == "select" and sees
     if command == "select":
         return sees or _reads(manifest, access, person, row)

@@ -9,6 +9,7 @@ from typing import Any
 import pglast
 from pglast import ast
 from pglast.enums import A_Expr_Kind, BoolExprType
+from pglast.stream import RawStream
 
 from tenantry.catalog import Table
 from tenantry.manifest.model import Access
@@ -55,6 +56,22 @@ def conditions(project: Project, table: Table) -> Iterator[tuple[Facts, Mapping[
     if access.public is not None:
         place = OWN if project.scoped(table.name) else None
         yield Facts(table.name, place, public=True), equalities(access.public), access.public
+
+
+def terms(condition: str | None) -> tuple[str, ...]:
+    """What must hold together for a condition to hold, without what is always true."""
+    if condition is None:
+        return ()
+    statement: Any = pglast.parse_sql(f"select ({condition})")[0].stmt
+    open_terms: list[Any] = [statement.targetList[0].val]
+    found: list[str] = []
+    while open_terms:
+        term: Any = open_terms.pop(0)
+        if isinstance(term, ast.BoolExpr) and term.boolop == BoolExprType.AND_EXPR:
+            open_terms[:0] = term.args or ()
+        elif (text := str(RawStream()(term))).lower() not in ("true", "'t'::bool"):
+            found.append(text)
+    return tuple(found)
 
 
 def equalities(condition: str | None) -> dict[str, str | None]:

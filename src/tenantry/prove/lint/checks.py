@@ -102,6 +102,7 @@ def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
         "logins": list(scope.logins),
         "service": list(scope.service),
         "strict": scope.manifest,
+        "members_closed": list(scope.members_closed),
         "tenant_tables": [oid for oid, _ in scope.tenant_columns],
         "tenant_numbers": [number for _, number in scope.tenant_columns],
         "tenant_words": sorted(_tenant_words(scope)),

@@ -89,6 +89,8 @@ class Scope:
     owners: Membership | None = None
     """The tenant table itself, where no table of memberships was found and a column of it names the tenant's owner."""
     manifest: bool = False
+    members_closed: tuple[str, ...] = ()
+    """The rights on the table of memberships that the manifest leaves to the service."""
     user_owned: bool = False
     """Whether each row belongs to a person, who is the tenant then."""
     service: tuple[str, ...] = ()
@@ -121,6 +123,14 @@ class _Role:
 # -- from a manifest ---------------------------------------------------------------------------------------------------
 
 
+def _left_to_the_service(manifest: Manifest) -> tuple[str, ...]:
+    rule = manifest.tables.get(manifest.membership.table)
+    if rule is None:
+        return ()
+    cells = {"INSERT": rule.access.insert, "UPDATE": rule.access.update, "DELETE": rule.access.delete}
+    return tuple(right for right, cell in cells.items() if cell == "service")
+
+
 def manifest_scope(
     conn: psycopg.Connection[Any], manifest: Manifest, *, login: str | None = None, protected: Sequence[str] = ()
 ) -> Scope:
@@ -135,6 +145,7 @@ def manifest_scope(
         logins=(name,),
         tenant_column=tenant.column,
         manifest=True,
+        members_closed=_left_to_the_service(manifest),
         service=(roles.service, roles.backup, roles.definer),
         definer=roles.definer,
         login=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from tenantry.catalog import Table
 from tenantry.manifest.model import Command
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import ident, literal
-from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, Caller, Person
+from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, Person
 from tenantry.prove.expected.oracle import EXISTING, NEW, Facts, is_same, may, own_columns, parent_columns
 from tenantry.prove.expected.shared_rows import places
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, slots
@@ -54,6 +55,10 @@ class Book:
     writes: bool
     """Whether clients have their rights to write; before the cut-over they do not."""
     inserts: dict[str, list[Insert]] = field(default_factory=dict)
+    joins: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Where clients may insert memberships: by person, what they try to become, and the INSERT."""
+    held: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The columns of each table that a client's role may update, as the server says."""
     gone: set[tuple[str, str]] = field(default_factory=set)
     """Rows, as table and condition, that do not stand at present: they went with a membership."""
 
@@ -76,6 +81,44 @@ class Book:
                     statement = f"insert into {ident(table.schema, table.name)} default values"
                 found.append(Insert(facts, statement, doubt))
         self.inserts[table.name] = found
+        role = literal(self.project.manifest.database_roles.authenticated)
+        held = maker.conn.execute(
+            f"select a.attname, has_column_privilege({role}, a.attrelid, a.attnum, 'update'),"
+            f" has_column_privilege({role}, a.attrelid, a.attnum, 'insert') from pg_attribute as a"
+            " where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped",
+            [ident(table.schema, table.name)],
+        ).fetchall()
+        self.held[table.name] = frozenset(str(name) for name, may_update, _ in held if may_update)
+        membership = self.project.manifest.membership
+        if table.name == membership.table and any(
+            name == membership.profile and may_insert for name, _, may_insert in held
+        ):
+            self._prepare_joins(maker, table, without)
+
+    def _prepare_joins(self, maker: Maker, table: Table, without: Sequence[str]) -> None:
+        """Everybody makes themselves a member, with each role, where they are none."""
+        manifest = self.project.manifest
+        for person in self.persons:
+            profile = self.fixtures.profiles.get(person.uid)
+            for which in (OWN, OTHER):
+                if (
+                    profile is None
+                    or not person.acts
+                    or which in person.memberships
+                    or person.is_out
+                    or person.is_super
+                ):
+                    continue
+                for role in manifest.roles.order:
+                    given: Values = {
+                        manifest.tenant.column: self.fixtures.tenants[which],
+                        manifest.membership.profile: profile,
+                        manifest.membership.role: role,
+                    }
+                    with suppress(CannotMake):
+                        statement = maker.statement(table, given, without=without)
+                        relation = f"becoming {role} of a tenant, {which}"
+                        self.joins.setdefault(person.uid, []).append((relation, statement))
 
     def _places(self, table: Table) -> Iterator[tuple[Facts, Values]]:
         manifest = self.project.manifest
@@ -102,14 +145,18 @@ class Book:
             *self._selects(caller, table, rows),
             *self._inserts(caller, table),
             *self._changes(caller, table, rows),
+            *self._beyond(caller, table, rows),
         )
         if caller.state:
+            access = self.project.manifest.tables[table.name].access
+            if caller.share is not None and access.shared != caller.share:
+                return
             for attempt in plain:
                 if _concerns(caller, attempt.relation):
                     yield replace(attempt, relation=f"{caller.state}: {attempt.relation}")
             return
         yield from plain
-        if caller.person is not None and caller.person.is_super:
+        if caller.person is not None and caller.person.is_super and not caller.person.is_out:
             yield from self._columns(caller, table)
         if caller.person is not None:
             yield from self._moves(caller, table, rows)
@@ -239,7 +286,32 @@ class Book:
     def _harmless(self, table: Table) -> str:
         """A column to set to itself: one that the manifest leaves open, if there is one, and no generated one."""
         plain = [column.name for column in table.columns if column.generated is None and column.identity != "always"]
-        return ident([*self.changeable(table.name), *plain][0])
+        held = [name for name in plain if name in self.held.get(table.name, ())]
+        meant = [name for name in self.changeable(table.name) if name in held]
+        return ident([*meant, *held, *self.changeable(table.name), *plain][0])
+
+    def _beyond(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+        """What nobody should be able to try: columns that a client's role holds beyond the manifest, tried one by one, and
+        memberships that people make for themselves."""
+        if caller.person is None:
+            return
+        name, manifest = ident(table.schema, table.name), self.project.manifest
+        meant = [] if manifest.tables[table.name].access.update == "service" else self.changeable(table.name)
+        held = self.held.get(table.name, frozenset()) - set(meant) if self.writes else frozenset()
+        for column in sorted(held):
+            values = [ident(column)]
+            if table.name == manifest.membership.table and column == manifest.membership.role:
+                values += [literal(role) for role in (manifest.roles.order[0], manifest.roles.order[-1])]
+            for relation, row in rows:
+                for value in values:
+                    statement = f"update {name} set {ident(column)} = {value} where {row.where}"
+                    yield Attempt(caller, table.name, "update", f"{relation}, {column} = {value}", "refuse", statement)
+        if table.name == manifest.membership.table:
+            for relation, statement in self.joins.get(caller.person.uid, ()):
+                expected = self._expect(
+                    caller, "insert", Facts(table.name, OTHER if relation.endswith(OTHER) else OWN, caller.person)
+                )
+                yield Attempt(caller, table.name, "insert", relation, expected, statement)
 
     def _without_row(
         self, caller: Caller, table: Table, command: Command, rows: list[tuple[str, FixtureRow]]
@@ -316,6 +388,6 @@ def _concerns(caller: Caller, relation: str) -> bool:
     admin about a tenant of which he never was a member."""
     if caller.person is None or caller.person.is_super:
         return relation == "other tenant"
-    if caller.state == INACTIVE_LENDER:
+    if caller.state == INACTIVE_LENDER or caller.state.startswith(SHARE):
         return relation == "shared row"
     return relation != "other tenant" and not relation.startswith("column")

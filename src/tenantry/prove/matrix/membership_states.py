@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from tenantry.manifest.model import Share
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, literal
 from tenantry.prove.expected.callers import (
@@ -19,10 +20,11 @@ from tenantry.prove.expected.callers import (
     INACTIVE_TENANT,
     OWN,
     REMOVED,
+    SHARE,
     Caller,
     in_state,
 )
-from tenantry.prove.expected.shared_rows import LENDER
+from tenantry.prove.expected.shared_rows import LENDER, equalities, terms
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, remove_leftovers
 from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values, insert_sql
 
@@ -133,9 +135,13 @@ def turns(
     members = tuple(
         caller
         for caller in everybody
-        if caller.person is not None and OWN in caller.person.memberships and not caller.person.is_banned
+        if caller.person is not None and OWN in caller.person.memberships and not caller.person.is_out
     )
-    super_admins = tuple(caller for caller in everybody if caller.person is not None and caller.person.is_super)
+    super_admins = tuple(
+        caller
+        for caller in everybody
+        if caller.person is not None and caller.person.is_super and not caller.person.is_out
+    )
     found: list[Turn] = []
     notes: list[str] = []
     rows = _rows_of(fixtures, manifest.membership.table)
@@ -163,6 +169,7 @@ def turns(
         reason = "" if change is not None else _not_found(manifest.tenant.table, active)
         found.append(_turn(state, who, () if change is None else (change,), reason, place))
 
+    found += _shares_that_end(ready, project, fixtures, members)
     everything = tuple(row for rows in fixtures.rows.values() for row in rows)
     for caller in members:
         membership = next((row for row in rows if _is_his(row, caller)), None)
@@ -171,6 +178,53 @@ def turns(
             removal = Removal(membership, own, everything, ends.get(membership.where))
             found.append(_turn(REMOVED, (caller,), (removal,), ""))
     return tuple(found), tuple(notes)
+
+
+def _shares_that_end(ready: Maker, project: Project, fixtures: Fixtures, members: tuple[Caller, ...]) -> Iterator[Turn]:
+    """Each thing that a share must fulfil is broken once, for all shares that ask it; and each share is taken away once, while
+    the same tenant goes on sharing everything else."""
+    if LENDER not in fixtures.tenants:
+        return
+    shares = project.manifest.shares
+    rows = {name: row for name, share in shares.items() if (row := _share_row(ready, fixtures, share)) is not None}
+    asked: dict[str, list[str]] = {}
+    for name in rows:
+        for term in terms(shares[name].holds):
+            asked.setdefault(term, []).append(name)
+    for term, names in asked.items():
+        if equalities(term):
+            continue  # what tells the shares apart: the removal of one says more
+        told = f"{SHARE} was not accepted" if term in terms(shares[names[0]].accepted) else f"{SHARE} breaks {term}"
+        groups = [(None, names)] if len(names) == len(rows) else [(name, [name]) for name in names]
+        for only, group in groups:
+            changes = [
+                change
+                for name in group
+                if (change := _violation(ready, rows[name], _only(term, shares[name].holds))) is not None
+            ]
+            state = told if only is None else f"{told}: {only}"
+            reason = "" if len(changes) == len(group) else _not_found(shares[group[0]].table, term)
+            callers = tuple(in_state(caller, state, LENDER, only) for caller in members)
+            yield Turn(state, callers, members, tuple(changes), reason)
+    for name, row in rows.items():
+        callers = tuple(in_state(caller, f"{SHARE} was ended: {name}", LENDER, name) for caller in members)
+        yield Turn(f"{SHARE} was ended: {name}", callers, members, (Removal(row, (), (row,), None),))
+
+
+def _share_row(ready: Maker, fixtures: Fixtures, share: Share) -> FixtureRow | None:
+    """The invented row by which the lender shares."""
+    for row in _rows_of(fixtures, share.table):
+        if row.facts.tenant == LENDER:
+            query = f"select ({share.holds}) is true from {ident(row.table.schema, row.table.name)} where {row.where}"
+            if ready.conn.execute(query.encode()).fetchone() == (True,):
+                return row
+    return None
+
+
+def _only(term: str, holds: str) -> str:
+    """A condition that is not true just where a term is not, and everything else that is asked is."""
+    others = [each for each in terms(holds) if each != term]
+    return f"({term}) or not (({' and '.join(f'({each})' for each in others) or 'true'}) is true)"
 
 
 def _turn(state: str, members: tuple[Caller, ...], changes: tuple[Change, ...], reason: str, place: str = OWN) -> Turn:

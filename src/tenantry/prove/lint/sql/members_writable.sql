@@ -8,7 +8,8 @@ select c.object, 'policy ' || quote_ident(c.name) || ' lets ' || c.who || ' '
        || string_agg(distinct case g.privilege when 'INSERT' then 'add' when 'UPDATE' then 'change' else 'remove' end, ', ')
        || ' memberships'
        || case when asks.somebody then '' else ', of themselves' end as detail,
-       case when bool_or(g.privilege <> 'DELETE') and not asks.somebody and not %(strict)s then 'error' else 'warning' end as level
+       case when bool_or(g.privilege = any (%(members_closed)s::text[])) then 'error'
+            when bool_or(g.privilege <> 'DELETE') and not asks.somebody and not %(strict)s then 'error' else 'warning' end as level
   from clauses as c
   join grants as g on g.oid = c.relation
    and g.privilege = any (case c.command when 'a' then '{INSERT}' when 'w' then '{UPDATE}' when 'd' then '{DELETE}'
