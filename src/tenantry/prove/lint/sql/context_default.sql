@@ -19,5 +19,6 @@ select '' as object,
    and split_part(s.text, '=', 2) <> ''
    -- The server's own settings say how values are written, not who calls; but for the role that a session begins with.
    and (split_part(s.text, '=', 1) ~ '[.]' or split_part(s.text, '=', 1) = 'role' and split_part(s.text, '=', 2) <> 'none')
+   and split_part(s.text, '=', 1) !~ '^plpgsql[.]' -- of the language: how its functions run
    and lower(split_part(s.text, '=', 1)) in (select lower(name) from settings)
  order by 2
