@@ -753,7 +753,7 @@ def test_the_rows_of_a_proof_are_passed_over(world: World) -> None:
     assert world.events() == []
 
 
-def test_a_rollback_carries_new_people_back_and_leaves_no_trigger(finished_each: Database) -> None:
+def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_trigger_that_fires(finished_each: Database) -> None:
     with world_of(finished_each) as world:
         world.invite("zoe@example.org", role="staff")
         member = world.sign_up("zoe@example.org", confirmed=True)
@@ -765,7 +765,10 @@ def test_a_rollback_carries_new_people_back_and_leaves_no_trigger(finished_each:
         )
         profile, other = world.profile(member), world.profile(alone)
     assert len(tenantry_triggers(finished_each)) == 5
-    roll_back(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+    with finished_each.connect(autocommit=False) as reader:
+        # As any open context, whose tenants are asked for in these tables.
+        reader.execute("select count(*) from clinic.profiles, clinic.user_clinic_roles")
+        roll_back(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
     assert tenantry_triggers(finished_each) == []
     assert one(finished_each, "select email from users where id = %s", [moved[1]]) == "moved@example.org"
     # The source knows people with a clinic and a role; who has none is listed.
@@ -802,7 +805,7 @@ def test_a_rollback_carries_new_people_back_and_leaves_no_trigger(finished_each:
 def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
     return rows(
         database,
-        "select tgname from pg_trigger where tgname like 'tenantry_in_step%' and not tgisinternal order by 1",
+        "select tgname from pg_trigger where tgname like 'tenantry_in_step%' and not tgisinternal and tgenabled <> 'D' order by 1",
     )
 
 

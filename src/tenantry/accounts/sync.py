@@ -82,8 +82,8 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
     if not on:
         return (
             *_off_accounts(compiled),
-            f"drop trigger if exists {IN_STEP} on {profiles}",
-            f"drop trigger if exists {IN_STEP} on {members}",
+            # Not dropped: that takes ACCESS EXCLUSIVE, and every open context has read these tables.
+            *(_switch_off(table) for table in (profiles, members)),
             f"do $$ begin\n    if to_regprocedure('tenantry.follow_account(uuid)') is not null then\n"
             f"        revoke execute on function {callable_} from {service};\n    end if;\nend $$",
         )
@@ -119,6 +119,15 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
 def _stored(rule: str | None, address: str) -> str:
     """An address as the transform of its column keeps it; without one as it is."""
     return (transforms()[rule].normal(address) if rule is not None else None) or address
+
+
+def _switch_off(table: str) -> str:
+    """The trigger of a table of the target stays, and fires no more; SHARE ROW EXCLUSIVE is enough for that."""
+    return (
+        "do $$ begin\n"
+        f"    if exists (select from pg_trigger where tgrelid = to_regclass({literal(table)}) and tgname = {literal(IN_STEP)}) then\n"
+        f"        alter table {table} disable trigger {IN_STEP};\n    end if;\nend $$"
+    )
 
 
 def _off_accounts(compiler: _Compiler) -> Iterator[str]:

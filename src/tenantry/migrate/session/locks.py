@@ -35,6 +35,7 @@ def capture_tables(
     lets the queue behind it pass; tries go on, with jitter, for `patience` seconds.
 
     Args:
+        tables: those that are locked, for messages; where none is named, any of the schema may be.
         mark: is called last in the transaction.
         others: schema and tables that are locked as well.
 
@@ -63,14 +64,15 @@ def capture_tables(
             attempt += 1
             holders = [*blockers(connection, schema, tables), *(blockers(connection, *others) if others else ())]
             said = "; ".join(holders) or "a session that has just released it"
+            wanted = ", ".join(tables) or f"The tables of {schema}"
             if time.monotonic() > deadline or stopped():
                 raise SourceLocked(
-                    f"{', '.join(tables)} could not be locked within {patience:.0f} s. Blocked by: {said}.",
+                    f"{wanted} could not be locked within {patience:.0f} s. Blocked by: {said}.",
                     hint="End those transactions (select pg_terminate_backend(pid)) or wait for a quieter time, then run the"
                     " same command again: it resumes from the journal.",
                 ) from None
             if attempt == 1:
-                notice(f"Waiting for {', '.join(tables)}: {said}")
+                notice(f"Waiting for {', '.join(tables) or f'the tables of {schema}'}: {said}")
             time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
 
 
@@ -80,8 +82,15 @@ def look(connection: Connection, block: str, **parameters: object) -> psycopg.Cu
 
 
 def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
-    """Who holds locks that writers hold, in words: pid, application, how long, last query's first words."""
-    rows = look(connection, "blockers", schema=schema, tables=list(tables)).fetchall()
+    """Who holds locks that writers hold, in words: pid, application, how long. Where nobody does, those who only read: what drops
+    an object waits for them too.
+
+    Args:
+        tables: of the schema; all where none is named.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for readers in (False, True):
+        rows = rows or look(connection, "blockers", schema=schema, tables=list(tables), readers=readers).fetchall()
     return [
         f"pid {pid} ({application or 'no name'}, {state or 'busy'}, in a transaction for {seconds:.0f} s)"
         if gid is None

@@ -1,6 +1,7 @@
 -- Who holds what.
 
 -- name: blockers
+-- Holders of locks on some tables of a schema, or on any where none is named; those who only read count where `readers` is true.
 -- A prepared transaction has no session: it holds its locks until somebody ends it. pg_locks shows it without a pid, and with the
 -- virtual transaction that holds the lock on its transaction id.
 with held as materialized (
@@ -8,11 +9,11 @@ with held as materialized (
       from pg_locks l
       join pg_class c on c.oid = l.relation
       join pg_namespace n on n.oid = c.relnamespace
-     where l.granted and n.nspname = %(schema)s and c.relname = any (%(tables)s)
+     where l.granted and n.nspname = %(schema)s and (%(tables)s = '{}' or c.relname = any (%(tables)s::text[]))
        and l.pid is distinct from pg_backend_pid()
        and l.database = (select oid from pg_database where datname = current_database())
-       and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
-                      'AccessExclusiveLock')
+       and (%(readers)s or l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                      'AccessExclusiveLock'))
 )
 select a.pid, a.application_name, a.state, coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
        null as gid, null as owner

@@ -248,7 +248,8 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
             if journal_exists(live.main):
                 journal.say(live.main, "reopen_steps", steps=[step.id])
 
-        schema, tables = ("", []) if step.locks is None else (step.locks[0], [step.locks[1]])
+        schema, table = step.locks or (live.project.target.schema, None)
+        tables = [] if table is None else [table]
         capture_tables(
             live.main, schema, tables, step.undo, mark,
             patience=patience, notice=live.observer.notice, stopped=stopped,
