@@ -225,6 +225,7 @@ class Deriver:
             f"case when {condition} then {literal(written(code))} end" for code, condition in problems
         )
         parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
+        to_json = "to_json" if self.reading is Reading.PREVIEW else f"{JOURNAL}.row_json"
 
         def note(column: Column) -> str:
             before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
@@ -242,7 +243,7 @@ class Deriver:
             f"select {idents([*names, ours('key')])},\n"
             f"      case when {flagged} then concat_ws(';', {listed or 'null'}) end as {ours('problems')},\n"
             f"      case when {flagged} then {f'case {parent} end' if parent else 'null::jsonb'} end as {ours('parent')},\n"
-            f"      case when {flagged} then to_json({row}) end as {ours('original')},\n"
+            f"      case when {flagged} then {to_json}({row}) end as {ours('original')},\n"
             + (
                 f"      case when {any_note} then array_remove(array[{notes}], null) end as {ours('changes')}\n"
                 if changes

@@ -276,7 +276,7 @@ class Comparison:
             )
             known = (
                 f"{self._known(part)} union select n.legacy_id from {STRANGER} n join {self.keys} k on n.source_key = k.key and k.now"
-                f" and md5(n.source_key) = md5(k.key) where n.table_name = {literal(part.target)}"
+                f" where n.table_name = {literal(part.target)}"
             )
             claimed += (
                 f" union select k.key, n.legacy_id, n.tenant, true, {said} from {self.keys} k"
@@ -288,7 +288,7 @@ class Comparison:
         """A statement that forgets the strangers of places that are looked at, where their rows are gone."""
         return (
             f"delete from {STRANGER} n using {self.keys} k where k.now and n.table_name = {literal(part.target)} and n.source_key = k.key"
-            " and md5(n.source_key) = md5(k.key) and not exists (select from pg_temp.tenantry_claim c"
+            f" and not exists (select from pg_temp.tenantry_claim c"
             " where c.legacy_id = n.legacy_id and c.tenant = n.tenant)"
         )
 
@@ -302,7 +302,7 @@ class Comparison:
         """A query (legacy_id) of the rows that changed, and of those that stand in a place that is looked at by their values."""
         return (
             f"select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)} union select b.legacy_id"
-            f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and md5(k.key) = md5(b.source_key) and k.now"
+            f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and k.now"
             f" where b.mapping = {literal(part.mapping.name)}"
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tenantry.derivation.reverse.refused import once_listed
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, literal
@@ -73,7 +74,7 @@ def _known(part: Part, alias: str) -> str:
 
 def moved_from(name: str, alias: str, says: str) -> str:
     """A condition: applications moved the row (legacy_id, tenant) from the tenant that the source says."""
-    mine = f"v.table_name = {literal(name)} and v.legacy_id = {alias}.legacy_id and md5(v.legacy_id) = md5({alias}.legacy_id)"
+    mine = f"v.table_name = {literal(name)} and v.legacy_id = {alias}.legacy_id"
     return (
         f"exists (with recursive m (tenant) as (select {says} union select v.tenant from m join {MOVE} v on v.old_tenant = m.tenant"
         f" and {mine}) select from m where m.tenant = {alias}.tenant)"
@@ -131,10 +132,7 @@ def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
 
 def stranger_keys(part: Part, keys: str) -> str:
     """A query of the places that strangers would have, of those that are looked at."""
-    return (
-        f"select k.key from {keys} k join {STRANGER} n on n.table_name = {literal(part.target)} and n.source_key = k.key"
-        " and md5(n.source_key) = md5(k.key)"
-    )
+    return f"select k.key from {keys} k join {STRANGER} n on n.table_name = {literal(part.target)} and n.source_key = k.key"
 
 
 def put_aside(project: Project) -> list[str]:
@@ -153,21 +151,16 @@ def put_aside(project: Project) -> list[str]:
 
 
 def list_strangers(project: Project, part: Part, shown: str) -> str:
-    """A statement that lists the strangers of the keys that were looked at as conflicts, each state of a row once.
+    """A statement that lists the strangers of the keys that were looked at as conflicts, each row once.
 
     Args:
         shown: SQL of the target's row `t` as JSON, without secrets.
     """
     name, tenant = literal(part.target), ident(project.manifest.tenant.column)
-    reason = literal(REASON)
-    return (
-        f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
-        f" select 'reverse', {name}, z.legacy_id, z.key, 'source', z.loser, {reason} from (select t.legacy_id, c.key,"
-        f" {shown} as loser from pg_temp.tenantry_claim c join {ident(project.target.schema, part.target)} t"
-        f" on t.legacy_id = c.legacy_id and t.{tenant}::text = c.tenant"
-        f" where {strangers_of(project, part.target, 't')}) z where not exists (select from {JOURNAL}.conflict c"
-        f" where c.direction = 'reverse' and c.table_name = {name} and c.legacy_id = z.legacy_id"
-        f" and c.loser::text = z.loser::text and c.reason = {reason})"
+    return once_listed(
+        f"select {name}, t.legacy_id, c.key, {shown}, {literal(REASON)} from pg_temp.tenantry_claim c"
+        f" join {ident(project.target.schema, part.target)} t on t.legacy_id = c.legacy_id and t.{tenant}::text = c.tenant"
+        f" where {strangers_of(project, part.target, 't')}"
     )
 
 

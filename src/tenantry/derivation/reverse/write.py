@@ -265,7 +265,7 @@ class SourceTable(Comparison):
         return [
             f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key, tenant) select {literal(part.mapping.name)}, w.legacy{i},"
             f" w.key, {tenant(i)} from {self.work} w where {there} and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
-            " on conflict (mapping, legacy_id) do update set source_key = excluded.source_key, tenant = excluded.tenant"
+            " on conflict (mapping, md5(legacy_id)) do update set source_key = excluded.source_key, tenant = excluded.tenant"
             " where (born_part.source_key, born_part.tenant) is distinct from (excluded.source_key, excluded.tenant)"
             for i, part in enumerate(self.parts)
             if (part.natural if inserted else part.link != "same")
@@ -285,7 +285,7 @@ def as_shown(mapping: Mapping) -> str:
         f"'(secret)' as {ident(column.name)}" if column.name in hidden else f"t.{ident(column.name)}"
         for column in mapping.target.columns
     )
-    return f"(select to_json(z.*) from (select {shown}) z)"
+    return f"(select {JOURNAL}.row_json(z.*) from (select {shown}) z)"
 
 
 def _stranger(column: CatalogColumn) -> str | None:

@@ -112,9 +112,10 @@ create table if not exists tenantry.quarantine (
     created_at     timestamptz not null default clock_timestamp(),
     closed_at      timestamptz
 );
-create unique index if not exists quarantine_open_key on tenantry.quarantine (mapping, source_key) where state = 'open';
-create index if not exists quarantine_source_idx on tenantry.quarantine (source_table, source_key);
-create index if not exists quarantine_parent_idx on tenantry.quarantine (parent_table, parent_key);
+-- A key may be as long as the source lets it be, beside a name too long for an entry of a btree.
+create unique index if not exists quarantine_open_row on tenantry.quarantine (mapping, md5(source_key)) where state = 'open';
+create index if not exists quarantine_source_hash on tenantry.quarantine using hash (source_key);
+create index if not exists quarantine_parent_hash on tenantry.quarantine using hash (parent_key);
 comment on column tenantry.quarantine.problems is 'reason:name for each, with semicolons between; a semicolon in a name is written \s, a backslash \b.';
 comment on table tenantry.quarantine is 'Rows that could not be carried over: the whole original, and why. For the migrator only: originals may hold secrets.';
 
@@ -540,6 +541,28 @@ end
 $$;
 comment on function tenantry.capture_target is 'Notes which rows of the target applications change, from the cut-over on.';
 revoke all on function tenantry.capture_target() from public;
+
+create or replace function tenantry.row_json(given record) returns json
+    language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    made json;
+begin
+    made := to_json(given);
+    if octet_length(made::text) < 4000000 then
+        return made;
+    end if;
+    return (select json_object_agg(e.key, case when octet_length(e.value::text) < 10000 then e.value
+                                               else to_json(left(e.value::text, 1000) || '…') end)
+              from json_each(made) e);
+exception when others then
+    -- A text has 1 GB at most, and its escapes make a value six times as long.
+    return json_build_object('row', 'it is too large to be listed');
+end
+$$;
+comment on function tenantry.row_json is 'A row as it is listed: of one that is very large, the beginnings of its values.';
+revoke all on function tenantry.row_json(record) from public;
 
 create or replace function tenantry.capture_move() returns trigger
     language plpgsql security definer

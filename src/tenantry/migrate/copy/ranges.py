@@ -174,7 +174,7 @@ def refuse_row(
         connection.execute(
             f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
             f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-            f" {mapping_key(mapping)}, to_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+            f" {mapping_key(mapping)}, {JOURNAL}.row_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
             f" {literal(said)} from {ident(project.source.schema, mapping.source.name)} s where {where}"
         )
         journal.say(

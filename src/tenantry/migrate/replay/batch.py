@@ -38,7 +38,8 @@ create temporary table if not exists tenantry_after (key text, id uuid, tenant u
 create temporary table if not exists tenantry_account (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_known (key text) on commit delete rows;
-create temporary table if not exists tenantry_gone (name text, legacy text, tenant text, primary key (name, legacy, tenant)) on commit delete rows;
+create temporary table if not exists tenantry_gone (name text, legacy text, tenant text,
+    digest text generated always as (md5(legacy)) stored, primary key (name, digest, tenant)) on commit delete rows;
 create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
 create temporary table if not exists tenantry_moved
     (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;

@@ -193,7 +193,7 @@ class Both:
         source = ident(self.project.source.schema, table)
         hidden = _array(first.secrets)
         same = same_key(self.project.source, first, "s", "b.key")
-        stands = f"(select {JOURNAL}.as_listed(row_to_json(s.*), {hidden}) from {source} s where {same})"
+        stands = f"(select {JOURNAL}.as_listed({JOURNAL}.row_json(s.*), {hidden}) from {source} s where {same})"
         listed = 0
         into = f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason, stands, changed_at)"
         for position, mapping in enumerate(mappings):
@@ -214,7 +214,7 @@ class Both:
         listed += connection.execute(
             f"{into}\nselect 'forward', {literal(mapping.target.name)}, {legacy}, b.key, 'target',"
             f" {JOURNAL}.as_listed(x.image, {hidden}), 'both sides changed the row; the target''s stands',"
-            f" (select {JOURNAL}.as_listed(row_to_json(t.*), {masked}) from {target} t where t.legacy_id = {legacy}), x.at"
+            f" (select {JOURNAL}.as_listed({JOURNAL}.row_json(t.*), {masked}) from {target} t where t.legacy_id = {legacy}), x.at"
             f" from (select distinct b.key from tenantry_both b where not b.source_wins) b"
             f" join tenantry_said x on {_of_source(table)} where {told} order by x.at"
         ).rowcount

@@ -105,7 +105,7 @@ def refuse(batch: Batch, key: str, error: psycopg.Error, *, thorough: bool) -> N
     connection.execute(
         f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
         f" column_name, detail) select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)},"
-        f" {mapping_key(mapping)}, to_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
+        f" {mapping_key(mapping)}, {JOURNAL}.row_json(s.*), 'row_refused', 'row_refused', {literal(error.diag.column_name)},"
         f" {literal(said)} from {batch.rows} s" + (f" where {mapping.where}" if mapping.where else "")
     )
     restore_corrections(batch)

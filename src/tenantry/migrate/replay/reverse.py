@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 from psycopg import sql as psql
 
 from tenantry.derivation.reverse.columns import WAITS
+from tenantry.derivation.reverse.refused import list_refused
 from tenantry.derivation.reverse.strangers import (
     MOVE,
     TABLES,
@@ -41,6 +41,9 @@ from tenantry.migrate.verify.compare import mended_mappings
 from tenantry.postgres import about, ident, literal, load_blocks, verbatim
 
 _ANALYZE_FROM = 100
+_AT_ONCE = 256
+"""Of so many rows that are refused together each is tried by itself."""
+_UNIQUE = "23505"
 _WITHHELD = "the server's message is withheld: the table holds secrets"
 
 
@@ -342,14 +345,14 @@ class _Round:
                     self.connection.execute("delete from pg_temp.tenantry_claim")
                     self.connection.execute(table.claims(part))
                     statement = list_strangers(self.project, part, table.loser(position))
-                    self.counts[name].conflicts += self.connection.execute(verbatim(statement)).rowcount
+                    self.counts[name].conflicts += self.connection.execute(statement).rowcount
 
     def _forget_moves(self) -> None:
         """The source says by now what applications have moved, unless it refused something."""
         refused = {part.target for name, _ in self.failures for part in self.made[name].parts}
         self.connection.execute(
             f"delete from {MOVE} m using {CHANGED} c where m.table_name = c.table_name and m.legacy_id = c.legacy_id"
-            " and md5(m.legacy_id) = md5(c.legacy_id) and m.table_name <> all (%s)",
+            " and m.table_name <> all (%s)",
             [sorted(refused)],
         )
 
@@ -373,30 +376,31 @@ class _Round:
         places = [j for j, flag in enumerate(row[2:]) if flag]
         done = 0
         if places:
-            done += self._attempt(table, "update", lambda condition: self._update(table, places, condition), row[1])
+            done += self._attempt(
+                table, "update", lambda condition: table.update(places, condition), row[1],
+                lambda condition: self._updated(table, places, condition),
+            )  # fmt: skip
         if row[0]:
-            done += self._attempt(table, "insert", lambda condition: self._insert(table, condition), row[1])
+            done += self._attempt(
+                table, "insert", table.insert, row[1], lambda condition: self._inserted_now(table, condition)
+            )
             done -= self._left_out(table)
         if done:
             self.whole.discard(table.name)
         return done
 
-    def _update(self, table: SourceTable, places: Sequence[int], condition: str) -> int:
-        done = self.connection.execute(table.update(places, condition)).rowcount
+    def _updated(self, table: SourceTable, places: Sequence[int], condition: str) -> None:
         any_of = " or ".join(f"w.c[{j + 1}]" for j in places)
         self._mark(table, "updated", f"({any_of}) and {condition}")
         if self.mended & {part.mapping.name for part in table.parts}:
             self.connection.execute(table.unpatch(places, condition))
-        return done
 
-    def _insert(self, table: SourceTable, condition: str) -> int:
-        done = self.connection.execute(table.insert(condition)).rowcount
+    def _inserted_now(self, table: SourceTable, condition: str) -> None:
         # What a document says of ids depends on which rows there are.
         self.whole -= self.documented
         self._mark(table, "inserted", f"w.ins and {condition}")
         for statement in table.born_parts(inserted=True):
             self.connection.execute(statement)
-        return done
 
     def _mark(self, table: SourceTable, state: str, condition: str) -> None:
         self.connection.execute(
@@ -417,29 +421,64 @@ class _Round:
                 )
         return len(keys)
 
-    def _attempt(self, table: SourceTable, kind: str, do: Callable[[str], int], last: int) -> int:
-        """Do it for all rows, or for all but those that are refused; returns the rows written."""
+    def _attempt(
+        self,
+        table: SourceTable,
+        kind: str,
+        statement: Callable[[str], str],
+        last: int,
+        then: Callable[[str], None] = lambda _condition: None,
+    ) -> int:
+        """Do it for all rows, or for all but those that are refused; returns the rows written.
+
+        Args:
+            statement: what writes the rows of a condition.
+            last: the highest number of a row.
+            then: is called with the condition of what was written.
+        """
 
         def attempt(low: int, high: int, condition: str) -> int:
             try:
                 with self.connection.transaction():
-                    return do(condition)
-            except ROW_ERRORS as error:
-                if high - low > 1:
-                    middle = (low + high) // 2
-                    return attempt(low, middle, _between(low, middle)) + attempt(middle, high, _between(middle, high))
-                self._failed(table, kind, low, error)
-                return 0
+                    done = self.connection.execute(statement(condition)).rowcount
+                    then(condition)
+                    return done
+            except ROW_ERRORS:
+                if high - low <= _AT_ONCE:
+                    return self._each(table, kind, statement, low, high, then)
+                middle = (low + high) // 2
+                return attempt(low, middle, _between(low, middle)) + attempt(middle, high, _between(middle, high))
 
         return attempt(1, last + 1, "true")
 
-    def _failed(self, table: SourceTable, kind: str, place: int, error: psycopg.Error) -> None:
+    def _each(
+        self,
+        table: SourceTable,
+        kind: str,
+        statement: Callable[[str], str],
+        low: int,
+        high: int,
+        then: Callable[[str], None],
+    ) -> int:
+        """Each of some rows by itself, within the server: whoever has many rows refused does not hold up all others."""
+        refused = self.connection.execute(
+            f"select n, code, said from {JOURNAL}.try_each(%s, %s, %s)", [statement("w.n = $1"), low, high]
+        ).fetchall()
+        written = refused.pop()[2]
+        for place, code, said in refused:
+            self._failed(table, kind, int(place), str(code), str(said))
+        names = ", ".join(str(int(place)) for place, _, _ in refused)
+        condition = _between(low, high) + (f" and w.n not in ({names})" if names else "")
+        then(condition)
+        return int(written)
+
+    def _failed(self, table: SourceTable, kind: str, place: int, code: str, said: str) -> None:
         source = table.gone if kind == "delete" else table.work
-        row = self.connection.execute(f"select key from {source} where n = %s", [place]).fetchone()
-        assert row is not None
-        self.failures[table.name, str(row[0])] = _Failure(
-            kind, _reason(table, error), isinstance(error, pg.UniqueViolation)
-        )
+        wanted = "" if kind == "delete" else " and (ins or true = any (c))"
+        row = self.connection.execute(f"select key from {source} where n = %s{wanted}", [place]).fetchone()
+        if row is not None:
+            reason = _WITHHELD if _holds_secrets(table) else said
+            self.failures[table.name, str(row[0])] = _Failure(kind, reason, code == _UNIQUE)
 
     def _retry(self) -> None:
         """Try again what was refused: what stood in its way may be done by now."""
@@ -550,8 +589,7 @@ class _Round:
         )
         before = set(self.failures)
         self._attempt(
-            table, "delete", lambda condition: self.connection.execute(table.delete(condition.replace("w.n", "d.n"))).rowcount,
-            self._count(table.gone),
+            table, "delete", lambda condition: table.delete(condition.replace("w.n", "d.n")), self._count(table.gone)
         )  # fmt: skip
         failed = [key for name, key in set(self.failures) - before if name == table.name]
         failed += [key for (name, key), each in self.failures.items() if name == table.name and each.kind == "delete"]
@@ -689,43 +727,37 @@ class _Round:
             )
 
     def _conflicts(self) -> None:
+        """List what was refused, each row once for a reason: its line says what the row was last."""
+        refused: dict[str, list[tuple[str, _Failure]]] = {}
         for (name, key), failure in self.failures.items():
+            refused.setdefault(name, []).append((key, failure))
+        for name, failures in refused.items():
             table = self.made[name]
-            self.counts[name].conflicts += 1
-            row = self.connection.execute(
-                f"select resp, {', '.join(f'legacy{i}' for i in range(len(table.parts)))} from {table.work} where key = %s",
-                [key],
-            ).fetchone()
-            position, legacy = 0, None
-            if row is not None:
-                position = next((i for i in range(len(table.parts)) if row[1 + i] is not None), row[0] or 0)
-                legacy = row[1 + position]
-            part = table.parts[position]
-            legacy = legacy or f"{part.mapping.legacy_prefix}{key}"
-            loser = '{"deleted": true}'
-            if failure.kind != "delete":
-                found = self.connection.execute(
-                    f"select {verbatim(table.loser(position))}::text from {verbatim(table.target_sql(part))} t"
-                    " where t.legacy_id = %s",
-                    [legacy],
-                ).fetchone()
-                loser = str(found[0]) if found is not None else "{}"
+            self.counts[name].conflicts += len(failures)
+            self.connection.execute("delete from tenantry_refused")
             self.connection.execute(
-                f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
-                " select 'reverse', %(table)s, %(legacy)s, %(key)s, 'source', %(loser)s::text::json, %(reason)s"
-                f" where not exists (select from {JOURNAL}.conflict c where c.direction = 'reverse' and c.table_name = %(table)s"
-                " and c.legacy_id = %(legacy)s and c.loser::text = %(loser)s::text and c.reason = %(reason)s)",
-                {"table": part.target, "legacy": legacy, "key": key, "loser": loser, "reason": failure.reason},
+                "insert into tenantry_refused select * from unnest(%s::text[], %s::text[], %s::text[])",
+                [
+                    [key for key, _ in failures],
+                    [failure.kind for _, failure in failures],
+                    [failure.reason for _, failure in failures],
+                ],
             )
+            for position in range(len(table.parts)):
+                self.connection.execute(list_refused(table, position))
 
     def _script(self, text: str) -> None:
         for statement in text.split(";\n"):
             self.connection.execute(statement)
 
 
+def _holds_secrets(table: SourceTable) -> bool:
+    return any(part.mapping.secrets for part in table.parts)
+
+
 def _reason(table: SourceTable, error: psycopg.Error) -> str:
     """What the server said, unless it may have named a secret."""
-    if any(part.mapping.secrets for part in table.parts):
+    if _holds_secrets(table):
         return _WITHHELD
     return error.diag.message_primary or type(error).__name__
 

@@ -2,10 +2,12 @@
 
 -- name: tables
 -- Of a session: what is looked at, and what turns out to be kept.
-create temporary table if not exists tenantry_look (table_name text not null, legacy_id text not null, primary key (table_name, legacy_id)) on commit delete rows;
+create temporary table if not exists tenantry_look (table_name text not null, legacy_id text not null,
+    digest text generated always as (md5(legacy_id)) stored, primary key (table_name, digest)) on commit delete rows;
 create temporary table if not exists tenantry_keep (source_table text, table_name text, legacy_id text, column_name text, reason text) on commit delete rows;
 create temporary table if not exists tenantry_placed (table_name text, legacy_id text) on commit delete rows;
 create temporary table if not exists tenantry_examined (table_name text, legacy_id text) on commit delete rows;
+create temporary table if not exists tenantry_refused (key text, kind text, reason text) on commit delete rows;
 delete from tenantry_look;
 delete from tenantry_keep;
 delete from tenantry_placed;
@@ -19,7 +21,7 @@ delete from tenantry.kept k using (select distinct table_name, legacy_id from te
 insert into tenantry.kept as k (table_name, legacy_id, column_name, reason)
 select distinct on (table_name, legacy_id, column_name) table_name, legacy_id, column_name, reason from tenantry_keep
  order by table_name, legacy_id, column_name, reason
-on conflict (table_name, legacy_id, column_name) do update set reason = excluded.reason, at = clock_timestamp()
+on conflict (table_name, md5(legacy_id), column_name) do update set reason = excluded.reason, at = clock_timestamp()
  where k.reason <> excluded.reason
 
 -- name: waiting

@@ -255,7 +255,7 @@ def _sweep_column(batch: Batch, column: str, ref: Reference) -> bool:
     connection.execute(
         f"insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
         " column_name, parent_mapping, parent_table, parent_key)\n"
-        f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),"
+        f"select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, {JOURNAL}.row_json(s.*),"
         f" {literal(written(f'reference_missing:{column}'))}, case when exists (select from {JOURNAL}.quarantine q"
         f" where q.source_table = {literal(feeding.source.name)} and q.source_key = {key})"
         f" then 'parent_quarantined' else 'reference_missing' end, {literal(column)},"

@@ -31,7 +31,8 @@ create temporary table if not exists tenantry_left (tie int not null, vals text[
 create temporary table if not exists tenantry_hanging (place oid not null, at tid not null, key text, loser json) on commit delete rows;
 create temporary table if not exists tenantry_hit (name text not null, place oid not null, at tid not null, primary key (name, place, at))
     on commit delete rows;
-create temporary table if not exists tenantry_put_by (name text not null, key text not null, line text not null, primary key (name, key))
+create temporary table if not exists tenantry_put_by (name text not null, key text not null, line text not null,
+    digest text generated always as (md5(key)) stored, primary key (name, digest))
     on commit delete rows;
 """
 
@@ -318,7 +319,7 @@ class LeftAlone:
     def _shown(self, table: Table) -> tuple[str, str]:
         """SQL of a row `t` as people may see it, and of its key."""
         mapping = next(iter(self.project.by_target.get(table.name, ())), None)
-        return ("to_json(t.*)", _key(table)) if mapping is None else (as_shown(mapping), f"t.{LEGACY_ID}")
+        return (f"{JOURNAL}.row_json(t.*)", _key(table)) if mapping is None else (as_shown(mapping), f"t.{LEGACY_ID}")
 
     def _fed(self, name: str) -> set[str]:
         return {column.name for mapping in self.project.by_target.get(name, ()) for column in mapping.columns}
