@@ -474,8 +474,7 @@ class _Round:
 
     def _failed(self, table: SourceTable, kind: str, place: int, code: str, said: str) -> None:
         source = table.gone if kind == "delete" else table.work
-        wanted = "" if kind == "delete" else " and (ins or true = any (c))"
-        row = self.connection.execute(f"select key from {source} where n = %s{wanted}", [place]).fetchone()
+        row = self.connection.execute(f"select key from {verbatim(source)} where n = %s", [place]).fetchone()
         if row is not None:
             reason = _WITHHELD if _holds_secrets(table) else said
             self.failures[table.name, str(row[0])] = _Failure(kind, reason, code == _UNIQUE)
