@@ -753,7 +753,9 @@ def test_the_rows_of_a_proof_are_passed_over(world: World) -> None:
     assert world.events() == []
 
 
-def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_trigger_that_fires(finished_each: Database) -> None:
+def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_trigger_that_fires(
+    finished_each: Database,
+) -> None:
     with world_of(finished_each) as world:
         world.invite("zoe@example.org", role="staff")
         member = world.sign_up("zoe@example.org", confirmed=True)
