@@ -266,7 +266,7 @@ def test_what_the_owners_default_privileges_open_is_closed_again(database: Datab
     assert [each for each in found if each.kind != "default privileges"] == []
     assert len(found) >= 5
     _apply(built, _look(built))
-    assert {each.advice.partition(",")[0] for each in _differences(built)} == {"Let tenantry_definer"}
+    assert {each.advice.partition(",")[0] for each in _differences(built)} == {"Ask tenantry_definer"}
 
 
 def test_several_departures_are_mended_at_once_on_every_version(world_each: World) -> None:
