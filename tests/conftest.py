@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -98,6 +99,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if _FOLDER not in os.environ:
         os.environ[_FOLDER] = folder = str(home_for_servers())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in the background so, and the processes of tests, which are to be interrupted, would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("TENANTRY_DSN", "DATABASE_URL", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSWORD"):
         os.environ.pop(name, None)
 
