@@ -126,7 +126,13 @@ class Reverser:
             TransformFailed: a Python function cannot run at all; nothing of the round may be kept.
             psycopg.Error: what no single row is to blame for; likewise.
         """
-        return _Round(connection, self).run(changed)
+        refused: dict[tuple[str, str], _Failure] = {}
+        while True:
+            try:
+                with connection.transaction():
+                    return _Round(connection, self, refused).run(changed)
+            except _UnreadableError as error:
+                refused |= error.rows
 
 
 @dataclass
@@ -138,20 +144,34 @@ class _Failure:
     unique: bool = False
 
 
-class _Round:
-    """One call of apply."""
+class _UnreadableError(Exception):
+    """What was written to some rows cannot be read from the source again; nothing of the round is kept."""
 
-    def __init__(self, connection: Connection, reverser: Reverser) -> None:
+    def __init__(self, rows: dict[tuple[str, str], _Failure]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class _Round:
+    """One call of apply.
+
+    Args:
+        refused: rows that are left out, and why.
+    """
+
+    def __init__(self, connection: Connection, reverser: Reverser, refused: dict[tuple[str, str], _Failure]) -> None:
         self.connection = connection
         self.tables = reverser.tables
         self.project = reverser.project
         self.documented = reverser.documented
         self.mended = mended_mappings(connection)
         self.blocks = load_blocks("tenantry.migrate.replay", "reverse_round")
-        self.failures: dict[tuple[str, str], _Failure] = {}
+        self.failures: dict[tuple[str, str], _Failure] = dict(refused)
         self.made: dict[str, SourceTable] = {}
         self.counts: dict[str, Counts] = {}
         self.refused: dict[str, set[str]] = {}
+        for name, key in refused:
+            self.refused.setdefault(name, set()).add(key)
         self.strangers: dict[str, set[str]] = {}
         """Keys of source tables whose old id stands in several tenants: looked at again when the place may be free."""
         self.both = False
@@ -654,7 +674,9 @@ class _Round:
         for table in self.made.values():
             execute(f"update {table.keys} set now = true where not now")
             if table.name not in self.whole:
+                before = set(self.refused.get(table.name, ()))
                 self._examine(table)
+                self._need_readable(table, self.refused[table.name] - before)
                 execute(f"delete from {table.gone}")
             counted = execute(
                 f"select count(*) filter (where state = 'inserted'), count(*) filter (where state = 'updated') from {table.keys}"
@@ -700,6 +722,20 @@ class _Round:
             " from tenantry_keep) z group by 1"
         ).fetchall():
             self.counts[name].kept = count
+
+    def _need_readable(self, table: SourceTable, refused: set[str]) -> None:
+        """What was written must be readable as what the source says, or every comparison would fail there.
+
+        Raises:
+            _UnreadableError: it is not.
+        """
+        if not refused:
+            return
+        written = self.connection.execute(
+            f"select key from {verbatim(table.keys)} where key = any (%s) and state is not null", [sorted(refused)]
+        ).fetchall()
+        if written:
+            raise _UnreadableError({(table.name, str(key)): self.failures[table.name, str(key)] for (key,) in written})
 
     def _foreign(self) -> None:
         """Rows of the target whose old id is none of a source table: born beside keys that are numbers, or several columns."""

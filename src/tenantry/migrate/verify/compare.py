@@ -274,10 +274,10 @@ def compare_rows(
     legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text\n"
-        f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, to_json(d.*) as r"
+        f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, {JOURNAL}.row_json(d.*) as r"
         " from derived d) e\n"
         f"  full join (select b.key as k, {_hash(mapping.target, columns, 't')} as h,"
-        f" (select to_json(x.*) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
+        f" (select {JOURNAL}.row_json(x.*) from (select {idents([c.name for c in columns], prefix='t')}) x) as r"
         f" from tenantry_suspect b join {_target(project, mapping)} t on t.legacy_id = {legacy}) f on e.k = f.k\n"
         " where e.h is distinct from f.h order by 1"
     )
