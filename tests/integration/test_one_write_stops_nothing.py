@@ -91,4 +91,4 @@ access = "tenant"
                 " a.backend_start from pg_stat_activity a where a.usename = 'small_prisma'"
             )
         said = app.run("rollback", "--yes", code=1)
-        assert "notes many600 is not in public" in said.out
+        assert "notes many600 is not in public" in said.everything

@@ -40,8 +40,7 @@ class Sides:
                     f"alter table {ident((manifest or clinic_manifest()).target.schema_name, table)} enable trigger user"
                 )
         with engine(database, owner) as connection:
-            for statement in load_sql("tenantry.journal.sql", "reverse").split(";\n"):
-                connection.execute(statement)
+            connection.execute(load_sql("tenantry.journal.sql", "reverse"))
         self.project: Project = project_of(database, manifest, owner=owner)
         self.reverser = Reverser(self.project)
         self.seen: dict[str, set[str]] = {}

@@ -542,28 +542,6 @@ $$;
 comment on function tenantry.capture_target is 'Notes which rows of the target applications change, from the cut-over on.';
 revoke all on function tenantry.capture_target() from public;
 
-create or replace function tenantry.row_json(given record) returns json
-    language plpgsql stable
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    made json;
-begin
-    made := to_json(given);
-    if octet_length(made::text) < 4000000 then
-        return made;
-    end if;
-    return (select json_object_agg(e.key, case when octet_length(e.value::text) < 10000 then e.value
-                                               else to_json(left(e.value::text, 1000) || '…') end)
-              from json_each(made) e);
-exception when others then
-    -- A text has 1 GB at most, and its escapes make a value six times as long.
-    return json_build_object('row', 'it is too large to be listed');
-end
-$$;
-comment on function tenantry.row_json is 'A row as it is listed: of one that is very large, the beginnings of its values.';
-revoke all on function tenantry.row_json(record) from public;
-
 create or replace function tenantry.capture_move() returns trigger
     language plpgsql security definer
     set search_path = pg_catalog, pg_temp

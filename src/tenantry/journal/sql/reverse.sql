@@ -107,3 +107,25 @@ end
 $$;
 comment on function tenantry.try_each is 'A statement for each of the rows of a round by its number: which of them are refused, and why; at last how many it has written.';
 revoke all on function tenantry.try_each(text, bigint, bigint) from public;
+
+create or replace function tenantry.row_json(given record) returns json
+    language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    made json;
+begin
+    made := to_json(given);
+    if octet_length(made::text) < 4000000 then
+        return made;
+    end if;
+    return (select json_object_agg(e.key, case when octet_length(e.value::text) < 10000 then e.value
+                                               else to_json(left(e.value::text, 1000) || '…') end)
+              from json_each(made) e);
+exception when others then
+    -- A text has 1 GB at most, and its escapes make a value six times as long.
+    return json_build_object('row', 'it is too large to be listed');
+end
+$$;
+comment on function tenantry.row_json is 'A row as it is listed: of one that is very large, the beginnings of its values.';
+revoke all on function tenantry.row_json(record) from public;
