@@ -18,11 +18,11 @@ from benchmarks.living.writers import LAUNCHER
 from tenantry.errors import CutOverFailed
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.migrate.run.engine import Migration, Options
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
-from tenantry.migrate.switch.switchover import Bounds, Turned
+from tenantry.migrate.switch.switchover import Bounds, Switchover
 from tenantry.plan import Phase
 
 _PATIENCE = 20.0
@@ -103,7 +103,7 @@ def child(task: Task) -> None:
 
 
 def _rounds(task: Task, opened: Manifest) -> None:
-    with Live(task.dsn, opened) as live:
+    with RunHandle(task.dsn, opened) as live:
         live.check()
         live.round(limit=1)  # connections and plans are made
         begun, entries = time.monotonic(), 0
@@ -130,7 +130,7 @@ def _turns(task: Task, opened: Manifest) -> None:
                 break  # there is nothing to cut over any more
 
 
-def _said_turn(name: str, act: Callable[[], Turned | None]) -> bool:
+def _said_turn(name: str, act: Callable[[], Switchover | None]) -> bool:
     """Whether it could be done within its bounds."""
     begun = time.monotonic()
     try:

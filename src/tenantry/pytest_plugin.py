@@ -199,7 +199,7 @@ class Checks(pytest.Collector):
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
         setup = self.config.stash[_SETUP]
-        return [Check.from_parent(self, name=name) for kind, name in setup.items if kind == self.name]
+        return [CheckItem.from_parent(self, name=name) for kind, name in setup.items if kind == self.name]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -213,7 +213,7 @@ def pytest_make_collect_report(
     return report
 
 
-class Check(pytest.Item):
+class CheckItem(pytest.Item):
     """One check of the lint, one table of the matrix, or one right that an attack needs."""
 
     def __init__(self, **more: Any) -> None:
@@ -241,7 +241,7 @@ class Check(pytest.Item):
     def _verdict(self, setup: _Setup) -> Verdict:
         if self.kind not in setup.results:
             tables = sorted(
-                each.name for each in self.session.items if isinstance(each, Check) and each.kind == "matrix"
+                each.name for each in self.session.items if isinstance(each, CheckItem) and each.kind == "matrix"
             )
             setup.results[self.kind] = _shared(setup, self.kind, tables)
         return setup.results[self.kind][self.name]

@@ -46,7 +46,7 @@ from tenantry.postgres.tenant import Query
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.run import ask_rights
 from tenantry.prove.evidence import accepted_attacks, accepted_cells, lint_exceptions
-from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+from tenantry.prove.fixtures.row_factory import CannotMake, RowFactory, Values
 from tenantry.prove.lint.run import find_exceptions, run_lint
 from tenantry.prove.matrix.prove import prove
 from tenantry.prove.test_items import of_lint, of_matrix, of_rights
@@ -511,7 +511,7 @@ def _insert(
         if key.ref_schema == project.target.schema and key.ref_table is not None
     }
     conditions = {manifest.tenant.table: manifest.tenant.active, manifest.membership.table: manifest.membership.active}
-    maker = Maker(
+    maker = RowFactory(
         connection, project.target, rows, [user] if user else [], {name: sql for name, sql in conditions.items() if sql}
     )
     try:

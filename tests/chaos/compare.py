@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tenantry.mapping import Project
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.postgres import connect
 from tests.chaos.ledger import ABSENT, TOKENS, Connection, Side, read_tokens, same, show, token_violations
 from tests.chaos.load import State
@@ -280,7 +280,7 @@ def accounts(connection: Connection, journal: Lists) -> list[str]:
 def verification(dsn: str, project: Project) -> list[str]:
     """Tenantry's own, as `tenantry verify` does it: every row, and what the target says of itself."""
     wrong = []
-    with Live(dsn, project.manifest) as live:
+    with RunHandle(dsn, project.manifest) as live:
         for check in live.compare_all():
             wrong += short([f"verify {check.check}: {difference}" for difference in check.differences])
             if check.account is not None and not check.account.balanced:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tenantry.access.diff import Difference, changes, differences
-from tenantry.access.read_live import Live, read_live
+from tenantry.access.diff import AccessDifference, changes, differences
+from tenantry.access.read_live import LiveAccess, read_live
 from tenantry.catalog import read_catalog
 from tenantry.errors import SourceLocked
 from tenantry.mapping import Project
@@ -27,22 +27,22 @@ __all__ = ["world", "world_each"]  # fixtures
 Found = tuple[str, str, str, str]
 
 
-def _look(built: Built) -> tuple[Project, Live, tuple[Difference, ...]]:
+def _look(built: Built) -> tuple[Project, LiveAccess, tuple[AccessDifference, ...]]:
     with built.owner() as owner:
         project = resolve_access(built.project.manifest, read_catalog(owner, "studio"))
         live = read_live(owner, project)
         return project, live, differences(project, live)
 
 
-def _differences(built: Built) -> tuple[Difference, ...]:
+def _differences(built: Built) -> tuple[AccessDifference, ...]:
     return _look(built)[2]
 
 
-def _said(found: tuple[Difference, ...]) -> set[Found]:
+def _said(found: tuple[AccessDifference, ...]) -> set[Found]:
     return {(each.kind, each.state, each.on, each.what) for each in found}
 
 
-def _apply(built: Built, look: tuple[Project, Live, tuple[Difference, ...]], patience: float = 5.0) -> None:
+def _apply(built: Built, look: tuple[Project, LiveAccess, tuple[AccessDifference, ...]], patience: float = 5.0) -> None:
     project, live, found = look
     with built.owner() as connection:
         apply_changes(connection, live, changes(project, found), patience=patience)

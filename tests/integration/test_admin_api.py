@@ -33,7 +33,7 @@ from tenantry.auth_admin.client import (
     AuthRefused,
     AuthUnreachable,
     EmailTaken,
-    Pace,
+    RequestPace,
 )
 from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
@@ -42,7 +42,7 @@ from tests.support_admin_api import KEY, Fault, Hosted, hosted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-QUICK = Pace(rate=5000, burst=50, in_flight=6, timeout=0.4, tries=12, wait=0.002, longest_wait=0.02)
+QUICK = RequestPace(rate=5000, burst=50, in_flight=6, timeout=0.4, tries=12, wait=0.002, longest_wait=0.02)
 FAULTS: tuple[Fault, ...] = (
     "limit", "limit with date", "limit bare", "error before", "error after", "drop before", "drop after", "slow",
 )  # fmt: skip
@@ -64,7 +64,7 @@ def db(database: Database) -> Iterator[Connection]:
 
 
 @contextmanager
-def client_of(api: Hosted, pace: Pace = QUICK, key: str = KEY) -> Iterator[AdminClient]:
+def client_of(api: Hosted, pace: RequestPace = QUICK, key: str = KEY) -> Iterator[AdminClient]:
     with AdminClient(api.url, key, pace=pace) as client:
         yield client
 
@@ -263,7 +263,7 @@ def test_no_error_log_or_repr_has_the_key_or_a_password(
         for _ in FAULTS:
             client.count()
     assert all(api.faults[fault] > 0 for fault in FAULTS)
-    with client_of(api, Pace(rate=1000, tries=2, wait=0.001, timeout=0.4)) as client:
+    with client_of(api, RequestPace(rate=1000, tries=2, wait=0.001, timeout=0.4)) as client:
         api.fault = lambda _number, _method, _path: "drop before"
         with pytest.raises(AuthUnreachable) as error:
             client.create(person(2, password_hash=HASH))
@@ -345,7 +345,7 @@ def test_no_second_has_more_calls_than_the_bucket_lets_through(rate: float, burs
 
 def test_requests_keep_to_the_rate_over_all_threads(api: Hosted, db: Connection) -> None:
     """The server's count, against the time that really passed: a slow machine makes it only easier."""
-    with client_of(api, Pace(rate=40, in_flight=3, timeout=10)) as client:
+    with client_of(api, RequestPace(rate=40, in_flight=3, timeout=10)) as client:
         run_actions(db, client, actions(range(30)))
     passed = api.arrivals[-1] - api.arrivals[0]
     assert len(api.arrivals) == 30
@@ -434,7 +434,7 @@ def test_going_back_deletes_the_accounts_that_were_made_and_no_other(api: Hosted
     stranger = uuid4()
     db.execute("insert into auth.users (id, email) values (%s, 'stranger@example.org')", [stranger])
     api.fault = lambda number, method, _path: "drop after" if method == "POST" and number % 2 else "ok"
-    with client_of(api, Pace(rate=5000, in_flight=1, timeout=5, wait=0.001)) as client:
+    with client_of(api, RequestPace(rate=5000, in_flight=1, timeout=5, wait=0.001)) as client:
         run_actions(db, client, actions(range(10)))
         run_actions(db, client, [AccountAction("update", "u3", AccountFields(id=person(3).id, role="authenticated"))])
         assert rows(db, "select count(*) from auth.users") == [(11,)]
@@ -458,7 +458,7 @@ def test_an_account_whose_answer_nobody_saw_is_deleted_on_the_way_back(api: Host
 
 def test_a_server_that_is_down_stops_the_run_where_it_is(api: Hosted, db: Connection) -> None:
     api.fault = lambda number, _method, _path: "ok" if number <= 50 else "error before"
-    with client_of(api, Pace(rate=5000, tries=3, wait=0.001, longest_wait=0.01)) as client:
+    with client_of(api, RequestPace(rate=5000, tries=3, wait=0.001, longest_wait=0.01)) as client:
         with pytest.raises(AuthUnreachable) as error:
             run_actions(db, client, actions(range(200)), batch=40)
         assert "HTTP 500 unexpected_failure" in error.value.message
@@ -573,7 +573,7 @@ def test_ctrl_c_leaves_a_list_that_can_be_gone_on_with(api: Hosted, db: Connecti
 
 def test_a_stopped_client_ends_its_waits(api: Hosted) -> None:
     api.fault = lambda _number, _method, _path: "error before"
-    with client_of(api, Pace(rate=1000, wait=3600, longest_wait=3600)) as client:
+    with client_of(api, RequestPace(rate=1000, wait=3600, longest_wait=3600)) as client:
         threading.Timer(0.2, client.stop).start()
         with pytest.raises(RunInterrupted):
             client.create(person(1))

@@ -19,7 +19,7 @@ import pytest
 from tenantry.analyze.surroundings import SESSIONS
 from tenantry.journal.journal import Connection
 from tenantry.migrate.replay.reverse import Reversed, Reverser
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session import heartbeat
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import prepare
@@ -211,7 +211,7 @@ def test_the_bound_holds_without_the_timeout_that_a_server_before_17_lacks(small
     """A transaction that is busy at the bound, and whose client can cancel nothing."""
     app = small(version=16)
     app.migrate()
-    with Live(app.dsn, app.manifest) as live, app.connect() as writer:
+    with RunHandle(app.dsn, app.manifest) as live, app.connect() as writer:
         begun = time.monotonic()
         with pytest.raises(psycopg.Error), live.rounds.transaction():
             attempt = live.guard.bound(live.rounds, 0.4)

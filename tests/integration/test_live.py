@@ -24,7 +24,7 @@ from tenantry.errors import (
     VerificationFailed,
 )
 from tenantry.migrate.follow import follow
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.switch.contract import contract
 from tenantry.migrate.switch.cutover import When, cut_over
@@ -120,7 +120,7 @@ def turn_back(database: Database, **more: Any) -> Any:
 
 def differences(database: Database) -> list[str]:
     """What is not the same on both sides, but for what is listed as kept in the target only."""
-    with Live(database.dsn_as(OWNER), clinic_manifest()) as live:
+    with RunHandle(database.dsn_as(OWNER), clinic_manifest()) as live:
         live.check()
         return [str(each) for check in live.compare_all() for each in check.differences]
 
@@ -680,7 +680,7 @@ def test_a_column_that_is_altered_stops_the_run_before_another_row_is_written(re
 
 
 def test_an_alteration_while_replay_runs_is_noticed_by_the_round(ready: Database) -> None:
-    with Live(ready.dsn_as(OWNER), clinic_manifest()) as live:
+    with RunHandle(ready.dsn_as(OWNER), clinic_manifest()) as live:
         live.check()
         live.round()
         with ready.connect(user=OWNER) as owner:

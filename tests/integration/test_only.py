@@ -16,7 +16,7 @@ from tenantry.errors import JournalMismatch, NotReady, SubsetWrong, TenantryErro
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.migrate.observe.status import read_status
 from tenantry.migrate.run.engine import Migration, Outcome
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
@@ -63,7 +63,7 @@ class Place:
 
     def catch_up(self) -> None:
         """Carry over what was written, and compare everything."""
-        with Live(self.database.dsn_as(self.owner), self.manifest) as live:
+        with RunHandle(self.database.dsn_as(self.owner), self.manifest) as live:
             live.check()
             live.catch_up(small=0, quick=0)
             failed = [check for check in live.compare_all() if not check.passed]

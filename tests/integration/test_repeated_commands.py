@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tests.small import MakeSmall, Small
 
 
@@ -14,15 +14,15 @@ def _state(app: Small) -> list[tuple[object, ...]]:
 
 def _killed_behind_the_turn(app: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rollback`, whose process ends right behind the commit of its turn."""
-    turned = Live.refresh
+    turned = RunHandle.refresh
 
-    def end(live: Live) -> None:
+    def end(live: RunHandle) -> None:
         turned(live)
         if not live.run.is_over:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Live, "refresh", end)
+        patched.setattr(RunHandle, "refresh", end)
         assert app.run("rollback", "--yes").code != 0
     assert _state(app) == [("forward", "ready")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.switch.left_behind import refuse_left_behind
 from tests.migrate_support import Rows
 from tests.small import MakeSmall, Small, target_table
@@ -34,7 +34,7 @@ _ROOMS = {
 
 def _one_at_a_time(app: Small) -> None:
     """Replay in rounds of one entry each, as a long queue of other entries would have it."""
-    with Live(app.dsn, app.manifest) as live:
+    with RunHandle(app.dsn, app.manifest) as live:
         live.check()
         while live.pending():
             live.round(limit=1)
@@ -139,7 +139,7 @@ def test_an_account_that_somebody_has_used_keeps_its_address_and_holds_nobody_up
         """do $$ begin update "User" set email = 'x' where id = 'u1'; update "User" set email = 'ann@one.example' where id = 'u2';"""
         """ update "User" set email = 'bob@one.example' where id = 'u1'; end $$"""
     )
-    with Live(app.dsn, app.manifest) as live:
+    with RunHandle(app.dsn, app.manifest) as live:
         live.check()
         live.round(limit=EVERYTHING)
     assert app.rows("select mapping, source_key, reason from tenantry.quarantine where state = 'open'") == []
@@ -191,7 +191,7 @@ def test_the_cut_over_asks_before_it_leaves_rows_behind_that_were_not_in_quarant
     # Mended and gone, it asks nothing; and what was written last of all, within the turn, is asked about as well.
     app.write("""update "Note" set body = 'mended' where id = 'n1'""")
     app.run("replay", "--until-idle", code=0)
-    with Live(app.dsn, app.manifest) as live:
+    with RunHandle(app.dsn, app.manifest) as live:
         refuse_left_behind(live.main, live.journal)
     assert _asked_about(app) == 0
     assert "TN-417" not in app.run("status", code=0).out

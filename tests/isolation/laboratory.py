@@ -24,7 +24,7 @@ from psycopg import errors
 
 from tenantry.postgres import EmbeddedServer
 from tenantry.prove.lint.checks import check_files
-from tenantry.prove.lint.run import Finding, Lint, run_lint
+from tenantry.prove.lint.run import Lint, LintFinding, run_lint
 from tenantry.prove.lint.scope import discover
 
 LAB = Path(__file__).parent / "lab"
@@ -143,7 +143,7 @@ def lint(connection: Connection, wanted: Case, *, only: str | None = None) -> Li
         connection.rollback()
 
 
-def named(finding: Finding, wanted: Case) -> bool:
+def named(finding: LintFinding, wanted: Case) -> bool:
     """Whether a finding is the one that a lab says, about the object that it says."""
     if finding.check != wanted.check:
         return False

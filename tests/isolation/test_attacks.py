@@ -29,7 +29,7 @@ from tenantry.prove.attacks import (
     run_attacks,
 )
 from tenantry.prove.attacks.harness.accepted import INHERENT
-from tenantry.prove.attacks.harness.model import Attack, Verdict
+from tenantry.prove.attacks.harness.model import Attack, AttackVerdict
 from tests.conftest import Database, _server, fresh_database
 from tests.isolation.build import OWNER, Built, build, build_clinic, build_org, run
 from tools.docs.attacks import page as attacks_page
@@ -407,7 +407,7 @@ def test_without_the_right_to_make_roles_no_copy_is_left(database: Database) -> 
 
 
 def test_an_error_of_the_harness_is_a_result_of_its_own(built_org: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_scene: Any) -> Verdict:
+    def fails(_scene: Any) -> AttackVerdict:
         raise ZeroDivisionError("something went wrong here")
 
     replaced = tuple(

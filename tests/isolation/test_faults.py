@@ -11,7 +11,7 @@ from rich.console import Console
 from tenantry.errors import SettingsError
 from tenantry.prove.baseline import load_baseline, of_result, save_baseline
 from tenantry.prove.faults import faults
-from tenantry.prove.formats import Result, Rule
+from tenantry.prove.formats import Result, SarifRule
 from tenantry.report.terminal.faults import show_faults
 
 LONG = "a detail that is much longer than the terminal is wide " * 4
@@ -25,7 +25,7 @@ RESULTS = [
 
 
 def test_one_fault_is_told_once_with_its_places_and_the_worst_first() -> None:
-    found = faults(RESULTS, [Rule("views", "Views obey", mending="Mend them")])
+    found = faults(RESULTS, [SarifRule("views", "Views obey", mending="Mend them")])
     assert [(each.name, each.level, len(each.places)) for each in found] == [
         ("app.notes", "error", 1),
         ("views", "error", 3),

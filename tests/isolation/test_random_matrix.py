@@ -24,8 +24,8 @@ from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import COMMANDS, Command, Manifest
 from tenantry.manifest.model import Own
 from tenantry.mapping.check_access import resolve_access
-from tenantry.prove.expected.callers import Person
-from tenantry.prove.expected.oracle import Facts, may
+from tenantry.prove.expected.callers import ProofPerson
+from tenantry.prove.expected.oracle import RowFacts, may
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, OWNER, Connection, add_key, make_roles, open_context, run
 
@@ -64,7 +64,7 @@ class Row:
     table: str
     id: UUID
     values: dict[str, Any]
-    facts: Facts
+    facts: RowFacts
 
 
 @dataclass
@@ -72,7 +72,7 @@ class World:
     """An example: a manifest, and what stands in the database."""
 
     manifest: Manifest
-    people: list[Person]
+    people: list[ProofPerson]
     rows: list[Row] = field(default_factory=list)
     profiles: dict[str, UUID] = field(default_factory=dict)
     """By account."""
@@ -203,32 +203,34 @@ class Draws:
         }
         for garden, is_open in gardens.items():
             values: dict[str, Any] = {"open": is_open}
-            self.put(world, "gardens", values, Facts("gardens", garden, shared_with=self.share(manifest, "gardens", shared, garden)),
+            self.put(world, "gardens", values, RowFacts("gardens", garden, shared_with=self.share(manifest, "gardens", shared, garden)),
                      UUID(garden))  # fmt: skip
         for person in world.people:
             self.put(
-                world, "people", {"account": person.uid}, Facts("people", None, person), world.profiles[person.uid]
+                world, "people", {"account": person.uid}, RowFacts("people", None, person), world.profiles[person.uid]
             )
         for person, garden, rank, active in members:
             spot = self.uuid()
             self.put(
                 world, "crew",
                 {"garden_id": garden, "person_id": world.profiles[person.uid], "rank": rank, "active": active, "spot": spot},
-                Facts("crew", garden, person),
+                RowFacts("crew", garden, person),
             )  # fmt: skip
         for giver, guest, active in loans:
-            self.put(world, "loans", {"garden_id": giver, "guest_id": guest, "active": active}, Facts("loans", giver))
+            self.put(
+                world, "loans", {"garden_id": giver, "guest_id": guest, "active": active}, RowFacts("loans", giver)
+            )
         for name in (*BEDS, *COMMON):
             for _ in range(self.one([2, 3, 4])):
                 self.row(world, name, list(gardens), shared)
         return world
 
-    def members(self, world: World, gardens: dict[str, bool]) -> list[tuple[Person, str, str, bool]]:
+    def members(self, world: World, gardens: dict[str, bool]) -> list[tuple[ProofPerson, str, str, bool]]:
         found = []
         for number in range(self.one([3, 4])):
             held = [(garden, self.one(self.order), not self.coin(4)) for garden in gardens if self.coin()]
             effective = {garden: rank for garden, rank, active in held if active and gardens[garden]}
-            person = Person(
+            person = ProofPerson(
                 f"person {number}",
                 effective,
                 former=frozenset(garden for garden, _, _ in held) - set(effective),
@@ -252,7 +254,7 @@ class Draws:
 
     def version(
         self, world: World, name: str, garden: str | None, shared: dict[str, frozenset[str]]
-    ) -> tuple[dict[str, Any], Facts]:
+    ) -> tuple[dict[str, Any], RowFacts]:
         scoped = name in BEDS
         person = self.one([*world.people, None])
         parent = self.one([*self.parents(world, name), None])
@@ -266,7 +268,7 @@ class Draws:
             values["garden_id"] = garden
         # The row that is named counts where it is of the same tenant; in a table without one the id alone does.
         same = parent is not None and (not scoped or (garden is not None and parent.facts.tenant == garden))
-        return values, Facts(
+        return values, RowFacts(
             name,
             garden,
             person,
@@ -289,14 +291,16 @@ class Draws:
             return frozenset()
         return shared[garden]
 
-    def put(self, world: World, table: str, values: dict[str, Any], facts: Facts, row_id: UUID | None = None) -> None:
+    def put(
+        self, world: World, table: str, values: dict[str, Any], facts: RowFacts, row_id: UUID | None = None
+    ) -> None:
         world.rows.append(Row(table, row_id or self.uuid(), values, facts))
 
 
 # -- expectation ------------------------------------------------------------------------------------------------------
 
 
-def expected(world: World, command: Command, person: Person | None, table: str) -> set[UUID]:
+def expected(world: World, command: Command, person: ProofPerson | None, table: str) -> set[UUID]:
     """The rows of a table with which the matrix lets a person do this (for insert: such as which it lets him make)."""
     return {row.id for row in world.of(table) if may(world.manifest, command, person, row.facts)}
 
@@ -394,7 +398,7 @@ class Caller:
         except errors.InsufficientPrivilege:
             return False
 
-    def check(self, person: Person | None, who: str) -> None:
+    def check(self, person: ProofPerson | None, who: str) -> None:
         """Everything that this caller sees and does, against the matrix."""
         world = self.world
         for table in world.manifest.tables:
@@ -418,7 +422,7 @@ class Caller:
             assert self.changes(before, after) == want_change, f"{who}: change {before} into {after}"
 
 
-def tenants(world: World, person: Person, role: str) -> set[str]:
+def tenants(world: World, person: ProofPerson, role: str) -> set[str]:
     order = world.manifest.roles.order
     if person.is_banned:
         return set()
@@ -503,12 +507,12 @@ def end_memberships(owner: Connection, login: Connection, world: World) -> Count
     return lost(world, person, after)
 
 
-def without(person: Person, garden: str) -> Person:
+def without(person: ProofPerson, garden: str) -> ProofPerson:
     left = {which: rank for which, rank in person.memberships.items() if which != garden}
     return replace(person, memberships=left, former=person.former | {garden})
 
 
-def lost(world: World, before: Person, after: Person) -> Counter[str]:
+def lost(world: World, before: ProofPerson, after: ProofPerson) -> Counter[str]:
     return Counter(
         {
             command: sum(

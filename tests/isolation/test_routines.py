@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.prove.lint.routines import Body, Known, Reading, read_body
+from tenantry.prove.lint.routines import Body, Known, RoutineReading, read_body
 
 DOC, MEMBERS, PROFILE, INVITES = 1, 2, 3, 4
 _NAMES = {"doc": DOC, "members": MEMBERS, "profile": PROFILE, "invites": INVITES}
@@ -23,12 +23,12 @@ KNOWN = Known(
 )
 
 
-def _sql(text: str, *arguments: str) -> Reading:
+def _sql(text: str, *arguments: str) -> RoutineReading:
     names = arguments or ("org",)
     return read_body(Body("f", "sql", text, names, ("uuid",) * len(names)), KNOWN)
 
 
-def _plpgsql(text: str, *arguments: str) -> Reading:
+def _plpgsql(text: str, *arguments: str) -> RoutineReading:
     names = arguments or ("org",)
     kind = "setof doc" if "return query" in text or "return next" in text else "void"
     head = f"create function f({', '.join(f'{name} uuid' for name in names)}) returns {kind} language plpgsql as $$ {text} $$"

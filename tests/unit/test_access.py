@@ -30,8 +30,8 @@ from tenantry.errors import ManifestError, TenantryError
 from tenantry.manifest import COMMANDS, Manifest, Own, load_manifest
 from tenantry.manifest.model import Access, TableRule
 from tenantry.mapping import Project, resolve
-from tenantry.prove.expected.callers import OTHER, OWN, Person
-from tenantry.prove.expected.oracle import NEW, Facts, may
+from tenantry.prove.expected.callers import OTHER, OWN, ProofPerson
+from tenantry.prove.expected.oracle import NEW, RowFacts, may
 from tenantry.prove.model import Cell, Check, Proof
 
 SCHEMA = "My App"
@@ -275,39 +275,39 @@ def test_the_matrix_is_printed_for_every_role() -> None:
 
 # -- the oracle ----------------------------------------------------------------------------------------------------------
 
-GUEST, BOSS = Person("guest", {OWN: "guest"}), Person("boss", {OWN: "boss"})
-MIXED = Person("mixed", {OWN: "guest", OTHER: "boss"})
-SUPER, NOBODY = Person("super", is_super=True), Person("signed in")
-BANNED = Person("banned", {OWN: "boss"}, is_banned=True)
+GUEST, BOSS = ProofPerson("guest", {OWN: "guest"}), ProofPerson("boss", {OWN: "boss"})
+MIXED = ProofPerson("mixed", {OWN: "guest", OTHER: "boss"})
+SUPER, NOBODY = ProofPerson("super", is_super=True), ProofPerson("signed in")
+BANNED = ProofPerson("banned", {OWN: "boss"}, is_banned=True)
 EVERYBODY = (GUEST, BOSS, MIXED, SUPER, NOBODY, BANNED)
 
 
-def _allowed(command: str, row: Facts) -> list[str]:
+def _allowed(command: str, row: RowFacts) -> list[str]:
     manifest = _manifest()
     return [person.label for person in EVERYBODY if may(manifest, command, person, row)]  # type: ignore[arg-type]
 
 
 def test_the_oracle_reads_the_matrix_straight() -> None:
-    assert _allowed("select", Facts("Org", OWN)) == ["guest", "boss", "mixed", "super"]
-    assert _allowed("update", Facts("Org", OWN)) == ["boss", "super"]
-    assert _allowed("update", Facts("Org", OTHER)) == ["mixed", "super"]
-    assert _allowed("insert", Facts("Org", NEW)) == ["super"]
-    assert _allowed("select", Facts("Note", OWN, GUEST)) == ["guest"]
+    assert _allowed("select", RowFacts("Org", OWN)) == ["guest", "boss", "mixed", "super"]
+    assert _allowed("update", RowFacts("Org", OWN)) == ["boss", "super"]
+    assert _allowed("update", RowFacts("Org", OTHER)) == ["mixed", "super"]
+    assert _allowed("insert", RowFacts("Org", NEW)) == ["super"]
+    assert _allowed("select", RowFacts("Note", OWN, GUEST)) == ["guest"]
     # Who may delete but not see, finds nothing to delete.
-    assert _allowed("delete", Facts("Note", OWN, GUEST)) == []
-    assert _allowed("delete", Facts("Note", OWN, BOSS)) == ["boss"]
-    assert _allowed("select", Facts("Remark", OWN, GUEST, Facts("Note", OWN, GUEST))) == ["guest"]
-    assert _allowed("select", Facts("Person", None, GUEST)) == ["guest", "boss", "super"]
-    assert _allowed("select", Facts("Person", None, Person("x", {OTHER: "guest"}))) == ["mixed", "super"]
-    assert _allowed("update", Facts("Person", None, MIXED)) == ["mixed"]
-    assert _allowed("select", Facts("Tag")) == ["guest", "boss", "mixed", "super", "signed in"]
-    assert _allowed("insert", Facts("Member", OWN)) == []
+    assert _allowed("delete", RowFacts("Note", OWN, GUEST)) == []
+    assert _allowed("delete", RowFacts("Note", OWN, BOSS)) == ["boss"]
+    assert _allowed("select", RowFacts("Remark", OWN, GUEST, RowFacts("Note", OWN, GUEST))) == ["guest"]
+    assert _allowed("select", RowFacts("Person", None, GUEST)) == ["guest", "boss", "super"]
+    assert _allowed("select", RowFacts("Person", None, ProofPerson("x", {OTHER: "guest"}))) == ["mixed", "super"]
+    assert _allowed("update", RowFacts("Person", None, MIXED)) == ["mixed"]
+    assert _allowed("select", RowFacts("Tag")) == ["guest", "boss", "mixed", "super", "signed in"]
+    assert _allowed("insert", RowFacts("Member", OWN)) == []
 
 
 def test_the_oracle_lets_nobody_in_who_is_nobody() -> None:
     manifest = _manifest()
     for table, command, tenant in itertools.product(manifest.tables, COMMANDS, (OWN, OTHER, None)):
-        assert not may(manifest, command, None, Facts(table, tenant))
+        assert not may(manifest, command, None, RowFacts(table, tenant))
 
 
 def test_a_cell_that_was_not_tried_neither_passes_nor_fails() -> None:
@@ -592,22 +592,22 @@ def test_the_page_says_the_same_and_escapes_everything() -> None:
 # -- the oracle, further ------------------------------------------------------------------------------------------------
 
 
-def _may(project: Project, command: str, row: Facts) -> list[str]:
+def _may(project: Project, command: str, row: RowFacts) -> list[str]:
     return [person.label for person in EVERYBODY if may(project.manifest, command, person, row)]  # type: ignore[arg-type]
 
 
 def test_the_oracle_knows_what_opens_more_than_a_cell() -> None:
-    shared = Facts("Note", OTHER, shared_with=frozenset({OWN}))
+    shared = RowFacts("Note", OTHER, shared_with=frozenset({OWN}))
     assert _may(_rich(shared="notes"), "select", shared) == ["guest", "boss", "mixed", "super"]
     assert _may(_rich(shared="notes"), "update", shared) == ["mixed", "super"]
     assert _may(_rich(), "select", shared) == ["mixed", "super"]
-    nobodys = Facts("Note")
+    nobodys = RowFacts("Note")
     assert _may(_rich(), "select", nobodys) == []
     assert _may(_rich(system="signed_in"), "select", nobodys) == ["guest", "boss", "mixed", "super", "signed in"]
     assert _may(_rich(system="super"), "select", nobodys) == ["super"]
     assert _may(_rich(system="signed_in"), "update", nobodys) == ["super"]
     assert _may(_rich(system="signed_in", delete="service"), "delete", nobodys) == []
-    public = Facts("Note", OTHER, public=True)
+    public = RowFacts("Note", OTHER, public=True)
     project = _rich(public="body is not null")
     assert _may(project, "select", public) == [person.label for person in EVERYBODY]
     assert may(project.manifest, "select", None, public)
@@ -618,6 +618,6 @@ def test_the_oracle_knows_what_opens_more_than_a_cell() -> None:
 def test_the_oracle_asks_the_table_that_the_cell_names() -> None:
     link = {"own": "noteId", "role": "guest", "through": {"table": "Member", "match": "id", "profile": "personId"}}
     project = _project(Remark={**ACCESS["Remark"], "select": link})
-    assert _may(project, "select", Facts("Remark", OWN, parent=Facts("Member", OWN, GUEST))) == ["guest"]
-    assert _may(project, "select", Facts("Remark", OWN, parent=Facts("Note", OWN, GUEST))) == []
-    assert _may(project, "select", Facts("Remark", OWN)) == []
+    assert _may(project, "select", RowFacts("Remark", OWN, parent=RowFacts("Member", OWN, GUEST))) == ["guest"]
+    assert _may(project, "select", RowFacts("Remark", OWN, parent=RowFacts("Note", OWN, GUEST))) == []
+    assert _may(project, "select", RowFacts("Remark", OWN)) == []

@@ -7,11 +7,11 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
-from tenantry.prove.formats import Result, Rule, as_json, as_junit, as_markdown, as_sarif, passed
+from tenantry.prove.formats import Result, SarifRule, as_json, as_junit, as_markdown, as_sarif, passed
 
 RULES = [
-    Rule("views", "Views show only what one may see", "error", "It shows the rows of all.", "alter view …"),
-    Rule("sequences", "Nobody reads sequences", "warning", "They count.", "revoke …"),
+    SarifRule("views", "Views show only what one may see", "error", "It shows the rows of all.", "alter view …"),
+    SarifRule("sequences", "Nobody reads sequences", "warning", "They count.", "revoke …"),
 ]
 RESULTS = [
     Result("views", "lint", 'app."Sold & <new>"', "failed", "anon reads | it\nall \x00\x0b", "error"),

@@ -19,7 +19,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "source": model.Source,
     "target": model.Target,
     "ids": model.Ids,
-    "tenant": model.Tenant,
+    "tenant": model.TenantSection,
     "membership": model.Membership,
     "roles": model.Roles,
     "users": model.Users,

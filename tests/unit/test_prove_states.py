@@ -14,10 +14,10 @@ from tenantry.prove.expected.callers import (
     REMOVED,
     STATES,
     Caller,
-    Person,
+    ProofPerson,
     in_state,
 )
-from tenantry.prove.expected.oracle import Facts, may
+from tenantry.prove.expected.oracle import RowFacts, may
 from tenantry.prove.model import Cell, Proof
 
 MANIFEST = Manifest.model_validate(
@@ -45,13 +45,13 @@ MANIFEST = Manifest.model_validate(
     }
 )
 
-GUEST = Person("guest", {OWN: "guest"})
-GROWER = Person("grower", {OWN: "grower"})
-MIXED = Person("mixed", {OWN: "guest", OTHER: "grower"})
-BOSS = Person("super admin", is_super=True)
+GUEST = ProofPerson("guest", {OWN: "guest"})
+GROWER = ProofPerson("grower", {OWN: "grower"})
+MIXED = ProofPerson("mixed", {OWN: "guest", OTHER: "grower"})
+BOSS = ProofPerson("super admin", is_super=True)
 
 
-def _lost(person: Person, state: str = REMOVED, tenant: str = OWN) -> Person:
+def _lost(person: ProofPerson, state: str = REMOVED, tenant: str = OWN) -> ProofPerson:
     found = in_state(Caller(person.label, "authenticated", "{}", person), state, tenant).person
     assert found is not None
     return found
@@ -60,25 +60,25 @@ def _lost(person: Person, state: str = REMOVED, tenant: str = OWN) -> Person:
 def test_a_membership_that_ended_leaves_the_others() -> None:
     lost = _lost(MIXED)
     assert (lost.memberships, lost.former, lost.uid) == ({OTHER: "grower"}, frozenset({OWN}), MIXED.uid)
-    assert not may(MANIFEST, "select", lost, Facts("trees", OWN))
-    assert may(MANIFEST, "select", lost, Facts("trees", OTHER))
-    assert may(MANIFEST, "select", MIXED, Facts("trees", OWN))
+    assert not may(MANIFEST, "select", lost, RowFacts("trees", OWN))
+    assert may(MANIFEST, "select", lost, RowFacts("trees", OTHER))
+    assert may(MANIFEST, "select", MIXED, RowFacts("trees", OWN))
 
 
 def test_who_lost_a_membership_is_still_himself_and_nobodys_colleague() -> None:
     lost = _lost(GROWER)
-    assert may(MANIFEST, "select", GROWER, Facts("people", None, GUEST))
-    assert not may(MANIFEST, "select", lost, Facts("people", None, GUEST))
+    assert may(MANIFEST, "select", GROWER, RowFacts("people", None, GUEST))
+    assert not may(MANIFEST, "select", lost, RowFacts("people", None, GUEST))
     # His profile hangs on the account, whose row still names him as he was.
-    assert may(MANIFEST, "select", lost, Facts("people", None, GROWER))
-    assert may(MANIFEST, "update", lost, Facts("people", None, GROWER))
+    assert may(MANIFEST, "select", lost, RowFacts("people", None, GROWER))
+    assert may(MANIFEST, "update", lost, RowFacts("people", None, GROWER))
     # And to the others he is one who was a member.
-    assert may(MANIFEST, "select", GUEST, Facts("people", None, lost))
+    assert may(MANIFEST, "select", GUEST, RowFacts("people", None, lost))
 
 
 def test_rows_for_all_stay_and_shared_rows_go() -> None:
-    shared = Facts("trees", "lender", shared_with=frozenset({OWN}))
-    system = Facts("trees")
+    shared = RowFacts("trees", "lender", shared_with=frozenset({OWN}))
+    system = RowFacts("trees")
     for person, sees in ((GUEST, True), (_lost(GUEST), False)):
         assert may(MANIFEST, "select", person, shared) is sees
         assert may(MANIFEST, "select", person, system)
@@ -87,7 +87,7 @@ def test_rows_for_all_stay_and_shared_rows_go() -> None:
 
 def test_super_admins_keep_tenants_that_are_closed() -> None:
     for command in COMMANDS:
-        assert may(MANIFEST, command, _lost(BOSS, INACTIVE_TENANT), Facts("trees", OWN))
+        assert may(MANIFEST, command, _lost(BOSS, INACTIVE_TENANT), RowFacts("trees", OWN))
 
 
 def test_a_tenant_that_shares_is_closed_without_anybody_losing_a_membership() -> None:

@@ -22,7 +22,7 @@ from tenantry.access.grants import (
 )
 from tenantry.access.helper_functions import helpers_sql
 from tenantry.access.policies import TablePolicy, table_policies
-from tenantry.access.read_live import CONTEXT, MIRRORS, Live, governed
+from tenantry.access.read_live import CONTEXT, MIRRORS, LiveAccess, governed
 from tenantry.access.script_parser import Script, ScriptFunction, read_script
 from tenantry.access.statements import default_privileges, is_invoker
 from tenantry.catalog import PUBLIC, Catalog, Function, Grant, Policy, Table, View
@@ -38,7 +38,7 @@ Held = set[tuple[str, str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AccessDifference:
     """One thing that is not as the manifest says.
 
     Attributes:
@@ -69,7 +69,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AccessChange:
     """Something that `access apply` does."""
 
     on: str
@@ -78,7 +78,7 @@ class Change:
     removes: bool = False
 
 
-def differences(project: Project, live: Live, *, writes: bool = True) -> tuple[Difference, ...]:
+def differences(project: Project, live: LiveAccess, *, writes: bool = True) -> tuple[AccessDifference, ...]:
     """Everything that departs, by what it is about: the schema, functions, then table by table.
 
     Args:
@@ -96,7 +96,7 @@ def differences(project: Project, live: Live, *, writes: bool = True) -> tuple[D
     )
 
 
-def changes(project: Project, found: Iterable[Difference]) -> tuple[Change, ...]:
+def changes(project: Project, found: Iterable[AccessDifference]) -> tuple[AccessChange, ...]:
     """What mends the differences, in the order in which it is done: what is taken away first, then functions, then the rest."""
     mendable = [difference for difference in found if difference.mendable]
     removals = [_change(each) for each in mendable if each.removes]
@@ -106,46 +106,46 @@ def changes(project: Project, found: Iterable[Difference]) -> tuple[Change, ...]
         names = ", ".join(dict.fromkeys(each.on for each in script))
         rest.insert(
             0,
-            Change(
+            AccessChange(
                 CONTEXT, f"make the functions that know the caller again ({names})", (context_sql(project.manifest),)
             ),
         )
     return (*removals, *rest)
 
 
-def _change(difference: Difference) -> Change:
+def _change(difference: AccessDifference) -> AccessChange:
     verb = {"missing": "add", "extra": "remove", "different": "mend"}[difference.state]
-    return Change(difference.on, f"{verb} {difference.what}", difference.mend, difference.removes)
+    return AccessChange(difference.on, f"{verb} {difference.what}", difference.mend, difference.removes)
 
 
 # -- tables, as a whole -------------------------------------------------------------------------------------------------
 
 
-def _tables_known(project: Project) -> Iterator[Difference]:
+def _tables_known(project: Project) -> Iterator[AccessDifference]:
     ours = {table.name for table in governed(project)}
     for table in project.target.tables:
         if table.name not in ours:
             security = "forced" if table.rls_forced else "enabled" if table.rls_enabled else "off"
             reach = _said({(g.grantee, g.privilege, g.column) for g in table.grants if g.grantee != table.owner})
-            yield Difference(
+            yield AccessDifference(
                 "table", "extra", table.name, "table", "decided in the manifest",
                 f"{table.kind}, row-level security {security}, rights: {reach or 'none'}",
                 advice=f"Add [tables.{table.name}] with its access to the manifest, or drop the table; it is never touched here.",
             )  # fmt: skip
     for name in project.manifest.tables:
         if project.target.table(name) is None:
-            yield Difference(
+            yield AccessDifference(
                 "table", "missing", name, "table", "a table", "no such table",
                 advice=f"Make it, or take [tables.{name}] out of the manifest.",
             )  # fmt: skip
 
 
-def _table(project: Project, live: Live, table: Table, *, writes: bool) -> Iterator[Difference]:
+def _table(project: Project, live: LiveAccess, table: Table, *, writes: bool) -> Iterator[AccessDifference]:
     name = ident(table.schema, table.name)
     if table.owner != live.owner:
         yield _owner(table.name, f"table {name}", live.owner, table.owner)
     if not (table.rls_enabled and table.rls_forced):
-        yield Difference(
+        yield AccessDifference(
             "row-level security", "different", table.name, "row-level security", "enabled and forced",
             "enabled, not forced" if table.rls_enabled else "disabled",
             mend=(f"alter table {name} enable row level security, force row level security;",),
@@ -155,10 +155,10 @@ def _table(project: Project, live: Live, table: Table, *, writes: bool) -> Itera
     yield from _compare(live, "table", name, table.name, _expected(rights), table.grants, table.owner)
 
 
-def _owner(on: str, what: str, expected: str, found: str) -> Difference:
+def _owner(on: str, what: str, expected: str, found: str) -> AccessDifference:
     """Only the owner and superusers give something to another owner: left to them."""
     statement = f"alter {what} owner to {ident(expected)};"
-    return Difference(
+    return AccessDifference(
         "owner", "different", on, "owner", expected, found, advice=f"Ask {found}, or a superuser, to run: {statement}"
     )
 
@@ -166,7 +166,7 @@ def _owner(on: str, what: str, expected: str, found: str) -> Difference:
 # -- policies -----------------------------------------------------------------------------------------------------------
 
 
-def _policies(project: Project, live: Live, table: Table) -> Iterator[Difference]:
+def _policies(project: Project, live: LiveAccess, table: Table) -> Iterator[AccessDifference]:
     name = ident(table.schema, table.name)
     found = {policy.name: policy for policy in table.policies}
     for want in table_policies(project, table, live.owner):
@@ -175,27 +175,29 @@ def _policies(project: Project, live: Live, table: Table) -> Iterator[Difference
         expected = Policy(want.name, want.command, True, (want.role,), using, check, want.comment)  # type: ignore[arg-type]
         got = found.pop(want.name, None)
         if got is None:
-            yield Difference(
+            yield AccessDifference(
                 "policy", "missing", table.name, f"policy {want.name}", _policy(expected), "none",
                 mend=(want.create(name), want.say(name)),
             )  # fmt: skip
         elif got != expected:
             yield _other_policy(table, name, want, expected, got)
     for policy in found.values():
-        yield Difference(
+        yield AccessDifference(
             "policy", "extra", table.name, f"policy {policy.name}", "none", _policy(policy),
             mend=(f"drop policy {ident(policy.name)} on {name};",), removes=True,
         )  # fmt: skip
 
 
-def _other_policy(table: Table, name: str, want: TablePolicy, expected: Policy, got: Policy) -> Difference:
+def _other_policy(table: Table, name: str, want: TablePolicy, expected: Policy, got: Policy) -> AccessDifference:
     shown = _policy(expected), _policy(got)
     if shown[0] == shown[1]:
-        return Difference(
+        return AccessDifference(
             "policy", "different", table.name, f"comment of policy {want.name}", expected.comment or "", got.comment or "none",
             mend=(want.say(name),),
         )  # fmt: skip
-    return Difference("policy", "different", table.name, f"policy {want.name}", *shown, mend=want.statements(name))
+    return AccessDifference(
+        "policy", "different", table.name, f"policy {want.name}", *shown, mend=want.statements(name)
+    )
 
 
 def _policy(policy: Policy) -> str:
@@ -219,8 +221,8 @@ def _expected(rights: Iterable[Right]) -> Held:
 
 
 def _compare(
-    live: Live, on: str, name: str, label: str, expected: Held, grants: Iterable[Grant], owner: str
-) -> Iterator[Difference]:
+    live: LiveAccess, on: str, name: str, label: str, expected: Held, grants: Iterable[Grant], owner: str
+) -> Iterator[AccessDifference]:
     """Rights on one object, by role and right. What its owner and superusers hold, they hold anyway."""
     passed_over = {owner, live.owner, *live.superusers}
     counted = [grant for grant in grants if grant.grantee not in passed_over]
@@ -241,7 +243,7 @@ def _compare(
         if owner != live.owner and owner not in live.superusers:
             # Rights are taken back by who gave them.
             mend = [f"set local role {ident(owner)};", *mend, f"set local role {ident(live.owner)};"]
-        yield Difference(
+        yield AccessDifference(
             "right",
             "missing" if not got else "extra" if not want else "different",
             label,
@@ -276,10 +278,10 @@ def _said(held: Held) -> str:
 # -- views and sequences ------------------------------------------------------------------------------------------------
 
 
-def _view(project: Project, live: Live, view: View) -> Iterator[Difference]:
+def _view(project: Project, live: LiveAccess, view: View) -> Iterator[AccessDifference]:
     name = ident(view.schema, view.name)
     if not view.materialized and not is_invoker(view):
-        yield Difference(
+        yield AccessDifference(
             "view", "different", view.name, "security_invoker", "true", "false: it shows everybody what its owner may see",
             mend=(f"alter view {name} set (security_invoker = true);",),
         )  # fmt: skip
@@ -287,7 +289,7 @@ def _view(project: Project, live: Live, view: View) -> Iterator[Difference]:
     yield from _compare(live, "table", name, view.name, _expected([right]), view.grants, view.owner)
 
 
-def _sequences(project: Project, live: Live, *, writes: bool) -> Iterator[Difference]:
+def _sequences(project: Project, live: LiveAccess, *, writes: bool) -> Iterator[AccessDifference]:
     ours = {table.name for table in governed(project)}
     for sequence in project.target.sequences:
         if sequence.owned_by is None or sequence.owned_by[0] in ours:
@@ -299,7 +301,7 @@ def _sequences(project: Project, live: Live, *, writes: bool) -> Iterator[Differ
 # -- the schema ---------------------------------------------------------------------------------------------------------
 
 
-def _schema(project: Project, live: Live) -> Iterator[Difference]:
+def _schema(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
     right = schema_right(project)
     target = project.target
     yield from _compare(
@@ -308,7 +310,7 @@ def _schema(project: Project, live: Live) -> Iterator[Difference]:
     yield from _defaults(project, live)
 
 
-def _defaults(project: Project, live: Live) -> Iterator[Difference]:
+def _defaults(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
     """Whatever is made later is closed to clients."""
     roles = project.manifest.database_roles
     close, *_ = default_privileges(project, live.owner)
@@ -317,7 +319,7 @@ def _defaults(project: Project, live: Live) -> Iterator[Difference]:
         each for each in live.defaults if (each.role, each.schema, each.kind) == (live.owner, None, "functions")
     ]
     if not functions or any(each.grantee == PUBLIC for each in functions):
-        yield Difference(
+        yield AccessDifference(
             "default privileges", "missing", on, f"functions made later by {live.owner}", "PUBLIC may not execute them",
             "PUBLIC may execute them", mend=(close,),
         )  # fmt: skip
@@ -335,7 +337,7 @@ def _defaults(project: Project, live: Live) -> Iterator[Difference]:
         who = "public" if grantee == PUBLIC else ident(str(grantee))
         statement = f"alter default privileges for role {ident(role)}{within} revoke {str(privilege).lower()} on {kind} from {who};"
         mine = role == live.owner
-        yield Difference(
+        yield AccessDifference(
             "default privileges", "extra", on, f"{kind} made later by {role}", "closed to clients", f"{privilege} for {grantee}",
             mend=(statement,) if mine else (), removes=mine,
             advice="" if mine else f"Ask {role}, or a superuser, to run: {statement}",
@@ -345,7 +347,7 @@ def _defaults(project: Project, live: Live) -> Iterator[Difference]:
 # -- functions ----------------------------------------------------------------------------------------------------------
 
 
-def _context(project: Project, live: Live) -> Iterator[Difference]:
+def _context(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
     """Schema tenantry: the functions that know the caller, and the tables that they read."""
     expected = read_script([context_sql(project.manifest)])
     found = live.context or Catalog(CONTEXT)
@@ -361,14 +363,16 @@ def _context(project: Project, live: Live) -> Iterator[Difference]:
     yield from _rest_of_the_engine(project, live, expected, found)
     for mirror in MIRRORS:
         if not live.mirrors.get(mirror):
-            yield Difference(
+            yield AccessDifference(
                 "trigger", "different" if mirror in live.mirrors else "missing", "auth.users", f"trigger {mirror}", "enabled",
                 "disabled" if mirror in live.mirrors else "none", script=mirror not in live.mirrors,
                 advice="" if mirror not in live.mirrors else f"Ask its owner to run: alter table auth.users enable always trigger {mirror};",
             )  # fmt: skip
 
 
-def _rest_of_the_engine(project: Project, live: Live, expected: Script, found: Catalog) -> Iterator[Difference]:
+def _rest_of_the_engine(
+    project: Project, live: LiveAccess, expected: Script, found: Catalog
+) -> Iterator[AccessDifference]:
     """Everything else in schema tenantry: nobody holds more than the list says. What is on it may be granted, or not yet; what the
     role of the context functions holds is a matter of who makes these."""
     definer = project.manifest.database_roles.definer
@@ -404,7 +408,7 @@ def _held(grants: Iterable[Grant]) -> Held:
     return {(grant.grantee, grant.privilege, grant.column) for grant in grants}
 
 
-def _functions(project: Project, live: Live) -> Iterator[Difference]:
+def _functions(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
     """The target's own functions: helpers as they are made, and who may call the others."""
     helpers = helpers_sql(project)
     script = read_script(helpers)
@@ -432,20 +436,20 @@ def _is_about(text: str, function: ScriptFunction) -> bool:
 
 
 def _script_functions(
-    live: Live,
+    live: LiveAccess,
     expected: Script,
     found: Catalog,
     *,
     in_script: bool = False,
     mends: dict[str, tuple[str, ...]] | None = None,
-) -> Iterator[Difference]:
+) -> Iterator[AccessDifference]:
     there = {(function.name, _arity(function)): function for function in found.functions}
     for want in expected.functions.values():
         got = there.get((want.name, len(want.arguments)))
         mend = (mends or {}).get(want.signature, ())
         label = f"{want.name}()"
         if got is None:
-            yield Difference(
+            yield AccessDifference(
                 "function",
                 "missing",
                 label,
@@ -461,7 +465,7 @@ def _script_functions(
             yield _owner(label, f"function {name}", str(want.owner), got.owner)
         facts = _facts(want, got)
         if facts:
-            yield Difference(
+            yield AccessDifference(
                 "function", "different", label, f"function {want.signature}", ", ".join(fact[0] for fact in facts),
                 ", ".join(fact[1] for fact in facts), mend=mend, script=in_script,
             )  # fmt: skip

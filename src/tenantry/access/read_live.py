@@ -35,7 +35,7 @@ class DefaultRight:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveAccess:
     """The database as it is. `owner` is who owns the tenant table, and should own all others."""
 
     owner: str
@@ -47,7 +47,7 @@ class Live:
     conditions: Conditions
 
 
-def read_live(connection: psycopg.Connection[Any], project: Project) -> Live:
+def read_live(connection: psycopg.Connection[Any], project: Project) -> LiveAccess:
     """All that a comparison needs. `project.target` is the live schema's catalog."""
     blocks = load_blocks("tenantry.access.sql", "live")
     schema = project.target.schema
@@ -59,7 +59,7 @@ def read_live(connection: psycopg.Connection[Any], project: Project) -> Live:
     defaults = connection.execute(blocks["default_privileges"], {"schema": schema}).fetchall()
     mirrors = connection.execute(blocks["mirrors"], {"names": list(MIRRORS)}).fetchall()
     superusers = connection.execute(blocks["superusers"]).fetchall()
-    return Live(
+    return LiveAccess(
         owner,
         project.target,
         context,

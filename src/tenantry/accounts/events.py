@@ -18,7 +18,7 @@ _BATCH = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class RetriedEvents:
     """How many events were tried and done, and how many are open still."""
 
     tried: int
@@ -51,7 +51,7 @@ def list_events(connection: Connection, *, everything: bool, limit: int | None) 
     return (0 if count is None else int(count["open"])), found
 
 
-def retry_events(connection: Connection, *, everything: bool) -> Retried:
+def retry_events(connection: Connection, *, everything: bool) -> RetriedEvents:
     """Try what is due, batch by batch, each in a transaction of its own.
 
     Args:
@@ -67,11 +67,11 @@ def retry_events(connection: Connection, *, everything: bool) -> Retried:
         assert row is not None
         tried, done = tried + row[0], done + row[1]
         if row[0] == 0:
-            return Retried(tried, done, row[2])
+            return RetriedEvents(tried, done, row[2])
 
 
 def _block(name: str) -> str:
     return load_blocks("tenantry.accounts.sql", "auth_event")[name]
 
 
-__all__ = ["Retried", "list_events", "need_events", "retry_events"]
+__all__ = ["RetriedEvents", "list_events", "need_events", "retry_events"]

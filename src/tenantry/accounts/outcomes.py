@@ -40,7 +40,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class UserOutcome:
     """One user of the old application, and what became of him."""
 
     source_key: str
@@ -74,13 +74,13 @@ def fates(connection: Connection, project: Project) -> tuple[Fate, ...]:
 
 def people(
     connection: Connection, project: Project, situations: Sequence[str] | None = None, *, limit: int | None = None
-) -> Iterator[Person]:
+) -> Iterator[UserOutcome]:
     """The users in some situations, else all, streamed."""
     with connection.transaction(), connection.cursor(name="tenantry_people") as cursor:
         wanted = list(situations) if situations is not None else None
         cursor.execute(_block(project, "listed").encode(), {"situations": wanted, "limit": limit})
         for row in cursor:
-            yield Person(row[0], _known(row[1]), row[2], row[3], row[4], row[5])
+            yield UserOutcome(row[0], _known(row[1]), row[2], row[3], row[4], row[5])
 
 
 def planned(connection: Connection, project: Project, *, journal: bool = False) -> tuple[Fate, ...]:
@@ -133,4 +133,4 @@ def _block(project: Project, name: str) -> str:
     return blocks[name].replace("{fates}", verbatim(found) if name == "listed" else found)
 
 
-__all__ = ["FATES", "Fate", "Person", "fates", "people", "planned", "preview"]
+__all__ = ["FATES", "Fate", "UserOutcome", "fates", "people", "planned", "preview"]

@@ -9,16 +9,16 @@ from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.derivation.numbers import Place, carried_numbers, columns_of
 from tenantry.manifest.model import LinkColumn
-from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping import MappedColumn, Mapping, Project
 
-NumbersOfBothSides = tuple[Mapping, Column, tuple[tuple[str, int], ...]]
+NumbersOfBothSides = tuple[Mapping, MappedColumn, tuple[tuple[str, int], ...]]
 """A column of numbers, and by table.column of each side that draws them from a sequence, how many are left there."""
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
-def carried_pairs(project: Project) -> Iterator[tuple[Mapping, Column, CatalogColumn, CatalogColumn]]:
+def carried_pairs(project: Project) -> Iterator[tuple[Mapping, MappedColumn, CatalogColumn, CatalogColumn]]:
     """Columns that are made of one source column, with both columns; but for ids and references."""
     for mapping in project:
         for column in mapping.columns:

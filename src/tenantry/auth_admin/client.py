@@ -117,7 +117,7 @@ class AccountFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RequestPace:
     """How a client goes about it.
 
     Attributes:
@@ -176,7 +176,7 @@ class AdminClient:
         url: str,
         key: str,
         *,
-        pace: Pace | None = None,
+        pace: RequestPace | None = None,
         bucket: TokenBucket | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -197,7 +197,7 @@ class AdminClient:
                 "The service key of the admin API is empty or contains characters that no key contains (it is not shown).",
                 hint="Supabase shows it under Project Settings, API keys: the secret key, or the old service_role key.",
             )
-        self.pace = pace or Pace()
+        self.pace = pace or RequestPace()
         self._stopping = threading.Event()
         self._bucket = bucket or TokenBucket(self.pace.rate, burst=self.pace.burst, sleep=self._stopping.wait)
         self._slots = threading.BoundedSemaphore(self.pace.in_flight)
@@ -593,6 +593,6 @@ __all__ = [
     "AuthUnreachable",
     "EmailTaken",
     "Made",
-    "Pace",
+    "RequestPace",
     "User",
 ]

@@ -11,7 +11,7 @@ from tenantry.postgres import ident
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class UnfitTable:
     """Why changes of a table's rows could not all be noted, and what to do."""
 
     table: str
@@ -19,7 +19,7 @@ class Unfit:
     mend: str
 
 
-def unfit_below(tables: Sequence[Table]) -> Iterator[Unfit]:
+def unfit_below(tables: Sequence[Table]) -> Iterator[UnfitTable]:
     """What stands below these source tables and cannot be carried over with them."""
     read = {(table.schema, table.name) for table in tables}
     shown_by: dict[tuple[str, str], str] = {}
@@ -27,25 +27,25 @@ def unfit_below(tables: Sequence[Table]) -> Iterator[Unfit]:
         for each in table.below:
             name = ident(each.schema, each.name)
             if each.kind == "foreign":
-                yield Unfit(
+                yield UnfitTable(
                     table.name,
                     f"{name} holds rows of it and is a foreign table: writes on its server cannot be captured",
                     f"Detach it for the duration of the run (alter table {ident(table.schema, table.name)} detach partition {name},"
                     " or no inherit), or move its rows into a table of this database.",
                 )
             if (each.schema, each.name) in read:
-                yield Unfit(
+                yield UnfitTable(
                     table.name,
                     f"{name} holds rows of it and is also a source table itself: its rows would be carried over twice",
                     f"Let the manifest read only {table.name}, or detach {name} from it (alter table {name} no inherit …).",
                 )
             other = shown_by.setdefault((each.schema, each.name), table.name)
             if other != table.name:
-                yield Unfit(
+                yield UnfitTable(
                     table.name,
                     f"{name} holds rows of it and of {other}: they would be carried over twice",
                     f"Let the manifest read only one of the two, or detach {name} from one of them (alter table {name} no inherit …).",
                 )
 
 
-__all__ = ["Unfit", "unfit_below"]
+__all__ = ["UnfitTable", "unfit_below"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.auth_admin.client import AdminClient, Pace
+from tenantry.auth_admin.client import AdminClient, RequestPace
 from tenantry.errors import SettingsError
 
 _KEY = "TENANTRY_AUTH_KEY"
@@ -34,4 +34,4 @@ def admin_client(url: str, rate: float) -> AdminClient:
         raise SettingsError(
             f"{_KEY} is not set.", hint="Set it to the project's service key; there is no option for it on purpose."
         )
-    return AdminClient(url, key, pace=Pace(rate=rate))
+    return AdminClient(url, key, pace=RequestPace(rate=rate))

@@ -30,7 +30,7 @@ PROBLEM = "a problem was found; the message names it"
 _MARK = "__tenantry_command__"
 
 
-class Section(StrEnum):
+class HelpSection(StrEnum):
     """Headings of `tenantry --help`, in their order."""
 
     BEFORE = "Before the migration"
@@ -48,7 +48,7 @@ class Declared:
     function: Callable[..., Any]
     examples: tuple[str, ...]
     exit_1: str
-    section: Section | None
+    section: HelpSection | None
     formerly: str | None
 
     @property
@@ -65,7 +65,7 @@ class Group:
         help: the help text of a group without a callback.
     """
 
-    section: Section
+    section: HelpSection
     example: str
     help: str = ""
     callback: Callable[..., Any] | None = None
@@ -73,7 +73,7 @@ class Group:
 
 
 def command(
-    *examples: str, section: Section | None = None, exit_1: str = PROBLEM, formerly: str | None = None
+    *examples: str, section: HelpSection | None = None, exit_1: str = PROBLEM, formerly: str | None = None
 ) -> Callable[[Function], Function]:
     """Declare a function as a command, named after the function.
 
@@ -124,7 +124,7 @@ def members(module: ModuleType) -> list[Declared]:
 
 def assemble(app: typer.Typer, package: ModuleType) -> None:
     """Add every command that is found in the package, by section and name."""
-    order = list(Section)
+    order = list(HelpSection)
     adders: list[tuple[int, str, Callable[[], None]]] = []
     for module in modules(package):
         group: Group | None = getattr(module, "GROUP", None)
@@ -184,4 +184,4 @@ def _renamed(argument: str, known: set[str]) -> str:
     return f"{name}{equals}{value}"
 
 
-__all__ = ["Declared", "Group", "Section", "assemble", "command", "declared", "help_text", "members", "modules"]
+__all__ = ["Declared", "Group", "HelpSection", "assemble", "command", "declared", "help_text", "members", "modules"]

@@ -56,7 +56,7 @@ class Demo(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DemoSize:
     clinics: int
     values: int
     seed: int
@@ -89,7 +89,9 @@ def _missing(name: str | None, found: list[str]) -> str:
     return f"There are {len(found)} demos, and none is named: {', '.join(found)}." if found else "No demo is installed."
 
 
-def run_demo(settings: Settings, demo: Demo, size: Size, *, out: Path, options: Options, bars: Bars) -> dict[str, Any]:
+def run_demo(
+    settings: Settings, demo: Demo, size: DemoSize, *, out: Path, options: Options, bars: Bars
+) -> dict[str, Any]:
     """Create the sample database, analyze, plan, migrate, verify, cut over, prove, and write the report; returns it.
 
     On the embedded server the demo's database is recreated each time; on another server the source schema must be empty.

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tenantry.cli.console import written
 from tenantry.prove.baseline import save_baseline
-from tenantry.prove.formats import Result, Rule, as_junit, as_sarif
+from tenantry.prove.formats import Result, SarifRule, as_junit, as_sarif
 
 
 def write_findings(
     results: Sequence[Result],
-    rules: Sequence[Rule],
+    rules: Sequence[SarifRule],
     *,
     suite: str,
     seconds: float,

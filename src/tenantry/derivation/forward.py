@@ -26,7 +26,7 @@ from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
 from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
+from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.mapping.reasons import written
 from tenantry.postgres import ident, idents, literal
 
@@ -150,7 +150,7 @@ class Deriver:
         inner: list[tuple[str, str]] = [(key, self._key(mapping))]
         problems: list[tuple[str, str]] = []
         parents: list[tuple[str, str]] = []
-        changes: list[tuple[Column, str]] = []
+        changes: list[tuple[MappedColumn, str]] = []
         fallbacks: dict[str, str] = {}
         fallen: dict[str, str] = {}
         counting = self.reading is not Reading.VERIFY
@@ -216,7 +216,7 @@ class Deriver:
         body: str,
         problems: Sequence[tuple[str, str]],
         parents: Sequence[tuple[str, str]],
-        changes: Sequence[tuple[Column, str]],
+        changes: Sequence[tuple[MappedColumn, str]],
     ) -> str:
         ours = mapping.ours
         row, flagged = ours("row"), ours("bad")
@@ -227,7 +227,7 @@ class Deriver:
         parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
         to_json = "to_json" if self.reading is Reading.PREVIEW else f"{JOURNAL}.row_json"
 
-        def note(column: Column) -> str:
+        def note(column: MappedColumn) -> str:
             before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
             if mapping.is_secret(column):
                 before = after = "'(secret)'::text"
@@ -254,13 +254,13 @@ class Deriver:
 
     def _column(
         self,
-        column: Column,
+        column: MappedColumn,
         mapping: Mapping,
         inner: list[tuple[str, str]],
         flag: object,
         problems: list[tuple[str, str]],
         parents: list[tuple[str, str]],
-        changes: list[tuple[Column, str]],
+        changes: list[tuple[MappedColumn, str]],
         fallbacks: dict[str, str],
         fallen: dict[str, str],
         tenant_known: str,
@@ -317,7 +317,7 @@ class Deriver:
         if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:
             changes.append((column, flag(self._stale(column))))
 
-    def _value(self, column: Column, mapping: Mapping) -> str:
+    def _value(self, column: MappedColumn, mapping: Mapping) -> str:
         match column.kind:
             case "id":
                 return self._id(mapping)
@@ -645,10 +645,10 @@ class Deriver:
     def _id(self, mapping: Mapping) -> str:
         return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
 
-    def _json_alias(self, column: Column, position: int) -> str:
+    def _json_alias(self, column: MappedColumn, position: int) -> str:
         return plain_name("j", column.name, str(position))
 
-    def _json_lateral(self, mapping: Mapping, column: Column, position: int, path: str, parent: str) -> str:
+    def _json_lateral(self, mapping: Mapping, column: MappedColumn, position: int, path: str, parent: str) -> str:
         """Old to new ids of those of a document's ids that it may name, as one jsonb object."""
         tenant = self._id(mapping) if mapping.is_root else "x.tenant" if mapping.scoped else ""
         return known_ids(
@@ -661,7 +661,7 @@ class Deriver:
             lambda feeding, key: standing(self.project, feeding, key),
         )
 
-    def _stale(self, column: Column) -> str:
+    def _stale(self, column: MappedColumn) -> str:
         """Whether a document names an id that does not exist."""
         return " or ".join(
             f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v (node)"

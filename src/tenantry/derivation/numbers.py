@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tenantry.catalog import Catalog, Sequence
 from tenantry.derivation.reverse.columns import INTEGERS
-from tenantry.mapping.project import Column, Mapping, Project
+from tenantry.mapping.project import MappedColumn, Mapping, Project
 from tenantry.mapping.values.type_names import base_type
 from tenantry.postgres import ident, literal
 
@@ -33,7 +33,7 @@ def columns_of(catalog: Catalog) -> list[tuple[Sequence, frozenset[Place]]]:
     return found
 
 
-def carried_numbers(project: Project) -> Iterator[tuple[Mapping, Column]]:
+def carried_numbers(project: Project) -> Iterator[tuple[Mapping, MappedColumn]]:
     """Columns of whole numbers that are carried over from one source column, and in which no number may stand twice."""
     for mapping in project:
         unique = {

@@ -124,7 +124,7 @@ Translate = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
 
 
 @dataclass(slots=True)
-class Tally:
+class TranslationTally:
     """What became of a file.
 
     Attributes:
@@ -155,7 +155,7 @@ def translate_file(
     delimiter: str = ",",
     unknown: Unknown = "error",
     progress: Progress = lambda _: None,
-) -> Tally:
+) -> TranslationTally:
     """Translate the ids of one column of a CSV file with a header, or of a file with an id in each line.
 
     Args:
@@ -168,7 +168,7 @@ def translate_file(
     """
     lines = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
     result = io.TextIOWrapper(target, encoding="utf-8", newline="", write_through=False)
-    tally = Tally()
+    tally = TranslationTally()
     try:
         first = lines.readline()
         ending = "\r\n" if first.endswith("\r\n") else "\n"
@@ -209,7 +209,7 @@ def _translate_lines(
     ending: str,
     translate: Translate,
     unknown: Unknown,
-    tally: Tally,
+    tally: TranslationTally,
     progress: Progress,
 ) -> None:
     for group in _batches((line.rstrip("\r\n") for line in lines), BATCH):
@@ -224,7 +224,7 @@ def _translate_rows(
     place: int,
     translate: Translate,
     unknown: Unknown,
-    tally: Tally,
+    tally: TranslationTally,
     progress: Progress,
 ) -> None:
     for group in _batches(reader, BATCH):
@@ -237,7 +237,7 @@ def _translate_rows(
 
 
 def _translated(
-    cells: list[str], translate: Translate, unknown: Unknown, tally: Tally, *, first_line: int
+    cells: list[str], translate: Translate, unknown: Unknown, tally: TranslationTally, *, first_line: int
 ) -> list[str]:
     found = dict(translate(dict.fromkeys(cell for cell in cells if cell)))
     made = []
@@ -276,8 +276,8 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 __all__ = [
     "COLUMNS",
-    "Tally",
     "Translate",
+    "TranslationTally",
     "Unknown",
     "export_csv",
     "export_parquet",

@@ -442,7 +442,7 @@ class Target(_Record):
     """Globs of SQL files beside the manifest, run in name order."""
 
 
-class Tenant(_Record):
+class TenantSection(_Record):
     table: Name
     column: Name
     active: Sql | None = None
@@ -719,7 +719,7 @@ class Manifest(_Record):
     name: Name
     source: Source
     target: Target
-    tenant: Tenant
+    tenant: TenantSection
     membership: Membership
     roles: Roles
     users: Users | None = None

@@ -15,7 +15,7 @@ from tenantry.manifest.positions import Key
 from tenantry.mapping import casts, types
 from tenantry.mapping.constants import unfit
 from tenantry.mapping.expressions import Expressions, Say, Scopes, names
-from tenantry.mapping.project import Column, JsonIds
+from tenantry.mapping.project import DocumentIds, MappedColumn
 from tenantry.mapping.transform import Between, Transform
 from tenantry.mapping.transforms import transforms
 from tenantry.mapping.types import enum_labels, into_column, plain_column
@@ -42,7 +42,7 @@ class ColumnCompiler:
     say: Say
     parents: Callable[[str], Table | None]
 
-    def column(self, target: CatalogColumn, rule: ColumnRule, *, given: bool, key: Key) -> Column | None:
+    def column(self, target: CatalogColumn, rule: ColumnRule, *, given: bool, key: Key) -> MappedColumn | None:
         """The column, or None where it is left to its default (or a problem was said)."""
         if rule.up is not None:
             return self._expression(target, rule, key)
@@ -59,7 +59,7 @@ class ColumnCompiler:
             return None
         raw = f"s.{ident(name)}"
         if rule.python is not None:
-            return Column(
+            return MappedColumn(
                 target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
@@ -87,10 +87,10 @@ class ColumnCompiler:
 
     def _document(
         self, document: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
-    ) -> Column:
+    ) -> MappedColumn:
         """A document in which the derivation replaces ids, there and back."""
         present = f"{raw} is not null"
-        return Column(
+        return MappedColumn(
             target.name, target.type, target.nullable, "json_ids", source.name, f"({document})",
             present=present if document != raw else None,
             missing=None if target.nullable else f"{raw} is null",
@@ -103,7 +103,7 @@ class ColumnCompiler:
             scopes["tenant"] = self.root
         return scopes
 
-    def _expression(self, target: CatalogColumn, rule: ColumnRule, key: Key) -> Column | None:
+    def _expression(self, target: CatalogColumn, rule: ColumnRule, key: Key) -> MappedColumn | None:
         assert rule.up is not None
         known = self.expressions.check(rule.up, self._scopes(), (*key, "up"))
         if rule.source is not None and self.source.column(rule.source) is None:
@@ -117,7 +117,7 @@ class ColumnCompiler:
             down = f"({rule.down})::{column.type}" if column is not None else None
         value = f"({rule.up})::{target.type}"
         missing = None if target.nullable else f"({rule.up}) is null"
-        return Column(target.name, target.type, target.nullable, "value", source, value, missing=missing, down=down,
+        return MappedColumn(target.name, target.type, target.nullable, "value", source, value, missing=missing, down=down,
                       zoned=names(rule.up, "tenant"))  # fmt: skip
 
     def _column_of(self, target: CatalogColumn, up: str, key: Key) -> str | None:
@@ -188,13 +188,13 @@ class ColumnCompiler:
     def _no_column(self, name: str, key: Key) -> None:
         self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
 
-    def _json_ids(self, rule: ColumnRule, key: Key) -> Iterator[JsonIds]:
+    def _json_ids(self, rule: ColumnRule, key: Key) -> Iterator[DocumentIds]:
         for path, parent in (rule.ids or {}).items():
             if self.parents(parent) is None:
                 known = [name for name, table in self.manifest.tables.items() if table.parts()]
                 self.say((*key, "ids", path), f"{parent!r} is no target table with a source{_near(parent, known)}")
                 continue
-            yield JsonIds(path, parent)
+            yield DocumentIds(path, parent)
 
     def _transformed(self, raw: str, between: Between, rule: ColumnRule, key: Key) -> str | None:
         """The value for a raw value that is neither null nor counted as empty; null where that is invalid."""
@@ -256,7 +256,7 @@ class ColumnCompiler:
 
     def _treated(
         self, made: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
-    ) -> Column:
+    ) -> MappedColumn:
         """Put what null, empty and invalid mean around a transformed value."""
         text_source = is_text(source)
         plain_text = text_source and is_text(plain_column(target, self.target_catalog))
@@ -316,7 +316,7 @@ class ColumnCompiler:
         if (base_type(source.type), base_type(target.type)) == ("json", "jsonb") and not cases:
             noted.append(casts.doubled_keys(raw, made))
             said = "first of two keys dropped"
-        return Column(
+        return MappedColumn(
             target.name,
             target.type,
             target.nullable,

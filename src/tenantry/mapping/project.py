@@ -72,7 +72,7 @@ def orphan_alias(ref: Reference) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonIds:
+class DocumentIds:
     """Ids of another table inside a JSON document."""
 
     path: str
@@ -80,7 +80,7 @@ class JsonIds:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MappedColumn:
     """How one target column is filled. SQL expressions are over `s`, references and `tenant`."""
 
     name: str
@@ -106,7 +106,7 @@ class Column:
     reference: Reference | None = None
     orphan: str | None = None
     """SQL of the old id that stands in for a reference to a row that does not exist; null leaves it empty; None: quarantine."""
-    ids: tuple[JsonIds, ...] = ()
+    ids: tuple[DocumentIds, ...] = ()
     drop_stale: bool = False
     python: PythonTransform | None = None
 
@@ -127,7 +127,7 @@ class Mapping:
     is_root: bool
     tenant_paths: tuple[Reference, ...]
     references: tuple[Reference, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[MappedColumn, ...]
     where: str | None = None
     merge: Merge | None = None
     legacy_prefix: str = ""
@@ -146,16 +146,16 @@ class Mapping:
         """A name of a column of ours that stands beside columns of the source or the target, which no column of these has."""
         return own_prefix(column.name for table in (self.source, self.target) for column in table.columns) + name
 
-    def is_secret(self, column: Column) -> bool:
+    def is_secret(self, column: MappedColumn) -> bool:
         """Whether a target column is made from a source column that nobody may show."""
         named = (f"s.{ident(secret)}" for secret in self.secrets)
         return (column.source or column.name) in self.secrets or any(name in column.value for name in named)
 
     @property
-    def python_columns(self) -> tuple[Column, ...]:
+    def python_columns(self) -> tuple[MappedColumn, ...]:
         return tuple(column for column in self.columns if column.kind == "python")
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> MappedColumn:
         return next(column for column in self.columns if column.name == name)
 
     def parents(self) -> tuple[str, ...]:

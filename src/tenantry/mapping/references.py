@@ -18,7 +18,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedReference:
     """Rows of a source table that a source column names.
 
     Attributes:
@@ -154,11 +154,11 @@ class References:
 
     # -- the source ----------------------------------------------------------------------------------------------------
 
-    def named(self, source: Table, part: SourceRule, column: str) -> list[Named]:
+    def named(self, source: Table, part: SourceRule, column: str) -> list[NamedReference]:
         """What a source column names, the surest first: by a foreign key of its own; as the only column of a key that is not the
         tenant; together with all others of a key; by what such a key leads to; as its own row's key."""
         found = [
-            Named(column, fk.columns, fk.ref_table or "", fk.ref_columns, certain=True)
+            NamedReference(column, fk.columns, fk.ref_table or "", fk.ref_columns, certain=True)
             for fk in self._keys(source, column)
             if len(fk.columns) == 1
         ]
@@ -170,12 +170,12 @@ class References:
                 found.append(self._by_id(fk, column, pairs[column]))
         found += [self._whole(fk, column) for fk in several if all(each.columns != fk.columns for each in found)]
         found += [
-            Named(column, (column,), table, (by,), certain=True)
+            NamedReference(column, (column,), table, (by,), certain=True)
             for table, by in self._beyond(several, column)
             if all(each.table != table for each in found)
         ]
         if source.row_key == (column,):
-            found.append(Named(column, (column,), source.name, (column,), certain=False))
+            found.append(NamedReference(column, (column,), source.name, (column,), certain=False))
         return list(dict.fromkeys(found))
 
     def _keys(self, source: Table, column: str) -> Iterator[Constraint]:
@@ -184,21 +184,21 @@ class References:
             if column in fk.columns and fk.ref_schema == self._source.schema:
                 yield fk
 
-    def _by_id(self, fk: Constraint, column: str, by: str) -> Named:
+    def _by_id(self, fk: Constraint, column: str, by: str) -> NamedReference:
         """A key that also carries the tenant: by the id alone where that is unique by itself."""
         parent = self._source.table(fk.ref_table or "")
         if parent is not None and _is_unique(parent, by):
-            return Named(column, (column,), parent.name, (by,), certain=True)
+            return NamedReference(column, (column,), parent.name, (by,), certain=True)
         return replace(self._whole(fk, column), certain=True)
 
-    def _whole(self, fk: Constraint, column: str) -> Named:
+    def _whole(self, fk: Constraint, column: str) -> NamedReference:
         """All columns of a key, in the order of its parent's row key where they are that."""
         pairs = list(zip(fk.columns, fk.ref_columns, strict=True))
         parent = self._source.table(fk.ref_table or "")
         key = (parent.row_key if parent is not None else None) or ()
         if set(key) == set(fk.ref_columns):
             pairs.sort(key=lambda pair: key.index(pair[1]))
-        return Named(
+        return NamedReference(
             column,
             tuple(here for here, _ in pairs),
             fk.ref_table or "",
@@ -272,11 +272,11 @@ def is_default(rule: ColumnRule | None) -> bool:
     return rule.ref is None and rule.transform is None and rule.map is None and rule.up is None and rule.python is None
 
 
-def reference(named: Named, parent: str, alias: str) -> Reference:
+def reference(named: NamedReference, parent: str, alias: str) -> Reference:
     return Reference(alias, named.columns, parent, named.by, source=named.table, column=named.column)
 
 
-def _is_own(named: Named, source: Table) -> bool:
+def _is_own(named: NamedReference, source: Table) -> bool:
     """The row itself, by its key."""
     return named.table == source.name and named.by == named.columns == (named.column,)
 
@@ -288,4 +288,4 @@ def _is_unique(table: Table, column: str) -> bool:
     )
 
 
-__all__ = ["Named", "References", "is_default", "reference"]
+__all__ = ["NamedReference", "References", "is_default", "reference"]

@@ -23,9 +23,18 @@ from tenantry.mapping.check_transforms import check_transforms
 from tenantry.mapping.client_columns import AUDIT_COLUMNS
 from tenantry.mapping.columns import ColumnCompiler
 from tenantry.mapping.order import sorter
-from tenantry.mapping.project import LEGACY_ID, ROW_ID, Column, Mapping, Project, Reference, orphan_alias, plain_name
+from tenantry.mapping.project import (
+    LEGACY_ID,
+    ROW_ID,
+    MappedColumn,
+    Mapping,
+    Project,
+    Reference,
+    orphan_alias,
+    plain_name,
+)
 from tenantry.mapping.references import References, is_default
-from tenantry.mapping.tables_read import Followed, expressions_of, expressions_of_users
+from tenantry.mapping.tables_read import TablesRead, expressions_of, expressions_of_users
 from tenantry.postgres import ident
 
 __all__ = ["AUDIT_COLUMNS", "resolve"]
@@ -46,7 +55,7 @@ class _Resolver(TargetChecks):
         self.source = source
         # Which target table stands for a source table when a foreign key names it: the one without a part.
         self.primary: dict[str, str] = {}
-        self.followed = Followed(manifest, source, target, self.say)
+        self.followed = TablesRead(manifest, source, target, self.say)
         self.references = References(manifest, source, target, self.primary, self.say)
 
     def project(self) -> Project:
@@ -340,7 +349,7 @@ class _Resolver(TargetChecks):
         texts = [*expressions_of(part, key), *(expressions_of_users(self.manifest) if profile else ())]
         return tuple(dict.fromkeys(table for place, sql in texts for table in self.followed.tables(sql, place)))
 
-    def _with_orphan(self, column: Column, orphan: str | Correct, source: Table, key: Key) -> Column:
+    def _with_orphan(self, column: MappedColumn, orphan: str | Correct, source: Table, key: Key) -> MappedColumn:
         """What becomes of a reference to a row that does not exist."""
         if orphan == "quarantine":
             return column
@@ -378,7 +387,7 @@ class _Resolver(TargetChecks):
 
     def _special(
         self, column: CatalogColumn, references: MappingType[str, Reference], *, scoped: bool, profile: bool
-    ) -> Column | None:
+    ) -> MappedColumn | None:
         """The columns that Tenantry fills by itself: row id, tenant, legacy id, account, references."""
         users = self.manifest.users
         kind: str | None = None
@@ -391,10 +400,10 @@ class _Resolver(TargetChecks):
         elif users is not None and column.name == users.account and profile and not scoped:
             kind = "account"
         if kind is not None:
-            return Column(column.name, column.type, False, kind, None, "")  # type: ignore[arg-type]
+            return MappedColumn(column.name, column.type, False, kind, None, "")  # type: ignore[arg-type]
         if column.name in references:
             ref = references[column.name]
-            return Column(
+            return MappedColumn(
                 column.name,
                 column.type,
                 column.nullable,
@@ -521,7 +530,7 @@ def _part_key(name: str, label: str) -> Key:
     return ("tables", name, "sources", label) if label else ("tables", name)
 
 
-def _fills_itself(column: Column) -> str:
+def _fills_itself(column: MappedColumn) -> str:
     by = {
         "id": "Tenantry derives row ids from the old ones",
         "legacy": "Tenantry keeps the old id here",

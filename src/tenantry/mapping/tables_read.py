@@ -38,7 +38,7 @@ def expressions_of_users(manifest: Manifest) -> Iterator[tuple[Key, str]]:
             yield ("users", name), sql
 
 
-class Followed:
+class TablesRead:
     """Says which tables cannot be followed."""
 
     def __init__(self, manifest: Manifest, source: Catalog, target: Catalog, say: Say) -> None:
@@ -121,4 +121,4 @@ _BY_TIME_OR_CHANCE = frozenset({
 })  # fmt: skip
 
 
-__all__ = ["Followed", "expressions_of", "expressions_of_users", "unsteady", "unsteady_expressions"]
+__all__ = ["TablesRead", "expressions_of", "expressions_of_users", "unsteady", "unsteady_expressions"]

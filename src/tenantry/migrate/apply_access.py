@@ -11,8 +11,8 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.access import missing_roles
-from tenantry.access.diff import Change, Difference, changes, differences
-from tenantry.access.read_live import Live, lock_holders, read_live
+from tenantry.access.diff import AccessChange, AccessDifference, changes, differences
+from tenantry.access.read_live import LiveAccess, lock_holders, read_live
 from tenantry.catalog import has_schema, read_catalog
 from tenantry.errors import NotReady, RightsMissing, RolesMissing, SourceLocked
 from tenantry.journal.journal import Connection, Run, last_run
@@ -27,7 +27,7 @@ LOCK_TIMEOUT = "900ms"
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class AccessComparison:
     """A database beside its manifest.
 
     Attributes:
@@ -35,16 +35,16 @@ class Compared:
     """
 
     project: Project
-    live: Live
+    live: LiveAccess
     writes: bool
-    differences: tuple[Difference, ...]
+    differences: tuple[AccessDifference, ...]
 
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[AccessChange, ...]:
         """The changes that repair the differences, as far as statements can."""
         return changes(self.project, self.differences)
 
 
-def compare_access(connection: Connection, manifest: Manifest) -> Compared:
+def compare_access(connection: Connection, manifest: Manifest) -> AccessComparison:
     """Where the database departs from its manifest. Reads only.
 
     Raises:
@@ -59,7 +59,7 @@ def compare_access(connection: Connection, manifest: Manifest) -> Compared:
         )
     project = resolve_access(manifest, read_catalog(connection, manifest.target.schema_name))
     live, writes = read_live(connection, project), has_writes(connection)
-    return Compared(project, live, writes, differences(project, live, writes=writes))
+    return AccessComparison(project, live, writes, differences(project, live, writes=writes))
 
 
 def access_project(connection: Connection, manifest: Manifest) -> Project:
@@ -91,8 +91,8 @@ def has_writes(connection: Connection) -> bool:
 
 def apply_changes(
     connection: Connection,
-    live: Live,
-    changes: Sequence[Change],
+    live: LiveAccess,
+    changes: Sequence[AccessChange],
     *,
     patience: float = 60.0,
     notice: Callable[[str], None] = lambda _: None,
@@ -147,7 +147,7 @@ def _become(connection: Connection, owner: str) -> None:
         ) from None
 
 
-def _holders(connection: Connection, live: Live, changes: Sequence[Change]) -> list[str]:
+def _holders(connection: Connection, live: LiveAccess, changes: Sequence[AccessChange]) -> list[str]:
     tables = sorted({change.on for change in changes})
     rows = lock_holders(connection, live.target.schema, tables)
     return [

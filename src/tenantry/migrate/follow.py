@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tenantry.errors import CutOverFailed, NoRun, SourceAltered
 from tenantry.manifest import Manifest
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.run_lock import is_awaited
 from tenantry.migrate.session.sampler import Sampler
@@ -60,7 +60,7 @@ def follow(
     """
     total = Followed()
     while True:
-        with Live(dsn, manifest, observer, patience=300.0) as live:
+        with RunHandle(dsn, manifest, observer, patience=300.0) as live:
             live.need_copied()
             live.check()
             with Sampler(dsn, live.journal, lambda: _facts(total)):
@@ -88,7 +88,7 @@ def _facts(total: Followed) -> dict[str, object]:
 
 
 def _follow(
-    live: Live,
+    live: RunHandle,
     total: Followed,
     until_idle: bool,
     stopped: Callable[[], bool],

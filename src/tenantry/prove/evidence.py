@@ -26,7 +26,7 @@ from tenantry.prove.attacks.harness.model import AttackResult
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.fixtures.synthetic import schema_copy
-from tenantry.prove.formats import Outcome, Result, Rule
+from tenantry.prove.formats import Outcome, Result, SarifRule
 from tenantry.prove.lint.checks import check_files
 from tenantry.prove.lint.run import Allowed, Lint, run_lint
 from tenantry.prove.lint.scope import discover
@@ -60,7 +60,7 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ProofEvidence:
     """All that a proof found.
 
     Attributes:
@@ -132,10 +132,10 @@ class Evidence:
                 else:
                     yield Result(name, "matrix", cell.table, "failed", f"{said}; accepted: {reason}", "info")
 
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[SarifRule, ...]:
         """What stands behind the names of results."""
         found = [*(self.lint.rules if self.lint else ())]
-        found += [Rule(each.attack.name, each.attack.tries, "error", each.attack.gains) for each in self.attacks]
+        found += [SarifRule(each.attack.name, each.attack.tries, "error", each.attack.gains) for each in self.attacks]
         return tuple(found)
 
     def covered(self) -> tuple[Covered, ...]:
@@ -282,7 +282,7 @@ def gather(
     baseline: Collection[str] = (),
     progress: Progress | None = None,
     notice: Callable[[str], None] = lambda _text: None,
-) -> Evidence:
+) -> ProofEvidence:
     """Prove a database whose manifest says what is meant.
 
     In place, the default, nothing is left behind but what a rollback leaves: the catalog is read, the matrix is executed in one
@@ -338,7 +338,7 @@ def gather(
             )
     notes += [f"could not be removed: {each}" for each in left]
     mode: Mode = "on a copy" if copied else "over a login" if login_dsn else "in place"
-    return Evidence(
+    return ProofEvidence(
         project.manifest.name,
         database,
         server,
@@ -356,7 +356,7 @@ def gather(
 
 def gather_target(
     manifest: Manifest, *, owner_dsn: str, login: str | None = None, **options: Unpack[GatherOptions]
-) -> tuple[Evidence, Project]:
+) -> tuple[ProofEvidence, Project]:
     """gather() for the target as it stands: whether a run made it, and whether the source is still there, does not matter.
 
     Args:
@@ -387,7 +387,7 @@ def gather_found(
     baseline: Collection[str] = (),
     on_copy: bool = False,
     progress: Progress | None = None,
-) -> Evidence:
+) -> ProofEvidence:
     """Prove a database without a manifest: tenants, roles and memberships are found out, and `scope` says how.
 
     What each role should be allowed is not known then; that no tenant sees or changes another's rows is, and that is executed,
@@ -417,7 +417,7 @@ def gather_found(
             matrix = prove_found(owner, scope, on_copy=True, progress=progress)
     if "attacks" in parts:
         left_out["attacks"] = "attacks need a manifest, which says how a context is opened and whose rows are whose"
-    return Evidence(
+    return ProofEvidence(
         database,
         database,
         server,
@@ -438,4 +438,4 @@ def _version(owner: psycopg.Connection[Any]) -> str:
     return f"{number // 10000}.{number % 10000}"
 
 
-__all__ = ["PARTS", "Covered", "Evidence", "Mode", "Part", "Progress", "gather", "gather_found", "lint_exceptions"]
+__all__ = ["PARTS", "Covered", "Mode", "Part", "Progress", "ProofEvidence", "gather", "gather_found", "lint_exceptions"]

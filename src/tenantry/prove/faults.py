@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tenantry.prove.formats import Level, Result, Rule
+from tenantry.prove.formats import Level, Result, SarifRule
 
 _LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
@@ -16,7 +16,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FaultPlace:
     """Where a fault is, and what it is there. `object` is empty where it is about a role or the whole database."""
 
     object: str
@@ -40,20 +40,20 @@ class Fault:
     level: Level
     wanted: str
     mending: str
-    places: tuple[Place, ...]
+    places: tuple[FaultPlace, ...]
 
 
-def faults(results: Iterable[Result], rules: Sequence[Rule] = ()) -> tuple[Fault, ...]:
+def faults(results: Iterable[Result], rules: Sequence[SarifRule] = ()) -> tuple[Fault, ...]:
     """The failed results, those of one check and level together, the worst first: errors, and of these what is in most places."""
     known = {rule.name: rule for rule in rules}
-    found: dict[tuple[str, str, Level], dict[Place, None]] = {}
+    found: dict[tuple[str, str, Level], dict[FaultPlace, None]] = {}
     for result in results:
         if result.outcome != "failed":
             continue
         # Of the matrix the table is what is wrong, and who reached it how are the places.
         matrix = result.group == "matrix"
         name = result.object if matrix else result.name
-        place = Place(plain(result.name if matrix else result.object), plain(result.message))
+        place = FaultPlace(plain(result.name if matrix else result.object), plain(result.message))
         found.setdefault((result.group, plain(name), result.level), {})[place] = None
     every = [
         Fault(
@@ -77,4 +77,4 @@ def plain(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-__all__ = ["Fault", "Place", "faults", "plain"]
+__all__ = ["Fault", "FaultPlace", "faults", "plain"]

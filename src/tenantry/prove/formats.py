@@ -45,7 +45,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SarifRule:
     """What stands behind a name: for formats that describe their rules."""
 
     name: str
@@ -59,7 +59,7 @@ def passed(results: Sequence[Result]) -> bool:
     return not any(result.counts for result in results)
 
 
-def as_json(results: Sequence[Result], rules: Sequence[Rule] = ()) -> dict[str, object]:
+def as_json(results: Sequence[Result], rules: Sequence[SarifRule] = ()) -> dict[str, object]:
     """For json.dumps: the results, their rules, and how many there are of each outcome."""
     return {
         "passed": passed(results),
@@ -119,7 +119,7 @@ def _clean(text: str) -> str:
 
 
 def as_sarif(
-    results: Sequence[Result], rules: Sequence[Rule] = (), *, artifact: str = "", page: str = ""
+    results: Sequence[Result], rules: Sequence[SarifRule] = (), *, artifact: str = "", page: str = ""
 ) -> dict[str, object]:
     """SARIF 2.1.0, for json.dumps: one run; each failed result is one of its results, the others are named in its properties.
 
@@ -133,7 +133,7 @@ def as_sarif(
     driver: dict[str, object] = {
         "name": "tenantry",
         "semanticVersion": __version__,
-        "rules": [_sarif_rule(known.get(name, Rule(name, name)), page) for name in names],
+        "rules": [_sarif_rule(known.get(name, SarifRule(name, name)), page) for name in names],
     }
     others = [asdict(result) for result in results if result.outcome in ("not applicable", "not tried")]
     return {
@@ -153,7 +153,7 @@ def as_sarif(
     }
 
 
-def _sarif_rule(rule: Rule, page: str) -> dict[str, object]:
+def _sarif_rule(rule: SarifRule, page: str) -> dict[str, object]:
     text = " ".join(part for part in (rule.why, rule.mending) if part)
     found: dict[str, object] = {
         "id": rule.name,
@@ -192,7 +192,7 @@ def _sarif_result(result: Result, index: int, artifact: str) -> dict[str, object
 # -- Markdown ----------------------------------------------------------------------------------------------------------
 
 
-def as_markdown(results: Sequence[Result], rules: Sequence[Rule] = (), *, title: str) -> str:
+def as_markdown(results: Sequence[Result], rules: Sequence[SarifRule] = (), *, title: str) -> str:
     """What failed, by level, with how to mend it; what was not tried, with the reason; and the rest by name."""
     known = {rule.name: rule for rule in rules}
     lines = [f"# {title}: {'passed' if passed(results) else 'FAILED'}", "", _counted(results), ""]
@@ -202,7 +202,7 @@ def as_markdown(results: Sequence[Result], rules: Sequence[Rule] = (), *, title:
             continue
         lines += [f"## {level.capitalize()}: {len(failed)}", ""]
         for name in dict.fromkeys(result.name for result in failed):
-            rule = known.get(name, Rule(name, name))
+            rule = known.get(name, SarifRule(name, name))
             lines += [f"### {name}", "", f"{rule.title}. {rule.why}".strip(), ""]
             lines += [
                 f"- {_code(result.object)}{': ' if result.object else ''}{_line(result.message)}"

@@ -46,7 +46,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RehearsalProblem:
     """Something that would stop or spoil the migration."""
 
     stage: str
@@ -56,7 +56,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RehearsalStage:
     """A part of the rehearsal.
 
     Attributes:
@@ -79,7 +79,7 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RehearsedSwitch:
     """A turn of the direction, and for how long writers waited."""
 
     name: str
@@ -117,13 +117,13 @@ class Rehearsal:
     complete: bool = False
     """Every part was done."""
     seconds: float = 0.0
-    stages: list[Stage] = field(default_factory=list)
-    phases: list[Stage] = field(default_factory=list)
+    stages: list[RehearsalStage] = field(default_factory=list)
+    phases: list[RehearsalStage] = field(default_factory=list)
     """The phases of the migration, a part of the stage of this name."""
     findings: tuple[Finding, ...] = ()
     outcome: Outcome | None = None
     locks: list[Lock] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[RehearsedSwitch] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     carried: list[Carried] = field(default_factory=list)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Rehearsal:
     """The migration's own report, as `tenantry migrate --report` writes it."""
     start_bytes: int = 0
     peak_bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RehearsalProblem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -150,7 +150,7 @@ class Rehearsal:
     def quarantined(self) -> int:
         return sum(int(entry["count"]) for entry in self.quarantine)
 
-    def stage(self, name: str) -> Stage | None:
+    def stage(self, name: str) -> RehearsalStage | None:
         return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
@@ -222,4 +222,4 @@ class Rehearsal:
         }
 
 
-__all__ = ["Carried", "Lock", "Problem", "Rehearsal", "Stage", "Turn", "Wishes"]
+__all__ = ["Carried", "Lock", "Rehearsal", "RehearsalProblem", "RehearsalStage", "RehearsedSwitch", "Wishes"]

@@ -32,7 +32,7 @@ from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.migrate.follow import follow
 from tenantry.migrate.run.engine import Migration
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.backups import look_for_backups
 from tenantry.migrate.session.guard import check_login
 from tenantry.migrate.session.observer import Observer, Silent
@@ -40,13 +40,13 @@ from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.contract import contract as make_final
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
-from tenantry.migrate.switch.switchover import Bounds, Turned
+from tenantry.migrate.switch.switchover import Bounds, Switchover
 from tenantry.plan import Phase, Step
 from tenantry.postgres import connect, explain, load_blocks
 from tenantry.prove import prove
 from tenantry.prove.fixtures.login import UnfitLogin
 from tenantry.rehearse.fingerprint import compare_states, state_of
-from tenantry.rehearse.model import Carried, Lock, Problem, Rehearsal, Stage, Turn, Wishes
+from tenantry.rehearse.model import Carried, Lock, Rehearsal, RehearsalProblem, RehearsalStage, RehearsedSwitch, Wishes
 from tenantry.rehearse.synthetic_writes import (
     CannotWrite,
     Writer,
@@ -117,7 +117,7 @@ def rehearse(
             )
             result.problems += _rights(connection, original)
             if result.backups.severity == "blocker":
-                result.problems.append(Problem("backups", result.backups.title, result.backups.advice))
+                result.problems.append(RehearsalProblem("backups", result.backups.title, result.backups.advice))
             with duplicated(
                 connection, original, manifest, copy_dsn=wishes.copy_dsn, embedded=wishes.embedded, keep=wishes.keep,
                 jobs=wishes.jobs, scratch=wishes.scratch, notice=watcher.notice, count=watcher.count, left=left,
@@ -165,10 +165,10 @@ def _check(connection: Connection, original: Original, manifest: Manifest) -> No
         )
 
 
-def _rights(connection: Connection, original: Original) -> list[Problem]:
+def _rights(connection: Connection, original: Original) -> list[RehearsalProblem]:
     """What would be refused in the original, and cannot show on the copy, which is the login's own."""
     found = [
-        Problem(
+        RehearsalProblem(
             "original",
             f"The login {original.login} lacks a right in the original: {lacking}.",
             "ALTER TABLE … OWNER TO …, or membership in the owner; GRANT CREATE ON DATABASE … TO ….",
@@ -179,7 +179,7 @@ def _rights(connection: Connection, original: Original) -> list[Problem]:
     try:
         check_login(connection, None, original.login)
     except LoginShared as error:
-        found.append(Problem("original", error.message, error.hint, error.code))
+        found.append(RehearsalProblem("original", error.message, error.hint, error.code))
     return found
 
 
@@ -226,7 +226,7 @@ class _Listener:
 
     def __init__(self, watcher: Watcher, meter: _Meter) -> None:
         self._watcher, self._meter = watcher, meter
-        self.phases: list[Stage] = []
+        self.phases: list[RehearsalStage] = []
         self._open: tuple[str, float, int] | None = None
 
     def phase(self, phase: Phase, *, rows: int, steps: int) -> None:
@@ -238,7 +238,7 @@ class _Listener:
         if self._open is not None:
             name, begun, wal = self._open
             size, now = self._meter.look()
-            self.phases.append(Stage(name, time.monotonic() - begun, now - wal, size))
+            self.phases.append(RehearsalStage(name, time.monotonic() - begun, now - wal, size))
             self._open = None
 
     def started(self, step: Step, *, rows: int, done_rows: int) -> None:
@@ -272,7 +272,7 @@ class _Rehearsing:
             self.meter = _Meter(self.copy.dsn)
             stack.callback(self.meter.close)
             self.result.start_bytes = self.meter.look()[0]
-            self.result.stages.append(Stage("copy", self.copy.seconds, 0, self.result.start_bytes))
+            self.result.stages.append(RehearsalStage("copy", self.copy.seconds, 0, self.result.start_bytes))
             try:
                 self._run(stack)
                 self.result.complete = True
@@ -291,7 +291,7 @@ class _Rehearsing:
                 self._prove(prepared)
         with self._stage("writes in the target"):
             self._write_target(prepared)
-        with self._stage("compare"), Live(self.copy.dsn, self.manifest, self.watcher) as live:
+        with self._stage("compare"), RunHandle(self.copy.dsn, self.manifest, self.watcher) as live:
             live.check()
             found = [difference for check in live.compare_all() for difference in check.differences]
             self._differences("compare", [str(difference) for difference in found])
@@ -382,7 +382,7 @@ class _Rehearsing:
             size, now = self.meter.look()
         except psycopg.Error:
             size, now = 0, wal
-        self.result.stages.append(Stage(name, time.monotonic() - begun, now - wal, size))
+        self.result.stages.append(RehearsalStage(name, time.monotonic() - begun, now - wal, size))
         if error is not None:
             if isinstance(error, VerificationFailed):
                 listed = error.detail.get("differences")
@@ -391,7 +391,7 @@ class _Rehearsing:
             raise _Stopped
 
     def _problem(self, stage: str, what: str, mend: str = "", code: str = "") -> None:
-        self.result.problems.append(Problem(stage, what, mend, code))
+        self.result.problems.append(RehearsalProblem(stage, what, mend, code))
 
     def _differences(self, stage: str, found: Sequence[str]) -> None:
         self.result.differences += found
@@ -483,8 +483,8 @@ class _Rehearsing:
         if done.entries:
             self.result.carried.append(Carried(done.direction, done.entries, done.rows, done.refused, done.conflicts))
 
-    def _turn(self, name: str, done: Turned) -> None:
-        self.result.turns.append(Turn(name, done.stall, done.longest_stall, done.attempts, done.entries))
+    def _turn(self, name: str, done: Switchover) -> None:
+        self.result.turns.append(RehearsedSwitch(name, done.stall, done.longest_stall, done.attempts, done.entries))
 
     def _prove(self, prepared: Prepared) -> None:
         address = login_address(self.copy.dsn, self.manifest, self.wishes.login_dsn)
@@ -592,4 +592,4 @@ class _Rehearsing:
             self._problem("undo", "The source schema is not as it was after everything was undone.")
 
 
-__all__ = ["Problem", "Rehearsal", "Stage", "Unwatched", "Watcher", "Wishes", "rehearse"]
+__all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Unwatched", "Watcher", "Wishes", "rehearse"]

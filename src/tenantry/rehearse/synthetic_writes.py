@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from tenantry.catalog import Table
 from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
-from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.mapping.values.type_names import base_type, text_length
 from tenantry.postgres import ident, idents, load_blocks, verbatim
 
@@ -44,7 +44,7 @@ class CannotWrite(Exception):
 
 
 @dataclass(slots=True)
-class Place:
+class WritePlace:
     """Some rows of one table, and the column in which they are written.
 
     Attributes:
@@ -93,7 +93,7 @@ def chosen_keys(connection: Connection, project: Project, rows: int = ROWS) -> d
 
 def source_places(
     writer: Connection, project: Project, keys: dict[str, tuple[str, ...]]
-) -> tuple[list[Place], list[str]]:
+) -> tuple[list[WritePlace], list[str]]:
     """Where the source is written; and the tables that cannot be, with the reason."""
     places = []
     for table in project.source_tables:
@@ -103,7 +103,7 @@ def source_places(
         find = same_key(project.source, mapping, "s", _KEY)
         sql = ident(project.source.schema, table.name)
         places += [
-            Place(
+            WritePlace(
                 table.name,
                 f"{sql} s",
                 (table.schema, table.name),
@@ -121,7 +121,7 @@ def source_places(
 
 def target_places(
     writer: Connection, project: Project, keys: dict[str, tuple[str, ...]]
-) -> tuple[list[Place], list[str]]:
+) -> tuple[list[WritePlace], list[str]]:
     """Where the target is written: in the rows that came from the source's chosen ones."""
     places = []
     for mapping in project:
@@ -133,7 +133,7 @@ def target_places(
         candidates = [pair[1] for pair in pairs(project, mapping)]
         find = f"s.legacy_id = {_KEY}"
         places += [
-            Place(mapping.name, f"{sql} s", (mapping.target.schema, mapping.target.name), mapping.source.name, find, column, _forth(column, "s"),
+            WritePlace(mapping.name, f"{sql} s", (mapping.target.schema, mapping.target.name), mapping.source.name, find, column, _forth(column, "s"),
                   "legacy_id = legacy_id", tuple(str(row[0]) for row in there))
             for column in [*candidates, None]
         ]  # fmt: skip
@@ -183,7 +183,7 @@ def _is_plain(expression: str, alias: str, column: str) -> bool:
         text = shorter
 
 
-def _serves_else(project: Project, mapping: Mapping, column: Column, name: str) -> bool:
+def _serves_else(project: Project, mapping: Mapping, column: MappedColumn, name: str) -> bool:
     """Whether anything else is made from a source column, or goes by it."""
     said = [mapping.source.name]
     for each in project.of_source(mapping.source.name):
@@ -237,9 +237,9 @@ def _forth(column: CatalogColumn | None, alias: str) -> str:
     return ""
 
 
-def _tried(writer: Connection, candidates: Sequence[Place]) -> tuple[list[Place], list[str]]:
+def _tried(writer: Connection, candidates: Sequence[WritePlace]) -> tuple[list[WritePlace], list[str]]:
     """Of each table the first place where a write goes through; each is taken back."""
-    places: dict[str, Place] = {}
+    places: dict[str, WritePlace] = {}
     reasons: dict[str, str] = {}
     for place in candidates:
         if place.table in places or not place.keys:
@@ -284,7 +284,7 @@ def _ready(statement: str) -> bytes:
     return text.encode()
 
 
-def _assignment(place: Place) -> str:
+def _assignment(place: WritePlace) -> str:
     return f"{ident(place.column.name)} = {place.forth}" if place.column is not None else place.same
 
 
@@ -391,7 +391,7 @@ class Written:
 class Writer:
     """Writes back and forth over one connection."""
 
-    def __init__(self, connection: Connection, places: Sequence[Place], side: str) -> None:
+    def __init__(self, connection: Connection, places: Sequence[WritePlace], side: str) -> None:
         self._connection, self.places = connection, places
         self.triggered: set[tuple[str, str]] = set()
         """Schema and name of the tables in which a write changed more than its own row: by a trigger, or by a key's action."""
@@ -419,14 +419,14 @@ class Writer:
             for key in place.keys:
                 self._back(place, key)
 
-    def _back(self, place: Place, key: str) -> None:
+    def _back(self, place: WritePlace, key: str) -> None:
         if place.column is None:
             self._write(place, place.same, {"key": key})
             return
         assignment = f"{ident(place.column.name)} = ({_VALUE})::{place.column.type}"
         self._write(place, assignment, {"key": key, "value": place.before[key]})
 
-    def _write(self, place: Place, assignment: str, values: dict[str, Any]) -> None:
+    def _write(self, place: WritePlace, assignment: str, values: dict[str, Any]) -> None:
         begun = time.monotonic()
         try:
             with self._connection.transaction():
@@ -479,7 +479,9 @@ class Writer:
             self._thread = None
 
     def _work(self) -> None:
-        there: Callable[[Place, str], None] = lambda place, key: self._write(place, _assignment(place), {"key": key})  # noqa: E731
+        def there(place: WritePlace, key: str) -> None:
+            self._write(place, _assignment(place), {"key": key})
+
         while not self._stop.is_set() and self.places:
             for write in (there, self._back):
                 for place in self.places:
@@ -500,7 +502,7 @@ def triggered_tables(project: Project, writer: Writer) -> set[str]:
     return found | {mapping.source.name for name in fed for mapping in project.by_target.get(name, ())}
 
 
-def stamped_columns(project: Project, places: Sequence[Place], *, target: bool) -> dict[str, set[str]]:
+def stamped_columns(project: Project, places: Sequence[WritePlace], *, target: bool) -> dict[str, set[str]]:
     """By source table, the columns that triggers change with the writes in these places."""
     found: dict[str, set[str]] = {}
     for place in places:
@@ -516,7 +518,7 @@ def stamped_columns(project: Project, places: Sequence[Place], *, target: bool) 
 
 __all__ = [
     "CannotWrite",
-    "Place",
+    "WritePlace",
     "Writer",
     "Written",
     "allowed",

@@ -10,7 +10,7 @@ from tenantry import __version__
 from tenantry.access.html import matrix_html
 from tenantry.mapping.project import Project
 from tenantry.prove.attacks.harness.model import FAMILIES, AttackResult
-from tenantry.prove.evidence import Evidence
+from tenantry.prove.evidence import ProofEvidence
 from tenantry.prove.matrix.markdown import proof_markdown
 from tenantry.report.html import environment
 from tenantry.report.html_page import proof_of
@@ -25,7 +25,7 @@ _MOST = 200
 """Lines of one kind on the page; --json has all of them."""
 
 
-def render_evidence(evidence: Evidence, project: Project | None) -> str:
+def render_evidence(evidence: ProofEvidence, project: Project | None) -> str:
     """The proof as one HTML file without anything to load; with the access matrix in words, where there is a manifest."""
     families = [(family, _of(evidence.attacks, family)) for family in FAMILIES]
     return (
@@ -46,7 +46,7 @@ def render_evidence(evidence: Evidence, project: Project | None) -> str:
     )
 
 
-def write_evidence(evidence: Evidence, project: Project | None, file: Path) -> None:
+def write_evidence(evidence: ProofEvidence, project: Project | None, file: Path) -> None:
     """Write the page; the folder is made where it is missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(render_evidence(evidence, project), encoding="utf-8")
@@ -60,12 +60,12 @@ def _of(attacks: tuple[AttackResult, ...], family: str) -> list[AttackResult]:
 # -- Markdown ----------------------------------------------------------------------------------------------------------
 
 
-def evidence_markdown(evidence: Evidence) -> str:
+def evidence_markdown(evidence: ProofEvidence) -> str:
     """The table of what was covered, what failed, what was not tried; then the matrix as it was executed."""
     return "\n".join([*_lines(evidence), ""])
 
 
-def _lines(evidence: Evidence) -> Iterator[str]:
+def _lines(evidence: ProofEvidence) -> Iterator[str]:
     yield f"# Proof of isolation of {evidence.name}: {'passed' if evidence.passed else 'FAILED'}"
     yield ""
     if evidence.unproved:

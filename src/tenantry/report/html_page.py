@@ -19,7 +19,7 @@ _RISKS = ("none", "low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PageVerdict:
     """One of the three questions, and its answer."""
 
     word: str
@@ -68,7 +68,7 @@ class Accounted:
         return self.source - self.target - self.quarantined - self.merged - self.outside
 
 
-def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[Verdict]:
+def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[PageVerdict]:
     checks = report.get("verifications") or ()
     wrong = sum(not account.balanced for account in accounts)
     failed = sum(not check["passed"] for check in checks)
@@ -92,9 +92,9 @@ def verdicts_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
     untried = proof.counts["untried"] if proof is not None else 0
     extra = f"; {count(untried, 'cell')} could not be tried" if untried else ""
     return [
-        Verdict("Moved", "Move", moved, said["Moved", moved], "accounts"),
-        Verdict("Verified", "Verification", verified, said["Verified", verified], "verification"),
-        Verdict("Proved", "Proof", proved, said["Proved", proved] + extra, "proof"),
+        PageVerdict("Moved", "Move", moved, said["Moved", moved], "accounts"),
+        PageVerdict("Verified", "Verification", verified, said["Verified", verified], "verification"),
+        PageVerdict("Proved", "Proof", proved, said["Proved", proved] + extra, "proof"),
     ]
 
 

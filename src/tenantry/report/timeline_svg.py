@@ -85,7 +85,7 @@ def panels_of(timeline: Timeline) -> list[Panel]:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Curve:
     """What the page shows of how a run went.
 
     Attributes:
@@ -103,13 +103,13 @@ class Course:
     measured: bool
 
 
-def course_of(report: Mapping[str, Any]) -> Course | None:
+def course_of(report: Mapping[str, Any]) -> Curve | None:
     """The pictures and their numbers; None where nothing was sampled."""
     said = report.get("timeline")
     if said is None or not said["points"]:
         return None
     timeline = Timeline.from_json(said)
-    return Course(
+    return Curve(
         begun=said["begun"],
         pictures=tuple((size.name, draw(timeline, size)) for size in SIZES),
         turns=tuple(mark for mark in timeline.marks if mark.is_turn),
@@ -489,7 +489,7 @@ def _text(x: float, y: float, said: str, kind: str, *, anchor: str = "start") ->
 __all__ = [
     "SIZES",
     "Axis",
-    "Course",
+    "Curve",
     "Size",
     "clock",
     "course_of",

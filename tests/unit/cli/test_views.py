@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tenantry.accounts.outcomes import Person
+from tenantry.accounts.outcomes import UserOutcome
 from tenantry.accounts.situations import SITUATIONS
 from tenantry.cli.progress import Bars
 from tenantry.migrate.copy.quarantine import Entry
@@ -45,7 +45,7 @@ def test_names_and_values_are_shown_as_they_are(view: str) -> None:
         case "entry":
             quarantine_entry(console, entry())
         case "people":
-            people(console, [Person(HOSTILE, SITUATIONS[0], HOSTILE, None, None, HOSTILE)])
+            people(console, [UserOutcome(HOSTILE, SITUATIONS[0], HOSTILE, None, None, HOSTILE)])
         case _:
             Bars(console).notice(HOSTILE)
     assert HOSTILE in text()

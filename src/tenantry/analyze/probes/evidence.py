@@ -17,7 +17,7 @@ from tenantry.catalog.build import type_statements
 from tenantry.derivation.documents import may_name, tenant_of
 from tenantry.derivation.forward import Deriver, Reading, merge_keys, qualified_order
 from tenantry.derivation.keys import mapping_key
-from tenantry.mapping import JsonIds, Mapping, Project
+from tenantry.mapping import DocumentIds, Mapping, Project
 from tenantry.mapping.reasons import read
 from tenantry.postgres import about, ident, literal
 
@@ -136,7 +136,7 @@ def _tally(key: str) -> str:
     return f"count(*), (array_agg({key} order by {key}))[1:{SAMPLES}]"
 
 
-def _stale(project: Project, ids: Sequence[JsonIds], document: str) -> str:
+def _stale(project: Project, ids: Sequence[DocumentIds], document: str) -> str:
     conditions = []
     for each in ids:
         keys = " union all ".join(
@@ -151,7 +151,7 @@ def _stale(project: Project, ids: Sequence[JsonIds], document: str) -> str:
     return " or ".join(conditions)
 
 
-def _foreign(project: Project, mapping: Mapping, ids: Sequence[JsonIds], document: str) -> str:
+def _foreign(project: Project, mapping: Mapping, ids: Sequence[DocumentIds], document: str) -> str:
     """Whether a document names a row of another tenant; empty where none can."""
     if not mapping.scoped and not mapping.is_root:
         return ""

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tenantry.access.diff import Change
+from tenantry.access.diff import AccessChange
 from tenantry.access.explain import describe
 from tenantry.access.matrix import matrix_markdown
 from tenantry.access.telling_columns import doubts
-from tenantry.cli.command import Group, Section, command
+from tenantry.cli.command import Group, HelpSection, command
 from tenantry.cli.console import confirmed, err, out, print_json, print_text
 from tenantry.cli.database import connected
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, RetryFor, Yes
@@ -21,7 +21,7 @@ from tenantry.report.terminal import access as view
 from tenantry.settings import read_settings
 
 GROUP = Group(
-    Section.ISOLATION,
+    HelpSection.ISOLATION,
     "tenantry access diff",
     help="""
 Show who may do what, and check that the database enforces it.
@@ -131,7 +131,7 @@ def apply(
         raise typer.Exit(1)
 
 
-def _agreed(plan: tuple[Change, ...]) -> bool:
+def _agreed(plan: tuple[AccessChange, ...]) -> bool:
     removed = sum(change.removes for change in plan)
     return confirmed(
         f"Make these {len(plan)} changes ({removed} of them remove something)?",
@@ -140,5 +140,5 @@ def _agreed(plan: tuple[Change, ...]) -> bool:
     )
 
 
-def _plain(change: Change) -> dict[str, object]:
+def _plain(change: AccessChange) -> dict[str, object]:
     return {"on": change.on, "title": change.title, "removes": change.removes, "statements": list(change.statements)}

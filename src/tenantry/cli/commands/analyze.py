@@ -9,7 +9,7 @@ import typer
 
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather, look_around
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -18,7 +18,7 @@ from tenantry.migrate.session.reserved_names import all_taken
 from tenantry.report.terminal.analyze import findings as show_findings
 
 
-@command("tenantry analyze", "tenantry analyze --all", section=Section.BEFORE, exit_1="there are blockers")
+@command("tenantry analyze", "tenantry analyze --all", section=HelpSection.BEFORE, exit_1="there are blockers")
 def analyze(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

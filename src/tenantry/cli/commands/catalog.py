@@ -8,13 +8,13 @@ import typer
 
 from tenantry.access import matrix_markdown
 from tenantry.catalog import dictionary_markdown, entity_diagram_mermaid
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import print_json, print_text
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 
 
-@command("tenantry catalog --side source", "tenantry catalog --dictionary > dictionary.md", section=Section.BEFORE)
+@command("tenantry catalog --side source", "tenantry catalog --dictionary > dictionary.md", section=HelpSection.BEFORE)
 def catalog(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, Yes
@@ -21,7 +21,7 @@ from tenantry.report.terminal.switch import contracted
 
 @command(
     "tenantry contract --archive source.dump",
-    section=Section.SWITCH,
+    section=HelpSection.SWITCH,
     exit_1="the source is still in use; nothing was dropped",
 )
 def contract(

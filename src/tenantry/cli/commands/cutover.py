@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
 from tenantry.cli.missing import MissingRows
@@ -22,7 +22,7 @@ from tenantry.report.terminal import switch
 @command(
     "tenantry cutover",
     "tenantry cutover --at 23:30 --dual-write 1h",
-    section=Section.SWITCH,
+    section=HelpSection.SWITCH,
     exit_1="the cutover failed and nothing was changed, or rows that applications have written are missing",
 )
 def cutover(

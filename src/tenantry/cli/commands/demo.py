@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
-from tenantry.cli.demo import Size, find_demo, run_demo
+from tenantry.cli.demo import DemoSize, find_demo, run_demo
 from tenantry.cli.options import AsJson, Dsn, Workers
 from tenantry.cli.progress import Bars
 from tenantry.migrate.run.engine import Options
@@ -20,7 +20,7 @@ from tenantry.settings import read_settings
 @command(
     "tenantry demo",
     "tenantry demo --values 2000000 --seed 3",
-    section=Section.BEFORE,
+    section=HelpSection.BEFORE,
     exit_1="a comparison or the proof failed",
 )
 def demo(
@@ -43,7 +43,7 @@ def demo(
     shown = find_demo(name)
     with Bars(err, quiet=as_json) as bars:
         report = run_demo(
-            settings, shown, Size(clinics, values, seed), out=folder, options=Options(workers=workers), bars=bars
+            settings, shown, DemoSize(clinics, values, seed), out=folder, options=Options(workers=workers), bars=bars
         )
     if as_json:
         print_json({**report, "folder": str(folder)})

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import typer
 
-from tenantry.cli.command import Group, Section, command
+from tenantry.cli.command import Group, HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import any_database, need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -28,7 +28,7 @@ from tenantry.report.terminal import ids as view
 from tenantry.settings import read_settings
 
 GROUP = Group(
-    Section.IDENTITY,
+    HelpSection.IDENTITY,
     "tenantry ids find cla6wu2oc68muf4tfnss4x2oy",
     help="""
 Look up old and new ids, translate files of ids, export the whole id map, and see which form applications still use.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tenantry.catalog import need_schema
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import out, print_json, print_text
 from tenantry.cli.database import connected
 from tenantry.cli.files import write_findings
@@ -40,7 +40,7 @@ from tenantry.settings import read_settings
 @command(
     "tenantry lint --dsn postgresql://localhost/app",
     "tenantry lint --baseline lint-baseline.json",
-    section=Section.ISOLATION,
+    section=HelpSection.ISOLATION,
     exit_1="there are findings of level error that are not accepted",
 )
 def lint(

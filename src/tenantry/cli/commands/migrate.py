@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import connected
 from tenantry.cli.following import keep_synchronized
@@ -22,7 +22,7 @@ from tenantry.migrate.run.engine import Migration, Options, Outcome
 from tenantry.migrate.session.backups import backup_lines, look_for_backups
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.cutover import readiness
-from tenantry.prove.evidence import Evidence, gather_target
+from tenantry.prove.evidence import ProofEvidence, gather_target
 from tenantry.prove.lint.run import find_exceptions
 from tenantry.report import Duration, build_report
 from tenantry.report.html import write_report
@@ -37,7 +37,7 @@ from tenantry.settings import read_settings
 @command(
     "tenantry migrate",
     "tenantry migrate --only \"clinics.id in ('c1', 'c2')\"",
-    section=Section.RUN,
+    section=HelpSection.RUN,
     exit_1="the run is not ready for the cutover, or the proof failed",
 )
 def migrate(
@@ -125,7 +125,7 @@ def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Ou
     )
 
 
-def _prove(address: str, manifest: Manifest, content: dict[str, Any], *, as_json: bool) -> Evidence:
+def _prove(address: str, manifest: Manifest, content: dict[str, Any], *, as_json: bool) -> ProofEvidence:
     with Bars(err, quiet=as_json) as bars:
         found, _ = gather_target(
             manifest,

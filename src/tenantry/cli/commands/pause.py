@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import out, print_json
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -16,7 +16,7 @@ from tenantry.migrate.throttle import overrides
 from tenantry.migrate.throttle.limits import PAUSE
 
 
-@command("tenantry pause --reason 'month-end closing'", section=Section.RUN)
+@command("tenantry pause --reason 'month-end closing'", section=HelpSection.RUN)
 def pause(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tenantry.catalog.hidden import need_rows_of
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json, print_text, written
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -21,7 +21,7 @@ from tenantry.report.terminal.plan import plan as show_plan
 from tenantry.report.terminal.plan import plan_sql
 
 
-@command("tenantry plan", "tenantry plan --sql > plan.sql", section=Section.BEFORE)
+@command("tenantry plan", "tenantry plan --sql > plan.sql", section=HelpSection.BEFORE)
 def plan(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json, print_text, written
 from tenantry.cli.database import connected, run_address
 from tenantry.cli.files import write_findings
@@ -37,7 +37,7 @@ from tenantry.manifest import load_manifest
 from tenantry.mapping import Project
 from tenantry.postgres import normalise_dsn
 from tenantry.prove.baseline import load_baseline
-from tenantry.prove.evidence import PARTS, Evidence, Part, gather_found, gather_target
+from tenantry.prove.evidence import PARTS, Part, ProofEvidence, gather_found, gather_target
 from tenantry.prove.lint.run import find_exceptions, load_exceptions
 from tenantry.report.evidence import evidence_markdown, write_evidence
 from tenantry.report.terminal import prove as view
@@ -47,7 +47,7 @@ from tenantry.settings import Settings, read_settings
 @command(
     "tenantry prove",
     "tenantry prove --copy --html proof.html",
-    section=Section.ISOLATION,
+    section=HelpSection.ISOLATION,
     exit_1="isolation does not hold, or nothing could be tried",
 )
 def prove(
@@ -199,7 +199,7 @@ def _discovered(
     *,
     on_copy: bool,
     quiet: bool,
-) -> Evidence:
+) -> ProofEvidence:
     # The database of the embedded server is named by the manifest, also where nothing else is taken from it.
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     with connected(settings, loaded) as (address, _), Bars(err, quiet=quiet) as bars:

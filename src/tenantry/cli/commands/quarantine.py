@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Group, Section, command
+from tenantry.cli.command import Group, HelpSection, command
 from tenantry.cli.console import out, print_json
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, Limit, ManifestPath
@@ -17,7 +17,7 @@ from tenantry.report.terminal.quarantine import quarantine_entry
 from tenantry.report.terminal.quarantine import quarantine_list as show_list
 
 GROUP = Group(
-    Section.RUN,
+    HelpSection.RUN,
     "tenantry quarantine list --reason value_invalid",
     help="""
 List, fix and retry rows that could not be migrated.

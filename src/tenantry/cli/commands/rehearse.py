@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
 from tenantry.cli.options import (
@@ -53,7 +53,7 @@ class _Stages(Bars):
 @command(
     "tenantry rehearse",
     "tenantry rehearse --load 60 --report rehearsal",
-    section=Section.BEFORE,
+    section=HelpSection.BEFORE,
     exit_1="something was found that would stop or spoil the migration",
 )
 def rehearse(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
 from tenantry.cli.following import keep_synchronized
@@ -22,7 +22,7 @@ from tenantry.report.terminal.switch import followed
 @command(
     "tenantry replay",
     "tenantry replay --until-idle",
-    section=Section.SWITCH,
+    section=HelpSection.SWITCH,
     exit_1="rows that applications have written are missing on the side that serves them",
 )
 def replay(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tenantry.analyze import analyze, gather
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -19,7 +19,7 @@ from tenantry.report.terminal.report import report_summary
 from tenantry.settings import command as program
 
 
-@command("tenantry report --out report", section=Section.RUN)
+@command("tenantry report --out report", section=HelpSection.RUN)
 def report(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tenantry.access import make_roles, roles_sql
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, print_json, print_text
 from tenantry.cli.database import connected
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -16,7 +16,7 @@ from tenantry.plan import read_environment
 from tenantry.settings import read_settings
 
 
-@command("tenantry roles > roles.sql", "tenantry roles --apply", section=Section.BEFORE)
+@command("tenantry roles > roles.sql", "tenantry roles --apply", section=HelpSection.BEFORE)
 def roles(
     dsn: Dsn = None,
     manifest: ManifestPath = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import confirmed, err, out, print_json, print_text
 from tenantry.cli.database import run_address
 from tenantry.cli.missing import MissingRows
@@ -26,7 +26,7 @@ from tenantry.report.terminal.switch import rolled_back
 @command(
     "tenantry rollback",
     "tenantry rollback --everything",
-    section=Section.SWITCH,
+    section=HelpSection.SWITCH,
     exit_1="the rollback failed or was declined and nothing was changed, the run was never cut over, or rows that applications have"
     " written are missing",
 )

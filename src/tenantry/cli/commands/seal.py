@@ -13,7 +13,7 @@ import psycopg
 import typer
 
 from tenantry.access.seal_keys import draw_key, list_keys, need_seal_keys, retire_key
-from tenantry.cli.command import Group, Section, command
+from tenantry.cli.command import Group, HelpSection, command
 from tenantry.cli.console import err, out, print_json, print_text
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
@@ -22,7 +22,7 @@ from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.seal import keys as show_keys
 
 GROUP = Group(
-    Section.ISOLATION,
+    HelpSection.ISOLATION,
     "tenantry seal new --out new.key",
     help="""
 Create, list and retire the keys with which an application seals its context.

@@ -13,7 +13,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import out, print_json
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -42,7 +42,7 @@ class Until(StrEnum):
 @command(
     "tenantry status --watch",
     "tenantry status --until ready",
-    section=Section.RUN,
+    section=HelpSection.RUN,
     exit_1="the run failed, was interrupted or its process died, or rows that applications have written are missing on the side that"
     " serves them",
 )

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from tenantry.cli.command import Group, Section, command
+from tenantry.cli.command import Group, HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
@@ -20,7 +20,7 @@ from tenantry.errors import SettingsError
 from tenantry.manifest import Manifest
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.throttle import overrides
-from tenantry.migrate.throttle.limits import Reading, Reason
+from tenantry.migrate.throttle.limits import Reason, ServerReading
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import ident
 from tenantry.report.foreign_text import escape
@@ -89,7 +89,7 @@ def throttle(context: typer.Context, dsn: Dsn = None, manifest: ManifestPath = N
 
 
 GROUP = Group(
-    Section.RUN,
+    HelpSection.RUN,
     "tenantry throttle",
     callback=throttle,
     exit_1="something throttles a run now",
@@ -147,7 +147,7 @@ def reset(
 
 
 def _row(
-    name: str, value: object, settings: Settings, stored: dict[str, Any], reading: Reading | None
+    name: str, value: object, settings: Settings, stored: dict[str, Any], reading: ServerReading | None
 ) -> dict[str, Any]:
     overridden = name in stored and value == stored[name][0]
     return {

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import Section, command
+from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import run_address
 from tenantry.cli.missing import MissingRows
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.switch.repair import rebuild
 from tenantry.migrate.switch.repair import repair as repair_rows
 from tenantry.migrate.verify.compare import Difference
@@ -25,7 +25,7 @@ from tenantry.report.terminal.verify import verification
 @command(
     "tenantry verify",
     "tenantry verify --repair",
-    section=Section.RUN,
+    section=HelpSection.RUN,
     exit_1="there are differences that were not repaired, or rows that applications have written are missing",
 )
 def verify(
@@ -49,7 +49,7 @@ def verify(
     with (
         run_address(dsn, manifest) as (address, loaded),
         Bars(err, quiet=as_json) as bars,
-        Live(address, loaded, bars) as live,
+        RunHandle(address, loaded, bars) as live,
     ):
         repaired: tuple[Difference, ...] = ()
         if journal:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tenantry.manifest.model import ColumnRule
-from tenantry.mapping.project import Column
+from tenantry.mapping.project import MappedColumn
 from tenantry.postgres import literal
 
 if TYPE_CHECKING:
     from tenantry.derivation.reverse.comparison import Comparison, Slot
 
 
-def may_be_null(column: Column, rule: ColumnRule | None) -> bool:
+def may_be_null(column: MappedColumn, rule: ColumnRule | None) -> bool:
     """Whether a target column can be null though the source column that it is made from is not."""
     if column.kind == "reference":
         return column.orphan == "null"

@@ -16,7 +16,7 @@ from tenantry.derivation.reverse.strangers import no_stranger
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.legacy_ids import key_of, legacy_of
-from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, Reference, plain_name
+from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, plain_name
 from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal
 
@@ -68,7 +68,7 @@ class Part:
     """The column by which the one row names the other."""
     feeds: tuple[Feed, ...]
     joins: tuple[str, ...]
-    compared: tuple[Column, ...]
+    compared: tuple[MappedColumn, ...]
     own: tuple[str, ...]
     """Target columns that no source feeds, with the condition under which they hold something."""
     why: dict[str, str] = field(hash=False)
@@ -164,7 +164,7 @@ class Feeds:
         feeds: list[Feed] = []
         keyed: list[Feed] = []
         why: dict[str, str] = {}
-        compared: list[Column] = []
+        compared: list[MappedColumn] = []
         for column in mapping.columns:
             if column.kind in ("id", "legacy", "account"):
                 continue
@@ -192,7 +192,7 @@ class Feeds:
                 link, natural = "natural", tuple(best[name] for name in self.key)
         return Part(mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why, natural)
 
-    def _feeds(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> Iterable[Feed]:
+    def _feeds(self, mapping: Mapping, column: MappedColumn, joins: dict[str, None]) -> Iterable[Feed]:
         t = f"t.{ident(column.name)}"
         source = self.table.column(column.source or "")
         match column.kind:
@@ -215,11 +215,11 @@ class Feeds:
                 if direct is not None:
                     yield from self._reference(mapping, direct, t, column.name, joins, rank=3)
 
-    def _rule_has_down(self, mapping: Mapping, column: Column) -> bool:
+    def _rule_has_down(self, mapping: Mapping, column: MappedColumn) -> bool:
         rule = self._rule(mapping, column)
         return rule is not None and rule.down is not None
 
-    def _rule(self, mapping: Mapping, column: Column) -> ColumnRule | None:
+    def _rule(self, mapping: Mapping, column: MappedColumn) -> ColumnRule | None:
         parts = self.project.manifest.tables[mapping.target.name].parts()
         return parts[mapping.legacy_prefix.removesuffix(":")].columns.get(column.name)
 
@@ -278,7 +278,7 @@ class Feeds:
         ] = None
         return f"coalesce({alias}.key, {key})"
 
-    def _json(self, mapping: Mapping, column: Column, joins: dict[str, None]) -> str:
+    def _json(self, mapping: Mapping, column: MappedColumn, joins: dict[str, None]) -> str:
         """A document with new ids turned into old ones; what is no id of a row stays."""
         value = f"t.{ident(column.name)}"
         value = value if column.type == "jsonb" else f"{value}::jsonb"
@@ -317,7 +317,7 @@ class Feeds:
         own = ident(ROW_ID) if mapping.is_root else ident(self.project.manifest.tenant.column)
         return f"left join ({derived}) tenant on tenant.{ident(ROW_ID)} = t.{own}"
 
-    def _why(self, column: Column, feeds: Sequence[Feed]) -> str:
+    def _why(self, column: MappedColumn, feeds: Sequence[Feed]) -> str:
         """Why a column may differ from what the source says, even after everything was written."""
         if column.kind == "reference" and not any(feed.column in self.key for feed in feeds):
             return waiting(column.reference.parent) if column.reference is not None else ""

@@ -15,7 +15,7 @@ from tenantry.derivation.reverse.moved import held_elsewhere, left_all
 from tenantry.derivation.reverse.strangers import STRANGER, without_strangers
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import key_of, legacy_of
-from tenantry.mapping.project import ROW_ID, Column, Mapping, Project, plain_name
+from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, plain_name
 from tenantry.postgres import ident, idents, literal
 
 CHANGED = "pg_temp.tenantry_look"
@@ -156,7 +156,7 @@ class Comparison:
         names += [self.python(i) for i, part in enumerate(self.parts) if part.mapping.python_columns]
         return [f"delete from {name}" for name in (*names, *((self.keys, self.gone) if all_keys else ()))]
 
-    def _source_type(self, column: Column) -> str:
+    def _source_type(self, column: MappedColumn) -> str:
         found = self.table.column(column.source or column.name)
         assert found is not None
         return found.type
@@ -553,7 +553,7 @@ class Comparison:
             more.append(f"(h{i} and ({cleared}) and {one_flag('g', j)} and {' and '.join(after)} and v{j} is not null)")
         return " or ".join([one_flag("c", j), *more])
 
-    def _differs(self, i: int, column: Column) -> str:
+    def _differs(self, i: int, column: MappedColumn) -> str:
         part = self.parts[i]
         if column.kind == "python":
             n = part.mapping.python_columns.index(column)

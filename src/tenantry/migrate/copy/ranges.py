@@ -19,7 +19,7 @@ from tenantry.derivation.pilot import restriction
 from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Chunk, Connection, Journal, statement
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.postgres import ident, idents, literal
 from tenantry.statements.copy import RUN
 
@@ -263,7 +263,7 @@ def run_python(
 def _copy_batch(
     connection: Connection,
     temporary: str,
-    columns: Sequence[Column],
+    columns: Sequence[MappedColumn],
     batch: Sequence[tuple[Any, ...]],
     mapping: Mapping,
 ) -> None:

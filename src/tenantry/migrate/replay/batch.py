@@ -19,7 +19,7 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.legacy_ids import legacy_of
-from tenantry.migrate.replay.facts import Facts
+from tenantry.migrate.replay.facts import ReplayFacts
 from tenantry.migrate.replay.queue import TooLong
 from tenantry.migrate.replay.target_only import LeftAlone
 from tenantry.postgres import ident, idents, literal
@@ -62,7 +62,7 @@ class Work:
     """
 
     connection: Connection
-    facts: Facts
+    facts: ReplayFacts
     target_only: LeftAlone
     corrected: frozenset[str] = frozenset()
     strangers: frozenset[str] = frozenset()
@@ -117,7 +117,7 @@ class Batch:
         return self.work.connection
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> ReplayFacts:
         return self.work.facts
 
     @property

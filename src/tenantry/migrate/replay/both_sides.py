@@ -17,7 +17,7 @@ from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.derivation.reverse.strangers import STRANGER, moved_from, without_strangers
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.mapping.project import ROW_ID
 from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
@@ -44,7 +44,7 @@ class Both:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._late: list[tuple[str, list[Column]]] = []
+        self._late: list[tuple[str, list[MappedColumn]]] = []
 
     def settle(self, connection: Connection) -> int:
         """Decide for all rows that both sides changed; what does not stand is not carried over. Returns the lines listed."""
@@ -223,7 +223,7 @@ class Both:
     # -- what triggers added -----------------------------------------------------------------------------------------
 
     def _amounts(
-        self, connection: Connection, table: str, mappings: Sequence[Mapping], added: Sequence[Column]
+        self, connection: Connection, table: str, mappings: Sequence[Mapping], added: Sequence[MappedColumn]
     ) -> None:
         """What triggers of the side that does not stand have added to numbers, by source key and column."""
         connection.execute("delete from tenantry_added")
@@ -287,7 +287,7 @@ class Both:
             ).rowcount
         return found
 
-    def _apply(self, connection: Connection, table: str, mapping: Mapping, added: Sequence[Column]) -> None:
+    def _apply(self, connection: Connection, table: str, mapping: Mapping, added: Sequence[MappedColumn]) -> None:
         source = ident(self.project.source.schema, table)
         for name in dict.fromkeys(str(column.source) for column in added):
             found = mapping.source.column(name)
@@ -308,7 +308,7 @@ class Both:
                 )
 
 
-def _added(mapping: Mapping) -> list[Column]:
+def _added(mapping: Mapping) -> list[MappedColumn]:
     """Columns of numbers that are carried over as they are, so that what is added on one side can be added on the other."""
     found = []
     for column in mapping.columns:

@@ -41,7 +41,7 @@ class Acting:
     referenced: tuple[str, ...]
 
 
-class Facts:
+class ReplayFacts:
     """Facts about a project, each worked out once.
 
     Attributes:

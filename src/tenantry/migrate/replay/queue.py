@@ -38,7 +38,7 @@ class Round:
     conflicts: int = 0
 
 
-class Pace:
+class RoundPace:
     """How many entries a round takes: as many as lately were carried over in some seconds."""
 
     def __init__(self, *, seconds: float = ROUND_SECONDS, least: int = 2_000, first: int = ROUND_ENTRIES // 5) -> None:

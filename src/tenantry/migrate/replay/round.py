@@ -34,9 +34,9 @@ from tenantry.migrate.replay.batch import (
 )
 from tenantry.migrate.replay.both_sides import TABLES as BOTH_TABLES
 from tenantry.migrate.replay.dependents import spread
-from tenantry.migrate.replay.facts import Facts
+from tenantry.migrate.replay.facts import ReplayFacts
 from tenantry.migrate.replay.pilot import bring_along
-from tenantry.migrate.replay.queue import EVERYTHING, Pace, Round, take_log
+from tenantry.migrate.replay.queue import EVERYTHING, Round, RoundPace, take_log
 from tenantry.migrate.replay.refuse import one_by_one
 from tenantry.migrate.replay.remove import take_out
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
@@ -60,7 +60,7 @@ class Replayer:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.deadline: float | None = None
-        self._facts = Facts(project)
+        self._facts = ReplayFacts(project)
         self._target_only = LeftAlone(project)
         self._statements: dict[tuple[int, frozenset[str], frozenset[str]], str] = {}
         self._made: set[int] = set()
@@ -338,7 +338,7 @@ class Rounds:
             check: is called before each round is committed that is given nothing else to do then.
         """
         self.replayer = Replayer(project)
-        self.pace = Pace()
+        self.pace = RoundPace()
         self.rows = 0
         self._open, self._check = open_connection, check
         self._connection: Connection | None = None

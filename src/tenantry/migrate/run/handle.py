@@ -21,7 +21,7 @@ from tenantry.journal.journal import Connection, Journal, Run, last_run, this_pr
 from tenantry.manifest import Manifest
 from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
-from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Pace, Round, TooLong, pending, take_log
+from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Round, RoundPace, TooLong, pending, take_log
 from tenantry.migrate.replay.reverse import Reverser
 from tenantry.migrate.replay.round import BeforeCommit, Replayer, or_everything, run_round
 from tenantry.migrate.replay.triggered import trigger_of
@@ -70,7 +70,7 @@ def _nothing(_connection: Connection) -> None:
     """Before a round: nothing is locked in advance."""
 
 
-class Live:
+class RunHandle:
     """A context in which this process is the one that works on the run.
 
     Attributes:
@@ -89,7 +89,7 @@ class Live:
         self.observer: Observer = observer or Silent()
         self.session = Session(dsn)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> RunHandle:
         try:
             self.main: Connection = self.session.open("tenantry: run")
             refuse_standby(self.main)
@@ -131,8 +131,8 @@ class Live:
         self._rounds: Connection | None = None
         self._slow = 1
         self.both = Both(self.project)
-        self._pace = Pace()
-        self._both_pace = Pace(seconds=_BOTH_SECONDS / 2, least=BOTH_LEAST, first=2_000)
+        self._pace = RoundPace()
+        self._both_pace = RoundPace(seconds=_BOTH_SECONDS / 2, least=BOTH_LEAST, first=2_000)
         self.done = self.journal.done_steps(self.main)
         self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
@@ -501,4 +501,4 @@ class Live:
         return found
 
 
-__all__ = ["EVERYTHING", "BeforeCommit", "Live"]
+__all__ = ["EVERYTHING", "BeforeCommit", "RunHandle"]

@@ -9,7 +9,7 @@ import psycopg
 
 from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest
-from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.postgres import ident, load_blocks
@@ -42,7 +42,7 @@ class Contracted:
     """It was done before; this call changed nothing."""
 
 
-def readers(live: Live, since: dict[str, int] | None = None) -> tuple[list[Reader], dict[str, int]]:
+def readers(live: RunHandle, since: dict[str, int] | None = None) -> tuple[list[Reader], dict[str, int]]:
     """Who still uses the source: objects of the database that depend on it, sessions that hold locks on it, and scans that
     the statistics counted since an earlier look.
 
@@ -86,7 +86,7 @@ def contract(
     import time  # noqa: PLC0415
 
     begun = time.monotonic()
-    with Live(dsn, manifest, observer) as live:
+    with RunHandle(dsn, manifest, observer) as live:
         if live.run.status == "contracted" and not _left(live):
             dropped = tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables)
             return Contracted(dropped, None, already=True)
@@ -162,14 +162,14 @@ def contract(
         )
 
 
-def _lock_target(live: Live) -> list[str]:
+def _lock_target(live: RunHandle) -> list[str]:
     """A statement that locks the target's tables as dropping their triggers will; those that are there still."""
     names = [ident(table.schema, table.name) for table in fed_tables(live.project)]
     there = live.main.execute("select n from unnest(%s::text[]) n where to_regclass(n) is not null", [names]).fetchall()
     return [f"lock table {', '.join(str(row[0]) for row in there)} in access exclusive mode"] if there else []
 
 
-def _left(live: Live) -> bool:
+def _left(live: RunHandle) -> bool:
     return any(step.id not in live.done for step in live.prepared.plan.phase("contract"))
 
 

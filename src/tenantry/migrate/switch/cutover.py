@@ -10,7 +10,7 @@ from tenantry.errors import NotReady, RulesInTheWay, RunFinished
 from tenantry.journal.journal import Connection, Journal
 from tenantry.manifest import Manifest
 from tenantry.mapping.tables_read import unsteady_expressions
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.locks import look, prepared_transaction
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import Prepared
@@ -20,7 +20,7 @@ from tenantry.migrate.switch.left_behind import newest, refuse_left_behind
 from tenantry.migrate.switch.switchover import (
     Bounds,
     Switch,
-    Turned,
+    Switchover,
     done_before,
     source_tables,
     turn,
@@ -54,7 +54,7 @@ def cut_over(
     accept_quarantined: bool = False,
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Turned:
+) -> Switchover:
     """Cut a run over.
 
     Args:
@@ -69,7 +69,7 @@ def cut_over(
         CutOverFailed, VerificationFailed: everything is as it was.
     """
     bounds, when = bounds or Bounds(), when or When()
-    with Live(dsn, manifest, observer) as live:
+    with RunHandle(dsn, manifest, observer) as live:
         run = live.run
         if run.direction == "both":
             if grace is not None:
@@ -148,7 +148,7 @@ def cut_over(
         return done
 
 
-def _vouched(live: Live) -> bool:
+def _vouched(live: RunHandle) -> bool:
     """Whether a full comparison stands for what was not changed since: a recent one, and every round behind it compared what it
     carried over. Answers that depend on the time, or on what a function reads, change without any change that is logged."""
     at = live.run.verified_at
@@ -157,7 +157,7 @@ def _vouched(live: Live) -> bool:
     return time.time() - at.timestamp() < _VOUCHES
 
 
-def end_grace(live: Live, bounds: Bounds) -> Turned:
+def end_grace(live: RunHandle, bounds: Bounds) -> Switchover:
     """From here on the source refuses writes; what was written there last has been carried over."""
     need_every_row(live.main, live.project)
     switch = Switch(
@@ -171,12 +171,12 @@ def end_grace(live: Live, bounds: Bounds) -> Turned:
     return turn(live, switch, bounds)
 
 
-def _closing(live: Live) -> list[str]:
+def _closing(live: RunHandle) -> list[str]:
     """What is done to the source when applications may write it no longer."""
     return [*source_fence(live.project, on=True), *source_triggers(live.project, on=False)]
 
 
-def _refuse_rules(live: Live) -> None:
+def _refuse_rules(live: RunHandle) -> None:
     found = live.main.execute(
         "select c.relname::text, r.rulename::text from pg_rewrite r join pg_class c on c.oid = r.ev_class"
         " where c.relnamespace = to_regnamespace(quote_ident(%s)) and c.relname = any (%s) and r.ev_enabled <> 'D'"
@@ -193,10 +193,10 @@ def _refuse_rules(live: Live) -> None:
         )
 
 
-def _extend(live: Live, grace: float) -> Turned:
+def _extend(live: RunHandle, grace: float) -> Switchover:
     live.journal.say(live.main, "turn", direction="both", status="cut over", phase="cut over", grace=f"{grace} seconds")
     live.journal.event(live.main, "grace_extended", "the source may be written for longer", seconds=grace)
-    return Turned("both", 0.0, 0.0, 1, 0)
+    return Switchover("both", 0.0, 0.0, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)

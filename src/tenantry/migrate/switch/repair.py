@@ -6,13 +6,13 @@ from tenantry.errors import JournalDamaged
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.migrate.replay.queue import Round
-from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.verify import compare as verify
 from tenantry.postgres import literal
 
 
-def repair(live: Live) -> list[verify.Verification]:
+def repair(live: RunHandle) -> list[verify.Verification]:
     """Derive again the rows that differ, key range by key range, and compare everything once more.
 
     After a cut-over the target is what applications write: then the source is brought in line with it.
@@ -38,7 +38,7 @@ def repair(live: Live) -> list[verify.Verification]:
     return live.compare_all()
 
 
-def rebuild(live: Live) -> None:
+def rebuild(live: RunHandle) -> None:
     """Make the journal's lists (quarantine, merged rows, changed cells) anew, by deriving every row again.
 
     Everything that can be said of a row follows from the source and the target; mends that wait for a retry are kept.

@@ -15,12 +15,12 @@ from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
 from tenantry.migrate.replay.queue import pending
 from tenantry.migrate.replay.strays import strays_again
-from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
-from tenantry.migrate.switch.switchover import Bounds, Switch, Turned, done_before, target_tables, turn
+from tenantry.migrate.switch.switchover import Bounds, Switch, Switchover, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
 from tenantry.plan import Plan, Step
 from tenantry.postgres import comment, connect, ident, literal, load_blocks
@@ -44,7 +44,7 @@ class RolledBack:
         conflicts: changes that did not come through and are listed there, in `conflicts_table`.
     """
 
-    turned: Turned | None
+    turned: Switchover | None
     undone: tuple[str, ...]
     kept: tuple[tuple[str, int], ...]
     archive: str = ""
@@ -76,7 +76,7 @@ def roll_back(
     """
     if everything and _is_gone(dsn):
         return RolledBack(None, (), (), already=True)
-    with Live(dsn, manifest, observer) as live:
+    with RunHandle(dsn, manifest, observer) as live:
         if live.run.status == "contracted":
             raise NotReady(
                 "The run was contracted: the source is gone, and there is no way back.",
@@ -109,7 +109,7 @@ def _is_gone(dsn: str) -> bool:
         return last_run(connection) is None
 
 
-def _turned_before(live: Live) -> Turned:
+def _turned_before(live: RunHandle) -> Switchover:
     """The turn back that an earlier call did.
 
     Raises:
@@ -131,7 +131,7 @@ def _turned_before(live: Live) -> Turned:
     )
 
 
-def _turn_back(live: Live, bounds: Bounds) -> Turned:
+def _turn_back(live: RunHandle, bounds: Bounds) -> Switchover:
     step = live.prepared.plan.phase("cut over")[0]
     switch = Switch(
         to="forward",
@@ -228,7 +228,7 @@ def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool)
     return "\n".join(parts) + "\n"
 
 
-def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str, ...]:
+def _undo(live: RunHandle, patience: float, stopped: Callable[[], bool]) -> tuple[str, ...]:
     undone: list[str] = []
     journal, done = live.journal, live.journal.done_steps(live.main)
     journal.say(live.main, "set_status", status="running")
@@ -259,7 +259,7 @@ def _undo(live: Live, patience: float, stopped: Callable[[], bool]) -> tuple[str
     return tuple(undone)
 
 
-def _need_alone(live: Live) -> None:
+def _need_alone(live: RunHandle) -> None:
     """That nothing of others goes along with the target and the journal, which are dropped with what depends on them.
 
     Raises:
@@ -283,7 +283,7 @@ def _need_alone(live: Live) -> None:
         )
 
 
-def _find_strays(live: Live) -> None:
+def _find_strays(live: RunHandle) -> None:
     """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
     if not live.is_copied or not (were_switched(live.main, live.project) or pending(live.main, "target_log")[0]):
         return

@@ -23,7 +23,7 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.replay.round import run_round
-from tenantry.migrate.run.handle import EVERYTHING, Live
+from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.connections import ENDED
 from tenantry.migrate.session.locks import blockers
 from tenantry.migrate.session.write_pause import Pause
@@ -40,7 +40,7 @@ _SHARE_OF_COMMIT = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class Switchover:
     """A turn that was done.
 
     Attributes:
@@ -99,7 +99,7 @@ class Switch:
     check: Callable[[Connection], None] = lambda _connection: None
 
 
-def turn(live: Live, switch: Switch, bounds: Bounds) -> Turned:
+def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
     """Do it, within the bounds.
 
     Raises:
@@ -119,13 +119,15 @@ def turn(live: Live, switch: Switch, bounds: Bounds) -> Turned:
             _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
             done = _Attempt(live, switch, bounds, clock, attempts, longest).run()
             live.watch.begin(live.main)
-            return Turned(
+            return Switchover(
                 to, clock.seconds, max(longest, clock.seconds), attempts, done.entries + done.reversed_entries
             )
         except (*_PASSING, *ENDED, psycopg.OperationalError, _TooLong) as error:
             longest = max(longest, clock.seconds)
             if _is_turned(live, to):
-                return Turned(to, clock.seconds, longest, attempts, 0)  # the commit arrived, only its answer did not
+                return Switchover(
+                    to, clock.seconds, longest, attempts, 0
+                )  # the commit arrived, only its answer did not
             if not isinstance(error, (*_PASSING, _TooLong)):
                 if live.main.closed or not (clock.measured or isinstance(error, ENDED)):
                     raise  # the server is gone, not only this session
@@ -196,7 +198,7 @@ class _Clock:
 class _Attempt:
     """One attempt: locks, the last round, its comparison, and the other side opened, in one transaction with a bound."""
 
-    live: Live
+    live: RunHandle
     switch: Switch
     bounds: Bounds
     clock: _Clock
@@ -277,7 +279,7 @@ class _Attempt:
         self._in_time()
 
 
-def _compare(live: Live, connection: Connection, direction: str, done: Round) -> None:
+def _compare(live: RunHandle, connection: Connection, direction: str, done: Round) -> None:
     """The final verification: every row that these last entries changed."""
     if not done.complete:
         return
@@ -295,7 +297,7 @@ def _compare(live: Live, connection: Connection, direction: str, done: Round) ->
         )
 
 
-def reversed_differences(live: Live, connection: Connection) -> list[verify.Difference]:
+def reversed_differences(live: RunHandle, connection: Connection) -> list[verify.Difference]:
     """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
     found: list[verify.Difference] = []
     for mapping in live.project:
@@ -315,23 +317,23 @@ def reversed_differences(live: Live, connection: Connection) -> list[verify.Diff
     return found
 
 
-def done_before(live: Live) -> Turned:
+def done_before(live: RunHandle) -> Switchover:
     """The turn that led to where the run is: for a command that is run again after it was done."""
     row = live.journal.say(live.main, "last_turn").fetchone()
     data = {} if row is None else row[1]
     stall = float(data.get("stall_ms") or 0) / 1000
     to: Direction = "both" if live.run.direction == "both" else "reverse" if live.run.is_over else "forward"
-    return Turned(to, stall, stall, 0, int(data.get("entries") or 0), already=True)
+    return Switchover(to, stall, stall, 0, int(data.get("entries") or 0), already=True)
 
 
-def _is_turned(live: Live, to: Direction) -> bool:
+def _is_turned(live: RunHandle, to: Direction) -> bool:
     with suppress(psycopg.Error):
         live.refresh()
         return live.run.direction == to
     return False
 
 
-def _in_the_way(live: Live) -> list[str]:
+def _in_the_way(live: RunHandle) -> list[str]:
     found: list[str] = []
     with suppress(psycopg.Error):
         for schema in dict.fromkeys((live.project.source.schema, live.project.target.schema)):
@@ -340,7 +342,7 @@ def _in_the_way(live: Live) -> list[str]:
     return found
 
 
-def busiest_first(live: Live, tables: Sequence[str]) -> list[str]:
+def busiest_first(live: RunHandle, tables: Sequence[str]) -> list[str]:
     """Tables in the order in which transactions of applications probably lock them, so that neither waits for the other in a
     circle: those first that are written most."""
     writes = {
@@ -352,22 +354,22 @@ def busiest_first(live: Live, tables: Sequence[str]) -> list[str]:
     return sorted(tables, key=lambda table: -writes.get(table, 0))
 
 
-def source_tables(live: Live) -> list[str]:
+def source_tables(live: RunHandle) -> list[str]:
     return [ident(live.project.source.schema, table.name) for table in live.project.source_tables]
 
 
-def target_tables(live: Live) -> list[str]:
+def target_tables(live: RunHandle) -> list[str]:
     return [ident(live.project.target.schema, name) for name in live.project.by_target]
 
 
-def compared_round(live: Live) -> Round:
+def compared_round(live: RunHandle) -> Round:
     """A round whose rows are compared before it is committed."""
     return _looked_at_again(
         lambda: live.round(before_commit=lambda c, done: _compare(live, c, live.run.direction, done))
     )
 
 
-def _caught_up(live: Live, quick: float, *, until: float) -> Round:
+def _caught_up(live: RunHandle, quick: float, *, until: float) -> Round:
     return _looked_at_again(
         lambda: live.catch_up(
             quick=quick,
@@ -386,14 +388,14 @@ def _looked_at_again(do: Callable[[], Round]) -> Round:
     return do()
 
 
-def wait_until(live: Live, moment: float, stopped: Callable[[], bool]) -> None:
+def wait_until(live: RunHandle, moment: float, stopped: Callable[[], bool]) -> None:
     """Keep both sides in step until a time (seconds since the epoch)."""
     while time.time() < moment and not stopped():
         compared_round(live)
         time.sleep(min(0.5, max(0.0, moment - time.time())))
 
 
-def wait_until_idle(live: Live, seconds: float, stopped: Callable[[], bool]) -> None:
+def wait_until_idle(live: RunHandle, seconds: float, stopped: Callable[[], bool]) -> None:
     """Keep both sides in step until for some seconds nobody has written, and nobody holds a lock of writers."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds and not stopped():
@@ -407,7 +409,7 @@ __all__ = [
     "Bounds",
     "Direction",
     "Switch",
-    "Turned",
+    "Switchover",
     "done_before",
     "reversed_differences",
     "source_tables",

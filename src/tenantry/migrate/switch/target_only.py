@@ -14,7 +14,7 @@ from tenantry.errors import NotReady
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
-from tenantry.migrate.run.handle import Live
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.postgres import ident, literal, load_blocks, short_name, verbatim
 
@@ -70,7 +70,7 @@ def _or_stranger(project: Project, name: str) -> str:
     return f" or {strangers_of(project, name, 't')}" if project.scoped(name) else ""
 
 
-def put_away(live: Live) -> Kept:
+def put_away(live: RunHandle) -> Kept:
     """Put what has no source form, and what did not come through, into a schema of its own, before the target is dropped.
 
     Raises:
@@ -137,7 +137,7 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _schema(live: Live) -> str:
+def _schema(live: RunHandle) -> str:
     """A schema that nobody has, made now. What this very rollback put away before it was interrupted goes with its schema,
     unless somebody has made use of it."""
     run = live.run

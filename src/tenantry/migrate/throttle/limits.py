@@ -72,7 +72,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ServerReading:
     """What one setting limits, as it is now: seconds, bytes, or tables. `unknown` says what cannot be known, and why."""
 
     setting: str
@@ -221,14 +221,14 @@ def unknown_setting(name: str) -> str:
     return "no such setting; " + (f"did you mean {near!r}?" if near else f"there are {', '.join(known)}")
 
 
-def judge(look: Look, settings: Settings, course: Course) -> tuple[list[Reading], list[Reason]]:
+def judge(look: Look, settings: Settings, course: Course) -> tuple[list[ServerReading], list[Reason]]:
     """What was measured for each limit, and what holds a run back, the most telling first. `course` has seen `look`."""
     limits = Limits.of(settings)
-    readings: list[Reading] = []
+    readings: list[ServerReading] = []
     reasons: list[Reason] = []
 
     def measure(code: str, setting: str, value: float | None, text: str, unknown: str = "") -> None:
-        readings.append(Reading(setting, value, unknown))
+        readings.append(ServerReading(setting, value, unknown))
         limit = getattr(limits, setting)
         if limit is not None and value is not None and (value < limit if setting.startswith("min_") else value > limit):
             reasons.append(Reason(code, f"{text} ({setting} is {getattr(settings, setting)})", value, limit, setting))
@@ -284,7 +284,7 @@ def judge(look: Look, settings: Settings, course: Course) -> tuple[list[Reading]
         "" if look.may_see else "the age of other logins' transactions is shown to members of pg_monitor only",
     )
 
-    readings.append(Reading("max_wal_per_second", course.rate()))
+    readings.append(ServerReading("max_wal_per_second", course.rate()))
     pace = limits.max_wal_per_second
     if pace is not None and course.debt > pace * _TOLERANCE_SECONDS:
         reasons.append(
@@ -324,7 +324,7 @@ def judge(look: Look, settings: Settings, course: Course) -> tuple[list[Reading]
     )
 
     readings.append(
-        Reading(
+        ServerReading(
             "yield_to_autovacuum",
             float(len(look.vacuums)),
             ""

@@ -27,15 +27,15 @@ from tenantry.migrate.throttle.limits import (
     Effect,
     Limits,
     Look,
-    Reading,
     Reason,
+    ServerReading,
     Work,
     judge,
     overridden,
 )
 from tenantry.postgres import connect, explain, load_blocks
 
-__all__ = ["Limits", "Reading", "Reason", "Throttle", "Work"]
+__all__ = ["Limits", "Reason", "ServerReading", "Throttle", "Work"]
 
 INTERVAL = 0.25
 """Seconds between two looks, of all workers together."""
@@ -61,7 +61,7 @@ class _State:
     settings: Settings
     limits: Limits
     stored: Mapping[str, Any]
-    readings: tuple[Reading, ...]
+    readings: tuple[ServerReading, ...]
     reasons: tuple[Reason, ...]
 
 
@@ -162,7 +162,7 @@ class Throttle:
             if tables is None or not reason.tables or not set(tables).isdisjoint(reason.tables)
         ]
 
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[ServerReading]:
         """What each limit is about, as measured now, and what cannot be known here."""
         return list(self._look().readings)
 

@@ -29,7 +29,7 @@ from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.journal.window import own_definitions
-from tenantry.mapping import Column, Mapping, Project
+from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
@@ -325,7 +325,7 @@ def _unbalanced(mapping: Mapping, account: Account) -> Difference:
     )  # fmt: skip
 
 
-def _compared(mapping: Mapping) -> list[Column]:
+def _compared(mapping: Mapping) -> list[MappedColumn]:
     """What Python made is not compared by checksum: encryption gives another text each time."""
     return [column for column in mapping.columns if column.kind != "python"]
 
@@ -392,7 +392,7 @@ def _mine(mapping: Mapping) -> str:
     return ""
 
 
-def _hash(table: Table, columns: Sequence[Column], alias: str) -> str:
+def _hash(table: Table, columns: Sequence[MappedColumn], alias: str) -> str:
     values = []
     for column in columns:
         value = f"{alias}.{ident(column.name)}"
@@ -451,7 +451,7 @@ def _counted(conditions: Iterable[str]) -> str:
 
 
 def _named(
-    mapping: Mapping, columns: Sequence[Column], found: Iterable[Sequence[Any]], kept: Kept
+    mapping: Mapping, columns: Sequence[MappedColumn], found: Iterable[Sequence[Any]], kept: Kept
 ) -> tuple[list[Difference], int]:
     """Differences from (key, not expected, not found, expected row, found row)."""
     differences: list[Difference] = []

@@ -2,7 +2,7 @@
 
 from tenantry.prove.attacks.harness.attempt import Application
 from tenantry.prove.attacks.harness.copy import AttackCopy, NoLogin, attack_copy
-from tenantry.prove.attacks.harness.model import FAMILIES, Attack, AttackResult, Family, Outcome, Verdict
+from tenantry.prove.attacks.harness.model import FAMILIES, Attack, AttackResult, AttackVerdict, Family, Outcome
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "Attack",
     "AttackCopy",
     "AttackResult",
+    "AttackVerdict",
     "Family",
     "NoLogin",
     "Outcome",
-    "Verdict",
     "ask_rights",
     "attack_copy",
     "run_attacks",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tenantry.access import AUDIT_COLUMNS
 from tenantry.mapping.project import LEGACY_ID
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import own_row
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.expected.callers import OWN
 from tenantry.prove.fixtures.row_factory import Values
@@ -17,7 +17,7 @@ from tenantry.prove.fixtures.row_factory import Values
 
 @attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as somebody who is member nowhere.",
         gains="Another tenant, for good.")  # fmt: skip
-def membership_in_another_tenant(scene: Scene) -> Verdict:
+def membership_in_another_tenant(scene: Attempt) -> AttackVerdict:
     membership = scene.manifest.membership
     prey = next((prey for prey in scene.ground.preys(scene.attacker) if prey.table.name == membership.table), None)
     if prey is None or prey.tenant is None:
@@ -47,7 +47,7 @@ def membership_in_another_tenant(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Raises the own role, as the lowest member, and moves the own membership to another tenant.",
         gains="The rights of an administrator.")  # fmt: skip
-def raise_the_own_role(scene: Scene) -> Verdict:
+def raise_the_own_role(scene: Attempt) -> AttackVerdict:
     membership, order = scene.manifest.membership, scene.manifest.roles.order
     if len(order) < 2:
         return not_applicable("there is but one role")
@@ -80,7 +80,7 @@ def raise_the_own_role(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Writes the flag of super admins, and accounts: tenantry.account, auth.users, by every role that one has.",
         gains="All tenants.")  # fmt: skip
-def write_the_super_flag(scene: Scene) -> Verdict:
+def write_the_super_flag(scene: Attempt) -> AttackVerdict:
     uid = literal(scene.attacker.uid)
     statements = (
         f"update tenantry.account set is_super = true where user_id = {uid}",
@@ -101,7 +101,7 @@ def write_the_super_flag(scene: Scene) -> Verdict:
 
 @attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE; drops the own context in the middle of one.",
         gains="Deeds under somebody else's name, or at another time.", rights=right("protected_columns"))  # fmt: skip
-def forge_the_stamps(scene: Scene) -> Verdict:
+def forge_the_stamps(scene: Attempt) -> AttackVerdict:
     verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
     found = _stamped_by_nobody(scene) if verdict.outcome == "held" else ""
     return broken(found) if found else verdict
@@ -111,7 +111,7 @@ _DROPPED = "pg_catalog.set_config('tenantry.seal', '', true) is not null"
 """True; from then on nobody is in context, while the statement goes on with what its policies said for the first row."""
 
 
-def _stamped_by_nobody(scene: Scene) -> str:
+def _stamped_by_nobody(scene: Attempt) -> str:
     """Where a row that a client writes, having dropped its own context within the statement, is stamped as nobody's."""
     with scene.turn(scene.attacker) as me:
         for prey in scene.ground.preys(scene.attacker):
@@ -128,7 +128,7 @@ def _stamped_by_nobody(scene: Scene) -> str:
     return ""
 
 
-def _dropping(scene: Scene, prey: Prey) -> Iterator[str]:
+def _dropping(scene: Attempt, prey: TargetTable) -> Iterator[str]:
     own = [row for row in prey.visible if row.facts.tenant == OWN][:2]
     if len(own) == 2 and prey.updatable:
         column = ident(prey.updatable[0])
@@ -149,11 +149,11 @@ def _dropping(scene: Scene, prey: Prey) -> Iterator[str]:
 
 @attack("writes", tries="States the old id of a row, also that of another tenant's row.",
         gains="A row that takes another's place on the way back, or in links of old.", rights=right("protected_columns"))  # fmt: skip
-def forge_the_old_id(scene: Scene) -> Verdict:
+def forge_the_old_id(scene: Attempt) -> AttackVerdict:
     return _forge(scene, (LEGACY_ID,), f"no table of a tenant has a column {LEGACY_ID}")
 
 
-def _forge(scene: Scene, columns: tuple[str, ...], none: str) -> Verdict:
+def _forge(scene: Attempt, columns: tuple[str, ...], none: str) -> AttackVerdict:
     tried = 0
     somebody = scene.ground.fixtures.profiles[scene.victim.uid]
     with scene.turn(scene.attacker) as me:
@@ -191,7 +191,7 @@ def _forge(scene: Scene, columns: tuple[str, ...], none: str) -> Verdict:
     tries="Changes columns that the manifest fixes, of own rows.",
     gains="Values that only the application decides about.",
 )
-def write_fixed_columns(scene: Scene) -> Verdict:
+def write_fixed_columns(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.ground.preys(scene.attacker):

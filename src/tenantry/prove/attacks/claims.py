@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.harness.attempt import Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import unsealed
 
 UNSEALED = (
@@ -17,7 +17,7 @@ UNSEALED = (
 )
 
 
-def victims_claims(scene: Scene) -> str:
+def victims_claims(scene: Attempt) -> str:
     return claims_text(scene.ground.claims(scene.victim))
 
 
@@ -25,13 +25,13 @@ def _set(name: str, value: str, *, local: bool = True) -> str:
     return f"select set_config('{name}', {literal(value)}, {str(local).lower()})"
 
 
-def became(scene: Scene, me: Seat, how: str) -> Verdict | None:
+def became(scene: Attempt, me: AttackSession, how: str) -> AttackVerdict | None:
     """Whether a seat is somebody else now."""
     found = scene.foreign_rows(me)
     return broken(f"{how} the attacker sees {found}") if found else None
 
 
-def _claims_set(scene: Scene, statements: Callable[[str], Iterator[str]]) -> Verdict:
+def _claims_set(scene: Attempt, statements: Callable[[str], Iterator[str]]) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
         for statement in statements(victims_claims(scene)):
             me.run(statement)
@@ -54,7 +54,7 @@ def _claims_set(scene: Scene, statements: Callable[[str], Iterator[str]]) -> Ver
     source="https://supabase.com/docs/guides/database/postgres/row-level-security",
     rights=unsealed,
 )
-def claims_by_set(scene: Scene) -> Verdict:
+def claims_by_set(scene: Attempt) -> AttackVerdict:
     def statements(claims: str) -> Iterator[str]:
         yield f"set local request.jwt.claims = {literal(claims)}"
         yield f"set session request.jwt.claims = {literal(claims)}"
@@ -68,7 +68,7 @@ def claims_by_set(scene: Scene) -> Verdict:
     gains="To be anybody, from within a single injected query.",
     rights=unsealed,
 )
-def claims_by_set_config(scene: Scene) -> Verdict:
+def claims_by_set_config(scene: Attempt) -> AttackVerdict:
     def statements(claims: str) -> Iterator[str]:
         yield _set("request.jwt.claims", claims)
         yield _set("request.jwt.claims", claims, local=False)
@@ -82,7 +82,7 @@ def claims_by_set_config(scene: Scene) -> Verdict:
     gains="To be anybody, where these are still read.",
     rights=unsealed,
 )
-def single_claims_by_set(scene: Scene) -> Verdict:
+def single_claims_by_set(scene: Attempt) -> AttackVerdict:
     def statements(_claims: str) -> Iterator[str]:
         for name, value in (("sub", scene.victim.uid), ("role", scene.ground.client), ("email", scene.victim.email)):
             yield _set(f"request.jwt.claim.{name}", value)
@@ -96,7 +96,7 @@ def single_claims_by_set(scene: Scene) -> Verdict:
     gains="A single SELECT that begins as one and reads as another.",
     rights=unsealed,
 )
-def claims_within_a_query(scene: Scene) -> Verdict:
+def claims_within_a_query(scene: Attempt) -> AttackVerdict:
     claims = literal(victims_claims(scene))
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
@@ -120,7 +120,7 @@ def claims_within_a_query(scene: Scene) -> Verdict:
     gains="To be anybody, if the seal were not looked at.",
     rights=unsealed,
 )
-def seal_made_up(scene: Scene) -> Verdict:
+def seal_made_up(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
         return _claims_set(scene, lambda claims: iter([_set("request.jwt.claims", claims)]))
     kid, claims = scene.ground.key.kid, victims_claims(scene)
@@ -151,7 +151,7 @@ def seal_made_up(scene: Scene) -> Verdict:
     tries="Takes the role of those who have signed in, in a context whose claims name the visitor's.",
     gains="What policies give to a role that the application did not give.",
 )
-def role_besides_the_seal(scene: Scene) -> Verdict:
+def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
         return not_applicable(UNSEALED)
     visitor = {**scene.ground.claims(scene.attacker), "role": scene.manifest.database_roles.anon}
@@ -169,7 +169,7 @@ def role_besides_the_seal(scene: Scene) -> Verdict:
     tries="Goes on in a transaction that is open while the token of the caller expires (exp).",
     gains="To go on after one's session has ended, for as long as one keeps a transaction open.",
 )
-def claims_expired_meanwhile(scene: Scene) -> Verdict:
+def claims_expired_meanwhile(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
         return not_applicable(UNSEALED)
     end = time.time() + 0.5
@@ -200,7 +200,7 @@ def _written(block: bytes) -> tuple[str, ...]:
     gains="The key: to be anybody, from then on. Notices show it to the application, the log to whoever reads it.",
     source="https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-DEBUG-PRINT-PARSE",
 )
-def seal_key_in_a_plan(scene: Scene) -> Verdict:
+def seal_key_in_a_plan(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -224,14 +224,14 @@ def seal_key_in_a_plan(scene: Scene) -> Verdict:
     return held(f"no part of the key in {len(printed)} messages, {opening} of them while the context was opened")
 
 
-def _digest(me: Seat, claims: str) -> str:
+def _digest(me: AttackSession, claims: str) -> str:
     return str(me.run("select encode(sha256(convert_to(%s, 'UTF8')), 'hex')", [claims]).value)
 
 
 _SEEN = ("request.jwt.claims", "tenantry.seal")
 
 
-def _captured(seat: Seat) -> list[str]:
+def _captured(seat: AttackSession) -> list[str]:
     """What SQL that runs in somebody's transaction can see of his context, to be set again elsewhere."""
     values = [str(seat.run(f"select current_setting('{name}', true)").value or "") for name in _SEEN]
     return [_set(name, value) for name, value in zip(_SEEN, values, strict=True)]
@@ -243,7 +243,7 @@ def _captured(seat: Seat) -> list[str]:
     gains="To be him whenever one likes.",
     rights=unsealed,
 )
-def seal_in_the_next_transaction(scene: Scene) -> Verdict:
+def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
     seat = scene.connect()
     with scene.turn(scene.victim, seat) as me:
         captured = _captured(me)
@@ -263,7 +263,7 @@ def seal_in_the_next_transaction(scene: Scene) -> Verdict:
     gains="To be him at the same time.",
     rights=unsealed,
 )
-def seal_in_another_session(scene: Scene) -> Verdict:
+def seal_in_another_session(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.victim) as other:
         captured = _captured(other)
         with scene.turn(scene.attacker) as me:
@@ -280,7 +280,7 @@ def seal_in_another_session(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/sql-commit.html",
     rights=unsealed,
 )
-def seal_in_a_chained_transaction(scene: Scene) -> Verdict:
+def seal_in_a_chained_transaction(scene: Attempt) -> AttackVerdict:
     for ending in ("commit and chain", "rollback and chain", "commit; begin"):
         seat = scene.connect()
         with scene.turn(scene.victim, seat) as me:
@@ -293,7 +293,7 @@ def seal_in_a_chained_transaction(scene: Scene) -> Verdict:
     return held("what was copied opens nothing in the transaction that follows")
 
 
-def _plans(scene: Scene) -> Iterator[tuple[str, str]]:
+def _plans(scene: Attempt) -> Iterator[tuple[str, str]]:
     """Prepared statements whose answer is how many rows of the other tenant are seen."""
     for number, prey in enumerate(prey for prey in scene.preys() if prey.readable):
         keys = " or ".join(f"({row.where})" for row in prey.hidden)
@@ -318,7 +318,7 @@ def _plans(scene: Scene) -> Iterator[tuple[str, str]]:
     gains="Plans in which another's tenants are written down.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
-def plan_of_another_caller(scene: Scene) -> Verdict:
+def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
     seat = scene.connect()
     plans = list(_plans(scene))
     names = [statement.split()[1] for _, statement in plans]
@@ -343,7 +343,7 @@ def plan_of_another_caller(scene: Scene) -> Verdict:
     gains="Plans in which the policies of another role are written down, or none.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
-def plan_of_another_role(scene: Scene) -> Verdict:
+def plan_of_another_role(scene: Attempt) -> AttackVerdict:
     seat = scene.connect()
     roles = scene.manifest.database_roles
     plans = list(_plans(scene))

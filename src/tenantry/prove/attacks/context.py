@@ -11,14 +11,14 @@ import psycopg
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Claims, Prey, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.expected.callers import OWN, Person
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, Claims, TargetTable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.expected.callers import OWN, ProofPerson
 from tenantry.prove.fixtures.candidates import candidates
 from tenantry.prove.fixtures.row_factory import columns_in
 
 
-def _sees(scene: Scene, me: Seat, person: Person) -> int:
+def _sees(scene: Attempt, me: AttackSession, person: ProofPerson) -> int:
     """How many of the rows that a member should see, a seat sees."""
     total = 0
     for prey in _members_tables(scene, person):
@@ -27,12 +27,12 @@ def _sees(scene: Scene, me: Seat, person: Person) -> int:
     return total
 
 
-def _members_tables(scene: Scene, person: Person) -> list[Prey]:
+def _members_tables(scene: Attempt, person: ProofPerson) -> list[TargetTable]:
     tables = scene.open_tables(person)
     return [prey for prey in tables if any(row.facts.tenant == OWN for row in prey.visible)]
 
 
-def _nobody_sees(scene: Scene, seat: Seat, who: str) -> Verdict | None:
+def _nobody_sees(scene: Attempt, seat: AttackSession, who: str) -> AttackVerdict | None:
     found = scene.any_rows(seat)
     return broken(f"{who} sees {found}") if found else None
 
@@ -45,13 +45,13 @@ def _nobody_sees(scene: Scene, seat: Seat, who: str) -> Verdict | None:
     tries="Reads under the client role without any context.",
     gains="All rows, where no caller means every caller.",
 )
-def no_context(scene: Scene) -> Verdict:
+def no_context(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.ground.client) as me:
         verdict = _nobody_sees(scene, me, "a client without a context")
     return verdict or held("no row is seen")
 
 
-def _strange(scene: Scene, kinds: Iterator[tuple[str, Claims | None, str | None]]) -> Verdict:
+def _strange(scene: Attempt, kinds: Iterator[tuple[str, Claims | None, str | None]]) -> AttackVerdict:
     """Contexts that the application opened, and that mean nobody: what kind, claims, or their text."""
     tried = 0
     seat = scene.connect()
@@ -77,14 +77,14 @@ def _strange(scene: Scene, kinds: Iterator[tuple[str, Claims | None, str | None]
 
 @attack("context", tries="Opens contexts whose claims are empty: no text, an empty object, null, nothing but blanks.",
         gains="All rows, where empty means anybody.")  # fmt: skip
-def empty_claims(scene: Scene) -> Verdict:
+def empty_claims(scene: Attempt) -> AttackVerdict:
     texts = ["", "{}", "null", " ", "[]", '""', '{"sub":null}', '{"sub":""}']
     return _strange(scene, ((f"the claims {text!r}", None, text) for text in texts))
 
 
 @attack("context", tries="Opens contexts whose claims are malformed: cut off, of the wrong types, with ids that are none.",
         gains="An error that tells something, or rows where a cast is caught.")  # fmt: skip
-def malformed_claims(scene: Scene) -> Verdict:
+def malformed_claims(scene: Attempt) -> AttackVerdict:
     uid = scene.attacker.uid
     values: list[object] = [
         f"{uid}'",
@@ -107,14 +107,14 @@ def malformed_claims(scene: Scene) -> Verdict:
 @attack(
     "context", tries="Opens the context of an account that nobody has.", gains="Rows for a stranger with a valid token."
 )
-def unknown_account(scene: Scene) -> Verdict:
+def unknown_account(scene: Attempt) -> AttackVerdict:
     claims = {"sub": scene.unknown(), "role": scene.ground.client}
     return _strange(scene, iter([("an unknown account", claims, None)]))
 
 
 @attack("context", tries="Claims another's e-mail address, profile and tenants beside the own subject.",
         gains="Another's rows, where something else than the subject is asked.")  # fmt: skip
-def claims_of_another_beside_ones_own(scene: Scene) -> Verdict:
+def claims_of_another_beside_ones_own(scene: Attempt) -> AttackVerdict:
     victim = scene.victim
     more = {
         "email": victim.email,
@@ -136,7 +136,7 @@ def claims_of_another_beside_ones_own(scene: Scene) -> Verdict:
 
 @attack("context", tries="Promotes oneself in metadata that users edit: raw_user_meta_data, and user_metadata in the claims.",
         gains="All tenants.", source="https://supabase.com/docs/guides/database/database-advisors (rls_references_user_metadata)")  # fmt: skip
-def role_in_user_metadata(scene: Scene) -> Verdict:
+def role_in_user_metadata(scene: Attempt) -> AttackVerdict:
     nobody = scene.ground.nobody
     top = scene.manifest.roles.order[-1]
     said = {"super_admin": True, "is_super": "true", "role": top, "roles": [top], "tenants": [scene.own]}
@@ -150,7 +150,7 @@ def role_in_user_metadata(scene: Scene) -> Verdict:
 
 @attack("context", tries="Is called super admin in the claims, while the account is none.",
         gains="All tenants, where the token is believed and not the account.")  # fmt: skip
-def super_flag_in_claims(scene: Scene) -> Verdict:
+def super_flag_in_claims(scene: Attempt) -> AttackVerdict:
     more = {
         "app_metadata": {"super_admin": True, "is_super": True},
         "super_admin": True,
@@ -163,7 +163,7 @@ def super_flag_in_claims(scene: Scene) -> Verdict:
 
 
 @attack("context", tries="Claims the role service_role, or the owner's.", gains="A role that no policy binds.")
-def service_role_in_claims(scene: Scene) -> Verdict:
+def service_role_in_claims(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
     owner = scene.project.target.tables[0].owner
     for name in (roles.service, roles.definer, owner, "postgres"):
@@ -185,7 +185,7 @@ def service_role_in_claims(scene: Scene) -> Verdict:
 
 @attack("context", tries="Goes on reading after the membership was removed by somebody else, a moment before.",
         gains="A tenant's rows after one has left.")  # fmt: skip
-def removed_member(scene: Scene) -> Verdict:
+def removed_member(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
     with scene.ground.member(person, OWN, scene.manifest.roles.order[-1]), scene.turn(person) as me:
         before = _sees(scene, me, scene.attacker)
@@ -194,7 +194,7 @@ def removed_member(scene: Scene) -> Verdict:
     return _ended(before, after, "whose membership was removed")
 
 
-def _ended(before: int, after: int, who: str) -> Verdict:
+def _ended(before: int, after: int, who: str) -> AttackVerdict:
     if after:
         return broken(f"somebody {who} still sees {after} rows of the tenant")
     if not before:
@@ -204,7 +204,7 @@ def _ended(before: int, after: int, who: str) -> Verdict:
 
 @attack("context", tries="Goes on reading in a transaction that is open while the membership is removed in another session.",
         gains="A tenant's rows for as long as one keeps a transaction open.")  # fmt: skip
-def removed_member_in_the_transaction(scene: Scene) -> Verdict:
+def removed_member_in_the_transaction(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
     seat = scene.connect()
     membership = scene.ground.member(person, OWN, scene.manifest.roles.order[-1])
@@ -222,7 +222,7 @@ def removed_member_in_the_transaction(scene: Scene) -> Verdict:
     return _ended(before, after, "whose membership was removed in the middle of his transaction")
 
 
-def _violating(scene: Scene, table: Table, condition: str, where: str) -> str | None:
+def _violating(scene: Attempt, table: Table, condition: str, where: str) -> str | None:
     """An assignment that makes a row no longer fulfil a condition, found by trying; None where none is found."""
     owner, name = scene.ground.owner, ident(table.schema, table.name)
     columns = [
@@ -250,7 +250,7 @@ def _violating(scene: Scene, table: Table, condition: str, where: str) -> str | 
 
 @attack("context", tries="Reads with a membership that was suspended in the middle of the transaction.",
         gains="A tenant's rows while one is suspended.")  # fmt: skip
-def inactive_membership(scene: Scene) -> Verdict:
+def inactive_membership(scene: Attempt) -> AttackVerdict:
     condition = scene.manifest.membership.active
     if condition is None:
         return not_applicable("memberships cannot be suspended ([membership] active)")
@@ -272,7 +272,7 @@ def inactive_membership(scene: Scene) -> Verdict:
     tries="Reads a tenant that was closed in the middle of the transaction.",
     gains="The rows of a tenant that is closed.",
 )
-def inactive_tenant(scene: Scene) -> Verdict:
+def inactive_tenant(scene: Attempt) -> AttackVerdict:
     condition = scene.manifest.tenant.active
     if condition is None:
         return not_applicable("tenants cannot be closed ([tenant] active)")
@@ -294,7 +294,7 @@ def inactive_tenant(scene: Scene) -> Verdict:
     return _ended(before, after, "whose tenant was closed")
 
 
-def _account_ended(scene: Scene, assignment: str, undo: str, who: str) -> Verdict:
+def _account_ended(scene: Attempt, assignment: str, undo: str, who: str) -> AttackVerdict:
     person = scene.attacker
     where = f" where id = {literal(person.uid)}"
     with scene.turn(person) as me:
@@ -309,7 +309,7 @@ def _account_ended(scene: Scene, assignment: str, undo: str, who: str) -> Verdic
     tries="Goes on reading while one is banned, in the same second.",
     gains="Rows after a ban, until the token ends.",
 )
-def banned_account(scene: Scene) -> Verdict:
+def banned_account(scene: Attempt) -> AttackVerdict:
     return _account_ended(scene, "banned_until = 'infinity'", "banned_until = null", "who was banned")
 
 
@@ -318,13 +318,13 @@ def banned_account(scene: Scene) -> Verdict:
     tries="Goes on reading while the account is deleted, in the same second.",
     gains="Rows after one's account is gone.",
 )
-def deleted_account(scene: Scene) -> Verdict:
+def deleted_account(scene: Attempt) -> AttackVerdict:
     return _account_ended(scene, "deleted_at = now()", "deleted_at = null", "whose account was deleted")
 
 
 @attack("context", tries="Goes on as super admin in a transaction that is open while the flag is taken away.",
         gains="All tenants, for as long as a transaction is kept open.")  # fmt: skip
-def demoted_super_admin(scene: Scene) -> Verdict:
+def demoted_super_admin(scene: Attempt) -> AttackVerdict:
     person = scene.ground.person("super admin")
     where = f" where id = {literal(person.uid)}"
     with scene.turn(person) as me:
@@ -341,7 +341,7 @@ def demoted_super_admin(scene: Scene) -> Verdict:
 
 @attack("context", tries="As the lowest member of one tenant who is administrator of another, does in the first what only its"
         " administrators may.", gains="Every tenant that takes one in as a guest.")  # fmt: skip
-def administrator_elsewhere(scene: Scene) -> Verdict:
+def administrator_elsewhere(scene: Attempt) -> AttackVerdict:
     order = scene.manifest.roles.order
     if len(order) < 2:
         return not_applicable("there is but one role")
@@ -373,14 +373,14 @@ def administrator_elsewhere(scene: Scene) -> Verdict:
 
 @attack("context", tries="Comes without a context to a pooled connection on which somebody's transaction has just ended.",
         gains="To be whoever was there before.")  # fmt: skip
-def context_left_on_a_pooled_connection(scene: Scene) -> Verdict:
+def context_left_on_a_pooled_connection(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
             seat.run("select 1")
-        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+        with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
             verdict = _nobody_sees(scene, me, "whoever comes next, without a context,")
         if verdict is None:
-            with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+            with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
                 found = scene.foreign_rows(me)
                 verdict = broken(f"whoever comes next sees {found}") if found else None
     return verdict or held("whoever comes next is nobody, or himself")
@@ -388,14 +388,17 @@ def context_left_on_a_pooled_connection(scene: Scene) -> Verdict:
 
 @attack("context", tries="Goes on after the application's transaction failed in the middle, on the same connection.",
         gains="The context of a request that ended with an error.")  # fmt: skip
-def context_after_an_error(scene: Scene) -> Verdict:
+def context_after_an_error(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         try:
-            with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+            with (
+                pool.connection() as connection,
+                scene.turn(scene.victim, AttackSession(connection), keep=True) as seat,
+            ):
                 seat.connection.execute(b"select 1 / 0")
         except psycopg.errors.DivisionByZero:
             pass
-        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+        with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
             verdict = _nobody_sees(scene, me, "whoever comes after an error, without a context,")
     return verdict or held("whoever comes next is nobody")
 

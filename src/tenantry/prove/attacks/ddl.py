@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.attempt import Attempt
 from tenantry.prove.attacks.harness.helpers import refused
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module
 from tenantry.prove.attacks.harness.rights import right
 
 
-def _refused(scene: Scene, statements: dict[str, str]) -> Verdict:
+def _refused(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
     """Statements about every table that must be refused; {table} and {column} stand for it and one of its columns."""
     return refused(
         scene,
@@ -27,14 +27,14 @@ def _refused(scene: Scene, statements: dict[str, str]) -> Verdict:
 
 @attack("writes", tries="Empties whole tables: TRUNCATE, which asks no policy.", gains="The end of everybody's rows.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("truncate"))  # fmt: skip
-def truncate(scene: Scene) -> Verdict:
+def truncate(scene: Attempt) -> AttackVerdict:
     return _refused(scene, {"TRUNCATE": "truncate {table}", "TRUNCATE … CASCADE": "truncate {table} cascade"})
 
 
 @attack("writes", tries="Makes a trigger on a table, with functions that are there and with one of one's own.",
         gains="Code that runs in everybody's writes, with the rights of whoever writes.",
         source="https://www.postgresql.org/docs/current/sql-createtrigger.html", rights=right("trigger"))  # fmt: skip
-def create_trigger(scene: Scene) -> Verdict:
+def create_trigger(scene: Attempt) -> AttackVerdict:
     return _refused(
         scene,
         {
@@ -50,7 +50,7 @@ def create_trigger(scene: Scene) -> Verdict:
 @attack("writes", tries="Makes a rule that does something else, or more, instead of what others write.",
         gains="Copies of what others write.", source="https://www.postgresql.org/docs/current/sql-createrule.html",
         rights=right("own_table"))  # fmt: skip
-def create_rule(scene: Scene) -> Verdict:
+def create_rule(scene: Attempt) -> AttackVerdict:
     return _refused(
         scene,
         {
@@ -62,7 +62,7 @@ def create_rule(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Makes, alters and drops policies.", gains="Rows of all tenants, for everybody.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html", rights=right("own_table"))  # fmt: skip
-def change_policies(scene: Scene) -> Verdict:
+def change_policies(scene: Attempt) -> AttackVerdict:
     statements = {"CREATE POLICY": "create policy planted on {table} using (true)"}
     verdict = _refused(scene, statements)
     if verdict.outcome == "broken":
@@ -81,7 +81,7 @@ def change_policies(scene: Scene) -> Verdict:
 @attack("writes", tries="Makes indexes, also of expressions that call one's own functions.",
         gains="Functions that run over every row, as the owner; whether values are unique.",
         source="CVE-2020-25695", rights=right("own_table"))  # fmt: skip
-def create_index(scene: Scene) -> Verdict:
+def create_index(scene: Attempt) -> AttackVerdict:
     return _refused(
         scene,
         {
@@ -97,7 +97,7 @@ def create_index(scene: Scene) -> Verdict:
 @attack("writes", tries="Alters tables: no row security, another owner, dropped checks, a column more, another name.",
         gains="Tables without policies.", source="https://www.postgresql.org/docs/current/sql-altertable.html",
         rights=right("own_table"))  # fmt: skip
-def alter_table(scene: Scene) -> Verdict:
+def alter_table(scene: Attempt) -> AttackVerdict:
     return _refused(
         scene,
         {
@@ -115,7 +115,7 @@ def alter_table(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Passes rights on, to PUBLIC, to visitors and to oneself.", gains="Rights that last longer than a session.",
         source="https://www.postgresql.org/docs/current/sql-grant.html", rights=right("grant_option"))  # fmt: skip
-def grant_rights(scene: Scene) -> Verdict:
+def grant_rights(scene: Attempt) -> AttackVerdict:
     anon = scene.manifest.database_roles.anon
     tried = 0
     with scene.turn(scene.attacker) as me:
@@ -141,7 +141,7 @@ def grant_rights(scene: Scene) -> Verdict:
 @attack("writes", tries="Makes a table that references others' tables, to learn of their keys by its foreign key.",
         gains="Whether a key exists in any tenant: foreign keys look past policies.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html (REFERENCES)", rights=right("references"))  # fmt: skip
-def reference_by_an_own_table(scene: Scene) -> Verdict:
+def reference_by_an_own_table(scene: Attempt) -> AttackVerdict:
     """REFERENCES alone is enough where one may make a table anywhere, and pointless where not: so both are looked at."""
     with scene.turn(scene.attacker) as me:
         for role in (ident(scene.ground.client), "none"):

@@ -11,8 +11,8 @@ import psycopg
 
 from tenantry.mapping.project import Project
 from tenantry.postgres import literal, load_sql
-from tenantry.prove.attacks.harness.attempt import SQL, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import SQL, AttackSession, Attempt
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.attacks.privileges import roles_of, word
 from tenantry.prove.lint.facts import plain_backslashes
@@ -26,7 +26,7 @@ select count(*), min(relation::regclass::text) from pg_locks
 @attack("writes", tries="Gives up all rights of a role, its own one: DROP OWNED BY CURRENT_USER, by every role that one has.",
         gains="Every table whose policies name the role is locked against everybody, until the transaction ends.",
         source="https://www.postgresql.org/docs/current/sql-drop-owned.html", rights=right("gives_up"))  # fmt: skip
-def lock_by_giving_up(scene: Scene) -> Verdict:
+def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
     answers = []
     for role in roles_of(scene):
         with scene.turn(scene.attacker) as me:
@@ -42,7 +42,7 @@ def lock_by_giving_up(scene: Scene) -> Verdict:
 @attack("writes", tries="Reads a table and stays; from a second session asks for a lock that it has no right to, with CREATE RULE, and"
         " waits.", gains="Everybody else's statements wait behind: the lock is waited for before the right is asked for.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html")  # fmt: skip
-def lock_queue(scene: Scene) -> Verdict:
+def lock_queue(scene: Attempt) -> AttackVerdict:
     prey = next(iter(scene.open_tables(scene.victim)), None)
     if prey is None:
         return not_applicable("nobody of the other tenant sees a row")
@@ -68,14 +68,14 @@ def lock_queue(scene: Scene) -> Verdict:
     return held(f"nobody waited: {answer}")
 
 
-def _waits(scene: Scene, pid: int) -> bool:
+def _waits(scene: Attempt, pid: int) -> bool:
     return bool(scene.ground.ask("select 1 from pg_locks where pid = %s and not granted", [pid]))
 
 
 @attack("privileges", tries="Takes advisory locks by the thousand. Only the right to it is looked at: it would stop every database of the"
         " server.", gains="The table of locks, which all databases share, is full: everybody's statements and connections fail.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS", rights=right("advisory_locks"))  # fmt: skip
-def fill_the_lock_table(scene: Scene) -> Verdict:
+def fill_the_lock_table(scene: Attempt) -> AttackVerdict:
     found = right("advisory_locks")(scene.ground.owner, scene.project)
     return broken(found) if found else held("neither clients nor the login may take advisory locks")
 
@@ -83,7 +83,7 @@ def fill_the_lock_table(scene: Scene) -> Verdict:
 @attack("session", tries="Leaves a transaction prepared for a second phase that never comes: PREPARE TRANSACTION.",
         gains="Locks that outlive the session and the server, rows that no VACUUM removes.",
         source="https://www.postgresql.org/docs/current/sql-prepare-transaction.html", rights=right("prepared_transactions"))  # fmt: skip
-def prepared_transaction(scene: Scene) -> Verdict:
+def prepared_transaction(scene: Attempt) -> AttackVerdict:
     name = literal(f"planted_{uuid4().hex}")
     with scene.turn(scene.attacker, keep=True) as me:
         answer = me.raw(f"prepare transaction {name}")
@@ -96,14 +96,14 @@ def prepared_transaction(scene: Scene) -> Verdict:
 @attack("session", tries="Chooses the seed of random(), which DISCARD ALL leaves, for the next user of the connection.",
         gains="The next user's random numbers are known: codes, samples, orders that were made of them.",
         source="https://www.postgresql.org/docs/current/functions-math.html#FUNCTIONS-MATH-RANDOM-TABLE")  # fmt: skip
-def random_numbers_left(scene: Scene) -> Verdict:
+def random_numbers_left(scene: Attempt) -> AttackVerdict:
     mine = scene.connect()
     mine.run("select setseed(0.25)")
     known = mine.run("select random()").value
     with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection), keep=True) as me:
+        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection), keep=True) as me:
             me.run("select setseed(0.25)")
-        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)) as other:
+        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)) as other:
             drawn = other.run("select random()").value
     if drawn == known:
         return broken("the next user drew the numbers that the attacker had chosen")
@@ -126,7 +126,7 @@ def _loose(connection: psycopg.Connection[Any], project: Project) -> str | None:
         " connection: what was read stays, whatever is discarded.",
         gains="Patterns and quotes in the text of functions mean something else, in one's own calls and in the next user's.",
         source="https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-STANDARD-CONFORMING-STRINGS", rights=_loose)  # fmt: skip
-def function_texts_left(scene: Scene) -> Verdict:
+def function_texts_left(scene: Attempt) -> AttackVerdict:
     found = _loose(scene.ground.owner, scene.project)
     return broken(found) if found else held("no text of a function that runs for clients depends on it")
 
@@ -134,7 +134,7 @@ def function_texts_left(scene: Scene) -> Verdict:
 @attack("reads", tries="Reads settings of the database and of roles, which everybody may, and looks for keys, tokens and passwords.",
         gains="The secret with which tokens are signed, or services are called: any identity.",
         source="https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html", rights=right("secret_settings"))  # fmt: skip
-def secrets_in_settings(scene: Scene) -> Verdict:
+def secrets_in_settings(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
         for role in roles_of(scene):
             me.raw(f"set local role {role}")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.harness.attempt import Scene, Seat
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt
 from tenantry.prove.attacks.harness.helpers import refused
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module
 from tenantry.prove.attacks.harness.rights import right
 
 
-def _escaped(scene: Scene, *statements: str, role: str | None = None) -> Verdict:
+def _escaped(scene: Attempt, *statements: str, role: str | None = None) -> AttackVerdict:
     """Whether rows of the other tenant are seen after these statements, run in the attacker's transaction."""
     with scene.turn(scene.attacker) as me:
         answers = [me.raw(statement) for statement in statements]
@@ -30,7 +30,7 @@ def _escaped(scene: Scene, *statements: str, role: str | None = None) -> Verdict
     tries="RESET ROLE, to be the login itself.",
     gains="The rights of the application's login, whatever they are.",
 )
-def reset_role(scene: Scene) -> Verdict:
+def reset_role(scene: Attempt) -> AttackVerdict:
     return _escaped(scene, "reset role")
 
 
@@ -41,7 +41,7 @@ def reset_role(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/sql-set-role.html",
     rights=right("login_becomes"),
 )
-def set_role(scene: Scene) -> Verdict:
+def set_role(scene: Attempt) -> AttackVerdict:
     clients = (scene.ground.client, scene.manifest.database_roles.anon)
     names = [
         row[0] for row in scene.ground.ask("select rolname::text from pg_roles order by 1") if row[0] not in clients
@@ -61,7 +61,7 @@ def set_role(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/sql-set-session-authorization.html",
     rights=right("login_becomes"),
 )
-def set_session_authorization(scene: Scene) -> Verdict:
+def set_session_authorization(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
     supers = [row[0] for row in scene.ground.ask("select rolname::text from pg_roles where rolsuper limit 3")]
     owners = [scene.project.target.tables[0].owner] if scene.project.target.tables else []
@@ -78,7 +78,7 @@ def set_session_authorization(scene: Scene) -> Verdict:
     tries="As a visitor takes the role of those who have signed in.",
     gains="What policies give to everybody who has that role.",
 )
-def visitor_takes_the_client_role(scene: Scene) -> Verdict:
+def visitor_takes_the_client_role(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.manifest.database_roles.anon) as me:
         me.raw(f"set local role {ident(scene.ground.client)}")
         found = scene.any_rows(me)
@@ -100,7 +100,7 @@ def visitor_takes_the_client_role(scene: Scene) -> Verdict:
     gains="A session without the limits that the application set.",
     source="https://www.postgresql.org/docs/current/sql-discard.html",
 )
-def reset_all(scene: Scene) -> Verdict:
+def reset_all(scene: Attempt) -> AttackVerdict:
     first = _escaped(scene, "reset all")
     if first.outcome == "broken":
         return first
@@ -112,7 +112,7 @@ def reset_all(scene: Scene) -> Verdict:
     tries="COMMIT in the middle, then takes the client role again and goes on without a context.",
     gains="A transaction that the application did not open.",
 )
-def commit_inside(scene: Scene) -> Verdict:
+def commit_inside(scene: Attempt) -> AttackVerdict:
     return _escaped(scene, "commit", "begin", role=scene.ground.client)
 
 
@@ -121,7 +121,7 @@ def commit_inside(scene: Scene) -> Verdict:
     tries="Sends several statements as one text: ends the transaction, takes the role, sets the claims of another.",
     gains="What one statement alone would not be allowed to.",
 )
-def several_statements(scene: Scene) -> Verdict:
+def several_statements(scene: Attempt) -> AttackVerdict:
     text = literal(claims_text(scene.ground.claims(scene.victim)))
     return _escaped(
         scene,
@@ -136,7 +136,7 @@ def several_statements(scene: Scene) -> Verdict:
     gains="Code that runs on after every refusal.",
     source="https://www.postgresql.org/docs/current/sql-do.html",
 )
-def do_block(scene: Scene) -> Verdict:
+def do_block(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
     claims = literal(claims_text(scene.ground.claims(scene.victim)))
     tables = [prey for prey in scene.preys() if prey.readable]
@@ -163,7 +163,7 @@ def do_block(scene: Scene) -> Verdict:
     gains="To be whoever was there before.",
     source="https://www.postgresql.org/docs/current/sql-rollback-to.html",
 )
-def rollback_before_the_context(scene: Scene) -> Verdict:
+def rollback_before_the_context(scene: Attempt) -> AttackVerdict:
     seat = scene.connect()
     with scene.bare(None, seat) as me:
         me.raw("savepoint before")
@@ -181,7 +181,7 @@ def rollback_before_the_context(scene: Scene) -> Verdict:
     gains="Queries without policies, if one had the right to it.",
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY",
 )
-def row_security_off(scene: Scene) -> Verdict:
+def row_security_off(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
             if prey.readable:
@@ -199,7 +199,7 @@ def row_security_off(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SESSION-REPLICATION-ROLE",
     rights=right("settings"),
 )
-def replication_role(scene: Scene) -> Verdict:
+def replication_role(scene: Attempt) -> AttackVerdict:
     return refused(scene, [("session_replication_role = replica", "set local session_replication_role = replica")])
 
 
@@ -209,7 +209,7 @@ def replication_role(scene: Scene) -> Verdict:
     gains="That everybody's sessions begin as the attacker wants.",
     source="https://www.postgresql.org/docs/current/sql-altersystem.html",
 )
-def settings_of_others(scene: Scene) -> Verdict:
+def settings_of_others(scene: Attempt) -> AttackVerdict:
     database = ident(str(scene.ground.ask("select current_database()::text")[0][0]))
     roles = scene.manifest.database_roles
 
@@ -236,7 +236,7 @@ def settings_of_others(scene: Scene) -> Verdict:
     gains="Rows, where a worker does not know the caller as its leader does.",
     source="https://www.postgresql.org/docs/current/parallel-safety.html",
 )
-def parallel_workers(scene: Scene) -> Verdict:
+def parallel_workers(scene: Attempt) -> AttackVerdict:
     forced = "debug_parallel_query" if scene.ground.version >= 16 else "force_parallel_mode"
     settings = (
         "set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_table_scan_size = 0;"
@@ -256,7 +256,7 @@ def parallel_workers(scene: Scene) -> Verdict:
     return held(f"{len(alone)} tables show the same rows with workers as without")
 
 
-def _visible(scene: Scene, seat: Seat) -> dict[str, int]:
+def _visible(scene: Attempt, seat: AttackSession) -> dict[str, int]:
     tables = [prey for prey in scene.ground.preys(scene.attacker) if prey.readable]
     return {prey.table.name: seat.run(f"select count(*) from {prey.name}").number for prey in tables}
 

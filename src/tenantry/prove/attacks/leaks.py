@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import NO_INDEXES, client_relations, makes_functions, nothing_to_see
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import any_of, right
 from tenantry.prove.expected.callers import OWN
 
@@ -20,7 +20,7 @@ from tenantry.prove.expected.callers import OWN
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
     rights=any_of(right("temporary"), right("create_in_schemas")),
 )
-def leak_by_cheap_function(scene: Scene) -> Verdict:
+def leak_by_cheap_function(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         me.raw(NO_INDEXES)
@@ -42,7 +42,7 @@ def leak_by_cheap_function(scene: Scene) -> Verdict:
     gains="One value with each query, whatever the row's tenant.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def leak_by_cast(scene: Scene) -> Verdict:
+def leak_by_cast(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         me.raw(NO_INDEXES)
@@ -67,7 +67,7 @@ def leak_by_cast(scene: Scene) -> Verdict:
     gains="Hidden values, guess by guess, from whether the query fails.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def leak_by_division(scene: Scene) -> Verdict:
+def leak_by_division(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         me.raw(NO_INDEXES)
@@ -87,7 +87,7 @@ def leak_by_division(scene: Scene) -> Verdict:
     gains="What such a function lets out: it is given the values of hidden rows.",
     source="https://www.postgresql.org/docs/current/sql-createfunction.html (LEAKPROOF)",
 )
-def leak_by_leakproof_function(scene: Scene) -> Verdict:
+def leak_by_leakproof_function(scene: Attempt) -> AttackVerdict:
     found = scene.ground.ask(
         "select n.nspname::text, p.proname::text, format_type(p.proargtypes[0], null) from pg_proc as p"
         " join pg_namespace as n on n.oid = p.pronamespace where p.proleakproof and n.nspname <> 'pg_catalog'"
@@ -115,7 +115,7 @@ def leak_by_leakproof_function(scene: Scene) -> Verdict:
     tries="Provokes errors of every kind, by what is unique, checked, referenced or not null, and looks at what they quote.",
     gains="Values of rows, or of columns, that one must not see, in an error's detail.",
 )
-def errors_quote_values(scene: Scene) -> Verdict:
+def errors_quote_values(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.ground.preys(scene.attacker):
@@ -131,7 +131,7 @@ def errors_quote_values(scene: Scene) -> Verdict:
     return held(f"{tried} errors quoted nothing of others") if tried else nothing_to_see()
 
 
-def _secrets_of(scene: Scene, prey: Prey) -> list[str]:
+def _secrets_of(scene: Attempt, prey: TargetTable) -> list[str]:
     """Values of hidden columns long enough to be recognised."""
     rule = scene.manifest.tables.get(prey.table.name)
     names = () if rule is None else rule.access.hidden
@@ -139,7 +139,7 @@ def _secrets_of(scene: Scene, prey: Prey) -> list[str]:
     return [value for value in values if value is not None and len(value) > 6]
 
 
-def _mistakes(scene: Scene, prey: Prey) -> Iterator[str]:
+def _mistakes(scene: Attempt, prey: TargetTable) -> Iterator[str]:
     """Statements of a client that fail, if at all, on some constraint."""
     row = next((row for row in prey.visible if row.facts.tenant is not None), None)
     for column in prey.updatable:
@@ -165,7 +165,7 @@ def _mistakes(scene: Scene, prey: Prey) -> Iterator[str]:
         yield f"delete from {prey.name} where {row.where}"
 
 
-def _odd(prey: Prey, column: str) -> str | None:
+def _odd(prey: TargetTable, column: str) -> str | None:
     kind = prey.column(column).type
     if kind.startswith(("text", "character")):
         return ""
@@ -181,7 +181,7 @@ def _odd(prey: Prey, column: str) -> str | None:
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
     rights=right("sequences"),
 )
-def sequence_read(scene: Scene) -> Verdict:
+def sequence_read(scene: Attempt) -> AttackVerdict:
     sequences = [each for each in scene.project.target.sequences if _feeds_tenants(scene, each.owned_by)]
     if not sequences:
         return not_applicable("no sequence gives numbers to rows of tenants")
@@ -204,7 +204,7 @@ def sequence_read(scene: Scene) -> Verdict:
     return held(f"{len(sequences)} sequences are closed")
 
 
-def _feeds_tenants(scene: Scene, owned_by: tuple[str, str] | None) -> bool:
+def _feeds_tenants(scene: Attempt, owned_by: tuple[str, str] | None) -> bool:
     return owned_by is not None and scene.project.scoped(owned_by[0])
 
 
@@ -213,7 +213,7 @@ def _feeds_tenants(scene: Scene, owned_by: tuple[str, str] | None) -> bool:
     tries="Makes two rows while another tenant makes some in between, and compares their numbers.",
     gains="How many rows all the others make, from the gaps between one's own.",
 )
-def sequence_gaps(scene: Scene) -> Verdict:
+def sequence_gaps(scene: Attempt) -> AttackVerdict:
     numbered = [
         (prey, each.owned_by[1])
         for prey in scene.preys()
@@ -239,7 +239,7 @@ def sequence_gaps(scene: Scene) -> Verdict:
     return held(f"{tried} tables leave no gap") if tried else not_applicable("no numbered row could be made")
 
 
-def _own_row(scene: Scene, prey: Prey, column: str) -> str | None:
+def _own_row(scene: Attempt, prey: TargetTable, column: str) -> str | None:
     """A statement that makes a row of the attacker's and returns its number."""
     row = scene.ground.new_row(prey.table, OWN)
     if row is None or column not in prey.readable:
@@ -250,7 +250,7 @@ def _own_row(scene: Scene, prey: Prey, column: str) -> str | None:
     return f"insert into {prey.name} ({columns}) values ({values}) returning {ident(column)}"
 
 
-def _of_one_tenant(scene: Scene, table: Table) -> bool:
+def _of_one_tenant(scene: Attempt, table: Table) -> bool:
     """Whether a relation holds rows of a single tenant, so that its size is that tenant's."""
     column = scene.manifest.tenant.column
     if table.column(column) is None or table.partition_of is None:
@@ -260,7 +260,7 @@ def _of_one_tenant(scene: Scene, table: Table) -> bool:
     return bool(rows and rows[0][0] == 1)
 
 
-def _single(scene: Scene, what: str, statement: str) -> Verdict:
+def _single(scene: Attempt, what: str, statement: str) -> AttackVerdict:
     tables = [table for table in scene.project.target.tables if _of_one_tenant(scene, table)]
     if not tables:
         with scene.turn(scene.attacker) as me:
@@ -281,7 +281,7 @@ def _single(scene: Scene, what: str, statement: str) -> Verdict:
     gains="How much data one tenant has, and how it grows.",
     source="https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-DBSIZE",
 )
-def sizes_of_one_tenant(scene: Scene) -> Verdict:
+def sizes_of_one_tenant(scene: Attempt) -> AttackVerdict:
     return _single(scene, "the size", "select pg_relation_size(to_regclass(%s))")
 
 
@@ -291,7 +291,7 @@ def sizes_of_one_tenant(scene: Scene) -> Verdict:
     gains="How many rows one tenant has, written and deleted.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html",
 )
-def counts_of_one_tenant(scene: Scene) -> Verdict:
+def counts_of_one_tenant(scene: Attempt) -> AttackVerdict:
     return _single(
         scene,
         "the number of rows",

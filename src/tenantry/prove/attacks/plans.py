@@ -11,9 +11,9 @@ import psycopg
 
 from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import NO_INDEXES, makes_functions, nothing_to_see
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 
 _PLANNERS = (
@@ -27,13 +27,13 @@ _PLANNERS = (
 Part = Literal["rows", "started", "estimates"]
 """What of a plan is compared: rows that were found or left out, subqueries that were started, rows that were expected."""
 
-Place = tuple[Prey, str, str]
+Place = tuple[TargetTable, str, str]
 """A table, a column, and a value that stands in a hidden row."""
 
 _ASIDE = ("InitPlan", "SubPlan")
 
 
-def _seen(me: Seat, statement: str, part: Part) -> str | None:
+def _seen(me: AttackSession, statement: str, part: Part) -> str | None:
     """What a plan shows; None where the statement is refused."""
     how = "costs on" if part == "estimates" else "analyze, timing off, summary off, costs off"
     answer = me.run(f"explain ({how}, format json) {statement}", undo=True)
@@ -56,7 +56,7 @@ def _numbers(node: dict[str, Any], part: Part, aside: bool = False) -> Iterator[
         yield from _numbers(child, part, aside)
 
 
-def _differs(scene: Scene, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
+def _differs(scene: Attempt, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
     """The first place where the plan for a value in a hidden row differs from that for one that stands nowhere."""
     for planner in planners:
         with scene.turn(scene.attacker) as me:
@@ -72,7 +72,7 @@ def _differs(scene: Scene, places: list[Place], part: Part, planners: tuple[str,
     return ""
 
 
-def _nowhere(prey: Prey, column: str, there: str) -> str | None:
+def _nowhere(prey: TargetTable, column: str, there: str) -> str | None:
     """A value like another one that stands in no row."""
     kind = prey.column(column).type
     if kind == "uuid":
@@ -90,11 +90,11 @@ def _nowhere(prey: Prey, column: str, there: str) -> str | None:
     gains="How many rows another tenant has in any table, day by day.",
     source="https://www.postgresql.org/docs/current/sql-explain.html",
 )
-def explain_counts_rows_of_a_tenant(scene: Scene) -> Verdict:
+def explain_counts_rows_of_a_tenant(scene: Attempt) -> AttackVerdict:
     return _of_tenants(scene, "rows")
 
 
-def _of_tenants(scene: Scene, part: Part) -> Verdict:
+def _of_tenants(scene: Attempt, part: Part) -> AttackVerdict:
     preys = [prey for prey in scene.preys() if prey.tenant in prey.readable and not prey.mixed]
     places: list[Place] = [(prey, prey.tenant, scene.other) for prey in preys if prey.tenant is not None]
     if not places:
@@ -110,7 +110,7 @@ def _of_tenants(scene: Scene, part: Part) -> Verdict:
     gains="Whether there are rows of a tenant, of a day, of an amount, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def explain_tells_whether_rows_exist(scene: Scene) -> Verdict:
+def explain_tells_whether_rows_exist(scene: Attempt) -> AttackVerdict:
     return _of_tenants(scene, "started")
 
 
@@ -120,7 +120,7 @@ def explain_tells_whether_rows_exist(scene: Scene) -> Verdict:
     gains="Whether some e-mail address, code or name is known in any tenant, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def explain_finds_a_guessed_value(scene: Scene) -> Verdict:
+def explain_finds_a_guessed_value(scene: Attempt) -> AttackVerdict:
     places: list[Place] = []
     for prey in scene.preys():
         for index in prey.table.indexes:
@@ -148,7 +148,7 @@ def explain_finds_a_guessed_value(scene: Scene) -> Verdict:
     gains="About how many rows each tenant has, from the statistics.",
     source="https://www.postgresql.org/docs/current/planner-stats-security.html",
 )
-def explain_estimates_a_tenant(scene: Scene) -> Verdict:
+def explain_estimates_a_tenant(scene: Attempt) -> AttackVerdict:
     crowded = _crowd(scene)
     if crowded is None:
         return not_applicable("no table takes many rows that differ in their ids alone")
@@ -164,7 +164,7 @@ def explain_estimates_a_tenant(scene: Scene) -> Verdict:
     return held(f"{prey.table.name}: the planner expects the same of a tenant with 3,000 rows as of none")
 
 
-def _crowd(scene: Scene) -> tuple[Prey, str] | None:
+def _crowd(scene: Attempt) -> tuple[TargetTable, str] | None:
     """Fill a table with rows of the other tenant, and let the server look at it; how these go again."""
     owner = scene.ground.owner
     for prey in scene.preys():
@@ -191,12 +191,12 @@ def _crowd(scene: Scene) -> tuple[Prey, str] | None:
     return None
 
 
-def _analyzed(scene: Scene) -> None:
+def _analyzed(scene: Attempt) -> None:
     for prey in scene.preys():
         scene.ground.owner.execute(f"analyze {prey.name}".encode())
 
 
-def _shown(scene: Scene, views: tuple[str, ...]) -> Verdict:
+def _shown(scene: Attempt, views: tuple[str, ...]) -> AttackVerdict:
     _analyzed(scene)
     refused = 0
     with scene.turn(scene.attacker) as me:
@@ -217,7 +217,7 @@ def _shown(scene: Scene, views: tuple[str, ...]) -> Verdict:
     source="CVE-2017-7484; https://www.postgresql.org/docs/current/view-pg-stats.html",
     rights=right("statistics"),
 )
-def statistics_of_columns(scene: Scene) -> Verdict:
+def statistics_of_columns(scene: Attempt) -> AttackVerdict:
     return _shown(scene, ("pg_catalog.pg_stats", "pg_catalog.pg_statistic"))
 
 
@@ -228,7 +228,7 @@ def statistics_of_columns(scene: Scene) -> Verdict:
     source="CVE-2025-8713, CVE-2024-4317",
     rights=right("statistics"),
 )
-def statistics_extended(scene: Scene) -> Verdict:
+def statistics_extended(scene: Attempt) -> AttackVerdict:
     if not scene.ground.ask("select 1 from pg_statistic_ext limit 1"):
         return not_applicable("the database has no extended statistics")
     return _shown(
@@ -243,7 +243,7 @@ def statistics_extended(scene: Scene) -> Verdict:
     gains="The values in the statistics, handed to a function that writes them down.",
     source="CVE-2017-7484, CVE-2019-10130, CVE-2025-8713",
 )
-def statistics_through_an_operator(scene: Scene) -> Verdict:
+def statistics_through_an_operator(scene: Attempt) -> AttackVerdict:
     _analyzed(scene)
     with scene.turn(scene.attacker) as me:
         schema = makes_functions(scene, me)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tenantry.access.engine_rights import callers
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.attempt import Attempt
 from tenantry.prove.attacks.harness.helpers import refused
-from tenantry.prove.attacks.harness.model import Rights, Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, Rights, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import any_of, right
 
 
-def roles_of(scene: Scene) -> tuple[str, ...]:
+def roles_of(scene: Attempt) -> tuple[str, ...]:
     roles = scene.manifest.database_roles
     return ident(roles.authenticated), ident(roles.anon), "none"
 
@@ -19,11 +19,11 @@ def word(role: str) -> str:
     return "the login itself" if role == "none" else role
 
 
-def _listed(scene: Scene, statements: dict[str, str]) -> Verdict:
+def _listed(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
     return refused(scene, statements.items())
 
 
-def _by_rights(scene: Scene, question: Rights, none: str) -> Verdict:
+def _by_rights(scene: Attempt, question: Rights, none: str) -> AttackVerdict:
     """The answer of the catalog, where a trial would say no more."""
     found = question(scene.ground.owner, scene.project)
     return broken(found) if found else held(none)
@@ -32,7 +32,7 @@ def _by_rights(scene: Scene, question: Rights, none: str) -> Verdict:
 @attack("privileges", tries="Looks for anything that the application's login or a client role owns, and drops or alters it.",
         gains="What one owns, one may change, and no policy binds its owner unless it is forced.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=any_of(right("login_owns"), right("own_table")))  # fmt: skip
-def owned_objects(scene: Scene) -> Verdict:
+def owned_objects(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
         for role in roles_of(scene):
             me.raw(f"set local role {role}")
@@ -48,7 +48,7 @@ def owned_objects(scene: Scene) -> Verdict:
 @attack("privileges", tries="Asks which roles the application's login and the clients may become, and which rights they inherit.",
         gains="The rights of every role on that list.", source="https://www.postgresql.org/docs/current/role-membership.html",
         rights=any_of(right("login_becomes"), right("inherits")))  # fmt: skip
-def roles_of_the_login(scene: Scene) -> Verdict:
+def roles_of_the_login(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
     clients = [roles.authenticated, roles.anon]
     login = scene.connect().run("select session_user::text").value
@@ -75,7 +75,7 @@ def roles_of_the_login(scene: Scene) -> Verdict:
 @attack("privileges", tries="Uses attributes of roles: BYPASSRLS, SUPERUSER, CREATEROLE, CREATEDB, REPLICATION.",
         gains="All rows, all roles, the whole server.", source="https://www.postgresql.org/docs/current/role-attributes.html",
         rights=right("attributes"))  # fmt: skip
-def attributes_of_roles(scene: Scene) -> Verdict:
+def attributes_of_roles(scene: Attempt) -> AttackVerdict:
     verdict = _listed(
         scene,
         {
@@ -98,7 +98,7 @@ def attributes_of_roles(scene: Scene) -> Verdict:
 
 @attack("privileges", tries="Reads as the login itself, without any role.", gains="What was granted to the login by mistake.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html")  # fmt: skip
-def rights_of_the_bare_login(scene: Scene) -> Verdict:
+def rights_of_the_bare_login(scene: Attempt) -> AttackVerdict:
     with scene.bare() as me:
         found = scene.any_rows(me)
         if not found:
@@ -111,7 +111,7 @@ def rights_of_the_bare_login(scene: Scene) -> Verdict:
 
 @attack("privileges", tries="Reads and changes the keys of sealed contexts, and whatever functions show of them.",
         gains="Every identity, for as long as the key lives.", rights=right("seal_key"))  # fmt: skip
-def read_the_seal_key(scene: Scene) -> Verdict:
+def read_the_seal_key(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable("contexts are not sealed ([context] sealed = false): there is no key")
@@ -132,7 +132,7 @@ def read_the_seal_key(scene: Scene) -> Verdict:
 
 @attack("privileges", tries="Writes Tenantry's own tables: journal, accounts, quarantine, id maps.",
         gains="Another's flags, rows that are carried where one likes.", rights=right("foreign_schemas"))  # fmt: skip
-def write_the_engine_schema(scene: Scene) -> Verdict:
+def write_the_engine_schema(scene: Attempt) -> AttackVerdict:
     tables = [row for row in scene.relations() if row["schema_name"] == "tenantry" and row["kind"] in "rp"]
     if not tables:
         return not_applicable("there is no schema tenantry")
@@ -148,7 +148,7 @@ def write_the_engine_schema(scene: Scene) -> Verdict:
 @attack("privileges", tries="Calls the functions by which Tenantry and the service work: forgets people, changes addresses, writes the journal.",
         gains="Whatever they do with the rights of the tables' owner, to people of every tenant.",
         source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html", rights=right("engine_functions"))  # fmt: skip
-def functions_of_the_engine(scene: Scene) -> Verdict:
+def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
     listed = callers(scene.manifest)
     given = scene.ground.ask(
@@ -178,7 +178,7 @@ def functions_of_the_engine(scene: Scene) -> Verdict:
 @attack("privileges", tries="Replaces, alters and drops the functions that say who the caller is, and those of the application.",
         gains="To be whoever the new function says.", source="https://www.postgresql.org/docs/current/sql-alterfunction.html",
         rights=right("create_in_schemas"))  # fmt: skip
-def replace_the_functions(scene: Scene) -> Verdict:
+def replace_the_functions(scene: Attempt) -> AttackVerdict:
     statements = {
         "replacing tenantry.uid()": "create or replace function tenantry.uid() returns uuid language sql as 'select null::uuid'",
         "replacing tenantry.tenants()": "create or replace function tenantry.tenants(text) returns uuid[] language sql as"
@@ -199,7 +199,7 @@ def replace_the_functions(scene: Scene) -> Verdict:
 @attack("privileges", tries="Makes tables, functions, types, operators and views in every schema.",
         gains="Objects that others' names find first, and functions that others call.", source="CVE-2018-1058",
         rights=right("create_in_schemas"))  # fmt: skip
-def create_in_schemas(scene: Scene) -> Verdict:
+def create_in_schemas(scene: Attempt) -> AttackVerdict:
     names = scene.ground.ask("select nspname::text from pg_namespace where nspname !~ '^pg_(toast|temp)' order by 1")
     statements = {}
     for (schema,) in names:
@@ -216,7 +216,7 @@ def create_in_schemas(scene: Scene) -> Verdict:
 @attack("privileges", tries="Makes schemas, extensions, languages, publications, servers and event triggers.",
         gains="Schemas of one's own to hide behind others' names; code that runs on everything.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html", rights=right("create_in_database"))  # fmt: skip
-def create_in_the_database(scene: Scene) -> Verdict:
+def create_in_the_database(scene: Attempt) -> AttackVerdict:
     return _listed(
         scene,
         {
@@ -234,7 +234,7 @@ def create_in_the_database(scene: Scene) -> Verdict:
         gains="Names that are found before the application's own, for oneself and for functions with other rights.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=right("temporary"))  # fmt: skip
-def create_temporary(scene: Scene) -> Verdict:
+def create_temporary(scene: Attempt) -> AttackVerdict:
     return _listed(
         scene,
         {
@@ -263,7 +263,7 @@ _CAUGHT = (
         gains="Code of one's own that runs with these rights, and is given the keys that they read.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=any_of(right("temporary"), right("mutable_path")))  # fmt: skip
-def shadow_names_of_functions(scene: Scene) -> Verdict:
+def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
     functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
     if not functions:
         return not_applicable("clients may execute no function that has the rights of its owner")
@@ -296,7 +296,7 @@ def shadow_names_of_functions(scene: Scene) -> Verdict:
 @attack("privileges", tries="Calls functions that have the rights of their owner under a search path of one's own.",
         gains="That their names mean tables and functions that the attacker made.", source="CVE-2018-1058, CVE-2007-2138",
         rights=right("mutable_path"))  # fmt: skip
-def mutable_search_path(scene: Scene) -> Verdict:
+def mutable_search_path(scene: Attempt) -> AttackVerdict:
     functions = scene.definer_functions()
     if not functions:
         return not_applicable("clients may execute no function that has the rights of its owner")

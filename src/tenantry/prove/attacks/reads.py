@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import Question, count_none, nothing_to_see, of_tenant
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 
 @attack("reads", tries="Asks for rows of another tenant by their keys.", gains="Any row whose id is known.")
-def read_by_id(scene: Scene) -> Verdict:
-    def questions(prey: Prey) -> Iterator[Question]:
+def read_by_id(scene: Attempt) -> AttackVerdict:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         for row in prey.hidden[:3]:
             yield "its key", f"select count(*) from {prey.name} where {row.where}"
 
@@ -25,8 +25,8 @@ def read_by_id(scene: Scene) -> Verdict:
     tries="Asks for ranges of tenants: the other one, all but the own one, between the least and the greatest.",
     gains="All rows of every tenant.",
 )
-def read_by_range(scene: Scene) -> Verdict:
-    def questions(prey: Prey) -> Iterator[Question]:
+def read_by_range(scene: Attempt) -> AttackVerdict:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         same = of_tenant(scene, prey)
         if same is not None and prey.tenant is not None:
             column, other = ident(prey.tenant), prey.value(prey.tenant, scene.other)
@@ -44,13 +44,13 @@ def read_by_range(scene: Scene) -> Verdict:
     tries="Joins a table of which rows are seen to all rows of each table: on true, laterally, and in full.",
     gains="Rows of other tenants beside one's own.",
 )
-def read_by_join(scene: Scene) -> Verdict:
+def read_by_join(scene: Attempt) -> AttackVerdict:
     table = next((prey for prey in scene.open_tables()), None)
     if table is None:
         return nothing_to_see()
     seen = f"(select 1 as one from {table.name} limit 1) as seen"
 
-    def questions(prey: Prey) -> Iterator[Question]:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         same = of_tenant(scene, prey) or f"({prey.hidden[0].where})"
         yield "a join", f"select count(*) from {seen} join {prey.name} as t on true where {same}"
         inner = f"(select 1 from {prey.name} where {same} limit 1) as t"
@@ -60,7 +60,7 @@ def read_by_join(scene: Scene) -> Verdict:
             f"select count(*) from {seen} full join (select * from {prey.name}) as t on false where {same}",
         )
 
-    def of_readable(prey: Prey) -> Iterator[Question]:
+    def of_readable(prey: TargetTable) -> Iterator[Question]:
         for what, text in questions(prey):
             yield what, text.replace("(select * from", f"(select {prey.columns} from")
 
@@ -72,8 +72,8 @@ def read_by_join(scene: Scene) -> Verdict:
     tries="Sums over whole tables and looks for another tenant among what was summed.",
     gains="Numbers of rows and sums of every tenant.",
 )
-def read_by_aggregate(scene: Scene) -> Verdict:
-    def questions(prey: Prey) -> Iterator[Question]:
+def read_by_aggregate(scene: Attempt) -> AttackVerdict:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         same = of_tenant(scene, prey)
         if prey.tenant is None or same is None:
             return
@@ -103,8 +103,8 @@ def read_by_aggregate(scene: Scene) -> Verdict:
     tries="Asks whether rows of another tenant exist: EXISTS, IN, ANY, and a CASE around a subquery.",
     gains="Whether a row is there, and so what stands in it, question by question.",
 )
-def read_by_exists(scene: Scene) -> Verdict:
-    def questions(prey: Prey) -> Iterator[Question]:
+def read_by_exists(scene: Attempt) -> AttackVerdict:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         where = prey.hidden[0].where
         yield "exists", f"select exists (select from {prey.name} where {where})::int"
         yield "case", f"select case when (select count(*) from {prey.name} where {where}) > 0 then 1 else 0 end"
@@ -125,8 +125,8 @@ def read_by_exists(scene: Scene) -> Verdict:
     gains="Rows, by a way that needs no key.",
     source="https://www.postgresql.org/docs/current/ddl-system-columns.html",
 )
-def read_by_place(scene: Scene) -> Verdict:
-    def questions(prey: Prey) -> Iterator[Question]:
+def read_by_place(scene: Attempt) -> AttackVerdict:
+    def questions(prey: TargetTable) -> Iterator[Question]:
         keys = " or ".join(f"({row.where})" for row in prey.hidden)
         places = ", ".join(f"'({page},{line})'::tid" for page in range(2) for line in range(1, 40))
         if prey.table.kind == "table":
@@ -142,7 +142,7 @@ def read_by_place(scene: Scene) -> Verdict:
     tries="Declares cursors over rows of another tenant, some before the claims are changed by hand, and fetches from them.",
     gains="Rows that a cursor was opened for under another caller.",
 )
-def read_by_cursor(scene: Scene) -> Verdict:
+def read_by_cursor(scene: Attempt) -> AttackVerdict:
     tried = 0
     fake = literal(_json(scene, scene.victim))
     for prey in [prey for prey in scene.preys() if prey.readable]:
@@ -164,7 +164,7 @@ def read_by_cursor(scene: Scene) -> Verdict:
     return held(f"{tried} cursors gave no row") if tried else nothing_to_see()
 
 
-def _json(scene: Scene, person: Any) -> str:
+def _json(scene: Attempt, person: Any) -> str:
     from tenantry.postgres.seal import claims_text  # noqa: PLC0415
 
     return claims_text(scene.ground.claims(person))
@@ -176,7 +176,7 @@ def _json(scene: Scene, person: Any) -> str:
     gains="Whole tables at once.",
     source="https://www.postgresql.org/docs/current/sql-copy.html",
 )
-def read_by_copy(scene: Scene) -> Verdict:
+def read_by_copy(scene: Attempt) -> AttackVerdict:
     tried = refused = 0
     with scene.turn(scene.attacker) as me:
         for prey in [prey for prey in scene.preys() if prey.readable]:
@@ -197,7 +197,7 @@ def read_by_copy(scene: Scene) -> Verdict:
     tries="Changes or deletes rows of another tenant by their keys, to have them returned.",
     gains="Rows, though reading is refused.",
 )
-def read_by_returning(scene: Scene) -> Verdict:
+def read_by_returning(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
@@ -223,7 +223,7 @@ def read_by_returning(scene: Scene) -> Verdict:
     tries="Reads columns that clients must not see: by name, as a part of the whole row, in conditions and in RETURNING.",
     gains="Tokens and other secrets, also of one's own tenant.",
 )
-def read_hidden_columns(scene: Scene) -> Verdict:
+def read_hidden_columns(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.ground.preys(scene.attacker):

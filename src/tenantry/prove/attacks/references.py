@@ -9,14 +9,14 @@ import psycopg
 
 from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident
-from tenantry.prove.attacks.harness.attempt import Answer, Prey, Scene, Seat
+from tenantry.prove.attacks.harness.attempt import Answer, AttackSession, Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import insert_sql, own_row
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.expected.callers import OTHER, OWN
 from tenantry.prove.fixtures.build import FixtureRow
 
 
-def _references(scene: Scene) -> Iterator[tuple[Prey, str, str, FixtureRow]]:
+def _references(scene: Attempt) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
     """Foreign keys from a tenant's table that clients write to a table with hidden rows: child, column, parent's column, row."""
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
@@ -36,7 +36,7 @@ def _references(scene: Scene) -> Iterator[tuple[Prey, str, str, FixtureRow]]:
                     yield child, column, there, row
 
 
-def _refer(scene: Scene, me: Seat, child: Prey, column: str, value: str | None) -> Answer | None:
+def _refer(scene: Attempt, me: AttackSession, child: TargetTable, column: str, value: str | None) -> Answer | None:
     """Let an own row of the attacker refer to something: by UPDATE, else by INSERT; None where he may do neither."""
     row = own_row(scene, child)
     given = child.value(column, value)
@@ -54,7 +54,7 @@ def _refer(scene: Scene, me: Seat, child: Prey, column: str, value: str | None) 
 
 @attack("writes", tries="Hangs an own row on a parent of another tenant.", gains="One's rows in others' lists, and a hold on their rows.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
-def refer_to_anothers_row(scene: Scene) -> Verdict:
+def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for child, column, there, parent in _references(scene):
@@ -72,7 +72,7 @@ def refer_to_anothers_row(scene: Scene) -> Verdict:
 @attack("writes", tries="Compares what a foreign key says of a hidden row's id and of an id that is nobody's.",
         gains="Whether a row with a known id exists in any tenant.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
-def foreign_key_tells_existence(scene: Scene) -> Verdict:
+def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for child, column, there, parent in _references(scene):
@@ -93,7 +93,7 @@ def foreign_key_tells_existence(scene: Scene) -> Verdict:
     return held(f"{tried} foreign keys say the same of both")
 
 
-def _uniques(scene: Scene) -> Iterator[tuple[Prey, tuple[str, ...], FixtureRow]]:
+def _uniques(scene: Attempt) -> Iterator[tuple[TargetTable, tuple[str, ...], FixtureRow]]:
     """Unique keys without the tenant, with a hidden row whose values all columns of the key have."""
     for prey in scene.preys():
         for index in prey.table.indexes:
@@ -108,7 +108,7 @@ def _uniques(scene: Scene) -> Iterator[tuple[Prey, tuple[str, ...], FixtureRow]]
 @attack("writes", tries="Gives own rows the unique values of another tenant's row, by INSERT and by UPDATE.",
         gains="Whether a value exists in any tenant: the error of the duplicate key tells.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
-def unique_key_tells_existence(scene: Scene) -> Verdict:
+def unique_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
     keys = list(_uniques(scene))
     if not keys:
@@ -135,7 +135,7 @@ def unique_key_tells_existence(scene: Scene) -> Verdict:
 @attack("writes", tries="Inserts unique values of another tenant's row with ON CONFLICT DO NOTHING and DO UPDATE.",
         gains="Whether a value exists in any tenant, without an error.",
         source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
-def upsert_tells_existence(scene: Scene) -> Verdict:
+def upsert_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
     keys = list(_uniques(scene))
     if not keys:
@@ -167,17 +167,17 @@ def upsert_tells_existence(scene: Scene) -> Verdict:
 @attack("writes", tries="Deletes a row that one may delete, on which rows of another tenant hang with ON DELETE CASCADE or SET NULL.",
         gains="Deleted and emptied rows of others: foreign keys know no policies.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
-def cascade_into_another_tenant(scene: Scene) -> Verdict:
+def cascade_into_another_tenant(scene: Attempt) -> AttackVerdict:
     return _cascades(scene, "delete")
 
 
 @attack("writes", tries="Changes a key that one may change, which ON UPDATE CASCADE carries into rows of another tenant.",
         gains="Changed rows of others.", source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
-def cascade_of_an_update(scene: Scene) -> Verdict:
+def cascade_of_an_update(scene: Attempt) -> AttackVerdict:
     return _cascades(scene, "update")
 
 
-def _cascades(scene: Scene, command: Literal["update", "delete"]) -> Verdict:
+def _cascades(scene: Attempt, command: Literal["update", "delete"]) -> AttackVerdict:
     """Make a row of the other tenant that hangs on one the attacker may change, let him do so, and look what became of it."""
     tried = 0
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
@@ -208,11 +208,11 @@ def _cascades(scene: Scene, command: Literal["update", "delete"]) -> Verdict:
 
 
 def _carried(
-    scene: Scene,
-    child: Prey,
+    scene: Attempt,
+    child: TargetTable,
     columns: tuple[str, ...],
     there: tuple[str, ...],
-    parent: Prey,
+    parent: TargetTable,
     row: FixtureRow,
     command: str,
 ) -> bool:
@@ -256,7 +256,7 @@ def _carried(
 @attack("writes", tries="Deletes a row that one may delete, on which rows hang by ON DELETE CASCADE that one may not delete.",
         gains="More than the role allows, within the own tenant.",
         source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
-def cascade_beyond_the_role(scene: Scene) -> Verdict:
+def cascade_beyond_the_role(scene: Attempt) -> AttackVerdict:
     tried = 0
     for person in scene.ground.persons:
         if not person.acts or not person.memberships:

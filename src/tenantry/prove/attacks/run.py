@@ -30,7 +30,7 @@ from tenantry.prove.attacks import (
 from tenantry.prove.attacks import ddl as objects
 from tenantry.prove.attacks import denial_of_service as disturb
 from tenantry.prove.attacks import side_channels as around
-from tenantry.prove.attacks.harness.attempt import Application, Ground, Scene
+from tenantry.prove.attacks.harness.attempt import Application, Attempt, World
 from tenantry.prove.attacks.harness.model import Attack, AttackResult, Outcome
 from tenantry.prove.fixtures.build import remove_leftovers
 
@@ -75,9 +75,7 @@ def run_attacks(
     """
     chosen = [each for each in ATTACKS if attacks is None or each.name in attacks]
     with connect(owner_dsn, name="tenantry attacks") as owner:
-        ground = Ground.prepare(
-            project, owner, login_dsn, own_login=own_login, application=application or Application()
-        )
+        ground = World.prepare(project, owner, login_dsn, own_login=own_login, application=application or Application())
         try:
             _check(ground)
             results = []
@@ -95,9 +93,9 @@ def run_attacks(
     return tuple(results)
 
 
-def _check(ground: Ground) -> None:
+def _check(ground: World) -> None:
     """A context that opens for nobody would make every attack fail, and prove nothing."""
-    with Scene(ground) as scene, scene.turn(ground.attacker) as me:
+    with Attempt(ground) as scene, scene.turn(ground.attacker) as me:
         tables = scene.open_tables()
         if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
             raise StatementRefused(
@@ -106,10 +104,10 @@ def _check(ground: Ground) -> None:
             )
 
 
-def _try(ground: Ground, each: Attack, accepted: str) -> AttackResult:
+def _try(ground: World, each: Attack, accepted: str) -> AttackResult:
     started = time.monotonic()
     try:
-        with Scene(ground) as scene:
+        with Attempt(ground) as scene:
             verdict = each.run(scene)
     except Exception as error:  # noqa: BLE001 - whatever the harness runs into is a result: not judged
         seconds = time.monotonic() - started

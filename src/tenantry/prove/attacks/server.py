@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Scene
+from tenantry.prove.attacks.harness.attempt import Attempt
 from tenantry.prove.attacks.harness.helpers import refused
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.attacks.privileges import roles_of, word
 
 
 @contextmanager
-def _made_by_owner(scene: Scene, create: str, drop: str) -> Iterator[None]:
+def _made_by_owner(scene: Attempt, create: str, drop: str) -> Iterator[None]:
     """An object that whoever owns the target's tables makes later on."""
     owner = scene.project.target.tables[0].owner
     connection = scene.ground.owner
@@ -30,7 +30,7 @@ def _made_by_owner(scene: Scene, create: str, drop: str) -> Iterator[None]:
         connection.execute("reset role")
 
 
-def _closed(scene: Scene, *statements: str) -> str:
+def _closed(scene: Attempt, *statements: str) -> str:
     """The first of these that a client, a visitor or the login itself may do; empty where all are refused."""
     with scene.turn(scene.attacker) as me:
         for role in roles_of(scene):
@@ -44,7 +44,7 @@ def _closed(scene: Scene, *statements: str) -> str:
 @attack("privileges", tries="Reads and writes a table that the owner makes today, without a word about rights or policies.",
         gains="Every table that somebody forgets to close.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
         rights=right("later_tables"))  # fmt: skip
-def table_made_later(scene: Scene) -> Verdict:
+def table_made_later(scene: Attempt) -> AttackVerdict:
     name = ident(scene.project.target.schema, "tenantry_later")
     create = f"create table {name} as select {literal(scene.other)}::uuid as tenant"
     with _made_by_owner(scene, create, f"drop table if exists {name}"):
@@ -57,7 +57,7 @@ def table_made_later(scene: Scene) -> Verdict:
 @attack("privileges", tries="Reads a view and a materialized view that the owner makes today over the tables of tenants.",
         gains="All rows, through the owner's rights.", source="https://www.postgresql.org/docs/current/sql-createview.html",
         rights=right("later_tables"))  # fmt: skip
-def view_made_later(scene: Scene) -> Verdict:
+def view_made_later(scene: Attempt) -> AttackVerdict:
     table = scene.project.target.table(scene.manifest.tenant.table)
     assert table is not None
     name, base = ident(scene.project.target.schema, "tenantry_later"), ident(table.schema, table.name)
@@ -72,7 +72,7 @@ def view_made_later(scene: Scene) -> Verdict:
 @attack("privileges", tries="Calls a function with rights of its owner that the owner makes today.",
         gains="Whatever it does, for everybody: functions are open to PUBLIC unless somebody closes them.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html", rights=right("later_functions"))  # fmt: skip
-def function_made_later(scene: Scene) -> Verdict:
+def function_made_later(scene: Attempt) -> AttackVerdict:
     table = scene.project.target.table(scene.manifest.tenant.table)
     assert table is not None
     name = ident(scene.project.target.schema, "tenantry_later")
@@ -93,7 +93,7 @@ def function_made_later(scene: Scene) -> Verdict:
 @attack("privileges", tries="Reads a partition that the owner makes today of a table that has policies.",
         gains="The rows of the new partition: policies of the parent do not hold on it.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("later_tables"))  # fmt: skip
-def partition_made_later(scene: Scene) -> Verdict:
+def partition_made_later(scene: Attempt) -> AttackVerdict:
     parents = [table for table in scene.project.target.tables if table.kind == "partitioned"]
     if not parents:
         return not_applicable("no table is partitioned")
@@ -112,7 +112,7 @@ def partition_made_later(scene: Scene) -> Verdict:
 @attack("privileges", tries="Reads and writes files of the server: pg_read_file, pg_ls_dir, lo_import, lo_export, COPY of a file.",
         gains="Passwords, other databases, and a way to run code.", source="https://www.postgresql.org/docs/current/functions-admin.html",
         rights=right("server_files"))  # fmt: skip
-def files_of_the_server(scene: Scene) -> Verdict:
+def files_of_the_server(scene: Attempt) -> AttackVerdict:
     return refused(
         scene,
         {
@@ -132,7 +132,7 @@ def files_of_the_server(scene: Scene) -> Verdict:
 
 @attack("privileges", tries="Runs programs on the server: COPY … PROGRAM, C functions, LOAD.", gains="The server.",
         source="CVE-2019-9193 (disputed); https://www.postgresql.org/docs/current/sql-copy.html", rights=right("server_files"))  # fmt: skip
-def programs_of_the_server(scene: Scene) -> Verdict:
+def programs_of_the_server(scene: Attempt) -> AttackVerdict:
     return refused(
         scene,
         {
@@ -147,7 +147,7 @@ def programs_of_the_server(scene: Scene) -> Verdict:
 @attack("privileges", tries="Connects from within the database to other databases, and back to this one as somebody else.",
         gains="Sessions of other logins, from the server's own address.", source="https://www.postgresql.org/docs/current/dblink.html",
         rights=right("remote"))  # fmt: skip
-def other_databases(scene: Scene) -> Verdict:
+def other_databases(scene: Attempt) -> AttackVerdict:
     there = [
         row[0]
         for row in scene.ground.ask(
@@ -172,7 +172,7 @@ def other_databases(scene: Scene) -> Verdict:
 @attack("privileges", tries="Cancels and ends the sessions of others, which are sessions of the same login.",
         gains="That others' requests fail, for as long as one likes.",
         source="https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL", rights=right("other_sessions"))  # fmt: skip
-def end_others_sessions(scene: Scene) -> Verdict:
+def end_others_sessions(scene: Attempt) -> AttackVerdict:
     other = scene.connect()
     pid = int(other.run("select pg_backend_pid()").value)
     with scene.turn(scene.attacker) as me:

@@ -8,27 +8,27 @@ from typing import Any
 
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import claims_text
-from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, TargetTable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 
 
-def _poisoned(scene: Scene, pool: Any, *statements: str) -> list[str]:
+def _poisoned(scene: Attempt, pool: Any, *statements: str) -> list[str]:
     """The attacker's turn on the pool's only connection: he ends the transaction and works on the session; what was refused."""
     with pool.connection() as connection:
-        seat = Seat(connection)
+        seat = AttackSession(connection)
         with scene.turn(scene.attacker, seat, keep=True):
             return [str(answer) for statement in statements for answer in [seat.raw(statement)] if not answer.ok]
 
 
 @contextmanager
-def _next_user(scene: Scene, pool: Any) -> Iterator[Seat]:
+def _next_user(scene: Attempt, pool: Any) -> Iterator[AttackSession]:
     """The victim's turn on the same connection."""
-    with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)) as seat:
+    with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)) as seat:
         yield seat
 
 
-def _open_table(scene: Scene) -> Prey | None:
+def _open_table(scene: Attempt) -> TargetTable | None:
     """A table of which the victim sees rows."""
     return next(iter(scene.open_tables(scene.victim)), None)
 
@@ -39,12 +39,12 @@ def _open_table(scene: Scene) -> Prey | None:
     gains="Whatever SQL one likes, run as somebody else.",
     source="https://www.postgresql.org/docs/current/sql-prepare.html",
 )
-def prepared_statement_replaced(scene: Scene) -> Verdict:
+def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
     query = b"select 'the answer'::text where %s::int = 1"
     with scene.pool() as pool:
         # Prepared by the driver on the way, where it does that.
         for _ in range(7):
-            with pool.connection() as connection, scene.turn(scene.victim, Seat(connection)):
+            with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)):
                 connection.execute(query, [1])
         names = "; ".join(f"prepare _pg3_{n} (int) as select 'another answer'::text" for n in range(12))
         _poisoned(scene, pool, "commit", "deallocate all", names)
@@ -65,7 +65,7 @@ def prepared_statement_replaced(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH",
     rights=right("temporary"),
 )
-def temporary_table_left(scene: Scene) -> Verdict:
+def temporary_table_left(scene: Attempt) -> AttackVerdict:
     prey = _open_table(scene)
     if prey is None:
         return not_applicable("nobody of the other tenant sees a row")
@@ -88,7 +88,7 @@ def temporary_table_left(scene: Scene) -> Verdict:
     gains="That the next user's names mean other tables and functions.",
     source="CVE-2018-1058",
 )
-def search_path_left(scene: Scene) -> Verdict:
+def search_path_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         _poisoned(
             scene,
@@ -100,7 +100,7 @@ def search_path_left(scene: Scene) -> Verdict:
         with _next_user(scene, pool) as me:
             path = str(me.run("show search_path").value)
         with pool.connection() as connection:
-            bare = str(Seat(connection).run("show search_path").value)
+            bare = str(AttackSession(connection).run("show search_path").value)
     if "planted" in path:
         return broken(f"the next user's search path was the attacker's: {path}")
     if "planted" in bare:
@@ -113,11 +113,11 @@ def search_path_left(scene: Scene) -> Verdict:
     tries="Takes the client role for the session, and leaves the connection to whoever comes without a context.",
     gains="That a request which should be nobody's runs under a role.",
 )
-def role_left(scene: Scene) -> Verdict:
+def role_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         _poisoned(scene, pool, "commit", f"set session role {ident(scene.ground.client)}")
         with pool.connection() as connection:
-            seat = Seat(connection)
+            seat = AttackSession(connection)
             role, login = seat.run("select current_user::text, session_user::text").rows[0]
     if role != login:
         return broken(f"the next user of the connection was {role} before he said who he is")
@@ -129,7 +129,7 @@ def role_left(scene: Scene) -> Verdict:
     tries="Sets claims, and the seal that is there, for the session, and leaves the connection to whoever comes without any.",
     gains="That somebody else acts under these claims, or oneself later on.",
 )
-def claims_left(scene: Scene) -> Verdict:
+def claims_left(scene: Attempt) -> AttackVerdict:
     text = literal(claims_text(scene.ground.claims(scene.attacker)))
     with scene.pool() as pool:
         _poisoned(
@@ -140,7 +140,7 @@ def claims_left(scene: Scene) -> Verdict:
             f"select set_config('request.jwt.claim.sub', {literal(scene.attacker.uid)}, false)",
             "commit",
         )
-        with pool.connection() as connection, scene.bare(scene.ground.client, Seat(connection)) as me:
+        with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
             found = scene.any_rows(me)
     if found:
         return broken(f"without any context the next user of the connection saw {found}")
@@ -153,14 +153,14 @@ def claims_left(scene: Scene) -> Verdict:
     gains="The rows that he was shown.",
     source="https://www.postgresql.org/docs/current/sql-declare.html",
 )
-def held_cursor_left(scene: Scene) -> Verdict:
+def held_cursor_left(scene: Attempt) -> AttackVerdict:
     prey = _open_table(scene)
     if prey is None:
         return not_applicable("nobody of the other tenant sees a row")
     with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
             declared = seat.run(f"declare page cursor with hold for select {prey.columns} from {prey.name}")
-        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
             names = [row[0] for row in me.run("select name from pg_cursors where is_holdable").rows]
             got = sum(len(me.run(f"fetch all from {ident(name)}").rows) for name in names)
     if got:
@@ -174,7 +174,7 @@ def held_cursor_left(scene: Scene) -> Verdict:
     gains="The number of somebody else's newest row.",
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
 )
-def last_number_left(scene: Scene) -> Verdict:
+def last_number_left(scene: Attempt) -> AttackVerdict:
     sequence = next(
         (
             each
@@ -190,9 +190,9 @@ def last_number_left(scene: Scene) -> Verdict:
         return not_applicable("clients may use no sequence")
     name = literal(ident(sequence.schema, sequence.name))
     with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.victim, Seat(connection), keep=True) as seat:
+        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
             seat.run(f"select nextval({name})")
-        with pool.connection() as connection, scene.turn(scene.attacker, Seat(connection)) as me:
+        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
             for statement in ("select lastval()", f"select currval({name})"):
                 if me.run(statement).ok:
                     return broken(f"{statement} gives the number of the user before")
@@ -205,7 +205,7 @@ def last_number_left(scene: Scene) -> Verdict:
     gains="Messages for others that the next user's request would receive; a lock that nobody gives back.",
     source="https://www.postgresql.org/docs/current/sql-discard.html",
 )
-def locks_and_listeners_left(scene: Scene) -> Verdict:
+def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         _poisoned(scene, pool, "listen planted", "select pg_advisory_lock(42, 4711)")
         with _next_user(scene, pool) as me:
@@ -225,13 +225,13 @@ def locks_and_listeners_left(scene: Scene) -> Verdict:
     gains="That the next user's statements mean something else; with standard_conforming_strings off, injections.",
     source="https://www.postgresql.org/docs/current/runtime-config-compatible.html",
 )
-def settings_left(scene: Scene) -> Verdict:
+def settings_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         with pool.connection() as connection:
-            before = _settings(Seat(connection))
+            before = _settings(AttackSession(connection))
         _poisoned(scene, pool, "commit", *(f"set session {name} = {value}" for name, value in _HOSTILE.items()))
         with pool.connection() as connection:
-            after = _settings(Seat(connection))
+            after = _settings(AttackSession(connection))
     changed = [name for name in _HOSTILE if before[name] != after[name]]
     if changed:
         return broken(f"the next user had the attacker's {', '.join(changed)}")
@@ -266,13 +266,13 @@ _HOSTILE = {
 }
 
 
-def _settings(seat: Seat) -> dict[str, str]:
+def _settings(seat: AttackSession) -> dict[str, str]:
     # Of plpgsql a session knows nothing before its first function.
     names = ", ".join(f"coalesce(current_setting({literal(name)}, true), 'on')" for name in _HOSTILE)
     return dict(zip(_HOSTILE, seat.run(f"select {names}").rows[0], strict=True))
 
 
-def _meaning(seat: Seat) -> dict[str, str]:
+def _meaning(seat: AttackSession) -> dict[str, str]:
     """What statements of a context mean: the defaults of transactions that begin later are not its own."""
     shown = {name: value for name, value in _settings(seat).items() if not name.startswith("default_")}
     for name in ("search_path", "transaction_isolation", "transaction_read_only"):
@@ -287,7 +287,7 @@ def _meaning(seat: Seat) -> dict[str, str]:
     gains="That the next user's dates are other days, and his NULLs, strings and numbers other values.",
     source="https://www.pgbouncer.org/features.html",
 )
-def settings_of_the_user_before(scene: Scene) -> Verdict:
+def settings_of_the_user_before(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.victim) as me:
         before = _meaning(me)
     seat = scene.connect()
@@ -309,7 +309,7 @@ def settings_of_the_user_before(scene: Scene) -> Verdict:
     gains="That all sessions which the application opens from now on begin as the attacker wants.",
     source="https://www.postgresql.org/docs/current/sql-alterrole.html",
 )
-def settings_of_the_login(scene: Scene) -> Verdict:
+def settings_of_the_login(scene: Attempt) -> AttackVerdict:
     if not scene.ground.own_login:
         return not_applicable("the login is the application's own, whose settings are not to be changed")
     login, database = scene.connect().run("select session_user::text, current_database()::text").rows[0]
@@ -329,7 +329,7 @@ def settings_of_the_login(scene: Scene) -> Verdict:
             )
         with scene.pool() as pool:
             with pool.connection() as connection:
-                bare = Seat(connection)
+                bare = AttackSession(connection)
                 idle = bare.run("show idle_session_timeout").value
                 if bare.run("select current_user = session_user").value is not True:
                     return broken("new sessions of the application begin under the role that the attacker chose")

@@ -8,8 +8,8 @@ from contextlib import suppress
 import psycopg
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 
 @attack(
@@ -18,7 +18,7 @@ from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, 
     gains="Files of all tenants: large objects know no policies.",
     source="https://www.postgresql.org/docs/current/lo-implementation.html",
 )
-def large_objects(scene: Scene) -> Verdict:
+def large_objects(scene: Attempt) -> AttackVerdict:
     owner = scene.ground.owner
     made = scene.ground.ask("select lo_from_bytea(0, 'of another tenant')")[0][0]
     try:
@@ -56,7 +56,7 @@ _CHANNEL = re.compile(r"pg_notify\s*\(\s*'([^']+)'|\bnotify\s+(\w+)", re.IGNOREC
     gains="What the messages say: they go to everybody who listens.",
     source="https://www.postgresql.org/docs/current/sql-notify.html",
 )
-def listen_to_others(scene: Scene) -> Verdict:
+def listen_to_others(scene: Attempt) -> AttackVerdict:
     bodies = scene.ground.ask(
         "select p.prosrc from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
         " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenantry')"
@@ -76,7 +76,7 @@ def listen_to_others(scene: Scene) -> Verdict:
     return held(f"{len(got)} messages on {len(channels)} channels said nothing of others")
 
 
-def _victim_at_work(scene: Scene, seat: Seat) -> str:
+def _victim_at_work(scene: Attempt, seat: AttackSession) -> str:
     """The other tenant's user runs a query with a value that only he knows; the value."""
     secret = "word-" + scene.unknown()
     if scene.application.binds:
@@ -92,7 +92,7 @@ def _victim_at_work(scene: Scene, seat: Seat) -> str:
     gains="Values, and tokens, that stand in the text of other users' queries.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
-def queries_of_others(scene: Scene) -> Verdict:
+def queries_of_others(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.victim) as other, scene.turn(scene.attacker) as me:
         secret = _victim_at_work(scene, other)
         for role in ("", "reset role"):
@@ -115,7 +115,7 @@ _LOCKING = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\s*\(", r
     gains="Which tenant is at work, where the lock's key is made of the tenant.",
     source="https://www.postgresql.org/docs/current/view-pg-locks.html",
 )
-def locks_of_others(scene: Scene) -> Verdict:
+def locks_of_others(scene: Attempt) -> AttackVerdict:
     functions = [
         name
         for name, body in scene.ground.ask(

@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from tenantry.postgres import ident, literal
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.prove.attacks.claims import UNSEALED, became, victims_claims
-from tenantry.prove.attacks.harness.attempt import Claims, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, Claims
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 Tokens = Callable[[str], Iterator[tuple[str, Claims | str, str]]]
 """Tokens for the transaction with this challenge; each is what kind, claims and token."""
 
 
-def challenge(seat: Seat) -> str:
+def challenge(seat: AttackSession) -> str:
     """What names the transaction that a seat is in; asked as the login."""
     seat.raw("reset role")
     return str(seat.run("select tenantry.challenge()").value)
 
 
-def _opened(scene: Scene, tokens: Tokens) -> Verdict:
+def _opened(scene: Attempt, tokens: Tokens) -> AttackVerdict:
     """Whether one of these tokens opens a context."""
     if scene.ground.key is None:
         return not_applicable(UNSEALED)
@@ -43,7 +43,7 @@ def _opened(scene: Scene, tokens: Tokens) -> Verdict:
     return held(f"{tried} tokens were refused")
 
 
-def _good(scene: Scene, asked: str) -> tuple[SealKey, str, str]:
+def _good(scene: Attempt, asked: str) -> tuple[SealKey, str, str]:
     """The application's key, the victim's claims and the token that would open them."""
     key = scene.ground.key
     assert key is not None
@@ -53,7 +53,7 @@ def _good(scene: Scene, asked: str) -> tuple[SealKey, str, str]:
 
 @attack("session", tries="Opens a context with tokens of another key, under its name and under names that nobody gave.",
         gains="To be anybody, without the application's secret.")  # fmt: skip
-def token_of_another_key(scene: Scene) -> Verdict:
+def token_of_another_key(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, _ = _good(scene, asked)
         for kid in (key.kid, "nobody", "0"):
@@ -68,7 +68,7 @@ def token_of_another_key(scene: Scene) -> Verdict:
     tries="Cuts tokens off, at every part and in the middle of each.",
     gains="To be anybody, if a prefix were enough.",
 )
-def token_cut_off(scene: Scene) -> Verdict:
+def token_cut_off(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         _, claims, token = _good(scene, asked)
         for length in (
@@ -87,7 +87,7 @@ def token_cut_off(scene: Scene) -> Verdict:
 
 @attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code behind the first.",
         gains="To be anybody, if what follows were passed over.")  # fmt: skip
-def token_lengthened(scene: Scene) -> Verdict:
+def token_lengthened(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, token = _good(scene, asked)
         forged = SealKey(key.kid, secrets.token_bytes(32)).token(claims, asked)
@@ -101,7 +101,7 @@ def token_lengthened(scene: Scene) -> Verdict:
 
 @attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
         gains="To be anybody, if the comparison were loose.")  # fmt: skip
-def token_altered(scene: Scene) -> Verdict:
+def token_altered(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         _, claims, token = _good(scene, asked)
         start = token.rindex(".") + 1
@@ -118,7 +118,7 @@ def token_altered(scene: Scene) -> Verdict:
     tries="Uses tokens that are older than their lifetime, and ones from the future.",
     gains="A context from a token that was seen once, in a log or a backup.",
 )
-def token_out_of_time(scene: Scene) -> Verdict:
+def token_out_of_time(scene: Attempt) -> AttackVerdict:
     context = scene.manifest.context
 
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -140,7 +140,7 @@ def token_out_of_time(scene: Scene) -> Verdict:
     tries="Uses a good token with other claims: another person's, another role, one blank more.",
     gains="To be anybody, with a token for oneself.",
 )
-def token_for_other_claims(scene: Scene) -> Verdict:
+def token_for_other_claims(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, _ = _good(scene, asked)
         own = claims_text(scene.ground.claims(scene.attacker))
@@ -157,7 +157,7 @@ def token_for_other_claims(scene: Scene) -> Verdict:
     tries="Puts dots, other scripts' digits, line ends and null-like words where the parts of a token meet.",
     gains="That a token is read in another way than it was written.",
 )
-def token_with_odd_characters(scene: Scene) -> Verdict:
+def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         _key, claims, token = _good(scene, asked)
         kid, issued, mac = token.split(".")
@@ -188,7 +188,7 @@ def token_with_odd_characters(scene: Scene) -> Verdict:
     tries="Opens a context with a good token over claims whose own end (exp) has passed, and with a key that was retired.",
     gains="To go on after signing out, or with a key that was lost.",
 )
-def token_of_an_ended_session(scene: Scene) -> Verdict:
+def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -217,7 +217,7 @@ def token_of_an_ended_session(scene: Scene) -> Verdict:
     tries="Calls tenantry.open() as a client, with a token that is good.",
     gains="To change into whoever's token one has seen, from within injected SQL.",
 )
-def open_as_a_client(scene: Scene) -> Verdict:
+def open_as_a_client(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -237,7 +237,7 @@ def open_as_a_client(scene: Scene) -> Verdict:
     tries="Opens a second context within the transaction, as the login, with tokens that are not good, and looks who one is then.",
     gains="To be somebody else after an error that was caught.",
 )
-def open_twice(scene: Scene) -> Verdict:
+def open_twice(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -266,7 +266,7 @@ def open_twice(scene: Scene) -> Verdict:
     gains="To be him for as long as the token lives.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
-def token_seen(scene: Scene) -> Verdict:
+def token_seen(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -295,7 +295,7 @@ def token_seen(scene: Scene) -> Verdict:
     " the same session after ROLLBACK and after COMMIT.",
     gains="To be the victim for as long as the token lives.",
 )
-def token_used_elsewhere(scene: Scene) -> Verdict:
+def token_used_elsewhere(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
     if key is None:
         return not_applicable(UNSEALED)
@@ -315,7 +315,7 @@ def token_used_elsewhere(scene: Scene) -> Verdict:
     return held("a token opens one transaction of one session")
 
 
-def _replayed(scene: Scene, claims: str, token: str, how: str, seat: Seat | None = None) -> Verdict:
+def _replayed(scene: Attempt, claims: str, token: str, how: str, seat: AttackSession | None = None) -> AttackVerdict:
     """Open the victim's context with a token that was seen."""
     with scene.bare(None, seat) as me:
         answer = me.run("select tenantry.open(%s, %s)", [claims, token])

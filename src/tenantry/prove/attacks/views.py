@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Answer, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.attempt import Answer, AttackSession, Attempt
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 
 
-def _reading(me: Seat, name: str, marks: list[str]) -> tuple[bool, str]:
+def _reading(me: AttackSession, name: str, marks: list[str]) -> tuple[bool, str]:
     """Whether rows of others were seen in a relation, and a digest of all that was."""
     mark = (
         f"select count(*) from {name} as v where exists"
@@ -26,7 +26,7 @@ def _reading(me: Seat, name: str, marks: list[str]) -> tuple[bool, str]:
     return bool(found.number), str(digest.value) if digest.ok else f"refused: {digest.error}"
 
 
-def _view_leak(scene: Scene, kinds: str) -> Verdict:
+def _view_leak(scene: Attempt, kinds: str) -> AttackVerdict:
     """Look for marks of others in views, and whether what is shown changes when only another tenant's rows did."""
     views = [row for row in scene.relations() if row["kind"] in kinds]
     if not views:
@@ -55,7 +55,7 @@ def _view_leak(scene: Scene, kinds: str) -> Verdict:
     return held(f"{len(readable)} show nothing of theirs, {refused} are refused")
 
 
-def _refresh(scene: Scene, views: list[dict[str, Any]]) -> None:
+def _refresh(scene: Attempt, views: list[dict[str, Any]]) -> None:
     for row in views:
         name = ident(row["schema_name"], row["name"])
         with suppress(psycopg.Error):
@@ -69,7 +69,7 @@ def _refresh(scene: Scene, views: list[dict[str, Any]]) -> None:
     source="https://www.postgresql.org/docs/current/sql-createview.html (security_invoker)",
     rights=right("owner_views"),
 )
-def read_through_view(scene: Scene) -> Verdict:
+def read_through_view(scene: Attempt) -> AttackVerdict:
     return _view_leak(scene, "v")
 
 
@@ -80,13 +80,13 @@ def read_through_view(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
     rights=right("materialized_views"),
 )
-def read_through_materialized_view(scene: Scene) -> Verdict:
+def read_through_materialized_view(scene: Attempt) -> AttackVerdict:
     views = [row for row in scene.relations() if row["kind"] == "m"]
     _refresh(scene, views)
     return _view_leak(scene, "m")
 
 
-def _arguments(scene: Scene, types: list[str]) -> Iterator[list[str]]:
+def _arguments(scene: Attempt, types: list[str]) -> Iterator[list[str]]:
     """Values to call a function with: another tenant's ids, roles, numbers."""
     profile = scene.ground.fixtures.profiles[scene.victim.uid]
     rows = [row for prey in scene.preys() for row in prey.hidden[:1] if "id" in row.values][:2]
@@ -113,7 +113,7 @@ def _arguments(scene: Scene, types: list[str]) -> Iterator[list[str]]:
     gains="Whatever the function shows to whoever asks with the right id.",
     source="https://www.postgresql.org/docs/current/sql-createfunction.html (SECURITY DEFINER)",
 )
-def read_through_definer_function(scene: Scene) -> Verdict:
+def read_through_definer_function(scene: Attempt) -> AttackVerdict:
     functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
     if not functions:
         return not_applicable("clients may execute no function that has the rights of its owner")
@@ -124,7 +124,7 @@ def read_through_definer_function(scene: Scene) -> Verdict:
             for picked in _arguments(scene, row["types"]):
                 yield name, f"select count(*), string_agg(f::text, ' ') from {name}({', '.join(picked)}) as f", picked
 
-    def ask(me: Seat) -> Iterator[tuple[str, str, list[str], Answer]]:
+    def ask(me: AttackSession) -> Iterator[tuple[str, str, list[str], Answer]]:
         for name, statement, picked in calls():
             yield name, statement, picked, me.run(statement, undo=True)
 
@@ -145,7 +145,7 @@ def read_through_definer_function(scene: Scene) -> Verdict:
     return held(f"{len(functions)} functions were called in {len(before)} ways")
 
 
-def _schema_read(scene: Scene, wanted: Callable[[str], bool], none: str) -> Verdict:
+def _schema_read(scene: Attempt, wanted: Callable[[str], bool], none: str) -> AttackVerdict:
     """Whether a client, a visitor or the login itself reads relations of schemas that are none of theirs."""
     found = [row for row in scene.relations() if wanted(row["schema_name"])]
     if not found:
@@ -161,7 +161,7 @@ def _schema_read(scene: Scene, wanted: Callable[[str], bool], none: str) -> Verd
     return held(f"{len(found)} relations are refused, or show nothing")
 
 
-def _has_policies(scene: Scene, row: dict[str, Any]) -> bool:
+def _has_policies(scene: Attempt, row: dict[str, Any]) -> bool:
     """A right without rows is harmless where row-level security stands behind it."""
     answer = scene.ground.ask("select relrowsecurity from pg_class where oid = %s", [row["oid"]])
     return bool(answer and answer[0][0])
@@ -173,7 +173,7 @@ def _has_policies(scene: Scene, row: dict[str, Any]) -> bool:
     gains="Everything, as it was before the migration.",
     rights=right("foreign_schemas"),
 )
-def read_source_schema(scene: Scene) -> Verdict:
+def read_source_schema(scene: Attempt) -> AttackVerdict:
     source = scene.manifest.source.schema_name
     if source == scene.project.target.schema:
         return not_applicable("source and target are one schema")
@@ -186,7 +186,7 @@ def read_source_schema(scene: Scene) -> Verdict:
     gains="Old ids, whole rows in quarantine, who is super admin; with a key, every identity.",
     rights=right("foreign_schemas"),
 )
-def read_engine_schema(scene: Scene) -> Verdict:
+def read_engine_schema(scene: Attempt) -> AttackVerdict:
     return _schema_read(scene, lambda name: name == "tenantry", "there is no schema tenantry")
 
 
@@ -196,7 +196,7 @@ def read_engine_schema(scene: Scene) -> Verdict:
     gains="E-mail addresses and password hashes of everybody.",
     rights=right("foreign_schemas"),
 )
-def read_accounts(scene: Scene) -> Verdict:
+def read_accounts(scene: Attempt) -> AttackVerdict:
     return _schema_read(scene, lambda name: name == "auth", "there is no schema auth")
 
 
@@ -207,7 +207,7 @@ def read_accounts(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/ddl-priv.html",
     rights=right("foreign_schemas"),
 )
-def read_other_schemas(scene: Scene) -> Verdict:
+def read_other_schemas(scene: Attempt) -> AttackVerdict:
     known = {scene.manifest.source.schema_name, scene.project.target.schema, "tenantry", "auth"}
     return _schema_read(scene, lambda name: name not in known, "there is no further schema with tables")
 
@@ -219,7 +219,7 @@ def read_other_schemas(scene: Scene) -> Verdict:
     source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
     rights=right("children"),
 )
-def read_partition_directly(scene: Scene) -> Verdict:
+def read_partition_directly(scene: Attempt) -> AttackVerdict:
     children = [row for row in scene.relations() if row["is_child"] and row["kind"] in "rpf"]
     if not children:
         return not_applicable("no table is partitioned or inherited from")
@@ -233,7 +233,7 @@ def read_partition_directly(scene: Scene) -> Verdict:
     return held(f"{len(children)} tables are refused, or show no more than their parents do")
 
 
-def _visible_through_parent(scene: Scene, me: Seat, row: dict[str, Any]) -> int | None:
+def _visible_through_parent(scene: Attempt, me: AttackSession, row: dict[str, Any]) -> int | None:
     parent = scene.ground.ask(
         "select inhparent::regclass::text from pg_inherits where inhrelid = %s limit 1", [row["oid"]]
     )
@@ -248,7 +248,7 @@ def _visible_through_parent(scene: Scene, me: Seat, row: dict[str, Any]) -> int 
     tries="Reads each table as a visitor who has not signed in.",
     gains="Everything that a policy written to PUBLIC lets through.",
 )
-def read_as_visitor(scene: Scene) -> Verdict:
+def read_as_visitor(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.manifest.database_roles.anon) as me:
         found = scene.any_rows(me)
     return broken(f"a visitor sees {found}") if found else held("no row of any tenant is seen")

@@ -8,16 +8,16 @@ from typing import Literal
 
 from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident
-from tenantry.prove.attacks.harness.attempt import Prey, Scene
+from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import NO_WRITES, insert_sql, touched
-from tenantry.prove.attacks.harness.model import Verdict, attack, broken, held, in_module, not_applicable
+from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.expected.callers import OTHER, OWN
 
 
 @attack("writes", tries="Inserts rows that belong to another tenant.", gains="Planted rows in anybody's data.")
-def insert_for_another_tenant(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def insert_for_another_tenant(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         row = scene.ground.new_row(prey.table, OTHER) if prey.tenant not in (None, ROW_ID) and prey.insertable else None
         if row is not None:
             statement = insert_sql(prey, row)
@@ -30,8 +30,8 @@ def insert_for_another_tenant(scene: Scene) -> Verdict:
 @attack("writes", tries="Moves own rows into another tenant, by UPDATE of the tenant column.",
         gains="Planted rows, and rows that vanish from one's own audit.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html (WITH CHECK)", rights=right("protected_columns"))  # fmt: skip
-def update_the_tenant(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def update_the_tenant(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
         if row is not None and prey.tenant not in (None, ROW_ID):
             column = ident(prey.tenant or "")
@@ -43,8 +43,8 @@ def update_the_tenant(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Changes the ids of own rows, to new ones and to those of another tenant's rows.",
         gains="Rows that take the place of others, and references that lead elsewhere.", rights=right("protected_columns"))  # fmt: skip
-def update_the_id(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def update_the_id(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
         column = prey.table.column(ROW_ID)
         if row is None or column is None or column.type != "uuid":
@@ -68,8 +68,8 @@ def update_the_id(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Inserts own rows with the ids of another tenant's rows.",
         gains="Rows that meet those of others wherever ids alone are keys: in the source on the way back, in files, in caches.")  # fmt: skip
-def state_the_id_of_another(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def state_the_id_of_another(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         listed = scene.manifest.tables[prey.table.name].access.insert_columns or ()
         if (
             prey.tenant in (None, ROW_ID)
@@ -90,14 +90,14 @@ def state_the_id_of_another(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Updates and deletes rows of another tenant by their keys, and all rows at once.",
         gains="Changed and deleted rows of others.")  # fmt: skip
-def change_by_key(scene: Scene) -> Verdict:
+def change_by_key(scene: Attempt) -> AttackVerdict:
     return touched(scene, _changes, NO_WRITES)
 
 
 @attack("writes", tries="Updates and deletes whole tables without a look at any column, so that no policy for reading is asked.",
         gains="Everybody's rows, where the policy for writing alone is too wide.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html")  # fmt: skip
-def change_blindly(scene: Scene) -> Verdict:
+def change_blindly(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
@@ -117,11 +117,11 @@ def change_blindly(scene: Scene) -> Verdict:
     return held(f"{tried} statements touched own rows only, or were refused") if tried else not_applicable(NO_WRITES)
 
 
-def _keys(prey: Prey) -> str:
+def _keys(prey: TargetTable) -> str:
     return " or ".join(f"({row.where})" for row in prey.hidden)
 
 
-def _changes(prey: Prey) -> Iterator[tuple[str, str]]:
+def _changes(prey: TargetTable) -> Iterator[tuple[str, str]]:
     for column in prey.updatable[:1]:
         name = ident(column)
         yield "an UPDATE by key", f"update {prey.name} set {name} = {name} where {_keys(prey)}"
@@ -131,8 +131,8 @@ def _changes(prey: Prey) -> Iterator[tuple[str, str]]:
 
 @attack("writes", tries="Updates and deletes rows of another tenant that a join finds.", gains="Changed and deleted rows of others.",
         source="https://www.postgresql.org/docs/current/sql-update.html (FROM)")  # fmt: skip
-def change_by_join(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def change_by_join(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         if prey.tenant is None:
             return
         given = f"(values ({prey.value(prey.tenant, scene.other)})) as v (x)"
@@ -150,8 +150,8 @@ def change_by_join(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Merges into rows of another tenant: update, delete, and insert where nothing matches.",
         gains="Changed, deleted and planted rows of others.", source="https://www.postgresql.org/docs/current/sql-merge.html")  # fmt: skip
-def merge_into_another_tenant(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def merge_into_another_tenant(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         if prey.tenant is None:
             return
         head = (
@@ -175,8 +175,8 @@ def merge_into_another_tenant(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Inserts with the key of another tenant's row, and takes the way of ON CONFLICT DO UPDATE.",
         gains="An update of a row that one may not see.", source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
-def upsert_onto_anothers_row(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def upsert_onto_anothers_row(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         key = prey.table.row_key
         if not key or not prey.updatable or not prey.insertable:
             return
@@ -194,7 +194,7 @@ def upsert_onto_anothers_row(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Writes within a query: INSERT, UPDATE and DELETE in a WITH clause, on rows of another tenant.",
         gains="Writes by a statement that begins with SELECT.", source="https://www.postgresql.org/docs/current/queries-with.html")  # fmt: skip
-def write_within_a_query(scene: Scene) -> Verdict:
+def write_within_a_query(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
@@ -211,8 +211,8 @@ def write_within_a_query(scene: Scene) -> Verdict:
     tries="Copies rows of another tenant into the own one: INSERT … SELECT.",
     gains="Others' rows as one's own.",
 )
-def insert_from_another_tenant(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def insert_from_another_tenant(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         names = [name for name in prey.insertable if name in prey.readable and name != ROW_ID]
         if prey.tenant is None or prey.tenant not in names:
             return
@@ -229,7 +229,7 @@ def insert_from_another_tenant(scene: Scene) -> Verdict:
 
 @attack("writes", tries="Loads rows of another tenant with COPY FROM.", gains="Planted rows by the thousand.",
         source="https://www.postgresql.org/docs/current/sql-copy.html")  # fmt: skip
-def copy_for_another_tenant(scene: Scene) -> Verdict:
+def copy_for_another_tenant(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys():
@@ -256,11 +256,11 @@ def _escaped(value: str) -> str:
 
 @attack("writes", tries="Updates rows of another tenant to have their old and new values returned.", gains="Rows, by way of a write.",
         source="https://www.postgresql.org/docs/18/dml-returning.html")  # fmt: skip
-def returning_old_and_new(scene: Scene) -> Verdict:
+def returning_old_and_new(scene: Attempt) -> AttackVerdict:
     if scene.ground.version < 18:
         return not_applicable("RETURNING old and new came with PostgreSQL 18")
 
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         for column in prey.updatable[:1]:
             name = ident(column)
             yield (
@@ -274,8 +274,8 @@ def returning_old_and_new(scene: Scene) -> Verdict:
 @attack("writes", tries="Locks rows of another tenant: SELECT … FOR UPDATE, FOR SHARE and FOR KEY SHARE.",
         gains="Rows that their owner cannot change while one holds them.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS")  # fmt: skip
-def lock_rows(scene: Scene) -> Verdict:
-    def statements(prey: Prey) -> Iterator[tuple[str, str]]:
+def lock_rows(scene: Attempt) -> AttackVerdict:
+    def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         if prey.readable and (prey.updatable or prey.deletable):
             for strength in ("update", "no key update", "share", "key share"):
                 statement = f"select 1 from {prey.name} where {_keys(prey)} for {strength} skip locked"
@@ -287,7 +287,7 @@ def lock_rows(scene: Scene) -> Verdict:
 @attack("writes", tries="Locks whole tables against everybody: LOCK TABLE … IN ACCESS EXCLUSIVE MODE.",
         gains="The application stands still for all tenants.", source="https://www.postgresql.org/docs/current/sql-lock.html",
         rights=right("lock_table"))  # fmt: skip
-def lock_table(scene: Scene) -> Verdict:
+def lock_table(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
         tables = [
             prey.table.name

@@ -22,7 +22,7 @@ STATES = (INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER, REMOVED)
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ProofPerson:
     """Somebody with an account. Ids are drawn anew for each proof."""
 
     label: str
@@ -55,7 +55,7 @@ class Caller:
     label: str
     database_role: str
     claims: str
-    person: Person | None = None
+    person: ProofPerson | None = None
     state: str = ""
     """One of STATES, and `person` is as the state leaves him; empty for those who are what their label says."""
     closed: frozenset[str] = frozenset()
@@ -64,25 +64,27 @@ class Caller:
     """In a state that is about one share: its name; tables that are shared otherwise say nothing then."""
 
 
-def people(manifest: Manifest) -> tuple[Person, ...]:
+def people(manifest: Manifest) -> tuple[ProofPerson, ...]:
     """One member for each role, one whose roles differ by tenant, a super admin, and people who get nothing."""
     order = manifest.roles.order
     lowest, highest = order[0], order[-1]
-    mixed = [Person(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
+    mixed = (
+        [ProofPerson(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
+    )
     return (
-        *(Person(role, {OWN: role}) for role in order),
+        *(ProofPerson(role, {OWN: role}) for role in order),
         *mixed,
-        Person("super admin", is_super=True),
-        Person("signed in"),
-        Person("banned", {OWN: highest}, is_banned=True),
-        Person("deleted", {OWN: highest}, is_deleted=True),
-        Person("banned super admin", is_super=True, is_banned=True),
-        Person("deleted super admin", is_super=True, is_deleted=True),
-        Person("somebody of the other tenant", {OTHER: highest}, acts=False),
+        ProofPerson("super admin", is_super=True),
+        ProofPerson("signed in"),
+        ProofPerson("banned", {OWN: highest}, is_banned=True),
+        ProofPerson("deleted", {OWN: highest}, is_deleted=True),
+        ProofPerson("banned super admin", is_super=True, is_banned=True),
+        ProofPerson("deleted super admin", is_super=True, is_deleted=True),
+        ProofPerson("somebody of the other tenant", {OTHER: highest}, acts=False),
     )
 
 
-def callers(manifest: Manifest, persons: tuple[Person, ...]) -> tuple[Caller, ...]:
+def callers(manifest: Manifest, persons: tuple[ProofPerson, ...]) -> tuple[Caller, ...]:
     """Those who run statements: the people who act, then those without a context, or with one that means nobody."""
     roles = manifest.database_roles
     client = roles.authenticated

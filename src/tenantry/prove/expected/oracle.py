@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tenantry.manifest.model import Access, Cell, Colleagues, Command, Manifest, Own
 from tenantry.mapping.project import ROW_ID
-from tenantry.prove.expected.callers import Person
+from tenantry.prove.expected.callers import ProofPerson
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RowFacts:
     """How a row stands in the world: its tenant, whose it is, and the row that it hangs on.
 
     Attributes:
@@ -23,8 +23,8 @@ class Facts:
 
     table: str
     tenant: str | None = None
-    person: Person | None = None
-    parent: Facts | None = None
+    person: ProofPerson | None = None
+    parent: RowFacts | None = None
     public: bool = False
     shared_with: frozenset[str] = frozenset()
 
@@ -36,7 +36,7 @@ NEW = "new"
 """The tenant of a row of the tenant table that does not exist yet: nobody is a member of it."""
 
 
-def may(manifest: Manifest, command: Command, person: Person | None, row: Facts) -> bool:
+def may(manifest: Manifest, command: Command, person: ProofPerson | None, row: RowFacts) -> bool:
     """Whether the matrix lets a person do this to such a row; `person` is None for those who are nobody.
 
     An update or a delete looks for its rows, and so needs the right to see them too.
@@ -52,11 +52,11 @@ def may(manifest: Manifest, command: Command, person: Person | None, row: Facts)
     )
 
 
-def _sees_as_anybody(access: Access, row: Facts) -> bool:
+def _sees_as_anybody(access: Access, row: RowFacts) -> bool:
     return access.select == "public" or row.public
 
 
-def _reads(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+def _reads(manifest: Manifest, access: Access, person: ProofPerson, row: RowFacts) -> bool:
     if access.select == "service":
         return False
     if access.system is not None and row.tenant is None:
@@ -64,7 +64,7 @@ def _reads(manifest: Manifest, access: Access, person: Person, row: Facts) -> bo
     return _reaches(manifest, access.select, person, row) or _shares(manifest, access, person, row)
 
 
-def _writes(manifest: Manifest, access: Access, command: Command, person: Person, row: Facts) -> bool:
+def _writes(manifest: Manifest, access: Access, command: Command, person: ProofPerson, row: RowFacts) -> bool:
     cell = access.cell(command)
     if cell == "service":
         return False
@@ -73,7 +73,7 @@ def _writes(manifest: Manifest, access: Access, command: Command, person: Person
     return _reaches(manifest, cell, person, row)
 
 
-def _shares(manifest: Manifest, access: Access, person: Person, row: Facts) -> bool:
+def _shares(manifest: Manifest, access: Access, person: ProofPerson, row: RowFacts) -> bool:
     if access.shared is None:
         return False
     needed = manifest.shares[access.shared].role or manifest.roles.order[0]
@@ -83,7 +83,7 @@ def _shares(manifest: Manifest, access: Access, person: Person, row: Facts) -> b
     )
 
 
-def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool:
+def _reaches(manifest: Manifest, cell: Cell, person: ProofPerson, row: RowFacts) -> bool:
     if isinstance(cell, Own):
         return _owns(manifest, cell, person, row)
     if isinstance(cell, Colleagues):
@@ -102,7 +102,7 @@ def _reaches(manifest: Manifest, cell: Cell, person: Person, row: Facts) -> bool
     return held is not None and _at_least(manifest, held, cell)
 
 
-def _owns(manifest: Manifest, cell: Own, person: Person, row: Facts) -> bool:
+def _owns(manifest: Manifest, cell: Own, person: ProofPerson, row: RowFacts) -> bool:
     if cell.role is not None and not _reaches(manifest, cell.role, person, row):
         return False
     other = row.parent
@@ -114,13 +114,13 @@ def _owns(manifest: Manifest, cell: Own, person: Person, row: Facts) -> bool:
     return is_same(row.person, person)
 
 
-def _is_colleague(manifest: Manifest, needed: str, person: Person, other: Person | None) -> bool:
+def _is_colleague(manifest: Manifest, needed: str, person: ProofPerson, other: ProofPerson | None) -> bool:
     """Of those who are, or were, members of the same tenant."""
     theirs = set() if other is None else {*other.memberships, *other.former}
     return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
 
 
-def is_same(one: Person | None, other: Person | None) -> bool:
+def is_same(one: ProofPerson | None, other: ProofPerson | None) -> bool:
     """Whether it is one account, whatever became of its memberships in the meantime."""
     return one is not None and other is not None and one.uid == other.uid
 

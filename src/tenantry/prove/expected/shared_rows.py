@@ -15,7 +15,7 @@ from tenantry.catalog import Table
 from tenantry.manifest.model import Access
 from tenantry.mapping.project import Project
 from tenantry.prove.expected.callers import OWN
-from tenantry.prove.expected.oracle import Facts
+from tenantry.prove.expected.oracle import RowFacts
 
 LENDER = "lender"
 """A third invented tenant, of which nobody is a member: it shares with OWN, by every share that the manifest knows."""
@@ -46,16 +46,16 @@ def share_columns(project: Project, table: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(share.to for share in project.manifest.shares.values() if share.table == table))
 
 
-def conditions(project: Project, table: Table) -> Iterator[tuple[Facts, Mapping[str, str | None], str | None]]:
+def conditions(project: Project, table: Table) -> Iterator[tuple[RowFacts, Mapping[str, str | None], str | None]]:
     """Rows that a table gets beside its ordinary ones: their facts, values for columns (None: the tenant OWN), and what they
     must fulfil."""
     for share in project.manifest.shares.values():
         if share.table == table.name:
-            yield Facts(table.name, LENDER), {**equalities(share.holds), share.to: None}, share.holds
+            yield RowFacts(table.name, LENDER), {**equalities(share.holds), share.to: None}, share.holds
     access = project.manifest.tables[table.name].access
     if access.public is not None:
         place = OWN if project.scoped(table.name) else None
-        yield Facts(table.name, place, public=True), equalities(access.public), access.public
+        yield RowFacts(table.name, place, public=True), equalities(access.public), access.public
 
 
 def terms(condition: str | None) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ import psycopg
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import load_blocks, load_sql
 from tenantry.prove.expected.shared_rows import meant
-from tenantry.prove.lint.facts import Facts, gather_facts
+from tenantry.prove.lint.facts import LintFacts, gather_facts
 from tenantry.prove.lint.scope import PLATFORM, Scope, manifest_scope
 from tenantry.prove.model import Check
 
@@ -91,7 +91,7 @@ def check_text(name: str) -> str:
     return load_sql(_SQL, name)
 
 
-def parameters(scope: Scope, facts: Facts) -> dict[str, Any]:
+def parameters(scope: Scope, facts: LintFacts) -> dict[str, Any]:
     """The values that the checks and their parts take."""
     schema = scope.schemas[0] if scope.schemas else ""
     root, membership = scope.tenant, scope.membership

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tenantry.prove.lint.constant_folding import Surroundings, fold
+from tenantry.prove.lint.constant_folding import FoldingContext, fold
 from tenantry.prove.lint.pg_node_tree import Node, constant_text
 from tenantry.prove.lint.sub_selects import read_asked
 
@@ -73,7 +73,7 @@ def read_clause(
     table: int,
     clause: Kind,
     tree: Node,
-    known: Surroundings,
+    known: FoldingContext,
     callers: Collection[int],
 ) -> Record:
     """The facts of one condition.
@@ -128,7 +128,7 @@ def _under(node: Node) -> Iterator[Node]:
 
 
 class _Reader:
-    def __init__(self, known: Surroundings, callers: Collection[int]) -> None:
+    def __init__(self, known: FoldingContext, callers: Collection[int]) -> None:
         self.known = known
         self.callers = callers
         self.top = _Place(0, per_row=True)

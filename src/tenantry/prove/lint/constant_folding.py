@@ -33,7 +33,7 @@ _BOOLEAN_TESTS: tuple[tuple[Known, bool], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FoldingContext:
     """What the numbers in expressions stand for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Surroundings:
         return (self.operators or {}).get(node.number("opno"), "")
 
 
-def fold(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def fold(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     """What is known of an expression over a row of `table` (an oid)."""
     match node.kind:
         case "CONST":
@@ -117,7 +117,7 @@ def _boolean(operator: str, values: list[Known]) -> Known:
     return "null" if all(value in (neutral, "null") for value in values) else "?"
 
 
-def _null_test(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def _null_test(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     argument = node.node("arg")
     value = "?" if argument is None else fold(argument, table, mode, known)
     if value == "?":
@@ -125,7 +125,7 @@ def _null_test(node: Node, table: int, mode: Mode, known: Surroundings) -> Known
     return "true" if (value == "null") == (node.text("nulltesttype") == "0") else "false"
 
 
-def _boolean_test(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def _boolean_test(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     argument = node.node("arg")
     value = "?" if argument is None else fold(argument, table, mode, known)
     if value not in ("true", "false", "null"):
@@ -134,7 +134,7 @@ def _boolean_test(node: Node, table: int, mode: Mode, known: Surroundings) -> Kn
     return "true" if (value == wanted) == positive else "false"
 
 
-def _operator(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def _operator(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     """Operators are strict: of null comes null. Any other answer needs the name."""
     arguments = node.nodes("args")
     values = [fold(each, table, mode, known) for each in arguments]
@@ -172,7 +172,7 @@ def _calls(node: Node) -> list[Node]:
     return found
 
 
-def _function(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def _function(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     number = node.number("funcid")
     if number in known.callers or number == _SETTING_OR_NULL:
         if mode == "nobody":
@@ -189,7 +189,7 @@ def _function(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
     return values[0] if node.text("funcformat") in ("1", "2") and values[:1] in (["some"], ["role"]) else "?"
 
 
-def _sub_select(node: Node, table: int, mode: Mode, known: Surroundings) -> Known:
+def _sub_select(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
     """`(select auth.uid())`: a sub-select of no table is its one expression."""
     query = node.node("subselect")
     if query is None or node.text("subLinkType") != "4":

@@ -13,9 +13,9 @@ import psycopg
 
 from tenantry.postgres import load_blocks
 from tenantry.prove.lint.clauses import Kind, Record, read_clause
-from tenantry.prove.lint.constant_folding import Surroundings
+from tenantry.prove.lint.constant_folding import FoldingContext
 from tenantry.prove.lint.pg_node_tree import parse
-from tenantry.prove.lint.routines import Body, Known, Reading, read_body
+from tenantry.prove.lint.routines import Body, Known, RoutineReading, read_body
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
@@ -45,7 +45,7 @@ _CURRENT_SETTING = (2077, 3294)
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionFacts:
     """What the checks ask of a function.
 
     Attributes:
@@ -80,7 +80,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LintFacts:
     """JSON for the parts `clauses` and `functions` of the checks, and what could not be read."""
 
     clauses: str
@@ -95,7 +95,7 @@ def gather_facts(
     signed_in: Collection[str],
     visitors: Collection[str],
     membership: int | None = None,
-) -> Facts:
+) -> LintFacts:
     """Read them from the catalog; the connection's search_path does not matter.
 
     Args:
@@ -118,7 +118,7 @@ def gather_facts(
     required: dict[int, set[int]] = {}
     for table, number in conn.execute(blocks["required"]).fetchall():
         required.setdefault(table, set()).add(number)
-    known = Surroundings(
+    known = FoldingContext(
         callers={function.oid for function in functions if function.direct},
         roles={oid for oid, _, name, *_ in rows if name == "role"},
         operators=dict(conn.execute(blocks["operators"]).fetchall()),
@@ -145,14 +145,14 @@ def gather_facts(
             records.append(replace(read[key], policy=policy, clause=kind))
         except (ValueError, IndexError, RecursionError) as error:
             unread.append(f"the condition {kind} of policy {policy} cannot be read ({error})")
-    return Facts(
+    return LintFacts(
         json.dumps([_filled(record) for record in records]),
         json.dumps([_filled(function) for function in functions]),
         tuple(unread),
     )
 
 
-def _with_reading(function: Function, reading: Reading | None) -> Function:
+def _with_reading(function: FunctionFacts, reading: RoutineReading | None) -> FunctionFacts:
     if reading is None or reading.failed:
         return function
     return replace(
@@ -167,12 +167,12 @@ def _with_reading(function: Function, reading: Reading | None) -> Function:
 def read_bodies(
     bodies: Sequence[tuple[Any, ...]],
     rows: Sequence[tuple[Any, ...]],
-    functions: Sequence[Function],
+    functions: Sequence[FunctionFacts],
     relations: Sequence[tuple[Any, ...]],
     columns: Sequence[tuple[Any, ...]],
     *,
     memberships: set[int],
-) -> dict[int, Reading]:
+) -> dict[int, RoutineReading]:
     """What the bodies of functions do, by oid; from rows of the blocks of facts.sql. Pure."""
     by_name: dict[str, dict[str, int]] = {}
     for oid, schema, name in relations:
@@ -205,7 +205,7 @@ def read_bodies(
     }
 
 
-def _all_reads(known: Mapping[int, Function], oid: int) -> set[int]:
+def _all_reads(known: Mapping[int, FunctionFacts], oid: int) -> set[int]:
     """What a function reads, with what it calls."""
     seen: set[int] = set()
     ahead = [oid]
@@ -238,12 +238,12 @@ def _for_visitors(payload: str) -> bool:
     return isinstance(claims, dict) and claims.get("role") == "anon"
 
 
-def _filled(record: Record | Function) -> dict[str, object]:
+def _filled(record: Record | FunctionFacts) -> dict[str, object]:
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     return {name: value for name, value in values.items() if value}
 
 
-def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[Any, ...]]) -> tuple[Function, ...]:
+def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[Any, ...]]) -> tuple[FunctionFacts, ...]:
     """The facts of functions, from rows of the blocks `functions` and `relations`. Pure."""
     bodies = {row[0]: _COMMENT.sub(" ", row[3] or "") for row in rows}
     names = _Names((schema, name, oid) for oid, schema, name, *_ in rows)
@@ -255,7 +255,7 @@ def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[An
     }
     callers = _callers(rows, bodies, calls)
     return tuple(
-        Function(
+        FunctionFacts(
             oid,
             caller=oid in callers,
             direct=oid in callers and not proretset and category not in ("B", "A", "P") and type_name != "record",

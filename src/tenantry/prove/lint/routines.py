@@ -87,7 +87,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RoutineReading:
     """What a body does."""
 
     picks: tuple[Pick, ...] = ()
@@ -98,7 +98,7 @@ class Reading:
     """Why it could not be read."""
 
 
-def read_body(body: Body, known: Known) -> Reading:
+def read_body(body: Body, known: Known) -> RoutineReading:
     """Read a function; one that the parser does not take says so in `failed`."""
     reader = _Body(body, known)
     try:
@@ -109,9 +109,9 @@ def read_body(body: Body, known: Known) -> Reading:
             for each in json.loads(parse_plpgsql_json(body.text)):
                 reader.procedure(each["PLpgSQL_function"])
         else:
-            return Reading(failed=f"its language is {body.language}")
+            return RoutineReading(failed=f"its language is {body.language}")
     except (ParseError, KeyError, RecursionError, json.JSONDecodeError) as error:
-        return Reading(failed=str(error.args[0] if error.args else error))
+        return RoutineReading(failed=str(error.args[0] if error.args else error))
     return reader.found()
 
 
@@ -169,7 +169,7 @@ class _Body:
         for other in tops[1:]:
             self.above[other] = tops[0]
 
-    def found(self) -> Reading:
+    def found(self) -> RoutineReading:
         caller = self._top(CALLER)
         arguments = {f"${n}": name or f"${n}" for n, name in enumerate(self.body.arguments, start=1)}
         tops = {arguments[node]: self._top(self._argument(node)) for node in arguments}
@@ -192,7 +192,7 @@ class _Body:
             if row.relation is not None and self._top(row.node) in {caller, *tops.values()}
         )
         ordered = sorted(picks, key=lambda pick: (pick.argument, pick.relation, pick.column, pick.written))
-        return Reading(tuple(ordered), asks, tuple(sorted(self.settings)))
+        return RoutineReading(tuple(ordered), asks, tuple(sorted(self.settings)))
 
     def _argument(self, node: str) -> str:
         """Arguments are known by number, and by name."""

@@ -17,7 +17,7 @@ from tenantry.manifest.model import Manifest
 from tenantry.mapping.project import LEGACY_ID, ROW_ID
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.faults import faults
-from tenantry.prove.formats import Result, Rule
+from tenantry.prove.formats import Result, SarifRule
 from tenantry.prove.lint.checks import LEVELS, Level, check_files, parameters, reason_not_to_run, run_check
 from tenantry.prove.lint.facts import gather_facts
 from tenantry.prove.lint.scope import SIGNED_IN, Scope, discover, manifest_scope
@@ -30,7 +30,7 @@ _GROUP = "lint"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One thing that a check found. `object` is empty where the detail is about the database or a role."""
 
     check: str
@@ -53,7 +53,7 @@ class Allowed:
     object: str
     reason: str
 
-    def covers(self, finding: Finding) -> bool:
+    def covers(self, finding: LintFinding) -> bool:
         return self.check == finding.check and fnmatchcase(finding.object or "-", self.object)
 
     def __str__(self) -> str:
@@ -74,15 +74,15 @@ class Lint:
         scope: what was looked at, and how that was found.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
     checks: tuple[str, ...]
     not_applicable: tuple[tuple[str, str], ...]
     scope: Scope
-    allowed: tuple[tuple[Finding, Allowed], ...] = ()
+    allowed: tuple[tuple[LintFinding, Allowed], ...] = ()
     unused: tuple[Allowed, ...] = ()
     unread: tuple[str, ...] = ()
     seconds: float = 0
-    rules: tuple[Rule, ...] = field(default=(), repr=False)
+    rules: tuple[SarifRule, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
@@ -175,7 +175,7 @@ def run_lint(
         values = parameters(scope, facts)
         there = {str(row[0]) for row in conn.execute("select nspname::text from pg_namespace").fetchall()}
         version = conn.info.server_version // 10000
-        found: list[Finding] = []
+        found: list[LintFinding] = []
         made: list[str] = []
         passed_over: list[tuple[str, str]] = []
         for check in files:
@@ -187,11 +187,11 @@ def run_lint(
                 continue
             made.append(check.name)
             found += [
-                Finding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
+                LintFinding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
                 for each in run_check(conn, check, values)
             ]
-    standing: list[Finding] = []
-    excepted: list[tuple[Finding, Allowed]] = []
+    standing: list[LintFinding] = []
+    excepted: list[tuple[LintFinding, Allowed]] = []
     for each in found:
         by = next((allowed for allowed in exceptions if allowed.covers(each)), None)
         if by is None and fingerprint(each.check, each.object, each.detail) in baseline:
@@ -209,11 +209,11 @@ def run_lint(
         tuple(allowed for allowed in exceptions if not any(allowed.covers(finding) for finding in found)),
         facts.unread,
         time.monotonic() - started,
-        tuple(Rule(check.name, check.title, check.level, check.why, check.mending) for check in files),
+        tuple(SarifRule(check.name, check.title, check.level, check.why, check.mending) for check in files),
     )
 
 
-def _order(finding: Finding) -> tuple[int, str, str, str]:
+def _order(finding: LintFinding) -> tuple[int, str, str, str]:
     return (LEVELS.index(finding.level), finding.check, finding.object, finding.detail)
 
 

@@ -37,7 +37,7 @@ _ROLE = re.compile(r"role|level|permission|is_?admin|access", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScopeColumn:
     """A column of a table, by names and by numbers."""
 
     schema: str
@@ -51,7 +51,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class MembershipTable:
     """The table that says who belongs to which tenant."""
 
     schema: str
@@ -82,11 +82,11 @@ class Scope:
     clients: tuple[str, ...]
     visitors: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
-    tenant: Column | None = None
+    tenant: ScopeColumn | None = None
     tenant_column: str = ""
     tenant_columns: tuple[tuple[int, int], ...] = ()
-    membership: Membership | None = None
-    owners: Membership | None = None
+    membership: MembershipTable | None = None
+    owners: MembershipTable | None = None
     """The tenant table itself, where no table of memberships was found and a column of it names the tenant's owner."""
     manifest: bool = False
     members_closed: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ def manifest_scope(
     role = _place(conn, schema, membership.table, membership.role)
     return replace(
         found,
-        membership=Membership(
+        membership=MembershipTable(
             schema, membership.table, place[0], place[1], user[1] if user else 0, role[1] if role else 0
         ),
     )
@@ -400,7 +400,7 @@ def _resolved(conn: psycopg.Connection[Any], scope: Scope, schema: str, table: s
     blocks = load_blocks("tenantry.prove.lint", "scope")
     rows = conn.execute(blocks["resolve"], {"schemas": list(scope.schemas), "column": scope.tenant_column}).fetchall()
     place = _place(conn, schema, table, "") if table else None
-    root = None if place is None else Column(schema, table, "", *place)
+    root = None if place is None else ScopeColumn(schema, table, "", *place)
     columns = tuple((oid, number) for oid, number in rows if root is None or oid != root.relation)
     return replace(scope, tenant=root, tenant_columns=columns)
 
@@ -417,7 +417,7 @@ def _with_membership(conn: psycopg.Connection[Any], scope: Scope, said: list[str
         return scope
     tables = [oid for oid, _ in scope.tenant_columns]
     rows = conn.execute(load_blocks("tenantry.prove.lint", "scope")["members"], {"tables": tables}).fetchall()
-    best: tuple[int, Membership] | None = None
+    best: tuple[int, MembershipTable] | None = None
     numbers = dict(scope.tenant_columns)
     for relation in dict.fromkeys(row[0] for row in rows):
         mine = [row for row in rows if row[0] == relation]
@@ -428,7 +428,7 @@ def _with_membership(conn: psycopg.Connection[Any], scope: Scope, said: list[str
         role = next((row for row in mine if _ROLE.search(row[3]) and row[4] != user[4]), None)
         name = mine[0][2]
         score = 3 * bool(mine[0][8]) + 2 * bool(_MEMBERS.search(name)) + 2 * bool(user[7]) + bool(role)
-        found = Membership(mine[0][1], name, relation, numbers[relation], user[4], role[4] if role else 0)
+        found = MembershipTable(mine[0][1], name, relation, numbers[relation], user[4], role[4] if role else 0)
         if score >= 3 and (best is None or score > best[0]):
             best = (score, found)
     if best is None:
@@ -453,7 +453,7 @@ def _with_owners(conn: psycopg.Connection[Any], scope: Scope, said: list[str]) -
     if user is None:
         return scope
     said.append(f"Owners of tenants: {ident(root.schema, root.table)}, by {ident(user[3])}.")
-    return replace(scope, owners=Membership(root.schema, root.table, root.relation, root.number, user[4], 0))
+    return replace(scope, owners=MembershipTable(root.schema, root.table, root.relation, root.number, user[4], 0))
 
 
 def _is_person(row: Sequence[Any]) -> bool:

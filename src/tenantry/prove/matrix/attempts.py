@@ -12,17 +12,17 @@ from tenantry.catalog import Table
 from tenantry.manifest.model import Command
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import ident, literal
-from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, Person
-from tenantry.prove.expected.oracle import EXISTING, NEW, Facts, is_same, may, own_columns, parent_columns
+from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, ProofPerson
+from tenantry.prove.expected.oracle import EXISTING, NEW, RowFacts, is_same, may, own_columns, parent_columns
 from tenantry.prove.expected.shared_rows import places
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, slots
-from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+from tenantry.prove.fixtures.row_factory import CannotMake, RowFactory, Values
 
 AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class MatrixAttempt:
     """One statement to run as one caller. `counts` tells a SELECT, whose answer is how many rows it saw."""
 
     caller: Caller
@@ -40,18 +40,18 @@ class Attempt:
 class Insert:
     """An INSERT that the table takes from its owner; where none was found, `doubt` says why."""
 
-    facts: Facts
+    facts: RowFacts
     statement: str
     doubt: str = ""
 
 
 @dataclass(slots=True)
-class Book:
+class AttemptCatalog:
     """What attempts are made from."""
 
     project: Project
     fixtures: Fixtures
-    persons: Sequence[Person]
+    persons: Sequence[ProofPerson]
     writes: bool
     """Whether clients have their rights to write; before the cut-over they do not."""
     inserts: dict[str, list[Insert]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Book:
     gone: set[tuple[str, str]] = field(default_factory=set)
     """Rows, as table and condition, that do not stand at present: they went with a membership."""
 
-    def prepare(self, maker: Maker, table: Table) -> None:
+    def prepare(self, maker: RowFactory, table: Table) -> None:
         """Find an INSERT for every place of a table in which a row could be put."""
         without = [
             LEGACY_ID,
@@ -95,7 +95,7 @@ class Book:
         ):
             self._prepare_joins(maker, table, without)
 
-    def _prepare_joins(self, maker: Maker, table: Table, without: Sequence[str]) -> None:
+    def _prepare_joins(self, maker: RowFactory, table: Table, without: Sequence[str]) -> None:
         """Everybody makes themselves a member, with each role, where they are none."""
         manifest = self.project.manifest
         for person in self.persons:
@@ -120,24 +120,24 @@ class Book:
                         relation = f"becoming {role} of a tenant, {which}"
                         self.joins.setdefault(person.uid, []).append((relation, statement))
 
-    def _places(self, table: Table) -> Iterator[tuple[Facts, Values]]:
+    def _places(self, table: Table) -> Iterator[tuple[RowFacts, Values]]:
         manifest = self.project.manifest
         name = table.name
         if name == manifest.tenant.table:
-            yield Facts(name, NEW), {}
+            yield RowFacts(name, NEW), {}
         elif manifest.users is not None and name == manifest.users.profile:
-            yield Facts(name), {}
+            yield RowFacts(name), {}
         elif name == manifest.membership.table:
             column, role = manifest.tenant.column, manifest.membership.role
             for which in (OWN, OTHER):
-                yield Facts(name, which), {column: self.fixtures.tenants[which], role: manifest.roles.order[-1]}
+                yield RowFacts(name, which), {column: self.fixtures.tenants[which], role: manifest.roles.order[-1]}
         else:
             for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
                 yield from slots(self.project, self.fixtures, self.persons, table, place)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
-    def attempts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+    def attempts(self, caller: Caller, table: Table) -> Iterator[MatrixAttempt]:
         """All that one caller tries on one table; in a state, what is about the membership that he lost, and about rows that are
         nobody's."""
         rows = self._rows(caller, table)
@@ -161,7 +161,7 @@ class Book:
         if caller.person is not None:
             yield from self._moves(caller, table, rows)
 
-    def _expect(self, caller: Caller, command: Command, facts: Facts) -> Literal["allow", "refuse"]:
+    def _expect(self, caller: Caller, command: Command, facts: RowFacts) -> Literal["allow", "refuse"]:
         if command != "select" and not self.writes:
             return "refuse"
         if command == "update" and not self.changeable(facts.table):
@@ -201,7 +201,7 @@ class Book:
         has = dict(self._rows(caller, table))
         return [relation for relation in had if relation not in has and _concerns(caller, relation)]
 
-    def relation(self, person: Person | None, facts: Facts) -> str:
+    def relation(self, person: ProofPerson | None, facts: RowFacts) -> str:
         """How a row stands to a person, in words; a membership that does not count any more says so in the caller's state."""
         tenants = set() if person is None else {*person.memberships, *person.former}
         if person is None:
@@ -225,7 +225,7 @@ class Book:
             found = "shared"
         return found
 
-    def _selects(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+    def _selects(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
         name = ident(table.schema, table.name)
         access = self.project.manifest.tables[table.name].access
         if caller.person is None and access.for_visitors:
@@ -235,18 +235,20 @@ class Book:
             # The whole table: nobody sees any row of anybody, invented or not.
             statement = f"select count(*) from (select from {name} limit 1) as seen"
             doubt = "" if rows else self._no_row(table)
-            yield Attempt(caller, table.name, "select", "any row", "refuse", statement, True, doubt)
+            yield MatrixAttempt(caller, table.name, "select", "any row", "refuse", statement, True, doubt)
             return
         for relation, row in rows:
             statement = f"select count(*) from {name} where {row.where}"
             expected = self._expect(caller, "select", row.facts)
-            yield Attempt(caller, table.name, "select", relation, expected, statement, True)
+            yield MatrixAttempt(caller, table.name, "select", relation, expected, statement, True)
         yield from self._without_row(caller, table, "select", rows)
         for column in access.hidden:
             statement = f"select {ident(column)} from {name} where false"
-            yield Attempt(caller, table.name, "select", f"column {column}", "refuse", statement, doubt="no row is read")
+            yield MatrixAttempt(
+                caller, table.name, "select", f"column {column}", "refuse", statement, doubt="no row is read"
+            )
 
-    def _as_anybody(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+    def _as_anybody(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
         """Who is nobody sees public rows, found by the columns that he may read, and no others."""
         name = ident(table.schema, table.name)
         shown = visible(table, self.project.manifest.tables[table.name].access)
@@ -254,23 +256,25 @@ class Book:
         for relation, row in rows:
             statement = f"select count(*) from {name} where {row.where}"
             expected = self._expect(caller, "select", row.facts)
-            yield Attempt(caller, table.name, "select", relation, expected, statement, True, doubt)
+            yield MatrixAttempt(caller, table.name, "select", relation, expected, statement, True, doubt)
 
-    def _inserts(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+    def _inserts(self, caller: Caller, table: Table) -> Iterator[MatrixAttempt]:
         seen: set[str] = set()
         for insert in self.inserts.get(table.name, ()):
             relation = self.relation(caller.person, insert.facts)
             if relation not in seen:
                 seen.add(relation)
                 expected = self._expect(caller, "insert", insert.facts)
-                yield Attempt(caller, table.name, "insert", relation, expected, insert.statement, doubt=insert.doubt)
+                yield MatrixAttempt(
+                    caller, table.name, "insert", relation, expected, insert.statement, doubt=insert.doubt
+                )
 
-    def _changes(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+    def _changes(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
         for relation, row in rows:
             for command, statement in self._change_statements(table, row.where):
                 if row.facts.tenant != EXISTING:
                     expected = self._expect(caller, command, row.facts)
-                    yield Attempt(caller, table.name, command, relation, expected, statement)
+                    yield MatrixAttempt(caller, table.name, command, relation, expected, statement)
         if not rows or rows[0][1].facts.tenant == EXISTING:
             for command in ("update", "delete"):
                 yield from self._without_row(caller, table, command, [])
@@ -290,7 +294,7 @@ class Book:
         meant = [name for name in self.changeable(table.name) if name in held]
         return ident([*meant, *held, *self.changeable(table.name), *plain][0])
 
-    def _beyond(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+    def _beyond(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
         """What nobody should be able to try: columns that a client's role holds beyond the manifest, tried one by one, and
         memberships that people make for themselves."""
         if caller.person is None:
@@ -305,17 +309,19 @@ class Book:
             for relation, row in rows:
                 for value in values:
                     statement = f"update {name} set {ident(column)} = {value} where {row.where}"
-                    yield Attempt(caller, table.name, "update", f"{relation}, {column} = {value}", "refuse", statement)
+                    yield MatrixAttempt(
+                        caller, table.name, "update", f"{relation}, {column} = {value}", "refuse", statement
+                    )
         if table.name == manifest.membership.table:
             for relation, statement in self.joins.get(caller.person.uid, ()):
                 expected = self._expect(
-                    caller, "insert", Facts(table.name, OTHER if relation.endswith(OTHER) else OWN, caller.person)
+                    caller, "insert", RowFacts(table.name, OTHER if relation.endswith(OTHER) else OWN, caller.person)
                 )
-                yield Attempt(caller, table.name, "insert", relation, expected, statement)
+                yield MatrixAttempt(caller, table.name, "insert", relation, expected, statement)
 
     def _without_row(
         self, caller: Caller, table: Table, command: Command, rows: list[tuple[str, FixtureRow]]
-    ) -> Iterator[Attempt]:
+    ) -> Iterator[MatrixAttempt]:
         """Where no row could be made, a refusal by right can still be shown; anything else stays open."""
         reason = self.fixtures.reasons.get(table.name)
         name = ident(table.schema, table.name)
@@ -323,16 +329,16 @@ class Book:
         if command != "select":
             statement = dict(self._change_statements(table, "false"))[command]
         scoped = self.project.scoped(table.name)
-        facts = Facts(table.name, OWN if scoped else None)
+        facts = RowFacts(table.name, OWN if scoped else None)
         relation = self.relation(caller.person, facts)
         expected = self._expect(caller, command, facts)
         if reason is not None and relation not in dict(rows):
-            yield Attempt(caller, table.name, command, relation, expected, statement, command == "select", reason)
+            yield MatrixAttempt(caller, table.name, command, relation, expected, statement, command == "select", reason)
 
     def _no_row(self, table: Table) -> str:
         return self.fixtures.reasons.get(table.name, "the table has no row")
 
-    def _columns(self, caller: Caller, table: Table) -> Iterator[Attempt]:
+    def _columns(self, caller: Caller, table: Table) -> Iterator[MatrixAttempt]:
         """Not even a super admin changes an id, a tenant, an author, or what is fixed: that is a matter of rights."""
         name = ident(table.schema, table.name)
         closed = [
@@ -343,9 +349,9 @@ class Book:
         for column in closed:
             statement = f"update {name} set {ident(column)} = default where false"
             doubt = "no row is written"
-            yield Attempt(caller, table.name, "update", f"column {column}", "refuse", statement, doubt=doubt)
+            yield MatrixAttempt(caller, table.name, "update", f"column {column}", "refuse", statement, doubt=doubt)
 
-    def _moves(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[Attempt]:
+    def _moves(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
         """Moving a row into the other tenant, and giving one away."""
         manifest = self.project.manifest
         name = ident(table.schema, table.name)
@@ -356,7 +362,7 @@ class Book:
             column = manifest.tenant.column
             value = f"{literal(self.fixtures.tenants[OTHER])}::{types[column]}"
             statement = f"update {name} set {ident(column)} = {value} where {mine.where}"
-            yield Attempt(caller, table.name, "update", "move to the other tenant", "refuse", statement)
+            yield MatrixAttempt(caller, table.name, "update", "move to the other tenant", "refuse", statement)
         own = next((row for relation, row in rows if relation == "own row"), None)
         access = manifest.tables[table.name].access
         if own is None:
@@ -370,7 +376,7 @@ class Book:
             both = {self._expect(caller, "update", own.facts), self._expect(caller, "update", other.facts)}
             open_column = column in self.changeable(table.name)
             expected: Literal["allow", "refuse"] = "allow" if both == {"allow"} and open_column else "refuse"
-            yield Attempt(caller, table.name, "update", "give to another person", expected, statement)
+            yield MatrixAttempt(caller, table.name, "update", "give to another person", expected, statement)
 
     def _another(self, table: Table, own: FixtureRow) -> FixtureRow | None:
         return next(

@@ -16,8 +16,8 @@ from tenantry.postgres import ident
 from tenantry.postgres.seal import SealKey, open_context
 from tenantry.prove.expected.callers import REMOVED, Caller
 from tenantry.prove.fixtures.row_factory import CannotMake
-from tenantry.prove.matrix.attempts import Attempt, Book
-from tenantry.prove.matrix.membership_states import Change, Turn, changed, gone
+from tenantry.prove.matrix.attempts import AttemptCatalog, MatrixAttempt
+from tenantry.prove.matrix.membership_states import StateChange, Turn, changed, gone
 from tenantry.prove.model import Cell, Outcome
 
 Progress = Callable[[str, int, int], None]
@@ -25,12 +25,12 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
-class Stage:
+class MatrixExecutor:
     """What cells are tried with; in place both connections are one."""
 
     owner: psycopg.Connection[Any]
     client: psycopg.Connection[Any]
-    book: Book
+    book: AttemptCatalog
     everybody: Sequence[Caller]
     turns: Sequence[Turn] = ()
     unknown: Sequence[str] = ()
@@ -128,7 +128,7 @@ class Stage:
             yield
 
     @contextmanager
-    def _changed(self, changes: Sequence[Change], *, meanwhile: Caller | None = None) -> Iterator[None]:
+    def _changed(self, changes: Sequence[StateChange], *, meanwhile: Caller | None = None) -> Iterator[None]:
         """What the owner changes, for as long as this lasts.
 
         Args:
@@ -158,7 +158,7 @@ class Stage:
                 self._went.setdefault(caller.state, set()).add(f"{table.name} ({relation})")
 
 
-def _cell(attempt: Attempt, got: Outcome, detail: str) -> Cell:
+def _cell(attempt: MatrixAttempt, got: Outcome, detail: str) -> Cell:
     return Cell(attempt.caller.label, attempt.table, attempt.command, attempt.relation, attempt.expected, got, detail)
 
 
@@ -185,7 +185,7 @@ def _is_json(text: str) -> bool:
 _REFERENCED = (errors.ForeignKeyViolation, errors.RestrictViolation)
 
 
-def _run(client: psycopg.Connection[Any], attempt: Attempt) -> tuple[Outcome, str]:
+def _run(client: psycopg.Connection[Any], attempt: MatrixAttempt) -> tuple[Outcome, str]:
     of_rights = attempt.relation.startswith("column")
     try:
         with client.transaction(force_rollback=True):

@@ -26,12 +26,12 @@ from tenantry.prove.expected.callers import (
 )
 from tenantry.prove.expected.shared_rows import LENDER, equalities, terms
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, remove_leftovers
-from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values, insert_sql
+from tenantry.prove.fixtures.row_factory import CannotMake, RowFactory, Values, insert_sql
 
 _MOST_CHANGES = 400
 
 
-class Change(Protocol):
+class StateChange(Protocol):
     """Something that the owner does to invented rows, and takes back."""
 
     def begin(self, conn: psycopg.Connection[Any]) -> None:
@@ -122,12 +122,12 @@ class Turn:
     state: str
     callers: tuple[Caller, ...]
     members: tuple[Caller, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[StateChange, ...] = ()
     reason: str = ""
 
 
 def turns(
-    ready: Maker, project: Project, fixtures: Fixtures, everybody: Sequence[Caller]
+    ready: RowFactory, project: Project, fixtures: Fixtures, everybody: Sequence[Caller]
 ) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """The states of all members, in the order in which they are to be tried; and those that the manifest does not know, with the
     reason."""
@@ -180,7 +180,9 @@ def turns(
     return tuple(found), tuple(notes)
 
 
-def _shares_that_end(ready: Maker, project: Project, fixtures: Fixtures, members: tuple[Caller, ...]) -> Iterator[Turn]:
+def _shares_that_end(
+    ready: RowFactory, project: Project, fixtures: Fixtures, members: tuple[Caller, ...]
+) -> Iterator[Turn]:
     """Each thing that a share must fulfil is broken once, for all shares that ask it; and each share is taken away once, while
     the same tenant goes on sharing everything else."""
     if LENDER not in fixtures.tenants:
@@ -211,7 +213,7 @@ def _shares_that_end(ready: Maker, project: Project, fixtures: Fixtures, members
         yield Turn(f"{SHARE} was ended: {name}", callers, members, (Removal(row, (), (row,), None),))
 
 
-def _share_row(ready: Maker, fixtures: Fixtures, share: Share) -> FixtureRow | None:
+def _share_row(ready: RowFactory, fixtures: Fixtures, share: Share) -> FixtureRow | None:
     """The invented row by which the lender shares."""
     for row in _rows_of(fixtures, share.table):
         if row.facts.tenant == LENDER:
@@ -227,7 +229,9 @@ def _only(term: str, holds: str) -> str:
     return f"({term}) or not (({' and '.join(f'({each})' for each in others) or 'true'}) is true)"
 
 
-def _turn(state: str, members: tuple[Caller, ...], changes: tuple[Change, ...], reason: str, place: str = OWN) -> Turn:
+def _turn(
+    state: str, members: tuple[Caller, ...], changes: tuple[StateChange, ...], reason: str, place: str = OWN
+) -> Turn:
     return Turn(state, tuple(in_state(caller, state, place) for caller in members), members, changes, reason)
 
 
@@ -247,7 +251,7 @@ def _not_found(table: str, condition: str) -> str:
     return f"no value was found with which {condition} does not hold for a row of {table}"
 
 
-def _violation(ready: Maker, row: FixtureRow, condition: str) -> Assignment | None:
+def _violation(ready: RowFactory, row: FixtureRow, condition: str) -> Assignment | None:
     """Found by trying; nothing of it stays."""
     for values in itertools.islice(ready.otherwise(row.table, row.values, condition), _MOST_CHANGES):
         try:
@@ -294,7 +298,7 @@ def gone(conn: psycopg.Connection[Any], rows: Sequence[FixtureRow]) -> set[tuple
 
 
 @contextmanager
-def changed(conn: psycopg.Connection[Any], changes: Sequence[Change], *, in_place: bool) -> Iterator[None]:
+def changed(conn: psycopg.Connection[Any], changes: Sequence[StateChange], *, in_place: bool) -> Iterator[None]:
     """Changes that hold for as long as this lasts: in place in a savepoint, else committed and taken back.
 
     Raises:
@@ -333,7 +337,7 @@ def stay_removable(conn: psycopg.Connection[Any], all_turns: Sequence[Turn]) -> 
     return tuple(kept)
 
 
-def _spoils(conn: psycopg.Connection[Any], changes: Sequence[Change]) -> str:
+def _spoils(conn: psycopg.Connection[Any], changes: Sequence[StateChange]) -> str:
     try:
         with conn.transaction(force_rollback=True):
             for change in changes:

@@ -16,12 +16,12 @@ from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.mapping.project import Project
 from tenantry.postgres import connect, explain, load_sql
 from tenantry.postgres.advisory import lock_holder
-from tenantry.prove.expected.callers import Person, callers, people
+from tenantry.prove.expected.callers import ProofPerson, callers, people
 from tenantry.prove.fixtures.build import Fixtures, in_order, make_fixtures, maker, remove_leftovers
 from tenantry.prove.fixtures.login import check_login
 from tenantry.prove.lint.checks import run_checks
-from tenantry.prove.matrix.attempts import Book
-from tenantry.prove.matrix.executor import Progress, Stage
+from tenantry.prove.matrix.attempts import AttemptCatalog
+from tenantry.prove.matrix.executor import MatrixExecutor, Progress
 from tenantry.prove.matrix.membership_states import stay_removable, turns
 from tenantry.prove.model import Proof
 
@@ -186,7 +186,7 @@ def _alone(owner: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _made(owner: psycopg.Connection[Any], project: Project, persons: tuple[Person, ...]) -> Iterator[Fixtures]:
+def _made(owner: psycopg.Connection[Any], project: Project, persons: tuple[ProofPerson, ...]) -> Iterator[Fixtures]:
     remove_leftovers(owner)
     fixtures = make_fixtures(owner, project, persons)
     try:
@@ -200,11 +200,11 @@ def _stage(
     client: psycopg.Connection[Any],
     project: Project,
     fixtures: Fixtures,
-    persons: tuple[Person, ...],
+    persons: tuple[ProofPerson, ...],
     *,
     writes: bool,
-) -> Stage:
-    book = Book(project, fixtures, persons, writes)
+) -> MatrixExecutor:
+    book = AttemptCatalog(project, fixtures, persons, writes)
     everybody = callers(project.manifest, persons)
     with owner.transaction(force_rollback=True):
         ready = maker(owner, project, fixtures.values(), persons)
@@ -213,4 +213,4 @@ def _stage(
         states, unknown = turns(ready, project, fixtures, everybody)
     if client is not owner:
         states = stay_removable(owner, states)
-    return Stage(owner, client, book, everybody, states, unknown)
+    return MatrixExecutor(owner, client, book, everybody, states, unknown)

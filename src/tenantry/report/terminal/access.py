@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from tenantry.access.diff import Change, Difference
+from tenantry.access.diff import AccessChange, AccessDifference
 from tenantry.access.telling_columns import doubts
 from tenantry.mapping import Project
 from tenantry.postgres import comment
@@ -16,7 +16,7 @@ from tenantry.report.foreign_text import escape
 _COLORS = {"missing": "yellow", "different": "yellow", "extra": "red"}
 
 
-def differences(console: Console, found: Sequence[Difference]) -> None:
+def differences(console: Console, found: Sequence[AccessDifference]) -> None:
     """What differs, object by object."""
     if not found:
         console.print("[green]✓[/] The database matches the manifest.")
@@ -45,7 +45,7 @@ def warnings(console: Console, project: Project) -> None:
         )
 
 
-def changes(console: Console, planned: Sequence[Change]) -> None:
+def changes(console: Console, planned: Sequence[AccessChange]) -> None:
     """What would be removed, then what would be added."""
     for title, group in _groups(planned):
         console.print(f"[bold]{title}[/]")
@@ -53,7 +53,7 @@ def changes(console: Console, planned: Sequence[Change]) -> None:
             console.print(escape(f"  {change.on}: {change.title}"), soft_wrap=True)
 
 
-def changes_sql(planned: Sequence[Change]) -> str:
+def changes_sql(planned: Sequence[AccessChange]) -> str:
     """The same as a script for review."""
     lines = []
     for title, group in _groups(planned):
@@ -63,7 +63,7 @@ def changes_sql(planned: Sequence[Change]) -> str:
     return "\n".join(lines)
 
 
-def _groups(planned: Sequence[Change]) -> list[tuple[str, list[Change]]]:
+def _groups(planned: Sequence[AccessChange]) -> list[tuple[str, list[AccessChange]]]:
     groups = [
         ("Removes", [change for change in planned if change.removes]),
         ("Adds", [change for change in planned if not change.removes]),

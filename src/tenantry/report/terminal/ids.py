@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tenantry.ids.files import Tally
+from tenantry.ids.files import TranslationTally
 from tenantry.ids.lookup import Seen, Use
 from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
 
 
-def translated(console: Console, tally: Tally, *, derived: bool) -> None:
+def translated(console: Console, tally: TranslationTally, *, derived: bool) -> None:
     """How many ids were translated, and which were unknown."""
     said = f"{tally.rows:,} rows: {tally.translated:,} ids translated"
     for count, words in ((tally.same, "had that form already"), (tally.empty, "empty"), (tally.unknown, "unknown")):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenantry.prove import Proof
-from tenantry.prove.evidence import Evidence
+from tenantry.prove.evidence import ProofEvidence
 from tenantry.prove.faults import faults
 from tenantry.report.evidence import UNPROVED_HINT
 from tenantry.report.foreign_text import escape
@@ -75,7 +75,7 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: boo
     )
 
 
-def evidence(console: Console, shown: Evidence) -> None:
+def evidence(console: Console, shown: ProofEvidence) -> None:
     """The matrix, what failed, and the table of what was covered."""
     if shown.matrix is not None:
         proof(console, replace(shown.matrix, checks=()), verdict=False, failures=False)
@@ -110,7 +110,7 @@ def evidence(console: Console, shown: Evidence) -> None:
     )
 
 
-def _verdict(shown: Evidence) -> str:
+def _verdict(shown: ProofEvidence) -> str:
     """How it ended, and how much of what there is it is about."""
     matrix = shown.matrix
     tried = (

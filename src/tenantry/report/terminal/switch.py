@@ -7,7 +7,7 @@ from rich.console import Console
 from tenantry.migrate.follow import Followed
 from tenantry.migrate.switch.contract import Contracted
 from tenantry.migrate.switch.rollback import RolledBack
-from tenantry.migrate.switch.switchover import Turned
+from tenantry.migrate.switch.switchover import Switchover
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 
@@ -19,7 +19,7 @@ _SIDES = {
 _DIRECTIONS = {"forward": "source to target", "reverse": "target to source", "both": "both directions"}
 
 
-def switched(console: Console, done: Turned) -> None:
+def switched(console: Console, done: Switchover) -> None:
     """Which side applications write now, and how long writers waited."""
     console.print(f"[green]✓[/] {_SIDES[done.direction]}")
     if done.already:
@@ -31,7 +31,7 @@ def switched(console: Console, done: Turned) -> None:
         console.print(f"  Longest write pause of an earlier attempt: {done.longest_stall * 1000:.0f} ms.")
 
 
-def cut_over(console: Console, done: Turned) -> None:
+def cut_over(console: Console, done: Switchover) -> None:
     """The cutover, and what follows it."""
     switched(console, done)
     if done.direction == "both":

@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from tenantry.migrate.throttle.limits import Reading, Reason, in_bytes, in_time
+from tenantry.migrate.throttle.limits import Reason, ServerReading, in_bytes, in_time
 from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
 
 
-def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, Reading]) -> None:
+def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, ServerReading]) -> None:
     """Each setting with its value, what is measured now, and where the value is from.
 
     Args:
@@ -43,7 +43,7 @@ def written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _measured(reading: Reading | None) -> str:
+def _measured(reading: ServerReading | None) -> str:
     if reading is None or reading.value is None:
         return ""
     if reading.setting in ("max_lock_wait", "max_replication_lag", "max_transaction_age"):

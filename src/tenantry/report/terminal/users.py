@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from tenantry.accounts.outcomes import Fate, Person
+from tenantry.accounts.outcomes import Fate, UserOutcome
 from tenantry.auth_admin.actions import Ran, Refused
 from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.tables import new_table
@@ -31,7 +31,7 @@ def fates(console: Console, found: Sequence[Fate], heading: str) -> None:
     console.print(f"{sum(each.count for each in found):,} users.")
 
 
-def people(console: Console, found: Sequence[Person]) -> None:
+def people(console: Console, found: Sequence[UserOutcome]) -> None:
     """Users one by one."""
     columns = ("old id", "e-mail", "what", "to do")
     table = new_table(*columns, wrapped=columns)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tenantry.cli.command import Group, Section
+from tenantry.cli.command import Group, HelpSection
 
 GROUP = Group(
-    Section.IDENTITY,
+    HelpSection.IDENTITY,
     "tenantry users plan",
     help="""
 Plan and follow what becomes of users: their accounts (auth.users) and the application's profiles.

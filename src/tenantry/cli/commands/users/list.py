@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.accounts.outcomes import FATES, Person, fates, people
+from tenantry.accounts.outcomes import FATES, UserOutcome, fates, people
 from tenantry.cli.command import command
 from tenantry.cli.console import out, print_json
 from tenantry.cli.database import need_run, prepared_project
@@ -75,7 +75,7 @@ def _situations(asked: list[str] | None, to_do: bool) -> list[str] | None:
     return list(asked) if asked else None
 
 
-def _write(file: Path, found: Iterable[Person]) -> int:
+def _write(file: Path, found: Iterable[UserOutcome]) -> int:
     lines = 0
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer: csv.DictWriter[str] | None = None

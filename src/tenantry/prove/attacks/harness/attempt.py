@@ -18,20 +18,20 @@ from tenantry.postgres import ident, literal, load_sql
 from tenantry.postgres.seal import claims_text
 from tenantry.postgres.stated import start_options
 from tenantry.postgres.tenant import tenant, tenant_pool
-from tenantry.prove.attacks.harness.session import Answer, Seat
-from tenantry.prove.attacks.harness.world import SQL, Application, Claims, Ground, Prey
-from tenantry.prove.expected.callers import OTHER, OWN, Person
+from tenantry.prove.attacks.harness.session import Answer, AttackSession
+from tenantry.prove.attacks.harness.world import SQL, Application, Claims, TargetTable, World
+from tenantry.prove.expected.callers import OTHER, OWN, ProofPerson
 from tenantry.prove.fixtures.build import FixtureRow
 
 
-class Scene:
+class Attempt:
     """What one attack has: the ground, and connections that are closed when it ends."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: World) -> None:
         self.ground = ground
         self._stack = ExitStack()
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> Attempt:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -48,11 +48,11 @@ class Scene:
         return self.ground.manifest
 
     @property
-    def attacker(self) -> Person:
+    def attacker(self) -> ProofPerson:
         return self.ground.attacker
 
     @property
-    def victim(self) -> Person:
+    def victim(self) -> ProofPerson:
         return self.ground.victim
 
     @property
@@ -65,22 +65,22 @@ class Scene:
         """The id of the tenant that is none of his."""
         return self.ground.fixtures.tenants[OTHER]
 
-    def preys(self, person: Person | None = None) -> tuple[Prey, ...]:
+    def preys(self, person: ProofPerson | None = None) -> tuple[TargetTable, ...]:
         """The tables with rows that a person, else the attacker, must not see."""
         return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.hidden)
 
-    def open_tables(self, person: Person | None = None) -> tuple[Prey, ...]:
+    def open_tables(self, person: ProofPerson | None = None) -> tuple[TargetTable, ...]:
         """The tables of which a person, else the attacker, sees rows."""
         return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.visible and prey.readable)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
-    def connect(self) -> Seat:
+    def connect(self) -> AttackSession:
         """A new session of the application's login, without a caller."""
         connection = psycopg.connect(self.ground.login_dsn, connect_timeout=10, **self._options)
         self._stack.callback(connection.close)
         connection.execute("set statement_timeout = '15s'; set lock_timeout = '3s'", prepare=False)
-        return Seat(connection)
+        return AttackSession(connection)
 
     @property
     def application(self) -> Application:
@@ -113,14 +113,16 @@ class Scene:
             yield made
 
     @contextmanager
-    def turn(self, who: Person | Claims, seat: Seat | None = None, *, keep: bool = False) -> Iterator[Seat]:
+    def turn(
+        self, who: ProofPerson | Claims, seat: AttackSession | None = None, *, keep: bool = False
+    ) -> Iterator[AttackSession]:
         """A transaction of the application on behalf of somebody; taken back in the end, or with `keep` committed.
 
         Args:
             who: a person, or claims as the application verified them.
             seat: a connection that is there; without it a new one.
         """
-        claims = self.ground.claims(who) if isinstance(who, Person) else dict(who)
+        claims = self.ground.claims(who) if isinstance(who, ProofPerson) else dict(who)
         used = seat or self.connect()
         try:
             if self.application.library:
@@ -140,7 +142,7 @@ class Scene:
             pass  # taken back; or the attacker ended it, which the library notices
 
     @contextmanager
-    def _plain_turn(self, seat: Seat, claims: Claims) -> Iterator[None]:
+    def _plain_turn(self, seat: AttackSession, claims: Claims) -> Iterator[None]:
         """An application that does it all by itself, and not all of it."""
         if not self.application.local:
             self.open(seat, claims)
@@ -153,7 +155,7 @@ class Scene:
                 seat.connection.execute(path.encode())
             yield
 
-    def open(self, seat: Seat, claims: Claims) -> None:
+    def open(self, seat: AttackSession, claims: Claims) -> None:
         """Open a context by hand, on a connection that is in a transaction."""
         text, key = claims_text(claims), self.ground.key
         if key is None:
@@ -171,7 +173,7 @@ class Scene:
             seat.connection.execute(statement.encode())
 
     @contextmanager
-    def bare(self, role: str | None = None, seat: Seat | None = None) -> Iterator[Seat]:
+    def bare(self, role: str | None = None, seat: AttackSession | None = None) -> Iterator[AttackSession]:
         """A transaction on behalf of nobody, under a client role or as the login itself; taken back in the end."""
         used = seat or self.connect()
         with suppress(psycopg.Rollback), used.connection.transaction():
@@ -184,11 +186,11 @@ class Scene:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def foreign_rows(self, seat: Seat, person: Person | None = None) -> str:
+    def foreign_rows(self, seat: AttackSession, person: ProofPerson | None = None) -> str:
         """Where a seat sees rows that the person, else the attacker, must not see; empty where it sees none."""
         return self._found(seat, [(prey, prey.hidden) for prey in self.preys(person)], "hidden rows")
 
-    def any_rows(self, seat: Seat) -> str:
+    def any_rows(self, seat: AttackSession) -> str:
         """Where a seat sees invented rows of any tenant, which nobody sees who is nobody; empty where it sees none."""
         chosen = []
         for prey in self.ground.preys(self.attacker):
@@ -196,7 +198,7 @@ class Scene:
             chosen.append((prey, [row for row in rows if not self.ground.may(None, "select", row.facts)]))
         return self._found(seat, chosen, "rows")
 
-    def _found(self, seat: Seat, chosen: Sequence[tuple[Prey, Sequence[FixtureRow]]], what: str) -> str:
+    def _found(self, seat: AttackSession, chosen: Sequence[tuple[TargetTable, Sequence[FixtureRow]]], what: str) -> str:
         """Asked of all tables at once, and one by one only where that finds something or is refused."""
         counts = {
             prey.table.name: f"select count(*) from {prey.name} where {' or '.join(f'({row.where})' for row in rows)}"
@@ -252,4 +254,4 @@ def _discard(connection: psycopg.Connection[Any]) -> None:
     connection.execute("discard all")
 
 
-__all__ = ["SQL", "Answer", "Application", "Claims", "Ground", "Prey", "Scene", "Seat"]
+__all__ = ["SQL", "Answer", "Application", "AttackSession", "Attempt", "Claims", "TargetTable", "World"]

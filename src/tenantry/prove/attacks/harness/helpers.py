@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tenantry.postgres import ident
-from tenantry.prove.attacks.harness.attempt import Prey, Scene, Seat
-from tenantry.prove.attacks.harness.model import Verdict, broken, held, not_applicable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, TargetTable
+from tenantry.prove.attacks.harness.model import AttackVerdict, broken, held, not_applicable
 from tenantry.prove.expected.callers import OWN
 from tenantry.prove.fixtures.build import FixtureRow
 from tenantry.prove.fixtures.row_factory import Values
@@ -15,11 +15,11 @@ Question = tuple[str, str]
 """What is asked for, in words, and a SELECT whose first value is how many hidden rows it saw."""
 
 
-def nothing_to_see() -> Verdict:
+def nothing_to_see() -> AttackVerdict:
     return not_applicable("no row of another tenant could be made that this client must not see")
 
 
-def count_none(scene: Scene, questions: Callable[[Prey], Iterable[Question]]) -> Verdict:
+def count_none(scene: Attempt, questions: Callable[[TargetTable], Iterable[Question]]) -> AttackVerdict:
     """Ask every table as the attacker; broken at the first answer that is more than nothing."""
     asked = refused = 0
     preys = [prey for prey in scene.preys() if prey.readable]
@@ -35,7 +35,7 @@ def count_none(scene: Scene, questions: Callable[[Prey], Iterable[Question]]) ->
     return held(f"{asked} queries of {len(preys)} tables showed no row; {refused} were refused")
 
 
-def of_tenant(scene: Scene, prey: Prey) -> str | None:
+def of_tenant(scene: Attempt, prey: TargetTable) -> str | None:
     """The condition that finds all rows of the other tenant, where all of them are hidden."""
     if prey.tenant is None or prey.mixed:
         return None
@@ -45,7 +45,7 @@ def of_tenant(scene: Scene, prey: Prey) -> str | None:
 NO_WRITES = "clients have no right to write such rows"
 
 
-def insert_sql(prey: Prey, values: Values, *, more: str = "") -> str | None:
+def insert_sql(prey: TargetTable, values: Values, *, more: str = "") -> str | None:
     """INSERT of what clients may state of these values; None where that is nothing."""
     names = [name for name in prey.insertable if values.get(name) is not None]
     if not names:
@@ -56,11 +56,11 @@ def insert_sql(prey: Prey, values: Values, *, more: str = "") -> str | None:
 
 
 def touched(
-    scene: Scene,
-    statements: Callable[[Prey], Iterator[tuple[str, str]]],
+    scene: Attempt,
+    statements: Callable[[TargetTable], Iterator[tuple[str, str]]],
     none: str,
-    preys: tuple[Prey, ...] | None = None,
-) -> Verdict:
+    preys: tuple[TargetTable, ...] | None = None,
+) -> AttackVerdict:
     """Run statements as the attacker, each taken back; broken at the first that touches a row."""
     tried = refused = 0
     with scene.turn(scene.attacker) as me:
@@ -75,7 +75,7 @@ def touched(
     return held(f"{tried} statements touched no row; {refused} were refused")
 
 
-def own_row(scene: Scene, prey: Prey) -> FixtureRow | None:
+def own_row(scene: Attempt, prey: TargetTable) -> FixtureRow | None:
     """A row of the attacker's tenant that he may change."""
     rows = (row for row in prey.visible if row.facts.tenant == OWN)
     return next((row for row in rows if scene.ground.may(scene.attacker, "update", row.facts)), None)
@@ -85,7 +85,7 @@ NO_INDEXES = "set local enable_indexscan = off; set local enable_indexonlyscan =
 """So that conditions are looked at row by row, and not by an index that has only rows of one's own."""
 
 
-def client_relations(scene: Scene) -> Iterator[tuple[str, list[str]]]:
+def client_relations(scene: Attempt) -> Iterator[tuple[str, list[str]]]:
     """What clients can query: tables with hidden rows, with the columns in which their marks stand, and views."""
     for prey in scene.preys():
         marked = [name for name in prey.readable if any(row.values.get(name) in scene.marked for row in prey.hidden)]
@@ -98,7 +98,7 @@ def client_relations(scene: Scene) -> Iterator[tuple[str, list[str]]]:
             yield ident(view.schema, view.name), columns
 
 
-def makes_functions(scene: Scene, me: Seat) -> str | None:
+def makes_functions(scene: Attempt, me: AttackSession) -> str | None:
     """A schema in which the seat may make a function; the function is left there until the transaction ends."""
     schemas = [
         "pg_temp",
@@ -116,7 +116,7 @@ def makes_functions(scene: Scene, me: Seat) -> str | None:
     return None
 
 
-def refused(scene: Scene, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> Verdict:
+def refused(scene: Attempt, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> AttackVerdict:
     """Statements that must be refused, to clients, visitors and the login itself: what it is, and how it is said."""
     roles = scene.manifest.database_roles
     tried = [ident(roles.authenticated), *([ident(roles.anon)] if visitors else []), "none"]

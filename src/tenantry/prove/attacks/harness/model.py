@@ -11,7 +11,7 @@ import psycopg
 from tenantry.mapping.project import Project
 
 if TYPE_CHECKING:
-    from tenantry.prove.attacks.harness.attempt import Scene
+    from tenantry.prove.attacks.harness.attempt import Attempt
 
 Family = Literal["reads", "session", "writes", "context", "privileges"]
 FAMILIES: tuple[Family, ...] = ("reads", "session", "writes", "context", "privileges")
@@ -23,23 +23,23 @@ Rights = Callable[[psycopg.Connection[Any], Project], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AttackVerdict:
     """What came of an attack. `evidence` says what the server answered, or why nothing could be tried; never a secret."""
 
     outcome: Literal["held", "broken", "not applicable"]
     evidence: str
 
 
-def held(evidence: str) -> Verdict:
-    return Verdict("held", evidence)
+def held(evidence: str) -> AttackVerdict:
+    return AttackVerdict("held", evidence)
 
 
-def broken(evidence: str) -> Verdict:
-    return Verdict("broken", evidence)
+def broken(evidence: str) -> AttackVerdict:
+    return AttackVerdict("broken", evidence)
 
 
-def not_applicable(reason: str) -> Verdict:
-    return Verdict("not applicable", reason)
+def not_applicable(reason: str) -> AttackVerdict:
+    return AttackVerdict("not applicable", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Attack:
     family: Family
     tries: str
     gains: str
-    run: Callable[[Scene], Verdict]
+    run: Callable[[Attempt], AttackVerdict]
     source: str = ""
     rights: Rights | None = None
 
@@ -102,10 +102,10 @@ class AttackResult:
 
 def attack(
     family: Family, *, tries: str, gains: str, source: str = "", rights: Rights | None = None
-) -> Callable[[Callable[[Scene], Verdict]], Attack]:
+) -> Callable[[Callable[[Attempt], AttackVerdict]], Attack]:
     """Make an attack of a function, under the function's name."""
 
-    def made(run: Callable[[Scene], Verdict]) -> Attack:
+    def made(run: Callable[[Attempt], AttackVerdict]) -> Attack:
         return Attack(run.__name__, family, tries, gains, run, source, rights)
 
     return made
@@ -120,10 +120,10 @@ __all__ = [
     "FAMILIES",
     "Attack",
     "AttackResult",
+    "AttackVerdict",
     "Family",
     "Outcome",
     "Rights",
-    "Verdict",
     "attack",
     "broken",
     "held",

@@ -49,7 +49,7 @@ class Answer:
         return f"{self.sqlstate} {self.error}" if self.error else f"{self.touched} rows"
 
 
-class Seat:
+class AttackSession:
     """A connection in autocommit mode on which somebody runs SQL of his own."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -137,4 +137,4 @@ def _refused(error: psycopg.Error, notices: tuple[str, ...]) -> Answer:
     )
 
 
-__all__ = ["Answer", "Seat"]
+__all__ = ["Answer", "AttackSession"]

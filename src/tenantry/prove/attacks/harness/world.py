@@ -17,10 +17,10 @@ from tenantry.manifest.model import Command, Manifest
 from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, idents, literal, load_sql
 from tenantry.postgres.seal import SealKey
-from tenantry.prove.expected.callers import OTHER, OWN, Person, people
-from tenantry.prove.expected.oracle import Facts, may
+from tenantry.prove.expected.callers import OTHER, OWN, ProofPerson, people
+from tenantry.prove.expected.oracle import RowFacts, may
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, make_fixtures, maker, remove_leftovers, slots
-from tenantry.prove.fixtures.row_factory import CannotMake, Maker, Values
+from tenantry.prove.fixtures.row_factory import CannotMake, RowFactory, Values
 
 SQL = "tenantry.prove.attacks.harness.sql"
 
@@ -51,7 +51,7 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
-class Prey:
+class TargetTable:
     """A table with rows that the attacker must not see, and what the client role may do with it."""
 
     table: Table
@@ -87,7 +87,7 @@ class Prey:
 
 
 @dataclass(slots=True)
-class Ground:
+class World:
     """What the attacks of one run share."""
 
     project: Project
@@ -96,9 +96,9 @@ class Ground:
     own_login: bool
     """The login was made for this run: what is done to it hurts nobody."""
     application: Application
-    persons: tuple[Person, ...]
+    persons: tuple[ProofPerson, ...]
     fixtures: Fixtures = field(default_factory=Fixtures)
-    _preys: dict[str, tuple[Prey, ...]] = field(default_factory=dict)
+    _preys: dict[str, tuple[TargetTable, ...]] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -109,7 +109,7 @@ class Ground:
         *,
         own_login: bool,
         application: Application,
-    ) -> Ground:
+    ) -> World:
         """Invent tenants, people and rows, over the owner's connection.
 
         Raises:
@@ -142,32 +142,32 @@ class Ground:
     def key(self) -> SealKey | None:
         return self.fixtures.key
 
-    def person(self, label: str) -> Person:
+    def person(self, label: str) -> ProofPerson:
         return next(person for person in self.persons if person.label == label)
 
     @property
-    def attacker(self) -> Person:
+    def attacker(self) -> ProofPerson:
         """The highest role of one tenant, and nothing elsewhere."""
         return self.person(self.manifest.roles.order[-1])
 
     @property
-    def lowest(self) -> Person:
+    def lowest(self) -> ProofPerson:
         return self.person(self.manifest.roles.order[0])
 
     @property
-    def victim(self) -> Person:
+    def victim(self) -> ProofPerson:
         """The highest role of the other tenant."""
         return next(p for p in self.persons if not p.acts and list(p.memberships) == [OTHER])
 
     @property
-    def nobody(self) -> Person:
+    def nobody(self) -> ProofPerson:
         """Signed in, and member of nothing."""
         return self.person("signed in")
 
-    def claims(self, person: Person, **more: object) -> dict[str, object]:
+    def claims(self, person: ProofPerson, **more: object) -> dict[str, object]:
         return {"sub": person.uid, "role": self.client, "aud": self.client, "email": person.email, **more}
 
-    def may(self, person: Person | None, command: Command, facts: Facts) -> bool:
+    def may(self, person: ProofPerson | None, command: Command, facts: RowFacts) -> bool:
         """What the access matrix says."""
         return may(self.manifest, command, person, facts)
 
@@ -182,7 +182,7 @@ class Ground:
                 found.setdefault(row["table_name"], []).append(row)
         return found
 
-    def preys(self, person: Person) -> tuple[Prey, ...]:
+    def preys(self, person: ProofPerson) -> tuple[TargetTable, ...]:
         """The tables that clients know, with the rows that a person may see and those that he may not."""
         if person.uid not in self._preys:
             rights = self.rights()
@@ -193,7 +193,7 @@ class Ground:
             )
         return self._preys[person.uid]
 
-    def _prey(self, person: Person, table: Table, rights: list[dict[str, Any]]) -> Prey:
+    def _prey(self, person: ProofPerson, table: Table, rights: list[dict[str, Any]]) -> TargetTable:
         rows = self.fixtures.rows[table.name]
         seen = [row for row in rows if self.may(person, "select", row.facts)]
         root = table.name == self.manifest.tenant.table
@@ -204,7 +204,7 @@ class Ground:
             names = [row["column_name"] for row in rights if row[right]]
             return tuple(name for name in names if right == "readable" or name not in generated)
 
-        return Prey(
+        return TargetTable(
             table,
             ident(table.schema, table.name),
             tenant,
@@ -216,7 +216,7 @@ class Ground:
             any(row["deletable"] for row in rights),
         )
 
-    def marks(self, person: Person) -> frozenset[str]:
+    def marks(self, person: ProofPerson) -> frozenset[str]:
         """Ids and other long values that stand only in rows which a person must not see: whoever shows one has leaked."""
         hidden: set[str] = set()
         seen: set[str] = set(self.fixtures.profiles.values())
@@ -227,7 +227,7 @@ class Ground:
         hidden.add(self.fixtures.tenants[OTHER])
         return frozenset(hidden - seen)
 
-    def maker(self) -> Maker:
+    def maker(self) -> RowFactory:
         return maker(self.owner, self.project, self.fixtures.values(), self.persons)
 
     def new_row(self, table: Table, place: str | None, given: Values | None = None) -> Values | None:
@@ -275,7 +275,7 @@ class Ground:
                 self.owner.execute(f"delete from {ident(row.table.schema, row.table.name)} where {row.where}".encode())
 
     @contextmanager
-    def member(self, person: Person, place: str, role: str) -> Iterator[FixtureRow]:
+    def member(self, person: ProofPerson, place: str, role: str) -> Iterator[FixtureRow]:
         """A membership, committed, for as long as this lasts."""
         membership = self.manifest.membership
         table = self.project.target.table(membership.table)
@@ -287,7 +287,7 @@ class Ground:
         }
         with self.owner.transaction():
             try:
-                row = FixtureRow(table, Facts(table.name, place, person), self.maker().insert(table, given))
+                row = FixtureRow(table, RowFacts(table.name, place, person), self.maker().insert(table, given))
             except CannotMake as error:
                 raise StatementRefused(f"No further membership could be made: {error}.") from None
         try:
@@ -321,4 +321,4 @@ def _tells(value: str) -> bool:
     return _ID.search(value) is not None or "@tenantry-proof.invalid" in value
 
 
-__all__ = ["SQL", "Application", "Claims", "Ground", "Prey"]
+__all__ = ["SQL", "Application", "Claims", "TargetTable", "World"]

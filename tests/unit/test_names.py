@@ -1,0 +1,24 @@
+"""A class has one name, and a name one class: whoever reads `Facts` somewhere knows which."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "tenantry"
+
+SAME = {
+    "Throttle": "the section of the manifest, and what obeys it",
+    "JsonIds": "a transform's file is named by its name in manifests",
+}
+"""Names that stand twice, with the reason."""
+
+
+def test_no_class_name_stands_twice() -> None:
+    found = defaultdict(list)
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(file.relative_to(SOURCE)))
+    assert {name: files for name, files in found.items() if len(files) > 1 and name not in SAME} == {}
