@@ -749,7 +749,7 @@ def test_what_is_computed_needs_no_database(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_told(clinic_18: Database, tmp_path: Path) -> None:
     where = ("--table", "clinics", "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     bad = {"latin.csv": "id\nGr\xf6\xdfe\n".encode("latin-1"), "other.csv": b"no,nope\n1,2\n", "open.csv": b'id\n"a\n'}
-    words = {"latin.csv": "not UTF-8", "other.csv": "no column 'id'", "open.csv": "no CSV"}
+    words = {"latin.csv": "not UTF-8", "other.csv": "no column 'id'", "open.csv": "not valid CSV"}
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
         said = cli(

@@ -315,8 +315,8 @@ def test_a_trial_that_is_killed_goes_on_with_its_tenants_and_so_does_the_rest(
         ("clinics.id = 'nobody'", "No row of clinics fulfils"),
         ("clinics.id in (select clinic_id from users)", "holds a query of its own"),
         ("clinics.id =", "no SQL expression"),
-        ("clinics.id", "does not run"),
-        ("clinics.id = 1", "does not run"),
+        ("clinics.id", "PostgreSQL refuses the condition"),
+        ("clinics.id = 1", "PostgreSQL refuses the condition"),
     ],
 )
 def test_a_condition_that_chooses_nobody_is_refused_before_anything_is_made(

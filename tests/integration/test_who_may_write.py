@@ -80,7 +80,7 @@ def test_what_gets_past_the_fence_of_the_target_is_noted_listed_and_kept(shop: S
     shop.migrate()
     past_the_fence(shop, *STRAY)
     said = shop.run("replay", "--until-idle", code=0)
-    assert "2 changes were taken back and are listed in tenantry.conflict" in said.everything
+    assert "2 changes were undone and are listed in tenantry.conflict" in said.everything
     assert shop.rows("select legacy_id, kind from app.invoices where legacy_id in ('i1', 'i2', 'born') order by 1") == [
         ("born", "born"), ("i1", "sale"), ("i2", "sale"),
     ]  # fmt: skip
