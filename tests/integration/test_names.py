@@ -19,7 +19,10 @@ from tenantry.postgres import ident, idents, literal
 from tests.small import MIGRATOR, MakeSmall, Small, target_table
 
 ROOT = Path(tenantry.__file__).parent
-PARTS = ("access", "analyze", "identity", "manifest", "migrate", "plan", "report")
+PARTS = (
+    "access", "accounts", "analyze", "auth_admin", "catalog", "derivation", "ids", "journal", "mapping", "migrate", "plan", "report",
+    "statements",
+)  # fmt: skip
 SQL = re.compile(r"\b(select|insert|update|delete|join|from|where|create|alter|drop|union|returning|as|on)\b")
 WORD = re.compile(r"[a-z_][a-z0-9_]*")
 TAKEN = {
