@@ -489,12 +489,12 @@ _CHILD = """
 import sys, psycopg
 from tenantry.errors import TenantryError
 from tenantry.auth_admin.actions import run_actions
-from tenantry.auth_admin.client import AdminClient, Pace
+from tenantry.auth_admin.client import AdminClient, RequestPace
 from tests.integration.test_admin_api import actions
 dsn, url, key = sys.stdin.read().split("\\n")[:3]
 print("ready", flush=True)
 try:
-    with psycopg.connect(dsn, autocommit=True) as connection, AdminClient(url, key, pace=Pace(rate=400, in_flight=4)) as client:
+    with psycopg.connect(dsn, autocommit=True) as connection, AdminClient(url, key, pace=RequestPace(rate=400, in_flight=4)) as client:
         run_actions(connection, client, actions(range(300)), batch=100)
 except TenantryError as error:
     print(error.code, error.message)
