@@ -162,7 +162,7 @@ def test_accounts_and_memberships_that_are_there_are_used(built: Built) -> None:
                 assert ann.execute("select tenantry.tenants('staff')::text[]").fetchone() == ([other],)
                 assert ann.execute("select count(*) from clinics").fetchone() == (2,)
             with (
-                pytest.raises(SettingsError, match=f"is viewer of tenant {mine} already, not staff"),
+                pytest.raises(SettingsError, match=f"is already viewer of tenant {mine}, not staff"),
                 as_user(owner, built.project, user=user, role="staff", tenant=mine),
             ):
                 pass

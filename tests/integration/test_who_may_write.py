@@ -90,7 +90,7 @@ def test_what_gets_past_the_fence_of_the_target_is_noted_listed_and_kept(shop: S
     shop.run("verify", code=0)
     said = shop.roll_back("--everything")
     assert "1 target-only rows of invoices have no source form" in said.everything
-    assert "2 changes did not come through" in said.everything
+    assert "2 changes could not be replayed" in said.everything
     assert shop.one("select kind from app_kept.invoices") == "born"
     assert shop.one("select loser ->> 'kind' from app_kept.tenantry_conflicts where legacy_id = 'i1'") == "acknowledged"
 
