@@ -360,12 +360,12 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
 
 
 def test_rest_is_refused_where_there_is_no_trial_that_is_ready(clinics: Place) -> None:
-    with pytest.raises(TenantryError, match="no trial"):
+    with pytest.raises(TenantryError, match="no pilot"):
         clinics.migrate(rest=True)
     _, condition = first_two(clinics)
     with pytest.raises((TenantryError, psycopg.Error)):
         clinics.migrate(condition, observer=Killed(clinics, "verify.rows:goals"))
-    with pytest.raises(NotReady, match="has not been finished"):
+    with pytest.raises(NotReady, match="is not finished"):
         clinics.migrate(rest=True)
     clinics.take_back()
     clinics.migrate()
