@@ -176,7 +176,7 @@ def test_unfit_connections_and_claims_are_refused_before_anything_is_sent(world:
             pass
         with (
             connection.transaction(),
-            pytest.raises(SettingsError, match="transaction is open"),
+            pytest.raises(SettingsError, match="transaction is already open"),
             tenant(connection, world.claims(), KEY, schema=SCHEMA),
         ):
             pass
@@ -473,7 +473,7 @@ def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp
         (("new", "--print", "--name", "test"), "There is a key of the name test"),
         (("new", "--print", "--name", "two words"), "letters, digits"),
         (("retire", "nobody"), "There is no key of the name 'nobody'"),
-        (("retire", "test", "--in", "soon"), "no duration"),
+        (("retire", "test", "--in", "soon"), "is not a duration"),
     ):
         done = _seal(world, *arguments)
         assert done.returncode == 2, arguments
