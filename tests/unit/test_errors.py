@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import tenantry
@@ -13,6 +14,7 @@ from tools.docs import ROOT, errors
 ERRORS = errors.all_errors()
 
 
+@cache
 def _called() -> set[str]:
     """The names of all that the package calls."""
     found = set()
