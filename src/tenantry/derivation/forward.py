@@ -26,6 +26,7 @@ from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
 from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, orphan_alias, plain_name
 from tenantry.mapping.reasons import written
 from tenantry.postgres import ident, idents, literal
@@ -324,8 +325,7 @@ class Deriver:
             case "tenant":
                 return "x.tenant"
             case "legacy":
-                prefix = f"{literal(mapping.legacy_prefix)} || " if mapping.legacy_prefix else ""
-                return f"{prefix}{self._key(mapping)}"
+                return legacy_of(mapping, self._key(mapping))
             case "account":
                 derived = id_sql(
                     self.project.manifest.ids.namespace, f"{mapping.namespace}/account", self._key(mapping)
@@ -506,14 +506,7 @@ class Deriver:
                 table = without_strangers(self.project, parent.target.name)
             tenant = self._tenant_of("t", parent)
             own = parent.key == ref.by
-            legacy = (
-                "t.legacy_id" if not parent.legacy_prefix else f"substr(t.legacy_id, {len(parent.legacy_prefix) + 1})"
-            )
-            where = (
-                f" where left(t.legacy_id, {len(parent.legacy_prefix)}) = {literal(parent.legacy_prefix)}"
-                if parent.legacy_prefix
-                else ""
-            )
+            legacy, where = source_key(parent), from_part(parent, " where")
             if own:
                 selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
             else:
@@ -523,7 +516,7 @@ class Deriver:
                     f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
                 )
             if parent.merge is not None:
-                into = f"{literal(parent.legacy_prefix)} || m.into_key" if parent.legacy_prefix else "m.into_key"
+                into = legacy_of(parent, "m.into_key")
                 selects.append(
                     f"select m.source_key, t.id, {tenant} from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
                     f" where m.mapping = {literal(parent.name)}"

@@ -18,6 +18,7 @@ from typing import Literal
 
 from tenantry.derivation.keys import mapping_key, references_equal
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.project import Mapping, Project, Reference
 from tenantry.postgres import ident, literal
 
@@ -155,7 +156,7 @@ class Inside:
 def not_carried(project: Project, mapping: Mapping, alias: str = "s") -> str:
     """SQL: a source row is neither in the target nor in the journal's lists; what the rest of a run has still to copy."""
     target, key = ident(project.target.schema, mapping.target.name), mapping_key(mapping, alias)
-    legacy = f"{literal(mapping.legacy_prefix)} || {key}" if mapping.legacy_prefix else key
+    legacy = legacy_of(mapping, key)
     name = literal(mapping.name)
     return (
         f"not exists (select from {target} t where t.legacy_id = {legacy})"

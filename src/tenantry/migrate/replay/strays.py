@@ -16,6 +16,7 @@ from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import legacy_of, source_key
 from tenantry.migrate.replay.queue import Round, take_log
 from tenantry.migrate.replay.round import Replayer
 from tenantry.migrate.session.trigger_states import trust_guards
@@ -114,7 +115,7 @@ def note_in_target(
                 replayer.mark_all(connection, mapping)
             else:
                 marked = connection.execute(
-                    f"select distinct {_key(mapping, 'x')} from tenantry_stray x where x.table_name = {literal(name)}"
+                    f"select distinct {source_key(mapping, 'x')} from tenantry_stray x where x.table_name = {literal(name)}"
                     f" and left(x.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
                 ).fetchall()
                 replayer.mark(connection, mapping, [str(row[0]) for row in marked])
@@ -126,7 +127,7 @@ def list_in_target(connection: Connection, project: Project) -> int:
     listed = 0
     for name, mappings in project.by_target.items():
         key = "case" + "".join(
-            f" when left(x.legacy_id, {len(each.legacy_prefix)}) = {literal(each.legacy_prefix)} then {_key(each, 'x')}"
+            f" when left(x.legacy_id, {len(each.legacy_prefix)}) = {literal(each.legacy_prefix)} then {source_key(each, 'x')}"
             for each in mappings
         )
         listed += connection.execute(
@@ -153,7 +154,7 @@ def note_in_source(connection: Connection, project: Project) -> int:
     listed = 0
     for table in project.source_tables:
         for position, mapping in enumerate(project.of_source(table.name)):
-            legacy = f"{literal(mapping.legacy_prefix)} || e.key" if mapping.legacy_prefix else "e.key"
+            legacy = legacy_of(mapping, "e.key")
             shown = [column.name for column in table.columns if column.name not in mapping.secrets]
             said = row_text("s", shown, mapping.key[0])
             if position == 0:
@@ -214,14 +215,9 @@ def row_text(alias: str, names: Sequence[str], present: str) -> str:
     return f"case when {alias}.{ident(present)} is not null then {row} end"
 
 
-def _key(mapping: Mapping, alias: str) -> str:
-    prefix = len(mapping.legacy_prefix)
-    return f"substr({alias}.legacy_id, {prefix + 1})" if prefix else f"{alias}.legacy_id"
-
-
 def _is_source_of(mapping: Mapping, alias: str) -> str:
     mine = f"left({alias}.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)} and "
-    return (mine if mapping.legacy_prefix else "") + f"{mapping_key(mapping)} = {_key(mapping, alias)}"
+    return (mine if mapping.legacy_prefix else "") + f"{mapping_key(mapping)} = {source_key(mapping, alias)}"
 
 
 __all__ = ["IN_SOURCE", "IN_TARGET", "list_in_target", "note_in_source", "note_in_target", "strays_again"]

@@ -30,6 +30,7 @@ from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.journal.window import own_definitions
 from tenantry.mapping import MappedColumn, Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function, range_condition
 from tenantry.migrate.session.reserved_names import TRIGGERS
@@ -174,14 +175,14 @@ def suspects(
     if differing:
         derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
         buckets = ", ".join(str(bucket) for bucket in differing)
-        legacy, key = _legacy(mapping, "t"), f"d.{mapping.ours('key')}"
+        legacy, key = source_key(mapping, "t"), f"d.{mapping.ours('key')}"
         tail = (
             "select coalesce(e.k, f.k)\n"
             f"  from (select {key} as k, {_hash(mapping.target, compared, 'd')} as h from derived d"
             f" where {_bucket(project, mapping, key, bounds)} in ({buckets})) e\n"
             f"  full join (select {legacy} as k, {_hash(mapping.target, compared, 't')} as h"
             f" from {_target(project, mapping)} t where {_bucket(project, mapping, legacy, bounds)} in ({buckets})"
-            f"{_mine(mapping).replace(' where', ' and')}) f on e.k = f.k\n"
+            f"{from_part(mapping, ' where').replace(' where', ' and')}) f on e.k = f.k\n"
             f" where e.h is distinct from f.h limit {MOST_SUSPECTS}"
         )
         keys = [str(row[0]) for row in connection.execute(derivation.statement(tail))]
@@ -237,7 +238,7 @@ def settle(
     ]
     row = connection.execute(
         f"select count(*), count(*) filter (where t.legacy_id = any (%s))"
-        f" from {verbatim(_target(project, mapping))} t{verbatim(_mine(mapping))}",
+        f" from {verbatim(_target(project, mapping))} t{verbatim(from_part(mapping, ' where'))}",
         [whole],
     ).fetchone()
     assert row is not None
@@ -271,7 +272,7 @@ def compare_rows(
     rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(project.source, mapping, 'o', 'b.key')})"
     derivation = Deriver(project, Reading.VERIFY, mended=mended).derive(mapping, rows=rows)
     columns, key = _compared(mapping), mapping.ours("key")
-    legacy = f"{literal(mapping.legacy_prefix)} || b.key" if mapping.legacy_prefix else "b.key"
+    legacy = legacy_of(mapping, "b.key")
     tail = (
         "select coalesce(e.k, f.k), e.h is null, f.h is null, e.r::text, f.r::text\n"
         f"  from (select d.{key} as k, {_hash(mapping.target, columns, 'd')} as h, {JOURNAL}.row_json(d.*) as r"
@@ -310,9 +311,9 @@ def _python_suspects(connection: Connection, project: Project, mapping: Mapping)
 def _found_sums(connection: Connection, project: Project, mapping: Mapping, bounds: Sequence[str]) -> dict[int, Sum]:
     """What each key range of the target holds."""
     sql = (
-        f"select {_bucket(project, mapping, _legacy(mapping, 't'), bounds)}, count(*),"
+        f"select {_bucket(project, mapping, source_key(mapping, 't'), bounds)}, count(*),"
         f" bit_xor({_hash(mapping.target, _compared(mapping), 't')})"
-        f" from {_target(project, mapping)} t{_mine(mapping)} group by 1"
+        f" from {_target(project, mapping)} t{from_part(mapping, ' where')} group by 1"
     )
     return {row[0]: (row[1], row[2]) for row in connection.execute(sql)}
 
@@ -378,18 +379,6 @@ def mended_mappings(connection: Connection) -> frozenset[str]:
 def _target(project: Project, mapping: Mapping) -> str:
     """The target's table, without rows that the way back lists: their place in the source is another tenant's."""
     return without_strangers(project, mapping.target.name)
-
-
-def _legacy(mapping: Mapping, alias: str) -> str:
-    if mapping.legacy_prefix:
-        return f"substr({alias}.legacy_id, {len(mapping.legacy_prefix) + 1})"
-    return f"{alias}.legacy_id"
-
-
-def _mine(mapping: Mapping) -> str:
-    if mapping.legacy_prefix:
-        return f" where left(t.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
-    return ""
 
 
 def _hash(table: Table, columns: Sequence[MappedColumn], alias: str) -> str:
@@ -510,7 +499,7 @@ def _verify_python(
     pairs = ", ".join(f"s.{ident(column.source or '')}, t.{ident(column.name)}" for column in columns)
     query = (
         f"select {mapping_key(mapping)}, {pairs} from {_target(project, mapping)} t"
-        f" join {only or effective_source(project, mapping)} s on {mapping_key(mapping)} = {_legacy(mapping, 't')}{_mine(mapping)}"
+        f" join {only or effective_source(project, mapping)} s on {mapping_key(mapping)} = {source_key(mapping, 't')}{from_part(mapping, ' where')}"
     )
     differences: list[Difference] = []
     with connection.transaction(), connection.cursor(name="tenantry_verify") as cursor:

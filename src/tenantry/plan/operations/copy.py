@@ -10,6 +10,7 @@ from tenantry.derivation.keys import mapping_key, reference_text
 from tenantry.derivation.pilot import not_carried
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project, Reference
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.mapping.reasons import written
 from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
 from tenantry.plan.model import Step
@@ -145,9 +146,7 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
         for column, ref in _late(mapping, group):
             parent = ident(project.target.schema, ref.parent)
             feeding = project.feeding(ref)[0]
-            prefix = len(mapping.legacy_prefix)
-            legacy = "gone.legacy_id" if not prefix else f"substr(gone.legacy_id, {prefix + 1})"
-            mine = f" and left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
+            legacy, mine = source_key(mapping, "gone"), from_part(mapping, " and")
             key = reference_text(project, mapping, ref, "s")
             rounds.append(
                 f"    with gone as (delete from {target} t where t.{ident(column)} is not null{mine}\n"

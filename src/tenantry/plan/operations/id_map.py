@@ -7,6 +7,7 @@ from tenantry.catalog import Table
 from tenantry.ids.functions import drop_statements, lookup_statements
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import LEGACY_ID
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal
@@ -84,12 +85,9 @@ def _map(project: Project) -> tuple[str, str]:
     selects = []
     for mapping in project:
         table = ident(project.target.schema, mapping.target.name)
-        prefix = len(mapping.legacy_prefix)
-        old = f"substr(t.legacy_id, {prefix + 1})" if prefix else "t.legacy_id"
-        where = f" where left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}" if prefix else ""
-        into = f"{literal(mapping.legacy_prefix)} || m.into_key" if prefix else "m.into_key"
+        old, where, into = source_key(mapping), from_part(mapping, " where"), legacy_of(mapping, "m.into_key")
         names = f"{literal(mapping.source.name)}, {literal(mapping.target.name)}"
-        state = "'carried'" if prefix or _may_be_uuid(mapping) else _BORN
+        state = "'carried'" if mapping.legacy_prefix or _may_be_uuid(mapping) else _BORN
         selects += [
             f"select {names}, {old}, t.id, {state} from {table} t{where}",
             f"select {names}, m.source_key, t.id, 'merged' from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
