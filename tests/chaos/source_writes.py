@@ -80,6 +80,7 @@ def owners(connection: Connection, connections: int) -> dict[str, dict[str, tupl
 class SourceWork(Work):
     side = "source"
 
+    TAKEN_ALONG: ClassVar[dict[str, tuple[str, str, str]]] = {"widgets": ("dashboards", "dashboard", "")}
     WEIGHTS: ClassVar[dict[str, int]] = {
         "insert_value": 8,
         "update_value": 12,

@@ -67,6 +67,7 @@ def owners(connection: Connection, connections: int) -> dict[str, dict[str, tupl
 class TargetWork(Work):
     side = "target"
 
+    TAKEN_ALONG: ClassVar[dict[str, tuple[str, str, str]]] = {"widgets": ("dashboards", "more", "id")}
     WEIGHTS: ClassVar[dict[str, int]] = {
         "insert_value": 10,
         "update_value": 12,

@@ -13,7 +13,7 @@ from tenantry.postgres import EmbeddedServer
 from tests.chaos.campaign import old_database
 from tests.chaos.compare import compare
 from tests.chaos.faults import terminate
-from tests.chaos.ledger import ABSENT, read_tokens, token_violations
+from tests.chaos.ledger import ABSENT, Ledger, read_tokens, token_violations
 from tests.chaos.load import Load, State, make_app_roles
 from tests.chaos.numbers import number
 from tests.chaos.source_writes import SourceWork
@@ -91,6 +91,16 @@ def test_a_lost_connection_leaves_both_outcomes_open_and_the_load_goes_on(small:
     open_ = [maybe for rows in state.may_be.values() for maybe in rows.values() if len(maybe) > 1]
     assert len(open_) < 200
     assert all(len(set(maybe)) == len(maybe) for maybe in open_)
+
+
+def test_a_row_in_doubt_leaves_its_parent_alone() -> None:
+    """A dashboard is deleted with all its widgets: whoever does not know how many there are does not delete it."""
+    work = SourceWork(0, 1, Ledger())
+    work.pool = {"dashboards": {"a": {}, "b": {}, "c": {}}, "widgets": {"w": {"dashboard": "b"}}}
+    work.put("widgets", "new", "token", dashboard="a")
+    work.gone("widgets", "w")
+    work.doubt()
+    assert work.pool == {"dashboards": {"c": {}}, "widgets": {}}
 
 
 def test_the_load_waits_when_it_is_refused_and_goes_on_when_told(small: Database) -> None:

@@ -35,6 +35,8 @@ class Work:
 
     side: ClassVar[Side]
     WEIGHTS: ClassVar[dict[str, int]]
+    TAKEN_ALONG: ClassVar[dict[str, tuple[str, str, str]]] = {}
+    """Table → (parent, the child's attribute, the parent's attribute or "" for its key) where rows go with their parent."""
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Work:
         self.hot: list[tuple[str, str]] = []
         self.effects = Effects()
         self.after: list[Callable[[], object]] = []
+        self._said: dict[tuple[str, str], Attributes] = {}
         self._prefix = f"{seed}.{number}.{self.side[0]}"
         self._serial = 0
         names = [name for name in sorted(self.WEIGHTS) if (name in only or not only) and name not in without]
@@ -66,7 +69,7 @@ class Work:
 
     def do(self, name: str, connection: Connection) -> None:
         """Run a transaction's statements; the caller commits."""
-        self.effects, self.after = Effects(), []
+        self.effects, self.after, self._said = Effects(), [], {}
         getattr(self, name)(connection)
 
     def settle(self) -> None:
@@ -75,9 +78,17 @@ class Work:
             each()
 
     def doubt(self) -> None:
-        """Nobody knows whether the commit happened: what it touched is left alone from now on."""
+        """Nobody knows whether the commit happened: what it touched is left alone from now on, and so are the parents with
+        which these rows would go."""
         for table, key in self.effects.tokens:
-            self.pool[table].pop(key, None)
+            before = self.pool[table].pop(key, {})
+            if table not in self.TAKEN_ALONG:
+                continue
+            parent, attribute, name = self.TAKEN_ALONG[table]
+            theirs = {row[attribute] for row in (before, self._said.get((table, key), {})) if attribute in row}
+            for each, row in list(self.pool[parent].items()):
+                if (row.get(name) if name else each) in theirs:
+                    del self.pool[parent][each]
 
     # -- names and numbers -------------------------------------------------------------------------------------------
 
@@ -123,6 +134,7 @@ class Work:
     def put(self, table: str, key: str, token: str | None, **attributes: Any) -> None:
         """The row is there with this token; what else is said of it is remembered."""
         self.effects.put(table, key, token)
+        self._said.setdefault((table, key), {}).update(attributes)
         self.after.append(lambda: self.pool[table].setdefault(key, {}).update(attributes))
 
     def gone(self, table: str, key: str, *, again: bool = True) -> None:

@@ -18,6 +18,10 @@ ORGS = ("o1", "o2", "o3")
 class DepotSource(Work):
     side = "source"
 
+    TAKEN_ALONG: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "lines": ("articles", "article", ""),
+        "folders": ("folders", "parent", ""),
+    }
     WEIGHTS: ClassVar[dict[str, int]] = {
         "insert_article": 4, "update_article": 8, "move_article": 3, "rekey_article": 2, "delete_article": 2, "insert_line": 8,
         "update_lines": 8, "rekey_line": 3, "exchange_lines": 2, "delete_line": 4, "insert_event": 6, "update_event": 6,
@@ -235,6 +239,10 @@ class DepotSource(Work):
 class DepotTarget(Work):
     side = "target"
 
+    TAKEN_ALONG: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "lines": ("articles", "article", ""),
+        "folders": ("folders", "parent", ""),
+    }
     WEIGHTS: ClassVar[dict[str, int]] = {
         "update_article": 8, "delete_article": 2, "update_lines": 8, "delete_line": 4, "update_event": 8, "delete_event": 3,
         "update_folder": 5, "reparent_folder": 4, "delete_folder": 3, "insert_note": 8, "update_note": 8, "delete_note": 3,
