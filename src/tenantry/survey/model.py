@@ -1,0 +1,215 @@
+"""What a survey finds out about a database that has no manifest. Values alone; nothing here knows a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Form = Literal["value", "element", "json", "json key", "embedded"]
+"""How a column holds ids: as its value, as elements of an array, as values or keys of a JSON document, or inside a text."""
+
+TableKind = Literal[
+    "tenant", "users", "membership", "join", "lookup", "log", "credentials", "framework", "data", "empty partition"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where ids stand.
+
+    Attributes:
+        path: within a JSON document, as `rows[*].id`; `*` stands for keys that are ids themselves.
+        pattern: of an embedded id: the text before it, with `{}` for the id, as `/orders/{}`.
+        json_text: the document is kept as text.
+    """
+
+    table: str
+    column: str
+    form: Form = "value"
+    path: str = ""
+    pattern: str = ""
+    json_text: bool = False
+
+    def __str__(self) -> str:
+        inner = {"element": "[*]", "json": f" at {self.path}", "json key": f" at {self.path} (keys)"}
+        return f"{self.table}.{self.column}" + inner.get(self.form, f" in {self.pattern}" if self.pattern else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column, or a part of one, that names rows of a table.
+
+    Attributes:
+        columns: of the child; several where a foreign key has several.
+        declared: a foreign key says so.
+        when: of a polymorphic pair: the column that names the table, and its value for this parent.
+        values: distinct values that were looked up; 0 where nothing was (the table is empty).
+        found: how many of them the parent has.
+        reasons: why it is taken for a reference, in words.
+    """
+
+    place: Place
+    parent: str
+    parent_columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    declared: bool = False
+    when: tuple[str, str] | None = None
+    values: int = 0
+    found: int = 0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Of the values that were looked up, the part that the parent has; 0.0 where none was."""
+        return self.found / self.values if self.values else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIds:
+    """A column of ids that no table of this schema has: they belong to another system."""
+
+    place: Place
+    shape: str
+    example_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IdShape:
+    """What the values of a table's key look like, with the share of each shape in the sample."""
+
+    table: str
+    column: str
+    type: str
+    shapes: Mapping[str, float]
+
+    def __str__(self) -> str:
+        if not self.shapes:
+            return f"{self.type}, no rows"
+        return ", ".join(f"{shape} {share:.0%}" if share < 1 else shape for shape, share in self.shapes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A table (or a column, or nothing at all) that could be the tenant, or the users table; the higher the score the likelier.
+
+    Attributes:
+        form: what makes a tenant: a row of the table, each user, each distinct value of a column, or one constant.
+    """
+
+    table: str
+    score: int
+    reasons: tuple[str, ...]
+    form: Literal["table", "person", "column", "constant"] = "table"
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsersColumns:
+    """What the columns of a users table mean; empty where there is none."""
+
+    email: str = ""
+    password: str = ""
+    password_table: str = ""
+    """Another table that holds the hashes, as NextAuth's and better-auth's accounts."""
+    name: str = ""
+    role: str = ""
+    verified: str = ""
+    deleted: str = ""
+    hash_kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a way to the tenant: from a table to its parent by the child's columns, or against a key to a child."""
+
+    table: str
+    columns: tuple[str, ...]
+    to: str
+    backwards: bool = False
+
+    def __str__(self) -> str:
+        through = ", ".join(self.columns)
+        return f"{self.to}.{through} (backwards)" if self.backwards else f"{self.table}.{through} -> {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPath:
+    """A way from a table's rows to their tenant.
+
+    Attributes:
+        rows: of the sample for which it was followed; 0 where it was not.
+        reached: of these, the rows that reach a tenant.
+        disagree: rows for which it leads to another tenant than the first path of the table.
+    """
+
+    table: str
+    hops: tuple[Hop, ...]
+    rows: int = 0
+    reached: int = 0
+    disagree: int = 0
+
+    def __str__(self) -> str:
+        return " · ".join(str(hop) for hop in self.hops) or "is the tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedTable:
+    """A table, what it is taken for, and why."""
+
+    name: str
+    kind: TableKind
+    reason: str
+    rows: int
+    """PostgreSQL's estimate, or a count where the table is small; -1 unknown."""
+    bytes: int
+    paths: tuple[TenantPath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Something that makes a migration harder, or that must be decided; the codes are those of `tenantry analyze`."""
+
+    code: str
+    severity: Literal["blocker", "warning", "notice"]
+    table: str
+    what: str
+    consequence: str
+    advice: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that is found out."""
+
+    database: str
+    schema: str
+    server: str
+    tables: tuple[SurveyedTable, ...] = ()
+    references: tuple[Reference, ...] = ()
+    external: tuple[ExternalIds, ...] = ()
+    ids: tuple[IdShape, ...] = ()
+    tenants: tuple[Candidate, ...] = ()
+    users: tuple[Candidate, ...] = ()
+    users_columns: UsersColumns = UsersColumns()
+    membership: str = ""
+    risks: tuple[Risk, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    hidden: tuple[str, ...] = field(default=())
+
+    @property
+    def tenant(self) -> Candidate | None:
+        """The likeliest tenant."""
+        return self.tenants[0] if self.tenants else None
+
+    @property
+    def undeclared(self) -> tuple[Reference, ...]:
+        return tuple(each for each in self.references if not each.declared)
+
+    def table(self, name: str) -> SurveyedTable | None:
+        return next((each for each in self.tables if each.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

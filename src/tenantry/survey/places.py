@@ -1,0 +1,162 @@
+"""Where ids may stand: columns, elements of arrays, paths in JSON documents, pieces of texts; with the values found there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tenantry.catalog import Catalog, Table
+from tenantry.survey.model import Place
+from tenantry.survey.names import names_ids, words
+from tenantry.survey.sample import DOCUMENTS, MOST_VALUES, NUMBERS, TEXTS, Sample, base_type, parsed
+from tenantry.survey.shapes import EMAIL, INSIDE, is_strong, shape_of
+
+
+@dataclass(slots=True)
+class Found:
+    """The values of one place, each once, up to a limit.
+
+    Attributes:
+        rows: rows of the sample that have a value here.
+        by_row: row → its values, for pairs with another column of the same row.
+    """
+
+    place: Place
+    values: dict[str, None] = field(default_factory=dict)
+    rows: int = 0
+    by_row: dict[int, list[str]] = field(default_factory=dict)
+    typed: bool = False
+    """The values are of a type that only ids and numbers have."""
+
+    def add(self, row: int, value: str) -> None:
+        self.rows += row not in self.by_row
+        self.by_row.setdefault(row, []).append(value)
+        if len(self.values) < MOST_VALUES:
+            self.values.setdefault(value)
+
+
+def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[Found]:
+    """The places of a table that may hold ids, with what the sample has there."""
+    found: dict[Place, Found] = {}
+
+    def add(place: Place, row: int, value: str, *, typed: bool = False) -> None:
+        each = found.setdefault(place, Found(place, typed=typed))
+        each.add(row, value)
+
+    for column in table.columns:
+        kind = base_type(catalog, column)
+        if column.type_kind == "enum" or column.name not in sample.columns:
+            continue
+        rows = [*enumerate(sample.column(column.name)), *((-1 - at, v) for at, v in enumerate(sample.more.get(column.name, ())))]
+        for row, value in rows:
+            if value is None or value == "":
+                continue
+            if kind.endswith("[]"):
+                for element in _leaves(parsed(value)):
+                    add(Place(table.name, column.name, "element"), row, element, typed=kind[:-2] in NUMBERS)
+            elif kind in DOCUMENTS:
+                for path, leaf, is_key in walk(parsed(value)):
+                    add(Place(table.name, column.name, "json key" if is_key else "json", path), row, leaf)
+            elif kind in NUMBERS or kind in ("uuid", "numeric"):
+                add(Place(table.name, column.name), row, value, typed=True)
+            elif kind in TEXTS:
+                _text(add, table.name, column.name, row, value)
+    return [each for each in found.values() if each.values]
+
+
+def _text(add, table: str, column: str, row: int, value: str) -> None:  # type: ignore[no-untyped-def]
+    document = parsed(value)
+    if document is not None:
+        for path, leaf, is_key in walk(document):
+            add(Place(table, column, "json key" if is_key else "json", path, json_text=True), row, leaf)
+        return
+    if len(value) <= 64 and " " not in value and "/" not in value:
+        if not EMAIL.fullmatch(value):
+            add(Place(table, column), row, value)
+        if is_strong(value) and shape_of(value) != "prefixed":
+            return
+    for pattern, token in embedded(value):
+        add(Place(table, column, "embedded", pattern=pattern), row, token)
+
+
+def embedded(value: str) -> Iterator[tuple[str, str]]:
+    """Pieces of a text that may be ids, with the text before them: `/orders/42` is (`/orders/{}`, 42)."""
+    if EMAIL.fullmatch(value):
+        return
+    for match in INSIDE.finditer(value[:4000]):
+        token = match.group()
+        if token == value:
+            continue
+        if not (is_strong(token) or any(each.isdigit() for each in token)):
+            continue
+        before = value[: match.start()]
+        yield f"{_context(before)}{{}}", token
+
+
+def _context(before: str) -> str:
+    """The word before an id, with what separates them: the part of `https://x/orders/` that says what the id is."""
+    end = len(before)
+    while end and not before[end - 1].isalnum():
+        end -= 1
+    begin = end
+    while begin and (before[begin - 1].isalpha() or before[begin - 1] in "_-"):
+        begin -= 1
+    if begin and before[begin - 1] in "/?&#:":
+        begin -= 1
+    return before[begin:]
+
+
+def walk(document: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str, bool]]:
+    """The leaves of a document as (path, text, whether it is a key). Keys that look like ids become `*` in the path."""
+    if depth > 12:
+        return
+    if isinstance(document, Mapping):
+        for key, value in document.items():
+            name = str(key)
+            if is_strong(name) or shape_of(name) in ("integer", "code"):
+                inner = f"{path}.*" if path else "*"
+                yield inner, name, True
+            else:
+                inner = f"{path}.{name}" if path else name
+            yield from walk(value, inner, depth + 1)
+    elif isinstance(document, list):
+        for value in document[:100]:
+            yield from walk(value, f"{path}[*]", depth + 1)
+    elif isinstance(document, str):
+        if document and len(document) <= 64 and " " not in document and not EMAIL.fullmatch(document):
+            yield path, document, False
+    elif isinstance(document, int) and not isinstance(document, bool):
+        yield path, str(document), False
+
+
+def _leaves(document: object) -> Iterator[str]:
+    if isinstance(document, list):
+        for each in document:
+            yield from _leaves(each)
+    elif isinstance(document, str | int) and not isinstance(document, bool) and str(document):
+        yield str(document)
+
+
+def pairs_of(table: Table, places: list[Found]) -> Iterator[tuple[str, Found]]:
+    """Pairs of a column that names a table and a column that holds ids of it: (subject_type, subject_id), (content_type_id,
+    object_id), (type, target)."""
+    scalars = {each.place.column: each for each in places if each.place.form == "value"}
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for column in table.columns:
+        found = words(column.name)
+        if found[-1:] in (("type",), ("class",), ("kind",), ("model",), ("table",), ("entity",)):
+            groups[found[:-1]].append(column.name)
+    for found, types in groups.items():
+        for name, each in scalars.items():
+            mine = words(name)
+            if name in types or (not names_ids(name) and mine[-1:] != ("id",) and mine[-1:] != ("key",)):
+                continue
+            if mine[:-1] == found or (not found and mine[:-1] in (("entity",), ("target",), ("object",), ("subject",), ("record",), ("item",), ("resource",))) or (found in (("entity",), ("content",)) and mine[:-1] == ("object",)):
+                for type_ in types:
+                    yield type_, each
+    types = [c.name for c in table.columns if words(c.name)[-3:] == ("content", "type", "id")]
+    for type_ in types:
+        for name, each in scalars.items():
+            if words(name) in (("object", "id"), ("object", "pk")):
+                yield type_, each
