@@ -1,0 +1,159 @@
+"""The survey of a database: what is there, what could be the tenant, and what a migration would meet. Reads only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from tenantry.catalog import Catalog, Table, read_catalog
+from tenantry.catalog.hidden import hidden_tables
+from tenantry.postgres import ident
+from tenantry.survey.graph import Graph
+from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
+from tenantry.survey.model import Candidate, Reference, Survey, SurveyedTable, TenantPath, UsersColumns
+from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
+from tenantry.survey.references import discover_references
+from tenantry.survey.sample import Sample, _query, sample_tables
+
+Progress = Callable[[str, int, int], None]
+"""What is done, how many of it are, of how many."""
+
+
+def survey(
+    connection: psycopg.Connection[Any],
+    schema: str = "public",
+    *,
+    tenant: str | None = None,
+    users: str | None = None,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Survey:
+    """Look at a database that has no manifest. It works on a standby too: nothing is written, not even a temporary table.
+
+    Args:
+        tenant: take this table for the tenant, whatever the scores say.
+        users: the same for the users table.
+
+    Raises:
+        SchemaMissing: there is no such schema.
+    """
+    started = time.monotonic()
+    catalog = read_catalog(connection, schema)
+    with connection.transaction(force_rollback=True):
+        connection.execute("set transaction isolation level repeatable read, read only")
+        found = _survey(connection, catalog, tenant, users, progress)
+    return replace(found, seconds=round(time.monotonic() - started, 3))
+
+
+def tables_to_read(catalog: Catalog) -> list[Table]:
+    """Tables whose rows are the application's: a partitioned table stands for its partitions, a parent for its children."""
+    return [table for table in catalog.tables if table.partition_of is None and table.kind != "partition"]
+
+
+def _survey(
+    connection: psycopg.Connection[Any], catalog: Catalog, tenant: str | None, users: str | None, progress: Progress
+) -> Survey:
+    tables = tables_to_read(catalog)
+    done = iter(range(len(tables) + 1))
+    samples = sample_tables(
+        connection, catalog, tables, progress=lambda _name: progress("sampling tables", next(done), len(tables))
+    )
+    progress("looking for references", 0, 1)
+    people = _people(users, users_candidates(catalog, samples))
+    found = discover_references(connection, catalog, samples, [each.table for each in people])
+    progress("looking for references", 1, 1)
+    people = _people(users, users_candidates(catalog, samples, found.references))
+    user = people[0].table if people else ""
+    columns = UsersColumns()
+    if user:
+        table = catalog.table(user)
+        assert table is not None
+        columns = columns_of_users(catalog, table, samples[user])
+        columns = with_password_table(catalog, samples, user, columns, found.references)
+    graph = Graph(catalog, found.references)
+    tenants = tenant_candidates(catalog, graph, samples, user, found.references)
+    if tenant is not None:
+        tenants = (Candidate(tenant, 100, ("as asked for",)), *(each for each in tenants if each.table != tenant))
+    root = tenants[0] if tenants else None
+    name = root.table if root is not None and root.form in ("table", "person") else ""
+    member = membership_table(catalog, graph, name, user, samples)[0] if name and user and name != user else ""
+    hidden = hidden_tables(connection, [ident(catalog.schema, table.name) for table in tables])
+    listed = []
+    for at, table in enumerate(tables):
+        progress("following ways to the tenant", at, len(tables))
+        sample = samples[table.name]
+        kind, why = kind_of(
+            table, graph, sample, tenant=name if name != user else "", users=user, membership=member,
+            passwords=columns.password_table, rows=sample.rows,
+        )  # fmt: skip
+        paths: tuple[TenantPath, ...] = ()
+        if name and kind not in ("framework", "tenant"):
+            paths = _followed(connection, catalog, graph, graph.paths(table.name, name))
+        listed.append(SurveyedTable(table.name, kind, why, sample.rows, table.size_bytes, paths))
+    progress("following ways to the tenant", len(tables), len(tables))
+    notes = [f"{each.table}: {each.said}; nothing is known of its rows" for each in samples.values() if each.said]
+    notes += [f"{each.table}: {each.why}; only the visible ones were sampled" for each in hidden]
+    return Survey(
+        catalog.database, catalog.schema, _version(catalog.server_version), tuple(listed), found.references, found.external,
+        found.ids, tenants, people, columns, member, notes=tuple(notes), hidden=tuple(each.table for each in hidden),
+    )  # fmt: skip
+
+
+def _people(asked: str | None, found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    if asked is None:
+        return tuple(found)
+    return (Candidate(asked, 100, ("as asked for",)), *(each for each in found if each.table != asked))
+
+
+def _version(number: int) -> str:
+    return f"{number // 10000}.{number % 10000}"
+
+
+def _followed(
+    connection: psycopg.Connection[Any], catalog: Catalog, graph: Graph, paths: Sequence[TenantPath], most: int = 50_000
+) -> tuple[TenantPath, ...]:
+    """The same paths with what a sample of rows says: how many reach a tenant, and how many another than the first path's."""
+    if not paths:
+        return ()
+    child = ident(catalog.schema, paths[0].table)
+    joins, roots = [], []
+    for at, path in enumerate(paths):
+        left = "c"
+        for step, hop in enumerate(path.hops):
+            right = f"p{at}_{step}"
+            parent = graph.parent_columns(hop)
+            pairs = (
+                zip(parent, hop.columns, strict=True) if hop.backwards else zip(hop.columns, parent, strict=True)
+            )
+            on = " and ".join(f"{left}.{ident(mine)}::text = {right}.{ident(theirs)}::text" for mine, theirs in pairs)
+            joins.append(f"left join {ident(catalog.schema, hop.to)} {right} on {on}")
+            left = right
+        roots.append(left)
+    key = _root_key(catalog, paths[0])
+    if key is None:
+        return tuple(paths)
+    values = [f"{root}.{ident(key)}::text" for root in roots]
+    first = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
+    counted = ", ".join(f"count({value}), count(*) filter (where {value} <> {first})" for value in values)
+    read = _query(
+        connection, f"select count(*), {counted} from (select * from {child} limit {most}) c {' '.join(joins)}"
+    )
+    if isinstance(read, str) or not read:
+        return tuple(paths)
+    row = read[0]
+    return tuple(
+        replace(path, rows=row[0], reached=row[1 + 2 * at], disagree=row[2 + 2 * at]) for at, path in enumerate(paths)
+    )
+
+
+def _root_key(catalog: Catalog, path: TenantPath) -> str | None:
+    root = catalog.table(path.hops[-1].to)
+    return root.row_key[0] if root is not None and root.row_key is not None and len(root.row_key) == 1 else None
+
+
+def sampled_rows(samples: Mapping[str, Sample]) -> int:
+    """How many rows were read."""
+    return sum(len(each.values) for each in samples.values())

@@ -1,0 +1,116 @@
+"""Which table holds the people who sign in, and what its columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tenantry.catalog import Catalog, Table
+from tenantry.survey.model import Candidate, Reference, UsersColumns
+from tenantry.survey.names import stem, words
+from tenantry.survey.sample import TEXTS, Sample, base_type
+from tenantry.survey.shapes import EMAIL, HASHES
+
+_USERS = frozenset(("user", "person", "people", "member", "profile", "account", "login", "employee", "staff", "identity"))
+_PASSWORD = frozenset(("password", "passwd", "pwd", "passphrase"))
+
+
+def users_candidates(
+    catalog: Catalog, samples: Mapping[str, Sample], references: Sequence[Reference] = ()
+) -> tuple[Candidate, ...]:
+    """Tables of persons who sign in, the likeliest first."""
+    found = []
+    for table in catalog.tables:
+        if table.name not in samples:
+            continue
+        score, reasons = _as_users(catalog, table, samples[table.name], references)
+        if score >= 40:
+            found.append(Candidate(table.name, min(score, 100), tuple(reasons)))
+    return tuple(sorted(found, key=lambda each: (-each.score, each.table)))
+
+
+def _as_users(
+    catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference]
+) -> tuple[int, list[str]]:
+    score, reasons = 0, []
+    columns = columns_of_users(catalog, table, sample)
+    name = stem(table.name)
+    if name[-1:] and name[-1] in _USERS:
+        plain = len(name) == 1 or name[:-1] in (("auth",), ("app",))
+        score += 35 if plain and name[-1] in ("user", "person", "people") else 20 if plain else 10
+        reasons.append("its name is that of people" if plain else "its name ends with a word for people")
+    if columns.email:
+        share = _emails(sample, columns.email)
+        unique = any(index.unique and index.columns in ((columns.email,), (None,)) for index in table.indexes)
+        if share is None or share > 0.5:
+            score += 20 + 15 * unique
+            said = f"{columns.email} holds e-mail addresses" if share is not None else f"it has a column {columns.email}"
+            reasons.append(said + (", each once" if unique else ""))
+    if columns.password:
+        score += 25
+        kinds = f" ({', '.join(columns.hash_kinds)})" if columns.hash_kinds else ""
+        reasons.append(f"{columns.password} holds passwords' hashes{kinds}")
+    children = {each.place.table for each in references if each.parent == table.name and each.place.table != table.name}
+    if children:
+        score += min(15, 3 * len(children))
+        reasons.append(f"{len(children)} table{'s name' if len(children) > 1 else ' names'} its rows")
+    if not columns.email and not columns.password:
+        score = min(score, 35)
+    return score, reasons
+
+
+def _emails(sample: Sample, column: str) -> float | None:
+    """The share of addresses among the values; None where there are no rows."""
+    values = sample.distinct(column)
+    return sum(bool(EMAIL.fullmatch(value.strip())) for value in values) / len(values) if values else None
+
+
+def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersColumns:
+    """What the columns of a users table mean, by names and values."""
+    email = password = name = role = verified = deleted = ""
+    kinds: tuple[str, ...] = ()
+    for column in table.columns:
+        found, kind = words(column.name), base_type(catalog, column)
+        text = kind in TEXTS
+        if not email and text and (found[:1] == ("email",) or found[:2] == ("e", "mail") or found[-1:] == ("email",)):
+            email = column.name if "verified" not in found and "token" not in found else email
+        elif not password and text and set(found) & _PASSWORD and not {"reset", "token", "expires", "salt"} & set(found):
+            password, kinds = column.name, hash_kinds(sample.distinct(column.name))
+        elif not role and found[-1:] == ("role",):
+            role = column.name
+        elif not verified and {"verified", "confirmed"} & set(found) and {"email", "is", "at", "verified", "confirmed"} & set(found):
+            verified = column.name
+        elif not deleted and found[:1] == ("deleted",):
+            deleted = column.name
+        elif not name and text and found in (("name",), ("full", "name"), ("display", "name"), ("username",)):
+            name = column.name
+    if not email:
+        email = next((column.name for column in table.columns if (_emails(sample, column.name) or 0) > 0.8), "")
+    return UsersColumns(email, password, "", name, role, verified, deleted, kinds)
+
+
+def hash_kinds(values: Sequence[str]) -> tuple[str, ...]:
+    """The kinds of hashes among some values, the most frequent first."""
+    counts: dict[str, int] = {}
+    for value in values:
+        kind = next((name for name, pattern in HASHES if pattern.fullmatch(value)), "unknown")
+        counts[kind] = counts.get(kind, 0) + 1
+    return tuple(sorted(counts, key=lambda kind: -counts[kind]))
+
+
+def with_password_table(
+    catalog: Catalog, samples: Mapping[str, Sample], users: str, columns: UsersColumns, references: Sequence[Reference]
+) -> UsersColumns:
+    """Passwords that stand in a table beside the users, as NextAuth's and better-auth's accounts have them."""
+    if columns.password:
+        return columns
+    for each in references:
+        table = catalog.table(each.place.table)
+        if each.parent != users or table is None or each.when is not None or table.name not in samples:
+            continue
+        beside = columns_of_users(catalog, table, samples[table.name])
+        if beside.password:
+            return UsersColumns(
+                columns.email, beside.password, table.name, columns.name, columns.role, columns.verified, columns.deleted,
+                beside.hash_kinds,
+            )  # fmt: skip
+    return columns
