@@ -16,6 +16,7 @@ from tenantry.survey.graph import Graph
 from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
 from tenantry.survey.model import Candidate, Reference, Survey, SurveyedTable, TenantPath, UsersColumns
 from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
+from tenantry.survey.names import words
 from tenantry.survey.references import discover_references
 from tenantry.survey.sample import Sample, _query, sample_tables
 
@@ -80,6 +81,8 @@ def _survey(
     root = tenants[0] if tenants else None
     name = root.table if root is not None and root.form in ("table", "person") else ""
     member = membership_table(catalog, graph, name, user, samples)[0] if name and user and name != user else ""
+    place = _role_place(catalog, member, user, columns)
+    roles = _roles(catalog, samples, place)
     hidden = hidden_tables(connection, [ident(catalog.schema, table.name) for table in tables])
     listed = []
     for at, table in enumerate(tables):
@@ -98,7 +101,7 @@ def _survey(
     notes += [f"{each.table}: {each.why}; only the visible ones were sampled" for each in hidden]
     return Survey(
         catalog.database, catalog.schema, _version(catalog.server_version), tuple(listed), found.references, found.external,
-        found.ids, tenants, people, columns, member, notes=tuple(notes), hidden=tuple(each.table for each in hidden),
+        found.ids, tenants, people, columns, member, place, roles, notes=tuple(notes), hidden=tuple(each.table for each in hidden),
     )  # fmt: skip
 
 
@@ -106,6 +109,25 @@ def _people(asked: str | None, found: Sequence[Candidate]) -> tuple[Candidate, .
     if asked is None:
         return tuple(found)
     return (Candidate(asked, 100, ("as asked for",)), *(each for each in found if each.table != asked))
+
+
+def _role_place(catalog: Catalog, member: str, user: str, columns: UsersColumns) -> tuple[str, str] | None:
+    """Where roles in a tenant stand: in the memberships, else in the users table."""
+    table = catalog.table(member) if member else None
+    found = next((each.name for each in table.columns if words(each.name)[-1:] == ("role",)), "") if table else ""
+    if found:
+        return member, found
+    return (user, columns.role) if user and columns.role and not member else None
+
+
+def _roles(catalog: Catalog, samples: Mapping[str, Sample], place: tuple[str, str] | None) -> tuple[str, ...]:
+    table = catalog.table(place[0]) if place is not None else None
+    column = table.column(place[1]) if table is not None and place is not None else None
+    if place is None or column is None:
+        return ()
+    labels = next((enum.labels for enum in catalog.enums if enum.name == column.type_name and column.type_kind == "enum"), None)
+    found = labels if labels is not None else tuple(sorted(samples[place[0]].distinct(place[1])))
+    return found if len(found) <= 20 else ()
 
 
 def _version(number: int) -> str:

@@ -194,6 +194,10 @@ class Survey:
     users: tuple[Candidate, ...] = ()
     users_columns: UsersColumns = UsersColumns()
     membership: str = ""
+    role_place: tuple[str, str] | None = None
+    """Table and column that say what somebody may do in a tenant."""
+    roles: tuple[str, ...] = ()
+    """Its values, in no order."""
     risks: tuple[Risk, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -1,0 +1,121 @@
+"""A drafted target: tables, columns, keys and the manifest's rules for them, as values. Texts are made of them elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Names = Literal["kept", "snake"]
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOptions:
+    """What the owner decided; everything else is drafted from the survey.
+
+    Attributes:
+        schema: of the target.
+        names: as in the source, or in snake_case.
+        tenant: a table; None for the likeliest.
+        users: the users table; None for the likeliest.
+        convert_text: give columns of text whose sampled values are all numbers, times or truth values such a type.
+    """
+
+    schema: str = "app"
+    names: Names = "kept"
+    tenant: str | None = None
+    person: bool = False
+    users: str | None = None
+    convert_text: bool = False
+    name: str = ""
+
+
+@dataclass(slots=True)
+class DraftColumn:
+    """A column of the target.
+
+    Attributes:
+        rule: the manifest's keys for it; empty where the value comes from the source column of the same name by a plain cast.
+        source: the source column that it is made of; "" for those that Tenantry fills.
+    """
+
+    name: str
+    type: str
+    not_null: bool = False
+    default: str = ""
+    generated: str = ""
+    identity: bool = False
+    source: str = ""
+    comment: str | None = None
+    rule: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DraftKey:
+    """A foreign key of the target, by columns of both sides."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_delete: str = ""
+
+
+@dataclass(slots=True)
+class DraftTable:
+    """A table of the target, and where its rows come from."""
+
+    name: str
+    source: str
+    kind: str
+    scoped: bool
+    columns: list[DraftColumn] = field(default_factory=list)
+    uniques: list[tuple[str, ...]] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    indexes: list[tuple[str, ...]] = field(default_factory=list)
+    raw_indexes: list[str] = field(default_factory=list)
+    keys: list[DraftKey] = field(default_factory=list)
+    comment: str | None = None
+    part: str = ""
+    where: str = ""
+    ways: tuple[str, ...] = ()
+    access: object = "service"
+
+    def column(self, name: str) -> DraftColumn | None:
+        return next((each for each in self.columns if each.name == name), None)
+
+    def of_source(self, source: str) -> DraftColumn | None:
+        return next((each for each in self.columns if each.source == source), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A decision that a person has to look at.
+
+    Attributes:
+        evidence: what speaks for it, with numbers.
+        chosen: what the draft does now; the safe way.
+        alternatives: what else can be done, and how it is written.
+    """
+
+    about: str
+    question: str
+    evidence: tuple[str, ...]
+    chosen: str
+    alternatives: tuple[str, ...] = ()
+    weight: int = 1
+    """How much hangs on it; the greatest come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that `tenantry init` writes.
+
+    Attributes:
+        files: path below the folder → text.
+    """
+
+    tables: tuple[DraftTable, ...]
+    questions: tuple[Question, ...]
+    files: Mapping[str, str]
+    left_out: Mapping[str, str]
+    """Source table → why it is not carried over."""

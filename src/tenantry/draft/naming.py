@@ -1,0 +1,33 @@
+"""Names of the target: as in the source, or in snake_case, each once, and none that Tenantry needs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tenantry.draft.model import Names
+from tenantry.survey.names import singular, words
+
+_MOST = 63
+
+
+def target_name(name: str, names: Names) -> str:
+    """The name in the target."""
+    if names == "kept":
+        return name
+    return "_".join(words(name)) or name
+
+
+def column_for(table: str, names: Names) -> str:
+    """The name of a column that names rows of a table: `organization_id`, or `organizationId` beside camelCase names."""
+    parts = [singular(word) for word in words(table)]
+    if names == "kept" and any(letter.isupper() for letter in table[1:]):
+        return "".join([parts[0], *(word.capitalize() for word in parts[1:]), "Id"])
+    return "_".join([*parts, "id"])
+
+
+def free(wanted: str, taken: Collection[str]) -> str:
+    """The name, or the first with a number behind it that is not taken."""
+    wanted = wanted[:_MOST]
+    if wanted not in taken:
+        return wanted
+    return next(name for number in range(2, 1000) if (name := f"{wanted[: _MOST - 4]}_{number}") not in taken)
