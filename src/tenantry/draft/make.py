@@ -20,5 +20,8 @@ def make_draft(catalog: Catalog, survey: Survey, options: DraftOptions) -> Draft
         "QUESTIONS.md": questions_md(drafted.questions, database=survey.database),
     }
     return Draft(
-        tuple(drafted.tables), tuple(drafted.questions), {path: text for path, text in files.items() if text}, dict(drafted.ignored)
+        tuple(drafted.tables),
+        tuple(drafted.questions),
+        {path: text for path, text in files.items() if text},
+        dict(drafted.ignored),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tenantry.catalog import Catalog, Table
@@ -17,7 +17,20 @@ from tenantry.survey.sample import NUMBERS, base_type
 
 ROW_ID, LEGACY_ID = "id", "legacy_id"
 _LADDER = (
-    *("none", "blocked", "guest", "read", "reader", "viewer", "customer", "client", "basic", "standard", "member", "user"),
+    *(
+        "none",
+        "blocked",
+        "guest",
+        "read",
+        "reader",
+        "viewer",
+        "customer",
+        "client",
+        "basic",
+        "standard",
+        "member",
+        "user",
+    ),
     *("employee", "staff", "agent", "contributor", "writer", "author", "editor", "billing", "moderator", "maintainer"),
     *("supervisor", "lead", "manager", "office_manager", "director", "admin", "administrator", "owner", "superadmin"),
 )
@@ -170,12 +183,18 @@ class _Drafter:
             labels = ", ".join(literal(label) for label in enum.labels)
             self.out.types.append(f"create type {ident(enum.name)} as enum ({labels});")
         for domain in self.catalog.domains:
-            checks = "".join(f" constraint {ident(check.name)} {self._unqualified(check.definition)}" for check in domain.checks)
+            checks = "".join(
+                f" constraint {ident(check.name)} {self._unqualified(check.definition)}" for check in domain.checks
+            )
             default = f" default {self._unqualified(domain.default)}" if domain.default else ""
             null = "" if domain.nullable else " not null"
-            self.out.types.append(f"create domain {ident(domain.name)} as {self._unqualified(domain.base)}{default}{null}{checks};")
+            self.out.types.append(
+                f"create domain {ident(domain.name)} as {self._unqualified(domain.base)}{default}{null}{checks};"
+            )
         for composite in self.catalog.composites:
-            columns = ", ".join(f"{ident(column.name)} {self._unqualified(column.type)}" for column in composite.columns)
+            columns = ", ".join(
+                f"{ident(column.name)} {self._unqualified(column.type)}" for column in composite.columns
+            )
             self.out.types.append(f"create type {ident(composite.name)} as ({columns});")
 
     def _unqualified(self, text: str) -> str:
@@ -223,7 +242,9 @@ class _Drafter:
         if len(key) == 1 and not self._says_something(table, key[0]):
             dropped.add(key[0])
         if made.scoped:
-            first = next((each for each in self._ways(table.name) if each.parent == self.root and len(each.columns) == 1), None)
+            first = next(
+                (each for each in self._ways(table.name) if each.parent == self.root and len(each.columns) == 1), None
+            )
             if first is not None and first.columns[0] == made.ways[0:1][0].partition("->")[0].strip():
                 dropped.add(first.columns[0])
         if table.name == self.users:
@@ -242,14 +263,19 @@ class _Drafter:
             return True
         shapes = next((each.shapes for each in self.survey.ids if (each.table, each.column) == (table.name, key)), {})
         column = table.column(key)
-        return bool(shapes) and column is not None and base_type(self.catalog, column) not in NUMBERS and (
-            shapes.get("word", 0) + shapes.get("text", 0) > 0.5
+        return (
+            bool(shapes)
+            and column is not None
+            and base_type(self.catalog, column) not in NUMBERS
+            and (shapes.get("word", 0) + shapes.get("text", 0) > 0.5)
         )
 
     def _column(self, table: Table, made: DraftTable, column: CatalogColumn, key: tuple[str, ...]) -> None:
         name = self._name(column.name, made)
         reference = self._reference(table.name, column.name)
-        drafted = DraftColumn(name, self._unqualified(column.type), not column.nullable, source=column.name, comment=column.comment)
+        drafted = DraftColumn(
+            name, self._unqualified(column.type), not column.nullable, source=column.name, comment=column.comment
+        )
         if name != column.name:
             drafted.rule["from"] = column.name
         if column.generated is not None:
@@ -266,7 +292,12 @@ class _Drafter:
                 made.keys.append(DraftKey((name,), parent, (ROW_ID,), self._on_delete(table, reference)))
             elif made.scoped:
                 made.keys.append(
-                    DraftKey((self.out.tenant_column, name), parent, (self.out.tenant_column, ROW_ID), self._on_delete(table, reference))
+                    DraftKey(
+                        (self.out.tenant_column, name),
+                        parent,
+                        (self.out.tenant_column, ROW_ID),
+                        self._on_delete(table, reference),
+                    )
                 )
             self._note_reference(made, drafted, reference)
         else:
@@ -300,9 +331,13 @@ class _Drafter:
     def _plain(self, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn) -> None:
         kind = base_type(self.catalog, column)
         default = column.default or ""
-        if kind.startswith("timestamp without") or column.type.startswith("timestamp") and "with time zone" not in column.type:
+        if kind.startswith("timestamp without") or (
+            column.type.startswith("timestamp") and "with time zone" not in column.type
+        ):
             if not column.type.endswith("[]"):
-                drafted.type = re.sub(r"timestamp(\(\d\))?( without time zone)?", r"timestamp\1 with time zone", column.type)
+                drafted.type = re.sub(
+                    r"timestamp(\(\d\))?( without time zone)?", r"timestamp\1 with time zone", column.type
+                )
                 drafted.rule["as"] = "utc"
         if column.identity is not None or (default.startswith("nextval(") and kind in NUMBERS):
             drafted.identity, default = True, ""
@@ -323,7 +358,12 @@ class _Drafter:
         for each in inner:
             parent = self.target_of.get(each.parent)
             path = each.place.path
-            plain = each.place.form == "json" and not each.place.json_text and not path.startswith("[") and "*" not in path.replace("[*]", "")
+            plain = (
+                each.place.form == "json"
+                and not each.place.json_text
+                and not path.startswith("[")
+                and "*" not in path.replace("[*]", "")
+            )
             if parent is not None and plain and column.type in ("json", "jsonb"):
                 said[path] = parent
             else:
@@ -390,7 +430,7 @@ class _Drafter:
                 made.uniques.append(self._per_tenant(made, names))
             elif not index.unique and plain and names:
                 made.indexes.append(self._per_tenant(made, names))
-            elif index.unique and not index.primary and not plain:
+            elif index.unique and not index.primary and not plain and not set(key) <= set(index.columns):
                 self._ask_index(table, made, index.definition)
         for check in table.checks:
             if check.expression and not check.inherited and self._kept_as_is(table, made, check.columns):
@@ -436,7 +476,9 @@ class _Drafter:
             column = next((name for name in each.columns if not self._is_tenant_column(table, name)), each.columns[0])
             by_person = each.parent == self.users
             # A person has no tenant in the target: the person's own one has, or the membership that is made of the same row.
-            target = self.target_of[each.parent] if not by_person else self.out.tenant if self.person else self.member_name
+            target = (
+                self.target_of[each.parent] if not by_person else self.out.tenant if self.person else self.member_name
+            )
             way = column if each.declared and not by_person else f"{column} -> {target}"
             # A composite key carries the tenant itself: that column is a way of its own.
             found.append(((-round(reach, 3), near), way))
@@ -458,8 +500,12 @@ class _Drafter:
         """Each person's tenant, made of the users table."""
         columns = self.survey.users_columns
         name = columns.name or columns.email
-        made = DraftTable(self.out.tenant, self.users, "tenant", scoped=False, part="tenant", comment="Each person's own tenant.")
-        made.columns.append(DraftColumn("name", "text", True, source=name, rule={"from": name} if name != "name" else {}))
+        made = DraftTable(
+            self.out.tenant, self.users, "tenant", scoped=False, part="tenant", comment="Each person's own tenant."
+        )
+        made.columns.append(
+            DraftColumn("name", "text", True, source=name, rule={"from": name} if name != "name" else {})
+        )
         if name:
             source = self.catalog.table(self.users)
             column = source.column(name) if source is not None else None
@@ -502,7 +548,9 @@ class _Drafter:
         assert source is not None
         key = (source.row_key or ("id",))[0]
         out.membership_profile = column_for(out.profile, self.options.names)
-        made.columns.append(DraftColumn(out.membership_profile, "uuid", True, source=key, rule={"from": key, "ref": out.profile}))
+        made.columns.append(
+            DraftColumn(out.membership_profile, "uuid", True, source=key, rule={"from": key, "ref": out.profile})
+        )
         made.keys.append(DraftKey((out.membership_profile,), out.profile, (ROW_ID,), ""))
         made.uniques.append((out.tenant_column, out.membership_profile))
         role = self.survey.users_columns.role
@@ -517,7 +565,13 @@ class _Drafter:
             if role:
                 column = source.column(role)
                 assert column is not None
-                drafted = DraftColumn("role", self._unqualified(column.type), True, source=role, rule={"from": role} if role != "role" else {})
+                drafted = DraftColumn(
+                    "role",
+                    self._unqualified(column.type),
+                    True,
+                    source=role,
+                    rule={"from": role} if role != "role" else {},
+                )
                 if column.nullable:
                     drafted.rule["null"] = {"default": out.roles[0]}
                 made.columns.append(drafted)
@@ -541,7 +595,9 @@ class _Drafter:
         if len(values) < 2:
             self.out.roles = (*values, "owner") if values and values[0] != "owner" else ("member", "owner")
             return
-        ordered = sorted(values, key=lambda value: (_LADDER.index(value.lower()) if value in known else len(_LADDER) // 2, value))
+        ordered = sorted(
+            values, key=lambda value: (_LADDER.index(value.lower()) if value in known else len(_LADDER) // 2, value)
+        )
         self.out.roles = tuple(ordered)
         self.out.questions.append(
             Question(
@@ -558,7 +614,12 @@ class _Drafter:
                 table.access = {"select": lowest, "insert": "service", "update": highest, "delete": "service"}
             elif table.name == self.out.profile:
                 own = {"own": ROW_ID}
-                table.access = {"select": {"colleagues": lowest, "own": ROW_ID}, "insert": "service", "update": own, "delete": "service"}
+                table.access = {
+                    "select": {"colleagues": lowest, "own": ROW_ID},
+                    "insert": "service",
+                    "update": own,
+                    "delete": "service",
+                }
             elif table.name == self.out.membership:
                 table.access = {"select": lowest, "insert": "service", "update": "service", "delete": "service"}
             elif not table.scoped:
@@ -575,8 +636,8 @@ class _Drafter:
         for table in self.out.tables:
             table.keys = [
                 each for each in table.keys
-                if each.parent == "auth.users" or (parent := self.out.table(each.parent)) is not None
-                and (len(each.columns) == 1 or parent.scoped)
+                if each.parent == "auth.users" or ((parent := self.out.table(each.parent)) is not None
+                and (len(each.columns) == 1 or parent.scoped))
             ]  # fmt: skip
             for each in table.keys:
                 wanted = each.columns
@@ -597,10 +658,21 @@ class _Drafter:
         for name, reason in out.ignored.items():
             if name in self.kinds and self.kinds[name].kind == "credentials":
                 out.questions.append(
-                    Question(name, "Is this table needed after the migration?", (reason,), "It is left behind ([source] ignore).", (), 2)
+                    Question(
+                        name,
+                        "Is this table needed after the migration?",
+                        (reason,),
+                        "It is left behind ([source] ignore).",
+                        (),
+                        2,
+                    )
                 )
         for table in out.tables:
-            if not table.scoped and table.kind not in ("tenant", "users", "lookup") and table.name not in (out.tenant, out.profile):
+            if (
+                not table.scoped
+                and table.kind not in ("tenant", "users", "lookup")
+                and table.name not in (out.tenant, out.profile)
+            ):
                 out.questions.append(
                     Question(
                         table.name, "Whose rows are these? No way leads from them to a tenant.",

@@ -43,7 +43,9 @@ def _table_sql(drafted: Drafted, table: DraftTable) -> str:
     text = f"-- {table.name}\ncreate table {name} (\n    " + ",\n    ".join(lines) + "\n);"
     comments = [f"comment on table {name} is {literal(table.comment)};"] if table.comment else []
     comments += [
-        f"comment on column {name}.{ident(column.name)} is {literal(column.comment)};" for column in table.columns if column.comment
+        f"comment on column {name}.{ident(column.name)} is {literal(column.comment)};"
+        for column in table.columns
+        if column.comment
     ]
     return "\n".join([text, *comments])
 
@@ -114,7 +116,10 @@ def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> st
         _section("target", {"schema": options.schema, "files": ["schema/*.sql"]}),
         _section("ids", {"namespace": options.name or survey.database}),
         _section("tenant", {"table": drafted.tenant, "column": drafted.tenant_column}),
-        _section("membership", {"table": drafted.membership, "profile": drafted.membership_profile, "role": drafted.membership_role}),
+        _section(
+            "membership",
+            {"table": drafted.membership, "profile": drafted.membership_profile, "role": drafted.membership_role},
+        ),
         _section("roles", {"order": list(drafted.roles)}),
     ]
     if drafted.profile and users.email:

@@ -14,9 +14,9 @@ from tenantry.catalog.hidden import hidden_tables
 from tenantry.postgres import ident
 from tenantry.survey.graph import Graph
 from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
-from tenantry.survey.model import Candidate, Reference, Survey, SurveyedTable, TenantPath, UsersColumns
-from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
+from tenantry.survey.model import Candidate, Survey, SurveyedTable, TenantPath, UsersColumns
 from tenantry.survey.names import words
+from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
 from tenantry.survey.references import discover_references
 from tenantry.survey.sample import Sample, _query, sample_tables
 
@@ -125,7 +125,9 @@ def _roles(catalog: Catalog, samples: Mapping[str, Sample], place: tuple[str, st
     column = table.column(place[1]) if table is not None and place is not None else None
     if place is None or column is None:
         return ()
-    labels = next((enum.labels for enum in catalog.enums if enum.name == column.type_name and column.type_kind == "enum"), None)
+    labels = next(
+        (enum.labels for enum in catalog.enums if enum.name == column.type_name and column.type_kind == "enum"), None
+    )
     found = labels if labels is not None else tuple(sorted(samples[place[0]].distinct(place[1])))
     return found if len(found) <= 20 else ()
 
@@ -147,9 +149,7 @@ def _followed(
         for step, hop in enumerate(path.hops):
             right = f"p{at}_{step}"
             parent = graph.parent_columns(hop)
-            pairs = (
-                zip(parent, hop.columns, strict=True) if hop.backwards else zip(hop.columns, parent, strict=True)
-            )
+            pairs = zip(parent, hop.columns, strict=True) if hop.backwards else zip(hop.columns, parent, strict=True)
             on = " and ".join(f"{left}.{ident(mine)}::text = {right}.{ident(theirs)}::text" for mine, theirs in pairs)
             joins.append(f"left join {ident(catalog.schema, hop.to)} {right} on {on}")
             left = right

@@ -22,11 +22,24 @@ FRAMEWORK = re.compile(
 )
 _CREDENTIALS = frozenset(
     (
-        *("session", "token", "verification", "authenticator", "credential", "otp", "passkey", "nonce", "jwks", "secret"),
+        *(
+            "session",
+            "token",
+            "verification",
+            "authenticator",
+            "credential",
+            "otp",
+            "passkey",
+            "nonce",
+            "jwks",
+            "secret",
+        ),
         *("authorization", "oauth", "mfa", "challenge"),
     )
 )
-_LOGS = frozenset(("log", "audit", "history", "event", "activity", "trail", "changelog", "revision", "version", "journal"))
+_LOGS = frozenset(
+    ("log", "audit", "history", "event", "activity", "trail", "changelog", "revision", "version", "journal")
+)
 _MEMBERS = frozenset(("member", "membership", "role", "access", "seat", "assignment", "participant", "collaborator"))
 
 
@@ -56,7 +69,11 @@ def membership_table(
         parents = {hop.to for hop in graph.parents(table.name)}
         if not {tenant, users} <= parents:
             continue
-        roles = [column.name for column in table.columns if words(column.name)[-1:] in (("role",), ("level",), ("permission",))]
+        roles = [
+            column.name
+            for column in table.columns
+            if words(column.name)[-1:] in (("role",), ("level",), ("permission",))
+        ]
         named = bool(set(stem(table.name)) & _MEMBERS) or set(stem(table.name)) >= set(stem(tenant)) | set(stem(users))
         few = len(own_columns(table, graph)) <= 4
         keyed = any(
@@ -105,7 +122,11 @@ def _as_tenant(
     if not reaching:
         return None
     score, reasons = round(40 * share), [f"{len(reaching)} of {len(data) - 1} other tables lead to it"]
-    vocabulary = name[-1:] and name[-1] in TENANTS and not (len(name) > 1 and name[-1] in ("group", "account", "provider", "client"))
+    vocabulary = (
+        name[-1:]
+        and name[-1] in TENANTS
+        and not (len(name) > 1 and name[-1] in ("group", "account", "provider", "client"))
+    )
     if vocabulary:
         score += 20
         reasons.append("its name is a usual one for tenants")
@@ -125,13 +146,20 @@ def _as_tenant(
     if len(direct) > 1:
         reasons.append(f"{len(direct)} tables name it directly")
     own = samples[table.name]
-    if 0 <= own.rows and own.rows and all(own.rows <= max(samples[each].rows, 0) for each in direct if samples[each].rows > 0):
+    if (
+        own.rows >= 0
+        and own.rows
+        and all(own.rows <= max(samples[each].rows, 0) for each in direct if samples[each].rows > 0)
+    ):
         score += 5
     up = [hop for hop in graph.parents(table.name) if hop.to not in (users, table.name)]
     if up:
         score -= 8 * len({hop.to for hop in up})
         reasons.append(f"but it belongs to {', '.join(sorted({hop.to for hop in up}))}")
-    if any(hop.to == users and "own" not in " ".join(hop.columns).lower() for hop in graph.parents(table.name)) and not vocabulary:
+    if (
+        any(hop.to == users and "own" not in " ".join(hop.columns).lower() for hop in graph.parents(table.name))
+        and not vocabulary
+    ):
         score -= 10
     if name[-1:] and name[-1] in PEOPLE and not vocabulary:
         score -= 15
@@ -192,5 +220,9 @@ def kind_of(
 
 def _is_list(table: Table, sample: Sample, rows: int) -> bool:
     key = table.row_key or ()
-    natural = len(key) == 1 and bool(sample.values) and all(shape_of(value) == "word" for value in sample.distinct(key[0])[:20])
+    natural = (
+        len(key) == 1
+        and bool(sample.values)
+        and all(shape_of(value) == "word" for value in sample.distinct(key[0])[:20])
+    )
     return 0 <= rows <= 500 and (natural or len(table.columns) <= 4)

@@ -7,10 +7,23 @@ from functools import cache
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
-PEOPLE = frozenset(("user", "person", "people", "member", "profile", "customer", "employee", "staff", "contact", "login"))
+PEOPLE = frozenset(
+    ("user", "person", "people", "member", "profile", "customer", "employee", "staff", "contact", "login")
+)
 ACTORS = frozenset(
     (
-        *("author", "owner", "creator", "assignee", "approver", "reviewer", "sender", "recipient", "manager", "inviter"),
+        *(
+            "author",
+            "owner",
+            "creator",
+            "assignee",
+            "approver",
+            "reviewer",
+            "sender",
+            "recipient",
+            "manager",
+            "inviter",
+        ),
         *("invitee", "editor", "uploader", "requester", "reporter", "actor", "agent", "holder", "lead", "follower"),
         *("subscriber", "participant", "attendee", "host", "organizer", "commenter", "updater", "deleter", "signer"),
     )
@@ -18,10 +31,56 @@ ACTORS = frozenset(
 """Nouns for somebody who did something: they name a person."""
 TENANTS = frozenset(
     (
-        *("tenant", "organization", "organisation", "org", "company", "account", "workspace", "team", "clinic", "practice"),
-        *("shop", "store", "merchant", "school", "business", "agency", "firm", "hospital", "property", "hotel", "restaurant"),
-        *("customer", "client", "site", "instance", "space", "community", "enterprise", "branch", "studio", "gym", "venue"),
-        *("office", "brand", "franchise", "dealer", "vendor", "household", "family", "club", "association", "municipality"),
+        *(
+            "tenant",
+            "organization",
+            "organisation",
+            "org",
+            "company",
+            "account",
+            "workspace",
+            "team",
+            "clinic",
+            "practice",
+        ),
+        *(
+            "shop",
+            "store",
+            "merchant",
+            "school",
+            "business",
+            "agency",
+            "firm",
+            "hospital",
+            "property",
+            "hotel",
+            "restaurant",
+        ),
+        *(
+            "customer",
+            "client",
+            "site",
+            "instance",
+            "space",
+            "community",
+            "enterprise",
+            "branch",
+            "studio",
+            "gym",
+            "venue",
+        ),
+        *(
+            "office",
+            "brand",
+            "franchise",
+            "dealer",
+            "vendor",
+            "household",
+            "family",
+            "club",
+            "association",
+            "municipality",
+        ),
         *("depot", "warehouse", "station", "garage", "farm", "group", "institution", "publisher", "provider"),
     )
 )

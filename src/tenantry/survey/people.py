@@ -10,7 +10,9 @@ from tenantry.survey.names import stem, words
 from tenantry.survey.sample import TEXTS, Sample, base_type
 from tenantry.survey.shapes import EMAIL, HASHES
 
-_USERS = frozenset(("user", "person", "people", "member", "profile", "account", "login", "employee", "staff", "identity"))
+_USERS = frozenset(
+    ("user", "person", "people", "member", "profile", "account", "login", "employee", "staff", "identity")
+)
 _PASSWORD = frozenset(("password", "passwd", "pwd", "passphrase"))
 
 
@@ -28,9 +30,7 @@ def users_candidates(
     return tuple(sorted(found, key=lambda each: (-each.score, each.table)))
 
 
-def _as_users(
-    catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference]
-) -> tuple[int, list[str]]:
+def _as_users(catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference]) -> tuple[int, list[str]]:
     score, reasons = 0, []
     columns = columns_of_users(catalog, table, sample)
     name = stem(table.name)
@@ -43,7 +43,9 @@ def _as_users(
         unique = any(index.unique and index.columns in ((columns.email,), (None,)) for index in table.indexes)
         if share is None or share > 0.5:
             score += 20 + 15 * unique
-            said = f"{columns.email} holds e-mail addresses" if share is not None else f"it has a column {columns.email}"
+            said = (
+                f"{columns.email} holds e-mail addresses" if share is not None else f"it has a column {columns.email}"
+            )
             reasons.append(said + (", each once" if unique else ""))
     if columns.password:
         score += 25
@@ -73,11 +75,17 @@ def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersCol
         text = kind in TEXTS
         if not email and text and (found[:1] == ("email",) or found[:2] == ("e", "mail") or found[-1:] == ("email",)):
             email = column.name if "verified" not in found and "token" not in found else email
-        elif not password and text and set(found) & _PASSWORD and not {"reset", "token", "expires", "salt"} & set(found):
+        elif (
+            not password and text and set(found) & _PASSWORD and not {"reset", "token", "expires", "salt"} & set(found)
+        ):
             password, kinds = column.name, hash_kinds(sample.distinct(column.name))
         elif not role and found[-1:] == ("role",):
             role = column.name
-        elif not verified and {"verified", "confirmed"} & set(found) and {"email", "is", "at", "verified", "confirmed"} & set(found):
+        elif (
+            not verified
+            and {"verified", "confirmed"} & set(found)
+            and {"email", "is", "at", "verified", "confirmed"} & set(found)
+        ):
             verified = column.name
         elif not deleted and found[:1] == ("deleted",):
             deleted = column.name

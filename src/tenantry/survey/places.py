@@ -48,7 +48,10 @@ def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[Found]:
         kind = base_type(catalog, column)
         if column.type_kind == "enum" or column.name not in sample.columns:
             continue
-        rows = [*enumerate(sample.column(column.name)), *((-1 - at, v) for at, v in enumerate(sample.more.get(column.name, ())))]
+        rows = [
+            *enumerate(sample.column(column.name)),
+            *((-1 - at, v) for at, v in enumerate(sample.more.get(column.name, ()))),
+        ]
         for row, value in rows:
             if value is None or value == "":
                 continue
@@ -152,7 +155,15 @@ def pairs_of(table: Table, places: list[Found]) -> Iterator[tuple[str, Found]]:
             mine = words(name)
             if name in types or (not names_ids(name) and mine[-1:] != ("id",) and mine[-1:] != ("key",)):
                 continue
-            if mine[:-1] == found or (not found and mine[:-1] in (("entity",), ("target",), ("object",), ("subject",), ("record",), ("item",), ("resource",))) or (found in (("entity",), ("content",)) and mine[:-1] == ("object",)):
+            if (
+                mine[:-1] == found
+                or (
+                    not found
+                    and mine[:-1]
+                    in (("entity",), ("target",), ("object",), ("subject",), ("record",), ("item",), ("resource",))
+                )
+                or (found in (("entity",), ("content",)) and mine[:-1] == ("object",))
+            ):
                 for type_ in types:
                     yield type_, each
     types = [c.name for c in table.columns if words(c.name)[-3:] == ("content", "type", "id")]

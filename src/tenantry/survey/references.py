@@ -77,7 +77,9 @@ def discover_references(
         taken = {each.place for each in found}
         external += _external(table, places[table.name], taken, stated)
     ids = tuple(
-        IdShape(key.table, key.column, key.kind, {k: v for k, v in key.shapes.items() if v >= 0.005}) for key in keys if key.primary
+        IdShape(key.table, key.column, key.kind, {k: v for k, v in key.shapes.items() if v >= 0.005})
+        for key in keys
+        if key.primary
     )
     return Discovered(tuple(references), tuple(external), ids)
 
@@ -175,9 +177,7 @@ class _Finder:
         """The parent that the place most likely names."""
         looked = list(each.values if values is None else values)
         matches = [match for key in self._keys if (match := self._match(each.place, key, looked)) is not None]
-        ranked = sorted(
-            ((self._rank(each, match), match) for match in matches), key=lambda pair: pair[0], reverse=True
-        )
+        ranked = sorted(((self._rank(each, match), match) for match in matches), key=lambda pair: pair[0], reverse=True)
         if not ranked or ranked[0][0] <= (0,):
             return None
         match = ranked[0][1]
@@ -299,12 +299,18 @@ class _Finder:
 
     def _of_type(self, kind: str, type_: str, each: Found, values: list[str], named: bool) -> Reference | None:
         asked = values[:200]
-        matches = [match for key in self._keys if key.primary and (match := self._match(each.place, key, asked)) is not None]
+        matches = [
+            match for key in self._keys if key.primary and (match := self._match(each.place, key, asked)) is not None
+        ]
         strong = [match for match in matches if match.strong and (match.share >= _STRONG_SHARE or match.found >= 3)]
         if strong:
             match = max(strong, key=lambda one: (one.share, agrees(kind, one.key.table)))
         else:
-            near = [match for match in matches if match.share >= _WEAK_SHARE and named and _type_names(kind, match.key.table)]
+            near = [
+                match
+                for match in matches
+                if match.share >= _WEAK_SHARE and named and _type_names(kind, match.key.table)
+            ]
             if not near:
                 return None
             match = max(near, key=lambda one: (_type_names(kind, one.key.table), one.share))
@@ -334,7 +340,12 @@ def _external(table: Table, places: Sequence[Found], taken: set[Place], stated: 
     key = set(table.row_key or ())
     for each in places:
         place = each.place
-        if place in taken or place.column in stated or place.form == "embedded" or (place.form == "value" and place.column in key):
+        if (
+            place in taken
+            or place.column in stated
+            or place.form == "embedded"
+            or (place.form == "value" and place.column in key)
+        ):
             continue
         values = list(each.values)
         strong = sum(is_strong(value) for value in values)

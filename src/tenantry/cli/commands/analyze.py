@@ -9,16 +9,29 @@ import typer
 
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather, look_around
+from tenantry.catalog import read_catalog
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
-from tenantry.cli.database import prepared_project
-from tenantry.cli.options import AsJson, Dsn, ManifestPath
+from tenantry.cli.database import connected, prepared_project
+from tenantry.cli.options import AsJson, Dsn, ManifestPath, TenantTable, UsersTable
 from tenantry.cli.progress import Bars
+from tenantry.draft import DraftOptions, make_draft
+from tenantry.draft.check import project_of_files
+from tenantry.errors import TenantryError
 from tenantry.migrate.session.reserved_names import all_taken
+from tenantry.report.terminal import survey as view
 from tenantry.report.terminal.analyze import findings as show_findings
+from tenantry.settings import Settings, read_settings
+from tenantry.survey import survey
 
 
-@command("tenantry analyze", "tenantry analyze --all", section=HelpSection.BEFORE, exit_1="there are blockers")
+@command(
+    "tenantry analyze",
+    "tenantry analyze --all",
+    "tenantry analyze --dsn postgresql://…",
+    section=HelpSection.BEFORE,
+    exit_1="there are blockers",
+)
 def analyze(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
@@ -26,12 +39,25 @@ def analyze(
     sample_rows: Annotated[
         int, typer.Option(help="Read a sample of tables with more rows than this, not the whole table.", min=1000)
     ] = 5_000_000,
+    schema: Annotated[str, typer.Option(help="Without a manifest: the schema to look at.")] = "public",
+    tenant: TenantTable = None,
+    users: UsersTable = None,
     as_json: AsJson = False,
 ) -> None:
     """List the differences between source and target, and data that cannot be migrated unchanged.
 
     Reads only. Each finding has a code, a count and sample keys; docs/reference/findings.md explains the codes.
+
+    Without a manifest it says what is in the database: the kind of each table, what a tenant could be and which table holds the people
+    who sign in, with reasons; references that no foreign key states, with the share of sampled values that prove them; and the findings
+    of the migration that `tenantry init` would draft.
     """
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    if settings.manifest is None and settings.dsn is not None:
+        _without_manifest(
+            settings, schema, tenant, users, everything=everything, sample_rows=sample_rows, as_json=as_json
+        )
+        return
     with prepared_project(dsn, manifest, names=False) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
         total = len(prepared.project.mappings)
         done = iter(range(total + 1))
@@ -50,6 +76,55 @@ def analyze(
         print_json({"findings": [each.to_json() for each in findings], "evidence": [_evidence(e) for e in evidence]})
     else:
         show_findings(out, findings, everything=everything)
+    if any(finding.severity == "blocker" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _without_manifest(
+    settings: Settings,
+    schema: str,
+    tenant: str | None,
+    users: str | None,
+    *,
+    everything: bool,
+    sample_rows: int,
+    as_json: bool,
+) -> None:
+    with connected(settings, None) as (_, connection), Bars(err, quiet=as_json) as bars:
+        found = survey(connection, schema, tenant=tenant, users=users, progress=bars.count)
+        connection.rollback()
+        findings: list[Any] = []
+        evidence: tuple[Any, ...] = ()
+        said = ""
+        try:
+            options = DraftOptions(tenant=tenant, users=users)
+            drafted = make_draft(read_catalog(connection, schema), found, options)
+            project = project_of_files(connection, drafted.files)
+            evidence = gather(connection, project, most_rows=sample_rows)
+            findings = list(find(project, evidence, look_around(connection, project)))
+        except TenantryError as error:
+            said = str(error)
+    if as_json:
+        print_json(
+            {
+                "survey": found.to_json(),
+                "findings": [each.to_json() for each in findings],
+                "evidence": [_evidence(each) for each in evidence],
+                "not_drafted": said,
+            }
+        )
+    else:
+        view.survey(out, found, everything=everything)
+        out.print()
+        if said:
+            out.print(f"No migration could be drafted from this: {said}", markup=False)
+        else:
+            out.print("What the migration that `tenantry init` drafts would meet", style="bold")
+            show_findings(out, findings, everything=everything)
+            out.print(
+                "\nNext: `tenantry init` writes that draft, with the questions that a person has to decide.",
+                markup=False,
+            )
     if any(finding.severity == "blocker" for finding in findings):
         raise typer.Exit(1)
 

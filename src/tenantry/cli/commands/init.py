@@ -1,0 +1,179 @@
+"""tenantry init: a draft of the manifest and of the target's files, from the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenantry.catalog import read_catalog
+from tenantry.cli.command import HelpSection, command
+from tenantry.cli.console import err, out, print_json, written
+from tenantry.cli.database import connected
+from tenantry.cli.options import AsJson, Dsn, TenantTable, UsersTable, Yes
+from tenantry.cli.progress import Bars
+from tenantry.draft import DraftOptions, make_draft
+from tenantry.draft.check import project_of_folder, write_files
+from tenantry.draft.merge import merge_files, remember
+from tenantry.errors import RightsMissing, SettingsError, TenantryError, nearest
+from tenantry.report.terminal.survey import candidate_name
+from tenantry.settings import DATA_FOLDER, read_settings
+from tenantry.survey import Survey, survey
+
+
+@command(
+    "tenantry init --dsn postgresql://…",
+    "tenantry init --tenant organizations --users users",
+    "tenantry init --person --snake",
+    section=HelpSection.BEFORE,
+    exit_1="the draft does not fit the database yet; the message names file, line and key",
+)
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the files are written.", show_default=True)] = Path(),
+    dsn: Dsn = None,
+    schema: Annotated[str, typer.Option(help="The schema that exists.")] = "public",
+    target_schema: Annotated[str, typer.Option(help="The schema that is wanted.")] = "app",
+    tenant: TenantTable = None,
+    person: Annotated[bool, typer.Option("--person", help="Each person is a tenant.")] = False,
+    users: UsersTable = None,
+    name: Annotated[
+        str | None, typer.Option(help="The name of the migration; default: the database's.", show_default=False)
+    ] = None,
+    snake: Annotated[
+        bool, typer.Option("--snake", help="Names of the target in snake_case; else they stay as they are.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a migration: tenantry.toml, the target's SQL files, and QUESTIONS.md.
+
+    Reads the database and samples of its rows; nothing in it is changed. The draft is complete: `tenantry analyze` and `tenantry
+    plan` run on it. Where more than one decision is possible it takes the safe one (rows that cannot be placed go to the quarantine,
+    tables that belong to nobody are the service's) and lists it in QUESTIONS.md with its evidence and the alternatives.
+
+    At a terminal it asks what a tenant is and who signs in; elsewhere flags say so, or the likeliest is taken. Run again, it keeps what
+    was edited since.
+    """
+    settings = read_settings(dsn=dsn)
+    if settings.dsn is None:
+        raise SettingsError(
+            "Which database?", hint="Give its connection string with --dsn, TENANTRY_DSN or DATABASE_URL."
+        )
+    if person and tenant:
+        raise SettingsError("--person and --tenant exclude each other.", hint="Give one of them.")
+    with connected(settings, None) as (_, connection):
+        with Bars(err, quiet=as_json) as bars:
+            found = survey(connection, schema, tenant=tenant, users=users, progress=bars.count)
+        connection.rollback()
+        catalog = read_catalog(connection, schema)
+        _known(found, tenant, users)
+        asked = err.is_terminal and not yes and not as_json
+        options = DraftOptions(
+            schema=target_schema,
+            names="snake" if snake else "kept",
+            tenant=tenant,
+            person=person,
+            users=users,
+            name=name or found.database,
+        )
+        if asked and tenant is None and not person:
+            options = _ask(found, options)
+        _possible(found, options)
+        drafted = make_draft(catalog, found, options)
+        base = folder / DATA_FOLDER / "draft"
+        merged = merge_files(folder, base, drafted.files)
+        write_files(folder, merged.files)
+        remember(base, drafted.files)
+        connection.rollback()
+        problem = ""
+        try:
+            project_of_folder(connection, folder)
+        except RightsMissing as error:
+            err.print(f"Not checked against the database: {error}", markup=False)
+        except TenantryError as error:
+            problem = str(error)
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder), "files": list(merged.files), "kept": list(merged.kept), "conflicts": list(merged.conflicts),
+                "questions": [
+                    {"about": each.about, "question": each.question, "evidence": list(each.evidence), "chosen": each.chosen,
+                     "alternatives": list(each.alternatives)} for each in drafted.questions
+                ],
+                "left_out": dict(drafted.left_out), "valid": not problem, "problem": problem,
+            }
+        )  # fmt: skip
+    else:
+        for path in merged.files:
+            written(folder / path)
+        for each in merged.kept:
+            err.print(
+                f"Kept as edited: {each}" + (" (the new draft differs)" if each in merged.conflicts else ""),
+                markup=False,
+            )
+        left = len(drafted.left_out)
+        out.print(
+            f"{len(drafted.tables)} tables drafted" + (f", {left} left behind" if left else "")
+            + f", {len(drafted.questions)} questions in QUESTIONS.md."
+        )  # fmt: skip
+        if problem:
+            err.print(f"The draft does not fit yet: {problem}", markup=False)
+        else:
+            out.print(
+                "Next: read QUESTIONS.md, then `tenantry roles`, `tenantry analyze` and `tenantry plan`.", markup=False
+            )
+    if problem:
+        raise typer.Exit(1)
+
+
+def _known(found: Survey, tenant: str | None, users: str | None) -> None:
+    """
+    Raises:
+        SettingsError: a table that was named does not exist.
+    """
+    names = [table.name for table in found.tables]
+    for option, table in (("--tenant", tenant), ("--users", users)):
+        if table is not None and table not in names:
+            near = nearest(table, names)
+            raise SettingsError(
+                f"{option}: there is no table {table!r} in schema {found.schema}.",
+                hint=f"Did you mean {near!r}?" if near else f"There are {', '.join(names[:20])}.",
+            )
+
+
+def _possible(found: Survey, options: DraftOptions) -> None:
+    """
+    Raises:
+        SettingsError: it is not known what a tenant is, or who signs in.
+    """
+    tenant = found.tenant
+    if options.users is None and not found.users:
+        raise SettingsError(
+            "No table of people who sign in was found.",
+            hint="Name it with --users. `tenantry analyze` shows what was found.",
+        )
+    if options.tenant is None and not options.person and (tenant is None or tenant.form not in ("table", "person")):
+        raise SettingsError(
+            "No table was found whose rows could be the tenants.",
+            hint="Name it with --tenant TABLE, or take each person for a tenant with --person. `tenantry analyze` shows the candidates.",
+        )
+
+
+def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
+    """Ask at the terminal what a tenant is, with the candidates and their reasons."""
+    choices = [each for each in found.tenants if each.form in ("table", "person")][:5]
+    if not choices:
+        return options
+    err.print("What is a tenant?", style="bold")
+    for number, each in enumerate(choices, 1):
+        err.print(f"  {number}. {candidate_name(each)} ({each.score} points: {'; '.join(each.reasons)})", markup=False)
+    number = typer.prompt("Number", type=typer.IntRange(1, len(choices)), default=1, err=True)
+    chosen = choices[number - 1]
+    if chosen.form == "person":
+        return DraftOptions(
+            options.schema, options.names, None, True, options.users, options.convert_text, options.name
+        )
+    return DraftOptions(
+        options.schema, options.names, chosen.table, False, options.users, options.convert_text, options.name
+    )

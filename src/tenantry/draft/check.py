@@ -1,0 +1,55 @@
+"""Whether a draft fits its database: the target is made in a transaction that is rolled back, and the manifest resolved against it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tenantry.catalog import read_catalog
+from tenantry.catalog.build import build_catalog
+from tenantry.errors import TargetNotOurs
+from tenantry.manifest import load_manifest, target_files
+from tenantry.mapping import Project, resolve
+from tenantry.plan import prerequisites, read_environment
+from tenantry.postgres import ident
+
+
+def project_of_files(connection: psycopg.Connection[Any], files: Mapping[str, str]) -> Project:
+    """The project that the texts of a draft describe, as if they lay in a folder. Nothing of it stays."""
+    with tempfile.TemporaryDirectory(prefix="tenantry-draft-") as folder:
+        write_files(Path(folder), files)
+        return project_of_folder(connection, Path(folder))
+
+
+def project_of_folder(connection: psycopg.Connection[Any], folder: Path) -> Project:
+    """The project of a folder that has a tenantry.toml.
+
+    Raises:
+        ManifestError, TargetFilesWrong: the draft, or what was edited in it, does not fit the database.
+        RightsMissing: the login may not create schemas, as on a standby.
+        TargetNotOurs: the database has a schema of the target's name.
+    """
+    manifest = load_manifest(folder / "tenantry.toml")
+    schema = manifest.target.schema_name
+    if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
+        raise TargetNotOurs(
+            f"The database has a schema {ident(schema)} already.",
+            hint="Name another: tenantry init --target-schema NAME.",
+        )
+    environment = read_environment(connection)
+    source = read_catalog(connection, manifest.source.schema_name)
+    target = build_catalog(
+        connection, schema=schema, files=target_files(manifest), before=prerequisites(manifest, environment)
+    )
+    return resolve(manifest, source, target)
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
