@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from tenantry.draft.context import LEGACY_ID, ROW_ID, Drafted
 from tenantry.draft.model import DraftColumn, DraftOptions, DraftTable, Question
-from tenantry.draft.target import LEGACY_ID, ROW_ID, Drafted
 from tenantry.postgres import ident, literal, short_name
 from tenantry.survey.model import Survey
 
@@ -68,8 +68,9 @@ def references_sql(drafted: Drafted) -> str:
         lines = [f"-- {table.name}"]
         if table.scoped:
             lines.append(_key_sql(table.name, (tenant,), root, (ROW_ID,), ""))
-        for each in table.keys:
-            lines.append(_key_sql(table.name, each.columns, each.parent, each.parent_columns, each.on_delete))
+        lines += [
+            _key_sql(table.name, each.columns, each.parent, each.parent_columns, each.on_delete) for each in table.keys
+        ]
         seen: list[tuple[str, ...]] = [(tenant, ROW_ID) if table.scoped else (ROW_ID,), *table.uniques]
         for columns in sorted(dict.fromkeys(table.indexes), key=len, reverse=True):
             if not any(other[: len(columns)] == columns for other in seen):
@@ -110,8 +111,6 @@ def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> st
         f"name = {_value(options.name or survey.database)}",
         _section("source", {"schema": survey.schema, "ignore": sorted(drafted.ignored)}),
     ]
-    if drafted.secrets:
-        out.append(_section("source.secrets", dict(drafted.secrets)))
     out += [
         _section("target", {"schema": options.schema, "files": ["schema/*.sql"]}),
         _section("ids", {"namespace": options.name or survey.database}),

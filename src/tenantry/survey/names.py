@@ -100,7 +100,7 @@ def singular(word: str) -> str:
 
     if len(word) < 3 or word.endswith("ss"):
         return word
-    found = inflect.engine().singular_noun(word)  # type: ignore[arg-type]
+    found = inflect.engine().singular_noun(word)
     return str(found) if found else word
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.model import Place
-from tenantry.survey.names import names_ids, words
+from tenantry.survey.names import words
 from tenantry.survey.sample import DOCUMENTS, MOST_VALUES, NUMBERS, TEXTS, Sample, base_type, parsed
 from tenantry.survey.shapes import EMAIL, INSIDE, is_strong, shape_of
 
@@ -141,33 +140,28 @@ def _leaves(document: object) -> Iterator[str]:
         yield str(document)
 
 
+_POINTERS = frozenset(("entity", "target", "object", "subject", "record", "item", "resource", "content", "owner"))
+_TYPES = frozenset(("type", "class", "kind", "model", "table", "entity"))
+
+
 def pairs_of(table: Table, places: list[Found]) -> Iterator[tuple[str, Found]]:
     """Pairs of a column that names a table and a column that holds ids of it: (subject_type, subject_id), (content_type_id,
-    object_id), (type, target)."""
+    object_id), (type, target_id)."""
     scalars = {each.place.column: each for each in places if each.place.form == "value"}
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for column in table.columns:
         found = words(column.name)
-        if found[-1:] in (("type",), ("class",), ("kind",), ("model",), ("table",), ("entity",)):
-            groups[found[:-1]].append(column.name)
-    for found, types in groups.items():
+        django = found[-3:] == ("content", "type", "id")
+        if not django and found[-1:] and found[-1] not in _TYPES:
+            continue
         for name, each in scalars.items():
             mine = words(name)
-            if name in types or (not names_ids(name) and mine[-1:] != ("id",) and mine[-1:] != ("key",)):
+            if name == column.name or mine[-1:] not in (("id",), ("key",), ("pk",)):
                 continue
+            of = mine[:-1]
+            plain = len(of) == 1 and of[0] in _POINTERS
             if (
-                mine[:-1] == found
-                or (
-                    not found
-                    and mine[:-1]
-                    in (("entity",), ("target",), ("object",), ("subject",), ("record",), ("item",), ("resource",))
-                )
-                or (found in (("entity",), ("content",)) and mine[:-1] == ("object",))
+                (django and of == ("object",))
+                or (not django and (of == found[:-1] or (plain and len(found) == 1)))
+                or (not django and of == ("object",) and found[:-1] in (("entity",), ("content",)))
             ):
-                for type_ in types:
-                    yield type_, each
-    types = [c.name for c in table.columns if words(c.name)[-3:] == ("content", "type", "id")]
-    for type_ in types:
-        for name, each in scalars.items():
-            if words(name) in (("object", "id"), ("object", "pk")):
-                yield type_, each
+                yield column.name, each

@@ -108,7 +108,7 @@ def _look_up(
     for each in places:
         for value in each.values:
             by_shape[shape_of(value)].add(value)
-    found = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for key in keys:
         wanted = sorted(set().union(*(by_shape[shape] for shape in by_shape if _may_be(shape, key))))
         lower = {value.strip("{}").lower(): value for value in wanted} if key.kind == "uuid" else {}
@@ -287,8 +287,8 @@ class _Finder:
             if kind:
                 groups[kind].update(dict.fromkeys(values))
         found: list[Reference] = []
-        for kind, values in sorted(groups.items()):
-            best = self._of_type(kind, type_, each, list(values), named)
+        for kind, group in sorted(groups.items()):
+            best = self._of_type(kind, type_, each, list(group), named)
             if best is not None:
                 found.append(replace(best, when=(type_, kind)))
         parents = {each.parent for each in found}

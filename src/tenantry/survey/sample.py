@@ -129,8 +129,7 @@ def _sample(connection: Connection, catalog: Catalog, table: Table, rows: int) -
 def _as_text(column: Column, kind: str) -> str:
     name = f"s.{ident(column.name)}"
     if kind.endswith("[]"):
-        text = f"case when cardinality({name}) <= 1000 then to_json({name})::text end"
-        return text
+        return f"case when cardinality({name}) <= 1000 then to_json({name})::text end"
     text = f"{name}::text"
     if kind in NUMBERS or kind == "uuid" or column.type_kind == "enum":
         return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from tenantry.catalog import read_catalog
@@ -168,7 +169,7 @@ def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
     err.print("What is a tenant?", style="bold")
     for number, each in enumerate(choices, 1):
         err.print(f"  {number}. {candidate_name(each)} ({each.score} points: {'; '.join(each.reasons)})", markup=False)
-    number = typer.prompt("Number", type=typer.IntRange(1, len(choices)), default=1, err=True)
+    number = typer.prompt("Number", type=click.IntRange(1, len(choices)), default=1, err=True)
     chosen = choices[number - 1]
     if chosen.form == "person":
         return DraftOptions(

@@ -1,0 +1,231 @@
+"""The columns of a drafted table: plain ones, references, documents, generated ones."""
+
+from __future__ import annotations
+
+import re
+
+from tenantry.catalog import Column as CatalogColumn
+from tenantry.catalog import Table
+from tenantry.draft.context import LEGACY_ID, ROW_ID, Drafting
+from tenantry.draft.model import DraftColumn, DraftKey, DraftTable, Question
+from tenantry.draft.naming import free, target_name
+from tenantry.postgres import ident, literal
+from tenantry.survey.model import Reference
+from tenantry.survey.sample import NUMBERS, base_type
+
+_VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
+
+
+def add_types(work: Drafting) -> None:
+    """The target's own enums, domains and composite types, as the source has them."""
+    for enum in work.catalog.enums:
+        labels = ", ".join(literal(label) for label in enum.labels)
+        work.out.types.append(f"create type {ident(enum.name)} as enum ({labels});")
+    for domain in work.catalog.domains:
+        checks = "".join(
+            f" constraint {ident(check.name)} {work.unqualified(check.definition)}" for check in domain.checks
+        )
+        default = f" default {work.unqualified(domain.default)}" if domain.default else ""
+        null = "" if domain.nullable else " not null"
+        work.out.types.append(
+            f"create domain {ident(domain.name)} as {work.unqualified(domain.base)}{default}{null}{checks};"
+        )
+    for composite in work.catalog.composites:
+        columns = ", ".join(f"{ident(column.name)} {work.unqualified(column.type)}" for column in composite.columns)
+        work.out.types.append(f"create type {ident(composite.name)} as ({columns});")
+
+
+def _column_name(work: Drafting, column: str, table: DraftTable) -> str:
+    wanted = target_name(column, work.options.names)
+    taken = {each.name for each in table.columns} | {ROW_ID, LEGACY_ID, work.out.account}
+    if table.scoped:
+        taken.add(work.out.tenant_column)
+    if wanted in taken:
+        wanted = f"source_{wanted}" if wanted in (ROW_ID, LEGACY_ID, work.out.tenant_column) else wanted
+    return free(wanted, taken)
+
+
+def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set[str]:
+    """Source columns that have no place of their own in the target."""
+    dropped: set[str] = set()
+    key = table.row_key or ()
+    if len(key) == 1 and not _says_something(work, table, key[0]):
+        dropped.add(key[0])
+    if made.scoped:
+        first = next(
+            (each for each in work.ways(table.name) if each.parent == work.root and len(each.columns) == 1), None
+        )
+        if first is not None and first.columns[0] == made.ways[0:1][0].partition("->")[0].strip():
+            dropped.add(first.columns[0])
+    if table.name == work.users:
+        columns = work.survey.users_columns
+        if columns.password and not columns.password_table:
+            dropped.add(columns.password)
+        if not work.survey.membership and not work.person:
+            dropped |= {each.columns[0] for each in work.ways(table.name) if each.parent == work.root}
+            if columns.role:
+                dropped.add(columns.role)
+    return dropped
+
+
+def _says_something(work: Drafting, table: Table, key: str) -> bool:
+    """Whether a key is more than a number of the row: a country's code, a user's name."""
+    if any(key in each.columns for each in work.references.get(table.name, ()) if each.place.form == "value"):
+        return True
+    shapes = next((each.shapes for each in work.survey.ids if (each.table, each.column) == (table.name, key)), {})
+    column = table.column(key)
+    return (
+        bool(shapes)
+        and column is not None
+        and base_type(work.catalog, column) not in NUMBERS
+        and (shapes.get("word", 0) + shapes.get("text", 0) > 0.5)
+    )
+
+
+def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogColumn) -> None:
+    """Add what a source column becomes; nothing where it cannot be carried, which is asked about."""
+    name = _column_name(work, column.name, made)
+    reference = _reference_of(work, table.name, column.name)
+    drafted = DraftColumn(
+        name, work.unqualified(column.type), not column.nullable, source=column.name, comment=column.comment
+    )
+    if name != column.name:
+        drafted.rule["from"] = column.name
+    if column.generated is not None:
+        _add_generated(work, table, made, column, drafted)
+        return
+    if reference is not None and reference.parent in work.target_of:
+        drafted.type = "uuid"
+        parent = work.target_of[reference.parent]
+        if not reference.declared or len(reference.columns) > 1:
+            drafted.rule["ref"] = parent
+        if not reference.declared and reference.share < 1 and column.nullable:
+            drafted.rule["orphan"] = "null"
+        if reference.parent in (work.users, work.root) or reference.parent not in work.scoped:
+            made.keys.append(DraftKey((name,), parent, (ROW_ID,), _on_delete(table, reference)))
+        elif made.scoped:
+            made.keys.append(
+                DraftKey(
+                    (work.out.tenant_column, name),
+                    parent,
+                    (work.out.tenant_column, ROW_ID),
+                    _on_delete(table, reference),
+                )
+            )
+        _note_reference(work, made, drafted, reference)
+    else:
+        _plain_column(work, table, made, column, drafted)
+    made.columns.append(drafted)
+
+
+def _reference_of(work: Drafting, table: str, column: str) -> Reference | None:
+    """The row that a column names: by a key of its own before one of several columns, whose other columns are the tenant's."""
+    mine = [each for each in work.by_value(table) if column in each.columns]
+    single = [each for each in mine if len(each.columns) == 1]
+    if single:
+        return single[0]
+    for each in mine:
+        rest = [name for name in each.columns if not any(
+            other.parent == work.root and other.columns == (name,) for other in work.ways(table))]  # fmt: skip
+        if rest == [column]:
+            return each
+    return None
+
+
+def _on_delete(table: Table, reference: Reference) -> str:
+    for each in table.foreign_keys:
+        if each.columns == reference.columns and each.ref_table == reference.parent:
+            return each.on_delete if each.on_delete in ("cascade", "set null") else ""
+    return ""
+
+
+def _plain_column(work: Drafting, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn) -> None:
+    kind = base_type(work.catalog, column)
+    default = column.default or ""
+    if (
+        kind.startswith("timestamp without")
+        or (column.type.startswith("timestamp") and "with time zone" not in column.type)
+    ) and not column.type.endswith("[]"):
+        drafted.type = re.sub(r"timestamp(\(\d\))?( without time zone)?", r"timestamp\1 with time zone", column.type)
+        drafted.rule["as"] = "utc"
+    if column.identity is not None or (default.startswith("nextval(") and kind in NUMBERS):
+        drafted.identity, default = True, ""
+    if default and not _VOLATILE.search(default) and not _calls_source(work, default):
+        drafted.default = work.unqualified(default)
+    _inner_references(work, table, made, column, drafted)
+
+
+def _calls_source(work: Drafting, default: str) -> bool:
+    return any(f"{function.name}(" in default for function in work.catalog.functions)
+
+
+def _inner_references(
+    work: Drafting, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn
+) -> None:
+    """References within documents, arrays and texts: carried where the manifest can say it, else asked about."""
+    inner = [
+        each for each in work.references.get(table.name, ())
+        if each.place.column == column.name and (each.place.form != "value" or each.when is not None)
+    ]  # fmt: skip
+    said: dict[str, str] = {}
+    for each in inner:
+        parent = work.target_of.get(each.parent)
+        path = each.place.path
+        plain = (
+            each.place.form == "json"
+            and not each.place.json_text
+            and not path.startswith("[")
+            and "*" not in path.replace("[*]", "")
+        )
+        if parent is not None and plain and column.type in ("json", "jsonb"):
+            said[path] = parent
+        else:
+            _ask_inner(work, made, each)
+    if said:
+        drafted.type = "jsonb"
+        drafted.rule["as"], drafted.rule["ids"] = "json_ids", said
+
+
+def _ask_inner(work: Drafting, made: DraftTable, each: Reference) -> None:
+    where = f" where {each.when[0]} is {each.when[1]!r}" if each.when else ""
+    work.out.questions.append(
+        Question(
+            f"{made.name}.{each.place.column}",
+            f"It holds old ids of {each.parent}{where} ({each.place}).", each.reasons,
+            "The value is carried over as it is: old ids stay in it. tenantry.id_of() translates them.",
+            ('Write an expression with up = "…", or translate these ids in the application.',), 5,
+        )
+    )  # fmt: skip
+
+
+def _note_reference(work: Drafting, made: DraftTable, drafted: DraftColumn, each: Reference) -> None:
+    if each.declared:
+        return
+    chosen = f'ref = "{work.target_of[each.parent]}"'
+    if drafted.rule.get("orphan") == "null":
+        chosen += ', orphan = "null": a value that names no row becomes null'
+    elif each.share < 1:
+        chosen += ": a row whose value names no row goes to the quarantine"
+    work.out.questions.append(
+        Question(
+            f"{made.name}.{drafted.name}", f"No foreign key says so, but it names rows of {each.parent}.", each.reasons, chosen,
+            ("ref = false, if it is plain data; then give the column its old type in the target's file",), 3,
+        )
+    )  # fmt: skip
+
+
+def _add_generated(work: Drafting, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn) -> None:
+    expression = column.generated or ""
+    names = {each.name for each in table.columns}
+    used = [name for name in names if re.search(rf"(?<![\w\"]){re.escape(ident(name))}(?![\w\"])", expression)]
+    kept = [made.of_source(name) for name in used]
+    if all(each is not None and each.name == name and not each.rule for each, name in zip(kept, used, strict=True)):
+        drafted.generated = work.unqualified(expression)
+        made.columns.append(drafted)
+        return
+    work.out.questions.append(
+        Question(
+            f"{made.name}.{drafted.name}", "It is generated, from columns that change.", (f"as {expression}",),
+            "The target has no such column.", ("Add it to the target's file with an expression of its own.",), 3,
+        )
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""What drafting knows and gathers, for the functions that each draft a part."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tenantry.catalog import Catalog, Table
+from tenantry.draft.model import DraftOptions, DraftTable, Question
+from tenantry.postgres import ident
+from tenantry.survey.model import Reference, Survey, SurveyedTable
+
+ROW_ID, LEGACY_ID = "id", "legacy_id"
+
+
+@dataclass(slots=True)
+class Drafted:
+    """What drafting gives: tables, roles, what is left out and what has to be asked."""
+
+    tables: list[DraftTable] = field(default_factory=list)
+    roles: tuple[str, ...] = ("member", "owner")
+    tenant: str = ""
+    tenant_column: str = ""
+    membership: str = ""
+    membership_profile: str = ""
+    membership_role: str = "role"
+    profile: str = ""
+    account: str = "auth_user_id"
+    ignored: dict[str, str] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+
+    def table(self, name: str) -> DraftTable | None:
+        return next((each for each in self.tables if each.name == name), None)
+
+
+@dataclass(slots=True)
+class Drafting:
+    """A draft at work.
+
+    Attributes:
+        users: the users table of the source.
+        root: the source table whose rows are the tenants; empty where each person is one.
+        target_of: source table -> target table, for those that are carried over.
+        distance: source table -> steps to its tenant; those that have none are missing.
+        scoped: source tables whose rows belong to a tenant.
+        lead: source table -> the tables to which its chosen ways lead.
+        member_name: the table of memberships, where it is a new one.
+    """
+
+    catalog: Catalog
+    survey: Survey
+    options: DraftOptions
+    users: str
+    root: str
+    person: bool
+    out: Drafted = field(default_factory=Drafted)
+    target_of: dict[str, str] = field(default_factory=dict)
+    distance: dict[str, int] = field(default_factory=dict)
+    scoped: set[str] = field(default_factory=set)
+    lead: dict[str, set[str]] = field(default_factory=dict)
+    member_name: str = ""
+    kinds: dict[str, SurveyedTable] = field(init=False)
+    references: dict[str, list[Reference]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = {each.name: each for each in self.survey.tables}
+        self.references = {}
+        for each in self.survey.references:
+            self.references.setdefault(each.place.table, []).append(each)
+
+    def ways(self, table: str) -> list[Reference]:
+        """References that a way to the tenant can follow: plain columns that name one row."""
+        return [
+            each for each in self.references.get(table, ())
+            if each.place.form == "value" and each.when is None and each.parent != table and len(each.columns) >= 1
+        ]  # fmt: skip
+
+    def by_value(self, table: str) -> list[Reference]:
+        """References that a plain column holds, also to the table itself."""
+        return [
+            each for each in self.references.get(table, ()) if each.place.form == "value" and each.when is None
+        ]  # fmt: skip
+
+    def is_tenant_column(self, table: Table, name: str) -> bool:
+        """Whether a column of a source table names the tenant itself."""
+        return any(each.parent == self.root and each.columns == (name,) for each in self.ways(table.name))
+
+    def unqualified(self, text: str) -> str:
+        """SQL of the source in which types of its schema are the target's, which have the same names."""
+        catalog = self.catalog
+        names = [
+            *(x.name for x in catalog.enums),
+            *(x.name for x in catalog.domains),
+            *(x.name for x in catalog.composites),
+        ]
+        for name in names:
+            written = ident(catalog.schema, name)
+            text = re.sub(rf"(?<![\w.\"]){re.escape(written)}(?!\w)", ident(name), text)
+        return text

@@ -1,0 +1,64 @@
+"""The questions that hang on the whole: what a tenant is, what belongs to none, where ways disagree."""
+
+from __future__ import annotations
+
+from tenantry.draft.context import Drafting
+from tenantry.draft.model import Question
+
+
+def ask_the_rest(work: Drafting) -> None:
+    """Ask what no single column raises."""
+    out, survey = work.out, work.survey
+    ranked = [each for each in survey.tenants if each.table or each.form != "table"]
+    out.questions.append(
+        Question(
+            "tenant", "What is a tenant?",
+            tuple(f"{each.table or each.column or each.form} ({each.form}): {each.score} points; {'; '.join(each.reasons)}" for each in ranked[:4]),
+            f"each person ({work.users})" if work.person else f"a row of {work.root}",
+            ("tenantry init --tenant TABLE", "tenantry init --person"), 10,
+        )
+    )  # fmt: skip
+    for name, reason in out.ignored.items():
+        if name in work.kinds and work.kinds[name].kind == "credentials":
+            out.questions.append(
+                Question(
+                    name,
+                    "Is this table needed after the migration?",
+                    (reason,),
+                    "It is left behind ([source] ignore).",
+                    (),
+                    2,
+                )
+            )
+    for table in out.tables:
+        if (
+            not table.scoped
+            and table.kind not in ("tenant", "users", "lookup")
+            and table.name not in (out.tenant, out.profile)
+        ):
+            out.questions.append(
+                Question(
+                    table.name, "Whose rows are these? No way leads from them to a tenant.",
+                    (f"taken for: {work.kinds[table.source].kind}, {work.kinds[table.source].reason}",),
+                    "They belong to no tenant, and only the service reads them.",
+                    ("Say the way: tenant = [\"column -> table\"], with the tenant column in the target's file.",
+                     'access = "shared", if everybody who is signed in may read them.'), 7,
+                )
+            )  # fmt: skip
+    for known in survey.tables:
+        bad = [path for path in known.paths if path.disagree]
+        if bad:
+            out.questions.append(
+                Question(
+                    known.name, "Ways to the tenant disagree for some rows.",
+                    tuple(f"{path}: {path.disagree} of {path.rows} sampled rows lead to another tenant" for path in bad),
+                    "These rows go to the quarantine.", ("Correct them in the source, or leave the way out of `tenant`.",), 6,
+                )
+            )  # fmt: skip
+    if survey.users_columns.email and work.users:
+        out.questions.append(
+            Question(
+                "users", "Who becomes a super admin, who sees every tenant?", ("The source does not say.",), "Nobody.",
+                ('[users] super = "s.role = \'admin\'"',), 5,
+            )
+        )  # fmt: skip

@@ -1,0 +1,130 @@
+"""Which tables belong to a tenant, by which ways, and what the tenants of single persons are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantry.catalog import Table
+from tenantry.draft.context import Drafting
+from tenantry.draft.model import DraftColumn, DraftTable, Question
+from tenantry.draft.naming import column_for, target_name
+from tenantry.postgres import ident
+
+
+def carried_tables(work: Drafting) -> list[Table]:
+    """The source tables that get a target table; the others are left behind, with the reason."""
+    found = []
+    for table in work.catalog.tables:
+        known = work.kinds.get(table.name)
+        if known is None:
+            continue
+        if known.kind == "framework":
+            work.out.ignored[table.name] = known.reason
+        elif known.kind == "credentials" and table.name != work.users:
+            work.out.ignored[table.name] = f"{known.reason}; accounts and sessions are Supabase Auth's afterwards"
+        elif table.row_key is None:
+            work.out.ignored[table.name] = "it has no key, so that its rows cannot be told apart"
+            work.out.questions.append(
+                Question(
+                    table.name, "How are rows of this table identified?",
+                    ("It has neither a primary key nor a unique key over columns that are never null.",),
+                    "It is left behind ([source] ignore).",
+                    (f"Run ALTER TABLE {ident(work.catalog.schema, table.name)} ADD PRIMARY KEY (…) on the source, and"
+                     " `tenantry init` again.",), 6,
+                )
+            )  # fmt: skip
+        else:
+            found.append(table)
+    return found
+
+
+def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
+    """Find the tables whose rows belong to a tenant: by a way of references, in each step to a table that is nearer to the tenant."""
+    start = {work.users} if work.person else {work.root}
+    distance = dict.fromkeys(start, 0)
+    names = {table.name for table in carried}
+    changed = True
+    while changed:
+        changed = False
+        for table in carried:
+            if table.name in start or (table.name == work.users and not _users_lead(work)):
+                continue
+            near = [distance[each.parent] for each in work.ways(table.name) if each.parent in distance]
+            if near and distance.get(table.name, 99) > min(near) + 1:
+                distance[table.name] = min(near) + 1
+                changed = True
+    work.distance = distance
+    work.scoped = {name for name in distance if name in names and name not in (work.root, work.users)}
+
+
+def _users_lead(work: Drafting) -> bool:
+    """Whether a user belongs to one tenant, so that what is a user's is this tenant's."""
+    return any(each.parent == work.root for each in work.ways(work.users)) and not work.survey.membership
+
+
+def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
+    """The name of the tenant column: the one that most source tables have for it."""
+    counts: dict[str, int] = {}
+    for table in carried:
+        for each in work.ways(table.name):
+            if each.parent == work.root and len(each.columns) == 1:
+                name = target_name(each.columns[0], work.options.names)
+                counts[name] = counts.get(name, 0) + 1
+    best = max(counts, key=lambda name: (counts[name], name)) if counts else ""
+    return best or column_for(work.out.tenant, work.options.names)
+
+
+def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
+    """The columns that lead to the tenant, the surest first."""
+    far = work.distance.get(table.name, 99)
+    known = {path.hops[0].columns: path for path in work.kinds[table.name].paths if path.hops}
+    found: list[tuple[tuple[float, int], str]] = []
+    for each in work.ways(table.name):
+        near = work.distance.get(each.parent)
+        if (
+            near is None
+            or near > far
+            or each.parent not in work.target_of
+            or _leads_back(work, table.name, each.parent)
+        ):
+            continue
+        work.lead.setdefault(table.name, set()).add(each.parent)
+        path = known.get(each.columns)
+        reach = path.reached / path.rows if path is not None and path.rows else 1.0
+        column = next((name for name in each.columns if not work.is_tenant_column(table, name)), each.columns[0])
+        by_person = each.parent == work.users
+        # A person has no tenant in the target: the person's own one has, or the membership that is made of the same row.
+        target = work.target_of[each.parent] if not by_person else work.out.tenant if work.person else work.member_name
+        way = column if each.declared and not by_person else f"{column} -> {target}"
+        # A composite key carries the tenant itself: that column is a way of its own.
+        found.append(((-round(reach, 3), near), way))
+    return tuple(dict.fromkeys(way for _, way in sorted(found, key=lambda pair: pair[0])))
+
+
+def _leads_back(work: Drafting, table: str, parent: str) -> bool:
+    """Whether the ways that are chosen lead from the parent back to the table."""
+    queue, seen = [parent], set()
+    while queue:
+        at = queue.pop()
+        if at == table:
+            return True
+        if at not in seen:
+            seen.add(at)
+            queue += work.lead.get(at, ())
+    return False
+
+
+def own_tenants(work: Drafting) -> DraftTable:
+    """Each person's tenant, made of the users table."""
+    columns = work.survey.users_columns
+    name = columns.name or columns.email
+    made = DraftTable(
+        work.out.tenant, work.users, "tenant", scoped=False, part="tenant", comment="Each person's own tenant."
+    )
+    made.columns.append(DraftColumn("name", "text", True, source=name, rule={"from": name} if name != "name" else {}))
+    if name:
+        source = work.catalog.table(work.users)
+        column = source.column(name) if source is not None else None
+        if column is not None and column.nullable:
+            made.columns[0].rule["null"] = {"default": "personal"}
+    return made
