@@ -73,6 +73,13 @@ class ManifestError(TenantryError):
         )
 
 
+class PrismaSchemaWrong(TenantryError):
+    """A file of Prisma's schema language cannot be read, or names what does not exist."""
+
+    code = "TN-111"
+    remedy = "Correct the line that the message names; `prisma validate` checks the whole schema."
+
+
 class DemoMissing(TenantryError):
     """No application registers itself as a demo in the entry-point group."""
 
