@@ -80,6 +80,13 @@ class PrismaSchemaWrong(TenantryError):
     remedy = "Correct the line that the message names; `prisma validate` checks the whole schema."
 
 
+class SchemaFilesWrong(TenantryError):
+    """SQL files that describe a schema cannot be read, or a statement of them fails."""
+
+    code = "TN-112"
+    remedy = "Correct the file and line that the message names."
+
+
 class DemoMissing(TenantryError):
     """No application registers itself as a demo in the entry-point group."""
 

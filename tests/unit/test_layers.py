@@ -16,6 +16,7 @@ FLOORS = (
     "settings",
     "manifest",
     "catalog",
+    "prisma",
     "survey",
     "mapping",
     "journal",

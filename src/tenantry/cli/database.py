@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from tenantry.catalog.scratch import read_scripts, scratch_database
 from tenantry.errors import NoRun
 from tenantry.manifest import Manifest, Named, load_manifest
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.postgres import connect, explain
+from tenantry.prisma import prisma_sql, read_prisma
 from tenantry.settings import Settings, database, read_settings, where
 
 
@@ -65,3 +67,19 @@ def need_run(prepared: Prepared, hint: str = "`tenantry migrate` begins one.") -
     """
     if prepared.run is None:
         raise NoRun("There is no run of Tenantry in this database yet.", hint=hint)
+
+
+@contextmanager
+def described(settings: Settings, prisma: Path | None, sql: Sequence[Path]) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the database itself, or to a scratch database in which a schema was made of files."""
+    if prisma is None and not sql:
+        with connected(settings, None) as (_, connection):
+            yield connection
+        return
+    scripts = [(str(prisma), prisma_sql(read_prisma(prisma)))] if prisma is not None else []
+    scripts += read_scripts(sql) if sql else []
+    with database(settings, "postgres") as dsn, scratch_database(dsn, scripts) as made, connect(made) as connection:
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise explain(error, "working on the scratch database") from error

@@ -34,6 +34,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on s
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, max=32, help="Number of parallel connections.")]
 Limit = Annotated[int, typer.Option(help="Maximum number of rows to print; 0 prints all.", min=0)]
+PrismaPath = Annotated[
+    Path | None,
+    typer.Option("--prisma", help="Read the schema from schema.prisma, or a folder of such files.", show_default=False),
+]
+SqlFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--sql", help="Read the schema from SQL files, or a folder of them (repeatable).", show_default=False),
+]
 TenantTable = Annotated[
     str | None,
     typer.Option("--tenant", help="Without a manifest: the table whose rows are the tenants.", show_default=False),

@@ -14,8 +14,9 @@ from tenantry.catalog.build import build_catalog
 from tenantry.errors import TargetNotOurs
 from tenantry.manifest import load_manifest, target_files
 from tenantry.mapping import Project, resolve
-from tenantry.plan import prerequisites, read_environment
 from tenantry.postgres import ident
+
+_ACCOUNTS = "create schema if not exists auth; create table auth.users (id uuid primary key, email text)"
 
 
 def project_of_files(connection: psycopg.Connection[Any], files: Mapping[str, str]) -> Project:
@@ -40,11 +41,11 @@ def project_of_folder(connection: psycopg.Connection[Any], folder: Path) -> Proj
             f"The database has a schema {ident(schema)} already.",
             hint="Name another: tenantry init --target-schema NAME.",
         )
-    environment = read_environment(connection)
     source = read_catalog(connection, manifest.source.schema_name)
-    target = build_catalog(
-        connection, schema=schema, files=target_files(manifest), before=prerequisites(manifest, environment)
-    )
+    # The roles may not be there yet, which the functions of schema auth are granted to: its table is enough for references.
+    known = connection.execute("select to_regclass('auth.users') is not null").fetchone()
+    before = () if known is not None and known[0] else (_ACCOUNTS,)
+    target = build_catalog(connection, schema=schema, files=target_files(manifest), before=before)
     return resolve(manifest, source, target)
 
 

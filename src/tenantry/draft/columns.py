@@ -37,9 +37,7 @@ def add_types(work: Drafting) -> None:
 
 def _column_name(work: Drafting, column: str, table: DraftTable) -> str:
     wanted = target_name(column, work.options.names)
-    taken = {each.name for each in table.columns} | {ROW_ID, LEGACY_ID, work.out.account}
-    if table.scoped:
-        taken.add(work.out.tenant_column)
+    taken = {each.name for each in table.columns} | {ROW_ID, LEGACY_ID, work.out.account, work.out.tenant_column}
     if wanted in taken:
         wanted = f"source_{wanted}" if wanted in (ROW_ID, LEGACY_ID, work.out.tenant_column) else wanted
     return free(wanted, taken)

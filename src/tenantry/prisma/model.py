@@ -139,7 +139,9 @@ def read_prisma(path: Path) -> PrismaSchema:
     _once([*((each.name, each.line) for each in models), *((each.name, 0) for each in enums)], str(path))
     provider = str(settings.get("provider", "postgresql"))
     if provider not in ("postgresql", "postgres", "cockroachdb"):
-        raise PrismaSchemaWrong(f"{path} is a schema for {provider}, not for PostgreSQL.", hint="Tenantry works on PostgreSQL.")
+        raise PrismaSchemaWrong(
+            f"{path} is a schema for {provider}, not for PostgreSQL.", hint="Tenantry works on PostgreSQL."
+        )
     return PrismaSchema(
         tuple(models), tuple(enums), provider, str(settings.get("relationMode", "foreignKeys")),
         tuple(_extension(each) for each in settings.get("extensions", ())),
@@ -150,13 +152,15 @@ def _once(names: Sequence[tuple[str, int]], where: str) -> None:
     seen: set[str] = set()
     for name, line in names:
         if name in seen:
-            raise PrismaSchemaWrong(f"{where}:{line or '?'}: {name} is defined twice.", hint="Give one of them another name.")
+            raise PrismaSchemaWrong(
+                f"{where}:{line or '?'}: {name} is defined twice.", hint="Give one of them another name."
+            )
         seen.add(name)
 
 
 def _extension(value: Any) -> str:
     if isinstance(value, Call):
-        mapped = dict((key, each) for key, each in value.arguments or () if key)
+        mapped = {key: each for key, each in value.arguments or () if key}
         return str(mapped.get("map", value.name))
     return str(value)
 
@@ -225,7 +229,9 @@ def _attribute(tree: Tree[Any]) -> Attribute:
     name = ".".join(str(each) for each in tree.children[0].children)
     given = _arguments(tree.children[1]) if len(tree.children) > 1 else ()
     return Attribute(
-        name, tuple(value for key, value in given if key is None), {key: value for key, value in given if key is not None}
+        name,
+        tuple(value for key, value in given if key is None),
+        {key: value for key, value in given if key is not None},
     )
 
 

@@ -61,7 +61,7 @@ def _model(schema: PrismaSchema, model: PrismaModel, script: _Script) -> None:
         fields, name = key
         columns.append(f"constraint {ident(name)} primary key ({', '.join(ident(each) for each in fields)})")
     script.tables.append(f"create table {ident(model.table)} (\n    " + ",\n    ".join(columns) + "\n);")
-    script.indexes += _indexes(schema, model)
+    script.indexes += _indexes(model)
     if schema.relation_mode != "prisma":
         script.keys += _foreign_keys(schema, model)
 
@@ -91,7 +91,11 @@ def _type(schema: PrismaSchema, model: PrismaModel, each: PrismaField) -> str:
     else:
         raise _wrong(model, each, f"{each.type} is neither a scalar type nor a model nor an enum")
     default = each.attribute("default")
-    if default is not None and isinstance(default.get("value", 0), Call) and default.get("value", 0).name == "autoincrement":
+    if (
+        default is not None
+        and isinstance(default.get("value", 0), Call)
+        and default.get("value", 0).name == "autoincrement"
+    ):
         base = _SERIAL.get(base, base)
     return base + ("[]" if each.many else "")
 
@@ -140,7 +144,9 @@ def _literal(schema: PrismaSchema, model: PrismaModel, each: PrismaField, value:
 
 
 def _wrong(model: PrismaModel, each: PrismaField, what: str) -> PrismaSchemaWrong:
-    return PrismaSchemaWrong(f"line {each.line}: {model.name}.{each.name}: {what}.", hint="`prisma validate` checks the whole schema.")
+    return PrismaSchemaWrong(
+        f"line {each.line}: {model.name}.{each.name}: {what}.", hint="`prisma validate` checks the whole schema."
+    )
 
 
 # -- keys and indexes --------------------------------------------------------------------------------------------------
@@ -184,7 +190,7 @@ def _operators(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
-def _indexes(schema: PrismaSchema, model: PrismaModel) -> Iterator[str]:
+def _indexes(model: PrismaModel) -> Iterator[str]:
     table = ident(model.table)
     for each in model.fields:
         given = each.attribute("unique")
@@ -292,7 +298,9 @@ def _join_table(schema: PrismaSchema, name: str, one: PrismaModel, other: Prisma
         plain = _type(schema, model, key)
         plain = next((base for base, serial in _SERIAL.items() if serial == plain), plain)
         columns.append(f'"{letter}" {plain} not null')
-        keys.append(_key(name, _name(name, (letter,), "fkey"), (letter,), model.table, (key.column,), "cascade", "cascade"))
+        keys.append(
+            _key(name, _name(name, (letter,), "fkey"), (letter,), model.table, (key.column,), "cascade", "cascade")
+        )
     columns.append(f'constraint {ident(_name(name, (), "AB_pkey"))} primary key ("A", "B")')
     script.tables.append(f"create table {ident(name)} (\n    " + ",\n    ".join(columns) + "\n);")
     script.indexes.append(f'create index {ident(_name(name, (), "B_index"))} on {ident(name)} ("B");')

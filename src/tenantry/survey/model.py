@@ -64,6 +64,11 @@ class Reference:
         """Of the values that were looked up, the part that the parent has; 0.0 where none was."""
         return self.found / self.values if self.values else 0.0
 
+    @property
+    def proved(self) -> bool:
+        """Whether a foreign key or values say so, and not the name alone."""
+        return self.declared or self.values > 0
+
 
 @dataclass(frozen=True, slots=True)
 class ExternalIds:

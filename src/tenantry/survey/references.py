@@ -74,6 +74,9 @@ def discover_references(
         stated = {column for each in declared for column in each.columns}
         found = _Finder(table, samples[table.name], keys, known, people).find(places[table.name], stated)
         references += found
+        references += _by_name(
+            catalog, table, keys, stated | {each.place.column for each in places[table.name]}, people
+        )
         taken = {each.place for each in found}
         external += _external(table, places[table.name], taken, stated)
     ids = tuple(
@@ -139,6 +142,30 @@ def _declared(catalog: Catalog, table: Table) -> Iterable[Reference]:
             yield Reference(
                 Place(table.name, each.columns[0]), each.ref_table, each.ref_columns, each.columns, declared=True,
                 reasons=(f"foreign key {each.name}",),
+            )  # fmt: skip
+
+
+def _by_name(
+    catalog: Catalog, table: Table, keys: Sequence[Key], stated: set[str], people: Sequence[str]
+) -> Iterable[Reference]:
+    """Columns without a value, of which the name alone speaks; what they are taken for is not proved."""
+    for column in table.columns:
+        kind = base_type(catalog, column)
+        if column.name in stated or not names_ids(column.name) or column.name in (table.row_key or ()):
+            continue
+        near = [
+            (
+                agrees(column.name, key.table) + (2 if names_a_person(column.name) and key.table in people[:1] else 0),
+                key,
+            )
+            for key in keys
+            if key.primary and (key.kind == kind or {key.kind, kind} <= set(TEXTS) or {key.kind, kind} <= set(NUMBERS))
+        ]
+        best = max(near, key=lambda pair: pair[0], default=None)
+        if best is not None and best[0] >= 2:
+            yield Reference(
+                Place(table.name, column.name), best[1].table, (best[1].column,), (column.name,),
+                reasons=("the names agree; there is no value that could prove it",),
             )  # fmt: skip
 
 

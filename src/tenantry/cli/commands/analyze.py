@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather, look_around
-from tenantry.catalog import read_catalog
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
-from tenantry.cli.database import connected, prepared_project
-from tenantry.cli.options import AsJson, Dsn, ManifestPath, TenantTable, UsersTable
+from tenantry.cli.database import described, prepared_project
+from tenantry.cli.options import AsJson, Dsn, ManifestPath, PrismaPath, SqlFiles, TenantTable, UsersTable
 from tenantry.cli.progress import Bars
-from tenantry.draft import DraftOptions, make_draft
-from tenantry.draft.check import project_of_files
-from tenantry.errors import TenantryError
+from tenantry.draft import DraftOptions
+from tenantry.draft.preview import preview
 from tenantry.migrate.session.reserved_names import all_taken
 from tenantry.report.terminal import survey as view
 from tenantry.report.terminal.analyze import findings as show_findings
 from tenantry.settings import Settings, read_settings
-from tenantry.survey import survey
 
 
 @command(
@@ -40,6 +39,8 @@ def analyze(
         int, typer.Option(help="Read a sample of tables with more rows than this, not the whole table.", min=1000)
     ] = 5_000_000,
     schema: Annotated[str, typer.Option(help="Without a manifest: the schema to look at.")] = "public",
+    prisma: PrismaPath = None,
+    sql: SqlFiles = None,
     tenant: TenantTable = None,
     users: UsersTable = None,
     as_json: AsJson = False,
@@ -53,10 +54,11 @@ def analyze(
     of the migration that `tenantry init` would draft.
     """
     settings = read_settings(dsn=dsn, manifest=manifest)
-    if settings.manifest is None and settings.dsn is not None:
+    if prisma is not None or sql or (settings.manifest is None and settings.dsn is not None):
         _without_manifest(
-            settings, schema, tenant, users, everything=everything, sample_rows=sample_rows, as_json=as_json
-        )
+            settings, (prisma, sql or ()), schema, DraftOptions(tenant=tenant, users=users),
+            everything=everything, sample_rows=sample_rows, as_json=as_json,
+        )  # fmt: skip
         return
     with prepared_project(dsn, manifest, names=False) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
         total = len(prepared.project.mappings)
@@ -82,50 +84,35 @@ def analyze(
 
 def _without_manifest(
     settings: Settings,
+    files: tuple[Path | None, Sequence[Path]],
     schema: str,
-    tenant: str | None,
-    users: str | None,
+    options: DraftOptions,
     *,
     everything: bool,
     sample_rows: int,
     as_json: bool,
 ) -> None:
-    with connected(settings, None) as (_, connection), Bars(err, quiet=as_json) as bars:
-        found = survey(connection, schema, tenant=tenant, users=users, progress=bars.count)
-        connection.rollback()
-        findings: list[Any] = []
-        evidence: tuple[Any, ...] = ()
-        said = ""
-        try:
-            options = DraftOptions(tenant=tenant, users=users)
-            drafted = make_draft(read_catalog(connection, schema), found, options)
-            project = project_of_files(connection, drafted.files)
-            evidence = gather(connection, project, most_rows=sample_rows)
-            findings = list(find(project, evidence, look_around(connection, project)))
-        except TenantryError as error:
-            said = str(error)
+    with described(settings, *files) as connection, Bars(err, quiet=as_json) as bars:
+        found = preview(connection, schema, options, most_rows=sample_rows, progress=bars.count)
     if as_json:
         print_json(
             {
-                "survey": found.to_json(),
-                "findings": [each.to_json() for each in findings],
-                "evidence": [_evidence(each) for each in evidence],
-                "not_drafted": said,
+                "survey": found.survey.to_json(),
+                "findings": [each.to_json() for each in found.findings],
+                "evidence": [_evidence(each) for each in found.evidence],
+                "not_drafted": found.not_drafted,
             }
         )
     else:
-        view.survey(out, found, everything=everything)
+        view.survey(out, found.survey, everything=everything)
         out.print()
-        if said:
-            out.print(f"No migration could be drafted from this: {said}", markup=False)
+        if found.not_drafted:
+            out.print(f"No migration could be drafted from this: {found.not_drafted}", markup=False)
         else:
             out.print("What the migration that `tenantry init` drafts would meet", style="bold")
-            show_findings(out, findings, everything=everything)
-            out.print(
-                "\nNext: `tenantry init` writes that draft, with the questions that a person has to decide.",
-                markup=False,
-            )
-    if any(finding.severity == "blocker" for finding in findings):
+            show_findings(out, found.findings, everything=everything)
+            out.print("\nNext: `tenantry init` writes that draft, with the questions to decide.", markup=False)
+    if any(finding.severity == "blocker" for finding in found.findings):
         raise typer.Exit(1)
 
 

@@ -11,12 +11,13 @@ import typer
 from tenantry.catalog import read_catalog
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json, written
-from tenantry.cli.database import connected
-from tenantry.cli.options import AsJson, Dsn, TenantTable, UsersTable, Yes
+from tenantry.cli.database import described
+from tenantry.cli.options import AsJson, Dsn, PrismaPath, SqlFiles, TenantTable, UsersTable, Yes
 from tenantry.cli.progress import Bars
 from tenantry.draft import DraftOptions, make_draft
 from tenantry.draft.check import project_of_folder, write_files
 from tenantry.draft.merge import merge_files, remember
+from tenantry.draft.preview import need_tenant_and_users
 from tenantry.errors import RightsMissing, SettingsError, TenantryError, nearest
 from tenantry.report.terminal.survey import candidate_name
 from tenantry.settings import DATA_FOLDER, read_settings
@@ -26,6 +27,7 @@ from tenantry.survey import Survey, survey
 @command(
     "tenantry init --dsn postgresql://…",
     "tenantry init --tenant organizations --users users",
+    "tenantry init --prisma prisma/schema.prisma",
     "tenantry init --person --snake",
     section=HelpSection.BEFORE,
     exit_1="the draft does not fit the database yet; the message names file, line and key",
@@ -33,6 +35,8 @@ from tenantry.survey import Survey, survey
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the files are written.", show_default=True)] = Path(),
     dsn: Dsn = None,
+    prisma: PrismaPath = None,
+    sql: SqlFiles = None,
     schema: Annotated[str, typer.Option(help="The schema that exists.")] = "public",
     target_schema: Annotated[str, typer.Option(help="The schema that is wanted.")] = "app",
     tenant: TenantTable = None,
@@ -53,17 +57,20 @@ def init(
     plan` run on it. Where more than one decision is possible it takes the safe one (rows that cannot be placed go to the quarantine,
     tables that belong to nobody are the service's) and lists it in QUESTIONS.md with its evidence and the alternatives.
 
+    Without a database, --prisma or --sql give the schema alone; then nothing is known of the rows.
+
     At a terminal it asks what a tenant is and who signs in; elsewhere flags say so, or the likeliest is taken. Run again, it keeps what
     was edited since.
     """
     settings = read_settings(dsn=dsn)
-    if settings.dsn is None:
+    if settings.dsn is None and prisma is None and not sql:
         raise SettingsError(
-            "Which database?", hint="Give its connection string with --dsn, TENANTRY_DSN or DATABASE_URL."
+            "Which database?",
+            hint="Give its connection string with --dsn, TENANTRY_DSN or DATABASE_URL; or a schema alone with --prisma or --sql.",
         )
     if person and tenant:
         raise SettingsError("--person and --tenant exclude each other.", hint="Give one of them.")
-    with connected(settings, None) as (_, connection):
+    with described(settings, prisma, sql or ()) as connection:
         with Bars(err, quiet=as_json) as bars:
             found = survey(connection, schema, tenant=tenant, users=users, progress=bars.count)
         connection.rollback()
@@ -76,11 +83,11 @@ def init(
             tenant=tenant,
             person=person,
             users=users,
-            name=name or found.database,
+            name=name or _name(found, folder, from_files=bool(prisma or sql)),
         )
         if asked and tenant is None and not person:
             options = _ask(found, options)
-        _possible(found, options)
+        need_tenant_and_users(found, options)
         drafted = make_draft(catalog, found, options)
         base = folder / DATA_FOLDER / "draft"
         merged = merge_files(folder, base, drafted.files)
@@ -128,6 +135,11 @@ def init(
         raise typer.Exit(1)
 
 
+def _name(found: Survey, folder: Path, *, from_files: bool) -> str:
+    """The database's name, or that of the folder."""
+    return folder.resolve().name if from_files else found.database
+
+
 def _known(found: Survey, tenant: str | None, users: str | None) -> None:
     """
     Raises:
@@ -141,24 +153,6 @@ def _known(found: Survey, tenant: str | None, users: str | None) -> None:
                 f"{option}: there is no table {table!r} in schema {found.schema}.",
                 hint=f"Did you mean {near!r}?" if near else f"There are {', '.join(names[:20])}.",
             )
-
-
-def _possible(found: Survey, options: DraftOptions) -> None:
-    """
-    Raises:
-        SettingsError: it is not known what a tenant is, or who signs in.
-    """
-    tenant = found.tenant
-    if options.users is None and not found.users:
-        raise SettingsError(
-            "No table of people who sign in was found.",
-            hint="Name it with --users. `tenantry analyze` shows what was found.",
-        )
-    if options.tenant is None and not options.person and (tenant is None or tenant.form not in ("table", "person")):
-        raise SettingsError(
-            "No table was found whose rows could be the tenants.",
-            hint="Name it with --tenant TABLE, or take each person for a tenant with --person. `tenantry analyze` shows the candidates.",
-        )
 
 
 def _ask(found: Survey, options: DraftOptions) -> DraftOptions:

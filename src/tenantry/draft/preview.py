@@ -1,0 +1,84 @@
+"""What is known of a database that has no manifest: its survey, and the findings of the migration that a draft would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from tenantry.analyze import Finding, analyze, gather, look_around
+from tenantry.analyze.finding import Evidence
+from tenantry.catalog import read_catalog
+from tenantry.draft.check import project_of_files
+from tenantry.draft.make import make_draft
+from tenantry.draft.model import DraftOptions
+from tenantry.errors import SettingsError, TenantryError
+from tenantry.survey import Survey, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A survey, with what analysis says of the drafted migration.
+
+    Attributes:
+        not_drafted: why there is no draft to analyse, in words; empty where there is one.
+    """
+
+    survey: Survey
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    not_drafted: str = ""
+
+
+def preview(
+    connection: psycopg.Connection[Any],
+    schema: str,
+    options: DraftOptions,
+    *,
+    most_rows: int,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+) -> Preview:
+    """Survey a database and analyse its drafted migration; everything is rolled back. On a standby, and for a login that may not
+    create schemas, there is the survey alone.
+
+    Raises:
+        SchemaMissing: there is no such schema.
+    """
+    found = survey(connection, schema, tenant=options.tenant, users=options.users, progress=progress)
+    connection.rollback()
+    try:
+        need_tenant_and_users(found, options)
+        drafted = make_draft(read_catalog(connection, schema), found, options)
+        project = project_of_files(connection, drafted.files)
+        total = len(project.mappings)
+        done = iter(range(total + 1))
+        evidence = gather(
+            connection,
+            project,
+            most_rows=most_rows,
+            progress=lambda _name, _rows: progress("analyzing tables", next(done), total),
+        )
+        progress("analyzing tables", total, total)
+        return Preview(found, tuple(analyze(project, evidence, look_around(connection, project))), evidence)
+    except TenantryError as error:
+        return Preview(found, not_drafted=str(error))
+
+
+def need_tenant_and_users(found: Survey, options: DraftOptions) -> None:
+    """
+    Raises:
+        SettingsError: nothing was found that could be a tenant, or a table of people who sign in.
+    """
+    if options.users is None and not found.users:
+        raise SettingsError(
+            "No table of people who sign in was found.",
+            hint="Name it with --users. `tenantry analyze` shows what was found.",
+        )
+    tenant = found.tenant
+    if options.tenant is None and not options.person and (tenant is None or tenant.form not in ("table", "person")):
+        raise SettingsError(
+            "No table was found whose rows could be the tenants.",
+            hint="Name it with --tenant TABLE, or take each person for a tenant with --person. `tenantry analyze` shows the candidates.",
+        )
