@@ -37,8 +37,9 @@ class Loaded:
         for columns, parent, others in self.tables[table].keys:
             if column in columns and (len(columns) == 1 or others[columns.index(column)] == self.tables[parent].key[-1]):
                 return parent
+        name, _, path = column.partition(":")
         for one in self.references():
-            if one.column == Column(table, column) and one.form == "value":
+            if one.column == Column(table, name) and (one.form == "embedded" or (one.path or "") == path):
                 return one.parent
         return None
 
