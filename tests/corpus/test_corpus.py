@@ -34,13 +34,15 @@ class Loaded:
 
     def parent(self, table: str, column: str) -> str | None:
         """The table to which a column leads, by a foreign key or by the answer."""
-        for columns, parent, others in self.tables[table].keys:
-            if column in columns and (len(columns) == 1 or others[columns.index(column)] == self.tables[parent].key[-1]):
-                return parent
+        if column in self.tables[table].parents:
+            return self.tables[table].parents[column][0]
         name, _, path = column.partition(":")
         for one in self.references():
             if one.column == Column(table, name) and (one.form == "embedded" or (one.path or "") == path):
                 return one.parent
+        for columns, parent, others in self.tables[table].keys:
+            if column in columns and parent != table:  # part of a composite key: it leads to where the parent's part leads
+                return self.parent(parent, others[columns.index(column)]) or parent
         return None
 
     def references(self) -> tuple[ReferenceAnswer, ...]:
