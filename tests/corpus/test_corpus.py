@@ -14,7 +14,8 @@ from tests.conftest import _server, fresh_database
 from tests.corpus.answer import Column, ReferenceAnswer
 from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
-from tests.corpus.load import CorpusSchema, load, names
+from tests.corpus.hundred_tables.make import answer_toml, make, schema_sql
+from tests.corpus.load import FOLDER, CorpusSchema, load, names
 
 SLOW = 4.0
 """Seconds that a schema may take at most, on a machine that does other things as well; alone it takes a second."""
@@ -191,3 +192,12 @@ def test_the_same_scale_makes_the_same_rows(servers: dict[int, EmbeddedServer]) 
                 found.append(connection.execute('select * from "Task" order by id').fetchall())
         assert found[0] == found[1]
         assert 100 < len(found[0]) < 300
+
+
+def test_the_hundred_tables_are_what_make_writes() -> None:
+    tables = make()
+    assert len(tables) == 100
+    assert sum(1 + len(table.columns) for table in tables) == 1200
+    corpus = load("hundred_tables")
+    assert corpus.schema_sql == schema_sql(tables)
+    assert (FOLDER / "hundred_tables" / "answer.toml").read_text() == answer_toml(tables)
