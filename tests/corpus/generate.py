@@ -43,6 +43,7 @@ class Fill(Invent):
         self.described: Mapping[str, Described] = describe(connection)
         self.table: dict[str, list[Row]] = {}
         self.dead: dict[str, list[object]] = {}
+        self._writing = ""
         self._groups: dict[tuple[str, tuple[str, ...]], dict[tuple[object, ...], list[Row]]] = {}
 
     # Rows
@@ -58,6 +59,7 @@ class Fill(Invent):
         seen: dict[tuple[str, ...], set[tuple[object, ...]]] = defaultdict(set)
         made: list[Row] = []
         self.table[table] = made
+        self._writing = table
         for i in range(number):
             row = make(i)
             if row is None:
@@ -70,6 +72,7 @@ class Fill(Invent):
             if self._unique(described, row, seen):
                 made.append(row)
         self._write(described, made)
+        self._writing = ""
         self._groups.clear()
         return made
 
@@ -85,6 +88,8 @@ class Fill(Invent):
     def all(self, table: str, **where: object) -> list[Row]:
         if not where:
             return self.table[table]
+        if table == self._writing:
+            return [row for row in self.table[table] if all(row[name] == value for name, value in where.items())]
         names = tuple(where)
         if (table, names) not in self._groups:
             group: dict[tuple[object, ...], list[Row]] = defaultdict(list)

@@ -14,7 +14,8 @@ from tests.conftest import _server, fresh_database
 from tests.corpus.answer import Column, ReferenceAnswer
 from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
-from tests.corpus.load import CorpusSchema, load, names
+from tests.corpus.hundred_tables.make import answer_toml, make, schema_sql
+from tests.corpus.load import FOLDER, CorpusSchema, load, names
 
 SLOW = 4.0
 """Seconds that a schema may take at most, on a machine that does other things as well; alone it takes a second."""
@@ -34,12 +35,15 @@ class Loaded:
 
     def parent(self, table: str, column: str) -> str | None:
         """The table to which a column leads, by a foreign key or by the answer."""
-        for columns, parent, others in self.tables[table].keys:
-            if column in columns and (len(columns) == 1 or others[columns.index(column)] == self.tables[parent].key[-1]):
-                return parent
+        if column in self.tables[table].parents:
+            return self.tables[table].parents[column][0]
+        name, _, path = column.partition(":")
         for one in self.references():
-            if one.column == Column(table, column) and one.form == "value":
+            if one.column == Column(table, name) and (one.form == "embedded" or (one.path or "") == path):
                 return one.parent
+        for columns, parent, others in self.tables[table].keys:
+            if column in columns and parent != table:  # part of a composite key: it leads to where the parent's part leads
+                return self.parent(parent, others[columns.index(column)]) or parent
         return None
 
     def references(self) -> tuple[ReferenceAnswer, ...]:
@@ -188,3 +192,12 @@ def test_the_same_scale_makes_the_same_rows(servers: dict[int, EmbeddedServer]) 
                 found.append(connection.execute('select * from "Task" order by id').fetchall())
         assert found[0] == found[1]
         assert 100 < len(found[0]) < 300
+
+
+def test_the_hundred_tables_are_what_make_writes() -> None:
+    tables = make()
+    assert len(tables) == 100
+    assert sum(1 + len(table.columns) for table in tables) == 1200
+    corpus = load("hundred_tables")
+    assert corpus.schema_sql == schema_sql(tables)
+    assert (FOLDER / "hundred_tables" / "answer.toml").read_text() == answer_toml(tables)

@@ -59,12 +59,7 @@ def rows(f: Fill) -> None:
     f.rows(
         "AuditLog",
         1200,
-        lambda _: {
-            "organizationId": f.ref("Organization", null=0.05, dead=0.02),
-            "actorId": f.ref("User", dead=0.1, null=0.05),
-            "action": f.one("task.created", "task.moved", "project.renamed"),
-            "target": f"task:{f.ref('Task', dead=0.1)}" if f.chance(0.8) else None,
-        },
+        lambda _: audited(f),
     )
     f.rows("Country", 4, lambda i: {"code": ("AT", "DE", "PT", "SE")[i]}, fixed=True)
     f.rows("FeatureFlag", 12)
@@ -87,4 +82,16 @@ def attachment(f: Fill) -> dict[str, object]:
         "entityType": kind,
         "entityId": f.ref(kind, dead=1.0) if f.chance(0.06) else entity["id"],
         "requestId": str(f.uuid()),
+    }
+
+
+def audited(f: Fill) -> dict[str, object]:
+    task = f.pick("Task")
+    organization = f.pick("Project", id=task["projectId"])["organizationId"]
+    target = f.ref("Task", dead=1.0) if f.chance(0.1) else task["id"]
+    return {
+        "organizationId": f.ref("Organization", dead=1.0) if f.chance(0.02) else organization,
+        "actorId": f.ref("User", dead=0.1, null=0.05),
+        "action": f.one("task.created", "task.moved", "project.renamed"),
+        "target": f"task:{target}" if f.chance(0.8) else None,
     }
