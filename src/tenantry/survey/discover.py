@@ -18,7 +18,7 @@ from tenantry.survey.model import Candidate, Survey, SurveyedTable, TenantPath, 
 from tenantry.survey.names import words
 from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
 from tenantry.survey.references import discover_references
-from tenantry.survey.sample import Sample, _query, sample_tables
+from tenantry.survey.sample import Sample, read_rows, sample_tables
 
 Progress = Callable[[str, int, int], None]
 """What is done, how many of it are, of how many."""
@@ -160,7 +160,7 @@ def _followed(
     values = [f"{root}.{ident(key)}::text" for root in roots]
     first = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
     counted = ", ".join(f"count({value}), count(*) filter (where {value} <> {first})" for value in values)
-    read = _query(
+    read = read_rows(
         connection, f"select count(*), {counted} from (select * from {child} limit {most}) c {' '.join(joins)}"
     )
     if isinstance(read, str) or not read:

@@ -25,6 +25,19 @@ ACTORS = frozenset(
             "inviter",
         ),
         *("invitee", "editor", "uploader", "requester", "reporter", "actor", "agent", "holder", "lead", "follower"),
+        *(
+            "assigned",
+            "deputy",
+            "substitute",
+            "admin",
+            "administrator",
+            "writer",
+            "boss",
+            "supervisor",
+            "tagger",
+            "whodunnit",
+        ),
+        *("operator", "referrer", "coach", "mentor", "grantee", "installer", "sponsor", "driver", "teacher", "doctor"),
         *("subscriber", "participant", "attendee", "host", "organizer", "commenter", "updater", "deleter", "signer"),
     )
 )
@@ -113,10 +126,79 @@ def stem(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+_LAST = frozenset(("id", "ids", "uuid", "uuids", "guid", "fk", "ref", "refs", "uid", "pk"))
+
+
 def names_ids(name: str) -> bool:
     """Whether a column's name says that it holds ids."""
     last = words(name)[-1:] or ("",)
-    return last[0] in ("id", "ids", "uuid", "uuids", "guid", "fk", "ref", "uid") and len(words(name)) > 1
+    return last[0] in _LAST and len(words(name)) > 1
+
+
+SELF = frozenset(
+    (
+        *("parent", "up", "root", "previous", "prev", "next", "original", "copy", "duplicate", "replace", "successor"),
+        *("predecessor", "merged", "supersede", "related", "prerequisite", "ancestor", "child", "children", "sibling"),
+    )
+)
+"""Words for another row of the same table."""
+MEASURES = frozenset(
+    (
+        *("count", "number", "no", "position", "pos", "sort", "order", "version", "seq", "sequence", "quantity", "qty"),
+        *("amount", "price", "total", "size", "length", "width", "height", "weight", "year", "month", "day", "hour"),
+        *(
+            "minute",
+            "second",
+            "duration",
+            "age",
+            "score",
+            "rating",
+            "rank",
+            "level",
+            "priority",
+            "prio",
+            "status",
+            "state",
+        ),
+        *(
+            "flag",
+            "hit",
+            "view",
+            "page",
+            "line",
+            "floor",
+            "capacity",
+            "credit",
+            "percent",
+            "rate",
+            "port",
+            "zip",
+            "stock",
+        ),
+        *("byte", "star", "revision", "attempt", "retry", "limit", "offset", "index", "ordinal", "severity", "delta"),
+    )
+)
+"""Words for numbers that are no ids."""
+
+
+def is_measure(column: str) -> bool:
+    """Whether a column's name says that it holds a number, not an id."""
+    found = [singular(word) for word in words(column)]
+    return bool(found) and (found[-1] in MEASURES or (found[-1] == "id" and len(found) > 1 and found[-2] in MEASURES))
+
+
+def names_itself(column: str) -> bool:
+    """Whether a column's name says that it names another row of its own table: parent_id, replaces."""
+    found = stem(column)
+    return bool(found) and (found[-1] in SELF or found[0] in SELF)
+
+
+def is_short_for(word: str, whole: str) -> bool:
+    """Whether a word is a usual abbreviation: `usr` of user, `grp` of group, `cust` of customer."""
+    if not 2 < len(word) < len(whole) or word[0] != whole[0]:
+        return False
+    letters = iter(whole)
+    return all(letter in letters for letter in word)
 
 
 def agrees(column: str, table: str) -> int:
@@ -128,7 +210,14 @@ def agrees(column: str, table: str) -> int:
         return 3
     if mine[-len(theirs) :] == theirs or theirs[-len(mine) :] == mine:
         return 2
-    return 1 if mine[-1] == theirs[-1] or (len(theirs) == 1 and theirs[0] in mine) else 0
+    if mine[-1] == theirs[-1] or (len(theirs) == 1 and theirs[0] in mine):
+        return 1
+    if len(mine) == 1 and (
+        is_short_for(mine[0], theirs[-1])
+        or (len(column) == 3 and column.lower().endswith("id") and column[0].lower() == theirs[-1][0])
+    ):
+        return 1
+    return 0
 
 
 def names_a_person(column: str) -> bool:

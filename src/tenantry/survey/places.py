@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.model import Place
 from tenantry.survey.names import words
 from tenantry.survey.sample import DOCUMENTS, MOST_VALUES, NUMBERS, TEXTS, Sample, base_type, parsed
 from tenantry.survey.shapes import EMAIL, INSIDE, is_strong, shape_of
+
+
+class Add(Protocol):
+    """Note a value of a place."""
+
+    def __call__(self, place: Place, row: int, value: str, *, typed: bool = False) -> None: ...
 
 
 @dataclass(slots=True)
@@ -56,10 +63,12 @@ def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[Found]:
                 continue
             if kind.endswith("[]"):
                 for element in _leaves(parsed(value)):
-                    add(Place(table.name, column.name, "element"), row, element, typed=kind[:-2] in NUMBERS)
+                    place = Place(table.name, column.name, "element")
+                    add(place, row, element, typed=kind[:-2] in NUMBERS)
+                    for pattern, token in embedded(element):
+                        add(replace(place, pattern=pattern), row, token)
             elif kind in DOCUMENTS:
-                for path, leaf, is_key in walk(parsed(value)):
-                    add(Place(table.name, column.name, "json key" if is_key else "json", path), row, leaf)
+                _document(add, table.name, column.name, row, parsed(value), text=False)
             elif kind in NUMBERS or kind in ("uuid", "numeric"):
                 add(Place(table.name, column.name), row, value, typed=True)
             elif kind in TEXTS:
@@ -67,11 +76,10 @@ def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[Found]:
     return [each for each in found.values() if each.values]
 
 
-def _text(add, table: str, column: str, row: int, value: str) -> None:  # type: ignore[no-untyped-def]
+def _text(add: Add, table: str, column: str, row: int, value: str) -> None:
     document = parsed(value)
     if document is not None:
-        for path, leaf, is_key in walk(document):
-            add(Place(table, column, "json key" if is_key else "json", path, json_text=True), row, leaf)
+        _document(add, table, column, row, document, text=True)
         return
     if len(value) <= 64 and " " not in value and "/" not in value:
         if not EMAIL.fullmatch(value):
@@ -80,6 +88,14 @@ def _text(add, table: str, column: str, row: int, value: str) -> None:  # type: 
             return
     for pattern, token in embedded(value):
         add(Place(table, column, "embedded", pattern=pattern), row, token)
+
+
+def _document(add: Add, table: str, column: str, row: int, document: object, *, text: bool) -> None:
+    for path, leaf, is_key in walk(document):
+        place = Place(table, column, "json key" if is_key else "json", path, json_text=text)
+        add(place, row, leaf)
+        for pattern, token in embedded(leaf):
+            add(replace(place, pattern=pattern), row, token)
 
 
 def embedded(value: str) -> Iterator[tuple[str, str]]:
@@ -126,7 +142,7 @@ def walk(document: object, path: str = "", depth: int = 0) -> Iterator[tuple[str
         for value in document[:100]:
             yield from walk(value, f"{path}[*]", depth + 1)
     elif isinstance(document, str):
-        if document and len(document) <= 64 and " " not in document and not EMAIL.fullmatch(document):
+        if document and len(document) <= 200 and " " not in document and not EMAIL.fullmatch(document):
             yield path, document, False
     elif isinstance(document, int) and not isinstance(document, bool):
         yield path, str(document), False
@@ -140,28 +156,32 @@ def _leaves(document: object) -> Iterator[str]:
         yield str(document)
 
 
-_POINTERS = frozenset(("entity", "target", "object", "subject", "record", "item", "resource", "content", "owner"))
-_TYPES = frozenset(("type", "class", "kind", "model", "table", "entity"))
+_POINTERS = frozenset(
+    ("entity", "target", "object", "subject", "record", "item", "resource", "content", "owner", "row", "ref", "source")
+)
+_TYPES = frozenset(("type", "class", "kind", "model", "table", "entity", "module", "name", "source", "resource"))
 
 
-def pairs_of(table: Table, places: list[Found]) -> Iterator[tuple[str, Found]]:
+def pairs_of(table: Table, places: Sequence[Found]) -> Iterator[tuple[str, Found]]:
     """Pairs of a column that names a table and a column that holds ids of it: (subject_type, subject_id), (content_type_id,
-    object_id), (type, target_id)."""
+    object_id), (table_name, row_id), (module, object)."""
     scalars = {each.place.column: each for each in places if each.place.form == "value"}
     for column in table.columns:
         found = words(column.name)
         django = found[-3:] == ("content", "type", "id")
-        if not django and found[-1:] and found[-1] not in _TYPES:
+        if not django and (not found or found[-1] not in _TYPES):
             continue
+        of = found[:-3] if django else found[:-1]
         for name, each in scalars.items():
             mine = words(name)
-            if name == column.name or mine[-1:] not in (("id",), ("key",), ("pk",)):
+            if name == column.name or not mine:
                 continue
-            of = mine[:-1]
-            plain = len(of) == 1 and of[0] in _POINTERS
-            if (
-                (django and of == ("object",))
-                or (not django and (of == found[:-1] or (plain and len(found) == 1)))
-                or (not django and of == ("object",) and found[:-1] in (("entity",), ("content",)))
-            ):
+            stemmed = mine[:-1] if mine[-1] in ("id", "key", "pk", "no") else mine if mine[-1] in _POINTERS else ()
+            if django:
+                fits = stemmed == (*of, "object")
+            elif found[-2:] == ("table", "name") or (found[-1] != "name" and not of):
+                fits = len(stemmed) == 1 and (stemmed[0] in _POINTERS or stemmed == found)
+            else:
+                fits = bool(of) and (stemmed == of or (of in (("entity",), ("content",)) and stemmed == ("object",)))
+            if fits and stemmed:
                 yield column.name, each

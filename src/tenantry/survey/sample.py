@@ -65,6 +65,8 @@ class Sample:
     values: tuple[tuple[str | None, ...], ...] = ()
     rows: int = -1
     said: str = ""
+    whole: bool = False
+    """Every row was read."""
     more: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By column further distinct values, where the sample had hardly any that is not null."""
 
@@ -111,14 +113,14 @@ def _sample(connection: Connection, catalog: Catalog, table: Table, rows: int) -
         # Pages hold many rows that were written together: several times as many are read as are kept.
         part = f" tablesample system ({min(100.0, 100.0 * 20 * rows / estimate):.6f}) repeatable (1)"
     order = f" order by random() limit {rows}" if part else f" limit {rows}"
-    read = _query(connection, f"select {listed} from {relation} s{part}{order}")
+    read = read_rows(connection, f"select {listed} from {relation} s{part}{order}")
     if isinstance(read, str):
         return Sample(table.name, names, said=read, rows=estimate)
     if part and not read:
-        read = _query(connection, f"select {listed} from {relation} s limit {rows}")
+        read = read_rows(connection, f"select {listed} from {relation} s limit {rows}")
         read = [] if isinstance(read, str) else read
     whole = not part and len(read) < rows
-    sample = Sample(table.name, names, tuple(tuple(row) for row in read), len(read) if whole else estimate)
+    sample = Sample(table.name, names, tuple(tuple(row) for row in read), len(read) if whole else estimate, whole=whole)
     if not whole:
         for column in wanted:
             if may_hold_ids(kinds[column.name]) and len(sample.distinct(column.name)) < 5:
@@ -138,7 +140,7 @@ def _as_text(column: Column, kind: str) -> str:
 
 def _rare(connection: Connection, relation: str, column: Column, kind: str) -> tuple[str, ...]:
     """Values of a column that is nearly always null."""
-    read = _query(
+    read = read_rows(
         connection,
         f"select v from (select {_as_text(column, kind)} as v from {relation} s where s.{ident(column.name)} is not null"
         f" limit {MOST_VALUES}) w group by v",
@@ -146,7 +148,7 @@ def _rare(connection: Connection, relation: str, column: Column, kind: str) -> t
     return () if isinstance(read, str) else tuple(str(row[0]) for row in read if row[0])
 
 
-def _query(connection: Connection, statement: str, values: object = None) -> list[Any] | str:
+def read_rows(connection: Connection, statement: str, values: object = None) -> list[Any] | str:
     """The rows, or what the server said. The text of an error may quote a value: only what kind it is leaves this place."""
     try:
         with connection.transaction():
@@ -172,7 +174,7 @@ def looked_up(connection: Connection, relation: str, column: str, kind: str, val
         name = f"p.{ident(column)}"
         key = name if plain != "text" else f"{name}::text"
         match = f"{key} = v.value::{cast}::{plain}" if plain != "text" else f"{key} = v.value"
-        read = _query(
+        read = read_rows(
             connection,
             f"select v.value from unnest(%s::text[]) v (value) where exists (select from {relation} p where {match})",
             [part],
