@@ -24,6 +24,10 @@ class Tenants:
         self.answer = answer
         self.tables = tables
         self.rows = {name: _rows(connection, name) for name in tables}
+        self._stated: dict[tuple[str, str], list[ReferenceAnswer]] = defaultdict(list)
+        for one in answer.references:
+            self._stated[one.column.table, one.column.name].append(one)
+        self._polymorphic = {at for at, found in self._stated.items() if len({one.parent for one in found}) > 1}
         self._own: dict[int, set[str]] = {}
         self._index: dict[tuple[str, str], dict[str, list[Row]]] = {}
 
@@ -46,19 +50,19 @@ class Tenants:
 
     def of(self, table: str, row: Row, path: tuple[str, ...]) -> set[str]:
         if not path:
-            key = self.tables[table].key
-            return {"constant"} if self.answer.tenant.form == "constant" else {str(row[key[0]])}
+            constant = self.answer.tenant.form == "constant"
+            return {"constant"} if constant else {str(row[self.tables[table].key[0]])}
         hop, rest = path[0], path[1:]
         if self.answer.tenant.form == "column" and not rest:
             return {str(row[hop])}
         found: set[str] = set()
         if hop.startswith("<"):
             other, _, column = hop[1:].rpartition(".")
-            key = self._column_of_key(other, column)
-            for one in self.index(other, column).get(str(row[key]), []):
+            named = self._column_of_key(other, column)
+            for one in self.index(other, column).get(str(row[named]), []):
                 found |= self.of(other, one, rest)
             return found
-        several = len({one.parent for one in self.answer.references if one.column == Column(table, hop)}) > 1
+        several = (table, hop) in self._polymorphic
         for parent, key, value in self.leads(table, row, hop):
             if several:  # each parent of a polymorphic pair goes on by its own path
                 rest = self.answer.tables[parent].path or ()
@@ -74,7 +78,7 @@ class Tenants:
         if name in self.tables[table].parents:
             parent, key = self.tables[table].parents[name]
             return [(parent, key, str(row[name]))]
-        stated = [one for one in self.answer.references if one.column == Column(table, name)]
+        stated = self._stated.get((table, name), [])
         if not stated:  # part of a composite key
             for columns, parent, others in self.tables[table].keys:
                 if name in columns and parent != table:
@@ -119,7 +123,7 @@ class Tenants:
 
     def _references(self) -> list[ReferenceAnswer]:
         composite = {name for name, table in self.tables.items() if len(table.key) > 1}
-        stated = [one for one in self.answer.references if not (one.parent in composite)]
+        stated = [one for one in self.answer.references if one.parent not in composite]
         for name, table in self.tables.items():
             for column, (parent, key) in table.parents.items():
                 stated.append(ReferenceAnswer(Column(name, column), "value", parent, key, None, None, None))

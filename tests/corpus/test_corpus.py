@@ -17,8 +17,8 @@ from tests.corpus.answer import Column, ReferenceAnswer
 from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
 from tests.corpus.hundred_tables.make import answer_toml, make, schema_sql
-from tests.corpus.tenants import Tenants
 from tests.corpus.load import FOLDER, CorpusSchema, load, names
+from tests.corpus.tenants import Tenants
 
 SLOW = 4.0
 """Seconds that a schema may take at most, on a machine that does other things as well; alone it takes a second."""
