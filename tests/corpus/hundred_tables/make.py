@@ -85,7 +85,11 @@ class Table:
 
 
 def plural(name: str) -> str:
-    return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith(("s", "x")) else "s")
+    return (
+        name[:-1] + "ies"
+        if name.endswith("y") and name[-2] not in "aeiou"
+        else name + ("es" if name.endswith(("s", "x")) else "s")
+    )
 
 
 def make() -> list[Table]:
@@ -159,7 +163,10 @@ def _entity(random: Random, made: dict[str, Table], area: str, key: str, entitie
 
 def _more(random: Random, made: dict[str, Table], table: Table, parent: str) -> None:
     """One further reference, in one of the forms that no foreign key can have; or none."""
-    key, single = made[parent].key, parent.split("_", 1)[1].removesuffix("s")
+    key, single = (
+        made[parent].key,
+        next(one for _, ones in AREAS.values() for one in ones if parent.endswith(f"_{plural(one)}")),
+    )
     match random.randrange(7):
         case 0:
             _add(
