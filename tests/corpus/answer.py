@@ -49,7 +49,9 @@ class TableAnswer:
     kind: Kind
     path: tuple[str, ...] | None
     """Columns that lead from a row to its tenant: "project_id" follows that reference, "<members.user_id" goes against the direction of
-    one, "data:project.id" is a place in a document. The last one's parent is the tenant (or its value is, where the tenant is a column). Empty: the tenant's own row. None: no tenant."""
+    one, "data:project.id" is a place in a document. The last one's parent is the tenant (or its value is, where the tenant is a column).
+    Behind a polymorphic pair stands the path of its first parent; the others go on by their own.
+    Empty: the row is the tenant's own. None: it has no tenant."""
     fallback: tuple[str, ...] | None
     """Likewise, for rows on which the path is null: to the person whose own tenant the row then belongs to."""
 

@@ -76,16 +76,16 @@ class Fill(Invent):
         self._groups.clear()
         return made
 
-    def pick(self, table: str, **where: object) -> Row:
+    def pick(self, table: str, **where: Any) -> Row:
         """A row that was written before, with these values. Raises IndexError where there is none."""
         return self.random.choice(self.all(table, **where))
 
-    def maybe(self, table: str, **where: object) -> Row | None:
+    def maybe(self, table: str, **where: Any) -> Row | None:
         """A row with these values, or None where there is none."""
         found = self.all(table, **where)
         return self.random.choice(found) if found else None
 
-    def all(self, table: str, **where: object) -> list[Row]:
+    def all(self, table: str, **where: Any) -> list[Row]:
         if not where:
             return self.table[table]
         if table == self._writing:
@@ -98,7 +98,7 @@ class Fill(Invent):
             self._groups[table, names] = group
         return self._groups[table, names].get(tuple(where.values()), [])
 
-    def ref(self, table: str, *, dead: float = 0.0, null: float = 0.0, **where: object) -> Any:
+    def ref(self, table: str, *, dead: float = 0.0, null: float = 0.0, **where: Any) -> Any:
         """An id of the table's rows with these values; of a deleted row for a share of `dead`, None for a share of `null` and where there
         is no such row."""
         if null and self.chance(null):
@@ -108,7 +108,7 @@ class Fill(Invent):
         found = self.maybe(table, **where)
         return found[self.described[table].key[0]] if found else None
 
-    def refs(self, table: str, low: int, high: int, *, dead: float = 0.0, **where: object) -> list[Any]:
+    def refs(self, table: str, low: int, high: int, *, dead: float = 0.0, **where: Any) -> list[Any]:
         """Several ids, each once, as of `ref`."""
         drawn = (self.ref(table, dead=dead, **where) for _ in range(self.number(low, high)))
         return list(dict.fromkeys(one for one in drawn if one is not None))
@@ -139,7 +139,7 @@ class Fill(Invent):
         ids: list[object]
         if kind in {"int2", "int4", "int8"}:
             gone = set(self.random.sample(range(1, number + extra + 1), extra))
-            self.dead[described.name] = sorted(gone)
+            self.dead[described.name] = [*sorted(gone)]
             return [i for i in range(1, number + extra + 1) if i not in gone]
         if kind == "uuid":
             ids = [self.uuid() for _ in range(number + extra)]
@@ -239,7 +239,9 @@ class Fill(Invent):
                 values = [row[column.name] for column in columns]
                 copy.write_row(
                     [
-                        Json(value, dumps=lambda one: json.dumps(one, default=str)) if document and value is not None else value
+                        Json(value, dumps=lambda one: json.dumps(one, default=str))
+                        if document and value is not None
+                        else value
                         for value, document in zip(values, documents, strict=True)
                     ]
                 )

@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -28,7 +27,7 @@ class CorpusSchema:
     def create(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         """Create the tables in an empty database, in one transaction."""
         with connection.transaction():
-            connection.execute(cast(LiteralString, self.schema_sql))
+            connection.execute(self.schema_sql.encode())
 
     def fill(self, connection: psycopg.Connection[tuple[object, ...]], scale: float = 1.0) -> None:
         """Write the rows, the same ones for the same scale; all constraints and triggers are at work. Analyzes the tables."""

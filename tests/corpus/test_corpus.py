@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,10 +18,15 @@ from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
 from tests.corpus.hundred_tables.make import answer_toml, make, schema_sql
 from tests.corpus.load import FOLDER, CorpusSchema, load, names
+from tests.corpus.tenants import Tenants
 
 SLOW = 4.0
 """Seconds that a schema may take at most, on a machine that does other things as well; alone it takes a second."""
 _ENOUGH = 0.7
+_EVIDENCE = 5
+"""Distinct ids that a reference has at least, or all of its parent's."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{20,}")
+_TEXTS = {"text", "varchar", "bpchar", "uuid", "json", "jsonb", "_text", "_uuid", "_varchar"}
 _CHARACTERS = {"text", "varchar", "bpchar", "uuid"}
 
 
@@ -42,7 +49,9 @@ class Loaded:
             if one.column == Column(table, name) and (one.form == "embedded" or (one.path or "") == path):
                 return one.parent
         for columns, parent, others in self.tables[table].keys:
-            if column in columns and parent != table:  # part of a composite key: it leads to where the parent's part leads
+            if (
+                column in columns and parent != table
+            ):  # part of a composite key: it leads to where the parent's part leads
                 return self.parent(parent, others[columns.index(column)]) or parent
         return None
 
@@ -134,7 +143,9 @@ def test_each_reference_finds_its_parent(loaded: Loaded) -> None:
         ids = [found for value in values for found in meant(one, value)]
         share = sum(found in known for found in ids) / len(ids) if ids else 0.0
         if share < _ENOUGH:
-            poor.append(f"{one.column} {one.form} {one.path or one.pattern or ''} -> {one.parent}: {share:.2f} of {len(ids)}")
+            poor.append(
+                f"{one.column} {one.form} {one.path or one.pattern or ''} -> {one.parent}: {share:.2f} of {len(ids)}"
+            )
     assert not poor
 
 
@@ -161,6 +172,52 @@ def test_no_other_column_of_text_or_uuids_holds_the_ids_of_a_table(loaded: Loade
                 if not own and values and len(values & ids) >= 0.5 * len(values):
                     found[f"{name}.{column.name}"].append(parent)
     assert not found
+
+
+def test_no_document_list_or_text_holds_long_ids_that_the_answer_leaves_out(loaded: Loaded) -> None:
+    """Ids of 20 characters and more are no accident wherever they stand: in a document, in a list, inside a text."""
+    owners: dict[str, str] = {}
+    for name, table in loaded.tables.items():
+        if len(table.key) == 1 and table.key[0] not in table.parents and not name.startswith("verification"):
+            kind = loaded.corpus.answer.tables[name].kind
+            if table.column(table.key[0]).kind in _CHARACTERS and kind not in {"framework", "credentials"}:
+                owners |= {one: name for one in loaded.keys(name, table.key[0]) if len(one) >= 20}
+    stated: dict[Column, set[str]] = defaultdict(set)
+    for one in loaded.references():
+        stated[one.column].add(one.parent)
+    left: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, table in loaded.tables.items():
+        for column in table.columns:
+            if column.kind not in _TEXTS or any(column.name in columns for columns, _, _ in table.keys):
+                continue
+            for value in column_values(loaded.connection, name, column.name):
+                for token in set(_TOKEN.findall(json.dumps(value, default=str))):
+                    parent = owners.get(token)
+                    own = parent == name and column.name in table.key
+                    if parent and not own and parent not in stated[Column(name, column.name)]:
+                        left[f"{name}.{column.name}"][parent] += 1
+    assert not left
+
+
+def test_references_lead_to_the_same_tenant_as_the_path(loaded: Loaded) -> None:
+    """Rows of one tenant refer to rows of the same one; those of people, who may belong to several, are not looked at."""
+    tenants = Tenants(loaded.connection, loaded.corpus.answer, loaded.tables)
+    assert not tenants.disagreements()
+    poor = {name: share for name in loaded.tables if (share := tenants.known(name)) < _ENOUGH}
+    assert not poor
+
+
+def test_tables_of_unproven_references_are_empty_and_the_others_have_evidence(loaded: Loaded) -> None:
+    for one in loaded.corpus.answer.unproven:
+        assert not column_values(loaded.connection, one.column.table, one.column.name), one
+    thin = []
+    for one in loaded.corpus.answer.references:
+        values = column_values(loaded.connection, one.column.table, one.column.name, one.when)
+        ids = {found for value in values for found in meant(one, value)}
+        parents = len(loaded.keys(one.parent, one.key))
+        if len(ids) < min(_EVIDENCE, parents):
+            thin.append(f"{one.column} {one.path or ''} -> {one.parent}: {len(ids)}")
+    assert not thin
 
 
 def test_ids_of_other_systems_and_decoys_of_text_are_found_in_no_table(loaded: Loaded) -> None:

@@ -56,7 +56,11 @@ def rows(f: Fill) -> None:
 def item(f: Fill) -> dict[str, object] | None:
     order = f.pick("order")
     product = f.ref("product", storeId=order["storeId"])
-    return {"orderId": order["id"], "line": f.number(1, 9), "productId": product, "quantity": f.number(1, 20)} if product else None
+    return (
+        {"orderId": order["id"], "line": f.number(1, 9), "productId": product, "quantity": f.number(1, 20)}
+        if product
+        else None
+    )
 
 
 def event(f: Fill) -> dict[str, object]:

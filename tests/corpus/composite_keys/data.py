@@ -6,14 +6,36 @@ from tests.corpus.generate import Fill, Row
 
 
 def rows(f: Fill) -> None:
-    f.rows("company", 7, lambda i: {"company_no": 100 + 10 * i, "country": f.one("AT", "SE"), "currency": f.one("EUR", "SEK")}, fixed=True)
+    f.rows(
+        "company",
+        7,
+        lambda i: {"company_no": 100 + 10 * i, "country": f.one("AT", "SE"), "currency": f.one("EUR", "SEK")},
+        fixed=True,
+    )
     f.rows("app_user", 90, lambda i: {"user_name": f"{f.word()}{i}".upper(), "locked": f.one("Y", "N", "N")})
     f.rows("company_user", 140, lambda _: {"profile": f.one("CLERK", "CHIEF", "AUDIT")})
     f.rows("warehouse", 25, lambda i: {"company_no": 100 + 10 * (i % 7), "warehouse_no": i // 7 + 1})
-    f.rows("item_group", 70, lambda i: {"company_no": 100 + 10 * (i % 7), "group_code": f"G{i // 7:03d}", "parent_code": "G000" if i >= 14 else None})
+    f.rows(
+        "item_group",
+        70,
+        lambda i: {
+            "company_no": 100 + 10 * (i % 7),
+            "group_code": f"G{i // 7:03d}",
+            "parent_code": "G000" if i >= 14 else None,
+        },
+    )
     f.rows("item", 700, lambda i: item(f, i))
     f.rows("stock", 900, lambda _: in_company(f, "warehouse", "item", "warehouse_no", "item_no"))
-    f.rows("customer", 350, lambda i: {"company_no": 100 + 10 * (i % 7), "customer_no": 10_000 + i // 7, "mail": f.email(), "zip_id": f.digits(4)})
+    f.rows(
+        "customer",
+        350,
+        lambda i: {
+            "company_no": 100 + 10 * (i % 7),
+            "customer_no": 10_000 + i // 7,
+            "mail": f.email(),
+            "zip_id": f.digits(4),
+        },
+    )
     f.rows("sales_order", 800, lambda i: order(f, i))
     f.rows("order_line", 1500, lambda _: line(f))
     f.rows("delivery", 500, lambda i: delivery(f, i))
@@ -74,7 +96,12 @@ def line(f: Fill) -> Row | None:
 def delivery(f: Fill, i: int) -> Row:
     one = f.pick("sales_order")
     number = 499_000 + i if f.chance(0.03) else one["order_no"]
-    return {"company_no": one["company_no"], "delivery_no": 900_000 + i, "order_no": number, "tracking_id": f.digits(18)}
+    return {
+        "company_no": one["company_no"],
+        "delivery_no": 900_000 + i,
+        "order_no": number,
+        "tracking_id": f.digits(18),
+    }
 
 
 def entry(f: Fill, i: int) -> Row:
@@ -93,4 +120,9 @@ def entry(f: Fill, i: int) -> Row:
 
 def change(f: Fill) -> Row:
     one = f.pick("company_user")
-    return {"company_no": one["company_no"], "user_name": one["user_name"], "table_name": "ITEM", "key_text": f"{one['company_no']}|{f.word()}"}
+    return {
+        "company_no": one["company_no"],
+        "user_name": one["user_name"],
+        "table_name": "ITEM",
+        "key_text": f"{one['company_no']}|{f.word()}",
+    }

@@ -24,7 +24,9 @@ def rows(f: Fill) -> None:
     cursor.executemany(
         "update departments set manager_id = %(manager_id)s, parent_id = %(parent_id)s where id = %(id)s", departments
     )
-    cursor.executemany("update employees set mentor_id = %(mentor_id)s, deputy = %(deputy)s where id = %(id)s", employees)
+    cursor.executemany(
+        "update employees set mentor_id = %(mentor_id)s, deputy = %(deputy)s where id = %(id)s", employees
+    )
     f.rows("contracts", 450, lambda i: {"id": employees[i]["id"]} if i < len(employees) else None)
     f.rows("contract_pages", 900, lambda _: page(f))
     f.rows(

@@ -24,10 +24,23 @@ def rows(f: Fill) -> None:
         fixed=True,
     )
     f.rows("django_session", 90, lambda _: {"session_key": f.hex(32), "session_data": f.hex(120)})
-    f.rows("auth_permission", 24, lambda i: {"content_type_id": i // 4 + 1, "codename": f"{f.one('add', 'view')}_{i}"}, fixed=True)
+    f.rows(
+        "auth_permission",
+        24,
+        lambda i: {"content_type_id": i // 4 + 1, "codename": f"{f.one('add', 'view')}_{i}"},
+        fixed=True,
+    )
     f.rows("auth_group", 4, lambda i: {"name": ("teachers", "heads", "parents", "office")[i]}, fixed=True)
     f.rows("auth_group_permissions", 40)
-    f.rows("auth_user", 220, lambda i: {"password": f"pbkdf2_sha256$870000${f.hex(22)}${f.hex(44)}", "username": f"person{i}", "email": f.email()})
+    f.rows(
+        "auth_user",
+        220,
+        lambda i: {
+            "password": f"pbkdf2_sha256$870000${f.hex(22)}${f.hex(44)}",
+            "username": f"person{i}",
+            "email": f.email(),
+        },
+    )
     f.rows("auth_user_groups", 300)
     f.rows("schools_school", 9, lambda i: {"code": f"SCH{i:03d}"})
     f.rows("schools_staff", 240, lambda _: {"role": f.one("teacher", "head", "office")})
@@ -74,19 +87,32 @@ def of(f: Fill, *labels: str, dead: float) -> tuple[int, int]:
 
 def logged(f: Fill) -> Row:
     kind, number = of(f, "courses.course", "courses.student", "auth.user", dead=0.08)
-    return {"content_type_id": kind, "object_id": str(number), "action_flag": f.number(1, 3), "change_message": '[{"changed": {}}]'}
+    return {
+        "content_type_id": kind,
+        "object_id": str(number),
+        "action_flag": f.number(1, 3),
+        "change_message": '[{"changed": {}}]',
+    }
 
 
 def document(f: Fill) -> Row:
     kind, number = of(f, "courses.course", "courses.student", dead=0.05)
-    return {"content_type_id": kind, "object_id": number, "file": f"documents/{f.hex(10)}.pdf", "uploaded_by": f.ref("auth_user", dead=0.1)}
+    return {
+        "content_type_id": kind,
+        "object_id": number,
+        "file": f"documents/{f.hex(10)}.pdf",
+        "uploaded_by": f.ref("auth_user", dead=0.1),
+    }
 
 
 def notification(f: Fill) -> Row:
     kind, number = of(f, "courses.lesson", "courses.course", dead=0.05)
+    lesson = f.maybe("courses_lesson", id=number) if kind == NUMBERS["courses.lesson"] else None
+    course = f.maybe("courses_course", id=lesson["course_id"] if lesson else number)
+    school = course["school_id"] if course else f.ref("schools_school")
     return {
         "actor_content_type_id": kind,
         "actor_object_id": str(number),
         "verb": f.one("moved", "cancelled"),
-        "data": f'{{"url": "/schools/{f.ref("schools_school")}/"}}' if f.chance(0.7) else None,
+        "data": f'{{"url": "/schools/{school}/"}}' if f.chance(0.7) else None,
     }

@@ -51,7 +51,10 @@ class Owned:
         if one.form == "element":
             return [found]
         if one.path:
-            return {"links": [{one.path.rsplit(".", maxsplit=1)[1]: str(found), "rank": self.f.number(1, 9)}], "note": self.f.word()}
+            return {
+                "links": [{one.path.rsplit(".", maxsplit=1)[1]: str(found), "rank": self.f.number(1, 9)}],
+                "note": self.f.word(),
+            }
         if one.pattern:
             text = one.pattern.replace("{}", str(found))
             return f"https://app.example.org{text}" if text.startswith("/") else text

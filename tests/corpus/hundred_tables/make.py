@@ -22,7 +22,9 @@ AREAS: dict[str, tuple[str, list[str]]] = {
 }
 OTHERS = ("countries", "currencies", "audit_events", "sessions", "schema_versions", "job_queue", "feature_flags")
 """Beside the 90 of the areas, and organizations, users and memberships."""
-PEOPLE = "created_by owner assignee approver reviewer_id updated_by manager_id requested_by signed_by handled_by".split()
+PEOPLE = (
+    "created_by owner assignee approver reviewer_id updated_by manager_id requested_by signed_by handled_by".split()
+)
 ATTRIBUTES: list[tuple[str, str, str]] = [
     # name, type, what it is: plain, decoy, external, or what a text holds
     ("name", "text not null", "plain"),
@@ -83,7 +85,11 @@ class Table:
 
 
 def plural(name: str) -> str:
-    return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith(("s", "x")) else "s")
+    return (
+        name[:-1] + "ies"
+        if name.endswith("y") and name[-2] not in "aeiou"
+        else name + ("es" if name.endswith(("s", "x")) else "s")
+    )
 
 
 def make() -> list[Table]:
@@ -104,10 +110,27 @@ def make() -> list[Table]:
 def _roots() -> list[Table]:
     roots = [
         Table("organizations", "uuid", "tenant", [], 10, {"name": "text not null", "billing_email": "text"}),
-        Table("users", "uuid", "users", ["<memberships.user_id", "organization_id"], 12, {"email": "text not null unique", "password_hash": "text"}),
-        Table("memberships", "uuid", "membership", ["organization_id"], 8, {"organization_id": "uuid not null", "user_id": "uuid not null", "role": "text not null"}),
+        Table(
+            "users",
+            "uuid",
+            "users",
+            ["<memberships.user_id", "organization_id"],
+            12,
+            {"email": "text not null unique", "password_hash": "text"},
+        ),
+        Table(
+            "memberships",
+            "uuid",
+            "membership",
+            ["organization_id"],
+            8,
+            {"organization_id": "uuid not null", "user_id": "uuid not null", "role": "text not null"},
+        ),
     ]
-    roots[2].references = [Reference("organization_id", "value", "organizations", True), Reference("user_id", "value", "users", True)]
+    roots[2].references = [
+        Reference("organization_id", "value", "organizations", True),
+        Reference("user_id", "value", "users", True),
+    ]
     roots[2].roles["role"] = "enumeration"
     return roots
 
@@ -116,7 +139,12 @@ def _entity(random: Random, made: dict[str, Table], area: str, key: str, entitie
     """The first of an area belongs to an organization; the others to it as well, or to one that comes before them."""
     table = Table(f"{area}_{plural(entities[number])}", key, "data", None, 0)
     if number == 0 or random.random() < 0.5:
-        _add(table, "organization_id", "uuid", Reference("organization_id", "value", "organizations", number == 0 or random.random() < 0.6))
+        _add(
+            table,
+            "organization_id",
+            "uuid",
+            Reference("organization_id", "value", "organizations", number == 0 or random.random() < 0.6),
+        )
         table.path = ["organization_id"]
     else:
         before = random.randrange(number)
@@ -135,10 +163,18 @@ def _entity(random: Random, made: dict[str, Table], area: str, key: str, entitie
 
 def _more(random: Random, made: dict[str, Table], table: Table, parent: str) -> None:
     """One further reference, in one of the forms that no foreign key can have; or none."""
-    key, single = made[parent].key, parent.split("_", 1)[1].removesuffix("s")
+    key, single = (
+        made[parent].key,
+        next(one for _, ones in AREAS.values() for one in ones if parent.endswith(f"_{plural(one)}")),
+    )
     match random.randrange(7):
         case 0:
-            _add(table, f"{single}_ids", f"{key}[] not null default '{{}}'", Reference(f"{single}_ids", "element", parent))
+            _add(
+                table,
+                f"{single}_ids",
+                f"{key}[] not null default '{{}}'",
+                Reference(f"{single}_ids", "element", parent),
+            )
         case 1:
             _add(table, "details", "jsonb", Reference("details", "json", parent, path=f"links[*].{single}"))
         case 2:
@@ -171,11 +207,28 @@ def _other(name: str, made: dict[str, Table]) -> Table:
             _add(table, "user_id", "uuid", Reference("user_id", "value", "users", True))
             return table
         case "schema_versions":
-            return Table(name, "bigint", "framework", None, 4, {"script": "text not null", "installed_on": "timestamptz not null"})
+            return Table(
+                name,
+                "bigint",
+                "framework",
+                None,
+                4,
+                {"script": "text not null", "installed_on": "timestamptz not null"},
+            )
         case "job_queue":
-            return Table(name, "bigint", "framework", None, 9, {"handler": "text not null", "attempts": "integer not null"}, {"attempts": "decoy"})
+            return Table(
+                name,
+                "bigint",
+                "framework",
+                None,
+                9,
+                {"handler": "text not null", "attempts": "integer not null"},
+                {"attempts": "decoy"},
+            )
         case _:
-            return Table(name, "text", "lookup", None, 6, {"name": "text not null unique", "enabled": "boolean not null"})
+            return Table(
+                name, "text", "lookup", None, 6, {"name": "text not null unique", "enabled": "boolean not null"}
+            )
 
 
 def _add(table: Table, column: str, kind: str, reference: Reference | None) -> None:
@@ -209,7 +262,10 @@ def schema_sql(tables: list[Table]) -> str:
     lines = ["-- Written by make.py: do not edit."]
     keys: list[str] = []
     for table in tables:
-        columns = [f"id {KEYS.get(table.key, table.key)} primary key", *(f"{name} {kind}" for name, kind in table.columns.items())]
+        columns = [
+            f"id {KEYS.get(table.key, table.key)} primary key",
+            *(f"{name} {kind}" for name, kind in table.columns.items()),
+        ]
         lines.append(f"create table {table.name} (\n  " + ",\n  ".join(columns) + "\n);")
         for one in table.references:
             if one.declared:
@@ -227,10 +283,18 @@ def answer_toml(tables: list[Table]) -> str:
     lines = ["# Written by make.py: do not edit.", 'title = "100 tables and 1,200 columns"']
     for name, empty in (("references", False), ("unproven", True)):
         lines.append(f"{name} = [")
-        lines += [_told(table, one) for table in tables for one in table.references if not one.declared and (table.name in EMPTY) is empty]
+        lines += [
+            _told(table, one)
+            for table in tables
+            for one in table.references
+            if not one.declared and (table.name in EMPTY) is empty
+        ]
         lines.append("]")
     lines += [_list("external", roles["external"]), _list("decoys", roles["decoy"]), "", "[text]"]
-    lines += [_list(kind, [one for one in roles[kind] if one.split(".")[0] not in EMPTY]) for kind in ("number", "date", "timestamp", "boolean", "json", "enumeration")]
+    lines += [
+        _list(kind, [one for one in roles[kind] if one.split(".")[0] not in EMPTY])
+        for kind in ("number", "date", "timestamp", "boolean", "json", "enumeration")
+    ]
     lines += ["", "[tenant]", 'form = "table"', 'table = "organizations"', "", "[users]"]
     lines += ['table = "users"', 'email = "email"', 'password = "users.password_hash"', "", "[tables]"]
     for table in tables:

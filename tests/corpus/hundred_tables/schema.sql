@@ -767,7 +767,7 @@ create table help_feedbacks (
   reported_at text,
   country char(2)
 );
-create table help_surveies (
+create table help_surveys (
   id text primary key,
   queue_id text,
   previous_feedback text,
@@ -1485,8 +1485,8 @@ create index on help_articles (reviewer_id);
 alter table help_feedbacks add foreign key (article_id) references help_articles;
 alter table help_feedbacks add foreign key (approver) references users;
 alter table help_feedbacks add foreign key (country) references countries;
-create index on help_surveies (queue_id);
-alter table help_surveies add foreign key (country) references countries;
+create index on help_surveys (queue_id);
+alter table help_surveys add foreign key (country) references countries;
 alter table help_escalations add foreign key (organization_id) references organizations;
 alter table help_escalations add foreign key (created_by) references users;
 alter table help_escalations add foreign key (currency_code) references currencies;

@@ -12,20 +12,35 @@ def rows(f: Fill) -> None:
     f.rows("studio_people", 320)
     for one in f.table["studios"]:
         one["admin_ids"] = crew(f, one["id"], 3)
-    f.connection.cursor().executemany("update studios set admin_ids = %(admin_ids)s where id = %(id)s", f.table["studios"])
-    f.rows("genres", 9, lambda i: {"code": ("drama", "comedy", "short", "noir", "docu", "music", "west", "family", "crime")[i]}, fixed=True)
+    f.connection.cursor().executemany(
+        "update studios set admin_ids = %(admin_ids)s where id = %(id)s", f.table["studios"]
+    )
+    f.rows(
+        "genres",
+        9,
+        lambda i: {"code": ("drama", "comedy", "short", "noir", "docu", "music", "west", "family", "crime")[i]},
+        fixed=True,
+    )
     f.rows("films", 250, lambda _: film(f))
     f.rows("scenes", 1100, lambda i: scene(f, i))
     f.rows("assets", 700, lambda _: asset(f))
     f.rows("playlists", 300, lambda _: playlist(f))
     f.rows("reviews", 500, lambda _: review(f))
     f.rows("shares", 300, lambda _: share(f))
-    f.rows("batches", 60, lambda _: {"remote_ids": [f.uuid() for _ in range(3)], "matrix": [f.number(0, 150) for _ in range(9)]})
+    f.rows(
+        "batches",
+        60,
+        lambda _: {"remote_ids": [f.uuid() for _ in range(3)], "matrix": [f.number(0, 150) for _ in range(9)]},
+    )
 
 
 def crew(f: Fill, studio: object, most: int, dead: float = 0.05) -> list[int]:
     found = [one["person_id"] for one in f.all("studio_people", studio_id=studio)]
-    drawn = [f.ref("people", dead=1.0) if f.chance(dead) else f.random.choice(found) for _ in range(f.number(0, most)) if found]
+    drawn = [
+        f.ref("people", dead=1.0) if f.chance(dead) else f.random.choice(found)
+        for _ in range(f.number(0, most))
+        if found
+    ]
     return list(dict.fromkeys(drawn))
 
 
@@ -73,7 +88,9 @@ def review(f: Fill) -> Row:
     return {
         "film_id": f.ref("films", dead=1.0) if f.chance(0.05) else one["id"],
         "reviewer_ids": crew(f, one["studio_id"], 3),
-        "links": [f"https://films.example.org/films/{x}#top" for x in f.refs("films", 0, 2, studio_id=one["studio_id"])],
+        "links": [
+            f"https://films.example.org/films/{x}#top" for x in f.refs("films", 0, 2, studio_id=one["studio_id"])
+        ],
         "scores": [f.price() for _ in range(3)],
     }
 

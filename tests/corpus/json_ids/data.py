@@ -13,13 +13,24 @@ def rows(f: Fill) -> None:
     f.rows("workspace_users", 300, lambda _: {"role": f.one("owner", "member")})
     f.rows("orders", 800, lambda _: {"state": f.one("open", "paid")})
     f.rows("boards", 250, lambda _: board(f))
-    f.rows("forms", 120, lambda _: {"fields": [{"name": f.word(), "required": f.chance(0.5), "n": f.number(1, 90)} for _ in range(3)]})
+    f.rows(
+        "forms",
+        120,
+        lambda _: {"fields": [{"name": f.word(), "required": f.chance(0.5), "n": f.number(1, 90)} for _ in range(3)]},
+    )
     f.rows("answers", 700, lambda _: answer(f))
     f.rows("flows", 200, lambda _: flow(f))
     f.rows("messages", 900, lambda _: message(f))
     f.rows("notifications", 700, lambda _: notification(f))
     f.rows("links", 400, lambda _: link(f))
-    f.rows("caches", 200, lambda _: {"key": f"board:{f.ref('boards', dead=0.15)}:summary", "value": [f.ref("users"), f.ref("users", dead=0.1)]})
+    f.rows(
+        "caches",
+        200,
+        lambda _: {
+            "key": f"board:{f.ref('boards', dead=0.15)}:summary",
+            "value": [f.ref("users"), f.ref("users", dead=0.1)],
+        },
+    )
     f.rows("webhooks", 300, lambda _: hook(f))
     f.rows("documents", 300, lambda _: document(f))
 
@@ -31,13 +42,19 @@ def users_of(f: Fill, workspace: object, low: int, high: int) -> list[str]:
 
 
 def settings(f: Fill) -> Row:
-    return {"billing": {"contact": f.ref("users"), "customer": f.prefixed("cus_")}, "limits": {"seats": f.number(1, 90)}}
+    return {
+        "billing": {"contact": f.ref("users"), "customer": f.prefixed("cus_")},
+        "limits": {"seats": f.number(1, 90)},
+    }
 
 
 def board(f: Fill) -> Row:
     one = f.pick("workspace_users")
     workspace = one["workspace_id"]
-    cells = [[{"order": f.ref("orders", workspace_id=workspace, dead=0.04), "w": f.number(1, 9)} for _ in range(2)] for _ in range(2)]
+    cells = [
+        [{"order": f.ref("orders", workspace_id=workspace, dead=0.04), "w": f.number(1, 9)} for _ in range(2)]
+        for _ in range(2)
+    ]
     return {"workspace_id": None if f.chance(0.15) else workspace, "owner_id": one["user_id"], "layout": cells}
 
 
@@ -84,7 +101,10 @@ def notification(f: Fill) -> Row:
 
 def link(f: Fill) -> Row:
     workspace = f.ref("workspaces")
-    ends = [f"urn:doc:{f.ref('forms', workspace_id=workspace, dead=0.05)}", f"urn:board:{f.ref('boards', workspace_id=workspace, dead=0.05)}"]
+    ends = [
+        f"urn:doc:{f.ref('forms', workspace_id=workspace, dead=0.05)}",
+        f"urn:board:{f.ref('boards', workspace_id=workspace, dead=0.05)}",
+    ]
     return {"source": ends[0], "target": ends[1]}
 
 
@@ -93,7 +113,9 @@ def hook(f: Fill) -> Row:
     return {
         "workspace_id": f.ref("workspaces", dead=1.0) if f.chance(0.02) else workspace,
         "url": f"https://hooks.example.net/{f.hex(20)}/{f.number(1, 500)}",
-        "payload": {"event": {"id": f.prefixed("evt_"), "object": {"order_id": f.ref("orders", workspace_id=workspace)}}},
+        "payload": {
+            "event": {"id": f.prefixed("evt_"), "object": {"order_id": f.ref("orders", workspace_id=workspace)}}
+        },
         "attempt": f.number(1, 5),
     }
 

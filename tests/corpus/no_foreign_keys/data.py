@@ -9,7 +9,7 @@ from tests.corpus.generate import Fill, Row
 
 def rows(f: Fill) -> None:
     f.rows("t_client", 15, lambda _: {"created": f.number(1_600_000_000, 1_700_000_000), "vat_no": f"SE{f.digits(10)}"})
-    f.rows("t_user", 300, lambda i: {"client": f.ref("t_client"), "login": f"{f.word()}{i}", "mail": f.email(), "passwd": f.hex(32), "inviter": f.ref("t_user") if i > 5 and f.chance(0.8) else 0})
+    f.rows("t_user", 300, lambda i: user(f, i))
     f.rows("t_group", 5, lambda i: {"id": i + 1}, fixed=True)
     f.rows("t_user_group", 400, lambda _: {"usr": f.ref("t_user", dead=0.03), "grp": f.ref("t_group")})
     f.rows("t_section", 60, lambda i: section(f, i))
@@ -19,9 +19,30 @@ def rows(f: Fill) -> None:
     f.rows("t_reply", 1500, lambda i: reply(f, i))
     f.rows("t_file", 500, lambda _: file(f))
     f.rows("t_invoice", 500, lambda i: invoice(f, i))
-    f.rows("t_login_log", 1200, lambda _: {"uid": f.ref("t_user", dead=0.1), "at": f.number(1_690_000_000, 1_700_000_000), "ip": f"198.51.100.{f.number(1, 200)}", "ok": f.number(0, 1)})
+    f.rows(
+        "t_login_log",
+        1200,
+        lambda _: {
+            "uid": f.ref("t_user", dead=0.1),
+            "at": f.number(1_690_000_000, 1_700_000_000),
+            "ip": f"198.51.100.{f.number(1, 200)}",
+            "ok": f.number(0, 1),
+        },
+    )
     f.rows("t_option", 20, lambda i: {"name": f"{f.word()}.{i}"})
     f.rows("t_queue", 1, lambda _: None)
+
+
+def user(f: Fill, i: int) -> Row:
+    client = f.ref("t_client")
+    inviter = f.ref("t_user", client=client) if f.chance(0.95) else None
+    return {
+        "client": client,
+        "login": f"{f.word()}{i}",
+        "mail": f.email(),
+        "passwd": f.hex(32),
+        "inviter": inviter or 0,
+    }
 
 
 def section(f: Fill, i: int) -> Row:

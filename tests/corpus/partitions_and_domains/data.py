@@ -17,11 +17,24 @@ def rows(f: Fill) -> None:
     )
     f.rows("alarms", 700, lambda i: alarm(f, i))
     f.rows("shifts", 400, lambda _: shift(f))
-    f.rows("parts", 60, lambda i: {"code": f"P-{i:04d}", "hazard": f.one("none", "acid") if f.chance(0.03) else None}, fixed=True)
+    f.rows(
+        "parts",
+        60,
+        lambda i: {"code": f"P-{i:04d}", "hazard": f.one("none", "acid") if f.chance(0.03) else None},
+        fixed=True,
+    )
     f.rows("work_orders", 500, lambda i: work_order(f, i))
-    f.rows("work_order_parts", 900, lambda _: {"position": f.number(1, 8), "part_code": f.ref("parts"), "amount": f.number(1, 40)})
+    f.rows(
+        "work_order_parts",
+        900,
+        lambda _: {"position": f.number(1, 8), "part_code": f.ref("parts"), "amount": f.number(1, 40)},
+    )
     for_devices = f.table["devices"]
-    f.rows("calibration", 180, lambda i: {"device": for_devices[i]["id"], "expires": f.day()} if i < len(for_devices) else None)
+    f.rows(
+        "calibration",
+        180,
+        lambda i: {"device": for_devices[i]["id"], "expires": f.day()} if i < len(for_devices) else None,
+    )
     f.execute("refresh materialized view readings_by_day")
     f.execute("delete from work_orders where id % 23 = 0")
     f.table["audit"] = []

@@ -40,9 +40,10 @@ def rows(f: Fill) -> None:
             "parentTaskId": None,
         },
     )
-    for i, task in enumerate(tasks):
-        if i > 20 and f.chance(0.3):
-            task["parentTaskId"] = f.random.choice(tasks[: i - 1])["id"]
+    for task in tasks:
+        if f.chance(0.3):
+            above = f.pick("Task", projectId=task["projectId"])
+            task["parentTaskId"] = above["id"] if above is not task else None
     f.connection.cursor().executemany(
         'update "Task" set "parentTaskId" = %(parentTaskId)s where "id" = %(id)s',
         [task for task in tasks if task["parentTaskId"]],

@@ -30,10 +30,19 @@ def rows(f: Fill) -> None:
     f.rows("tags", 60, lambda i: {"name": f"{f.word()}-{i}"})
     f.rows("taggings", 1200, lambda _: tagging(f))
     f.rows("active_storage_blobs", 500, lambda _: blob(f))
-    f.rows("active_storage_attachments", 500, lambda _: attachment(f))
+    blobs = f.table["active_storage_blobs"]
+    f.rows("active_storage_attachments", len(blobs), lambda i: {**attachment(f), "blob_id": blobs[i]["id"]}, fixed=True)
     f.rows("versions", 1500, lambda _: version(f))
-    f.rows("delayed_jobs", 40, lambda _: {"locked_by": f"host:worker pid:{f.number(100, 9999)}", "queue": f.one("mail", "default")})
-    f.rows("friendly_id_slugs", 500, lambda _: {"sluggable_type": "App::Post", "sluggable_id": f.ref("posts", dead=0.15), "scope": None})
+    f.rows(
+        "delayed_jobs",
+        40,
+        lambda _: {"locked_by": f"host:worker pid:{f.number(100, 9999)}", "queue": f.one("mail", "default")},
+    )
+    f.rows(
+        "friendly_id_slugs",
+        500,
+        lambda _: {"sluggable_type": "App::Post", "sluggable_id": f.ref("posts", dead=0.15), "scope": None},
+    )
     f.rows("posts_subscribers", 700, lambda _: subscriber(f))
     f.rows("imports", 1, lambda _: None)
 
@@ -41,7 +50,16 @@ def rows(f: Fill) -> None:
 def of(f: Fill, kind: str, dead: float) -> Row:
     """A class, and an id of its table."""
     table = CLASSES[kind]
-    return {"type": kind, "id": f.ref(table, dead=dead)}
+    number = f.ref(table, dead=dead)
+    found = f.maybe(table, id=number)
+    if found and kind == "Comment":
+        found = f.maybe(CLASSES[found["commentable_type"]], id=found["commentable_id"])
+    account = found["account_id"] if found else f.ref("accounts")
+    return {"type": kind, "id": number, "user": f.ref("users", account_id=account)}
+
+
+def somebody(f: Fill, user: object, dead: float) -> object:
+    return f.ref("users", dead=1.0) if f.chance(dead) else user
 
 
 def category(f: Fill) -> Row:
@@ -60,18 +78,24 @@ def post(f: Fill) -> Row:
         **row,
         "category_id": f.ref("categories", account_id=row["account_id"], dead=0.05),
         "type": f.one("App::Article", "App::Note", "App::Article"),
-        "metadata": json.dumps({"reviewer_id": f.ref("users", account_id=row["account_id"]), "words": f.number(100, 900)}),
+        "metadata": json.dumps(
+            {"reviewer_id": f.ref("users", account_id=row["account_id"]), "words": f.number(100, 900)}
+        ),
     }
 
 
 def comment(f: Fill) -> Row:
     target = of(f, f.one("App::Post", "App::Post", "Photo"), 0.05)
-    return {"commentable_type": target["type"], "commentable_id": target["id"], "user_id": f.ref("users", dead=0.1, null=0.05)}
+    return {
+        "commentable_type": target["type"],
+        "commentable_id": target["id"],
+        "user_id": somebody(f, target["user"], 0.1),
+    }
 
 
 def tagging(f: Fill) -> Row:
     target = of(f, f.one("App::Post", "Photo"), 0.08)
-    tagger = f.ref("users", null=0.5)
+    tagger = target["user"] if f.chance(0.5) else None
     return {
         "taggable_type": target["type"],
         "taggable_id": target["id"],
@@ -82,7 +106,13 @@ def tagging(f: Fill) -> Row:
 
 
 def blob(f: Fill) -> Row:
-    return {"key": f.hex(28), "checksum": f.hex(22) + "==", "service_name": "amazon", "byte_size": f.number(900, 9_000_000), "metadata": '{"identified":true,"analyzed":true}'}
+    return {
+        "key": f.hex(28),
+        "checksum": f.hex(22) + "==",
+        "service_name": "amazon",
+        "byte_size": f.number(900, 9_000_000),
+        "metadata": '{"identified":true,"analyzed":true}',
+    }
 
 
 def attachment(f: Fill) -> Row:
@@ -96,7 +126,7 @@ def version(f: Fill) -> Row:
         "item_type": target["type"],
         "item_id": target["id"],
         "event": f.one("create", "update", "destroy"),
-        "whodunnit": str(f.ref("users", dead=0.06)) if f.chance(0.9) else None,
+        "whodunnit": str(somebody(f, target["user"], 0.06)) if f.chance(0.9) else None,
         "object": f"---\nid: {target['id']}\ntitle: {f.words(2)}\n",
         "transaction_id": f.number(1_000_000, 9_000_000),
     }

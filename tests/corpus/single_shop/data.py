@@ -16,19 +16,43 @@ def rows(f: Fill) -> None:
     f.rows("staff", 20, lambda _: {**gone(f), "password": f.hash()})
     f.rows("customers", 700, lambda i: customer(f, i))
     f.rows("addresses", 900, lambda _: {"zip_id": f.digits(5), "country_code": f.one(*COUNTRIES)})
-    f.rows("categories", 30, lambda i: {"slug": f"{f.word()}-{i}", "parent_slug": f.ref("categories") if i > 4 and f.chance(0.8) else None})
+    f.rows(
+        "categories",
+        30,
+        lambda i: {"slug": f"{f.word()}-{i}", "parent_slug": f.ref("categories") if i > 4 and f.chance(0.8) else None},
+    )
     f.rows("products", 300, lambda i: product(f, i))
     f.rows("product_images", 600, lambda _: {"sku": sku(f, 0.04), "position": f.number(1, 9)})
-    f.rows("coupons", 25, lambda i: {"code": f"{f.word().upper()}{i}", "percent": f.number(5, 50), "valid_until": f.day()})
+    f.rows(
+        "coupons", 25, lambda i: {"code": f"{f.word().upper()}{i}", "percent": f.number(5, 50), "valid_until": f.day()}
+    )
     f.rows("carts", 400, lambda _: cart(f))
     f.rows("orders", 900, lambda i: order(f, i))
-    f.rows("order_items", 1800, lambda _: {"line": f.number(1, 12), "sku": sku(f, 0.03), "quantity": f.number(1, 9), "unit_cents": f.number(500, 90_000)})
+    f.rows(
+        "order_items",
+        1800,
+        lambda _: {
+            "line": f.number(1, 12),
+            "sku": sku(f, 0.03),
+            "quantity": f.number(1, 9),
+            "unit_cents": f.number(500, 90_000),
+        },
+    )
     f.rows("refunds", 80, lambda _: {"order_id": f.ref("orders", dead=0.03), "stripe_refund_id": f.prefixed("re_", 24)})
     f.rows("reviews", 500, lambda _: review(f))
     f.rows("pages", 12, lambda _: {"slug": f.slug(), "edited_by": f.ref("staff", dead=0.1)})
     f.rows("settings", 15, lambda i: {"key": f"{f.word()}.{i}"})
     f.rows("webhook_events", 500, lambda _: event(f))
-    f.rows("stock_moves", 1200, lambda i: {"sku": sku(f, 0.05), "cause": f.one("sale", "return", "count"), "sequence_no": 3_000_000 + i, "delta": f.number(-20, 60)})
+    f.rows(
+        "stock_moves",
+        1200,
+        lambda i: {
+            "sku": sku(f, 0.05),
+            "cause": f.one("sale", "return", "count"),
+            "sequence_no": 3_000_000 + i,
+            "delta": f.number(-20, 60),
+        },
+    )
     f.rows("gift_cards", 1, lambda _: None)
 
 
