@@ -140,8 +140,8 @@ def _followed(
     connection: psycopg.Connection[Any], catalog: Catalog, graph: Graph, paths: Sequence[TenantPath], most: int = 50_000
 ) -> tuple[TenantPath, ...]:
     """The same paths with what a sample of rows says: how many reach a tenant, and how many another than the first path's."""
-    if not paths:
-        return ()
+    if not paths or not paths[0].hops:
+        return tuple(paths)
     child = ident(catalog.schema, paths[0].table)
     joins, roots = [], []
     for at, path in enumerate(paths):

@@ -96,7 +96,11 @@ def match(place: Place, key: Key, values: Sequence[str], evidence: Evidence) -> 
 
 
 def _is_tight(key: Key, found: Sequence[str], looked: int) -> bool:
-    if not key.numeric or len(found) < 8 or len(found) < looked * NAMED_SHARE or key.rows < 8:
+    if not key.numeric or len(found) < looked * NAMED_SHARE:
+        return False
+    if key.rows < 8:
+        return len(found) == looked and len(found) >= max(2, 0.8 * key.rows)
+    if len(found) < 8:
         return False
     numbers = [int(value) for value in found if value.lstrip("-").isdigit()]
     span = max(key.high - key.low, 1)
@@ -151,7 +155,9 @@ def _weak_holds(
         if place.pattern:
             return agreement >= 1
         says = names_ids(name) or place.form in ("element", "json key")
-        return named or (says and agreement >= 1) or (says and found.tight and _is_only(found, each, evidence))
+        if agreement >= 1 and (says or found.tight):
+            return True
+        return named or (says and found.tight and _is_only(found, each, evidence))
     if not key.primary:
         # A natural key: country_code names countries.code, product_slug names products.slug.
         same = (

@@ -12,6 +12,16 @@ from tenantry.survey.names import stem
 from tenantry.survey.sample import NUMBERS, TEXTS, Connection, Sample, base_type, looked_up, read_rows
 from tenantry.survey.shapes import STRONG, shape_of, shapes_of
 
+MOST = {
+    "smallint": 2**15 - 1,
+    "int2": 2**15 - 1,
+    "integer": 2**31 - 1,
+    "int4": 2**31 - 1,
+    "bigint": 2**63 - 1,
+    "int8": 2**63 - 1,
+}
+"""What numbers of these types may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -107,6 +117,9 @@ def look_up(connection: Connection, catalog: Catalog, keys: Sequence[Key], value
     found: dict[tuple[str, str, tuple[str, ...]], set[str]] = {}
     for key in keys:
         wanted = sorted(set().union(*(by_shape[shape] for shape in by_shape if _may_be(shape, key))))
+        most = MOST.get(key.kind)
+        if most is not None:
+            wanted = [value for value in wanted if abs(int(value)) <= most]
         lower = {value.strip("{}").lower(): value for value in wanted} if key.kind == "uuid" else {}
         asked = list(lower) if lower else wanted
         if not asked:

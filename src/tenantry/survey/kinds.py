@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.graph import Graph
+from tenantry.survey.keys import plain_table, prefixes_of
 from tenantry.survey.model import Candidate, Reference, TableKind
 from tenantry.survey.names import PEOPLE, TENANTS, stem, words
 from tenantry.survey.sample import NUMBERS, TEXTS, Sample, base_type
@@ -17,6 +18,7 @@ FRAMEWORK = re.compile(
     r"_?prisma_migrations|schema_migrations|ar_internal_metadata|django_(migrations|session|content_type|admin_log|site)"
     r"|alembic_version|knex_migrations(_lock)?|flyway_schema_history|databasechangelog(lock)?|goose_db_version|migrations"
     r"|__drizzle_migrations|__efmigrationshistory|sequelizemeta|typeorm_metadata|mikro_orm_migrations|pgmigrations|spatial_ref_sys"
+    r"|delayed_jobs|job_queue|failed_jobs|job_batches|cache_locks|solid_(queue|cache)_.*|schema_versions?"
     r"|auth_(permission|group|group_permissions|user_groups|user_user_permissions)|_sqlx_migrations|diesel_schema_migrations",
     re.IGNORECASE,
 )
@@ -114,7 +116,7 @@ def tenant_candidates(
 def _as_tenant(
     catalog: Catalog, table: Table, graph: Graph, data: set[str], samples: Mapping[str, Sample], users: str
 ) -> Candidate | None:
-    name = stem(table.name)
+    name = plain_table(table.name, prefixes_of([each.name for each in catalog.tables]))
     if table.name == users or not table.row_key or len(table.row_key) != 1 or table.kind in ("partition", "foreign"):
         return None
     reaching = (graph.reaching(table.name) & data) - {table.name}
@@ -182,7 +184,7 @@ def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Ref
             ):  # fmt: skip
                 counts[column.name] += 1
     return [
-        Candidate("", min(90, round(25 + 50 * count / len(tables))), (f"{count} tables have it, and no table has its values",), "column", name)
+        Candidate("", min(90, round(35 + 55 * count / len(tables))), (f"{count} tables have it, and no table has its values",), "column", name)
         for name, count in counts.most_common(3)
         if count >= max(2, len(tables) * 0.3)
     ]  # fmt: skip
@@ -203,8 +205,10 @@ def kind_of(
         return "framework", "it belongs to a framework or a tool for migrations"
     parents = {hop.to for hop in graph.parents(table.name)}
     own = own_columns(table, graph)
-    tokens = any({"token", "secret", "hash"} & set(words(column.name)) for column in table.columns)
-    if table.name == passwords or (name and set(name) & _CREDENTIALS and tokens):
+    named = [set(words(column.name)) for column in table.columns]
+    tokens = any({"token", "secret", "hash", "value"} & each for each in named)
+    provider = any("provider" in each for each in named) and any({"access", "token"} <= each for each in named)
+    if table.name == passwords or (name and (set(name) & _CREDENTIALS or "factor" in name) and tokens) or provider:
         return "credentials", "it holds tokens or hashes of those who sign in"
     if len(parents) == 2 and not own and len(graph.parents(table.name)) <= 3:
         return "join", f"it has nothing but references to {' and '.join(sorted(parents))}"

@@ -7,9 +7,7 @@ from functools import cache
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
-PEOPLE = frozenset(
-    ("user", "person", "people", "member", "profile", "customer", "employee", "staff", "contact", "login")
-)
+PEOPLE = frozenset(("user", "person", "people", "member", "profile", "uid", "employee", "staff", "contact", "login"))
 ACTORS = frozenset(
     (
         *(
@@ -126,6 +124,13 @@ def stem(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+_SYNONYMS = {"organisation": "organization", "org": "organization", "customer": "client", "people": "person"}
+
+
+def _canonical(found: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_SYNONYMS.get(word, word) for word in found)
+
+
 _LAST = frozenset(("id", "ids", "uuid", "uuids", "guid", "fk", "ref", "refs", "uid", "pk"))
 
 
@@ -137,8 +142,8 @@ def names_ids(name: str) -> bool:
 
 SELF = frozenset(
     (
-        *("parent", "up", "root", "previous", "prev", "next", "original", "copy", "duplicate", "replace", "successor"),
-        *("predecessor", "merged", "supersede", "related", "prerequisite", "ancestor", "child", "children", "sibling"),
+        *("parent", "up", "root", "previous", "prev", "next", "original", "copy", "duplicate", "successor"),
+        *("predecessor", "merged", "supersede", "related", "prerequisite", "ancestor", "sibling"),
     )
 )
 """Words for another row of the same table."""
@@ -175,7 +180,21 @@ MEASURES = frozenset(
             "zip",
             "stock",
         ),
-        *("byte", "star", "revision", "attempt", "retry", "limit", "offset", "index", "ordinal", "severity", "delta"),
+        *(
+            "child",
+            "children",
+            "byte",
+            "star",
+            "revision",
+            "attempt",
+            "retry",
+            "limit",
+            "offset",
+            "index",
+            "ordinal",
+            "severity",
+            "delta",
+        ),
     )
 )
 """Words for numbers that are no ids."""
@@ -203,7 +222,7 @@ def is_short_for(word: str, whole: str) -> bool:
 
 def agrees(column: str, table: str) -> int:
     """How well a column's name says that it names rows of a table: 3 as itself, 2 by its last words, 1 by one word, 0 not."""
-    mine, theirs = stem(column), stem(table)
+    mine, theirs = _canonical(stem(column)), _canonical(stem(table))
     if not mine or not theirs:
         return 0
     if mine == theirs:
@@ -223,4 +242,6 @@ def agrees(column: str, table: str) -> int:
 def names_a_person(column: str) -> bool:
     """Whether a column's name says that it names a person: author, owner, created_by."""
     found = stem(column)
-    return bool(found) and (found[-1] in ACTORS | PEOPLE or found[-1] == "by" or (len(found) > 1 and found[-2] == "by"))
+    return bool(found) and (
+        found[-1] in ACTORS | PEOPLE or found[-1] in ("by", "to") or (len(found) > 1 and found[-2] == "by")
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Catalog, Table
+from tenantry.survey.keys import plain_table, prefixes_of
 from tenantry.survey.model import Candidate, Reference, UsersColumns
-from tenantry.survey.names import stem, words
+from tenantry.survey.names import words
 from tenantry.survey.sample import TEXTS, Sample, base_type
 from tenantry.survey.shapes import EMAIL, HASHES
 
@@ -21,21 +22,24 @@ def users_candidates(
 ) -> tuple[Candidate, ...]:
     """Tables of persons who sign in, the likeliest first."""
     found = []
+    prefixes = prefixes_of([table.name for table in catalog.tables])
     for table in catalog.tables:
         if table.name not in samples:
             continue
-        score, reasons = _as_users(catalog, table, samples[table.name], references)
+        score, reasons = _as_users(catalog, table, samples[table.name], references, prefixes)
         if score >= 40:
             found.append(Candidate(table.name, min(score, 100), tuple(reasons)))
     return tuple(sorted(found, key=lambda each: (-each.score, each.table)))
 
 
-def _as_users(catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference]) -> tuple[int, list[str]]:
+def _as_users(
+    catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference], prefixes: frozenset[str]
+) -> tuple[int, list[str]]:
     score, reasons = 0, []
     columns = columns_of_users(catalog, table, sample)
-    name = stem(table.name)
+    name = plain_table(table.name, prefixes)
     if name[-1:] and name[-1] in _USERS:
-        plain = len(name) == 1 or name[:-1] in (("auth",), ("app",))
+        plain = len(name) == 1
         score += 35 if plain and name[-1] in ("user", "person", "people") else 20 if plain else 10
         reasons.append("its name is that of people" if plain else "its name ends with a word for people")
     if columns.email:
@@ -73,7 +77,11 @@ def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersCol
     for column in table.columns:
         found, kind = words(column.name), base_type(catalog, column)
         text = kind in TEXTS
-        if not email and text and (found[:1] == ("email",) or found[:2] == ("e", "mail") or found[-1:] == ("email",)):
+        if (
+            not email
+            and text
+            and (found[:1] == ("email",) or found[:2] == ("e", "mail") or found[-1:] in (("email",), ("mail",)))
+        ):
             email = column.name if "verified" not in found and "token" not in found else email
         elif (
             not password and text and set(found) & _PASSWORD and not {"reset", "token", "expires", "salt"} & set(found)
@@ -91,9 +99,21 @@ def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersCol
             deleted = column.name
         elif not name and text and found in (("name",), ("full", "name"), ("display", "name"), ("username",)):
             name = column.name
+    if not password:
+        password, kinds = _by_hashes(sample)
     if not email:
         email = next((column.name for column in table.columns if (_emails(sample, column.name) or 0) > 0.8), "")
     return UsersColumns(email, password, "", name, role, verified, deleted, kinds)
+
+
+def _by_hashes(sample: Sample) -> tuple[str, tuple[str, ...]]:
+    """A column whatever its name whose values are hashes of passwords, of kinds that nothing else has."""
+    for column in sample.columns:
+        values = sample.distinct(column)
+        kinds = hash_kinds(values)
+        if values and kinds and not set(kinds) & {"unknown", "hex digest", "crypt"}:
+            return column, kinds
+    return "", ()
 
 
 def hash_kinds(values: Sequence[str]) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ def polymorphic(
 ) -> Iterator[tuple[Place, list[Reference]]]:
     """Places with their references by the value of the column that names the table: pairs by their names first, then those that
     the values alone show."""
-    named = list(pairs_of(table, places))
+    few = {*_few(sample), *(column for column in sample.columns if len(set(filter(None, sample.column(column)))) == 1)}
+    named = [pair for pair in pairs_of(table, places) if pair[0] in few or "content_type" in pair[0].lower()]
     for type_, each in named:
         found = _by_type(type_, each, sample, evidence, types, named=True)
         if found:
@@ -54,7 +55,7 @@ def polymorphic(
                 break
 
 
-def conditional(table: Table, sample: Sample, each: Found, evidence: Evidence) -> list[Reference]:
+def conditional(sample: Sample, each: Found, evidence: Evidence) -> list[Reference]:
     """A place that names rows only where another column has certain values, as an account's id does for one provider."""
     if each.place.pattern or each.place.form != "value":
         return []

@@ -101,7 +101,7 @@ def _undeclared(
             continue
         best = reference_of(table, each, evidence)
         if best is None or best.share < 0.9:
-            split = conditional(table, sample, each, evidence)
+            split = conditional(sample, each, evidence)
             if split:
                 found += split
                 continue
