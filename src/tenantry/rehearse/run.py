@@ -45,6 +45,7 @@ from tenantry.plan import Phase, Step
 from tenantry.postgres import connect, explain, load_blocks
 from tenantry.prove import prove
 from tenantry.prove.fixtures.login import UnfitLogin
+from tenantry.rehearse.contexts import client_contexts
 from tenantry.rehearse.fingerprint import compare_states, state_of
 from tenantry.rehearse.model import Carried, Lock, Rehearsal, RehearsalProblem, RehearsalStage, RehearsedSwitch, Wishes
 from tenantry.rehearse.synthetic_writes import (
@@ -444,7 +445,7 @@ class _Rehearsing:
             self._follow()
 
     def _write_target(self, prepared: Prepared) -> None:
-        """The same in the target, as a client; in the end every value is what it was."""
+        """The same in the target, as members of the tenants; in the end every value is what it was."""
         project, client = prepared.project, self.manifest.database_roles.authenticated
         with ExitStack() as stack:
             try:
@@ -452,14 +453,15 @@ class _Rehearsing:
                     opened(self.copy.dsn, self.manifest, self.wishes.login_dsn, role=client)
                 )
                 stack.enter_context(allowed(self.connection, project.target.schema, client))
-                places, left = target_places(connection, project, self.keys)
+                contexts = stack.enter_context(client_contexts(self.connection, project))
+                places, left = target_places(connection, project, self.keys, contexts)
             except CannotWrite as error:
                 if not any("NOT rehearsed" in note for note in self.result.notes):
                     self._not_written(str(error))
                 return
             self.result.notes += [f"not written in the target: {each}" for each in left]
             self._stamp(stamped_columns(project, places, target=True))
-            writer = Writer(connection, places, "target")
+            writer = Writer(connection, places, "target", contexts)
             self.writers.append(writer)
             self.result.written.append(writer.done)
             if self.wishes.load:
