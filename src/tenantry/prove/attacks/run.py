@@ -23,6 +23,7 @@ from tenantry.prove.attacks import (
     references,
     server,
     session,
+    shares,
     tokens,
     views,
     writes,
@@ -37,7 +38,7 @@ from tenantry.prove.fixtures.build import remove_leftovers
 _MODULES = (
     *(reads, views, plans, leaks, around),
     *(session, escapes, claims, tokens),
-    *(writes, references, stamps, objects),
+    *(writes, references, stamps, shares, objects),
     context,
     *(privileges, server, disturb),
 )
