@@ -174,6 +174,7 @@ def a_plan(*steps: Step) -> Plan:
         undo=("drop schema clinic",),
         lock="none that others feel",
         risk="none",
+        does="makes the schema",
         seconds=0.5,
     )
     second = Step(
@@ -186,6 +187,7 @@ def a_plan(*steps: Step) -> Plan:
         lock="ACCESS SHARE on goals",
         risk="high",
         risk_note="Watch the disk.",
+        does="copies the rows of a mapping",
         seconds=60.0,
         after=("expand.schema",),
         rows=1234,
@@ -490,7 +492,17 @@ def test_the_plan_page_links_dependencies_and_counts_by_phase() -> None:
 
 def test_hostile_names_in_a_plan_are_text() -> None:
     step = Step(
-        HOSTILE, "secure", "sql", HOSTILE, (HOSTILE,), (), HOSTILE, "low", HOSTILE, after=(HOSTILE, "elsewhere")
+        HOSTILE,
+        "secure",
+        "sql",
+        HOSTILE,
+        (HOSTILE,),
+        (),
+        HOSTILE,
+        "low",
+        HOSTILE,
+        after=(HOSTILE, "elsewhere"),
+        does=HOSTILE,
     )
     page = Page(render_plan(a_plan(step)))
     assert len(page.scripts) == 1

@@ -18,7 +18,7 @@ from tenantry.plan.operations.capture import capture, guard_target
 from tenantry.plan.operations.contract import final
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.cut_over import cut_over
-from tenantry.plan.operations.expand import AFTER_EXPAND, expand
+from tenantry.plan.operations.expand import expand
 from tenantry.plan.operations.id_map import born_here, id_map
 from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
 from tenantry.plan.operations.pilot_members import closure
@@ -34,7 +34,10 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     for mapping in project:
         name = mapping.target.name
         largest[name] = largest.get(name, 0) + rows[mapping.source.name]
-    fence = guard_target(project, environment, "expand.defer")
+    made = expand(project, environment, files)
+    mapped = id_map(project, made[-1].id)
+    deferred = defer(project, mapped.id)
+    fence = guard_target(project, environment, deferred.id)
     caught = capture(project, environment, fence.id)
     listed = closure(project, caught[-1].id)
     before = (*caught, *listed)[-1].id
@@ -46,9 +49,9 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         if step.table is not None:
             last[step.table] = step.id
     steps: list[Step] = [
-        *expand(project, environment, files),
-        id_map(project),
-        *defer(project),
+        *made,
+        mapped,
+        deferred,
         fence,
         *caught,
         *listed,
@@ -81,7 +84,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
 def _settled(project: Project, step: Step) -> Step:
     """A step that makes tables undoes what event triggers of the database do to them: row-level security that is switched on
     for each new table would hide rows from Tenantry and from the functions that policies call."""
-    if step.id == AFTER_EXPAND:
+    if step.effect == "creates target":
         return replace(
             step,
             sql=(

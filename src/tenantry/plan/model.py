@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract"]
@@ -24,6 +24,10 @@ since it says how things stand now."""
 Check = Literal["catalog", "ids", "references", "rules"]
 """Checks of the whole target: its keys and triggers against the plan, ids that stand for two rows, rows whose parent is
 missing, the manifest's business rules."""
+
+Effect = Literal["creates auth", "creates target", "fences target", "captures", "drops source"]
+"""What a run has to know that a step does: that it creates schema `auth` or the target's tables, refuses writes to the target,
+records changes of its table, or drops the source."""
 
 Risk = Literal["none", "low", "medium", "high"]
 
@@ -65,6 +69,9 @@ class Step:
         locks: schema and table that applications use, and that it locks for a moment: kind "capture" retries for it.
         thorough: of a replay: what was copied was read at different moments, so that each row is looked at as if it had moved.
         check: of kind "check": which.
+        effect: what a run has to know that it does. Nothing reads a meaning off the id.
+        does: what every step of this sort does, and when a plan has one, for docs/reference/steps.md; `title` says it of this step.
+        about: what the name in the id is the name of, as "table".
     """
 
     id: str
@@ -87,6 +94,9 @@ class Step:
     locks: tuple[str, str] | None = None
     thorough: bool = False
     check: Check | None = None
+    effect: Effect | None = None
+    does: str = field(kw_only=True)
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,12 @@ class Plan:
 
     def step(self, id: str) -> Step:
         return next(step for step in self.steps if step.id == id)
+
+    def has_done(self, effect: Effect, done: Container[str], *, tables: Container[str | None] | None = None) -> bool:
+        """Whether a step with this effect is among those that are done; of one of these tables, if some are given."""
+        return any(
+            step.id in done for step in self if step.effect == effect and (tables is None or step.table in tables)
+        )
 
     @property
     def seconds(self) -> float:
@@ -133,7 +149,10 @@ class Plan:
             source_schema=str(data["source_schema"]),
             target_schema=str(data["target_schema"]),
             steps=tuple(
-                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})  # type: ignore[arg-type]
+                Step(
+                    **{"does": ""}
+                    | {key: tuple(value) if isinstance(value, list) else value for key, value in step.items()}
+                )  # type: ignore[arg-type]
                 for step in steps
             ),
         )

@@ -41,7 +41,7 @@ from tenantry.migrate.switch.contract import contract as make_final
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds, Switchover
-from tenantry.plan import Phase, Step
+from tenantry.plan import Phase, Plan, Step
 from tenantry.postgres import connect, explain, load_blocks
 from tenantry.prove import prove
 from tenantry.prove.fixtures.login import UnfitLogin
@@ -286,7 +286,7 @@ class _Rehearsing:
         prepared = self._analyze()
         writing = stack.enter_context(ExitStack())
         writer = self._source_writer(writing, prepared)
-        self._forward(writing, writer)
+        self._forward(writing, writer, prepared.plan)
         if self.wishes.prove:
             with self._stage("prove"):
                 self._prove(prepared)
@@ -338,7 +338,7 @@ class _Rehearsing:
             self.digest = read_catalog(self.connection, prepared.project.source.schema).digest()
         return prepared
 
-    def _forward(self, stack: ExitStack, writer: Writer | None) -> None:
+    def _forward(self, stack: ExitStack, writer: Writer | None, plan: Plan) -> None:
         """Migrate while somebody writes, and cut over."""
         if writer is not None and self.wishes.load:
             writer.start()
@@ -351,7 +351,7 @@ class _Rehearsing:
             finally:
                 listener.close()
                 self.result.phases = listener.phases
-        self.result.locks = self._locks()
+        self.result.locks = self._locks(plan)
         with self._stage("writes in the source"):
             self._write(writer, until)
         with self._stage("cut over"):
@@ -514,17 +514,18 @@ class _Rehearsing:
                 "Rehearse with --keep and run `tenantry prove` on the copy: it names every cell.",
             )
 
-    def _locks(self) -> list[Lock]:
+    def _locks(self, plan: Plan) -> list[Lock]:
         """How long each step took that sets triggers: they are begun in order, by as many workers as there are."""
         rows = self.connection.execute(load_blocks(_SQL, "run")["capture_steps"]).fetchall()
         free: list[datetime] = []
         found = []
+        tables = {step.id: step.table for step in plan}
         for step, begun, ended in rows:
             start = begun
             if len(free) >= self.wishes.options.workers:
                 start = max(begun, sorted(free)[len(free) - self.wishes.options.workers])
             free.append(ended)
-            found.append(Lock(str(step).removeprefix("capture.table:"), max(0.0, (ended - start).total_seconds())))
+            found.append(Lock(tables[step] or "", max(0.0, (ended - start).total_seconds())))
         return found
 
     def _collect(self, prepared: Prepared) -> None:

@@ -77,7 +77,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             detail={"altered": harm},
         )
     missing = _without_capture(connection, prepared)
-    if missing and {f"capture.table:{name}" for name in missing} & journal.done_steps(connection):
+    if missing and prepared.plan.has_done("captures", journal.done_steps(connection), tables=missing):
         _capture_again(connection, journal, prepared, missing)
         notice(
             f"Triggers that record changes were missing on {', '.join(missing)}. They are installed again, and these tables are"

@@ -97,7 +97,7 @@ def contract(
                 + " Nothing was dropped.",
                 hint="Run `tenantry cutover` first. A contracted run can never be rolled back.",
             )
-        if "contract.source" not in live.done:
+        if not live.prepared.plan.has_done("drops source", live.done):
             try:
                 live.check()
                 live.round(limit=EVERYTHING)

@@ -15,7 +15,6 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.migrate.run.handle import RunHandle
-from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.postgres import ident, literal, load_blocks, short_name, verbatim
 
 
@@ -77,7 +76,7 @@ def put_away(live: RunHandle) -> Kept:
         NotReady: somebody made a table in the target that cannot be read, and so cannot be kept.
     """
     project = live.project
-    if AFTER_EXPAND not in live.journal.done_steps(live.main):
+    if not live.prepared.plan.has_done("creates target", live.journal.done_steps(live.main)):
         return Kept()
     whole, unreadable = _whole_tables(live.main, project)
     if unreadable:

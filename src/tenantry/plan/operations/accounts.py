@@ -26,6 +26,7 @@ def link_accounts(project: Project, after: str) -> list[Step]:
     return [
         Step(
             id="copy.link_accounts",
+            does="decides for each user which account is theirs; only with `[users]`",
             phase="copy",
             kind="sql",
             title="Decide for every user: link an account that is there, make one, or leave the user without",
@@ -61,6 +62,7 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
     return [
         Step(
             id="copy.accounts",
+            does="creates accounts for users who have none; only with `[users]`",
             phase="copy",
             kind="sql",
             title="Make an account in auth.users for every person who is to have one",

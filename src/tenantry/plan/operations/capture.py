@@ -23,6 +23,9 @@ def capture(project: Project, environment: Environment, after: str) -> list[Step
     return [
         Step(
             id=f"capture.table:{table.name}",
+            does="installs the triggers that record changes of a source table",
+            about="source table",
+            effect="captures",
             phase="capture",
             kind="capture",
             title=f"Note changes of {table.name} from now on",
@@ -45,6 +48,8 @@ def guard_target(project: Project, environment: Environment, after: str) -> Step
     made, dropped = target_triggers(project, environment.login)
     return Step(
         id="expand.fence",
+        does="refuses writes to the target until the cut-over",
+        effect="fences target",
         phase="expand",
         kind="sql",
         title=f"Refuse writes to the tables of {project.target.schema} that are filled from the source, until the cut-over",

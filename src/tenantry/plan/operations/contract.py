@@ -34,6 +34,8 @@ def final(project: Project, after: str) -> list[Step]:
     return [
         Step(
             id="contract.source",
+            does="drops the source tables",
+            effect="drops source",
             phase="contract",
             kind="contract",
             title=f"Drop the {len(functions)} source tables",
@@ -51,6 +53,7 @@ def final(project: Project, after: str) -> list[Step]:
         ),
         Step(
             id="contract.target",
+            does="removes what served the way back from the target",
             phase="contract",
             kind="contract",
             title="Take off the target what served the way back",

@@ -32,6 +32,8 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         columns = len(mapping.columns)
         step = Step(
             id=f"copy.rows:{mapping.name}",
+            does="copies the rows of a mapping, range by range",
+            about="mapping",
             phase="copy",
             kind="copy",
             title=f"Copy {mapping.source.name} to {mapping.name}",
@@ -58,6 +60,8 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         if mapping.merge is not None:
             merge = Step(
                 id=f"copy.merge:{mapping.name}",
+                does="merges rows that mean the same; only where the mapping has a merge",
+                about="mapping",
                 phase="copy",
                 kind="sql",
                 title=f"Merge rows of {name} that mean the same",
@@ -164,6 +168,8 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
     body = "\n".join(rounds)
     return Step(
         id=f"copy.sweep:{group[0]}",
+        does="quarantines rows that refer to quarantined ones; only for references in a circle",
+        about="table",
         phase="copy",
         kind="sql",
         title=f"Follow quarantined rows through the references among {', '.join(dict.fromkeys(group))}",

@@ -24,6 +24,7 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
     target = project.target.schema
     return Step(
         id="cut_over",
+        does="gives clients write rights on the target, and refuses writes to the source",
         phase="cut over",
         kind="cut over",
         title=f"Give clients write rights on {target}, and refuse writes to {project.source.schema}",

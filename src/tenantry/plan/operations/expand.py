@@ -3,7 +3,8 @@ is touched."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tenantry.access import context_sql
@@ -16,12 +17,15 @@ from tenantry.mapping import Project
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, idents, load_sql
 
-AFTER_EXPAND = "expand.schema"
-
 
 def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ...]:
     """The statements that must have run before the target's files can: also used to read the target's catalog."""
     return tuple(statement for step in _steps_before(manifest, environment) for statement in step.sql)
+
+
+def before_the_run(environment: Environment, steps: Collection[str]) -> Environment:
+    """The environment as the run found it, by the ids of its steps: what a step of it has created was not there."""
+    return replace(environment, has_auth=_accounts("").id not in steps)
 
 
 def expand(project: Project, environment: Environment, files: Sequence[Path]) -> list[Step]:
@@ -31,7 +35,9 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
     return [
         *before,
         Step(
-            id=AFTER_EXPAND,
+            id="expand.schema",
+            does="runs the manifest's SQL files: the target's schema",
+            effect="creates target",
             phase="expand",
             kind="sql",
             title=f"Make schema {schema} with {tables} tables from {len(files)} files",
@@ -61,6 +67,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
     steps = [
         Step(
             id="expand.journal",
+            does="creates the journal: schema `tenantry`",
             phase="expand",
             kind="sql",
             title="Make the journal (schema tenantry)",
@@ -72,23 +79,11 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
         )
     ]
     if not environment.has_auth:
-        steps.append(
-            Step(
-                id="expand.auth",
-                phase="expand",
-                kind="sql",
-                title="Make accounts (schema auth, compatible with Supabase Auth)",
-                sql=(auth_script(),),
-                undo=(drop_auth_script(),),
-                lock="none that others feel",
-                risk="none",
-                seconds=0.1,
-                after=(steps[-1].id,),
-            )
-        )
+        steps.append(_accounts(steps[-1].id))
     steps.append(
         Step(
             id="expand.context",
+            does="creates the functions that say who the caller is",
             phase="expand",
             kind="sql",
             title="Make the functions that say who is asking",
@@ -102,3 +97,20 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
         )
     )
     return steps
+
+
+def _accounts(after: str) -> Step:
+    return Step(
+        id="expand.auth",
+        does="creates accounts: schema `auth`; only where there is none",
+        effect="creates auth",
+        phase="expand",
+        kind="sql",
+        title="Make accounts (schema auth, compatible with Supabase Auth)",
+        sql=(auth_script(),),
+        undo=(drop_auth_script(),),
+        lock="none that others feel",
+        risk="none",
+        seconds=0.1,
+        after=(after,),
+    )

@@ -17,12 +17,13 @@ BORN = "tenantry_born_here"
 """The trigger that gives rows of the target their own id as the old one."""
 
 
-def id_map(project: Project) -> Step:
+def id_map(project: Project, after: str) -> Step:
     """Views over the target itself, the merged and the quarantined, which can neither lag behind nor cost a write; and the
     functions beside them. None of them reads the source: they outlive it."""
     people = _person(project)
     return Step(
         id="expand.id_map",
+        does="creates the id map and the functions that look ids up",
         phase="expand",
         kind="sql",
         title="Make the id map (old and new ids of every row), and the functions that look ids up",
@@ -36,7 +37,7 @@ def id_map(project: Project) -> Step:
         lock="none that others feel",
         risk="none",
         seconds=0.05,
-        after=("expand.schema",),
+        after=(after,),
     )
 
 
@@ -48,6 +49,7 @@ def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
     names = [ident(table.schema, table.name) for table in tables]
     return Step(
         id="secure.born_here",
+        does="lets new rows have their own id as `legacy_id`; only where the target leaves it open",
         phase="secure",
         kind="sql",
         title=f"Let {len(tables)} tables give new rows their own id as {LEGACY_ID}",

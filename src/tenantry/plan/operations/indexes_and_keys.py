@@ -31,13 +31,13 @@ from tenantry.statements.keys import (
 )
 from tenantry.statements.triggers import rules, triggers_off, triggers_on
 
-CATCH_UP, DEFER = "copy.catch_up", "expand.defer"
+CATCH_UP = "copy.catch_up"
 
 _OURS = "none that others feel: nobody uses the target yet"
 
 
-def defer(project: Project) -> list[Step]:
-    """One step: foreign keys first, since they hang on the keys of others."""
+def defer(project: Project, after: str) -> Step:
+    """Foreign keys first, since they hang on the keys of others."""
     tables = fed_tables(project)
     foreign = [drop_constraint(table, fk) for table in tables for fk in foreign_keys(table)]
     keys = [drop_constraint(table, key) for table in tables for key in key_constraints(table)]
@@ -68,21 +68,20 @@ def defer(project: Project) -> list[Step]:
         *(add_constraint(table, fk) for table, fk in others),
         *(statement for table in tables for statement in replica_identity(project, table)),
     ]
-    return [
-        Step(
-            id=DEFER,
-            phase="expand",
-            kind="sql",
-            title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
-            sql=(*triggers, *foreign, *keys, *indexes, *published),
-            undo=tuple(undo),
-            lock=_OURS,
-            risk="none",
-            seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
-            after=("expand.id_map",),
-            gone_with_target=True,
-        )
-    ]
+    return Step(
+        id="expand.defer",
+        does="takes keys, foreign keys and indexes off the empty target, to build them after the copy",
+        phase="expand",
+        kind="sql",
+        title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
+        sql=(*triggers, *foreign, *keys, *indexes, *published),
+        undo=tuple(undo),
+        lock=_OURS,
+        risk="none",
+        seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
+        after=(after,),
+        gone_with_target=True,
+    )
 
 
 def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> list[Step]:
@@ -106,6 +105,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         sql = (f"create index {ident(index_name)} on {qualified(table)} ({LEGACY_ID})",) if index_name else ()
         step = Step(
             id=f"copy.legacy:{table.name}",
+            does="makes rows findable by their old ids, and gathers statistics",
+            about="table",
             phase="copy",
             kind="sql",
             title=f"Make rows of {table.name} findable by their old ids, gather statistics",
@@ -131,6 +132,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
     steps.append(
         Step(
             id=CATCH_UP,
+            does="replays changes made during the copy, before the unique indexes are built",
             phase="copy",
             kind="replay",
             title="Carry over what changed while rows were copied",
@@ -164,6 +166,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         steps.append(
             Step(
                 id=keyed[table.name],
+                does="attaches the keys of a table to their indexes",
+                about="table",
                 phase="copy",
                 kind="sql",
                 title=f"Attach the keys of {table.name}, gather statistics",
@@ -197,6 +201,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         comments = [comment for fk in foreign for comment in comment_on(table, fk)]
         add = Step(
             id=f"copy.foreign:{table.name}",
+            does="adds the foreign keys of a table, not validated yet",
+            about="table",
             phase="copy",
             kind="capture",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
@@ -221,6 +227,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             validating.append(
                 Step(
                     id=f"copy.validate:{table.name}",
+                    does="validates the foreign keys of a table",
+                    about="table",
                     phase="copy",
                     kind="sql",
                     title=f"Validate {len(foreign)} foreign keys of {table.name}",
@@ -255,6 +263,8 @@ def for_good(project: Project) -> list[Step]:
         steps.append(
             Step(
                 id=f"contract.foreign:{table.name}",
+                does="gives foreign keys their final form; only where it is not deferrable or has RESTRICT",
+                about="table",
                 phase="contract",
                 kind="contract",
                 title=f"Give {len(changed)} foreign keys of {table.name} their final form",
@@ -284,6 +294,8 @@ def for_good(project: Project) -> list[Step]:
 def _build(table: Table, index: Index, count: int, after: str) -> Step:
     return Step(
         id=f"copy.index:{index.name}",
+        does="builds an index",
+        about="index",
         phase="copy",
         kind="sql",
         title=f"Build {index.name}",

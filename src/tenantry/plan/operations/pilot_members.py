@@ -16,6 +16,7 @@ def closure(project: Project, after: str) -> list[Step]:
     return [
         Step(
             id="copy.closure",
+            does="lists people and other rows without a tenant that come along; only in a pilot",
             phase="copy",
             kind="sql",
             title="List people and other rows without a tenant that come along with the tenants chosen",

@@ -18,6 +18,10 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
     for security in secure_statements(project, owner=environment.user):
         step = Step(
             id=f"secure.table:{security.table}" if security.table else "secure.schema",
+            does="enables row-level security, and creates the policies and grants of a table"
+            if security.table
+            else "grants rights on the schema, and creates what all policies share",
+            about="table" if security.table else "",
             phase="secure",
             kind="sql",
             title=f"Policies and rights of {security.table or 'the schema'}",
@@ -36,6 +40,7 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
         steps.append(
             Step(
                 id="secure.in_step",
+                does="creates what keeps accounts and profiles synchronized; only with `[users] in_step`",
                 phase="secure",
                 kind="sql",
                 title="Make the functions that will keep accounts and profiles in step; they wait for the cut-over",

@@ -17,6 +17,8 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
         steps.append(
             Step(
                 id=f"verify.rows:{mapping.name}",
+                does="compares every row of a mapping with its source",
+                about="mapping",
                 phase="verify",
                 kind="verify",
                 title=f"Compare every row of {mapping.source.name} and {mapping.name}",
@@ -33,16 +35,21 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
             )
         )
     total = sum(step.rows for step in steps)
-    checks: tuple[tuple[Check, str], ...] = (
-        ("catalog", "Compare keys, checks, indexes, triggers and comments with the plan"),
-        ("ids", "Look for ids that stand for two rows"),
-        ("references", "Look for rows whose parent is missing"),
-        ("rules", "Run the business rules"),
+    checks: tuple[tuple[Check, str, str], ...] = (
+        (
+            "catalog",
+            "Compare keys, checks, indexes, triggers and comments with the plan",
+            "compares keys, checks, indexes, triggers and comments with the plan",
+        ),
+        ("ids", "Look for ids that stand for two rows", "finds ids that stand for two rows"),
+        ("references", "Look for rows whose parent is missing", "finds rows whose parent is missing"),
+        ("rules", "Run the business rules", "runs the manifest's business rules"),
     )
-    for name, title in checks:
+    for name, title, does in checks:
         steps.append(
             Step(
                 id=f"verify.{name}",
+                does=does,
                 phase="verify",
                 kind="check",
                 check=name,
@@ -63,6 +70,7 @@ def drain(after: Sequence[str]) -> Step:
     """Replay from the log of changes until next to nothing is left."""
     return Step(
         id="replay.drain",
+        does="replays changes until next to nothing is left",
         phase="replay",
         kind="replay",
         title="Carry over what changed meanwhile, until next to nothing is left",
