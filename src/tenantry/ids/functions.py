@@ -19,6 +19,7 @@ from tenantry.derivation.ids import id_sql
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import Colleagues, Own
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import LEGACY_ID, ROW_ID
 from tenantry.postgres import ident, literal, literals, load_blocks, short_name
 
@@ -174,7 +175,7 @@ def _find(project: Project, table: Table, column: str, condition: str, *, apart:
 
 def _keys(mappings: Sequence[Mapping], old: str) -> str:
     """A condition over legacy_id: the old id as the source has it, behind each prefix that the target gave it."""
-    keys = list(dict.fromkeys([old, *(f"{literal(m.legacy_prefix)} || {old}" for m in mappings if m.legacy_prefix)]))
+    keys = list(dict.fromkeys([old, *(legacy_of(m, old) for m in mappings if m.legacy_prefix)]))
     return f"= {old}" if len(keys) == 1 else f"= any (array[{', '.join(keys)}])"
 
 
@@ -182,18 +183,12 @@ def _only(mappings: Sequence[Mapping], name: str) -> str:
     """Of a target table's rows those of the one source that is named."""
     if name != mappings[0].name or not mappings[0].legacy_prefix:
         return ""
-    prefix = mappings[0].legacy_prefix
-    return f" and left(t.{LEGACY_ID}, {len(prefix)}) = {literal(prefix)}"
+    return from_part(mappings[0], " and")
 
 
 def _bare(mappings: Sequence[Mapping]) -> str:
     """A row's old id as the source has it."""
-    cases = "".join(
-        f" when left(t.{LEGACY_ID}, {len(m.legacy_prefix)}) = {literal(m.legacy_prefix)}"
-        f" then substr(t.{LEGACY_ID}, {len(m.legacy_prefix) + 1})"
-        for m in mappings
-        if m.legacy_prefix
-    )
+    cases = "".join(f"{from_part(m, ' when')} then {source_key(m)}" for m in mappings if m.legacy_prefix)
     return f"case{cases} else t.{LEGACY_ID} end" if cases else f"t.{LEGACY_ID}"
 
 

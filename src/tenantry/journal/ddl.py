@@ -10,7 +10,12 @@ _PARTS = ("journal", "throttle", "reverse", "window")
 
 def journal_ddl() -> tuple[str, ...]:
     """The whole journal, in the order in which its parts are made."""
-    return tuple(load_sql(_SQL, name) for name in _PARTS)
+    return tuple(load_sql(_SQL, name).replace("-- include: run_lock.sql\n", run_lock_ddl()) for name in _PARTS)
+
+
+def run_lock_ddl() -> str:
+    """Who works on the run: a journal of an older version lacks the table."""
+    return load_sql(_SQL, "run_lock")
 
 
 def throttle_ddl() -> str:

@@ -95,8 +95,8 @@ class Step:
     thorough: bool = False
     check: Check | None = None
     effect: Effect | None = None
-    does: str = field(kw_only=True)
     about: str = ""
+    does: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,7 @@ class Plan:
             source_schema=str(data["source_schema"]),
             target_schema=str(data["target_schema"]),
             steps=tuple(
-                Step(
-                    **{"does": ""}
-                    | {key: tuple(value) if isinstance(value, list) else value for key, value in step.items()}
-                )  # type: ignore[arg-type]
+                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})  # type: ignore[arg-type]
                 for step in steps
             ),
         )

@@ -39,15 +39,7 @@ comment on column tenantry.run.unverified is 'Rows were carried over since then 
 comment on column tenantry.run.guards is 'Digest of the triggers that keep others from writing the target, as Tenantry left them: tenantry.guards().';
 comment on column tenantry.run.subset is 'Of a run that began with some tenants as a trial: the condition, its state (trial: only these; rest: all others too), how many tenants were chosen, of how many.';
 
-create table if not exists tenantry.run_lock (
-    key   bigint      primary key,
-    pid   integer     not null,
-    holds boolean     not null,
-    at    timestamptz not null default clock_timestamp()
-);
-alter table tenantry.run_lock add column if not exists login oid, add column if not exists started timestamptz;
-create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
-comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.';
+-- include: run_lock.sql
 
 create table if not exists tenantry.only (
     tenant_key text primary key

@@ -19,6 +19,7 @@ from tenantry.derivation.keys import mapping_key
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
 from tenantry.journal.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.manifest import Manifest
+from tenantry.mapping.legacy_ids import legacy_of, source_key
 from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
 from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Round, RoundPace, TooLong, pending, take_log
@@ -397,10 +398,9 @@ class RunHandle:
             "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
         ).fetchall():
             for mapping in self.project.by_target.get(str(table), ()):
-                prefix = literal(mapping.legacy_prefix)
                 source = ident(self.project.source.schema, mapping.source.name)
                 connection.execute(
-                    f"insert into tenantry_changed select {literal(str(table))}, {prefix} || {mapping_key(mapping)},"
+                    f"insert into tenantry_changed select {literal(str(table))}, {legacy_of(mapping, mapping_key(mapping))},"
                     f" {literal(at)}::timestamptz from {source} s"
                 )
         connection.execute("delete from tenantry_changed where legacy_id is null")
@@ -414,7 +414,7 @@ class RunHandle:
                         gone = id_sql(
                             self.project.manifest.ids.namespace,
                             parent.namespace,
-                            f"substr(c.legacy_id, {len(parent.legacy_prefix) + 1})",
+                            source_key(parent, "c"),
                         )
                         connection.execute(
                             f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"

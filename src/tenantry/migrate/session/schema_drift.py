@@ -14,6 +14,7 @@ from tenantry.errors import SchemaMissing, SourceAltered
 from tenantry.journal.journal import Connection, Journal, Run
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.migrate.session.trigger_states import stand_guard
@@ -229,13 +230,11 @@ def _look_again(connection: Connection, prepared: Prepared, table: Table) -> Non
     if prepared.run is None or prepared.run.direction == "forward":
         return
     for mapping in prepared.project.of_source(table.name):
-        prefix = len(mapping.legacy_prefix)
-        key = f"substr(t.legacy_id, {prefix + 1})" if prefix else "t.legacy_id"
-        mine = f"left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)} and " if prefix else ""
         connection.execute(
             f"insert into {JOURNAL}.target_log (table_name, old_key, new_key) select {literal(mapping.target.name)}, t.legacy_id,"
-            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where {mine}not exists (select from"
-            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {key})"
+            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where not exists (select from"
+            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {source_key(mapping)})"
+            f"{from_part(mapping, ' and')}"
         )
 
 

@@ -13,6 +13,7 @@ from tenantry.journal.journal import journal_exists, last_run, statement
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.replay.queue import pending
 from tenantry.migrate.replay.strays import strays_again
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
@@ -179,12 +180,11 @@ def _derived_again(project: Project) -> list[str]:
 
 def _stayed(project: Project, mapping: Mapping) -> str:
     """Rows that the target has no more, and that the source refused to delete."""
-    prefix = mapping.legacy_prefix
     return (
         f"insert into {JOURNAL}.source_log (table_name, new_key)"
-        f" select distinct {literal(mapping.source.name)}, substr(c.legacy_id, {len(prefix) + 1}) from {JOURNAL}.conflict c"
+        f" select distinct {literal(mapping.source.name)}, {source_key(mapping, 'c')} from {JOURNAL}.conflict c"
         f" where c.direction = 'reverse' and c.table_name = {literal(mapping.target.name)}"
-        f" and left(c.legacy_id, {len(prefix)}) = {literal(prefix)}"
+        f"{from_part(mapping, ' and', 'c')}"
         f" and not exists (select from {ident(project.target.schema, mapping.target.name)} t where t.legacy_id = c.legacy_id)"
     )
 

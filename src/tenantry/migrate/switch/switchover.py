@@ -21,6 +21,7 @@ from psycopg import errors as pg
 from tenantry.errors import CutOverFailed, VerificationFailed
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.replay.round import run_round
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
@@ -30,7 +31,7 @@ from tenantry.migrate.session.write_pause import Pause
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import likely
 from tenantry.plan import Step
-from tenantry.postgres import ident
+from tenantry.postgres import ident, verbatim
 from tenantry.statements.capture import direction_sql
 
 Direction = Literal["forward", "both", "reverse"]
@@ -301,14 +302,13 @@ def reversed_differences(live: RunHandle, connection: Connection) -> list[verify
     """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
     found: list[verify.Difference] = []
     for mapping in live.project:
-        prefix = len(mapping.legacy_prefix)
         keys = [
             str(row[0])
             for row in connection.execute(
-                f"select distinct substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = %s"
-                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.conflict x"
+                f"select distinct {source_key(mapping, 'c')} from tenantry_changed c where c.table_name = %s"
+                f"{verbatim(from_part(mapping, ' and', 'c'))} and not exists (select from {JOURNAL}.conflict x"
                 " where x.table_name = c.table_name and x.legacy_id = c.legacy_id)",
-                [mapping.target.name, mapping.legacy_prefix],
+                [mapping.target.name],
             )
         ]
         if keys:

@@ -14,6 +14,7 @@ from tenantry.analyze.rules.ta106_column_left_behind import ColumnLeftBehind
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import of_part
 from tenantry.migrate.verify.compare import Difference, Verification
 from tenantry.postgres import ident, literal
 
@@ -71,10 +72,7 @@ def nobodys_rows(connection: Connection, project: Project) -> list[Verification]
 
 
 def _nobodys(mappings: tuple[Mapping, ...]) -> str:
-    return " and ".join(
-        f"left(t.legacy_id, {len(mapping.legacy_prefix)}) is distinct from {literal(mapping.legacy_prefix)}"
-        for mapping in mappings
-    )
+    return " and ".join(f"({of_part(mapping, 't.legacy_id')}) is not true" for mapping in mappings)
 
 
 def _columns(project: Project) -> Iterator[NotCompared]:

@@ -17,7 +17,7 @@ BORN = "tenantry_born_here"
 """The trigger that gives rows of the target their own id as the old one."""
 
 
-def id_map(project: Project, after: str) -> Step:
+def id_map(project: Project, *after: str) -> Step:
     """Views over the target itself, the merged and the quarantined, which can neither lag behind nor cost a write; and the
     functions beside them. None of them reads the source: they outlive it."""
     people = _person(project)
@@ -37,7 +37,7 @@ def id_map(project: Project, after: str) -> Step:
         lock="none that others feel",
         risk="none",
         seconds=0.05,
-        after=(after,),
+        after=after,
     )
 
 
