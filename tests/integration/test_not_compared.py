@@ -58,7 +58,7 @@ def test_everything_that_is_left_out_is_listed(small: MakeSmall) -> None:
         "are left out by where = not s.draft (notes)",
     }
     text = made.run("verify", code=0).out
-    assert "Not compared:" in text and "app.notes, column seen_at: no source column fills it" in text
+    assert "Not compared (" in text and "app.notes, column seen_at: no source column fills it" in text
     report = made.folder / "report"
     made.run("migrate", "--report", str(report), code=0)
     page = (report / "report.html").read_text()

@@ -144,8 +144,8 @@ def _rows(connection: Connection, project: Project, mapping: Mapping) -> Iterato
         ).fetchone()
         if row is not None and row[0]:
             yield NotCompared(source, "", int(row[0]), f"are left out by where = {mapping.where} ({mapping.name})")
-    if project.trial:
-        yield NotCompared(source, "", None, f"rows outside of {project.trial} stay where they are ({mapping.name})")
+    if project.trial and mapping is project.of_source(mapping.source.name)[0]:
+        yield NotCompared(source, "", None, f"rows outside of {project.trial} stay where they are")
     for column in mapping.columns:
         if column.kind == "account":
             row = connection.execute(f"select count(*) from {target} t where t.legacy_id = t.id::text").fetchone()
