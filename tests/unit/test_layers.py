@@ -53,6 +53,7 @@ FLOORS = (
     "testing",
     "pytest_plugin",
     "rehearse",
+    "demo",
     "cli",
     "__main__",
 )

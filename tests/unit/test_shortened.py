@@ -39,7 +39,10 @@ def test_a_table_is_not_taken_for_a_word() -> None:
 
 def test_what_is_not_compared_is_one_line_for_each_reason() -> None:
     many = [NotCompared(f"app.t{n}", "seen", None, "no source column fills it") for n in range(8)]
-    rows = [NotCompared("public.a", "", 3, "are in quarantine"), NotCompared("public.b", "", 1_200, "are in quarantine")]
+    rows = [
+        NotCompared("public.a", "", 3, "are in quarantine"),
+        NotCompared("public.b", "", 1_200, "are in quarantine"),
+    ]
     alone = NotCompared("auth.users", "", None, "another's")
     assert not_compared_lines([*many, *rows, alone]) == [
         "no source column fills it: app.t0.seen, app.t1.seen, app.t2.seen, app.t3.seen, app.t4.seen and 3 more columns",
