@@ -116,7 +116,7 @@ def _lock(step: Step) -> str:
     """The lock, with the place of a name in place of the name."""
     _, _, about = step.id.partition(":")
     general = re.sub(rf"\b{re.escape(about)}\b", f"`<{step.about}>`", step.lock) if about else step.lock
-    return "none" if general.startswith("none that others feel") else general
+    return "none" if general.startswith("none that others notice") else general
 
 
 def _undo(step: Step) -> str:

@@ -1,4 +1,4 @@
-"""Plans: phases of steps as frozen data, and what makes them."""
+"""Plans: phases of steps as frozen data, and the functions that build them."""
 
 from tenantry.catalog.environment import Environment, read_environment
 from tenantry.plan.build import build_plan
