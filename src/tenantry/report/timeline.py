@@ -18,7 +18,11 @@ POINTS = 300
 PAUSE = 10.0
 """Seconds without a sample after which nobody was at work: samples are written about once a second."""
 
-TURNS: Mapping[str, str] = {"cut_over": "cut over", "rolled_back": "rolled back", "grace_ended": "dual-write window ended"}
+TURNS: Mapping[str, str] = {
+    "cut_over": "cut over",
+    "rolled_back": "rolled back",
+    "grace_ended": "dual-write window ended",
+}
 """Events at which writers waited; their data says how long."""
 
 _EVENTS: Mapping[str, str] = {
