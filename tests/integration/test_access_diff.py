@@ -213,6 +213,17 @@ BROKEN: dict[str, tuple[list[str], set[Found]]] = {
         ["drop trigger tenantry_mirror_account on auth.users"],
         {("trigger", "missing", "auth.users", "trigger tenantry_mirror_account")},
     ),
+    "mirrors of accounts that are disabled or replaced": (
+        [
+            "alter table auth.users disable trigger tenantry_mirror_accounts",
+            "create or replace trigger tenantry_mirror_account after insert on auth.users"
+            " for each row execute function tenantry.mirror_account()",
+        ],
+        {
+            ("trigger", "different", "auth.users", "trigger tenantry_mirror_account"),
+            ("trigger", "different", "auth.users", "trigger tenantry_mirror_accounts"),
+        },
+    ),
     "a table of another owner": (
         ["alter table studio.cones owner to postgres"],
         {("owner", "different", "cones", "owner")},

@@ -28,6 +28,7 @@ from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds
 from tenantry.prove import prove
+from tenantry.prove.lint.checks import run_checks
 from tenantry.testing import as_user
 from tests.conftest import Database
 from tests.isolation.build import build, run
@@ -809,6 +810,29 @@ def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
         database,
         "select tgname from pg_trigger where tgname like 'tenantry_in_step%' and not tgisinternal and tgenabled <> 'D' order by 1",
     )
+
+
+def test_a_trigger_that_is_switched_off_is_named(world: World) -> None:
+    with world.database.connect() as admin:
+        project = project_of(world.database)
+
+        def named() -> dict[str, str]:
+            (found,) = (
+                each for each in run_checks(admin, project, "tenantry_login") if each.name == "account_triggers"
+            )
+            return {
+                violation.partition(" ")[0]: violation.partition("trigger ")[2].partition(":")[0]
+                for violation in found.violations
+            }
+
+        assert named() == {}
+        with admin.transaction(force_rollback=True):
+            admin.execute("alter table auth.users disable trigger tenantry_in_step_gone")
+            admin.execute("alter table clinic.profiles disable trigger tenantry_in_step")
+            assert named() == {
+                "auth.users:": "tenantry_in_step_gone is disabled",
+                "clinic.profiles:": "tenantry_in_step is disabled",
+            }
 
 
 def test_proofs_and_tests_of_applications_go_on(world: World) -> None:
