@@ -1,17 +1,18 @@
-"""For the tests of applications: statements as somebody, on the application's own database, and all of it taken back.
+"""For tests of applications: run statements as a given caller on the application's own database, and roll everything back.
 
     with as_user(owner_dsn, "tenantry.toml", role="staff", tenant=clinic) as staff:
         assert staff.execute("select count(*) from goals").fetchone() == (3,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             staff.execute("insert into locations (clinic_id, name) values (%s, 'Annex')", [clinic])
 
-Everything happens in one transaction of the owner, which is rolled back at the end: an account, a profile and a membership are
-made where none is named, a context is opened with a key of its own, and the caller's role and search path are set. Each
-statement has a savepoint, so that the test goes on after one that was refused. Blocks can stand inside each other, on one
-connection: what the outer one wrote is there for the inner one.
+Everything happens in one transaction of the owner, which is rolled back at the end. It creates an account, a profile and a
+membership if none is named, opens a context with a temporary key, and sets the caller's role and search path. Each statement
+has a savepoint, so the test continues after a refused one. Blocks can be nested on one connection: the inner block sees what
+the outer one wrote.
 
-`where` is a connection string, or an open connection: what stands in its transaction is seen then, and it is left as it was.
-The login owns the target's tables, or may act as their owner, and may become the client roles, as for `tenantry prove`.
+`where` is a connection string or an open connection. With a connection, the block sees what its transaction wrote and leaves it
+unchanged. As for `tenantry prove`, the login must own the target's tables, or act as their owner, and be able to set the client
+roles.
 
 Nothing here needs pytest; its plugin is tenantry.pytest_plugin.
 """
@@ -54,7 +55,7 @@ from tenantry.prove.test_items import of_lint, of_matrix, of_rights
 Where = str | psycopg.Connection[Any]
 AsyncWhere = str | psycopg.AsyncConnection[Any]
 Target = Project | Manifest | Path | str
-"""A manifest, its path, or what read_project() made of it; the last saves reading the catalog for each block."""
+"""A manifest, its path, or the result of read_project(), which saves reading the catalog for each block."""
 Id = str | UUID
 
 _MAIL = "tenantry-test.invalid"
@@ -63,7 +64,7 @@ T = TypeVar("T")
 
 
 def read_project(where: Where, manifest: Manifest | Path | str) -> Project:
-    """The manifest against the live target, once for many blocks.
+    """Read the manifest and the live target once, for many blocks.
 
     Raises:
         ManifestError, SchemaMissing: the manifest does not fit the database.
@@ -81,12 +82,12 @@ def read_project(where: Where, manifest: Manifest | Path | str) -> Project:
 
 @dataclass(frozen=True, slots=True)
 class _Who:
-    """Somebody to be made or found. `database_role` is a field of the manifest's [database_roles]."""
+    """A caller to create or find. `database_role` is a field of the manifest's [database_roles]."""
 
     database_role: str = "authenticated"
     user: str | None = None
     memberships: tuple[tuple[str | None, str], ...] = ()
-    """(tenant, role); a tenant that is None is to be invented."""
+    """(tenant, role); for a tenant of None a synthetic tenant is created."""
     account: bool = True
     is_super: bool = False
     claims: Mapping[str, Any] | None = None
@@ -94,7 +95,7 @@ class _Who:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Somebody who is there: ids as text."""
+    """An existing caller: ids as text."""
 
     user: str | None = None
     profile: str | None = None
@@ -103,13 +104,13 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Somebody, in a transaction that will be rolled back.
+    """A caller in a transaction that will be rolled back.
 
     Attributes:
-        connection: with his role and context in force, for functions of the application that take a connection.
-        user: his id in auth.users; None for those without an account.
-        profile: the id of his profile, as memberships have it.
-        tenant: of his first membership that was given or made here.
+        connection: has the caller's role and context, for functions of the application that take a connection.
+        user: the caller's id in auth.users; None without an account.
+        profile: the id of the caller's profile, as memberships reference it.
+        tenant: the tenant of the caller's first membership that was given or created here.
     """
 
     connection: psycopg.Connection[Any]
@@ -118,14 +119,14 @@ class Client:
     tenant: str | None = None
 
     def execute(self, query: Query, params: Params | None = None) -> psycopg.Cursor[Any]:
-        """Run a statement as him. One that fails is taken back alone: further ones can follow."""
+        """Run a statement as the caller. If it fails, only this statement is rolled back; others can follow."""
         with self.connection.transaction():
             return self.connection.execute(query, params)
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncClient:
-    """As Client, over an asynchronous connection."""
+    """Like Client, over an asynchronous connection."""
 
     connection: psycopg.AsyncConnection[Any]
     user: str | None = None
@@ -133,7 +134,7 @@ class AsyncClient:
     tenant: str | None = None
 
     async def execute(self, query: Query, params: Params | None = None) -> psycopg.AsyncCursor[Any]:
-        """As Client.execute()."""
+        """Like Client.execute()."""
         async with self.connection.transaction():
             return await self.connection.execute(query, params)
 
@@ -174,39 +175,39 @@ def as_user(
     memberships: Mapping[Id, str] | None = None,
     claims: Mapping[str, Any] | None = None,
 ) -> AbstractContextManager[Client]:
-    """Somebody who has signed in.
+    """Act as a signed-in user.
 
     Args:
-        role: his role in `tenant`, one of the manifest's [roles].
-        tenant: an id in the tenant table; without it, a tenant is made for the role.
-        user: an account that is there, with its memberships; without it, account and profile are made.
-        memberships: {tenant: role}, where he is member of several.
-        claims: further claims of his token, or others than it would have.
+        role: the user's role in `tenant`, one of the manifest's [roles].
+        tenant: an id in the tenant table; by default a tenant is created for the role.
+        user: an existing account, with its memberships; by default account and profile are created.
+        memberships: {tenant: role}, for members of several tenants.
+        claims: claims to add to the token or to replace in it.
 
     Raises:
-        SettingsError: role, tenant or user are not known.
-        RolesMissing, RightsMissing: the cluster lacks roles, or the login may not become them.
+        SettingsError: the role, tenant or user does not exist.
+        RolesMissing, RightsMissing: the cluster lacks roles, or the login may not set them.
     """
     return _block(where, target, _user(role, tenant, user, memberships, claims))
 
 
 def as_super_admin(where: Where, target: Target) -> AbstractContextManager[Client]:
-    """Somebody who has signed in, and is super admin by his account's app_metadata."""
+    """Act as a signed-in user whose account's app_metadata makes them a super admin."""
     return _block(where, target, _SUPER_ADMIN)
 
 
 def as_nobody(where: Where, target: Target) -> AbstractContextManager[Client]:
-    """The role of people who have signed in, without any context: no row may be seen."""
+    """Act with the role of signed-in users but without a context: no row is visible."""
     return _block(where, target, _NOBODY)
 
 
 def as_anon(where: Where, target: Target) -> AbstractContextManager[Client]:
-    """A visitor who has not signed in."""
+    """Act as an anonymous client."""
     return _block(where, target, _ANON)
 
 
 def as_service(where: Where, target: Target) -> AbstractContextManager[Client]:
-    """The application itself. The login must be allowed to become the service role; the roles script does not grant that."""
+    """Act as the application itself. The login must be able to set the service role, which the roles script does not grant."""
     return _block(where, target, _SERVICE)
 
 
@@ -220,27 +221,27 @@ def async_as_user(
     memberships: Mapping[Id, str] | None = None,
     claims: Mapping[str, Any] | None = None,
 ) -> AbstractAsyncContextManager[AsyncClient]:
-    """As as_user(), for `async with`."""
+    """Like as_user(), for `async with`."""
     return _async_block(where, target, _user(role, tenant, user, memberships, claims))
 
 
 def async_as_super_admin(where: AsyncWhere, target: Target) -> AbstractAsyncContextManager[AsyncClient]:
-    """As as_super_admin(), for `async with`."""
+    """Like as_super_admin(), for `async with`."""
     return _async_block(where, target, _SUPER_ADMIN)
 
 
 def async_as_nobody(where: AsyncWhere, target: Target) -> AbstractAsyncContextManager[AsyncClient]:
-    """As as_nobody(), for `async with`."""
+    """Like as_nobody(), for `async with`."""
     return _async_block(where, target, _NOBODY)
 
 
 def async_as_anon(where: AsyncWhere, target: Target) -> AbstractAsyncContextManager[AsyncClient]:
-    """As as_anon(), for `async with`."""
+    """Like as_anon(), for `async with`."""
     return _async_block(where, target, _ANON)
 
 
 def async_as_service(where: AsyncWhere, target: Target) -> AbstractAsyncContextManager[AsyncClient]:
-    """As as_service(), for `async with`."""
+    """Like as_service(), for `async with`."""
     return _async_block(where, target, _SERVICE)
 
 
@@ -278,7 +279,7 @@ async def _async_connect(dsn: str) -> psycopg.AsyncConnection[Any]:
             dsn, autocommit=True, application_name="tenantry testing", prepare_threshold=None
         )
     except psycopg.Error:
-        # The engine's own connection fails in the same way, and says what to do.
+        # The engine's own connection fails with the same error, whose hint says what to do.
         (await asyncio.to_thread(connect, dsn, name="tenantry testing")).close()
         raise
 
@@ -295,7 +296,7 @@ def _check_usable(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[
 
 @contextmanager
 def _tuples(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Rows as tuples, whatever the connection makes of them for its owner."""
+    """Fetch rows as tuples, whatever row factory the connection has."""
     before = connection.row_factory
     connection.row_factory = tuple_row
     try:
@@ -305,7 +306,7 @@ def _tuples(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def _enter(connection: psycopg.Connection[Any], target: Target, who: _Who) -> _Found:
-    """Within a transaction: make who is wanted, and become him."""
+    """Create the wanted caller within a transaction, and act as them."""
     with _tuples(connection):
         try:
             _leave_others(connection)
@@ -322,7 +323,7 @@ _CLAIMS = ("request.jwt.claims", "tenantry.seal", *(f"request.jwt.claim.{name}" 
 
 
 def _leave_others(connection: psycopg.Connection[Any]) -> None:
-    """Whom an outer block is for is nothing to this one: neither his role nor his claims."""
+    """Reset the role and claims of an outer block's caller."""
     for name in _CLAIMS:
         connection.execute("select set_config(%s, '', true)", [name])
     connection.execute("select set_config('role', coalesce(nullif(current_setting('tenantry.test_owner', true), ''),"
@@ -361,13 +362,13 @@ def _become(connection: psycopg.Connection[Any], project: Project, who: _Who, fo
 
 
 def _open(connection: psycopg.Connection[Any], manifest: Manifest, claims: str) -> None:
-    """With a key of this transaction's own: the application's is nobody else's to know."""
+    """Open a context with a key that exists in this transaction only: the application's key stays secret."""
     if not manifest.context.sealed:
         connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
         return
     key = SealKey.new("test-" + uuid4().hex[:12])
     key.register(connection)
-    # Not by seal.open_context(): this may be a bridge to an asynchronous connection, over which a cursor of one's own cannot be made.
+    # Not by seal.open_context(), which creates a cursor: this may be a bridge to an asynchronous connection, which cannot.
     challenge = connection.execute("select tenantry.challenge()").fetchone()
     assert challenge is not None
     connection.execute("select tenantry.open(%s, %s)", [claims, key.token(claims, challenge[0])])
@@ -423,7 +424,7 @@ def _account(connection: psycopg.Connection[Any], manifest: Manifest, user: str,
 
 
 def _profile(connection: psycopg.Connection[Any], project: Project, user: str) -> str:
-    """The account's profile, which a trigger of the application may have made already."""
+    """Return the account's profile, which a trigger of the application may have created already."""
     users = project.manifest.users
     if users is None:
         return user
@@ -458,7 +459,7 @@ def _tenant(connection: psycopg.Connection[Any], project: Project, tenant: str |
 def _membership(
     connection: psycopg.Connection[Any], project: Project, profile: str, user: str, tenant: str, role: str
 ) -> str:
-    """Give somebody a role in a tenant; the tenant."""
+    """Give the caller a role in a tenant, and return the tenant."""
     manifest = project.manifest
     names, table = manifest.membership, _table(project, manifest.membership.table)
     held = connection.execute(
@@ -499,10 +500,10 @@ def _insert(
     user: str,
     what: str,
 ) -> Values:
-    """A row with the given values, and whatever else the table needs.
+    """Insert a row with the given values and whatever else the table requires.
 
     Args:
-        known: the rows of other tables, by id, that it is to refer to; of further tables it may be any row.
+        known: ids of rows to reference, by table; in other tables it may reference any row.
     """
     manifest = project.manifest
     rows = {
@@ -543,7 +544,7 @@ def _rows(
 
 
 class _Bridge:
-    """As much of a Connection as making somebody needs, for a worker thread, over an AsyncConnection of the event loop."""
+    """The part of Connection that creating a caller needs, for a worker thread, over an AsyncConnection of the event loop."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._connection, self._loop = connection, loop
@@ -617,17 +618,17 @@ def assert_isolated(
     *,
     tables: Collection[str] | None = None,
 ) -> None:
-    """Fail unless the database obeys its access matrix: lint, every cell of the matrix in place, and the rights that attacks need.
+    """Fail unless the database obeys its access matrix: lint, every cell of the matrix, and the rights that attacks need.
 
-    Nothing stays: everything is read, or rolled back. The exceptions of `tenantry-lint.toml` beside the manifest hold, as for
-    `tenantry prove`.
+    The database stays unchanged: everything is read-only or rolled back. As for `tenantry prove`, the exceptions of
+    `tenantry-lint.toml` next to the manifest apply.
 
     Args:
         dsn: as for as_user().
-        tables: try the cells of these only; lint and rights are of all.
+        tables: try the cells of these tables only; lint and rights cover all.
 
     Raises:
-        AssertionError: with all that failed.
+        AssertionError: lists everything that failed.
         TenantryError: nothing could be tried.
     """
     loaded = manifest if isinstance(manifest, Manifest) else load_manifest(Path(manifest))

@@ -1,7 +1,7 @@
-"""The manifest: what is wanted, and only that. `tenantry.toml` read into frozen records; nothing here knows a database.
+"""The manifest: `tenantry.toml` as frozen records. It describes the wanted result; nothing here knows a database.
 
-The target's tables are plain SQL files beside the manifest. The manifest says where each of them comes from, how its
-rows reach their tenant, how columns change, and who may do what.
+The target's tables are plain SQL files next to the manifest. The manifest says where each table comes from, how its rows
+reach their tenant, how columns change, and who may do what.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ Name = Annotated[str, Field(min_length=1)]
 Sql = Annotated[str, Field(min_length=1)]
 """A SQL expression; docs/reference/manifest.md says over which rows."""
 Way = Annotated[str, AfterValidator(_one_or_two_names)]
-"""A column, or "column -> target table" where no foreign key says where it leads."""
+"""A column, or "column -> target table" if no foreign key names the table."""
 
 _PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
+    """Return names as part of a sentence: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -70,13 +70,13 @@ class _Record(BaseModel):
 
 
 class Default(_Record):
-    """Put a constant in place; the cell is listed in the change log."""
+    """Replace the value with a constant; the transform audit lists the cell."""
 
     default: Scalar
 
 
 class Correct(_Record):
-    """Put the value of a SQL expression over the source row `s` in place; the cell is listed in the change log."""
+    """Replace the value with that of a SQL expression over the source row `s`; the transform audit lists the cell."""
 
     correct: Sql
 
@@ -89,27 +89,27 @@ def _kind_of_treatment(value: object) -> str:
     return "<word>"
 
 
-# Alternatives are told apart before they are read, so that what is wrong is said of the one that was meant.
+# The alternative is chosen before it is validated, so that errors are about the one that was meant.
 Treatment = Annotated[
     Annotated[Literal["carry", "quarantine"], Tag("<word>")]
     | Annotated[Default, Tag("<default>")]
     | Annotated[Correct, Tag("<correct>")],
     Discriminator(_kind_of_treatment),
 ]
-"""What a null, an empty or an invalid value means: carry it over as null (or as the empty text), quarantine the row, or
-put something in its place."""
+"""What to do with a null, empty or invalid value: migrate it as null (or as the empty text), quarantine the row, or
+replace it."""
 
 
 Orphan = Annotated[
     Annotated[Literal["quarantine", "null"], Tag("<word>")] | Annotated[Correct, Tag("<correct>")],
     Discriminator(lambda value: "<word>" if isinstance(value, str) else "<correct>"),
 ]
-"""What becomes of a reference to a row that does not exist: its row goes to the quarantine; the reference is left empty; or the
-old id that a SQL expression over `s` gives stands in. The original is kept in the change log."""
+"""What to do with a reference to a row that does not exist: quarantine its row, set the reference to null, or replace it with
+the old id that a SQL expression over `s` returns. The transform audit keeps the original."""
 
 
 class PythonTransform(_Record):
-    """Functions over batches, for what SQL cannot do: `module:function`, (list of values) → list of values."""
+    """Python functions over batches, for transforms that SQL cannot express: `module:function`, list of values → list of values."""
 
     up: str
     down: str
@@ -123,13 +123,13 @@ class PythonTransform(_Record):
 
 
 class ColumnRule(_Record):
-    """How one target column gets its value. Without a rule: the source column of the same name, cast."""
+    """How one target column gets its value. Without a rule it is the source column of the same name, cast."""
 
     source: Annotated[Name | None, Field(alias="from")] = None
     ref: Annotated[str | Literal[False] | None, BeforeValidator(_table_or_none)] = None
-    """The target table whose row is named; False: none is, whatever foreign keys say."""
+    """The target table that the column references; False: none, whatever foreign keys exist."""
     transform: Annotated[str | None, Field(alias="as")] = None
-    """The name of a transform; which there are, and what they read beside, is known where they are (mapping/check_transforms.py)."""
+    """The name of a transform. mapping/check_transforms.py knows the existing names and which other columns each reads."""
     zone: Name | None = None
     map: Mapping[str, Scalar] | None = None
     up: Sql | None = None
@@ -168,7 +168,7 @@ class ColumnRule(_Record):
         return self
 
     def _nothing_unread(self, way: str) -> None:
-        """A key that this way to a value would pass over in silence is refused."""
+        """Refuse keys that this kind of rule would silently ignore."""
         if self.map is not None and not self.map:
             raise ValueError('map is empty; give it entries: { "old" = "new" }')
         for path in self.ids or {}:
@@ -184,7 +184,7 @@ class ColumnRule(_Record):
 
 
 class Merge(_Record):
-    """Rows that mean the same thing: of those equal in `by` (target columns) the first in the order `keep` stays."""
+    """Duplicate rows: of the rows equal in `by` (target columns), the first in the order `keep` survives."""
 
     by: tuple[Name, ...]
     keep: Sql
@@ -199,8 +199,8 @@ class Merge(_Record):
 
 
 class Through(_Record):
-    """A table of the target whose rows say what is whose: one's own is what `match` names in the rows whose `profile` is the
-    caller's. The table of memberships does for what hangs on a membership, as a provider."""
+    """Ownership through another table: the caller owns the values of `match` in rows where `profile` is the caller. Use the
+    membership table for things attached to a membership, such as a provider."""
 
     table: Name
     match: Name = "id"
@@ -208,10 +208,10 @@ class Through(_Record):
 
 
 class Own(_Record):
-    """Own rows only: those whose column holds the caller's profile id, and at least `role` where the table has a tenant.
+    """Own rows only: the column holds the caller's profile id, and the caller has at least `role` if the table has a tenant.
 
-    "column -> table" means the rows whose column names a row of that other table which the caller may see; with `through` the
-    rows whose column names something that is the caller's own there.
+    "column -> table" means that the column references a row of that table which the caller may see; with `through`, that it
+    references something the caller owns there.
     """
 
     own: Way
@@ -230,12 +230,12 @@ class Own(_Record):
 
     @property
     def parent(self) -> str | None:
-        """The target table whose visible rows decide; None where the column holds the profile itself."""
+        """The target table whose visible rows decide; None if the column holds the profile itself."""
         return self.own.partition("->")[2].strip() or None
 
 
 class Colleagues(_Record):
-    """People's rows: one's own, and those who share a tenant in which the caller has at least `role`."""
+    """Rows of people: the caller's own, and those of people who share a tenant in which the caller has at least `role`."""
 
     colleagues: Name
     own: Name
@@ -256,45 +256,45 @@ Cell = Annotated[
 """A role's name, 'super', 'signed_in', 'service' (no client at all), for select also 'public', or one of the records above."""
 
 TableKind = Literal["tenant", "managed", "own", "shared", "system", "append_only", "service"]
-"""Kinds of tables that have cells of their own; see presets.py."""
+"""Kinds of tables with default cells; see presets.py."""
 
 
 class Access(_Record):
-    """The least that each command needs. Every table is decided; none is open by silence."""
+    """The least that each command requires. Every table must have a decision; no table is open by default."""
 
     kind: TableKind | None = None
-    """Where the cells that are not given come from. `access = "tenant"` is short for `access = { kind = "tenant" }`."""
+    """The source of cells that are not given. `access = "tenant"` is short for `access = { kind = "tenant" }`."""
     by: Name | None = None
-    """For the kind 'own': the column that holds the profile; without it the column that memberships have for it."""
+    """For the kind 'own': the column that holds the profile; by default named as in the membership table."""
     select: Cell
     insert: Cell
     update: Cell
     delete: Cell
     hidden: tuple[Name, ...] = ()
-    """Columns that clients never read: the service role alone does."""
+    """Columns that clients never read; only the service role does."""
     fixed: tuple[Name, ...] = ()
-    """Columns that clients never change, besides ids, tenant and audit columns."""
+    """Columns that clients never change, in addition to ids, tenant and audit columns."""
     insert_columns: tuple[Name, ...] | None = None
-    """The columns that clients may give for a new row, and the tenant; without it all but the id, the past and the authors."""
+    """The columns that clients may set in a new row, and the tenant; by default all but the id, legacy and audit columns."""
     update_columns: tuple[Name, ...] | None = None
-    """The columns that clients may change; without it all but the past, the authors, ids, tenants and what is fixed."""
+    """The columns that clients may change; by default all but legacy, audit, id, tenant and fixed columns."""
     reviewed: tuple[Name, ...] = ()
-    """Columns that clients may write although their names sound as if the application should: `tenantry access` does not warn."""
+    """Columns that clients may write although their names suggest that only the application should; silences the warning."""
     system: Literal["signed_in", "super"] | None = None
-    """Who reads the rows that have no tenant; super admins alone write them."""
+    """Who reads rows without a tenant; only super admins write them."""
     shared: Name | None = None
     """The share by which members of other tenants read rows."""
     public: Sql | None = None
-    """SQL condition over the row: those for which it is true are read by everybody, signed in or not."""
+    """SQL condition over the row: if it is true, everyone may read the row, signed in or not."""
     public_columns: tuple[Name, ...] | None = None
-    """The columns that visitors read of public rows; without it all that are not hidden."""
+    """The columns of public rows that anonymous clients read; by default all that are not hidden."""
 
     def cell(self, command: Command) -> Cell:
         return {"select": self.select, "insert": self.insert, "update": self.update, "delete": self.delete}[command]
 
     @property
     def for_visitors(self) -> bool:
-        """Whether people who are not signed in may read some rows."""
+        """Whether anonymous clients may read some rows."""
         return self.select == "public" or self.public is not None
 
     @model_validator(mode="after")
@@ -331,22 +331,22 @@ class Access(_Record):
 
 
 class Share(_Record):
-    """A table by whose rows one tenant lets the members of another read: the row's own tenant is the one that shares.
+    """A table whose rows let members of another tenant read: the tenant of the row shares its data.
 
-    A share holds while its row fulfils `active` and `accepted` and the tenant that shares is active; it gives nothing but reading.
+    A share holds while its row fulfils `active` and `accepted` and the sharing tenant is active. It grants reading only.
     """
 
     table: Name
     to: Name
     """The column that names the tenant whose members may read."""
     role: Name | None = None
-    """The least role in that tenant; without it any."""
+    """The least role in that tenant; by default any role."""
     active: Sql | None = None
     """SQL condition over the share's row."""
     accepted: Sql
-    """SQL condition over the share's row: the tenant that may read has agreed to. 'true': nobody asks it."""
+    """SQL condition over the share's row: the reading tenant has accepted. 'true': no acceptance is needed."""
     clients_change: str | None = None
-    """What takes the acceptance back when clients change what `active` asks, such as a trigger of the table."""
+    """What withdraws the acceptance when clients change columns of `active`, such as a trigger of the table."""
 
     @property
     def holds(self) -> str:
@@ -363,11 +363,11 @@ def _part(value: str) -> str:
 
 
 Part = Annotated[str, AfterValidator(_part)]
-"""A word that goes into the derived ids, so that two tables made of one source have different ones."""
+"""A word that is part of the derived ids, so that two tables from one source have different ids."""
 
 
 class SourceRule(_Record):
-    """One source table of a target table that several feed."""
+    """One source table of a target table that several fill."""
 
     source: Annotated[Name, Field(alias="from")]
     part: Part | None = None
@@ -409,7 +409,7 @@ class TableRule(_Record):
         return self
 
     def parts(self) -> Mapping[str, SourceRule]:
-        """The feeding source tables by name; empty for a new table."""
+        """The source tables by name; empty for a new table."""
         if self.sources:
             return self.sources
         if self.source is None:
@@ -430,32 +430,32 @@ class Source(_Record):
     secrets: Mapping[str, tuple[str, ...]] = {}
     """Columns by source table that no report, log or listing may show."""
     ignore: tuple[str, ...] = ()
-    """Source tables that are deliberately left behind, as `_prisma_migrations`."""
+    """Source tables that are deliberately not migrated, such as `_prisma_migrations`."""
     down: Mapping[str, Mapping[str, Sql]] = {}
-    """By source table and column: SQL of the value on the way back, over the row `t` of the target table without a part, and
-    over the rows of other parts by their tables' names."""
+    """By source table and column: SQL of the reverse value, over the row `t` of the target table without a part, and over the
+    rows of other parts by their tables' names."""
 
 
 class Target(_Record):
     schema_name: Annotated[Name, Field(alias="schema")]
     files: tuple[str, ...]
-    """Globs of SQL files beside the manifest, run in name order."""
+    """Globs of SQL files next to the manifest, run in the order of their names."""
 
 
 class TenantSection(_Record):
     table: Name
     column: Name
     active: Sql | None = None
-    """SQL expression over a row of the tenant table; members of a tenant for which it is not true get no access."""
+    """SQL expression over a row of the tenant table; members get no access while it is not true."""
 
 
 class Membership(_Record):
     """Who belongs to which tenant, and with which role.
 
     Attributes:
-        active: SQL condition over the membership: without it all count.
-        end: by column, a SQL expression: how a membership ends; without it its row is deleted.
-        clients_write: why clients below the highest role write memberships, where they do and that is meant.
+        active: SQL condition over the membership; by default every membership is active.
+        end: SQL expression by column that ends a membership; by default its row is deleted.
+        clients_write: why clients below the highest role may write memberships, if that is intended.
     """
 
     table: Name
@@ -468,7 +468,7 @@ class Membership(_Record):
 
 class Roles(_Record):
     order: tuple[str, ...]
-    """The tenant roles, least first; each may do all that the ones before it may."""
+    """The tenant roles, least first; each includes the rights of those before it."""
 
     @field_validator("order")
     @classmethod
@@ -488,7 +488,7 @@ class LinkColumn(_Record):
 
 
 class LinkFile(_Record):
-    """Link by a CSV file beside the manifest: the user's old id, and the account's id."""
+    """Link by a CSV file next to the manifest: the user's old id and the account's id."""
 
     file: Name
 
@@ -507,30 +507,30 @@ Link = Annotated[
     | Annotated[LinkFile, Tag("<file>")],
     Discriminator(_kind_of_link),
 ]
-"""A way to find the account that a user has already."""
+"""A way to find the account that a user already has."""
 
 
 class Users(_Record):
-    """The home-made users table and the profile table that takes its place.
+    """The application's users table and the profile table that replaces it.
 
     Attributes:
         super: SQL condition over the source row `s`: who becomes super admin (in app_metadata, which no user can edit).
-        link: ways to find an account that is there already, in order; the first that finds one counts.
-        otherwise: what becomes of a user without an account: one is made, he is invited, or he is left without one until he
-            signs up and confirms his e-mail.
-        password: source column that holds a password's hash; where it is bcrypt, argon2 or Firebase scrypt he keeps his password.
-        unusable: what becomes of a user whose hash is of another kind, or missing: an account without a password, which he
-            resets; an invitation; or no account.
-        verified: SQL condition over `s`: the old application has verified the e-mail, so that the new account counts as confirmed.
-        deleted, if_deleted: SQL condition over `s`: who is deleted softly; left without an account, or given one that is banned.
-        system: SQL condition over `s`: who is no person and never gets an account.
-        if_unconfirmed: an account with his e-mail exists, but never confirmed it: he is left until it does, or the run refuses.
-        if_banned: his account is banned: it is linked, and stays banned; or he is left; or the run refuses.
-        if_taken: his account is already another person's: he is left without one, or the run refuses.
-        metadata: SQL expression over `s`, of jsonb: what the new account's user_metadata shall hold; it grants nothing.
-        in_step: triggers on auth.users keep profiles in step from the cut-over on.
-        new: by column of the profile table, a SQL expression over the account `u` for profiles that sign-ups make.
-        gone: column of the profile table (timestamptz) that says since when a person's account is deleted.
+        link: ways to find an existing account, in order; the first match counts.
+        otherwise: what to do with a user without an account: create one, invite the user, or leave them without one until
+        they sign up and confirm their e-mail.
+        password: source column with the password hash. Users with bcrypt, argon2 or Firebase scrypt hashes keep their password.
+        unusable: what to do with a user whose hash is missing or of another kind: create an account without a password, which
+        the user resets; send an invitation; or create no account.
+        verified: SQL condition over `s`: the old application verified the e-mail, so the new account counts as confirmed.
+        deleted, if_deleted: SQL condition over `s` for soft-deleted users, who get no account or a banned one.
+        system: SQL condition over `s` for users that are not people and never get an account.
+        if_unconfirmed: an unconfirmed account has the user's e-mail: leave the user unlinked until it is confirmed, or refuse.
+        if_banned: the user's account is banned: link it (it stays banned), leave the user unlinked, or refuse the run.
+        if_taken: the user's account belongs to another person: leave the user without one, or refuse the run.
+        metadata: SQL expression of type jsonb over `s`: user_metadata of the new account; it grants nothing.
+        in_step: triggers on auth.users synchronize profiles from the cut-over on.
+        new: SQL expression over the account `u` by column of the profile table, for profiles that sign-ups create.
+        gone: column of the profile table (timestamptz): when the person's account was deleted.
     """
 
     source: Annotated[Name, Field(alias="from")]
@@ -556,14 +556,14 @@ class Users(_Record):
 
 
 class Invitations(_Record):
-    """The table of invitations: whoever confirms the e-mail that one names becomes a member, with the role that it names.
+    """The table of invitations: a person who confirms the invited e-mail becomes a member with the invited role.
 
     Attributes:
         open: SQL condition over the invitation `i`: it may still be accepted.
-        accepted: column (timestamptz) that says when it was.
+        accepted: column (timestamptz): when it was accepted.
         by: column that names the profile of the person who accepted it.
-        inviter: column that names the profile of the person who made it; it counts while they have that role there.
-        clients_write: why clients below the highest role write invitations, where they do and that is meant.
+        inviter: column that names the profile of the inviter; the invitation is valid while they have that role there.
+        clients_write: why clients below the highest role may write invitations, if that is intended.
     """
 
     table: Name
@@ -580,7 +580,7 @@ class Ids(_Record):
     """Old and new ids.
 
     Attributes:
-        both: target tables whose old ids are accepted beside the new ones, for as long as clients use them.
+        both: target tables that accept old ids as well as new ones, while clients still use them.
     """
 
     namespace: Name
@@ -609,13 +609,13 @@ class DatabaseRoles(_Record):
 
 
 class Context(_Record):
-    """How the database comes to know the caller.
+    """How the database identifies the caller.
 
     Attributes:
-        sealed: claims count only if the application sealed them for this transaction (tenantry.postgres.tenant). False where
-            others set them, as PostgREST does on a hosted Supabase: then every statement on a connection is trusted with them.
-        lifetime: seconds between making a token and its arrival.
-        tolerance: seconds by which the clocks of application and server may differ.
+        sealed: claims count only if the application sealed them for this transaction (tenantry.postgres.tenant). False if
+            another component sets them, such as PostgREST on a hosted Supabase; then every statement on a connection is trusted.
+            lifetime: maximum age of a token on arrival, in seconds.
+            tolerance: allowed difference between the clocks of application and server, in seconds.
     """
 
     sealed: bool = True
@@ -624,16 +624,16 @@ class Context(_Record):
 
 
 class Rule(_Record):
-    """A business rule: a query that returns the rows that break it (first column: what to look at)."""
+    """A business rule: a query that returns rows that violate it (first column: what to look at)."""
 
     name: Name
     sql: Sql
 
 
 class Throttle(_Record):
-    """How a run makes way for others. Times and sizes are texts with a unit; "off" switches a limit off.
+    """When a run backs off. Times and sizes are texts with a unit; "off" disables a limit.
 
-    docs/how-to/throttle.md says what each limit holds back. While a run goes on, `tenantry throttle set` overrides them.
+    docs/how-to/throttle.md describes what each limit slows down. `tenantry throttle set` overrides them during a run.
     """
 
     sleep: str = "off"
@@ -687,7 +687,7 @@ class Throttle(_Record):
         return value
 
     _TIMES: ClassVar[Mapping[str, float]] = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
-    # As PostgreSQL counts and writes them.
+    # In PostgreSQL's units and spelling.
     _SIZES: ClassVar[Mapping[str, float]] = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
     @classmethod
@@ -697,7 +697,7 @@ class Throttle(_Record):
         text = "".join(value.split())
         if text == "off":
             return text
-        # Units are found whatever their case, as long as they mean one thing: mb is MB.
+        # The case of a unit does not matter as long as it is unambiguous: mb is MB.
         found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]+)", text, re.ASCII)
         unit = next((unit for unit in units if found and unit.lower() == found[2].lower()), None)
         if found is None or unit is None:

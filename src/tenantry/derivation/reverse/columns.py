@@ -324,7 +324,7 @@ class Feeds:
         if column.kind == "tenant":
             return "the source reaches another tenant from here"
         if not feeds:
-            return "the manifest names no way back"
+            return "the manifest names no reverse expression"
         name = feeds[0].column
         if name in self.key:
             return f"{self.name}.{name} is part of the key, which never changes"

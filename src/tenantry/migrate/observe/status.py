@@ -370,7 +370,7 @@ def _status(
 def _writers(run: Mapping[str, Any]) -> str:
     source, target = run["source_schema"], run["target_schema"]
     if run["status"] == "contracted":
-        return f"Applications write {target} (the target); the run is contracted, and there is no way back."
+        return f"Applications write {target} (the target); the run is contracted and cannot be rolled back."
     match run["direction"]:
         case "both":
             until = _maybe(run["grace_until"])

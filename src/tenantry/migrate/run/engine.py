@@ -186,7 +186,7 @@ class Migration:
                 journal.event(
                     main,
                     "ready",
-                    "the pilot is carried over; you can prove it, continue with all tenants, or undo it"
+                    "the pilot is migrated; you can prove it, continue with all tenants, or undo it"
                     if project.trial
                     else "everything is carried over; the cut-over can be done",
                 )

@@ -198,7 +198,7 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
         journal.event(
             connection,
             "rest",
-            f"after the pilot of {subset.tenants} tenants all others are carried over",
+            f"after the pilot of {subset.tenants} tenants all other tenants are migrated",
             tenants=subset.tenants,
         )
 

@@ -95,8 +95,8 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
                 if _new(there.below, table.below):
                     _look_again(connection, prepared, table)
             journal.say(connection, "set_source_catalog", catalog=Jsonb(_known(before, now, present).to_json()))
-            journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
-        notice(f"The source was altered in the meantime, in ways that do no harm: {'; '.join(said)}.")
+            journal.event(connection, "altered", "the source was altered in ways that do not affect the run", what=said)
+        notice(f"The source was altered in ways that do not affect the run: {'; '.join(said)}.")
     return bool(moved)
 
 
@@ -253,4 +253,4 @@ def _capture_again(connection: Connection, journal: Journal, prepared: Prepared,
                     connection.execute(statement)
             # Whatever was missed is found by looking at the whole table.
             connection.execute("insert into tenantry.source_log (table_name) values (%s)", [step.table])
-            journal.event(connection, "captured_again", "triggers that note changes were missing", table=step.table)
+            journal.event(connection, "captured_again", "triggers that record changes were missing", table=step.table)

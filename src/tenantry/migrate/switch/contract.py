@@ -154,7 +154,7 @@ def contract(
                     hint="Drop them, or make them use the new tables, and run the same command again.",
                 ) from error
             live.observer.finished(step, seconds=time.monotonic() - begun_step, rows=None)
-        live.journal.event(live.main, "contracted", "the source is gone", archive=str(archive) if archive else None)
+        live.journal.event(live.main, "contracted", "the source was dropped", archive=str(archive) if archive else None)
         return Contracted(
             tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables),
             archive,

@@ -195,7 +195,7 @@ def _refuse_rules(live: RunHandle) -> None:
 
 def _extend(live: RunHandle, grace: float) -> Switchover:
     live.journal.say(live.main, "turn", direction="both", status="cut over", phase="cut over", grace=f"{grace} seconds")
-    live.journal.event(live.main, "grace_extended", "the source may be written for longer", seconds=grace)
+    live.journal.event(live.main, "grace_extended", "the dual-write window was extended", seconds=grace)
     return Switchover("both", 0.0, 0.0, 1, 0)
 
 

@@ -80,7 +80,7 @@ def roll_back(
     with RunHandle(dsn, manifest, observer) as live:
         if live.run.status == "contracted":
             raise NotReady(
-                "The run was contracted: the source is gone, and there is no way back.",
+                "The run was contracted: the source no longer exists, so the run cannot be rolled back.",
                 hint="If you archived the source, you can restore the archive beside the target by hand.",
             )
         turned = None

@@ -143,7 +143,7 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
                 what = f"was rolled back after {clock.seconds * 1000:.0f} ms. Blocked by: {said}"
             if time.monotonic() > deadline:
                 live.journal.event(
-                    live.main, "turn_failed", "the switch-over was given up",
+                    live.main, "turn_failed", "the switch-over failed",
                     to=to, attempts=attempts, longest_stall_ms=round(longest * 1000),
                 )  # fmt: skip
                 raise CutOverFailed(
