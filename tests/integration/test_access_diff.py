@@ -451,7 +451,7 @@ def test_the_matrix_is_shown_as_markdown_and_as_json(world: World, tmp_path: Pat
     where = ("--manifest", str(tmp_path / "tenantry.toml"), "--dsn", world.built.owner_dsn)
     text = cli("access", "show", *where).out
     assert text.startswith("# Access matrix")
-    assert "| `pots` | guest; others by the share shows; everybody where public | potter | potter | master |" in text
+    assert "| `pots` | guest; others by the share shows; everyone where public | potter | potter | master |" in text
     data = json.loads(cli("access", "show", *where, "--json").out)
     assert data["order"] == ["guest", "potter", "master"]
     assert {table["name"] for table in data["tables"]} == set(world.built.project.manifest.tables)

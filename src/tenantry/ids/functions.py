@@ -50,12 +50,12 @@ _COMMENTS = {
     ),
     "old_ids_of": ("As old_id_of(), for many at once: a row for each id that is known. For the owner and the service."),
     "to_id": (
-        "The id that is meant, whichever form is given: for tables of [ids] both an old id or a new one, "
-        "which is counted in tenantry.id_use; for others new ids only. A new id is not looked up; an old one "
+        "The new id for either form: tables of [ids] both accept old ids, which are counted in "
+        "tenantry.id_use, and new ids; other tables accept new ids only. A new id is not looked up; an old id "
         "that is unknown, or that the caller may not see, gives null."
     ),
     "merged_into": (
-        "The old id of the row that stands for a merged one, for members of its tenant; null for everybody else."
+        "The old id of the row that a row was merged into, for members of its tenant; null for other callers."
     ),
 }
 

@@ -125,10 +125,10 @@ class Access(Record):
         if self.by is not None and self.kind != "own":
             raise ValueError('by needs kind = "own"')
         if self.public is not None and self.select == "public":
-            raise ValueError('select = "public" already shows every row to everybody; take public out')
+            raise ValueError('select = "public" already shows every row to everyone; remove public')
         if self.public is not None and self.select == "service":
             raise ValueError(
-                'public shows rows to everybody, but select is "service"; say who else reads them, such as "super"'
+                'public shows rows to everyone, but select is "service"; say who else reads them, such as "super"'
             )
         if self.public_columns is not None and not self.for_visitors:
             raise ValueError("public_columns needs public: without it no row is public")

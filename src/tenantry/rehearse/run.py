@@ -424,7 +424,7 @@ class _Rehearsing:
 
     def _not_written(self, why: str) -> None:
         self.result.notes.append(
-            f"NOT rehearsed: changes of an application, as nobody could make them: {why}. Give the API's login with --login, or a"
+            f"NOT rehearsed: changes of an application, because no login could make them: {why}. Give the API's login with --login, or a"
             " password in PGPASSWORD or ~/.pgpass."
         )
 

@@ -206,7 +206,7 @@ class RunHandle:
         """
         if self.run.status == "contracted":
             raise NotReady(
-                f"Run {self.run.id} was contracted: the source is gone, and there is nothing to compare or to carry over.",
+                f"Run {self.run.id} was contracted: the source no longer exists, so there is nothing to compare or replay.",
                 hint="The migration is final. `tenantry status` and `tenantry prove` still work.",
             )
         self.check_journal()

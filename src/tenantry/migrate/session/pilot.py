@@ -148,7 +148,7 @@ def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
         assert row is not None
         rows, total = rows + int(row[0]), total + int(row[1])
     return (
-        f"A pilot of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, the people to whom they refer, and all rows that"
+        f"A pilot of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, the people that they reference, and all rows that"
         " tenants share."
     )
 

@@ -85,7 +85,7 @@ def cut_over(
                     if run.status == "contracted"
                     else ", and its dual-write window is over."
                 ),
-                hint="Nothing is left to do: the source is gone."
+                hint="Nothing is left to do: the source no longer exists."
                 if run.status == "contracted"
                 else "`tenantry rollback` goes back, `tenantry contract` makes it final.",
             )
@@ -109,7 +109,7 @@ def cut_over(
             live.observer.notice("Both sides are kept synchronized until the given time.")
             wait_until(live, when.at, stopped)
         if when.idle:
-            live.observer.notice("Both sides are kept synchronized until nobody writes the source.")
+            live.observer.notice("Both sides are kept synchronized until no application writes the source.")
             wait_until_idle(live, _IDLE_SECONDS, stopped)
         if stopped():
             raise NotReady("Interrupted before the cut-over. Nothing was switched.", hint="Run the same command again.")

@@ -61,7 +61,7 @@ def rebuild(live: RunHandle) -> None:
         for step in later:
             if step.id not in live.done:
                 live.journal.say(live.main, "step_started", step=step.id)
-                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="made anew")
+                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="rebuilt")
         live.done = live.journal.done_steps(live.main)
 
     def again(connection: Connection, done: Round) -> None:

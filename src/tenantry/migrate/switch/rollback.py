@@ -81,7 +81,7 @@ def roll_back(
         if live.run.status == "contracted":
             raise NotReady(
                 "The run was contracted: the source no longer exists, so the run cannot be rolled back.",
-                hint="If you archived the source, you can restore the archive beside the target by hand.",
+                hint="If you archived the source, you can restore the archive next to the target by hand.",
             )
         turned = None
         if live.run.is_over:
