@@ -186,9 +186,7 @@ def _tree(project: Project, table: Table, access: Access, command: Command) -> t
         branches.append(Branch(f"the row is public: `{access.public}`", True))
     if access.system is not None:
         everybody = command == "select" and access.system == "signed_in"
-        inside = (
-            (Branch("anyone", True),) if everybody else (Branch("super admin", True), Branch("anyone else", False))
-        )
+        inside = (Branch("anyone", True),) if everybody else (Branch("super admin", True), Branch("anyone else", False))
         branches.append(Branch(f"the row belongs to no {one}", inside))
     branches += _by_cell(cell, one)
     if command == "select" and access.shared is not None:
