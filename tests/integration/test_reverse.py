@@ -16,7 +16,7 @@ from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project, resolve
 from tenantry.migrate.copy.quarantine import entries, mend, retry
 from tenantry.migrate.replay.reverse import Counts, Reversed, Reverser
-from tenantry.migrate.verify.compare import mended_mappings
+from tenantry.migrate.verify.sums import mended_mappings
 from tenantry.postgres import ident, idents, load_sql
 from tests.conftest import Database
 from tests.migrate_support import OWNER, clinic_manifest, engine, let_own, migrate, project_of, rows

@@ -37,6 +37,8 @@ from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.session.write_pause import Guard
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.not_compared import nobodys_rows
+from tenantry.migrate.verify.results import Difference, Verification
+from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import connect, explain, ident, literal
 
 _BOTH_SECONDS = 0.5
@@ -453,9 +455,9 @@ class RunHandle:
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 
-    def touched_differences(self, connection: Connection) -> list[verify.Difference]:
+    def touched_differences(self, connection: Connection) -> list[Difference]:
         """What is not as it should be among the rows that this round carried forward."""
-        found: list[verify.Difference] = []
+        found: list[Difference] = []
         for position, mapping in enumerate(self.project.mappings):
             keys = [
                 str(row[0])
@@ -466,13 +468,13 @@ class RunHandle:
                 found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
         return found
 
-    def compare_all(self, *, target: bool = True) -> list[verify.Verification]:
+    def compare_all(self, *, target: bool = True) -> list[Verification]:
         """Compare everything, while applications write: first as it is found, then, within a round, what differed.
 
         What stands in the target only, as the journal lists it, is no difference.
         """
         suspects = verify.look_for_suspects(self.main, self.project, self.journal)
-        found: list[verify.Verification] = []
+        found: list[Verification] = []
 
         def compare(connection: Connection, _done: Round) -> None:
             found.clear()
@@ -493,7 +495,7 @@ class RunHandle:
             if all(check.passed for check in found):
                 break
         if target:
-            found += verify.verify_target(self.main, self.project)
+            found += verify_target(self.main, self.project)
         passed = all(check.passed for check in found)
         self.journal.say(self.main, "set_verified", verified=passed)
         if passed:

@@ -27,8 +27,8 @@ from tenantry.migrate.switch.switchover import (
     wait_until,
     wait_until_idle,
 )
-from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
+from tenantry.migrate.verify.whole_target import verify_rules
 from tenantry.statements.capture import source_fence, source_triggers
 
 _IDLE_SECONDS = 3.0
@@ -102,7 +102,7 @@ def cut_over(
             failed = [check for check in live.session.again(live.compare_all) if not check.passed]
             if failed:
                 raise verification_failed(failed)
-        rules = live.session.again(lambda: verify.verify_rules(live.main, live.project))
+        rules = live.session.again(lambda: verify_rules(live.main, live.project))
         if not rules.passed:
             raise verification_failed([rules])
         if when.at is not None:

@@ -9,10 +9,11 @@ from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify.results import Verification
 from tenantry.postgres import literal
 
 
-def repair(live: RunHandle) -> list[verify.Verification]:
+def repair(live: RunHandle) -> list[Verification]:
     """Derive again the rows that differ, key range by key range, and compare everything once more.
 
     After a cut-over the target is what applications write: then the source is brought in line with it.

@@ -30,6 +30,7 @@ from tenantry.migrate.session.locks import blockers
 from tenantry.migrate.session.write_pause import Pause
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import likely
+from tenantry.migrate.verify.results import Difference
 from tenantry.plan import Step
 from tenantry.postgres import ident, verbatim
 from tenantry.statements.capture import direction_sql
@@ -284,7 +285,7 @@ def _compare(live: RunHandle, connection: Connection, direction: str, done: Roun
     """The final verification: every row that these last entries changed."""
     if not done.complete:
         return
-    differences: list[verify.Difference] = []
+    differences: list[Difference] = []
     if direction in ("forward", "both") and done.entries:
         differences += live.touched_differences(connection)
     if direction in ("reverse", "both") and done.reversed_entries:
@@ -298,9 +299,9 @@ def _compare(live: RunHandle, connection: Connection, direction: str, done: Roun
         )
 
 
-def reversed_differences(live: RunHandle, connection: Connection) -> list[verify.Difference]:
+def reversed_differences(live: RunHandle, connection: Connection) -> list[Difference]:
     """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
-    found: list[verify.Difference] = []
+    found: list[Difference] = []
     for mapping in live.project:
         keys = [
             str(row[0])

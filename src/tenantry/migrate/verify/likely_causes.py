@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tenantry.errors import VerificationFailed
-from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.migrate.verify.results import Difference, Verification
 
 _SHOWN = 20
 

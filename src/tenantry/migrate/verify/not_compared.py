@@ -15,7 +15,7 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.legacy_ids import of_part
-from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.migrate.verify.results import Difference, Verification
 from tenantry.postgres import ident, literal
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from tenantry.migrate.verify.compare import Difference, Verification
 from tenantry.migrate.verify.not_compared import NotCompared
+from tenantry.migrate.verify.results import Difference, Verification
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
 from tenantry.report.shortened import not_compared_lines

@@ -9,7 +9,7 @@ import psycopg
 from tenantry.derivation.reverse.write import SourceTable
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
-from tenantry.migrate.verify.compare import mended_mappings
+from tenantry.migrate.verify.sums import mended_mappings
 from tenantry.postgres import load_blocks, verbatim
 
 _UNIQUE = "23505"
