@@ -17,7 +17,7 @@ from tenantry.prove.fixtures.candidates import candidates
 from tenantry.prove.fixtures.row_factory import Values
 
 
-@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as somebody who is member nowhere.",
+@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as a user without any membership.",
         gains="Another tenant, for good.")  # fmt: skip
 def membership_in_another_tenant(scene: Attempt) -> AttackVerdict:
     membership = scene.manifest.membership
@@ -102,7 +102,7 @@ def write_the_super_flag(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE; drops the own context in the middle of one.",
-        gains="Deeds under somebody else's name, or at another time.", rights=right("protected_columns"))  # fmt: skip
+        gains="Actions under another name, or at another time.", rights=right("protected_columns"))  # fmt: skip
 def forge_the_stamps(scene: Attempt) -> AttackVerdict:
     verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
     found = _stamped_by_nobody(scene) if verdict.outcome == "held" else ""

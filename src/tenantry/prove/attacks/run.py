@@ -100,7 +100,7 @@ def _check(ground: World) -> None:
         tables = scene.open_tables()
         if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
             raise StatementRefused(
-                "The invented member sees none of his own rows, so that no attack would say anything.",
+                "The synthetic member sees none of their own rows, so no attack would prove anything.",
                 hint="Run the access matrix first: `tenantry prove` says which right is missing.",
             )
 

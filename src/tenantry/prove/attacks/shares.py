@@ -134,7 +134,7 @@ def _become_the_victim(scene: Attempt, seat: AttackSession) -> None:
 # -- shares that have ended ----------------------------------------------------------------------------------------------
 
 
-@attack("context", tries="Goes on reading what a tenant shares in a transaction that is open while the share is deleted, and while its time"
+@attack("context", tries="Keeps reading what a tenant shares in a transaction that is open while the share is deleted, and while its time"
         " runs out.", gains="The rows of a tenant that does not share them any more, for as long as one keeps a transaction open.")  # fmt: skip
 def share_ended_in_the_transaction(scene: Attempt) -> AttackVerdict:
     if not scene.manifest.shares:

@@ -1,6 +1,6 @@
--- title: The triggers that keep accounts in step stand on auth.users, and fire
+-- title: The triggers that synchronize accounts exist on auth.users and fire
 -- level: error
--- why: Who is deleted, banned or no super admin any more goes on as before, and who changes their address keeps what was sent to the old one: policies read what these triggers write, never auth.users itself.
+-- why: Policies read what these triggers write, never auth.users itself. Without them people who are deleted, banned or no longer super admins keep their access, and people who change their address keep what was sent to the old one.
 -- mending: alter table … enable always trigger …, as its owner. One that is missing or was replaced: tenantry access apply makes tenantry_mirror_… again; the statements of tenantry_in_step… are those of the step cut_over in tenantry plan --sql.
 -- needs: tenantry
 -- proof: yes

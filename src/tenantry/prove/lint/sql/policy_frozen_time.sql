@@ -1,6 +1,6 @@
--- title: What a caller sees does not hang on a time that stands still
+-- title: What a caller sees does not depend on a frozen time
 -- level: warning
--- why: now() and CURRENT_TIMESTAMP are the time at which the transaction began. Who keeps one open goes on with a share or a membership whose time has run out.
+-- why: now() and CURRENT_TIMESTAMP are the time at which the transaction began. A caller who keeps one open keeps using a share or a membership that has expired.
 -- mending: clock_timestamp() instead: (select clock_timestamp()) in a policy is asked once a statement. In a condition of the manifest see TA-163 of analyze. For a date: …::date.
 -- uses: policies
 with said as (

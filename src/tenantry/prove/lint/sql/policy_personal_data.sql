@@ -1,4 +1,4 @@
--- title: What is personal is not for everybody
+-- title: Personal data is not visible to every caller
 -- level: error
 -- why: Whoever has an account, or none, reads the addresses and numbers of the people of all tenants: one query, and they are sold.
 -- mending: Let people see themselves and their colleagues; show the rest from a view, or from columns that are granted one by one.
