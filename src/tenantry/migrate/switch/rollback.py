@@ -21,6 +21,7 @@ from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
+from tenantry.migrate.switch.ended_memberships import MembershipsAgain, memberships_again
 from tenantry.migrate.switch.switchover import Bounds, Switch, Switchover, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
 from tenantry.plan import Plan, Step
@@ -43,6 +44,7 @@ class RolledBack:
             schema `archive`.
         archive: the schema into which rows without a source form were put, or empty.
         conflicts: changes that did not come through and are listed there, in `conflicts_table`.
+        again: memberships that ended in the target and count again, since applications write the source.
     """
 
     turned: Switchover | None
@@ -53,6 +55,7 @@ class RolledBack:
     """There was nothing to undo any more."""
     conflicts: int = 0
     conflicts_table: str = ""
+    again: tuple[MembershipsAgain, ...] = ()
 
 
 def roll_back(
@@ -84,24 +87,39 @@ def roll_back(
                 hint="If you archived the source, you can restore the archive next to the target by hand.",
             )
         turned = None
+        again: tuple[MembershipsAgain, ...] = ()
         if live.run.is_over:
             live.check()
             turned = _turn_back(live, bounds or Bounds())
             live.refresh()
+            again = _say_again(live)
             live.catch_up(stopped=stopped)
         elif not everything:
             turned = _turned_before(live)
             live.check()
+            again = memberships_again(live.main, live.project)
             live.catch_up(stopped=stopped)
         if not everything:
-            return RolledBack(turned, (), kept_rows(live.main, live.project))
+            return RolledBack(turned, (), kept_rows(live.main, live.project), again=again)
         _need_alone(live)
         _find_strays(live)
         kept = put_away(live)
         return RolledBack(
             turned, _undo(live, patience, stopped), kept.rows, kept.schema,
-            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table,
+            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table, again=again,
         )  # fmt: skip
+
+
+def _say_again(live: RunHandle) -> tuple[MembershipsAgain, ...]:
+    """What counts again, also for those who read the journal."""
+    found = memberships_again(live.main, live.project)
+    for each in found:
+        live.journal.event(
+            live.main, "memberships_again",
+            f"{each.number} memberships that ended in {each.table} count again: the rows of {each.source} are still there",
+            table=each.table, source=each.source, ended=each.ended, deleted=each.deleted,
+        )  # fmt: skip
+    return found
 
 
 def _is_gone(dsn: str) -> bool:

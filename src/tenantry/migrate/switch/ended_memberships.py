@@ -1,0 +1,87 @@
+"""Memberships that ended in the target and count again where the source is written: it has no form for their end.
+
+A membership that ended after the cut-over may have been made from a row of the source that still stands there: people get back the access
+that they had lost. Only the owner of the source can decide about them, so they are counted and named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantry.journal.journal import Connection
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping import Mapping, Project
+from tenantry.mapping.client_columns import columns_in
+from tenantry.mapping.legacy_ids import from_part
+from tenantry.postgres import ident, literal
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipsAgain:
+    """Memberships that ended and count again.
+
+    Attributes:
+        table, source: the table of memberships, and the source table whose rows they are made from.
+        ended: memberships that stand in the target and do not count there.
+        deleted: memberships that were deleted in the target, while their rows of the source were not.
+    """
+
+    table: str
+    source: str
+    ended: int
+    deleted: int
+
+    @property
+    def number(self) -> int:
+        return self.ended + self.deleted
+
+
+def memberships_again(connection: Connection, project: Project) -> tuple[MembershipsAgain, ...]:
+    """By source table, what counts again, as the way back has listed it; asked before rows are derived from the source again."""
+    found = []
+    for mapping in project.by_target.get(project.manifest.membership.table, ()):
+        counted = MembershipsAgain(
+            mapping.target.name,
+            mapping.source.name,
+            _number(connection, _ended(project, mapping)),
+            _number(connection, _deleted(project, mapping)),
+        )
+        if counted.number:
+            found.append(counted)
+    return tuple(found)
+
+
+def _ended(project: Project, mapping: Mapping) -> str:
+    """Memberships that do not count in the target, by values that the source has no place for."""
+    active = project.manifest.membership.active
+    if active is None:
+        return ""
+    target = ident(project.target.schema, mapping.target.name)
+    asked = ", ".join(map(literal, sorted(columns_in(active, mapping.target)))) or "null"
+    return (
+        f"select count(*) from (select t.legacy_id from {target} t where ({active}) is not true) e where exists (select from {JOURNAL}.kept k"
+        f" where k.table_name = {literal(mapping.target.name)} and k.legacy_id = e.legacy_id and k.column_name in ({asked})"
+        f"{from_part(mapping, ' and', 'k')})"
+    )
+
+
+def _deleted(project: Project, mapping: Mapping) -> str:
+    """Memberships that are gone in the target, and whose rows the source could not, or would not, delete."""
+    target, name = ident(project.target.schema, mapping.target.name), literal(mapping.target.name)
+    return (
+        f"select count(*) from (select k.legacy_id from {JOURNAL}.kept k where k.table_name = {name} and k.column_name = ''"
+        f"{from_part(mapping, ' and', 'k')} union select c.legacy_id from {JOURNAL}.conflict c where c.table_name = {name}"
+        f" and c.direction = 'reverse'{from_part(mapping, ' and', 'c')}) d"
+        f" where not exists (select from {target} t where t.legacy_id = d.legacy_id)"
+        # One that was born here as part of another row stands under an id of its own.
+        f" and not exists (select from {JOURNAL}.born_part b join {target} t on t.legacy_id = b.legacy_id"
+        f" where b.mapping = {literal(mapping.name)} and b.source_key = d.legacy_id)"
+    )
+
+
+def _number(connection: Connection, query: str) -> int:
+    row = connection.execute(query.encode()).fetchone() if query else None
+    return 0 if row is None else int(row[0])
+
+
+__all__ = ["MembershipsAgain", "memberships_again"]
