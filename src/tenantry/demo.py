@@ -31,7 +31,7 @@ from tenantry.settings import DATA_FOLDER, Settings, command, database, recreate
 
 GROUP = "tenantry.demo"
 CLINIC = "tenantry-clinic"
-_MARK = "made by tenantry demo: it may be dropped and created again"
+_MARK = "made by tenantry demo: it may be dropped and made anew"
 
 
 class Watcher(Observer, Protocol):

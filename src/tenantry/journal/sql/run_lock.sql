@@ -6,4 +6,4 @@ create table if not exists tenantry.run_lock (
 );
 alter table tenantry.run_lock add column if not exists login oid, add column if not exists started timestamptz;
 create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
-comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.';
+comment on table tenantry.run_lock is 'Which process works on the run and which ones wait: the server process, and the advisory lock that shows whether its session is alive. The key is random, because clients could take a lock with a known key.';
