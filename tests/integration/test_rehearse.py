@@ -18,7 +18,8 @@ from psycopg import sql
 
 from tenantry.cli.main import app
 from tenantry.dbcopy import duplicate
-from tenantry.dbcopy.duplicate import MARK, Copy, CopyRefused, duplicated, reading
+from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.original import MARK, Copy, CopyRefused, reading
 from tenantry.dbcopy.pg_programs import run_program
 from tenantry.errors import JournalMismatch, RightsMissing, RunInProgress, RunInterrupted, StepFailed
 from tenantry.manifest import Manifest, load_manifest
@@ -496,7 +497,7 @@ def test_without_pg_dump_it_is_copied_by_template_where_nobody_is_connected(
 ) -> None:
     database, manifest = stall
     without_programs(monkeypatch)
-    monkeypatch.setattr(duplicate, "_QUICK_BYTES", 0)
+    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "template"
 
@@ -505,7 +506,7 @@ def test_a_large_database_is_not_closed_to_others_for_as_long_as_a_template_is_c
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
-    monkeypatch.setattr(duplicate, "_QUICK_BYTES", 0)
+    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "dump and restore"
 
@@ -636,7 +637,7 @@ def test_a_copy_that_cannot_be_dropped_is_named(
 
     left: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr(duplicate, "_dropped", refuse)
+        patched.setattr(duplicate, "drop_database", refuse)
         with copied(database, manifest, left=left) as copy:
             pass
     assert [each.partition(" ")[0] for each in left] == [copy.database] == list(copies(database))

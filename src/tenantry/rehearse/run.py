@@ -6,18 +6,17 @@ writes over another login. What is found out (durations, locks, sizes, what does
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
 
 import psycopg
 
 from tenantry.analyze import analyze, gather, look_around
 from tenantry.catalog import read_catalog
-from tenantry.dbcopy.duplicate import Copy, Original, duplicated, reading
+from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.original import Copy, Original, reading
 from tenantry.errors import (
     JournalMismatch,
     LoginShared,
@@ -35,13 +34,12 @@ from tenantry.migrate.run.engine import Migration
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.backups import look_for_backups
 from tenantry.migrate.session.guard import check_login
-from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.contract import contract as make_final
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds, Switchover
-from tenantry.plan import Phase, Plan, Step
+from tenantry.plan import Plan
 from tenantry.postgres import connect, explain, load_blocks
 from tenantry.prove import prove
 from tenantry.prove.fixtures.login import UnfitLogin
@@ -60,27 +58,9 @@ from tenantry.rehearse.synthetic_writes import (
     target_places,
     triggered_tables,
 )
+from tenantry.rehearse.watching import Listener, Meter, Unwatched, Watcher
 
 _SQL = "tenantry.rehearse"
-_EVERY = 0.5
-"""Seconds between two looks at the copy's size."""
-
-
-class Watcher(Observer, Protocol):
-    """Who is told how the rehearsal is getting on; tenantry.cli.progress.Bars is one."""
-
-    def count(self, name: str, done: int, total: int) -> None: ...
-
-    def stage(self, name: str) -> None:
-        """A part begins; the one before it is done."""
-
-
-class Unwatched(Silent):
-    """Nobody watches."""
-
-    def count(self, name: str, done: int, total: int) -> None: ...
-
-    def stage(self, name: str) -> None: ...
 
 
 def rehearse(
@@ -188,73 +168,6 @@ class _Stopped(Exception):
     """A part could not be done; the problem is written down."""
 
 
-class _Meter:
-    """Looks at the copy's size and the server's WAL, all the time and when asked."""
-
-    def __init__(self, dsn: str) -> None:
-        self._connection = connect(dsn, name="tenantry: rehearsal")
-        self._guard = threading.Lock()
-        self._stop = threading.Event()
-        self.peak = 0
-        self.look()
-        self._thread = threading.Thread(target=self._work, name="tenantry-meter", daemon=True)
-        self._thread.start()
-
-    def look(self) -> tuple[int, int]:
-        """The size of the database, and the bytes of WAL that the server has written since it was made."""
-        with self._guard:
-            row = self._connection.execute(
-                "select pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
-            ).fetchone()
-        assert row is not None
-        size, wal = int(str(row[0])), int(str(row[1]))
-        self.peak = max(self.peak, size)
-        return size, wal
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._connection.close()
-
-    def _work(self) -> None:
-        while not self._stop.wait(_EVERY):
-            with suppress(psycopg.Error):
-                self.look()
-
-
-class _Listener:
-    """Passes on what the migration tells, and measures its phases."""
-
-    def __init__(self, watcher: Watcher, meter: _Meter) -> None:
-        self._watcher, self._meter = watcher, meter
-        self.phases: list[RehearsalStage] = []
-        self._open: tuple[str, float, int] | None = None
-
-    def phase(self, phase: Phase, *, rows: int, steps: int) -> None:
-        self.close()
-        self._open = (phase, time.monotonic(), self._meter.look()[1])
-        self._watcher.phase(phase, rows=rows, steps=steps)
-
-    def close(self) -> None:
-        if self._open is not None:
-            name, begun, wal = self._open
-            size, now = self._meter.look()
-            self.phases.append(RehearsalStage(name, time.monotonic() - begun, now - wal, size))
-            self._open = None
-
-    def started(self, step: Step, *, rows: int, done_rows: int) -> None:
-        self._watcher.started(step, rows=rows, done_rows=done_rows)
-
-    def progress(self, step: Step, rows: int) -> None:
-        self._watcher.progress(step, rows)
-
-    def finished(self, step: Step, *, seconds: float, rows: int | None) -> None:
-        self._watcher.finished(step, seconds=seconds, rows=rows)
-
-    def notice(self, message: str) -> None:
-        self._watcher.notice(message)
-
-
 class _Rehearsing:
     """One rehearsal, on its copy."""
 
@@ -270,7 +183,7 @@ class _Rehearsing:
     def run(self) -> None:
         with ExitStack() as stack:
             self.connection: Connection = stack.enter_context(connect(self.copy.dsn, name="tenantry: rehearsal"))
-            self.meter = _Meter(self.copy.dsn)
+            self.meter = Meter(self.copy.dsn)
             stack.callback(self.meter.close)
             self.result.start_bytes = self.meter.look()[0]
             self.result.stages.append(RehearsalStage("copy", self.copy.seconds, 0, self.result.start_bytes))
@@ -344,7 +257,7 @@ class _Rehearsing:
             writer.start()
             stack.callback(writer.stop)
         until = time.monotonic() + self.wishes.load
-        listener = _Listener(self.watcher, self.meter)
+        listener = Listener(self.watcher, self.meter)
         with self._stage("migrate"):
             try:
                 self.result.outcome = Migration(self.copy.dsn, self.manifest, self.wishes.options, listener).run()
@@ -595,4 +508,4 @@ class _Rehearsing:
             self._problem("undo", "The source schema is not as it was after everything was undone.")
 
 
-__all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Unwatched", "Watcher", "Wishes", "rehearse"]
+__all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Wishes", "rehearse"]
