@@ -12,11 +12,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from tenantry.access import missing_roles
+from tenantry.access.seal_keys import draw_key
 from tenantry.errors import RightsMissing, RolesMissing, SettingsError
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project
 from tenantry.postgres import connect, explain, ident, idents
-from tenantry.postgres.seal import SealKey, claims_text
+from tenantry.postgres.seal import claims_text
 from tenantry.testing.bridge import Bridge
 from tenantry.testing.callers import (
     ANON,
@@ -229,8 +230,7 @@ def _open(connection: psycopg.Connection[Any], manifest: Manifest, claims: str) 
     if not manifest.context.sealed:
         connection.execute("select set_config('request.jwt.claims', %s, true)", [claims])
         return
-    key = SealKey.new("test-" + uuid4().hex[:12])
-    key.register(connection)
+    key = draw_key(connection, "test-" + uuid4().hex[:12])
     # Not by seal.open_context(), which creates a cursor: this may be a bridge to an asynchronous connection, which cannot.
     challenge = connection.execute("select tenantry.challenge()").fetchone()
     assert challenge is not None
