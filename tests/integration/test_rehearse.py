@@ -492,6 +492,18 @@ def test_without_pg_dump_and_with_sessions_it_says_what_to_do(
     assert copies(database) == {}
 
 
+def test_where_row_security_is_forced_it_says_what_lets_the_owner_copy(stall: tuple[Database, Manifest]) -> None:
+    database, manifest = stall
+    with database.connect() as admin:
+        admin.execute("alter table items enable row level security, force row level security")
+        admin.execute(f"create policy owner_all on items to {STALL_OWNER} using (true)")
+        with pytest.raises(CopyRefused) as caught, copied(database, manifest):
+            pass
+    assert f"alter role {STALL_OWNER} bypassrls" in caught.value.hint
+    assert "by template" in caught.value.hint
+    assert copies(database) == {}
+
+
 def test_without_pg_dump_it_is_copied_by_template_where_nobody_is_connected(
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:

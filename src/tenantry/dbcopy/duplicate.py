@@ -22,7 +22,7 @@ from tenantry.access import missing_roles, roles_sql
 from tenantry.catalog import read_catalog
 from tenantry.dbcopy.checks import drop_database, emptied_tables, lacking_parts, named_sessions, roles_missing
 from tenantry.dbcopy.original import QUICK_BYTES, SQL, Copy, CopyRefused, Count, Original
-from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program
+from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program, unread
 from tenantry.errors import RightsMissing, TenantryError
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
@@ -407,8 +407,7 @@ class _Maker:
             if code != 0:
                 raise CopyRefused(
                     f"pg_dump could not read the original: {in_short(errors)}.",
-                    hint="Fix the cause: the login needs to read every table of the database; --scratch gives another folder"
-                    " for the dump if the disk is full.",
+                    hint=unread(errors, self.original.login),
                     detail={"errors": errors},
                 )
             arguments, environment = program_environment(restore or copy.dsn)
