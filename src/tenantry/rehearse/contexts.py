@@ -158,7 +158,8 @@ class ClientContexts:
         assert users is not None
         table = ident(self.project.target.schema, users.profile)
         self.owner.execute(
-            f"update {table} set {ident(users.account)} = %s where {ident(ROW_ID)} = %s".encode(), [account, profile]
+            f"update {verbatim(table)} set {verbatim(ident(users.account))} = %s where {verbatim(ident(ROW_ID))} = %s".encode(),
+            [account, profile],
         )
 
     def take_back(self) -> None:
@@ -167,14 +168,13 @@ class ClientContexts:
             if self.key is not None:
                 self.owner.execute("delete from tenantry.seal_key where kid = %s", [self.key.kid])
             if self._stand_in is not None:
-                restored = (
-                    "delete from tenantry.account"
-                    if self._was_super is None
-                    else "update tenantry.account set is_super = %(was)s"
-                )
-                self.owner.execute(
-                    f"{restored} where user_id = %(user)s".encode(), {"user": self._stand_in, "was": self._was_super}
-                )
+                if self._was_super is None:
+                    self.owner.execute("delete from tenantry.account where user_id = %s", [self._stand_in])
+                else:
+                    self.owner.execute(
+                        "update tenantry.account set is_super = %s where user_id = %s",
+                        [self._was_super, self._stand_in],
+                    )
             for profile, account in self._accounts.items():
                 self._link(profile, None)
                 self.owner.execute("delete from auth.users where id = %s", [account])
