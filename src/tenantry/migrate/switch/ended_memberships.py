@@ -1,7 +1,7 @@
-"""Memberships that ended in the target and count again where the source is written: it has no form for their end.
+"""Memberships that ended in the target and are active again in the source, which cannot represent their end.
 
-A membership that ended after the cut-over may have been made from a row of the source that still stands there: people get back the access
-that they had lost. Only the owner of the source can decide about them, so they are counted and named.
+A membership that ended after the cut-over may come from a source row that still exists: after a rollback people regain the access that
+they had lost. Only the owner of the source can decide about them, so they are counted and named.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tenantry.postgres import ident, literal
 
 @dataclass(frozen=True, slots=True)
 class MembershipsAgain:
-    """Memberships that ended and count again.
+    """Memberships that ended and are active again.
 
     Attributes:
-        table, source: the table of memberships, and the source table whose rows they are made from.
-        ended: memberships that stand in the target and do not count there.
+        table, source: the membership table, and the source table that fills it.
+        ended: memberships that exist in the target and are not active there.
         deleted: memberships that were deleted in the target, while their rows of the source were not.
     """
 
@@ -37,7 +37,8 @@ class MembershipsAgain:
 
 
 def memberships_again(connection: Connection, project: Project) -> tuple[MembershipsAgain, ...]:
-    """By source table, what counts again, as the way back has listed it; asked before rows are derived from the source again."""
+    """Return what is active again, by source table, as listed by reverse replay; call it before rows are derived from the source
+    again."""
     found = []
     for mapping in project.by_target.get(project.manifest.membership.table, ()):
         counted = MembershipsAgain(
@@ -52,7 +53,7 @@ def memberships_again(connection: Connection, project: Project) -> tuple[Members
 
 
 def _ended(project: Project, mapping: Mapping) -> str:
-    """Memberships that do not count in the target, by values that the source has no place for."""
+    """Memberships that are not active in the target because of values that the source cannot represent."""
     active = project.manifest.membership.active
     if active is None:
         return ""
@@ -66,14 +67,14 @@ def _ended(project: Project, mapping: Mapping) -> str:
 
 
 def _deleted(project: Project, mapping: Mapping) -> str:
-    """Memberships that are gone in the target, and whose rows the source could not, or would not, delete."""
+    """Memberships that were deleted in the target and whose rows the source could not delete, or refused to."""
     target, name = ident(project.target.schema, mapping.target.name), literal(mapping.target.name)
     return (
         f"select count(*) from (select k.legacy_id from {JOURNAL}.kept k where k.table_name = {name} and k.column_name = ''"
         f"{from_part(mapping, ' and', 'k')} union select c.legacy_id from {JOURNAL}.conflict c where c.table_name = {name}"
         f" and c.direction = 'reverse'{from_part(mapping, ' and', 'c')}) d"
         f" where not exists (select from {target} t where t.legacy_id = d.legacy_id)"
-        # One that was born here as part of another row stands under an id of its own.
+        # A target-native one that is part of another row has its own id.
         f" and not exists (select from {JOURNAL}.born_part b join {target} t on t.legacy_id = b.legacy_id"
         f" where b.mapping = {literal(mapping.name)} and b.source_key = d.legacy_id)"
     )

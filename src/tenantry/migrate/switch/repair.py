@@ -1,4 +1,4 @@
-"""Mend a target that is not what it should be, and a journal that does not say what happened."""
+"""Repairs a target that differs from its source, and rebuilds the journal's lists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tenantry.postgres import literal
 
 
 def repair(live: RunHandle) -> list[Verification]:
-    """Derive again the rows that differ, key range by key range, and compare everything once more.
+    """Derive the rows that differ again, key range by key range, and compare everything once more.
 
-    After a cut-over the target is what applications write: then the source is brought in line with it.
+    After a cut-over applications write the target; then the source is made to match it.
     """
     suspects = verify.look_for_suspects(live.main, live.project, live.journal)
 
@@ -40,13 +40,13 @@ def repair(live: RunHandle) -> list[Verification]:
 
 
 def rebuild(live: RunHandle) -> None:
-    """Make the journal's lists (quarantine, merged rows, changed cells) anew, by deriving every row again.
+    """Rebuild the journal's lists (quarantine, merged rows, changed cells) by deriving every row again.
 
-    Everything that can be said of a row follows from the source and the target; mends that wait for a retry are kept.
+    All their entries follow from the source and the target. Fixes that wait for a retry are kept.
 
     Raises:
-        JournalDamaged: applications write the target, so that the source no longer says what was carried over.
-        RowsHidden: the login does not see every row of it.
+        JournalDamaged: applications write the target, so the source no longer shows what was migrated.
+        RowsHidden: the login does not see every row.
     """
     if live.run.direction != "forward":
         raise JournalDamaged(
@@ -56,7 +56,7 @@ def rebuild(live: RunHandle) -> None:
 
     need_every_row(live.main, live.project)
     if live.run.status in ("ready", "cut over"):
-        # The run could not have come so far with one of them undone.
+        # The run cannot have come this far unless all of them were done.
         later = [step for step in live.prepared.plan if step.phase not in ("cut over", "contract")]
         live.journal.add_steps(live.main, live.prepared.plan.steps)
         for step in later:
