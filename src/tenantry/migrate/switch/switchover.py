@@ -306,7 +306,7 @@ def reversed_differences(live: RunHandle, connection: Connection) -> list[Differ
         keys = [
             str(row[0])
             for row in connection.execute(
-                f"select distinct {source_key(mapping, 'c')} from tenantry_changed c where c.table_name = %s"
+                f"select distinct {verbatim(source_key(mapping, 'c'))} from tenantry_changed c where c.table_name = %s"
                 f"{verbatim(from_part(mapping, ' and', 'c'))} and not exists (select from {JOURNAL}.conflict x"
                 " where x.table_name = c.table_name and x.legacy_id = c.legacy_id)",
                 [mapping.target.name],
