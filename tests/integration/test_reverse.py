@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clinic.platform import tokens
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.errors import ManifestError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project, resolve

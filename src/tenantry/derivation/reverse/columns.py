@@ -9,7 +9,8 @@ from typing import Literal
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.derivation.reverse.strangers import no_stranger

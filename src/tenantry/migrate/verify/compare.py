@@ -16,9 +16,11 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tenantry.derivation.forward import Deriver, Reading, effective_source
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.pilot import Inside
+from tenantry.derivation.rows import effective_source
 from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import MappedColumn, Mapping, Project

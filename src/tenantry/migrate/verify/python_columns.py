@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tenantry.derivation.forward import effective_source
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import effective_source
 from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Mapping, Project

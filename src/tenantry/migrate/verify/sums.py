@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
-from tenantry.derivation.forward import Deriver, Reading, within
+from tenantry.derivation.derived import Reading, within
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.ids import key_parts
 from tenantry.derivation.keys import key_parts_sql, operator
 from tenantry.derivation.reverse.strangers import without_strangers

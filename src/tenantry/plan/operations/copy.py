@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tenantry.derivation.forward import RANGE, within
+from tenantry.derivation.derived import RANGE, within
 from tenantry.derivation.keys import mapping_key, reference_text
 from tenantry.derivation.pilot import not_carried
 from tenantry.journal.names import JOURNAL
