@@ -1,6 +1,6 @@
 -- title: More than a sign-in is needed for the rows of a tenant
 -- level: error
--- why: Whoever makes an account sees, or writes, the rows of all tenants.
+-- why: Anyone who creates an account sees, or writes, the rows of all tenants.
 -- mending: Compare the row's tenant with the tenants of the caller, in addition to or instead of testing whether the caller is signed in.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for everybody who signed in'
