@@ -39,7 +39,9 @@ from tenantry.migrate.run.engine import Migration, Options, Outcome
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.switch.cutover import cut_over
-from tenantry.migrate.verify.compare import Verification, look_for_suspects, settle, verify_target
+from tenantry.migrate.verify.compare import look_for_suspects, settle
+from tenantry.migrate.verify.results import Verification
+from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
 from tests.conftest import Database, _server, fresh_database, version_parameters
 

@@ -213,6 +213,17 @@ BROKEN: dict[str, tuple[list[str], set[Found]]] = {
         ["drop trigger tenantry_mirror_account on auth.users"],
         {("trigger", "missing", "auth.users", "trigger tenantry_mirror_account")},
     ),
+    "mirrors of accounts that are disabled or replaced": (
+        [
+            "alter table auth.users disable trigger tenantry_mirror_accounts",
+            "create or replace trigger tenantry_mirror_account after insert on auth.users"
+            " for each row execute function tenantry.mirror_account()",
+        ],
+        {
+            ("trigger", "different", "auth.users", "trigger tenantry_mirror_account"),
+            ("trigger", "different", "auth.users", "trigger tenantry_mirror_accounts"),
+        },
+    ),
     "a table of another owner": (
         ["alter table studio.cones owner to postgres"],
         {("owner", "different", "cones", "owner")},
@@ -440,7 +451,7 @@ def test_the_matrix_is_shown_as_markdown_and_as_json(world: World, tmp_path: Pat
     where = ("--manifest", str(tmp_path / "tenantry.toml"), "--dsn", world.built.owner_dsn)
     text = cli("access", "show", *where).out
     assert text.startswith("# Access matrix")
-    assert "| `pots` | guest; others by the share shows; everybody where public | potter | potter | master |" in text
+    assert "| `pots` | guest; others by the share shows; everyone where public | potter | potter | master |" in text
     data = json.loads(cli("access", "show", *where, "--json").out)
     assert data["order"] == ["guest", "potter", "master"]
     assert {table["name"] for table in data["tables"]} == set(world.built.project.manifest.tables)

@@ -26,16 +26,10 @@ import supabase_auth
 
 from tenantry.accounts.auth_schema import complete_auth_schema
 from tenantry.auth_admin.actions import AccountAction, Ran, counts, refused, run_actions, undo_actions
-from tenantry.auth_admin.client import (
-    AccountFields,
-    AdminClient,
-    AuthKeyRefused,
-    AuthRefused,
-    AuthUnreachable,
-    EmailTaken,
-    RequestPace,
-)
+from tenantry.auth_admin.client import AdminClient
+from tenantry.auth_admin.failures import AuthKeyRefused, AuthRefused, AuthUnreachable, EmailTaken
 from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
+from tenantry.auth_admin.values import AccountFields, RequestPace
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tests.conftest import Database
 from tests.support_admin_api import KEY, Fault, Hosted, hosted
@@ -489,7 +483,8 @@ _CHILD = """
 import sys, psycopg
 from tenantry.errors import TenantryError
 from tenantry.auth_admin.actions import run_actions
-from tenantry.auth_admin.client import AdminClient, RequestPace
+from tenantry.auth_admin.client import AdminClient
+from tenantry.auth_admin.values import RequestPace
 from tests.integration.test_admin_api import actions
 dsn, url, key = sys.stdin.read().split("\\n")[:3]
 print("ready", flush=True)

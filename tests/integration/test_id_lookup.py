@@ -16,7 +16,7 @@ from psycopg import errors
 
 from tenantry.errors import ManifestError
 from tenantry.ids import lookup as ids
-from tenantry.ids.functions import SIGNATURES
+from tenantry.ids.signatures import SIGNATURES
 from tenantry.manifest import Manifest
 from tenantry.manifest.model import Ids
 from tenantry.mapping import Project, resolve

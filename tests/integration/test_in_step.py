@@ -28,6 +28,7 @@ from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds
 from tenantry.prove import prove
+from tenantry.prove.lint.checks import run_checks
 from tenantry.testing import as_user
 from tests.conftest import Database
 from tests.isolation.build import build, run
@@ -766,11 +767,26 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
             "update auth.users set email = 'moved@example.org', email_confirmed_at = now() where id = %s", [moved[0]]
         )
         profile, other = world.profile(member), world.profile(alone)
+    with finished_each.connect() as admin:
+        # Ended since: by its flag, which the source does not have, and by its deletion, which leaves the row of the person.
+        active = (
+            "select id from clinic.user_clinic_roles m where is_active and legacy_id <> id::text and {} (select from clinic.dashboards d"
+            " where (d.clinic_id, d.profile_id) = (m.clinic_id, m.profile_id)) order by id limit {}"
+        )
+        admin.execute(
+            f"update clinic.user_clinic_roles set is_active = false where id in ({active.format('exists', 2)})"
+        )
+        admin.execute(f"delete from clinic.user_clinic_roles where id in ({active.format('not exists', 1)})")
     assert len(tenantry_triggers(finished_each)) == 5
     with finished_each.connect(autocommit=False) as reader:
         # As any open context, whose tenants are asked for in these tables.
         reader.execute("select count(*) from clinic.profiles, clinic.user_clinic_roles")
-        roll_back(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+        done = roll_back(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+    (again,) = done.again
+    assert (again.table, again.source, again.ended, again.deleted) == ("user_clinic_roles", "users", 2, 1)
+    assert rows(finished_each, "select data ->> 'ended' from tenantry.event where code = 'memberships_again'") == [
+        ("2",)
+    ]
     assert tenantry_triggers(finished_each) == []
     assert one(finished_each, "select email from users where id = %s", [moved[1]]) == "moved@example.org"
     # The source knows people with a clinic and a role; who has none is listed.
@@ -809,6 +825,29 @@ def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
         database,
         "select tgname from pg_trigger where tgname like 'tenantry_in_step%' and not tgisinternal and tgenabled <> 'D' order by 1",
     )
+
+
+def test_a_trigger_that_is_switched_off_is_named(world: World) -> None:
+    with world.database.connect() as admin:
+        project = project_of(world.database)
+
+        def named() -> dict[str, str]:
+            (found,) = (
+                each for each in run_checks(admin, project, "tenantry_login") if each.name == "account_triggers"
+            )
+            return {
+                violation.partition(" ")[0]: violation.partition("trigger ")[2].partition(":")[0]
+                for violation in found.violations
+            }
+
+        assert named() == {}
+        with admin.transaction(force_rollback=True):
+            admin.execute("alter table auth.users disable trigger tenantry_in_step_gone")
+            admin.execute("alter table clinic.profiles disable trigger tenantry_in_step")
+            assert named() == {
+                "auth.users:": "tenantry_in_step_gone is disabled",
+                "clinic.profiles:": "tenantry_in_step is disabled",
+            }
 
 
 def test_proofs_and_tests_of_applications_go_on(world: World) -> None:

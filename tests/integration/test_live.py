@@ -826,7 +826,7 @@ def test_the_contract_is_refused_while_something_reads_the_source_and_is_final(r
     assert rows(ready, "select tgname from pg_trigger where tgname like 'tenantry_capture%'") == []
     assert rows(ready, "select status from tenantry.run") == [("contracted",)]
     assert one(ready, "select count(*) from clinic.metric_values") > 0
-    with pytest.raises(NotReady, match="no way back"):
+    with pytest.raises(NotReady, match="cannot be rolled back"):
         turn_back(ready)
 
 

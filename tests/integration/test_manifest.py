@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tenantry.catalog import read_catalog
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.errors import ManifestError
 from tenantry.manifest import load_manifest
 from tenantry.mapping import Project, resolve

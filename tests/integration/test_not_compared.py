@@ -58,11 +58,11 @@ def test_everything_that_is_left_out_is_listed(small: MakeSmall) -> None:
         "are left out by where = not s.draft (notes)",
     }
     text = made.run("verify", code=0).out
-    assert "Not compared:" in text and "app.notes, column seen_at: no source column fills it" in text
+    assert "Not compared (" in text and "app.notes, column seen_at: no source column fills it" in text
     report = made.folder / "report"
     made.run("migrate", "--report", str(report), code=0)
     page = (report / "report.html").read_text()
-    assert "What was not compared, and why" in page and "seen_at" in page
+    assert "Not compared, with reasons" in page and "seen_at" in page
     # A row of no source is no row that is left out: somebody put it there.
     made.as_superuser(
         "alter table app.items disable trigger all",

@@ -18,7 +18,8 @@ from psycopg import sql
 
 from tenantry.cli.main import app
 from tenantry.dbcopy import duplicate
-from tenantry.dbcopy.duplicate import MARK, Copy, CopyRefused, duplicated, reading
+from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.original import MARK, Copy, CopyRefused, reading
 from tenantry.dbcopy.pg_programs import run_program
 from tenantry.errors import JournalMismatch, RightsMissing, RunInProgress, RunInterrupted, StepFailed
 from tenantry.manifest import Manifest, load_manifest
@@ -66,6 +67,20 @@ create table members (shop_id uuid not null references shops (id), id uuid not n
     primary key (shop_id, id), unique (shop_id, legacy_id), unique (shop_id, person_id));
 create table items (shop_id uuid not null references shops (id), id uuid not null default gen_random_uuid(),
     legacy_id text not null, title text, price numeric(10,2), primary key (shop_id, id), unique (shop_id, legacy_id));
+"""
+
+ONLY_MEMBERS = """
+create function only_members() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if not pg_has_role(session_user, (select c.relowner from pg_class c where c.oid = tg_relid), 'member')
+       and (tenantry.profile_id() is null or not new.shop_id = any (tenantry.tenants('boss'))) then
+        raise exception 'no member of this shop writes';
+    end if;
+    return new;
+end
+$$;
+create trigger only_members before update on items for each row execute function only_members();
+create trigger only_members before update on members for each row execute function only_members();
 """
 
 ACCESS = 'access = { select = "hand", insert = "boss", update = "boss", delete = "boss" }'
@@ -130,9 +145,9 @@ def stall(database: Database, tmp_path: Path) -> tuple[Database, Manifest]:
     return make_stall(database, tmp_path)
 
 
-def make_stall(database: Database, folder: Path) -> tuple[Database, Manifest]:
-    (folder / "target.sql").write_text(TARGET)
-    (folder / "tenantry.toml").write_text(TOML)
+def make_stall(database: Database, folder: Path, target: str = TARGET, toml: str = TOML) -> tuple[Database, Manifest]:
+    (folder / "target.sql").write_text(target)
+    (folder / "tenantry.toml").write_text(toml)
     manifest = load_manifest(folder / "tenantry.toml")
     make_role(database.server, f"create role {STALL_OWNER} login createdb")
     with database.connect() as admin:
@@ -242,13 +257,13 @@ def test_the_whole_of_clinic_while_sessions_are_connected(
     assert {lock["table"] for lock in found["locks"]} > {"users", "metric_values"}
     assert all(account["balanced"] for account in found["accounts"])
     assert sum(entry["count"] for entry in found["quarantine"]) == sum(a["quarantined"] for a in found["accounts"]) > 10
+    # The target was written too, as members of the clinics: Clinic's trigger takes no row of anybody else.
+    assert target["writes"] == 2 * target["rows"] > 100
+    assert [note for note in found["notes"] if note.startswith("not written")] == []
+    # The source is as it was, but for what triggers of the target stamp.
     for stage in ("roll back", "undo"):
         assert found["source"][stage]["differences"] == []
-    # Clinic's trigger takes no row that a client writes without a context, and a rehearsal opens none: that is said.
-    assert target["writes"] == 0
-    assert {note.rpartition(": ")[2] for note in found["notes"] if note.startswith("not written in the target")} == {
-        "nobody is in context who could have written this"
-    }
+        assert {name.partition(".")[2] for name in found["source"][stage]["stamped"]} == {"updated_at"}
     assert found["estimate"]["migrate_seconds"] > 0 < found["estimate"]["stall_seconds"] < 1
     assert found["estimate"]["disk_bytes"] > 1_000_000 < found["estimate"]["wal_bytes"]
     page = (tmp_path / "rehearsal.md").read_text()
@@ -270,6 +285,33 @@ def test_where_nobody_is_connected_it_is_a_template_and_everything_is_proved(sta
     assert result.source["undo"].stamped == {}
     assert untouched(database) == before
     assert copies(database) == {}
+
+
+def test_the_target_is_written_as_members_of_its_tenants_and_nothing_of_them_stays(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also where nobody has an account yet, and a tenant has no member: a key, accounts and rights for the rehearsal, in its copy."""
+    _, manifest = make_stall(
+        database, tmp_path, TARGET + ONLY_MEMBERS, TOML.replace("[users]", '[users]\notherwise = "leave"')
+    )
+    with database.connect() as admin:
+        admin.execute(
+            "insert into shops values (9, 'nobody works here'); insert into items values (999, 9, 'lonely', 1)"
+        )
+    before = untouched(database)
+    result = rehearsed(database, manifest, contract=True, keep=True)
+    assert (result.problems, [note for note in result.notes if "contract dropped" not in note]) == ([], [])
+    target = result.written[1]
+    assert (target.tables, target.refused) == (4, {})
+    assert target.writes == 2 * target.rows
+    assert untouched(database) == before
+    (copy,) = copies(database)
+    with psycopg.connect(database.server.dsn(copy)) as kept:
+        for table in ("tenantry.seal_key", "tenantry.account", "auth.users", "tenantry.proof_fixture"):
+            assert kept.execute(f"select count(*) from {table}".encode()).fetchone() == (0,), table
+        assert kept.execute("select count(account_id) from stall.people").fetchone() == (0,)
+    with database.connect() as admin:
+        admin.execute(f"drop database {copy} with (force)".encode())
 
 
 def test_it_is_written_all_the_time_under_load_and_may_end_with_the_contract(stall: tuple[Database, Manifest]) -> None:
@@ -450,12 +492,24 @@ def test_without_pg_dump_and_with_sessions_it_says_what_to_do(
     assert copies(database) == {}
 
 
+def test_where_row_security_is_forced_it_says_what_lets_the_owner_copy(stall: tuple[Database, Manifest]) -> None:
+    database, manifest = stall
+    with database.connect() as admin:
+        admin.execute("alter table items enable row level security, force row level security")
+        admin.execute(f"create policy owner_all on items to {STALL_OWNER} using (true)")
+        with pytest.raises(CopyRefused) as caught, copied(database, manifest):
+            pass
+    assert f"alter role {STALL_OWNER} bypassrls" in caught.value.hint
+    assert "by template" in caught.value.hint
+    assert copies(database) == {}
+
+
 def test_without_pg_dump_it_is_copied_by_template_where_nobody_is_connected(
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
     without_programs(monkeypatch)
-    monkeypatch.setattr(duplicate, "_QUICK_BYTES", 0)
+    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "template"
 
@@ -464,7 +518,7 @@ def test_a_large_database_is_not_closed_to_others_for_as_long_as_a_template_is_c
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
-    monkeypatch.setattr(duplicate, "_QUICK_BYTES", 0)
+    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "dump and restore"
 
@@ -595,7 +649,7 @@ def test_a_copy_that_cannot_be_dropped_is_named(
 
     left: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr(duplicate, "_dropped", refuse)
+        patched.setattr(duplicate, "drop_database", refuse)
         with copied(database, manifest, left=left) as copy:
             pass
     assert [each.partition(" ")[0] for each in left] == [copy.database] == list(copies(database))

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from clinic.platform import tokens
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.errors import ManifestError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project, resolve
 from tenantry.migrate.copy.quarantine import entries, mend, retry
 from tenantry.migrate.replay.reverse import Counts, Reversed, Reverser
-from tenantry.migrate.verify.compare import mended_mappings
+from tenantry.migrate.verify.sums import mended_mappings
 from tenantry.postgres import ident, idents, load_sql
 from tests.conftest import Database
 from tests.migrate_support import OWNER, clinic_manifest, engine, let_own, migrate, project_of, rows

@@ -25,6 +25,8 @@ from tenantry.errors import ContextOutdated, SettingsError
 from tenantry.postgres.seal import SealKey, claims_text, open_context
 from tenantry.postgres.stated import AT_START, STATED
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
+from tenantry.prove.expected.callers import people
+from tenantry.prove.fixtures.build import make_fixtures, remove_leftovers
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, Built, Connection, add_key, build_clinic, run
 from tests.migrate_support import tool_environment, wait_for
@@ -433,9 +435,20 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     file = tmp_path / "seal.key"
     server, name = world.built.database.server, world.built.database.name
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
-        for setting in ("log_statement = 'all'", "log_min_duration_statement = 0", "debug_print_plan = on"):
+        for setting in ("log_statement = 'all'", "log_min_duration_statement = 0", "debug_print_plan = on",
+                        "log_parameter_max_length_on_error = -1", "log_error_verbosity = 'verbose'"):  # fmt: skip
             admin.execute(f"alter database {name} set {setting}".encode())
     made = _seal(world, "new", "--name", "by-command", "--out", str(file))
+    # One that is registered as it is, also where that is refused, and those of a test and a proof.
+    given = SealKey.new("given")
+    with world.built.owner() as owner, owner.transaction(force_rollback=True):
+        given.register(owner)
+        with pytest.raises(errors.UniqueViolation), owner.transaction():
+            given.register(owner)
+        project = world.built.project
+        remove_leftovers(owner)
+        drawn = make_fixtures(owner, project, people(project.manifest), removable=False).key
+    assert drawn is not None
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(f"alter database {name} reset all".encode())
     assert made.returncode == 0, made.stderr
@@ -447,7 +460,7 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     # Whatever the server logs, the key is not among it, in none of the forms in which it would be written.
     log = " ".join(server.log_file.read_text(errors="replace").split())
     assert "by-command" in log
-    for block in (key.secret, *key.blocks().values()):
+    for block in (each for one in (key, given, drawn) for each in (one.secret, *one.blocks().values())):
         signed = " ".join(str(byte - 256 if byte > 127 else byte) for byte in block)
         assert [form for form in (block.hex(), signed) if form in log] == []
     claims = claims_text(world.claims())

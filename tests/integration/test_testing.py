@@ -394,7 +394,7 @@ def test_the_whole_proof_passes_item_by_item(project: pytest.Pytester, built: Bu
     result.stdout.fnmatch_lines([
         "tenantry: lint, matrix, rights of * as tenantry_test_owner (--tenantry-dsn); manifest: *tenantry.toml",
         "*tenantry: worth knowing*",
-        "tenantry::rights::lock_table: *accepted: who may delete rows may lock their table*",
+        "tenantry::rights::lock_table: *accepted: a role that may delete rows may lock their table*",
         f"{len(ATTACKS) - RIGHTS} of {len(ATTACKS)} attacks are tried on a copy only*",
     ])  # fmt: skip
 
@@ -454,7 +454,7 @@ def test_workers_compute_once_for_all_of_them(project: pytest.Pytester, org: Bui
     assert matrix == {"tenantry.matrix.Note"}
     lines = project.path.joinpath("computed").read_text(encoding="utf-8").splitlines()
     assert sorted(line.split()[0] for line in lines) == ["lint", "matrix", "rights"]
-    result.stdout.fnmatch_lines(["tenantry::rights::lock_table: *accepted: who may delete rows*"])
+    result.stdout.fnmatch_lines(["tenantry::rights::lock_table: *accepted: a role that may delete rows*"])
 
 
 def test_when_the_worker_that_computes_is_killed_another_takes_over(project: pytest.Pytester, org: Built) -> None:

@@ -10,8 +10,8 @@ from psycopg import sql
 from clinic.platform import tokens
 from tenantry.errors import VerificationFailed
 from tenantry.mapping import Project
-from tenantry.migrate.verify.compare import Difference, Verification
 from tenantry.migrate.verify.likely_causes import verification_failed
+from tenantry.migrate.verify.results import Difference, Verification
 from tests.conftest import Database, _server
 from tests.migrate_support import OWNER, cli, clinic_manifest, clone_finished, engine, one, project_of, rows, verify_all
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tenantry.cli.commands import plan as plan_command
-from tenantry.migrate.verify.compare import Difference
 from tenantry.migrate.verify.likely_causes import likely
+from tenantry.migrate.verify.results import Difference
 from tests.small import MakeSmall, Small, target_table
 
 NOTES = """

@@ -47,7 +47,7 @@ NO_LAB = {
 }
 """Attacks that have no lab, with the reason."""
 
-NO_RIGHT: set[tuple[str, str]] = set()
+NO_RIGHT: set[tuple[str, str]] = {("shares_that_nobody_asked_for", "push_a_share")}
 """Labs that let an attack through by something else than a right."""
 
 RIGHT_STAYS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.prove.lint.routines import Body, Known, RoutineReading, read_body
+from tenantry.prove.lint.routine_reading import Body, Known, RoutineReading
+from tenantry.prove.lint.routines import read_body
 
 DOC, MEMBERS, PROFILE, INVITES = 1, 2, 3, 4
 _NAMES = {"doc": DOC, "members": MEMBERS, "profile": PROFILE, "invites": INVITES}

@@ -559,17 +559,17 @@ def test_every_table_says_how_it_is_decided() -> None:
     section = text.partition("### `Note`")[2].partition("###")[0]
     assert section.strip().splitlines()[:9] == [
         "- **read**",
-        "  - the row is public, whoever asks: `body is not null` → **yes**",
+        "  - the row is public: `body is not null` → **yes**",
         "  - the row belongs to no org:",
-        "    - anybody → **yes**",
+        "    - anyone → **yes**",
         "  - guest or higher in the row's org, or super admin:",
         "    - `authorId` is the caller's own profile → **yes**",
-        "    - anybody else's → no",
+        "    - anyone else's → no",
         "  - guest or higher in an org that the row's org lets read it by the share `notes` → **yes**",
-        "  - anybody else → no",
+        "  - anyone else → no",
     ]
     assert (
-        "| `Note` | guest, own rows; others by the share notes; signed in where there is no tenant; everybody where public |"
+        "| `Note` | guest, own rows; others by the share notes; signed in where there is no tenant; everyone where public |"
         in text
     )
     assert "### Not signed in\n\n- may read: some rows of `Note`\n" in text

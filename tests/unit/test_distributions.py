@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tenantry.cli import demo
+from tenantry import demo
 from tenantry.errors import DemoMissing
 from tools.dependencies import from_an_index
 

@@ -56,6 +56,7 @@ FLOORS = (
     "testing",
     "pytest_plugin",
     "rehearse",
+    "demo",
     "cli",
     "__main__",
 )
@@ -145,6 +146,59 @@ def test_the_files_of_a_room_are_its_own() -> None:
     ]
     # It looks for the names of the tables that any room makes, and runs nothing of what it reads.
     assert foreign == ["postgres.ours loads "]
+
+
+BUILDERS = SOURCE / "plan" / "operations"
+_STEP_ID = re.compile(r"(?:expand|capture|copy|replay|verify|secure|contract)\.[a-z_]+(?::.*)?")
+
+
+def step_ids_read(text: str, *, builder: bool = False) -> list[str]:
+    """Where a text decides by the id of a step: names one, which only a builder of steps may, compares it, or takes an id apart."""
+    found: list[str] = []
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if node.func.attr in ("startswith", "endswith", "partition", "rpartition", "split", "removeprefix") and (
+                isinstance(owner, ast.Attribute) and owner.attr == "id" and getattr(owner.value, "id", "") == "step"
+            ):
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Compare) and builder:
+            found += [ast.unparse(node) for each in (node.left, *node.comparators) if _ids(each)]
+    if not builder:
+        found += _ids(tree)
+    return found
+
+
+def _ids(node: ast.AST) -> list[str]:
+    return [
+        each.value
+        for each in ast.walk(node)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and _STEP_ID.fullmatch(each.value)
+    ]
+
+
+def test_nothing_decides_by_the_id_of_a_step() -> None:
+    # What a run has to know of a step is a field of it.
+    found = {
+        module: read
+        for module, file in modules().items()
+        if (read := step_ids_read(file.read_text(encoding="utf-8"), builder=file.is_relative_to(BUILDERS)))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "builder"),
+    [
+        ('if "expand.auth" in done: ...', False),
+        ('{f"capture.table:{name}" for name in missing} & done', False),
+        ("step.id.startswith(prefix)", True),
+        ('known = step.id == "copy.catch_up"', True),
+    ],
+)
+def test_a_look_at_the_id_of_a_step_is_seen(text: str, builder: bool) -> None:
+    assert step_ids_read(text, builder=builder)
 
 
 @pytest.mark.parametrize(

@@ -451,8 +451,8 @@ MODEL = (
          at='schema = "old" # target', and_=(('files = ["*', '# target\nfiles = ["*'),)),
     case("a schema that is taken", 'schema = "app"', 'schema = "tenantry"', "target.schema", "is taken"),
     case("no files", 'files = ["*.sql"]', "files = []", "target.files", "name the SQL files"),
-    case("an absolute pattern", '"*.sql"', '"/tmp/*.sql"', "target.files[0]", "beside the manifest"),
-    case("an empty pattern", '"*.sql"', '""', "target.files[0]", "beside the manifest"),
+    case("an absolute pattern", '"*.sql"', '"/tmp/*.sql"', "target.files[0]", "next to the manifest"),
+    case("an empty pattern", '"*.sql"', '""', "target.files[0]", "next to the manifest"),
 )  # fmt: skip
 
 
@@ -720,7 +720,7 @@ def test_patterns_without_files_are_said_each_with_its_line(tmp_path: Path) -> N
     lines = text.split("\n")
     assert [lines[problem.line - 1].strip() for problem in found] == ['"none/*.sql",', '"no.sql",']
     assert [problem.key for problem in found] == ["target.files[1]", "target.files[2]"]
-    assert "no file matches 'none/*.sql' beside the manifest" in found[0].message
+    assert "no file matches 'none/*.sql' next to the manifest" in found[0].message
 
 
 # -- several, and where they stand ----------------------------------------------------------------------------------------

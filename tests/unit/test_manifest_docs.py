@@ -57,7 +57,7 @@ def listed(text: str) -> dict[str, str]:
 
 def records() -> Iterator[type[BaseModel]]:
     for each in vars(model).values():
-        if isinstance(each, type) and issubclass(each, BaseModel) and each.__module__ == model.__name__:
+        if isinstance(each, type) and issubclass(each, BaseModel) and each.__module__.startswith("tenantry."):
             yield each
 
 

@@ -172,8 +172,9 @@ def a_plan(*steps: Step) -> Plan:
         "Make the schema",
         sql=("create schema clinic", "select 1 < 2 and 'a' <> 'b'"),
         undo=("drop schema clinic",),
-        lock="none that others feel",
+        lock="none that others notice",
         risk="none",
+        does="makes the schema",
         seconds=0.5,
     )
     second = Step(
@@ -186,6 +187,7 @@ def a_plan(*steps: Step) -> Plan:
         lock="ACCESS SHARE on goals",
         risk="high",
         risk_note="Watch the disk.",
+        does="copies the rows of a mapping",
         seconds=60.0,
         after=("expand.schema",),
         rows=1234,
@@ -348,7 +350,7 @@ def test_failures_come_first_in_each_table() -> None:
     )
     wrong = [tag for tag, attributes in page.elements if tag == "tr" and attributes.get("class") == "wrong"]
     assert len(wrong) == 2
-    matrix = page.text[page.text.index("The matrix, as it was executed") :]
+    matrix = page.text[page.text.index("The matrix as executed") :]
     assert matrix.index("zebras") < matrix.index("goals")
 
 
@@ -399,10 +401,10 @@ def test_a_proof_whose_cells_were_left_out_keeps_its_counts() -> None:
     assert "3,000 cells of the access matrix" in page.text
 
 
-def test_what_was_planted_and_not_sought_is_carried_over() -> None:
+def test_planted_kinds_that_nothing_searches_for_are_listed_as_migrated() -> None:
     text = Page(render_html(migrated())).text
-    assert "1 kind carried over, shown by the comparison of rows" in text
-    assert text.index("goals.bad") < text.index("carried over") < text.index("goals.good")
+    assert "1 kind migrated, confirmed by the comparison of rows" in text
+    assert text.index("goals.bad") < text.index("1 kind migrated") < text.index("goals.good")
 
 
 def test_quarantine_has_counts_keys_mending_and_a_command_that_can_be_copied() -> None:
@@ -490,12 +492,22 @@ def test_the_plan_page_links_dependencies_and_counts_by_phase() -> None:
 
 def test_hostile_names_in_a_plan_are_text() -> None:
     step = Step(
-        HOSTILE, "secure", "sql", HOSTILE, (HOSTILE,), (), HOSTILE, "low", HOSTILE, after=(HOSTILE, "elsewhere")
+        HOSTILE,
+        "secure",
+        "sql",
+        HOSTILE,
+        (HOSTILE,),
+        (),
+        HOSTILE,
+        "low",
+        HOSTILE,
+        after=(HOSTILE, "elsewhere"),
+        does=HOSTILE,
     )
     page = Page(render_plan(a_plan(step)))
     assert len(page.scripts) == 1
     assert [tag for tag, attributes in page.elements if any(name.startswith("on") for name in attributes)] == []
-    assert "There is nothing to undo." in page.text
+    assert "Nothing to undo." in page.text
     assert page.text.count(HOSTILE) >= 5
 
 

@@ -357,8 +357,8 @@ def test_the_page_has_a_picture_for_each_width_and_the_same_in_numbers() -> None
     labelled = {attributes["aria-labelledby"] for tag, attributes in page.elements if tag == "svg"}
     assert labelled == {"course-wide", "course-medium", "course-narrow"} <= page.ids.keys()
     assert [id_ for id_, count in page.ids.items() if count > 1] == []
-    assert "cut over11 h 06 after the begin214 ms57" in page.text
-    assert "at most 600 changes were not carried over yet; cut over at 11 h 06 with 214 ms of stall" in page.text
+    assert "cut over11 h 06 after the start214 ms57" in page.text
+    assert "at most 600 changes were not replayed yet; cut over at 11 h 06 with 214 ms of write pause" in page.text
     assert "#course" in page.attributes("href")
     rows = page.text[page.text.index("The same in numbers") :]
     assert "copy060 s61,770059059 s" in rows

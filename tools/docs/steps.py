@@ -25,44 +25,6 @@ _PHASES = {
     "contract": "What the way back needed goes. There is no rollback after this.",
 }
 
-_WORDS = {
-    "expand.journal": "creates the journal: schema `tenantry`",
-    "expand.auth": "creates accounts: schema `auth`; only where there is none",
-    "expand.context": "creates the functions that say who the caller is",
-    "expand.schema": "runs the manifest's SQL files: the target's schema",
-    "expand.id_map": "creates the id map and the functions that look ids up",
-    "expand.defer": "takes keys, foreign keys and indexes off the empty target, to build them after the copy",
-    "expand.fence": "refuses writes to the target until the cut-over",
-    "capture.table:<source table>": "installs the triggers that record changes of a source table",
-    "copy.closure": "lists people and other rows without a tenant that come along; only in a pilot",
-    "copy.link_accounts": "decides for each user which account is theirs; only with `[users]`",
-    "copy.rows:<mapping>": "copies the rows of a mapping, range by range",
-    "copy.merge:<mapping>": "merges rows that mean the same; only where the mapping has a merge",
-    "copy.sweep:<table>": "quarantines rows that refer to quarantined ones; only for references in a circle",
-    "copy.accounts": "creates accounts for users who have none; only with `[users]`",
-    "copy.legacy:<table>": "makes rows findable by their old ids, and gathers statistics",
-    "copy.catch_up": "replays changes made during the copy, before the unique indexes are built",
-    "copy.index:<index>": "builds an index",
-    "copy.keys:<table>": "attaches the keys of a table to their indexes",
-    "copy.foreign:<table>": "adds the foreign keys of a table, not validated yet",
-    "copy.validate:<table>": "validates the foreign keys of a table",
-    "replay.drain": "replays changes until next to nothing is left",
-    "verify.rows:<mapping>": "compares every row of a mapping with its source",
-    "verify.catalog": "compares keys, checks, indexes, triggers and comments with the plan",
-    "verify.ids": "finds ids that stand for two rows",
-    "verify.references": "finds rows whose parent is missing",
-    "verify.rules": "runs the manifest's business rules",
-    "secure.schema": "grants rights on the schema, and creates what all policies share",
-    "secure.table:<table>": "enables row-level security, and creates the policies and grants of a table",
-    "secure.in_step": "creates what keeps accounts and profiles synchronized; only with `[users] in_step`",
-    "secure.born_here": "lets new rows have their own id as `legacy_id`; only where the target leaves it open",
-    "cut_over": "gives clients write rights on the target, and refuses writes to the source",
-    "contract.source": "drops the source tables",
-    "contract.target": "removes what served the way back from the target",
-    "contract.foreign:<table>": "gives foreign keys their final form; only where it is not deferrable or has RESTRICT",
-}
-"""What each kind of step does. A step of a plan that is missing here, or a line that no plan has, is an error."""
-
 _HEAD = """\
 <!-- Made by `make docs` from the plans of sample applications; changes by hand are lost. -->
 
@@ -118,35 +80,43 @@ def page() -> str:
     """The reference of the steps, in Markdown.
 
     Raises:
-        ValueError: a step has no words here, or words have no step.
+        ValueError: steps of one kind have different texts, or none.
     """
     found: dict[str, list[Step]] = {}
+    order: list[str] = []
     for plan in plans():
+        before = ""
         for step in plan:
             found.setdefault(kind(step), []).append(step)
-    words = {name.partition(":")[0]: name for name in _WORDS}
-    if odd := sorted(found.keys() ^ words.keys()):
-        raise ValueError(f"tools/docs/steps.py and the plans differ in {', '.join(odd)}")
+        for name in dict.fromkeys(kind(step) for step in plan):
+            if name not in order:
+                # A step that only some plans have comes behind the one that it follows there.
+                order.insert(order.index(before) + 1 if before else 0, name)
+            before = name
+    for name, steps in found.items():
+        if len(texts := {(step.does, step.about) for step in steps}) > 1 or not steps[0].does:
+            raise ValueError(f"{name}: one text for all of them, not {texts}")
     lines = [_HEAD]
     for phase, text in _PHASES.items():
         lines += ["", f"## {phase}", "", f"{text} Command: `tenantry {_COMMANDS.get(phase, 'migrate')}`.", ""]
         lines += ["| Step | What it does | Lock | Rollback | When resumed |", "| --- | --- | --- | --- | --- |"]
-        lines += [_row(name, found[short]) for short, name in words.items() if found[short][0].phase == phase]
+        lines += [_row(found[name]) for name in order if found[name][0].phase == phase]
     return "\n".join([*lines, ""])
 
 
-def _row(name: str, steps: list[Step]) -> str:
-    locks = " or ".join(sorted({_lock(name, step) for step in steps}))
+def _row(steps: list[Step]) -> str:
+    locks = " or ".join(sorted({_lock(step) for step in steps}))
     again = " or ".join(dict.fromkeys({"never": "", "rest": "pilot", "always": "always"}[step.rerun] for step in steps))
     undo = " or ".join(sorted({_undo(step) for step in steps}))
-    return f"| `{name}` | {_WORDS[name]} | {locks} | {undo} | {again} |"
+    name = kind(steps[0]) + (f":<{steps[0].about}>" if steps[0].about else "")
+    return f"| `{name}` | {steps[0].does} | {locks} | {undo} | {again} |"
 
 
-def _lock(name: str, step: Step) -> str:
+def _lock(step: Step) -> str:
     """The lock, with the place of a name in place of the name."""
     _, _, about = step.id.partition(":")
-    general = re.sub(rf"\b{re.escape(about)}\b", f"`<{name.partition('<')[2]}`", step.lock) if about else step.lock
-    return "none" if general.startswith("none that others feel") else general
+    general = re.sub(rf"\b{re.escape(about)}\b", f"`<{step.about}>`", step.lock) if about else step.lock
+    return "none" if general.startswith("none that others notice") else general
 
 
 def _undo(step: Step) -> str:

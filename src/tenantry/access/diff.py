@@ -282,7 +282,7 @@ def _view(project: Project, live: LiveAccess, view: View) -> Iterator[AccessDiff
     name = ident(view.schema, view.name)
     if not view.materialized and not is_invoker(view):
         yield AccessDifference(
-            "view", "different", view.name, "security_invoker", "true", "false: it shows everybody what its owner may see",
+            "view", "different", view.name, "security_invoker", "true", "false: it shows every reader what its owner may see",
             mend=(f"alter view {name} set (security_invoker = true);",),
         )  # fmt: skip
     right = view_right(project, view)
@@ -362,11 +362,11 @@ def _context(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
             yield from _compare(live, "table", name, f"{CONTEXT}.{table.name}", rights, table.grants, table.owner)
     yield from _rest_of_the_engine(project, live, expected, found)
     for mirror in MIRRORS:
-        if not live.mirrors.get(mirror):
+        state = live.mirrors.get(mirror, "none")
+        if state != "enabled":
             yield AccessDifference(
-                "trigger", "different" if mirror in live.mirrors else "missing", "auth.users", f"trigger {mirror}", "enabled",
-                "disabled" if mirror in live.mirrors else "none", script=mirror not in live.mirrors,
-                advice="" if mirror not in live.mirrors else f"Ask its owner to run: alter table auth.users enable always trigger {mirror};",
+                "trigger", "missing" if state == "none" else "different", "auth.users", f"trigger {mirror}", "enabled", state,
+                script=True,
             )  # fmt: skip
 
 

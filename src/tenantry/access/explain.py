@@ -148,7 +148,7 @@ def _least(access: Access, command: Command) -> str:
         who = "signed in" if command == "select" and access.system == "signed_in" else "super admin"
         said += f"; {who} where there is no tenant"
     if command == "select" and access.public is not None:
-        said += "; everybody where public"
+        said += "; everyone where public"
     return said
 
 
@@ -162,7 +162,7 @@ def _need(cell: Cell) -> str:
         elif cell.through is not None:
             rows = f"own rows through `{cell.through.table}`"
         return rows if cell.role is None else f"{title(cell.role)}, {rows}"
-    return {"super": SUPER, "signed_in": SIGNED_IN, "public": "everybody", "service": "—"}.get(cell, title(cell))
+    return {"super": SUPER, "signed_in": SIGNED_IN, "public": "everyone", "service": "—"}.get(cell, title(cell))
 
 
 def _decisions(project: Project, table: Table, access: Access) -> Iterator[Decision]:
@@ -179,16 +179,14 @@ def _tree(project: Project, table: Table, access: Access, command: Command) -> t
     if cell == "service" or (command == "update" and not updatable(project, table)):
         return (Branch("any client", False),)
     if cell == "public":
-        return (Branch("anybody, signed in or not", True),)
+        return (Branch("anyone, signed in or not", True),)
     one = words(project.manifest.tenant.table)[0]
     branches = []
     if command == "select" and access.public is not None:
-        branches.append(Branch(f"the row is public, whoever asks: `{access.public}`", True))
+        branches.append(Branch(f"the row is public: `{access.public}`", True))
     if access.system is not None:
         everybody = command == "select" and access.system == "signed_in"
-        inside = (
-            (Branch("anybody", True),) if everybody else (Branch("super admin", True), Branch("anybody else", False))
-        )
+        inside = (Branch("anyone", True),) if everybody else (Branch("super admin", True), Branch("anyone else", False))
         branches.append(Branch(f"the row belongs to no {one}", inside))
     branches += _by_cell(cell, one)
     if command == "select" and access.shared is not None:
@@ -200,7 +198,7 @@ def _tree(project: Project, table: Table, access: Access, command: Command) -> t
             )
         )
     if cell != "signed_in":
-        branches.append(Branch("anybody else", False))
+        branches.append(Branch("anyone else", False))
     return tuple(branches)
 
 
@@ -208,14 +206,14 @@ def _by_cell(cell: Cell, one: str) -> Sequence[Branch]:
     if isinstance(cell, Colleagues):
         return (
             Branch(f"`{cell.own}` is the caller's own profile", True),
-            Branch(f"somebody of {_a(one)} in which the caller is {title(cell.colleagues)} or higher", True),
+            Branch(f"a member of {_a(one)} in which the caller is {title(cell.colleagues)} or higher", True),
             Branch("super admin", True),
         )
     if isinstance(cell, Own):
         mine = Branch(_owned(cell), True)
         if cell.role is None:
             return (mine,)
-        return (Branch(_rank(cell.role, one), (mine, Branch("anybody else's", False))),)
+        return (Branch(_rank(cell.role, one), (mine, Branch("anyone else's", False))),)
     return (Branch(_rank(cell, one), True),)
 
 
@@ -223,7 +221,7 @@ def _rank(role: str, one: str) -> str:
     if role == "super":
         return "super admin"
     if role == "signed_in":
-        return "anybody else, being signed in"
+        return "anyone else who is signed in"
     return f"{title(role)} or higher in the row's {one}, or super admin"
 
 

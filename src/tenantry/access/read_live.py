@@ -42,7 +42,8 @@ class LiveAccess:
     target: Catalog
     context: Catalog | None
     defaults: tuple[DefaultRight, ...]
-    mirrors: Mapping[str, bool]
+    mirrors: Mapping[str, str]
+    """How the triggers of these names stand: 'enabled', 'disabled' or 'another trigger'."""
     superusers: frozenset[str]
     conditions: Conditions
 

@@ -163,7 +163,7 @@ def _check_views(project: Project) -> None:
     problems = [
         places.problem(
             ("target", "files"),
-            f"the view {view.name} shows everybody what its owner may see; create it WITH (security_invoker = true)",
+            f"the view {view.name} shows every reader what its owner may see; create it WITH (security_invoker = true)",
         )
         for view in project.target.views
         if not view.materialized and not is_invoker(view)

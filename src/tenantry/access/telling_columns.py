@@ -7,9 +7,11 @@ A name proves nothing: each is decided once, in the manifest, by a list of the c
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from tenantry.access.policies import decided
+from tenantry.catalog import Table
 from tenantry.mapping.client_columns import changed_columns, given_columns
 from tenantry.mapping.project import ROW_ID, Project
 
@@ -73,6 +75,24 @@ def doubts(project: Project) -> tuple[Doubt, ...]:
     return tuple(found)
 
 
+def owned_by_the_service(project: Project) -> Iterator[tuple[Table, str, tuple[str, ...]]]:
+    """By table and command ('insert', 'update') that clients have on a table of tenants, the columns with such names that the
+    manifest does not give to clients: the application writes them."""
+    tenant = project.manifest.tenant.column
+    for table in project.target.tables:
+        access = decided(project, table)
+        if access is None or not project.scoped(table.name) or access.insert in _TRUSTED:
+            continue
+        for command, given in (
+            ("insert", given_columns(table, access, tenant)),
+            ("update", () if access.update in _TRUSTED else changed_columns(table, access, tenant)),
+        ):
+            others = [column.name for column in table.columns if column.generated is None and column.name not in given]
+            names = _telling(tuple(others), ())
+            if names:
+                yield table, command, names
+
+
 def _telling(names: tuple[str, ...], reviewed: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in reviewed and _TELLING.search(_plain(name)))
 
@@ -82,4 +102,4 @@ def _plain(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["NAMES", "NO_ID", "Doubt", "doubts"]
+__all__ = ["NAMES", "NO_ID", "Doubt", "doubts", "owned_by_the_service"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tenantry.accounts.link_file import _UUID, read_link_file
 from tenantry.accounts.password_hashes import usable_sql
 from tenantry.accounts.situations import situation
-from tenantry.derivation.forward import effective_source
 from tenantry.derivation.ids import id_sql
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import effective_source
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import LinkColumn, LinkFile, Users
 from tenantry.mapping import Mapping, Project

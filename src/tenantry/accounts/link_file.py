@@ -49,7 +49,7 @@ def read_link_file(path: Path) -> list[tuple[str, UUID]]:
                 found[old] = account
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LinkFileWrong(
-            f"{path} cannot be read: {error}.", hint="[users] link names it, beside the manifest."
+            f"{path} cannot be read: {error}.", hint="[users] link names it, next to the manifest."
         ) from None
     return list(found.items())
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tenantry.accounts.decide import WHOLE_TABLES, profile_mapping
-from tenantry.derivation.forward import effective_source
 from tenantry.derivation.ids import id_sql
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import effective_source
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import Users
 from tenantry.mapping import Mapping, Project

@@ -30,6 +30,7 @@ _PERSONAL = re.compile(
     r"(^|_)(name|firstname|lastname|surname|phone|mobile|address|avatar|photo|picture|birthday)(_|$)", re.I
 )
 _AFTER = "@deleted.invalid"
+_FILES = ("event_queue", "follow_account", "service_calls", "leaving")
 
 
 def keeps_in_step(project: Project) -> bool:
@@ -148,7 +149,7 @@ def _email(project: Project) -> CatalogColumn:
 
 
 class _Compiler:
-    """Fills the templates of sync.sql and leaving.sql."""
+    """Fills the templates of the .sql files in `_FILES`."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -158,8 +159,7 @@ class _Compiler:
         self.users: Users = users
         self.invitations: Invitations | None = project.manifest.invitations
         self.blocks = {
-            **load_blocks("tenantry.accounts.sql", "sync"),
-            **load_blocks("tenantry.accounts.sql", "leaving"),
+            name: text for file in _FILES for name, text in load_blocks("tenantry.accounts.sql", file).items()
         }
         self.profiles = self._table(users.profile)
         self.members = self._table(project.manifest.membership.table)

@@ -24,7 +24,9 @@ from uuid import UUID
 
 import psycopg
 
-from tenantry.auth_admin.client import AccountFields, AdminClient, AuthRefused, EmailTaken
+from tenantry.auth_admin.client import AdminClient
+from tenantry.auth_admin.failures import AuthRefused, EmailTaken
+from tenantry.auth_admin.values import AccountFields
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tenantry.postgres import load_blocks
 from tenantry.postgres.advisory import lock_holder

@@ -16,156 +16,35 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
 import httpx
 
+from tenantry.auth_admin.answers import (
+    Answer,
+    Lost,
+    Secret,
+    Window,
+    checked_url,
+    code_of_error,
+    json_of,
+    next_page,
+    reason_of,
+    same_email,
+    user_of,
+)
+from tenantry.auth_admin.failures import AuthKeyRefused, AuthRefused, AuthUnreachable, EmailTaken
 from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
+from tenantry.auth_admin.values import AccountFields, Made, RequestPace, User
 from tenantry.errors import RunInterrupted, SettingsError, TenantryError
 
 API_VERSION = "2024-01-01"
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 _REMEMBERED = 20_000
 
-User = dict[str, Any]
-"""A user as the API shows him; tenantry.accounts.user_json.user_json() makes the same from rows."""
-
 Method = Literal["GET", "POST", "PUT", "DELETE"]
-
-
-class AuthUnreachable(TenantryError):
-    """The admin API gave no answer that means anything, after all tries."""
-
-    code: ClassVar[str] = "TN-213"
-    exit_code: ClassVar[int] = 1
-    remedy: ClassVar[str] = "Run the same command again when the API answers: it resumes where it stopped."
-
-
-class AuthKeyRefused(TenantryError):
-    """The admin API answered, but the key is none that may administer accounts."""
-
-    code: ClassVar[str] = "TN-214"
-    remedy: ClassVar[str] = "Give the service key of this project, not the anon or publishable one."
-
-
-class AuthRefused(TenantryError):
-    """The admin API refused one request for good.
-
-    Attributes:
-        status: of HTTP.
-        error_code: Supabase Auth's, as `email_exists`; empty where it gave none.
-    """
-
-    code: ClassVar[str] = "TN-215"
-    exit_code: ClassVar[int] = 1
-    remedy: ClassVar[str] = "Correct the account that the API's own message is about, and run the same command again."
-
-    def __init__(self, message: str, *, status: int, error_code: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint, detail={"status": status, "error_code": error_code})
-        self.status, self.error_code = status, error_code
-
-
-class EmailTaken(AuthRefused):
-    """Another account has this e-mail address."""
-
-    code: ClassVar[str] = "TN-220"
-    remedy: ClassVar[str] = "Link the person to that account, or give the account another address."
-
-
-@dataclass(frozen=True, slots=True)
-class AccountFields:
-    """What an account shall have; None: left as it is, or the server's default.
-
-    Attributes:
-        id: fixed beforehand, so that a call whose answer was lost can be repeated.
-        password_hash: bcrypt, argon2 or Firebase scrypt, as Supabase Auth takes them. Never shown.
-        email_confirm: the address counts as confirmed.
-        app_metadata: what no user can edit; given keys are added to those that are there.
-        ban_duration: Go's notation, as `24h`; `none` lifts a ban.
-        role: the database role of the user's tokens.
-    """
-
-    id: UUID | None = None
-    email: str | None = None
-    password_hash: str | None = field(default=None, repr=False)
-    email_confirm: bool | None = None
-    user_metadata: Mapping[str, Any] | None = None
-    app_metadata: Mapping[str, Any] | None = None
-    ban_duration: str | None = None
-    role: str | None = None
-
-    def body(self) -> dict[str, Any]:
-        """The JSON of a request; `id` as text."""
-        given = {
-            "id": None if self.id is None else str(self.id),
-            "email": self.email,
-            "password_hash": self.password_hash,
-            "email_confirm": self.email_confirm,
-            "user_metadata": None if self.user_metadata is None else dict(self.user_metadata),
-            "app_metadata": None if self.app_metadata is None else dict(self.app_metadata),
-            "ban_duration": self.ban_duration,
-            "role": self.role,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPace:
-    """How a client goes about it.
-
-    Attributes:
-        rate: requests a second, over all threads.
-        burst: how many may go at once after a pause.
-        in_flight: requests that wait for an answer at the same time.
-        timeout: seconds until an answer counts as lost.
-        tries: of one request, before it is given up.
-        wait: seconds before the second try; later waits double, each shortened by up to a half by chance.
-        longest_wait: seconds between two tries, at most, whatever the server asks for.
-    """
-
-    rate: float = 10.0
-    burst: float = 1.0
-    in_flight: int = 4
-    timeout: float = 30.0
-    tries: int = 8
-    wait: float = 0.5
-    longest_wait: float = 60.0
-
-    def __post_init__(self) -> None:
-        numbers = (self.rate, self.timeout)
-        if not (all(number > 0 for number in numbers) and min(self.burst, self.in_flight, self.tries) >= 1):
-            raise SettingsError(
-                "The pace of the admin API is not possible: rate, burst, in_flight, timeout and tries must be above 0."
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """An account that is there as it was asked for.
-
-    Attributes:
-        created: by this call; False where it was there before, None where that cannot be told: the answer of a try was lost,
-            and afterwards the account was there.
-    """
-
-    user: User
-    created: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: httpx.Headers
-    value: Any
-    looked_up: bool = False
-    """The answer was lost, and this is what was found afterwards."""
 
 
 class AdminClient:
@@ -191,7 +70,7 @@ class AdminClient:
         Raises:
             SettingsError: the URL or the key cannot be; neither is repeated.
         """
-        self._url = _checked_url(url)
+        self._url = checked_url(url)
         if not key or not re.fullmatch(r"[!-~]+", key):
             raise SettingsError(
                 "The service key of the admin API is empty or contains characters that no key contains (it is not shown).",
@@ -201,7 +80,7 @@ class AdminClient:
         self._stopping = threading.Event()
         self._bucket = bucket or TokenBucket(self.pace.rate, burst=self.pace.burst, sleep=self._stopping.wait)
         self._slots = threading.BoundedSemaphore(self.pace.in_flight)
-        self._secret = _Secret(key)
+        self._secret = Secret(key)
         self._http = httpx.Client(
             timeout=self.pace.timeout,
             transport=transport,
@@ -240,7 +119,7 @@ class AdminClient:
         Args:
             filter: a part of the e-mail address; servers that do not know it give all.
         """
-        page, seen = 1, _Window(_REMEMBERED)
+        page, seen = 1, Window(_REMEMBERED)
         while True:
             parameters = {"page": str(page), "per_page": str(per_page), **({"filter": filter} if filter else {})}
             answer = self._call("GET", "/admin/users", parameters=parameters)
@@ -253,7 +132,7 @@ class AdminClient:
             for user in users:
                 if seen.add(str(user["id"])):
                     yield user
-            following = _next_page(answer.headers.get("link"), page)
+            following = next_page(answer.headers.get("link"), page)
             if not users or (following is None and "link" in answer.headers):
                 return
             page = following or page + 1
@@ -271,7 +150,7 @@ class AdminClient:
             if error.status == 404 and error.error_code == "user_not_found":
                 return None
             raise
-        return _user(answer)
+        return user_of(answer)
 
     def find_by_email(self, email: str) -> User | None:
         """The user who has this e-mail address, whatever its case; None without one. An SSO user with it counts only where
@@ -295,11 +174,11 @@ class AdminClient:
             AuthRefused: something else is wrong with it; `error_code` id_taken: the id belongs to another address.
         """
         body = {"id": str(uuid4())} | fields.body()
-        account, lost = UUID(body["id"]), _Lost()
+        account, lost = UUID(body["id"]), Lost()
 
         def there() -> User | None:
             user = self.user(account)
-            if user is not None and not _same_email(user, fields.email):
+            if user is not None and not same_email(user, fields.email):
                 raise AuthRefused(
                     f"The id {account} belongs to an account with another e-mail address.",
                     status=422,
@@ -323,7 +202,7 @@ class AdminClient:
                 error_code="email_taken",
                 hint="Link the person to that account, or give the account another address.",
             ) from None
-        return Made(_user(answer), None if answer.looked_up else True)
+        return Made(user_of(answer), None if answer.looked_up else True)
 
     def update(self, user: UUID, fields: AccountFields) -> User:
         """Change an account; what is None in `fields` stays.
@@ -334,7 +213,7 @@ class AdminClient:
         body = fields.body()
         body.pop("id", None)
         try:
-            return _user(self._call("PUT", f"/admin/users/{user}", body=body))
+            return user_of(self._call("PUT", f"/admin/users/{user}", body=body))
         except AuthRefused as error:
             if error.error_code in ("email_exists", "user_already_exists"):
                 raise EmailTaken(
@@ -360,7 +239,7 @@ class AdminClient:
 
         body: dict[str, Any] = {"email": email} | ({"data": dict(data)} if data is not None else {})
         try:
-            return _user(self._call("POST", "/invite", body=body, done=sent))
+            return user_of(self._call("POST", "/invite", body=body, done=sent))
         except AuthRefused as error:
             if error.error_code in ("email_exists", "user_already_exists"):
                 raise EmailTaken(
@@ -390,9 +269,9 @@ class AdminClient:
         *,
         parameters: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        lost: _Lost | None = None,
+        lost: Lost | None = None,
         done: Callable[[], User | None] | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         """Send until there is an answer.
 
         Args:
@@ -414,16 +293,18 @@ class AdminClient:
                         content=None if body is None else json.dumps(body).encode(),
                     )
             except httpx.RequestError as error:
-                response, why = None, self._secret.hide(_reason(error))
+                response, why = None, self._secret.hide(reason_of(error))
             if response is not None and response.status_code < 500 and response.status_code != 429:
-                value = _json(response)
+                value = json_of(response)
                 if response.is_success and value is not None:
-                    return _Answer(response.status_code, response.headers, value)
+                    return Answer(response.status_code, response.headers, value)
                 if not response.is_success:
                     raise self._refusal(response, value)
                 why = "an answer that is no JSON"
             elif response is not None:
-                why = self._secret.hide(f"HTTP {response.status_code} {_error_code(response, _json(response))}".strip())
+                why = self._secret.hide(
+                    f"HTTP {response.status_code} {code_of_error(response, json_of(response))}".strip()
+                )
             if attempt == self.pace.tries:
                 break
             pause = backoff(attempt, base=self.pace.wait, limit=self.pace.longest_wait)
@@ -438,7 +319,7 @@ class AdminClient:
                     lost.happened = True
                 user = done() if done is not None else None
                 if user is not None:
-                    return _Answer(200, httpx.Headers(), user, looked_up=True)
+                    return Answer(200, httpx.Headers(), user, looked_up=True)
         raise AuthUnreachable(
             f"The admin API at {self._url} did not answer {method} {path} in {self.pace.tries} tries: {why}.",
             hint="Run the same command again when the API is available. It resumes where it stopped.",
@@ -457,7 +338,7 @@ class AdminClient:
 
     def _refusal(self, response: httpx.Response, value: Any) -> TenantryError:
         said = value if isinstance(value, dict) else {}
-        code = self._secret.hide(_error_code(response, value))
+        code = self._secret.hide(code_of_error(response, value))
         text = str(said.get("message") or said.get("msg") or said.get("error_description") or response.reason_phrase)
         text = self._secret.hide(text)[:300]
         status = response.status_code
@@ -480,119 +361,4 @@ class AdminClient:
         )
 
 
-class _Secret:
-    """A key that repr(), str() and pickle do not show."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def reveal(self) -> str:
-        return self._key
-
-    def hide(self, text: str) -> str:
-        return text.replace(self._key, "…")
-
-    def __repr__(self) -> str:
-        return "…"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a key is not stored")
-
-
-class _Lost:
-    """Whether the answer to a try was lost."""
-
-    happened = False
-
-
-class _Window:
-    """The last ids seen, a bounded number."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._ids = size, OrderedDict[str, None]()
-
-    def add(self, name: str) -> bool:
-        """Whether it is new."""
-        if name in self._ids:
-            return False
-        self._ids[name] = None
-        if len(self._ids) > self._size:
-            self._ids.popitem(last=False)
-        return True
-
-
-def _checked_url(url: str) -> str:
-    hint = "Give it as https://project.example, without a path; http:// only for this machine."
-    try:
-        parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise SettingsError("The URL of the admin API cannot be read.", hint=hint) from None
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise SettingsError("The URL of the admin API contains more than an address (it is not shown).", hint=hint)
-    if not host or parts.scheme not in ("https", "http"):
-        raise SettingsError("The URL of the admin API is not an HTTP URL.", hint=hint)
-    if parts.scheme == "http" and host not in _LOCAL:
-        raise SettingsError("Without TLS the service key would cross the network in clear text.", hint=hint)
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/auth/v1')}"
-
-
-def _json(response: httpx.Response) -> Any:
-    """The body; None where it is no JSON. An empty one counts as an empty object."""
-    if not response.content:
-        return {}
-    try:
-        return response.json()
-    except (ValueError, UnicodeDecodeError):
-        return None
-
-
-def _user(answer: _Answer) -> User:
-    value = answer.value
-    if isinstance(value, dict) and isinstance(value.get("user"), dict):
-        value = value["user"]
-    if not isinstance(value, dict) or "id" not in value:
-        raise AuthUnreachable("The admin API answered without the user that was asked for.")
-    return value
-
-
-def _same_email(user: Mapping[str, Any], email: str | None) -> bool:
-    return email is None or str(user.get("email") or "").lower() == email.strip().lower()
-
-
-def _next_page(link: str | None, page: int) -> int | None:
-    """The number of the next page, from the Link header; only the number is used, wherever the link leads."""
-    found = _NEXT.search(link or "")
-    if found is None:
-        return None
-    number = parse_qs(urlsplit(found[1]).query).get("page", [""])[0]
-    return int(number) if number.isdigit() and int(number) > page else None
-
-
-def _error_code(response: httpx.Response, value: Any) -> str:
-    """Supabase Auth's own code: `code` of newer answers, `error_code` of older ones, or the header."""
-    said = value if isinstance(value, dict) else {}
-    code = said.get("error_code") or (said.get("code") if isinstance(said.get("code"), str) else None)
-    return str(code or response.headers.get("x-sb-error-code") or "")
-
-
-def _reason(error: httpx.RequestError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    return f"the connection failed ({str(error)[:200] or type(error).__name__})"
-
-
-__all__ = [
-    "API_VERSION",
-    "AccountFields",
-    "AdminClient",
-    "AuthKeyRefused",
-    "AuthRefused",
-    "AuthUnreachable",
-    "EmailTaken",
-    "Made",
-    "RequestPace",
-    "User",
-]
+__all__ = ["API_VERSION", "AdminClient"]

@@ -15,7 +15,8 @@ import psycopg
 
 from tenantry.accounts.auth_schema import AuthSchema, complete_auth_schema
 from tenantry.auth_admin.actions import AccountAction
-from tenantry.auth_admin.client import AccountFields, AdminClient
+from tenantry.auth_admin.client import AdminClient
+from tenantry.auth_admin.values import AccountFields
 from tenantry.errors import SettingsError
 from tenantry.postgres import load_blocks
 

@@ -101,7 +101,7 @@ def _value(column: Column) -> str:
 
 def _keys(table: Table) -> Iterator[str]:
     if table.primary_key is None:
-        yield "No primary key" + (f"; rows are told apart by {_codes(table.row_key)}" if table.row_key else "")
+        yield "No primary key" + (f"; rows are identified by {_codes(table.row_key)}" if table.row_key else "")
     else:
         yield f"Primary key: {_codes(table.primary_key.columns)}"
     for unique in table.uniques:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tenantry.auth_admin.client import AdminClient, RequestPace
+from tenantry.auth_admin.client import AdminClient
+from tenantry.auth_admin.values import RequestPace
 from tenantry.errors import SettingsError
 
 _KEY = "TENANTRY_AUTH_KEY"

@@ -96,7 +96,7 @@ Discover = Annotated[
 Exceptions = Annotated[
     Path | None,
     typer.Option(
-        help="File of accepted exceptions.", show_default="tenantry-lint.toml beside the manifest, or in this folder"
+        help="File of accepted exceptions.", show_default="tenantry-lint.toml next to the manifest, or in this folder"
     ),
 ]
 Baseline = Annotated[

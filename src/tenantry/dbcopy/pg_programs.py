@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tenantry.errors import EmbeddedServerFailed
+from tenantry.postgres import ident
 from tenantry.postgres.embedded import binaries
 
 
@@ -90,9 +91,24 @@ def run_program(
     return code, errors or (list(last) if code != 0 else [])
 
 
+def unread(errors: Sequence[str], login: str) -> str:
+    """What to do where pg_dump could not read a database, from what it said."""
+    if any("row-level security" in error for error in errors):
+        return (
+            "Row-level security is forced on these tables, also for their owner, and pg_dump leaves out no rows silently. Run the command"
+            f" as a superuser, or ask one to run: alter role {ident(login)} bypassrls; (afterwards: nobypassrls). With no other session"
+            " connected a small database is copied by template, which needs neither. `tenantry prove` without --copy proves the matrix"
+            " in place."
+        )
+    return (
+        "Fix the cause: the login needs to read every table of the database; --scratch gives another folder for the dump if the"
+        " disk is full."
+    )
+
+
 def in_short(errors: Sequence[str]) -> str:
     shown = "; ".join(error.rstrip(".") for error in errors[:3]) or "no message"
     return shown + (f"; and {len(errors) - 3} more" if len(errors) > 3 else "")
 
 
-__all__ = ["fitting_programs", "in_short", "run_program"]
+__all__ = ["fitting_programs", "in_short", "run_program", "unread"]

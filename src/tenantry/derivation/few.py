@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from graphlib import CycleError
 
-from tenantry.derivation.forward import Derivation, Deriver, Reading
+from tenantry.derivation.derived import Derivation, Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import comparable, operator
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import Mapping, Project, Reference

@@ -12,120 +12,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
-from itertools import pairwise
 
-from pglast.parser import scan
-
+from tenantry.derivation.derived import RANGE, Derivation, Reading
 from tenantry.derivation.documents import known_ids
 from tenantry.derivation.ids import id_sql
-from tenantry.derivation.keys import mapping_key, plain_text, reference_text, references_equal
-from tenantry.derivation.pilot import Inside
+from tenantry.derivation.keys import plain_text, reference_text, references_equal
+from tenantry.derivation.parents import ParentPairs
 from tenantry.derivation.reverse.moved import standing
-from tenantry.derivation.reverse.strangers import without_strangers
+from tenantry.derivation.rows import python_table
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
-from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, orphan_alias, plain_name
+from tenantry.mapping.legacy_ids import legacy_of
+from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Reference, orphan_alias, plain_name
 from tenantry.mapping.reasons import written
 from tenantry.postgres import ident, idents, literal
-
-RANGE = "/* key range */ true"
-"""Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
-
 
 _WIDE = 400
 """Columns from which on conditions over a row are computed into one array, since a select has 1,664 columns at most."""
 _TENANTS = "tenants"
 
 
-def within(statement: str, condition: str) -> str:
-    """A statement over the rows of a key range."""
-    return condition.join(_around_ranges(statement))
-
-
-@lru_cache(maxsize=256)
-def _around_ranges(statement: str) -> tuple[str, ...]:
-    """The pieces of a statement around its tokens RANGE; a name or a literal that holds the same text is none."""
-    comment, _, true = RANGE.rpartition(" ")
-    tokens = scan(statement)
-    pieces, last = [], 0
-    for token, following in pairwise(tokens):
-        if (
-            token.name == "C_COMMENT"
-            and statement[token.start : token.end + 1] == comment
-            and statement[following.start : following.end + 1] == true
-        ):
-            pieces.append(statement[last : token.start])
-            last = following.end + 1
-    return (*pieces, statement[last:])
-
-
-class Reading(Enum):
-    COPY = "copy"
-    VERIFY = "verify"
-    PREVIEW = "preview"
-
-
-@dataclass(frozen=True, slots=True)
-class Derivation:
-    """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
-
-    The select yields the target's columns, and beside them what `Mapping.ours` names: `key` (text), and unless it is for VERIFY
-    `problems` (text or null), `parent` (jsonb or null), `original` (json, for rows with problems),
-    `changes` (json documents as text[], or null).
-    """
-
-    common: tuple[tuple[str, str], ...]
-    select: str
-    once: bool = True
-    """The rows are read several times, so they are computed once and kept. A comparison reads them once: then the planner
-    may take everything into one plan, and into parallel workers, which may not read kept results."""
-
-    def statement(
-        self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = (), few: bool = False
-    ) -> str:
-        """`with … name as materialized (select) …more tail`.
-
-        Args:
-            few: only a few rows are derived: parents are looked up for them, and not all of them computed first.
-        """
-        kind = " materialized" if self.once else " not materialized"
-        parts = [
-            *((label, " not materialized" if few else kind, body) for label, body in self.common),
-            (name, kind, self.select),
-            *((label, "", body) for label, body in more),
-        ]
-        return "with " + ",\n".join(f"{label} as{kept} (\n{body}\n)" for label, kept, body in parts) + "\n" + tail
-
-
-class Deriver:
+class Deriver(ParentPairs):
     """Compiles derivations of one project."""
-
-    def __init__(
-        self,
-        project: Project,
-        reading: Reading,
-        *,
-        mended: frozenset[str] = frozenset(),
-        strangers: frozenset[str] = frozenset(),
-    ) -> None:
-        """
-        Args:
-            mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
-            strangers: target tables of which COPY takes some rows for no parents.
-        """
-        self.project = project
-        self.reading = reading
-        self._mended = mended
-        self._strangers = strangers
-        self._source = project.source.schema
-        self._target = project.target.schema
-        self._tenant = project.manifest.tenant
-        self._common: dict[str, str] = {}
-        # Of a trial, only the rows that belong to it are derived.
-        self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
 
     def derive(self, mapping: Mapping, *, rows: str | None = None) -> Derivation:
         """The derivation of a mapping's rows.
@@ -136,11 +43,6 @@ class Deriver:
         self._common = {}
         select = self._select(mapping, rows or self._relation(mapping), RANGE)
         return Derivation(tuple(self._common.items()), select, once=self.reading is not Reading.VERIFY)
-
-    def _relation(self, mapping: Mapping) -> str:
-        if mapping.name in self._mended:
-            return effective_source(self.project, mapping)
-        return ident(self._source, mapping.source.name)
 
     # -- the select --------------------------------------------------------------------------------------------------
 
@@ -487,112 +389,6 @@ class Deriver:
         if self.reading is Reading.COPY and mapping.python_columns:
             yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
-    def _named(self, mapping: Mapping, ref: Reference) -> str:
-        """The value that a reference holds, as the text under which `_pairs` lists its parent."""
-        return reference_text(self.project, mapping, ref, "s")
-
-    def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
-        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
-        judging them."""
-        if self.reading is Reading.COPY and not ref.late:
-            return self._pairs_from_target(ref)
-        return self._pairs_from_source(ref, inside=inside, plain=plain)
-
-    def _pairs_from_target(self, ref: Reference) -> str:
-        selects = []
-        for parent in self.project.feeding(ref):
-            table = ident(self._target, parent.target.name)
-            if parent.target.name in self._strangers:
-                table = without_strangers(self.project, parent.target.name)
-            tenant = self._tenant_of("t", parent)
-            own = parent.key == ref.by
-            legacy, where = source_key(parent), from_part(parent, " where")
-            if own:
-                selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
-            else:
-                old = plain_text(parent.source, "p", ref.by)
-                selects.append(
-                    f"select {old} as old, t.id as new, {tenant} as tenant from {table} t"
-                    f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
-                )
-            if parent.merge is not None:
-                into = legacy_of(parent, "m.into_key")
-                selects.append(
-                    f"select m.source_key, t.id, {tenant} from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
-                    f" where m.mapping = {literal(parent.name)}"
-                )
-        return "(" + " union all ".join(selects) + ")"
-
-    def _pairs_from_source(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
-        names = []
-        for parent in self.project.feeding(ref):
-            first = "pi" if inside else "p"
-            name = plain_name(first, parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
-            unjudged = plain or self._common.get(name) == ""
-            if unjudged:
-                name = plain_name("p", parent.name, "plain", *ref.by)
-            if name not in self._common:
-                self._common[name] = ""  # keeps its place before whatever asks for it again
-                body = self._source_pairs(parent, ref.by, plain=unjudged, inside=inside)
-                del self._common[name]
-                self._common[name] = body
-            names.append(ident(name))
-        if len(names) == 1:
-            return names[0]
-        return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
-
-    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
-        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
-
-        Args:
-            plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
-        """
-        old = plain_text(parent.source, "s", by)
-        relation = self._relation(parent)
-        if self.reading is Reading.PREVIEW and not plain:
-            body = self._select(parent, relation, "true")
-            tenant = self._tenant_of("d", parent)
-            new, bad = "d.id", f"d.{parent.ours('problems')} is not null"
-            if parent.merge is not None:
-                keys = merge_keys(parent, "d")
-                new = f"first_value(d.id) over (partition by {keys}, {bad} order by {qualified_order(parent, 'd')})"
-            if tuple(by) == parent.key:
-                return f"select d.{parent.ours('key')} as old, {new} as new, {tenant} as tenant, {bad} as bad from (\n{body}\n) d"
-            return (
-                f"select {old} as old, d.id as new, {tenant} as tenant, {bad} as bad\n"
-                f"  from {relation} s join (\n{body}\n) d on d.{parent.ours('key')} = {self._key(parent)}"
-            )
-        key = self._key(parent)
-        merges = parent.merge is not None and self.reading is not Reading.PREVIEW
-        merged = (
-            ""
-            if not merges
-            else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
-        )
-        survivor = key if not merges else f"coalesce(m.into_key, {key})"
-        new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
-        references = {path.alias: path for path in parent.tenant_paths}
-        if parent.is_root:
-            tenant = new
-        elif parent.scoped:
-            tenant = "coalesce(" + ", ".join(f"{alias}.tenant" for alias in references) + ")"
-        else:
-            tenant = "null::uuid"
-        joins = "".join(
-            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(parent, path)}"
-            for alias, path in references.items()
-        )
-        bad = ", false as bad" if plain else ""
-        # Of a table that several mappings share by a condition, each has its own rows.
-        placed = f"({parent.where})" if parent.where else ""
-        if self.reading is not Reading.PREVIEW:
-            placed = standing(self.project, parent, key)
-        conditions = [placed] if placed else []
-        if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
-            conditions.append(condition)
-        where = f"\n where {' and '.join(conditions)}" if conditions else ""
-        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}{where}"
-
     def _tenants(self) -> str:
         """The rows of the tenant table: from the target, or derived from the source."""
         root = self.project.root
@@ -625,15 +421,7 @@ class Deriver:
             found.append(f", {value} as {ident(column.name)}")
         return "".join(found)
 
-    def _tenant_of(self, alias: str, mapping: Mapping) -> str:
-        if mapping.is_root:
-            return f"{alias}.{ident(ROW_ID)}"
-        return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
-
     # -- ids ---------------------------------------------------------------------------------------------------------
-
-    def _key(self, mapping: Mapping, alias: str = "s") -> str:
-        return mapping_key(mapping, alias)
 
     def _id(self, mapping: Mapping) -> str:
         return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
@@ -678,44 +466,6 @@ def _of_row(condition: str, mapping: Mapping) -> str | None:
     return _NAMES.sub(lambda found: f"({mapping.ours('row')})." if found[1] else found[0], condition)
 
 
-def python_table(mapping: Mapping) -> str:
-    """The temporary table into which a worker puts what Python made of a chunk."""
-    return ident("pg_temp", plain_name("py", mapping.name))
-
-
 def _given(ref: Reference) -> str:
     """The source row names something by this reference."""
     return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
-
-
-def merge_keys(mapping: Mapping, alias: str) -> str:
-    """The values by which rows mean the same; a row that has none of them means the same as no other."""
-    assert mapping.merge is not None
-    by = mapping.merge.by
-    keys = idents(by, prefix=alias)
-    columns = [mapping.target.column(name) for name in by]
-    if not all(column is not None and column.nullable for column in columns):
-        return keys
-    return f"{keys}, case when num_nonnulls({keys}) = 0 then {alias}.legacy_id end"
-
-
-def qualified_order(mapping: Mapping, alias: str) -> str:
-    """The order of a merge rule, over the derived row; ties are broken by the key, so that it is the same every time."""
-    assert mapping.merge is not None
-    return f"{mapping.merge.keep}, {alias}.legacy_id"
-
-
-def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.state = 'readmitted'") -> str:
-    """The source's rows, those that were mended in the quarantine in their mended form.
-
-    Args:
-        entries: which of the quarantine's entries `q` count as mended.
-    """
-    source = ident(project.source.schema, mapping.source.name)
-    mended = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and {entries} and q.patch <> '{{}}'"
-    key = mapping_key(mapping, "o")
-    return (
-        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
-        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
-        f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
-    )

@@ -1,4 +1,4 @@
-"""The SQL that makes schema `tenantry`. Every statement can be run again."""
+"""The SQL that creates schema `tenantry`. Every statement can be run again."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ _PARTS = ("journal", "throttle", "reverse", "window")
 
 
 def journal_ddl() -> tuple[str, ...]:
-    """The whole journal, in the order in which its parts are made."""
-    return tuple(load_sql(_SQL, name) for name in _PARTS)
+    """The whole journal, in the order in which its parts are created."""
+    return tuple(load_sql(_SQL, name).replace("-- include: run_lock.sql\n", run_lock_ddl()) for name in _PARTS)
+
+
+def run_lock_ddl() -> str:
+    """Which process works on the run; a journal of an older version lacks this table."""
+    return load_sql(_SQL, "run_lock")
 
 
 def throttle_ddl() -> str:
-    """The settings that can be changed while a run goes on: a journal of an older version lacks them."""
+    """The settings that can be changed during a run; a journal of an older version lacks them."""
     return load_sql(_SQL, "throttle")
 
 
 def reverse_ddl() -> str:
-    """What the way back remembers: a journal of an older version lacks some of it."""
+    """The tables of the reverse direction; a journal of an older version lacks some of them."""
     return load_sql(_SQL, "reverse")
 
 

@@ -1,5 +1,5 @@
-"""The journal's reader and writer. What it says is true whenever the process dies: a step or chunk is marked in the very
-transaction that does it."""
+"""Reads and writes the journal. It is correct whenever the process dies: the transaction that does a step or chunk also marks
+it as done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SQL = "tenantry.journal.sql"
 
 
 class PlannedStep(Protocol):
-    """What the journal keeps of a step of a plan."""
+    """What the journal stores of a step of a plan."""
 
     @property
     def id(self) -> str: ...
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Applications write the target, alone or beside the source."""
+        """Return whether applications write the target, alone or together with the source."""
         return self.direction != "forward"
 
 
@@ -91,7 +91,7 @@ class Chunk:
 
 
 def this_process() -> dict[str, object]:
-    """Who is running, for the message to a second run."""
+    """Return which process is running, for the message to a second run."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser()}
 
 
@@ -101,7 +101,7 @@ def journal_exists(connection: Connection) -> bool:
 
 
 def last_run(connection: Connection) -> Run | None:
-    """The newest run, or None: there may be no journal at all."""
+    """Return the newest run, or None if there is none or no journal exists."""
     if not journal_exists(connection):
         return None
     row = run_sql(connection, "last_run").fetchone()
@@ -112,7 +112,7 @@ def last_run(connection: Connection) -> Run | None:
 
 
 class Journal:
-    """What one run writes."""
+    """Writes the entries of one run."""
 
     def __init__(self, run: int) -> None:
         self.run = run

@@ -84,7 +84,7 @@ def target_files(manifest: Manifest) -> tuple[Path, ...]:
         matched = sorted(path for path in manifest.folder.glob(pattern) if path.is_file())
         if not matched:
             problems.append(
-                places.problem(("target", "files", index), f"no file matches {pattern!r} beside the manifest")
+                places.problem(("target", "files", index), f"no file matches {pattern!r} next to the manifest")
             )
         found.update(dict.fromkeys(matched))
     if problems:
@@ -275,4 +275,4 @@ def _contradictions(manifest: Manifest) -> Iterator[tuple[Key, str]]:
         yield ("target", "files"), 'name the SQL files that create the target\'s tables, such as ["schema/*.sql"]'
     for index, pattern in enumerate(target.files):
         if not pattern.strip() or Path(pattern).is_absolute():
-            yield ("target", "files", index), f"{pattern!r} must be a path or a pattern beside the manifest"
+            yield ("target", "files", index), f"{pattern!r} must be a path or a pattern next to the manifest"

@@ -172,7 +172,7 @@ class TargetChecks:
             if role == "signed_in" and in_tenant:
                 self.say(
                     key,
-                    f"'signed_in' lets everybody who is signed in {command} rows of every tenant; name a role in the row's tenant",
+                    f"'signed_in' lets every signed-in user {command} rows of every tenant; name a role in the row's tenant",
                 )
             if role == "public" and (command != "select" or isinstance(cell, Own | Colleagues)):
                 self.say(key, "'public' means reading without signing in, and nothing else; name a role")
@@ -192,8 +192,8 @@ class TargetChecks:
             elif not column.nullable:
                 self.say(
                     (*key, "system"),
-                    f"{table.name}.{tenant.column} is never null, so no row is without a tenant; allow null, or keep the"
-                    " rows that are for everybody in a table of their own",
+                    f"{table.name}.{tenant.column} is never null, so every row has a tenant; allow null, or keep"
+                    " rows for all tenants in a separate table",
                 )
         if access.shared is not None:
             if access.shared not in self.manifest.shares:

@@ -24,13 +24,14 @@ def key_of(mapping: Mapping, legacy: str) -> str:
     """The source key in a legacy id; null where it is that of another part."""
     if not mapping.legacy_prefix:
         return legacy
-    length = len(mapping.legacy_prefix)
-    return (
-        f"case when left({legacy}, {length}) = {literal(mapping.legacy_prefix)} then substr({legacy}, {length + 1}) end"
-    )
+    return f"case when {of_part(mapping, legacy)} then substr({legacy}, {len(mapping.legacy_prefix) + 1}) end"
+
+
+def of_part(mapping: Mapping, legacy: str) -> str:
+    """A condition that a legacy id has the prefix of the mapping's part; for a mapping that has one."""
+    return f"left({legacy}, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
 
 
 def from_part(mapping: Mapping, word: str, alias: str = "t") -> str:
     """A condition behind `word` (` where`, ` and`) that a target row comes from the mapping's part; empty where all rows do."""
-    prefix = mapping.legacy_prefix
-    return f"{word} left({alias}.legacy_id, {len(prefix)}) = {literal(prefix)}" if prefix else ""
+    return f"{word} {of_part(mapping, f'{alias}.legacy_id')}" if mapping.legacy_prefix else ""

@@ -133,7 +133,7 @@ class _Resolver(TargetChecks):
                     if isinstance(way, LinkColumn):
                         self.need_column(table, way.column, ("users", "link", place, "column"))
                     elif isinstance(way, LinkFile) and not (manifest.folder / way.file).is_file():
-                        self.say(("users", "link", place, "file"), f"there is no file {way.file} beside the manifest")
+                        self.say(("users", "link", place, "file"), f"there is no file {way.file} next to the manifest")
             profile = self.target_table(manifest.users.profile, ("users", "profile"))
             if profile is not None:
                 self.need_column(profile, manifest.users.account, ("users", "account"))

@@ -1,9 +1,9 @@
-"""Plans: phases of steps as frozen data, and what makes them."""
+"""Plans: phases of steps as frozen data, and the functions that build them."""
 
 from tenantry.catalog.environment import Environment, read_environment
 from tenantry.plan.build import build_plan
 from tenantry.plan.model import PHASES, ROLLBACK, SUCCESS, Phase, Plan, Step
-from tenantry.plan.operations.expand import prerequisites
+from tenantry.plan.operations.expand import before_the_run, prerequisites
 
 __all__ = [
     "PHASES",
@@ -13,6 +13,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Step",
+    "before_the_run",
     "build_plan",
     "prerequisites",
     "read_environment",

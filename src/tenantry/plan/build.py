@@ -1,4 +1,4 @@
-"""The plan of a project: pure, from catalogs and facts to steps."""
+"""Builds the plan of a project: pure functions from catalogs and facts to steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tenantry.plan.operations.capture import capture, guard_target
 from tenantry.plan.operations.contract import final
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.cut_over import cut_over
-from tenantry.plan.operations.expand import AFTER_EXPAND, expand
+from tenantry.plan.operations.expand import expand
 from tenantry.plan.operations.id_map import born_here, id_map
 from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
 from tenantry.plan.operations.pilot_members import closure
@@ -28,13 +28,16 @@ from tenantry.postgres import ident
 
 
 def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:
-    """All steps, in an order in which each may run; `after` says which of them can run side by side."""
+    """Return all steps in an order in which each can run; `after` shows which of them can run in parallel."""
     rows = _expected(project)
     largest: dict[str, int] = {}
     for mapping in project:
         name = mapping.target.name
         largest[name] = largest.get(name, 0) + rows[mapping.source.name]
-    fence = guard_target(project, environment, "expand.defer")
+    made = expand(project, environment, files)
+    mapped = id_map(project, made[-1].id)
+    deferred = defer(project, mapped.id)
+    fence = guard_target(project, environment, deferred.id)
     caught = capture(project, environment, fence.id)
     listed = closure(project, caught[-1].id)
     before = (*caught, *listed)[-1].id
@@ -42,13 +45,13 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     copied, last = copy(project, rows, [step.id for step in links] or [before])
     accounts = make_accounts(project, last)
     for step in accounts:
-        # Foreign keys to auth.users are added when the accounts are there.
+        # Foreign keys to auth.users are added once the accounts exist.
         if step.table is not None:
             last[step.table] = step.id
     steps: list[Step] = [
-        *expand(project, environment, files),
-        id_map(project),
-        *defer(project),
+        *made,
+        mapped,
+        deferred,
         fence,
         *caught,
         *listed,
@@ -81,7 +84,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
 def _settled(project: Project, step: Step) -> Step:
     """A step that makes tables undoes what event triggers of the database do to them: row-level security that is switched on
     for each new table would hide rows from Tenantry and from the functions that policies call."""
-    if step.id == AFTER_EXPAND:
+    if step.effect == "creates target":
         return replace(
             step,
             sql=(
@@ -102,7 +105,7 @@ _MAKES_TABLES = f"create table if not exists {JOURNAL}."
 
 
 def _expected(project: Project) -> dict[str, int]:
-    """By source table, the rows that are looked at, estimated."""
+    """Return the estimated number of rows read, by source table."""
     rows = {table.name: _rows(table) for table in project.source.tables}
     if project.subset is not None and project.trial:
         kinds = Inside(project).kinds
@@ -114,7 +117,7 @@ def _expected(project: Project) -> dict[str, int]:
 
 
 def _of_subset(project: Project, links: list[Step]) -> list[Step]:
-    """Of a trial: accounts are decided on for those people only who come along."""
+    """In a pilot run, decide on accounts only for the people it includes."""
     mapping = profile_mapping(project)
     if not project.trial or mapping is None:
         return links
@@ -128,7 +131,7 @@ def _of_subset(project: Project, links: list[Step]) -> list[Step]:
 
 
 _BYTES_PER_ROW = 120
-"""For tables that PostgreSQL has not counted yet: their size with indexes, by this."""
+"""Bytes per row, indexes included: estimates the rows of a table without statistics from its size."""
 
 
 def _rows(table: Table) -> int:
@@ -136,6 +139,6 @@ def _rows(table: Table) -> int:
 
 
 def _ends(steps: list[Step]) -> list[str]:
-    """The steps that no other step waits for."""
+    """Return the steps that no other step waits for."""
     waited = {name for step in steps for name in step.after}
     return [step.id for step in steps if step.id not in waited]

@@ -1,6 +1,6 @@
-"""What a row costs, in seconds on one ordinary core; measured with benchmarks/copy.py, rounded up.
+"""Costs of a row in seconds on one ordinary core, measured with benchmarks/copy.py and rounded up.
 
-An estimate is a help for planning, no promise: docs/explanation/estimates.md says how it is made.
+Estimates help to plan and promise nothing; docs/explanation/estimates.md describes how they are made.
 """
 
 from __future__ import annotations
@@ -15,4 +15,4 @@ SCAN_SECONDS = 0.2e-6
 MERGE_SECONDS = 1.0e-6
 VERIFY_SECONDS = 9e-6
 PYTHON_SECONDS = 60e-6
-"""A cell that goes through Python and back."""
+"""One cell that Python transforms: read, converted and written back."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract"]
@@ -18,27 +18,31 @@ of the whole target; under the source's lock; only when the owner says that it i
 executor for each kind that a run carries out by itself."""
 
 Rerun = Literal["never", "rest", "always"]
-"""Whether a step that is done is done again: never; when a pilot run continues with all other tenants; on every resume,
-since it says how things stand now."""
+"""Whether a completed step runs again: never; when a pilot run continues with all other tenants; on every resume,
+because it checks the current state."""
 
 Check = Literal["catalog", "ids", "references", "rules"]
-"""Checks of the whole target: its keys and triggers against the plan, ids that stand for two rows, rows whose parent is
-missing, the manifest's business rules."""
+"""Checks of the whole target: its keys and triggers match the plan, no id belongs to two rows, every parent exists, and
+the manifest's business rules hold."""
+
+Effect = Literal["creates auth", "creates target", "fences target", "captures", "drops source"]
+"""What a run has to know that a step does: that it creates schema `auth` or the target's tables, refuses writes to the target,
+records changes of its table, or drops the source."""
 
 Risk = Literal["none", "low", "medium", "high"]
 
 
 SUCCESS = (
     "For every table: source rows = target rows + quarantined + merged.",
-    "Every row of the target is what its source row says: checksums agree in every key range.",
-    "Old and new ids are one to one; no reference leads to nothing; every key and check is there and valid.",
-    "The manifest's business rules find no row.",
+    "Every row of the target matches its source row: checksums agree in every key range.",
+    "Old and new ids are one to one; every reference has its parent; every key and check exists and is valid.",
+    "No row violates the manifest's business rules.",
     "The access proof holds in every cell.",
 )
-"""When a migration counts as done. The first four are checked before the cut-over, which is refused when one fails."""
+"""When a migration is complete. The first four are checked before the cut-over, which is refused if one fails."""
 
 ROLLBACK = (
-    "`tenantry rollback` goes back from the cut-over: what was written since is carried back into the source, and nothing is lost."
+    "`tenantry rollback` reverses the cut-over: it writes changes made since then to the source, and nothing is lost."
     " `tenantry rollback --everything` undoes the run from every phase: every step's undo, last step first, leaves the source as it"
     " was. Only `tenantry contract` is final. A failed verification, a failed step or a stopped run never cuts over."
 )
@@ -46,25 +50,27 @@ ROLLBACK = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that is done, and how it is taken back.
+    """One operation and how to undo it.
 
     Attributes:
-        id: unique in the plan: phase and kind, both words of ours, and behind a colon the name of what it is about, as
-            `copy.rows:metric_values` beside `copy.accounts`. So no table's name can meet another step.
-        sql: statements, run in one transaction that also marks the step as done. For a copy: what runs for each chunk, with
-            the token `/* key range */ true` where its range goes.
-        undo: statements that take the step back, after everything that was done later has been taken back.
-        lock: the strongest lock that others can feel, on what, and for how long.
+        id: unique in the plan: phase and kind, both chosen by Tenantry, and after a colon the name of the object, such as
+            `copy.rows:metric_values`; without an object, such as `copy.accounts`. So a table's name never equals a step's.
+        sql: statements, run in one transaction that also marks the step as done. For a copy, they run once for each
+            chunk, and the token `/* key range */ true` is replaced by its range.
+        undo: statements that undo the step, once every later step has been undone.
+        lock: the strongest lock that others can notice, on what, and for how long.
         seconds: estimated duration on one ordinary core; see docs/explanation/estimates.md.
         after: ids of steps that must be done before.
-        rows: rows that it has to look at, estimated.
-        gone_with_target: dropping the target's schema and the journal takes it back as well, so that a full rollback
-            skips its undo.
-        rerun: whether it is done again when a run resumes.
-        undo_first: it is undone before it is done again.
-        locks: schema and table that applications use, and that it locks for a moment: kind "capture" retries for it.
-        thorough: of a replay: what was copied was read at different moments, so that each row is looked at as if it had moved.
-        check: of kind "check": which.
+        rows: estimated number of rows that it reads.
+        gone_with_target: dropping the target's schema and the journal undoes it too, so a full rollback skips its undo.
+        rerun: whether it runs again when a run resumes.
+        undo_first: it is undone before it runs again.
+        locks: schema and table that applications use and that it locks briefly; kind "capture" retries for the lock.
+        thorough: for a replay: the copied ranges were read at different moments, so each row is checked as if it had moved.
+        check: for kind "check": which check it runs.
+        effect: what a run has to know that it does. Nothing reads a meaning off the id.
+        does: what every step of this sort does, and when a plan has one, for docs/reference/steps.md; `title` says it of this step.
+        about: what the name in the id is the name of, as "table".
     """
 
     id: str
@@ -87,6 +93,9 @@ class Step:
     locks: tuple[str, str] | None = None
     thorough: bool = False
     check: Check | None = None
+    effect: Effect | None = None
+    about: str = ""
+    does: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,12 @@ class Plan:
 
     def step(self, id: str) -> Step:
         return next(step for step in self.steps if step.id == id)
+
+    def has_done(self, effect: Effect, done: Container[str], *, tables: Container[str | None] | None = None) -> bool:
+        """Whether a step with this effect is among those that are done; of one of these tables, if some are given."""
+        return any(
+            step.id in done for step in self if step.effect == effect and (tables is None or step.table in tables)
+        )
 
     @property
     def seconds(self) -> float:
@@ -139,6 +154,6 @@ class Plan:
         )
 
     def digest(self) -> str:
-        """SHA-256 over what would be done: ids, statements and their order; not over estimates."""
+        """Return the SHA-256 of what the plan does: ids, statements and their order, without estimates."""
         content = [[step.id, step.kind, list(step.sql), list(step.undo), list(step.after)] for step in self.steps]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

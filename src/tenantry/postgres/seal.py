@@ -92,17 +92,19 @@ class SealKey:
     def register(self, connection: psycopg.Connection[Any]) -> None:
         """Let the database know the key, in the connection's transaction: contexts that it seals open from its commit on.
 
-        For keys of tests and proofs: a server that logs statements or their parameters writes this one into its log. A key that is to
-        last is drawn by the server (tenantry.access.seal_keys.draw_key).
+        For keys of tests and proofs; one that is to last is drawn by the server (tenantry.access.seal_keys.draw_key). The key travels as
+        binary COPY data: what a server logs of statements, parameters and errors holds nothing of these.
 
         Raises:
             psycopg.errors.UniqueViolation: there is a key of this name.
         """
         blocks = self.blocks()
-        connection.execute(
-            f"insert into tenantry.seal_key (kid, {', '.join(blocks)}) values (%s, %s, %s, %s, %s)".encode(),
-            [self.kid, *blocks.values()],
-        )
+        # A cursor of our own: the connection's may work in another way.
+        with psycopg.Cursor(connection).copy(
+            f"copy tenantry.seal_key (kid, {', '.join(blocks)}) from stdin with (format binary)".encode()
+        ) as copy:
+            copy.set_types(["text", *["bytea"] * len(blocks)])
+            copy.write_row((self.kid, *blocks.values()))
 
     def _derived(self, label: bytes) -> bytes:
         return hmac.new(self.secret, label, hashlib.sha256).digest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tenantry.analyze import Finding
-from tenantry.dbcopy.duplicate import Copy
+from tenantry.dbcopy.original import Copy
 from tenantry.migrate.run.engine import Options, Outcome
 from tenantry.migrate.session.backups import Backups
 from tenantry.prove import Proof

@@ -6,18 +6,17 @@ writes over another login. What is found out (durations, locks, sizes, what does
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
 
 import psycopg
 
 from tenantry.analyze import analyze, gather, look_around
 from tenantry.catalog import read_catalog
-from tenantry.dbcopy.duplicate import Copy, Original, duplicated, reading
+from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.original import Copy, Original, reading
 from tenantry.errors import (
     JournalMismatch,
     LoginShared,
@@ -35,16 +34,16 @@ from tenantry.migrate.run.engine import Migration
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.backups import look_for_backups
 from tenantry.migrate.session.guard import check_login
-from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.contract import contract as make_final
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds, Switchover
-from tenantry.plan import Phase, Step
+from tenantry.plan import Plan
 from tenantry.postgres import connect, explain, load_blocks
 from tenantry.prove import prove
 from tenantry.prove.fixtures.login import UnfitLogin
+from tenantry.rehearse.contexts import client_contexts
 from tenantry.rehearse.fingerprint import compare_states, state_of
 from tenantry.rehearse.model import Carried, Lock, Rehearsal, RehearsalProblem, RehearsalStage, RehearsedSwitch, Wishes
 from tenantry.rehearse.synthetic_writes import (
@@ -59,27 +58,9 @@ from tenantry.rehearse.synthetic_writes import (
     target_places,
     triggered_tables,
 )
+from tenantry.rehearse.watching import Listener, Meter, Unwatched, Watcher
 
 _SQL = "tenantry.rehearse"
-_EVERY = 0.5
-"""Seconds between two looks at the copy's size."""
-
-
-class Watcher(Observer, Protocol):
-    """Who is told how the rehearsal is getting on; tenantry.cli.progress.Bars is one."""
-
-    def count(self, name: str, done: int, total: int) -> None: ...
-
-    def stage(self, name: str) -> None:
-        """A part begins; the one before it is done."""
-
-
-class Unwatched(Silent):
-    """Nobody watches."""
-
-    def count(self, name: str, done: int, total: int) -> None: ...
-
-    def stage(self, name: str) -> None: ...
 
 
 def rehearse(
@@ -187,73 +168,6 @@ class _Stopped(Exception):
     """A part could not be done; the problem is written down."""
 
 
-class _Meter:
-    """Looks at the copy's size and the server's WAL, all the time and when asked."""
-
-    def __init__(self, dsn: str) -> None:
-        self._connection = connect(dsn, name="tenantry: rehearsal")
-        self._guard = threading.Lock()
-        self._stop = threading.Event()
-        self.peak = 0
-        self.look()
-        self._thread = threading.Thread(target=self._work, name="tenantry-meter", daemon=True)
-        self._thread.start()
-
-    def look(self) -> tuple[int, int]:
-        """The size of the database, and the bytes of WAL that the server has written since it was made."""
-        with self._guard:
-            row = self._connection.execute(
-                "select pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
-            ).fetchone()
-        assert row is not None
-        size, wal = int(str(row[0])), int(str(row[1]))
-        self.peak = max(self.peak, size)
-        return size, wal
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._connection.close()
-
-    def _work(self) -> None:
-        while not self._stop.wait(_EVERY):
-            with suppress(psycopg.Error):
-                self.look()
-
-
-class _Listener:
-    """Passes on what the migration tells, and measures its phases."""
-
-    def __init__(self, watcher: Watcher, meter: _Meter) -> None:
-        self._watcher, self._meter = watcher, meter
-        self.phases: list[RehearsalStage] = []
-        self._open: tuple[str, float, int] | None = None
-
-    def phase(self, phase: Phase, *, rows: int, steps: int) -> None:
-        self.close()
-        self._open = (phase, time.monotonic(), self._meter.look()[1])
-        self._watcher.phase(phase, rows=rows, steps=steps)
-
-    def close(self) -> None:
-        if self._open is not None:
-            name, begun, wal = self._open
-            size, now = self._meter.look()
-            self.phases.append(RehearsalStage(name, time.monotonic() - begun, now - wal, size))
-            self._open = None
-
-    def started(self, step: Step, *, rows: int, done_rows: int) -> None:
-        self._watcher.started(step, rows=rows, done_rows=done_rows)
-
-    def progress(self, step: Step, rows: int) -> None:
-        self._watcher.progress(step, rows)
-
-    def finished(self, step: Step, *, seconds: float, rows: int | None) -> None:
-        self._watcher.finished(step, seconds=seconds, rows=rows)
-
-    def notice(self, message: str) -> None:
-        self._watcher.notice(message)
-
-
 class _Rehearsing:
     """One rehearsal, on its copy."""
 
@@ -269,7 +183,7 @@ class _Rehearsing:
     def run(self) -> None:
         with ExitStack() as stack:
             self.connection: Connection = stack.enter_context(connect(self.copy.dsn, name="tenantry: rehearsal"))
-            self.meter = _Meter(self.copy.dsn)
+            self.meter = Meter(self.copy.dsn)
             stack.callback(self.meter.close)
             self.result.start_bytes = self.meter.look()[0]
             self.result.stages.append(RehearsalStage("copy", self.copy.seconds, 0, self.result.start_bytes))
@@ -285,7 +199,7 @@ class _Rehearsing:
         prepared = self._analyze()
         writing = stack.enter_context(ExitStack())
         writer = self._source_writer(writing, prepared)
-        self._forward(writing, writer)
+        self._forward(writing, writer, prepared.plan)
         if self.wishes.prove:
             with self._stage("prove"):
                 self._prove(prepared)
@@ -337,20 +251,20 @@ class _Rehearsing:
             self.digest = read_catalog(self.connection, prepared.project.source.schema).digest()
         return prepared
 
-    def _forward(self, stack: ExitStack, writer: Writer | None) -> None:
+    def _forward(self, stack: ExitStack, writer: Writer | None, plan: Plan) -> None:
         """Migrate while somebody writes, and cut over."""
         if writer is not None and self.wishes.load:
             writer.start()
             stack.callback(writer.stop)
         until = time.monotonic() + self.wishes.load
-        listener = _Listener(self.watcher, self.meter)
+        listener = Listener(self.watcher, self.meter)
         with self._stage("migrate"):
             try:
                 self.result.outcome = Migration(self.copy.dsn, self.manifest, self.wishes.options, listener).run()
             finally:
                 listener.close()
                 self.result.phases = listener.phases
-        self.result.locks = self._locks()
+        self.result.locks = self._locks(plan)
         with self._stage("writes in the source"):
             self._write(writer, until)
         with self._stage("cut over"):
@@ -423,7 +337,7 @@ class _Rehearsing:
 
     def _not_written(self, why: str) -> None:
         self.result.notes.append(
-            f"NOT rehearsed: changes of an application, as nobody could make them: {why}. Give the API's login with --login, or a"
+            f"NOT rehearsed: changes of an application, because no login could make them: {why}. Give the API's login with --login, or a"
             " password in PGPASSWORD or ~/.pgpass."
         )
 
@@ -444,7 +358,7 @@ class _Rehearsing:
             self._follow()
 
     def _write_target(self, prepared: Prepared) -> None:
-        """The same in the target, as a client; in the end every value is what it was."""
+        """The same in the target, as members of the tenants; in the end every value is what it was."""
         project, client = prepared.project, self.manifest.database_roles.authenticated
         with ExitStack() as stack:
             try:
@@ -452,14 +366,15 @@ class _Rehearsing:
                     opened(self.copy.dsn, self.manifest, self.wishes.login_dsn, role=client)
                 )
                 stack.enter_context(allowed(self.connection, project.target.schema, client))
-                places, left = target_places(connection, project, self.keys)
+                contexts = stack.enter_context(client_contexts(self.connection, project))
+                places, left = target_places(connection, project, self.keys, contexts)
             except CannotWrite as error:
                 if not any("NOT rehearsed" in note for note in self.result.notes):
                     self._not_written(str(error))
                 return
             self.result.notes += [f"not written in the target: {each}" for each in left]
             self._stamp(stamped_columns(project, places, target=True))
-            writer = Writer(connection, places, "target")
+            writer = Writer(connection, places, "target", contexts)
             self.writers.append(writer)
             self.result.written.append(writer.done)
             if self.wishes.load:
@@ -512,17 +427,18 @@ class _Rehearsing:
                 "Rehearse with --keep and run `tenantry prove` on the copy: it names every cell.",
             )
 
-    def _locks(self) -> list[Lock]:
+    def _locks(self, plan: Plan) -> list[Lock]:
         """How long each step took that sets triggers: they are begun in order, by as many workers as there are."""
         rows = self.connection.execute(load_blocks(_SQL, "run")["capture_steps"]).fetchall()
         free: list[datetime] = []
         found = []
+        tables = {step.id: step.table for step in plan}
         for step, begun, ended in rows:
             start = begun
             if len(free) >= self.wishes.options.workers:
                 start = max(begun, sorted(free)[len(free) - self.wishes.options.workers])
             free.append(ended)
-            found.append(Lock(str(step).removeprefix("capture.table:"), max(0.0, (ended - start).total_seconds())))
+            found.append(Lock(tables[step] or "", max(0.0, (ended - start).total_seconds())))
         return found
 
     def _collect(self, prepared: Prepared) -> None:
@@ -592,4 +508,4 @@ class _Rehearsing:
             self._problem("undo", "The source schema is not as it was after everything was undone.")
 
 
-__all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Unwatched", "Watcher", "Wishes", "rehearse"]
+__all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Wishes", "rehearse"]

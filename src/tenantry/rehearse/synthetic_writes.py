@@ -24,8 +24,10 @@ from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
 from tenantry.mapping import MappedColumn, Mapping, Project
+from tenantry.mapping.project import ROW_ID
 from tenantry.mapping.values.type_names import base_type, text_length
 from tenantry.postgres import ident, idents, load_blocks, verbatim
+from tenantry.rehearse.contexts import ClientContexts
 
 ROWS = 20
 """Rows of each table that are written: half of them with the lowest keys, half with the highest."""
@@ -52,6 +54,7 @@ class WritePlace:
         column: None where nothing can be changed without harm: then rows are written as they are.
         before: by key, the column's value as text.
         also: columns that the table's own triggers change with such a write.
+        callers: by key, the account in whose context the row is written; empty in the source, which knows none.
     """
 
     table: str
@@ -68,6 +71,7 @@ class WritePlace:
     keys: tuple[str, ...]
     before: dict[str, str | None] = field(default_factory=dict)
     also: frozenset[str] = frozenset()
+    callers: dict[str, str] = field(default_factory=dict)
 
 
 # -- where ---------------------------------------------------------------------------------------------------------------
@@ -120,24 +124,40 @@ def source_places(
 
 
 def target_places(
-    writer: Connection, project: Project, keys: dict[str, tuple[str, ...]]
+    writer: Connection, project: Project, keys: dict[str, tuple[str, ...]], contexts: ClientContexts
 ) -> tuple[list[WritePlace], list[str]]:
-    """Where the target is written: in the rows that came from the source's chosen ones."""
+    """Where the target is written: in the rows that came from the source's chosen ones, each as a member of its tenant."""
     places = []
     for mapping in project:
         sql = ident(project.target.schema, mapping.target.name)
         legacy = [f"{mapping.legacy_prefix}{key}" for key in keys[mapping.source.name]]
         there = writer.execute(
-            f"select legacy_id from {verbatim(sql)} where legacy_id = any (%s) order by 1", [legacy]
+            f"select legacy_id, {verbatim(_tenant_of(project, mapping.name))}, {verbatim(_account_of(project, mapping.name))}"
+            f" from {verbatim(sql)} where legacy_id = any (%s) order by 1",
+            [legacy],
         ).fetchall()
+        callers = {str(key): contexts.account_for(tenant, account) for key, tenant, account in there}
         candidates = [pair[1] for pair in pairs(project, mapping)]
         find = f"s.legacy_id = {_KEY}"
         places += [
             WritePlace(mapping.name, f"{sql} s", (mapping.target.schema, mapping.target.name), mapping.source.name, find, column, _forth(column, "s"),
-                  "legacy_id = legacy_id", tuple(str(row[0]) for row in there))
+                  "legacy_id = legacy_id", tuple(callers), callers=callers)
             for column in [*candidates, None]
         ]  # fmt: skip
-    return _tried(writer, places)
+    return _tried(writer, places, contexts)
+
+
+def _tenant_of(project: Project, table: str) -> str:
+    """The tenant of a row of a target table, as SQL."""
+    tenant = project.manifest.tenant
+    column = tenant.column if project.scoped(table) else ROW_ID if table == tenant.table else None
+    return f"{ident(column)}::text" if column is not None else "null"
+
+
+def _account_of(project: Project, table: str) -> str:
+    """The account of the person that a row of a target table is about, as SQL."""
+    users = project.manifest.users
+    return f"{ident(users.account)}::text" if users is not None and table == users.profile else "null"
 
 
 def pairs(project: Project, mapping: Mapping) -> list[tuple[CatalogColumn, CatalogColumn]]:
@@ -237,7 +257,9 @@ def _forth(column: CatalogColumn | None, alias: str) -> str:
     return ""
 
 
-def _tried(writer: Connection, candidates: Sequence[WritePlace]) -> tuple[list[WritePlace], list[str]]:
+def _tried(
+    writer: Connection, candidates: Sequence[WritePlace], contexts: ClientContexts | None = None
+) -> tuple[list[WritePlace], list[str]]:
     """Of each table the first place where a write goes through; each is taken back."""
     places: dict[str, WritePlace] = {}
     reasons: dict[str, str] = {}
@@ -247,6 +269,7 @@ def _tried(writer: Connection, candidates: Sequence[WritePlace]) -> tuple[list[W
         try:
             with writer.transaction(force_rollback=True):
                 key = {"key": place.keys[0]}
+                _enter(writer, place, place.keys[0], contexts)
                 before = writer.execute(
                     _ready(f"select to_json(s.*) from {place.sql} where {place.find}"), key
                 ).fetchone()
@@ -276,6 +299,12 @@ def _tried(writer: Connection, candidates: Sequence[WritePlace]) -> tuple[list[W
             place.before = {str(key): value for key, value in found}
     left = [f"{table}: {reason}" for table, reason in reasons.items() if table not in places]
     return list(places.values()), left
+
+
+def _enter(writer: Connection, place: WritePlace, key: str, contexts: ClientContexts | None) -> None:
+    """Open the context in which a row is written, in the writer's transaction; the source knows none."""
+    if contexts is not None:
+        contexts.open(writer, place.callers[key])
 
 
 def _ready(statement: str) -> bytes:
@@ -391,8 +420,10 @@ class Written:
 class Writer:
     """Writes back and forth over one connection."""
 
-    def __init__(self, connection: Connection, places: Sequence[WritePlace], side: str) -> None:
-        self._connection, self.places = connection, places
+    def __init__(
+        self, connection: Connection, places: Sequence[WritePlace], side: str, contexts: ClientContexts | None = None
+    ) -> None:
+        self._connection, self.places, self._contexts = connection, places, contexts
         self.triggered: set[tuple[str, str]] = set()
         """Schema and name of the tables in which a write changed more than its own row: by a trigger, or by a key's action."""
         row = connection.execute("select session_user::text").fetchone()
@@ -430,6 +461,7 @@ class Writer:
         begun = time.monotonic()
         try:
             with self._connection.transaction():
+                _enter(self._connection, place, values["key"], self._contexts)
                 before = self._changed()
                 own = self._connection.execute(
                     _ready(f"update {place.sql} set {assignment} where {place.find}"), values

@@ -28,6 +28,7 @@ from tenantry.report.html_page import (
     timeline_of,
     verdicts_of,
 )
+from tenantry.report.shortened import lock_lines
 from tenantry.report.timeline_svg import clock, course_of
 
 State = Literal["ok", "failed", "open"]
@@ -97,7 +98,7 @@ def render_plan(plan: Plan) -> str:
             phases=[(phase, steps) for phase, steps in phases if steps],
             # Ids may hold any name of a table, and so are no anchors.
             anchors={step.id: f"step-{number}" for number, step in enumerate(plan, 1)},
-            locks=counted(step.lock for step in plan if not step.lock.startswith("none")),
+            locks=lock_lines(plan),
             risks=counted(step.risk_note for step in plan if step.risk_note),
             risk_counts=[(risk, sum(step.risk == risk for step in plan)) for risk in reversed(_RISKS)],
         )

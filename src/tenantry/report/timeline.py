@@ -18,7 +18,11 @@ POINTS = 300
 PAUSE = 10.0
 """Seconds without a sample after which nobody was at work: samples are written about once a second."""
 
-TURNS: Mapping[str, str] = {"cut_over": "cut over", "rolled_back": "rolled back", "grace_ended": "grace ended"}
+TURNS: Mapping[str, str] = {
+    "cut_over": "cut over",
+    "rolled_back": "rolled back",
+    "grace_ended": "dual-write window ended",
+}
 """Events at which writers waited; their data says how long."""
 
 _EVENTS: Mapping[str, str] = {
@@ -27,7 +31,7 @@ _EVENTS: Mapping[str, str] = {
     "failed": "failed",
     "interrupted": "interrupted",
     "resumed": "resumed",
-    "turn_failed": "turn given up",
+    "turn_failed": "switchover failed",
     "server_changed": "server changed",
     "altered": "tables altered",
     "undoing": "undoing",

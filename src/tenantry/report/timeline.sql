@@ -1,7 +1,7 @@
--- How a run went, for its timeline.
+-- The course of a run, for its timeline.
 
 -- name: timeline
--- The newest run, with how much there is to draw of it.
+-- The newest run and the number of rows to draw.
 select r.id, r.started_at, count(s.at), min(s.at), max(s.at)
   from tenantry.run r left join tenantry.sample s on s.run_id = r.id
  where r.id = (select max(id) from tenantry.run)

@@ -66,11 +66,11 @@ class Panel:
 
 
 RATES = Panel(
-    "Rows a second",
+    "Rows per second",
     (Series("copied", "copied", lambda p: p.copied), Series("replayed", "replayed", lambda p: p.replayed)),
 )
-ENTRIES = Panel("Changes not carried over yet", (Series("entries", "lag", lambda p: p.lag_entries),), whole=True)
-AGE = Panel("Age of the oldest of them", (Series("seconds", "lag", lambda p: p.lag_seconds),), " s")
+ENTRIES = Panel("Changes not replayed yet", (Series("entries", "lag", lambda p: p.lag_entries),), whole=True)
+AGE = Panel("Age of the oldest change", (Series("seconds", "lag", lambda p: p.lag_seconds),), " s")
 LATENCY = Panel(
     "Application's latency",
     (Series("median", "p50", lambda p: p.p50_ms), Series("99 %", "p99", lambda p: p.p99_ms)),
@@ -262,20 +262,20 @@ def draw(timeline: Timeline, size: Size) -> Markup:
 
 def in_words(timeline: Timeline) -> str:
     """The picture in a sentence or two, for those who do not see it; the table beneath has the numbers."""
-    said = ["Rows copied and replayed a second, and how far replay was behind, over time"]
+    said = ["Rows copied and replayed per second, and the replay lag, over time"]
     if timeline.bands:
         names = dict.fromkeys(band.name for band in timeline.bands)
         last = max(band.ended for band in timeline.bands)
-        said.append(f"{clock(last)} from the begin; phases: {', '.join(names)}")
+        said.append(f"{clock(last)} from the start; phases: {', '.join(names)}")
     worst = max((point.lag_entries for point in timeline.points), default=0)
-    said.append(f"at most {worst:,} changes were not carried over yet")
+    said.append(f"at most {worst:,} changes were not replayed yet")
     said += [
         f"{mark.word} at {clock(mark.at)}"
-        + (f" with {mark.stall_ms:.0f} ms of stall" if mark.stall_ms is not None else "")
+        + (f" with {mark.stall_ms:.0f} ms of write pause" if mark.stall_ms is not None else "")
         for mark in timeline.marks
         if mark.is_turn
     ]
-    return "; ".join(said) + ". The table beneath has the numbers."
+    return "; ".join(said) + ". The table below has the numbers."
 
 
 def _spans(timeline: Timeline) -> list[tuple[float, float]]:

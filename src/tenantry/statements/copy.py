@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.reasons import first_problem

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tenantry.derivation.forward import Deriver, Reading, merge_keys, qualified_order
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import merge_keys, qualified_order
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
 from tenantry.postgres import ident, idents, literal, short_name

@@ -56,3 +56,30 @@ create table tag (
     id   serial primary key,
     name text   not null
 );
+
+create table share (
+    org_id      uuid not null references org (id),
+    id          uuid not null default gen_random_uuid(),
+    reader_id   uuid not null references org (id),
+    kind        text not null check (kind in ('report', 'calendar')),
+    ends_at     timestamptz,
+    accepted_at timestamptz,
+    primary key (org_id, id),
+    check (reader_id <> org_id)
+);
+
+create table report (
+    org_id uuid not null references org (id),
+    id     uuid not null default gen_random_uuid(),
+    title  text not null,
+    primary key (org_id, id)
+);
+
+create table export (
+    org_id uuid not null references org (id),
+    id     uuid not null default gen_random_uuid(),
+    kind   text not null,
+    status text not null default 'waiting' check (status in ('waiting', 'done')),
+    file   text,
+    primary key (org_id, id)
+);

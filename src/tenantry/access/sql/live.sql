@@ -17,8 +17,15 @@ where d.defaclnamespace = 0 or n.nspname = %(schema)s
 order by 1, 2 nulls first, 3, 4, 5;
 
 -- name: mirrors
--- The triggers that carry bans, deletions and the super flag from auth.users into tenantry.account.
-select t.tgname::text as name, t.tgenabled in ('A', 'O') as enabled
+-- The triggers that carry bans, deletions and the super flag from auth.users into tenantry.account, and how they stand: as they were
+-- made (rows: after insert, update and delete; statements: after truncate), replaced by others of their name, or disabled.
+select t.tgname::text as name,
+    case
+        when t.tgfoid is distinct from to_regprocedure('tenantry.mirror_account()') or t.tgtype not in (29, 32) or t.tgqual is not null
+            or t.tgattr <> '' then 'another trigger'
+        when t.tgenabled in ('A', 'O') then 'enabled'
+        else 'disabled'
+    end as state
 from pg_trigger t
 where t.tgrelid = to_regclass('auth.users') and t.tgname = any (%(names)s)
 order by 1;

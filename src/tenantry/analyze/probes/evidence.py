@@ -14,9 +14,11 @@ from psycopg import errors as pg
 
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
+from tenantry.derivation.derived import Reading
 from tenantry.derivation.documents import may_name, tenant_of
-from tenantry.derivation.forward import Deriver, Reading, merge_keys, qualified_order
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import merge_keys, qualified_order
 from tenantry.mapping import DocumentIds, Mapping, Project
 from tenantry.mapping.reasons import read
 from tenantry.postgres import about, ident, literal

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
+from tenantry.analyze.ids_in_documents import ids_in_documents
 from tenantry.analyze.rule import AnalysisRule, Case
 
 
@@ -18,10 +19,8 @@ class DeadIdsInDocuments(AnalysisRule):
 
     def find(self, case: Case) -> Iterator[Finding]:
         for each in case.evidence:
-            for column, tally in sorted(each.stale.items()):
-                yield self.finding(
-                    each.mapping, f"{column} names rows that do not exist{each.of_sample}", count=tally.count, column=column, keys=tally.keys,
-                    advice="The dead ids will be dropped; the originals are kept in the change log."
-                    if case.project.mapping(each.mapping).column(column).drop_stale
-                    else "The dead ids are kept as they are.",
-                )  # fmt: skip
+            yield from ids_in_documents(
+                self, case, each, each.stale, named="rows that do not exist",
+                dropped="The dead ids will be dropped; the originals are kept in the change log.",
+                kept="The dead ids are kept as they are.",
+            )  # fmt: skip

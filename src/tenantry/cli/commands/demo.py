@@ -9,9 +9,9 @@ import typer
 
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
-from tenantry.cli.demo import DemoSize, find_demo, run_demo
 from tenantry.cli.options import AsJson, Dsn, Workers
 from tenantry.cli.progress import Bars
+from tenantry.demo import DemoSize, find_demo, run_demo
 from tenantry.migrate.run.engine import Options
 from tenantry.report.terminal.report import report_summary
 from tenantry.settings import read_settings
@@ -43,7 +43,7 @@ def demo(
     shown = find_demo(name)
     with Bars(err, quiet=as_json) as bars:
         report = run_demo(
-            settings, shown, DemoSize(clinics, values, seed), out=folder, options=Options(workers=workers), bars=bars
+            settings, shown, DemoSize(clinics, values, seed), out=folder, options=Options(workers=workers), watcher=bars
         )
     if as_json:
         print_json({**report, "folder": str(folder)})

@@ -167,7 +167,7 @@ def _check(found: bool, *, copy: bool, copy_dsn: str | None, embedded: bool, log
     """
     if found and (copy_dsn or embedded or login):
         raise SettingsError(
-            "Without a manifest the proof is made in place, or on a copy beside the original.",
+            "Without a manifest the proof is made in place, or on a copy on the same server.",
             hint="Leave out --copy-dsn, --embedded and --login, or write a manifest: `tenantry plan --help` says what it is for.",
         )
     if (copy or copy_dsn or embedded) and login:

@@ -21,7 +21,8 @@ from tenantry.errors import NoRun
 from tenantry.journal.journal import Connection
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.observe.prometheus import metrics_text, replace_file
-from tenantry.migrate.observe.status import Status, read_status
+from tenantry.migrate.observe.status import read_status
+from tenantry.migrate.observe.values import Status
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.report.terminal import status as view
 

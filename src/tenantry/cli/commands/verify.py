@@ -17,8 +17,8 @@ from tenantry.cli.progress import Bars
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.switch.repair import rebuild
 from tenantry.migrate.switch.repair import repair as repair_rows
-from tenantry.migrate.verify.compare import Difference
 from tenantry.migrate.verify.not_compared import not_compared
+from tenantry.migrate.verify.results import Difference
 from tenantry.report.terminal.verify import verification
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
-from tenantry.derivation.forward import Deriver, Reading
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.derivation.reverse.strangers import no_stranger
@@ -324,7 +325,7 @@ class Feeds:
         if column.kind == "tenant":
             return "the source reaches another tenant from here"
         if not feeds:
-            return "the manifest names no way back"
+            return "the manifest names no reverse expression"
         name = feeds[0].column
         if name in self.key:
             return f"{self.name}.{name} is part of the key, which never changes"

@@ -14,7 +14,7 @@ from tenantry.derivation.reverse.columns import Feeds, Part, by_id, direct_path,
 from tenantry.derivation.reverse.moved import held_elsewhere, left_all
 from tenantry.derivation.reverse.strangers import STRANGER, without_strangers
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping.legacy_ids import key_of, legacy_of
+from tenantry.mapping.legacy_ids import key_of, legacy_of, of_part
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, plain_name
 from tenantry.postgres import ident, idents, literal
 
@@ -336,12 +336,10 @@ class Comparison:
 
     def _elsewhere(self, part: Part, legacy: str) -> str:
         """A condition: a row of the target has, or had, a source row of its own, and so is no other one's part."""
-        known = []
-        for mapping in self.project.by_target[part.target]:
-            prefix = mapping.legacy_prefix
-            known.append(
-                f"left({legacy}, {len(prefix)}) = {literal(prefix)}" if prefix else self.source_has(mapping, legacy)
-            )
+        known = [
+            of_part(mapping, legacy) if mapping.legacy_prefix else self.source_has(mapping, legacy)
+            for mapping in self.project.by_target[part.target]
+        ]
         return f"({' or '.join(known)})"
 
     def _covered(self, part: Part) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import Mapping, Project
 from tenantry.postgres import literal
 
@@ -38,7 +39,7 @@ def standing(project: Project, mapping: Mapping, key: str) -> str:
         return ""
     mine = (
         f"select from {JOURNAL}.kept e where e.table_name = {literal(mapping.target.name)} and e.column_name = ''"
-        f" and e.legacy_id = {literal(mapping.legacy_prefix)} || {key}"
+        f" and e.legacy_id = {legacy_of(mapping, key)}"
     )
     placed = f"({mapping.where})"
     if siblings(project, mapping):
@@ -57,7 +58,7 @@ def left_all(part: Part) -> str:
         return "false"
     return (
         f"exists (select from {JOURNAL}.kept e where e.table_name = {literal(part.target)} and e.column_name = ''"
-        f" and e.legacy_id = {literal(part.mapping.legacy_prefix)} || k.key and e.reason = {literal(ELSEWHERE)})"
+        f" and e.legacy_id = {legacy_of(part.mapping, 'k.key')} and e.reason = {literal(ELSEWHERE)})"
     )
 
 
@@ -73,7 +74,7 @@ def kept(table: Comparison, position: int) -> Iterator[str]:
     )
     for other in _others(table, position):
         yield (
-            f"select {name}, {literal(part.mapping.legacy_prefix)} || w.key, '', {literal(PLACED)} || w.legacy{other} from {table.work} w"
+            f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', {literal(PLACED)} || w.legacy{other} from {table.work} w"
             f" where w.has_s and w.cov{position} and w.h{other} and not w.h{position}"
         )
 
@@ -82,7 +83,7 @@ def forget(project: Project, mapping: Mapping, keys: str) -> Iterator[str]:
     """Statements for source keys that are derived again: their rows stand where the conditions place them."""
     if mapping.where is None:
         return
-    legacies = [f"{literal(each.legacy_prefix)} || a.key" for each in (mapping, *siblings(project, mapping))]
+    legacies = [legacy_of(each, "a.key") for each in (mapping, *siblings(project, mapping))]
     yield (
         f"delete from {JOURNAL}.kept k using {keys} a where k.table_name = {literal(mapping.target.name)} and k.column_name = ''"
         f" and k.legacy_id in ({', '.join(legacies)}) and (k.reason = {literal(ELSEWHERE)} or left(k.reason, {len(PLACED)}) = {literal(PLACED)})"
@@ -94,11 +95,10 @@ def derived_again(mappings: Sequence[Mapping]) -> Iterator[str]:
     for mapping in mappings:
         if mapping.where is None:
             continue
-        prefix = mapping.legacy_prefix
         yield (
             f"insert into {JOURNAL}.source_log (table_name, new_key) select {literal(mapping.source.name)},"
-            f" substr(k.legacy_id, {len(prefix) + 1}) from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
-            f" and k.column_name = '' and k.reason = {literal(ELSEWHERE)} and left(k.legacy_id, {len(prefix)}) = {literal(prefix)}"
+            f" {source_key(mapping, 'k')} from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
+            f" and k.column_name = '' and k.reason = {literal(ELSEWHERE)}{from_part(mapping, ' and', 'k')}"
             # What the source has no room for is in this row alone: it stays, and is listed.
             f" and not exists (select from {JOURNAL}.kept c where c.table_name = k.table_name and c.legacy_id = k.legacy_id"
             " and c.column_name <> '')"

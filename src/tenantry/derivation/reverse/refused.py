@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.postgres import literal
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def list_refused(table: SourceTable, position: int) -> str:
     """
     part = table.parts[position]
     places = " ".join(f"when w.legacy{i} is not null then {i}" for i in range(len(table.parts)))
-    legacy = f"coalesce(w.legacy{position}, {literal(part.mapping.legacy_prefix)} || f.key)"
+    legacy = f"coalesce(w.legacy{position}, {legacy_of(part.mapping, 'f.key')})"
     row = f"(select {table.loser(position)} from {table.target_sql(part)} t where t.legacy_id = {legacy} limit 1)"
     return once_listed(
         f"select {literal(part.target)}, {legacy}, f.key, case when f.kind = 'delete' then '{{\"deleted\": true}}'::json"

@@ -1,4 +1,4 @@
--- The journal: what a run did, and what it set aside. Every statement can be run again.
+-- The journal: what a run did, and which rows it did not migrate. Every statement can be run again.
 
 create schema if not exists tenantry;
 comment on schema tenantry is 'Tenantry: the journal of the migration, the id map, and the functions that policies call.';
@@ -29,37 +29,29 @@ create table if not exists tenantry.run (
     guards          text,
     subset          jsonb
 );
-comment on table tenantry.run is 'One migration of one manifest; it is gone on with until it is contracted, or rolled back to nothing.';
-comment on column tenantry.run.direction is 'Which side applications write: forward the source, reverse the target, both during the grace after a cut-over.';
-comment on column tenantry.run.migrator is 'The login of the runs: what it writes is told from what applications write.';
-comment on column tenantry.run.server is 'The server and database that the run was last seen on, to notice that it was restored or promoted.';
-comment on column tenantry.run.verified_at is 'When source and target were last compared as a whole and agreed.';
-comment on column tenantry.run.unverified is 'Rows were carried over since then that have not been compared; the cut-over compares everything again first.';
+comment on table tenantry.run is 'One migration of one manifest; it can be resumed until it is contracted or completely rolled back.';
+comment on column tenantry.run.direction is 'Which side applications write: forward the source, reverse the target, both during the dual-write window after a cut-over.';
+comment on column tenantry.run.migrator is 'The login of the runs, which distinguishes its writes from those of applications.';
+comment on column tenantry.run.server is 'The server and database on which the run was last seen, to detect a restore or a promotion.';
+comment on column tenantry.run.verified_at is 'When source and target were last compared completely and were equal.';
+comment on column tenantry.run.unverified is 'Rows were replayed since then and not compared; the cut-over compares everything again first.';
 
-comment on column tenantry.run.guards is 'Digest of the triggers that keep others from writing the target, as Tenantry left them: tenantry.guards().';
-comment on column tenantry.run.subset is 'Of a run that began with some tenants as a trial: the condition, its state (trial: only these; rest: all others too), how many tenants were chosen, of how many.';
+comment on column tenantry.run.guards is 'Digest of the triggers that block other writers of the target, as Tenantry left them: tenantry.guards().';
+comment on column tenantry.run.subset is 'For a run that began as a pilot: the condition, its state (trial: only these tenants; rest: all others too), how many tenants were chosen, and of how many.';
 
-create table if not exists tenantry.run_lock (
-    key   bigint      primary key,
-    pid   integer     not null,
-    holds boolean     not null,
-    at    timestamptz not null default clock_timestamp()
-);
-alter table tenantry.run_lock add column if not exists login oid, add column if not exists started timestamptz;
-create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
-comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.';
+-- include: run_lock.sql
 
 create table if not exists tenantry.only (
     tenant_key text primary key
 );
-comment on table tenantry.only is 'Source keys of the tenants of a trial, as they were chosen when it began; a tenant that matches the condition later is not among them.';
+comment on table tenantry.only is 'Source keys of the tenants of a pilot, chosen when it began; tenants that match the condition later are not included.';
 
 create table if not exists tenantry.inside (
     mapping    text not null,
     source_key text not null,
     primary key (mapping, source_key)
 );
-comment on table tenantry.inside is 'Rows that belong to no tenant and came along with a trial, since rows of its tenants name them: people, above all.';
+comment on table tenantry.inside is 'Rows without a tenant that a pilot includes because rows of its tenants reference them, mostly people.';
 
 create table if not exists tenantry.step (
     run_id      bigint      not null references tenantry.run (id),
@@ -91,7 +83,7 @@ create table if not exists tenantry.chunk (
     finished_at      timestamptz,
     primary key (run_id, mapping, position)
 );
-comment on table tenantry.chunk is 'Key ranges of the copy, low < key <= high; done in the very transaction that wrote their rows.';
+comment on table tenantry.chunk is 'Key ranges of the copy, low < key <= high; done in the same transaction that wrote their rows.';
 
 create table if not exists tenantry.quarantine (
     id             bigint generated always as identity primary key,
@@ -112,19 +104,19 @@ create table if not exists tenantry.quarantine (
     created_at     timestamptz not null default clock_timestamp(),
     closed_at      timestamptz
 );
--- A key may be as long as the source lets it be, beside a name too long for an entry of a btree.
+-- A key may be as long as the source allows; together with a name it can be too long for a btree entry.
 create unique index if not exists quarantine_open_row on tenantry.quarantine (mapping, md5(source_key)) where state = 'open';
 create index if not exists quarantine_source_hash on tenantry.quarantine using hash (source_key);
 create index if not exists quarantine_parent_hash on tenantry.quarantine using hash (parent_key);
-comment on column tenantry.quarantine.problems is 'reason:name for each, with semicolons between; a semicolon in a name is written \s, a backslash \b.';
-comment on table tenantry.quarantine is 'Rows that could not be carried over: the whole original, and why. For the migrator only: originals may hold secrets.';
+comment on column tenantry.quarantine.problems is 'reason:name for each problem, separated by semicolons; a semicolon in a name is written \s, a backslash \b.';
+comment on table tenantry.quarantine is 'Rows that could not be migrated: the whole original and the reason. For the migrator only: originals may contain secrets.';
 
 create table if not exists tenantry.accepted (
     mapping    text not null,
     source_key text not null,
     primary key (mapping, source_key)
 );
-comment on table tenantry.accepted is 'Rows that were in quarantine when the run was declared ready, or whose staying behind was accepted later: the cut-over does not ask about them.';
+comment on table tenantry.accepted is 'Quarantined rows that do not stop the cut-over: they were in quarantine when the run was declared ready, or were accepted later.';
 
 create table if not exists tenantry.merged (
     mapping      text  not null,
@@ -136,7 +128,7 @@ create table if not exists tenantry.merged (
     derived      json  not null,
     primary key (mapping, source_key)
 );
-comment on table tenantry.merged is 'Rows that mean the same as another one, which stands for them.';
+comment on table tenantry.merged is 'Duplicates that were merged into a surviving row.';
 
 create table if not exists tenantry.change (
     mapping      text  not null,
@@ -160,14 +152,14 @@ create table if not exists tenantry.account_link (
     before     jsonb
 );
 create index if not exists account_link_account_idx on tenantry.account_link (account_id);
-comment on table tenantry.account_link is 'What was decided for each user: the account that is linked or made, or none, and why.';
-comment on column tenantry.account_link.made is 'The account is made by the migration, and goes with it; false for one that was there before.';
-comment on column tenantry.account_link.before is 'The app_metadata of an account that was there before and was made super admin, as it was.';
+comment on table tenantry.account_link is 'The decision for each user: the account that is linked or created, or none, and the reason.';
+comment on column tenantry.account_link.made is 'True if the migration created the account, which a rollback deletes; false for an account that existed before.';
+comment on column tenantry.account_link.before is 'The earlier app_metadata of an existing account that was made super admin.';
 
 create table if not exists tenantry.account_made (
     account_id uuid primary key
 );
-comment on table tenantry.account_made is 'Accounts that the migration made, and takes away when it is taken back.';
+comment on table tenantry.account_made is 'Accounts that the migration created, and that a rollback deletes.';
 
 create table if not exists tenantry.account_file (
     source_key text primary key,
@@ -182,11 +174,11 @@ create table if not exists tenantry.source_log (
     at         timestamptz not null default clock_timestamp()
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0,
         vacuum_truncate = off);
-comment on table tenantry.source_log is 'Keys of source rows that applications changed and replay has not carried over yet; without any key: a table that was truncated. It has no index and no sequence: a write costs as little as can be, and entries are read as they become visible.';
+comment on table tenantry.source_log is 'Change queue: keys of source rows that applications changed and that are not replayed yet; an entry without a key is a truncated table. Without index and sequence a write costs as little as possible; entries are read as they become visible.';
 
 create table if not exists tenantry.target_log (like tenantry.source_log including all) with (autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
-comment on table tenantry.target_log is 'The same for rows of the target (keys are their legacy ids), from the cut-over on.';
+comment on table tenantry.target_log is 'Change queue of the target from the cut-over on; keys are legacy ids.';
 
 create table if not exists tenantry.sample (
     run_id      bigint      not null references tenantry.run (id) on delete cascade,
@@ -200,7 +192,7 @@ create table if not exists tenantry.sample (
     data        jsonb       not null default '{}'
 );
 create index if not exists sample_run_idx on tenantry.sample (run_id, at);
-comment on table tenantry.sample is 'About once a second what a run was doing: rows carried over since it began, entries not yet replayed and the age of the oldest, size of the log, WAL written by the server.';
+comment on table tenantry.sample is 'Measurements of a run about once a second: rows migrated since it began, entries not replayed yet and the age of the oldest, size of the change queue, WAL written by the server.';
 
 create table if not exists tenantry.event (
     id      bigint generated always as identity primary key,
@@ -210,7 +202,7 @@ create table if not exists tenantry.event (
     message text  not null,
     data    jsonb not null default '{}'
 );
-comment on table tenantry.event is 'What happened in a run, for people.';
+comment on table tenantry.event is 'Events of a run, for people to read.';
 
 -- A publication of all tables refuses updates and deletes of a table without a key.
 alter table tenantry.change replica identity full;
@@ -245,7 +237,7 @@ begin
       from unnest(opened) o (named);
 end
 $$;
-comment on function tenantry.settle_tables is 'Rights close the tables of this schema. Row-level security without policies, which an event trigger may switch on for each new table, would hide them from the functions that policies call.';
+comment on function tenantry.settle_tables is 'Disables row-level security on the tables of this schema, which grants protect. An event trigger may enable it for each new table; without policies it would hide the rows from the functions that policies call.';
 revoke all on function tenantry.settle_tables() from public;
 
 create or replace function tenantry.json_ids(document jsonb, paths text[], ids jsonb[], drop_unknown boolean)
@@ -261,7 +253,7 @@ begin
     return document;
 end
 $$;
-comment on function tenantry.json_ids is 'A document with old ids turned into new ones, at the given paths; unknown ids are kept, or dropped with the array element that they stand in.';
+comment on function tenantry.json_ids is 'Translates old ids in a document into new ones at the given paths; unknown ids are kept, or dropped with their array element.';
 
 create or replace function tenantry.json_ids_at(node jsonb, path text[], ids jsonb, drop_unknown boolean, in_array boolean)
     returns jsonb
@@ -303,7 +295,7 @@ begin
     return case when not in_array then node - path[1] end;
 end
 $$;
-comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null means: leave the array element out.';
+comment on function tenantry.json_ids_at is 'One path of tenantry.json_ids; null means that the array element is dropped.';
 
 revoke all on function tenantry.json_ids(jsonb, text[], jsonb[], boolean) from public;
 revoke all on function tenantry.json_ids_at(jsonb, text[], jsonb, boolean, boolean) from public;
@@ -319,7 +311,7 @@ exception when others then
     return false;
 end
 $$;
-comment on function tenantry.readable is 'Whether a type can read a text; pg_input_is_valid says it from PostgreSQL 16 on.';
+comment on function tenantry.readable is 'Whether a text is valid input of a type; PostgreSQL 16 and later have pg_input_is_valid.';
 revoke all on function tenantry.readable(text, text) from public;
 
 do $$
@@ -330,7 +322,7 @@ begin
     end if;
 end
 $$;
-comment on function tenantry.direction() is 'Which side applications write, for the fences: the direction of the run. The transaction of a turn replaces it, so that no snapshot shows an older one.';
+comment on function tenantry.direction() is 'The direction of the run: which side applications write. Fences call it. The transaction of a switchover replaces the function, so that no snapshot shows an older direction.';
 revoke all on function tenantry.direction() from public;
 
 create or replace function tenantry.guards(target_schema text) returns text
@@ -340,7 +332,7 @@ return (select md5(coalesce(string_agg(concat_ws(' ', t.oid, t.xmin, t.tgenabled
           from pg_trigger t join pg_class c on c.oid = t.tgrelid
          where c.relnamespace = to_regnamespace(quote_ident(guards.target_schema))
            and t.tgname ~ '^tenantry_(capture|fence)(_truncate|_moved)?$');
-comment on function tenantry.guards is 'A digest of the triggers that keep others from writing the target: another one where somebody has switched them, be it off and on again.';
+comment on function tenantry.guards is 'A digest of the triggers that block other writers of the target. It changes if a trigger was disabled, even if it was enabled again.';
 revoke all on function tenantry.guards(text) from public;
 
 create or replace function tenantry.sets_off_accounts(stack text) returns boolean
@@ -350,7 +342,7 @@ return exists (select from pg_trigger t join pg_class c on c.oid = t.tgrelid joi
                 where c.relnamespace = to_regnamespace('auth') and not t.tgisinternal
                   and (position(quote_ident(p.proname) || '(' in sets_off_accounts.stack) > 0
                        or position('"' || p.proname || '"' in sets_off_accounts.stack) > 0));
-comment on function tenantry.sets_off_accounts is 'Whether a statement, by its stack of calls, is one of a trigger on the accounts.';
+comment on function tenantry.sets_off_accounts is 'Whether the call stack shows that a trigger on the accounts runs the statement.';
 revoke all on function tenantry.sets_off_accounts(text) from public;
 
 create or replace function tenantry.refuse_write() returns trigger
@@ -364,11 +356,11 @@ declare
 begin
     if not passes and pg_trigger_depth() > 1 and tg_level = 'ROW' then
         get diagnostics stack = pg_context;
-        -- What a trigger on the accounts writes is left out: people go on signing up, and the side that is written has its own.
+        -- Writes of a trigger on the accounts are skipped: people keep signing up, and the active side has a trigger of its own.
         if tenantry.sets_off_accounts(stack) then
             return null;
         end if;
-        -- What a foreign key does when the row is gone that it names, such as an account: that was not refused.
+        -- The action of a foreign key after its parent, such as an account, was deleted; that deletion was allowed.
         passes := session_user = tg_argv[1]
             or split_part(stack, E'\n', 2) ~ '(DELETE FROM|UPDATE) (ONLY )?"[^"]+"[.]"[^"]+" .*[$][0-9]+ OPERATOR[(]';
     end if;
@@ -386,7 +378,7 @@ begin
               hint = 'Applications write the old schema now; what is written here would be lost. Write there, or run tenantry cutover first.';
 end
 $$;
-comment on function tenantry.refuse_write is 'The fence on the side that applications do not write. Arguments: which side that is, the login of the runs, the tables that have the data.';
+comment on function tenantry.refuse_write is 'The fence on the side that applications do not write. Arguments: that side, the login of the runs, the tables that hold the data.';
 revoke all on function tenantry.refuse_write() from public;
 
 create or replace function tenantry.leave_out() returns trigger
@@ -400,7 +392,7 @@ begin
     return case when tenantry.sets_off_accounts(stack) then null when tg_op = 'DELETE' then old else new end;
 end
 $$;
-comment on function tenantry.leave_out is 'Trigger of the source: the accounts that a migration makes fire the triggers of auth.users, and what these would write is left out.';
+comment on function tenantry.leave_out is 'Trigger of the source. Accounts that a migration creates fire the triggers of auth.users; this trigger skips what those would write.';
 revoke all on function tenantry.leave_out() from public;
 
 create table if not exists tenantry.sleeping (
@@ -409,7 +401,7 @@ create table if not exists tenantry.sleeping (
     state        "char" not null,
     primary key (relation, trigger_name)
 );
-comment on table tenantry.sleeping is 'Triggers of the application on the source, switched off while the source follows the target, and the state that each had.';
+comment on table tenantry.sleeping is 'Application triggers on the source that are disabled while the source follows the target, with their earlier state.';
 
 create or replace function tenantry.sleep_triggers(tables text[]) returns void
     language plpgsql
@@ -435,7 +427,7 @@ begin
     end loop;
 end
 $$;
-comment on function tenantry.sleep_triggers is 'What is carried back into the source is as it shall be already: no trigger may change it, or tell others of it again.';
+comment on function tenantry.sleep_triggers is 'Disables the application''s triggers on the source: rows replayed into it are final, so no trigger may change them or send notifications about them again.';
 revoke all on function tenantry.sleep_triggers(text[]) from public;
 
 create or replace function tenantry.wake_triggers() returns void
@@ -456,7 +448,7 @@ begin
     delete from tenantry.sleeping;
 end
 $$;
-comment on function tenantry.wake_triggers is 'Each trigger of the source back to the state that it had, when applications write the source again.';
+comment on function tenantry.wake_triggers is 'Restores the earlier state of each source trigger when applications write the source again.';
 revoke all on function tenantry.wake_triggers() from public;
 
 create table if not exists tenantry.sleeping_rule (
@@ -465,7 +457,7 @@ create table if not exists tenantry.sleeping_rule (
     state     "char" not null,
     primary key (relation, rule_name)
 );
-comment on table tenantry.sleeping_rule is 'Rewrite rules of tables that Tenantry writes and the application does not, switched off for that time, and the state that each had.';
+comment on table tenantry.sleeping_rule is 'Rewrite rules of tables that Tenantry writes and the application does not; they are disabled meanwhile. Stores their earlier state.';
 
 create or replace function tenantry.sleep_rules(tables text[]) returns void
     language plpgsql
@@ -488,7 +480,7 @@ begin
     end loop;
 end
 $$;
-comment on function tenantry.sleep_rules is 'A rule that does something else instead would keep rows from being carried over, and the server refuses to say what it wrote.';
+comment on function tenantry.sleep_rules is 'Disables rewrite rules: an INSTEAD rule would prevent replay from writing rows, and the server does not support RETURNING with it.';
 revoke all on function tenantry.sleep_rules(text[]) from public;
 
 create or replace function tenantry.wake_rules(tables text[]) returns void
@@ -512,7 +504,7 @@ begin
     end loop;
 end
 $$;
-comment on function tenantry.wake_rules is 'Each rule of these tables back to the state that it had, when applications write them.';
+comment on function tenantry.wake_rules is 'Restores the earlier state of each rule when applications write these tables.';
 revoke all on function tenantry.wake_rules(text[]) from public;
 
 create or replace function tenantry.capture_target() returns trigger
@@ -523,7 +515,7 @@ declare
     before text;
     after  text;
 begin
-    -- A column that was renamed makes no write fail: what cannot be named is noted as a change of the whole table.
+    -- A renamed column must not make writes fail: if the key cannot be read, the entry is for the whole table.
     begin
         if tg_op in ('UPDATE', 'DELETE') then
             before := old.legacy_id;
@@ -539,7 +531,7 @@ begin
     return null;
 end
 $$;
-comment on function tenantry.capture_target is 'Notes which rows of the target applications change, from the cut-over on.';
+comment on function tenantry.capture_target is 'Records the keys of target rows that applications change, from the cut-over on.';
 revoke all on function tenantry.capture_target() from public;
 
 create or replace function tenantry.capture_move() returns trigger
@@ -552,5 +544,5 @@ begin
     return null;
 end
 $$;
-comment on function tenantry.capture_move is 'Notes which rows of the target applications move to another tenant: a row that comes with the id of another tenant''s row is none of them.';
+comment on function tenantry.capture_move is 'Records which target rows applications move to another tenant; a new row with the id of another tenant''s row is not a move.';
 revoke all on function tenantry.capture_move() from public;

@@ -1,7 +1,7 @@
--- What the engine says to the journal.
+-- Statements with which the engine writes the journal.
 
 -- name: exists
--- A schema of this name that somebody else made may have a table run as well.
+-- A schema of this name that Tenantry did not create may also have a table run.
 select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = 'tenantry' and c.relname = 'run' and a.attname = 'manifest_digest')
 
@@ -22,13 +22,13 @@ returning id
 update tenantry.run set status = 'running', process = %(process)s, finished_at = null where id = %(run)s
 
 -- name: set_status
--- What has been cut over stays so, whatever befalls the process afterwards.
+-- A run that was cut over stays so, whatever happens to the process later.
 update tenantry.run
    set status = %(status)s, finished_at = case when %(status)s = 'running' then null else clock_timestamp() end
  where id = %(run)s and direction = 'forward'
 
 -- name: turn
--- Which side applications write from now on; in the very transaction that opens the one and closes the other.
+-- Which side applications write from now on; runs in the transaction that opens this side and closes the other.
 update tenantry.run
    set direction = %(direction)s, status = %(status)s, phase = %(phase)s, finished_at = clock_timestamp(),
        grace_until = clock_timestamp() + %(grace)s::interval
@@ -44,7 +44,7 @@ update tenantry.run set server = %(server)s where id = %(run)s
 update tenantry.run set verified_at = case when %(verified)s then clock_timestamp() end, unverified = false where id = %(run)s
 
 -- name: set_unverified
--- Rows were carried over since everything was compared.
+-- Rows were replayed since everything was compared.
 update tenantry.run set unverified = true where id = %(run)s and not unverified
 
 -- name: set_subset
@@ -109,7 +109,7 @@ select position, low, high, status, source_rows, target_rows, quarantined_rows, 
   from tenantry.chunk where run_id = %(run)s and mapping = %(mapping)s order by position
 
 -- name: chunks_done
--- Several ranges that were carried over as one: what was counted stands at the first of them.
+-- Several ranges that were copied as one: the first of them has the counts.
 update tenantry.chunk
    set status = 'done', source_rows = case when position = %(position)s then %(source)s else 0 end,
        target_rows = case when position = %(position)s then %(target)s else 0 end,
@@ -135,7 +135,7 @@ returning position, low, high
 insert into tenantry.event (run_id, code, message, data) values (%(run)s, %(code)s, %(message)s, %(data)s)
 
 -- name: last_turn
--- What was last done about the run's direction.
+-- The last event about the run's direction.
 select code, data from tenantry.event
  where run_id = %(run)s and code in ('cut_over', 'grace_ended', 'rolled_back', 'undoing') order by id desc limit 1
 
@@ -154,7 +154,7 @@ select mapping, reason, coalesce(column_name, ''), count(*), (array_agg(source_k
  order by reason = 'parent_quarantined', 4 desc, 1, 2, 3
 
 -- name: accept_quarantined
--- From here on it is known that these rows stay behind.
+-- Accepts that these rows stay in quarantine.
 insert into tenantry.accepted (mapping, source_key)
 select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state = 'open' on conflict do nothing
 
@@ -162,7 +162,7 @@ select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state
 select coalesce(max(id), 0) from tenantry.quarantine
 
 -- name: left_behind
--- Rows that came into quarantine behind an entry, and of which nobody was told yet.
+-- Rows that went into quarantine after an entry and are not reported yet.
 select q.mapping, q.reason, coalesce(q.column_name, ''), count(*), (array_agg(q.source_key order by q.source_key))[1:5]
   from tenantry.quarantine q
  where q.id > %(after)s and q.state = 'open'

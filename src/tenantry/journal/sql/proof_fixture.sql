@@ -1,5 +1,5 @@
--- The rows that a proof made, by their keys; written in the transaction that made them. Whoever makes the table, it belongs to the
--- owner of its schema: the next proof may be another login's.
+-- Keys of the rows that a proof created, written in the same transaction. The table belongs to the owner of its schema, whichever
+-- login creates it: the next proof may use another login.
 do $$
 declare
     owner name := (select r.rolname from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner
@@ -14,13 +14,13 @@ begin
             made_at      timestamptz not null default clock_timestamp()
         );
         comment on table tenantry.proof_fixture is
-            'Invented rows of the proof that is running, or of one that was killed: the next proof removes these.';
+            'Synthetic rows of the running proof, or of one that was killed; the next proof removes those.';
         revoke all on tenantry.proof_fixture from public;
         if owner <> current_user and pg_has_role(current_user, owner, 'MEMBER') then
             execute format('alter table tenantry.proof_fixture owner to %I', owner);
         end if;
     end if;
-    -- An event trigger may have secured it.
+    -- An event trigger may have enabled row-level security.
     if exists (select from pg_catalog.pg_class c where c.oid = 'tenantry.proof_fixture'::regclass
                   and (c.relrowsecurity or c.relforcerowsecurity)) then
         alter table tenantry.proof_fixture disable row level security, no force row level security;

@@ -1,4 +1,4 @@
--- What the way back remembers. Every statement can be run again.
+-- The tables of the reverse direction. Every statement can be run again.
 
 create table if not exists tenantry.kept (
     table_name  text        not null,
@@ -7,12 +7,12 @@ create table if not exists tenantry.kept (
     reason      text        not null,
     at          timestamptz not null default clock_timestamp()
 );
--- Ids may be as long as clients want them: too long, beside names, for an entry of a btree.
+-- Clients choose the length of ids; together with names they can be too long for a btree entry.
 alter table tenantry.kept drop constraint if exists kept_pkey;
 create unique index if not exists kept_cell_key on tenantry.kept (table_name, md5(legacy_id), column_name);
 create index if not exists kept_legacy_hash on tenantry.kept using hash (legacy_id);
 alter table tenantry.kept replica identity full;
-comment on table tenantry.kept is 'Rows and cells of the target for which the source has no place: they are in the target only. A row leaves the list when both sides agree.';
+comment on table tenantry.kept is 'Target-only rows and cells, which the source cannot represent. A row is removed from the list when both sides agree.';
 comment on column tenantry.kept.column_name is 'The target column; empty for the whole row.';
 
 create table if not exists tenantry.conflict (
@@ -29,10 +29,10 @@ create table if not exists tenantry.conflict (
 alter table tenantry.conflict add column if not exists seen_at timestamptz;
 drop index if exists tenantry.conflict_row_idx;
 create index if not exists conflict_legacy_hash on tenantry.conflict using hash (legacy_id);
-comment on column tenantry.conflict.seen_at is 'When the row was last refused for the same reason: the line then says what it was last.';
-comment on table tenantry.conflict is 'Changes that one side refused, or that both sides made: which side''s row stands, and what the other one said.';
-comment on column tenantry.conflict.winner is 'Whose row stands: source or target.';
-comment on column tenantry.conflict.loser is 'What did not come through, without secrets; {"deleted": true} for a deletion.';
+comment on column tenantry.conflict.seen_at is 'When the row was last refused for the same reason; the entry then has the latest values.';
+comment on table tenantry.conflict is 'Changes that one side refused, or that both sides made: which side''s row won, and the values of the other.';
+comment on column tenantry.conflict.winner is 'The side whose row won: source or target.';
+comment on column tenantry.conflict.loser is 'The change that was not applied, without secrets; {"deleted": true} for a deletion.';
 
 create table if not exists tenantry.stranger (
     table_name text not null,
@@ -45,8 +45,8 @@ create unique index if not exists stranger_row_key on tenantry.stranger (table_n
 create index if not exists stranger_legacy_hash on tenantry.stranger using hash (legacy_id);
 create index if not exists stranger_place_hash on tenantry.stranger using hash (source_key);
 alter table tenantry.stranger replica identity full;
-comment on table tenantry.stranger is 'Rows of the target whose place in the source is that of a row of another tenant: they stay in the target only, and are listed in tenantry.conflict.';
-comment on column tenantry.stranger.source_key is 'The place that is taken; null: the row has none any more.';
+comment on table tenantry.stranger is 'Target rows whose source key belongs to a row of another tenant: they are target-only and listed in tenantry.conflict.';
+comment on column tenantry.stranger.source_key is 'The source key that is taken; null if the row no longer has one.';
 
 create table if not exists tenantry.tenant_move (
     table_name text not null,
@@ -56,7 +56,7 @@ create table if not exists tenantry.tenant_move (
 );
 create index if not exists tenant_move_hash on tenantry.tenant_move using hash (legacy_id);
 alter table tenantry.tenant_move replica identity full;
-comment on table tenantry.tenant_move is 'Rows of the target that an application moved to another tenant, until the source says so: only such a row may take the place of the row of another tenant.';
+comment on table tenantry.tenant_move is 'Target rows that an application moved to another tenant, until the source has the move: only these may replace a row of another tenant.';
 
 create table if not exists tenantry.born_part (
     mapping    text not null,
@@ -70,8 +70,8 @@ create unique index if not exists born_part_row_key on tenantry.born_part (mappi
 create index if not exists born_part_legacy_hash on tenantry.born_part using hash (legacy_id);
 create index if not exists born_part_place_hash on tenantry.born_part using hash (source_key);
 alter table tenantry.born_part replica identity full;
-comment on column tenantry.born_part.tenant is 'Whose row it is; null without a tenant.';
-comment on table tenantry.born_part is 'Rows of a part that were born in the target, and the source row in which they stand: their own id is none of the source''s.';
+comment on column tenantry.born_part.tenant is 'The tenant of the row; null without a tenant.';
+comment on table tenantry.born_part is 'Target-native rows of a part, and the source row that holds them: their own id is not an id of the source.';
 
 create index if not exists merged_into_idx on tenantry.merged (mapping, into_key);
 
@@ -89,7 +89,7 @@ begin
             get diagnostics hit = row_count;
             total := total + hit;
         exception when others then
-            -- Locks, the server's resources and what ends sessions are not for a row to answer for.
+            -- Errors about locks, server resources and ended sessions are not the fault of a row.
             if left(sqlstate, 2) in ('40', '53', '55', '57', '58', 'F0') then
                 raise;
             end if;
@@ -105,7 +105,7 @@ begin
     return next;
 end
 $$;
-comment on function tenantry.try_each is 'A statement for each of the rows of a round by its number: which of them are refused, and why; at last how many it has written.';
+comment on function tenantry.try_each is 'Runs a statement for each row of a round, by its number. Returns the refused rows with the reason, and last the number of rows written.';
 revoke all on function tenantry.try_each(text, bigint, bigint) from public;
 
 create or replace function tenantry.row_json(given record) returns json
@@ -123,9 +123,9 @@ begin
                                                else to_json(left(e.value::text, 1000) || '…') end)
               from json_each(made) e);
 exception when others then
-    -- A text has 1 GB at most, and its escapes make a value six times as long.
+    -- A text has at most 1 GB, and escapes make a value up to six times as long.
     return json_build_object('row', 'it is too large to be listed');
 end
 $$;
-comment on function tenantry.row_json is 'A row as it is listed: of one that is very large, the beginnings of its values.';
+comment on function tenantry.row_json is 'A row for listings; values of very large rows are truncated.';
 revoke all on function tenantry.row_json(record) from public;

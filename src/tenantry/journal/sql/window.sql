@@ -1,13 +1,13 @@
--- The dual-write window: what it changes on both sides for its time, and how that is taken back. Every statement can be run again.
+-- The dual-write window: what it changes on both sides meanwhile, and how that is undone. Every statement can be run again.
 
 alter table tenantry.source_log add column if not exists image json, add column if not exists was json;
 alter table tenantry.target_log add column if not exists image json, add column if not exists was json;
-comment on column tenantry.source_log.image is 'During the dual-write window: the row as it was written. It may hold secrets.';
-comment on column tenantry.source_log.was is 'During the dual-write window, for an update by a trigger: the row before it.';
+comment on column tenantry.source_log.image is 'During the dual-write window: the row as written. It may contain secrets.';
+comment on column tenantry.source_log.was is 'During the dual-write window, for an update by a trigger: the row before the update.';
 
 alter table tenantry.conflict add column if not exists stands jsonb, add column if not exists changed_at timestamptz;
-comment on column tenantry.conflict.stands is 'The row that stands, as it was when the line was written, without secrets.';
-comment on column tenantry.conflict.changed_at is 'When the change that did not come through was made.';
+comment on column tenantry.conflict.stands is 'The row that won, as it was when the entry was written, without secrets.';
+comment on column tenantry.conflict.changed_at is 'When the change that was not applied was made.';
 
 create table if not exists tenantry.window_change (
     position     integer generated always as identity primary key,
@@ -16,8 +16,8 @@ create table if not exists tenantry.window_change (
     definition   text,
     undo         text not null
 );
-comment on table tenantry.window_change is 'What the dual-write window has changed for its time, and the SQL that takes each back.';
-comment on column tenantry.window_change.definition is 'Of a trigger that leaves Tenantry''s own writes alone meanwhile: its own definition.';
+comment on table tenantry.window_change is 'What the dual-write window has changed temporarily, and the SQL that undoes each change.';
+comment on column tenantry.window_change.definition is 'For a trigger that ignores Tenantry''s own writes meanwhile: its original definition.';
 
 create or replace function tenantry.close_window() returns void
     language plpgsql
@@ -32,7 +32,7 @@ begin
     delete from tenantry.window_change;
 end
 $$;
-comment on function tenantry.close_window is 'Everything that the dual-write window has changed, back to what it was.';
+comment on function tenantry.close_window is 'Undoes everything that the dual-write window has changed.';
 revoke all on function tenantry.close_window() from public;
 
 create or replace function tenantry.interleave(sequences text[], step bigint, back bigint[]) returns void
@@ -44,7 +44,7 @@ declare
     furthest bigint;
     reached bigint;
 begin
-    -- First the increments: from here on nobody draws until the transaction ends, and what sessions have cached is void.
+    -- First the increments: from now on no session can draw numbers until the transaction ends, and cached numbers are void.
     for i in 1 .. cardinality(sequences) loop
         execute format('alter sequence %s increment by %s', sequences[i], coalesce(back[i], stride));
     end loop;
@@ -57,7 +57,7 @@ begin
     end loop;
 end
 $$;
-comment on function tenantry.interleave is 'Have several sequences draw in turns, behind the furthest of them, so that none gives out what another one does; with `back`: each goes on by its own increment behind the furthest.';
+comment on function tenantry.interleave is 'Interleaves several sequences, starting after the largest value of all, so that no two return the same number; with `back` each continues with its own increment after the largest value.';
 revoke all on function tenantry.interleave(text[], bigint, bigint[]) from public;
 
 create or replace function tenantry.as_listed(image json, hidden text[]) returns jsonb
@@ -70,7 +70,7 @@ begin
     end if;
     return image::jsonb - hidden;
 exception when others then
-    -- What json may hold and jsonb may not, as \u0000.
+    -- Values that json can hold and jsonb cannot, such as \u0000.
     return jsonb_build_object('row', 'it holds what jsonb cannot; md5 ' || md5(image::text));
 end
 $$;

@@ -18,8 +18,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantry.accounts.decide import link_statement, profile_mapping
-from tenantry.derivation.forward import merge_keys, qualified_order
 from tenantry.derivation.keys import mapping_key
+from tenantry.derivation.rows import merge_keys, qualified_order
 from tenantry.errors import NoRun, QuarantineEntryUnknown, nearest
 from tenantry.journal.journal import Connection, Run, journal_exists
 from tenantry.journal.names import JOURNAL

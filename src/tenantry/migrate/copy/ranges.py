@@ -12,10 +12,11 @@ import psycopg
 from psycopg import sql as psql
 
 from tenantry.catalog import Column as CatalogColumn
-from tenantry.derivation.forward import python_table, within
+from tenantry.derivation.derived import within
 from tenantry.derivation.ids import key_parts
 from tenantry.derivation.keys import equal, mapping_key, operator
 from tenantry.derivation.pilot import restriction
+from tenantry.derivation.rows import python_table
 from tenantry.errors import TransformFailed
 from tenantry.journal.journal import Chunk, Connection, Journal, statement
 from tenantry.journal.names import JOURNAL

@@ -15,7 +15,8 @@ from typing import Literal
 
 from tenantry.errors import SettingsError
 from tenantry.journal.journal import Connection
-from tenantry.migrate.observe.status import STOPPED, Event, Status, read_status
+from tenantry.migrate.observe.status import read_status
+from tenantry.migrate.observe.values import STOPPED, Event, Status
 from tenantry.plan import PHASES
 
 STATES = ("running", "ready", "cut over", "contracted", *STOPPED)

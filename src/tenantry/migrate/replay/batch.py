@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from tenantry.derivation.forward import effective_source
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.strangers import no_stranger, without_strangers
+from tenantry.derivation.rows import effective_source
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project

@@ -18,6 +18,7 @@ from tenantry.derivation.reverse.strangers import STRANGER, moved_from, without_
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import MappedColumn, Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import ROW_ID
 from tenantry.mapping.values.type_names import base_type
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
@@ -71,7 +72,7 @@ class Both:
     def _find(self, connection: Connection, table: str, mappings: Sequence[Mapping]) -> bool:
         connection.execute("delete from tenantry_both")
         for position, mapping in enumerate(mappings):
-            legacy = f"{literal(mapping.legacy_prefix)} || e.key"
+            legacy = legacy_of(mapping, "e.key")
             connection.execute(
                 f"insert into tenantry_both select {position}, e.key, c.legacy_id, e.at, c.at, coalesce(e.stated, true),"
                 " coalesce(c.stated, true) from tenantry_entry e"
@@ -121,10 +122,9 @@ class Both:
         """A condition over entries of the source's log: for their row there is one of the target's."""
         ways = []
         for mapping in self.project:
-            prefix = len(mapping.legacy_prefix)
             keys = (
-                f"(select substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = {literal(mapping.target.name)}"
-                f" and left(c.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)} union select p.source_key from {JOURNAL}.born_part p"
+                f"(select {source_key(mapping, 'c')} from tenantry_changed c where c.table_name = {literal(mapping.target.name)}"
+                f" and c.legacy_id is not null{from_part(mapping, ' and', 'c')} union select p.source_key from {JOURNAL}.born_part p"
                 f" join tenantry_changed c on c.legacy_id = p.legacy_id and c.table_name = {literal(mapping.target.name)}"
                 f" where p.mapping = {literal(mapping.name)})"
             )
@@ -140,13 +140,12 @@ class Both:
         )
         parts = [
             f"hot as materialized ({most.format('source_log')})",
-            f"warm as materialized ({most.format('target_log')})",
+            f"warm (name, legacy_id) as materialized ({most.format('target_log')})",
         ]
         for i, mapping in enumerate(self.project):
-            prefix = len(mapping.legacy_prefix)
             of_target = (
-                f"select substr(w.key, {prefix + 1}) as key from warm w where w.name = {literal(mapping.target.name)}"
-                f" and left(w.key, {prefix}) = {literal(mapping.legacy_prefix)}"
+                f"select {source_key(mapping, 'w')} as key from warm w where w.name = {literal(mapping.target.name)}"
+                f"{from_part(mapping, ' and', 'w')}"
             )
             of_source = f"select h.key from hot h where h.name = {literal(mapping.source.name)}"
             source = ident(self.project.source.schema, mapping.source.name)
@@ -157,7 +156,7 @@ class Both:
             )
             parts.append(
                 f"t{i} as materialized (select 1 from ({of_source} union {of_target} offset 0) k join {target} t"
-                f" on t.legacy_id = {literal(mapping.legacy_prefix)} || k.key for no key update of t)"
+                f" on t.legacy_id = {legacy_of(mapping, 'k.key')} for no key update of t)"
             )
         counts = " + ".join(
             f"(select count(*) from {side}{i})" for i in range(len(self.project.mappings)) for side in "st"
@@ -209,7 +208,7 @@ class Both:
         mapping = mappings[place]
         masked = _array(column.name for column in mapping.columns if mapping.is_secret(column))
         target = without_strangers(self.project, mapping.target.name)
-        legacy = f"{literal(mapping.legacy_prefix)} || b.key"
+        legacy = legacy_of(mapping, "b.key")
         told = _told([str(column.source) for each in mappings for column in _added(each)])
         listed += connection.execute(
             f"{into}\nselect 'forward', {literal(mapping.target.name)}, {legacy}, b.key, 'target',"
@@ -276,13 +275,12 @@ class Both:
         """Have rows come back to the target that it has deleted, and that the source refuses to delete. Returns their number."""
         found = 0
         for mapping in self.project:
-            prefix = len(mapping.legacy_prefix)
             target = without_strangers(self.project, mapping.target.name)
             found += connection.execute(
                 "insert into tenantry_entry (table_name, key, at) select distinct"
                 f" {literal(mapping.source.name)}, c.source_key, now() from {JOURNAL}.conflict c"
                 f" where c.direction = 'reverse' and c.winner = 'source' and c.table_name = {literal(mapping.target.name)}"
-                f" and left(c.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)}"
+                f"{from_part(mapping, ' and', 'c')}"
                 f" and not exists (select from {target} t where t.legacy_id = c.legacy_id)"
             ).rowcount
         return found
@@ -302,7 +300,7 @@ class Both:
             except ROW_ERRORS:
                 connection.execute(
                     f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
-                    f" select 'forward', {literal(mapping.target.name)}, {literal(mapping.legacy_prefix)} || a.key, a.key, 'target',"
+                    f" select 'forward', {literal(mapping.target.name)}, {legacy_of(mapping, 'a.key')}, a.key, 'target',"
                     " a.amounts, 'the source refuses what triggers of the two sides added together' from tenantry_added a"
                     f" where a.amounts ? {literal(name)}"
                 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tenantry.derivation.forward import merge_keys, qualified_order
 from tenantry.derivation.keys import (
     same_key,
 )
+from tenantry.derivation.rows import merge_keys, qualified_order
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of, source_key
 from tenantry.migrate.replay.batch import (

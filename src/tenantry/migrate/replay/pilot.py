@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tenantry.derivation.forward import effective_source
 from tenantry.derivation.keys import (
     mapping_key,
 )
 from tenantry.derivation.pilot import Inside
+from tenantry.derivation.rows import effective_source
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping
 from tenantry.migrate.replay.batch import (

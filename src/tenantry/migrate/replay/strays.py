@@ -16,7 +16,7 @@ from tenantry.derivation.keys import mapping_key, same_key
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
-from tenantry.mapping.legacy_ids import legacy_of, source_key
+from tenantry.mapping.legacy_ids import from_part, legacy_of, of_part, source_key
 from tenantry.migrate.replay.queue import Round, take_log
 from tenantry.migrate.replay.round import Replayer
 from tenantry.migrate.session.trigger_states import trust_guards
@@ -116,7 +116,7 @@ def note_in_target(
             else:
                 marked = connection.execute(
                     f"select distinct {source_key(mapping, 'x')} from tenantry_stray x where x.table_name = {literal(name)}"
-                    f" and left(x.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)}"
+                    f"{from_part(mapping, ' and', 'x')}"
                 ).fetchall()
                 replayer.mark(connection, mapping, [str(row[0]) for row in marked])
     return True
@@ -127,8 +127,7 @@ def list_in_target(connection: Connection, project: Project) -> int:
     listed = 0
     for name, mappings in project.by_target.items():
         key = "case" + "".join(
-            f" when left(x.legacy_id, {len(each.legacy_prefix)}) = {literal(each.legacy_prefix)} then {source_key(each, 'x')}"
-            for each in mappings
+            f" when {of_part(each, 'x.legacy_id')} then {source_key(each, 'x')}" for each in mappings
         )
         listed += connection.execute(
             f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
@@ -216,8 +215,7 @@ def row_text(alias: str, names: Sequence[str], present: str) -> str:
 
 
 def _is_source_of(mapping: Mapping, alias: str) -> str:
-    mine = f"left({alias}.legacy_id, {len(mapping.legacy_prefix)}) = {literal(mapping.legacy_prefix)} and "
-    return (mine if mapping.legacy_prefix else "") + f"{mapping_key(mapping)} = {source_key(mapping, alias)}"
+    return f"{mapping_key(mapping)} = {source_key(mapping, alias)}{from_part(mapping, ' and', alias)}"
 
 
 __all__ = ["IN_SOURCE", "IN_TARGET", "list_in_target", "note_in_source", "note_in_target", "strays_again"]

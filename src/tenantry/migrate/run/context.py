@@ -12,7 +12,7 @@ from tenantry.migrate.session.connections import Session
 from tenantry.migrate.session.guard import Watch
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.throttle.throttle import Throttle
-from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify.results import Verification
 from tenantry.plan import Step
 
 
@@ -50,7 +50,7 @@ class Results:
     rows: int = 0
     suspects: dict[str, list[str]] = field(default_factory=dict)
     ranges: dict[str, int] = field(default_factory=dict)
-    verifications: list[verify.Verification] = field(default_factory=list)
+    verifications: list[Verification] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

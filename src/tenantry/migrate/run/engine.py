@@ -47,6 +47,7 @@ from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
 from tenantry.migrate.verify.not_compared import nobodys_rows
+from tenantry.migrate.verify.results import Account, Verification
 from tenantry.plan import Phase, Step, prerequisites
 from tenantry.postgres import explain
 
@@ -66,8 +67,8 @@ class Outcome:
     run: int
     resumed: bool
     timings: tuple[Timing, ...]
-    verifications: tuple[verify.Verification, ...]
-    accounts: tuple[verify.Account, ...]
+    verifications: tuple[Verification, ...]
+    accounts: tuple[Account, ...]
     rows: int
     seconds: float
 
@@ -186,7 +187,7 @@ class Migration:
                 journal.event(
                     main,
                     "ready",
-                    "the pilot is carried over; you can prove it, continue with all tenants, or undo it"
+                    "the pilot is migrated; you can prove it, continue with all tenants, or undo it"
                     if project.trial
                     else "everything is carried over; the cut-over can be done",
                 )
@@ -304,7 +305,7 @@ def _judge(context: RunContext) -> None:
     Raises:
         VerificationFailed: it differs still, or a check of the target has found something.
     """
-    found: list[verify.Verification] = []
+    found: list[Verification] = []
     project, results = context.project, context.results
 
     def compare(connection: Connection, _done: Round) -> None:

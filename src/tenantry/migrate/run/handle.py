@@ -19,6 +19,7 @@ from tenantry.derivation.keys import mapping_key
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
 from tenantry.journal.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.manifest import Manifest
+from tenantry.mapping.legacy_ids import legacy_of, source_key
 from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
 from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Round, RoundPace, TooLong, pending, take_log
@@ -36,6 +37,8 @@ from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.session.write_pause import Guard
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.not_compared import nobodys_rows
+from tenantry.migrate.verify.results import Difference, Verification
+from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import connect, explain, ident, literal
 
 _BOTH_SECONDS = 0.5
@@ -205,7 +208,7 @@ class RunHandle:
         """
         if self.run.status == "contracted":
             raise NotReady(
-                f"Run {self.run.id} was contracted: the source is gone, and there is nothing to compare or to carry over.",
+                f"Run {self.run.id} was contracted: the source no longer exists, so there is nothing to compare or replay.",
                 hint="The migration is final. `tenantry status` and `tenantry prove` still work.",
             )
         self.check_journal()
@@ -397,10 +400,9 @@ class RunHandle:
             "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
         ).fetchall():
             for mapping in self.project.by_target.get(str(table), ()):
-                prefix = literal(mapping.legacy_prefix)
                 source = ident(self.project.source.schema, mapping.source.name)
                 connection.execute(
-                    f"insert into tenantry_changed select {literal(str(table))}, {prefix} || {mapping_key(mapping)},"
+                    f"insert into tenantry_changed select {literal(str(table))}, {legacy_of(mapping, mapping_key(mapping))},"
                     f" {literal(at)}::timestamptz from {source} s"
                 )
         connection.execute("delete from tenantry_changed where legacy_id is null")
@@ -414,7 +416,7 @@ class RunHandle:
                         gone = id_sql(
                             self.project.manifest.ids.namespace,
                             parent.namespace,
-                            f"substr(c.legacy_id, {len(parent.legacy_prefix) + 1})",
+                            source_key(parent, "c"),
                         )
                         connection.execute(
                             f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
@@ -453,9 +455,9 @@ class RunHandle:
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 
-    def touched_differences(self, connection: Connection) -> list[verify.Difference]:
+    def touched_differences(self, connection: Connection) -> list[Difference]:
         """What is not as it should be among the rows that this round carried forward."""
-        found: list[verify.Difference] = []
+        found: list[Difference] = []
         for position, mapping in enumerate(self.project.mappings):
             keys = [
                 str(row[0])
@@ -466,13 +468,13 @@ class RunHandle:
                 found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
         return found
 
-    def compare_all(self, *, target: bool = True) -> list[verify.Verification]:
+    def compare_all(self, *, target: bool = True) -> list[Verification]:
         """Compare everything, while applications write: first as it is found, then, within a round, what differed.
 
         What stands in the target only, as the journal lists it, is no difference.
         """
         suspects = verify.look_for_suspects(self.main, self.project, self.journal)
-        found: list[verify.Verification] = []
+        found: list[Verification] = []
 
         def compare(connection: Connection, _done: Round) -> None:
             found.clear()
@@ -493,7 +495,7 @@ class RunHandle:
             if all(check.passed for check in found):
                 break
         if target:
-            found += verify.verify_target(self.main, self.project)
+            found += verify_target(self.main, self.project)
         passed = all(check.passed for check in found)
         self.journal.say(self.main, "set_verified", verified=passed)
         if passed:

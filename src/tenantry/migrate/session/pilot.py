@@ -148,7 +148,7 @@ def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
         assert row is not None
         rows, total = rows + int(row[0]), total + int(row[1])
     return (
-        f"A pilot of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, the people to whom they refer, and all rows that"
+        f"A pilot of {chosen}: {rows:,} of the {total:,} rows of tenants' tables, the people that they reference, and all rows that"
         " tenants share."
     )
 
@@ -198,7 +198,7 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
         journal.event(
             connection,
             "rest",
-            f"after the pilot of {subset.tenants} tenants all others are carried over",
+            f"after the pilot of {subset.tenants} tenants all other tenants are migrated",
             tenants=subset.tenants,
         )
 

@@ -19,7 +19,7 @@ from tenantry.migrate.session import pilot as subset
 from tenantry.migrate.session.reserved_names import check_names
 from tenantry.migrate.session.try_expressions import check_expressions, check_widths
 from tenantry.migrate.session.visibility import source_names
-from tenantry.plan import Environment, Plan, build_plan, prerequisites, read_environment
+from tenantry.plan import Environment, Plan, before_the_run, build_plan, prerequisites, read_environment
 from tenantry.postgres import explain
 from tenantry.postgres.ours import need_our_schema
 
@@ -70,8 +70,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
         if only is not None:
             subset.same_subset(run, only)
         target = run.target_catalog
-        made_by_us = {row[0] for row in Journal(run.id).say(connection, "steps")}
-        environment = replace(environment, has_auth="expand.auth" not in made_by_us)
+        environment = before_the_run(environment, {row[0] for row in Journal(run.id).say(connection, "steps")})
         source = replace(
             run.source_catalog,
             tables=tuple(

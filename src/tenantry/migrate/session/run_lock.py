@@ -19,7 +19,7 @@ from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 
 from tenantry.errors import RunInProgress
-from tenantry.journal.ddl import reverse_ddl
+from tenantry.journal.ddl import reverse_ddl, run_lock_ddl
 from tenantry.journal.journal import Connection, journal_exists, last_run
 from tenantry.postgres import load_blocks
 from tenantry.postgres.ours import is_foreign
@@ -133,7 +133,7 @@ def _made(connection: Connection) -> bool:
     if not journal_exists(connection) or is_foreign(connection):
         return False
     with suppress(pg.UniqueViolation, pg.DuplicateTable):  # somebody else made it in this moment
-        _say(connection, "make")
+        connection.execute(run_lock_ddl())
         connection.execute(reverse_ddl())
     return True
 

@@ -1,16 +1,5 @@
 -- Who works on the run: rows of tenantry.run_lock, alive for as long as their session holds the advisory lock of the key.
 
--- name: make
-create table if not exists tenantry.run_lock (
-    key   bigint      primary key,
-    pid   integer     not null,
-    holds boolean     not null,
-    at    timestamptz not null default clock_timestamp()
-);
-alter table tenantry.run_lock add column if not exists login oid, add column if not exists started timestamptz;
-create unique index if not exists run_lock_one_holds on tenantry.run_lock (holds) where holds;
-comment on table tenantry.run_lock is 'Who works on the run, and who waits for it: the server''s process, and the advisory lock that tells whether its session still lives. The key is drawn at random: clients, who may take any lock, do not know it before.'
-
 -- name: forget_ended
 -- Rows of sessions that have ended. The number of a server process, and a key that was once seen in pg_locks, may be another session's
 -- by now: its login tells, and its beginning, where it may be seen.

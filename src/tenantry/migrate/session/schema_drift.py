@@ -14,6 +14,7 @@ from tenantry.errors import SchemaMissing, SourceAltered
 from tenantry.journal.journal import Connection, Journal, Run
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.migrate.session.trigger_states import stand_guard
@@ -77,7 +78,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
             detail={"altered": harm},
         )
     missing = _without_capture(connection, prepared)
-    if missing and {f"capture.table:{name}" for name in missing} & journal.done_steps(connection):
+    if missing and prepared.plan.has_done("captures", journal.done_steps(connection), tables=missing):
         _capture_again(connection, journal, prepared, missing)
         notice(
             f"Triggers that record changes were missing on {', '.join(missing)}. They are installed again, and these tables are"
@@ -94,8 +95,8 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
                 if _new(there.below, table.below):
                     _look_again(connection, prepared, table)
             journal.say(connection, "set_source_catalog", catalog=Jsonb(_known(before, now, present).to_json()))
-            journal.event(connection, "altered", "the source was altered in ways that do no harm", what=said)
-        notice(f"The source was altered in the meantime, in ways that do no harm: {'; '.join(said)}.")
+            journal.event(connection, "altered", "the source was altered in ways that do not affect the run", what=said)
+        notice(f"The source was altered in ways that do not affect the run: {'; '.join(said)}.")
     return bool(moved)
 
 
@@ -229,13 +230,11 @@ def _look_again(connection: Connection, prepared: Prepared, table: Table) -> Non
     if prepared.run is None or prepared.run.direction == "forward":
         return
     for mapping in prepared.project.of_source(table.name):
-        prefix = len(mapping.legacy_prefix)
-        key = f"substr(t.legacy_id, {prefix + 1})" if prefix else "t.legacy_id"
-        mine = f"left(t.legacy_id, {prefix}) = {literal(mapping.legacy_prefix)} and " if prefix else ""
         connection.execute(
             f"insert into {JOURNAL}.target_log (table_name, old_key, new_key) select {literal(mapping.target.name)}, t.legacy_id,"
-            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where {mine}not exists (select from"
-            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {key})"
+            f" t.legacy_id from {ident(prepared.project.target.schema, mapping.target.name)} t where not exists (select from"
+            f" {ident(table.schema, table.name)} s where {mapping_key(mapping)} = {source_key(mapping)})"
+            f"{from_part(mapping, ' and')}"
         )
 
 
@@ -254,4 +253,4 @@ def _capture_again(connection: Connection, journal: Journal, prepared: Prepared,
                     connection.execute(statement)
             # Whatever was missed is found by looking at the whole table.
             connection.execute("insert into tenantry.source_log (table_name) values (%s)", [step.table])
-            journal.event(connection, "captured_again", "triggers that note changes were missing", table=step.table)
+            journal.event(connection, "captured_again", "triggers that record changes were missing", table=step.table)

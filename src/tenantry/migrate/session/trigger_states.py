@@ -31,7 +31,7 @@ def stand_guard(connection: Connection, journal: Journal, prepared: Prepared, no
     """
     project, run = prepared.project, prepared.run
     done = journal.done_steps(connection)
-    if run is None or run.status == "contracted" or "expand.fence" not in done:
+    if run is None or run.status == "contracted" or not prepared.plan.has_done("fences target", done):
         return
     if run.direction == "forward":
         _target_closed(connection, journal, prepared, notice)

@@ -1,1 +1,1 @@
-"""Changing which side applications write, and what ends a run."""
+"""Changes which side applications write, and ends a run."""

@@ -1,4 +1,4 @@
-"""The one step without return: the source goes."""
+"""Contract, the one step that cannot be undone: drops the source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tenantry.statements.capture import fed_tables
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who still reads a source table."""
+    """A session or object that still reads a source table."""
 
     table: str
     what: str
@@ -31,8 +31,8 @@ class Contracted:
 
     Attributes:
         dropped: the source tables.
-        archive: the file into which the source was put before, or None.
-        kept: views and functions of the source schema that do not depend on the tables and were left.
+        archive: the file into which the source was archived before, or None.
+        kept: views and functions of the source schema that do not depend on the tables and were kept.
     """
 
     dropped: tuple[str, ...]
@@ -43,8 +43,8 @@ class Contracted:
 
 
 def readers(live: RunHandle, since: dict[str, int] | None = None) -> tuple[list[Reader], dict[str, int]]:
-    """Who still uses the source: objects of the database that depend on it, sessions that hold locks on it, and scans that
-    the statistics counted since an earlier look.
+    """Find what still uses the source: dependent objects, sessions that hold locks on it, and scans that the statistics counted
+    since an earlier look.
 
     Args:
         since: the counts of an earlier look.
@@ -58,7 +58,7 @@ def readers(live: RunHandle, since: dict[str, int] | None = None) -> tuple[list[
     for table, scans in counts.items():
         before = (since or {}).get(table)
         if before is not None and scans > before:
-            found.append(Reader(table, f"was read {scans - before} times since the look before"))
+            found.append(Reader(table, f"was read {scans - before} times since the previous check"))
     return found, counts
 
 
@@ -72,15 +72,15 @@ def contract(
     patience: float = 60.0,
     observer: Observer | None = None,
 ) -> Contracted:
-    """Make a cut-over final: archive the source where asked to, drop its tables, and take off what served the way back.
+    """Make a cut-over final: archive the source if requested, drop its tables, and remove what only a rollback needs.
 
     Args:
         archive: a file for pg_dump's custom format.
-        look: seconds for which it is watched whether anything still reads the source.
-        force: whatever still reads the source.
+        look: seconds for which the statistics are watched for reads of the source.
+        force: contract even if something still reads the source.
 
     Raises:
-        NotReady: it has not been cut over, the grace lasts, or something still reads the source.
+        NotReady: the run is not cut over, the dual-write window is open, or something still reads the source.
         StepFailed: pg_dump failed; nothing was dropped.
     """
     import time  # noqa: PLC0415
@@ -97,16 +97,16 @@ def contract(
                 + " Nothing was dropped.",
                 hint="Run `tenantry cutover` first. A contracted run can never be rolled back.",
             )
-        if "contract.source" not in live.done:
+        if not live.prepared.plan.has_done("drops source", live.done):
             try:
                 live.check()
                 live.round(limit=EVERYTHING)
             except SourceAltered as error:
-                # It goes: what others did to it stands in nobody's way any more.
+                # It is dropped anyway, so changes that others made to it no longer matter.
                 live.observer.notice(
-                    f"{error.message} What was written in the target last is not carried back into it, nor archived with it."
+                    f"{error.message} The last changes of the target are not replayed into the source, and its archive does not contain them."
                 )
-            # Tenantry's own connections read the source too, and their counts arrive when they have been idle for a moment.
+            # Tenantry's own connections read the source too; their counts arrive after they have been idle for a moment.
             counts = readers(live)[1]
             time.sleep(1.2)
             counts = readers(live)[1]
@@ -130,7 +130,7 @@ def contract(
             begun_step = time.monotonic()
 
             def mark(step_id: str = step.id) -> None:
-                # Whoever is in the way is so before anything is dropped, and the run is what it was until then.
+                # Blocking sessions are found before anything is dropped; until then the run stays cut over.
                 live.journal.say(
                     live.main, "turn", direction="reverse", status="contracted", phase="contract", grace=None
                 )
@@ -154,7 +154,7 @@ def contract(
                     hint="Drop them, or make them use the new tables, and run the same command again.",
                 ) from error
             live.observer.finished(step, seconds=time.monotonic() - begun_step, rows=None)
-        live.journal.event(live.main, "contracted", "the source is gone", archive=str(archive) if archive else None)
+        live.journal.event(live.main, "contracted", "the source was dropped", archive=str(archive) if archive else None)
         return Contracted(
             tuple(ident(live.project.source.schema, table.name) for table in live.project.source_tables),
             archive,
@@ -163,7 +163,7 @@ def contract(
 
 
 def _lock_target(live: RunHandle) -> list[str]:
-    """A statement that locks the target's tables as dropping their triggers will; those that are there still."""
+    """Return a statement that locks the existing target tables as strongly as dropping their triggers does."""
     names = [ident(table.schema, table.name) for table in fed_tables(live.project)]
     there = live.main.execute("select n from unnest(%s::text[]) n where to_regclass(n) is not null", [names]).fetchall()
     return [f"lock table {', '.join(str(row[0]) for row in there)} in access exclusive mode"] if there else []

@@ -1,4 +1,4 @@
--- Who still uses the source.
+-- Objects and sessions that still use the source.
 
 -- name: dependents
 -- Views, materialized views and foreign keys of tables that are not part of the source's own set.

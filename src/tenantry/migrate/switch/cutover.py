@@ -1,4 +1,4 @@
-"""The cut-over: applications write the target from here on, and the source follows."""
+"""The cut-over: from then on applications write the target, and Tenantry keeps the source synchronized."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from tenantry.migrate.switch.switchover import (
     wait_until,
     wait_until_idle,
 )
-from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import verification_failed
+from tenantry.migrate.verify.whole_target import verify_rules
 from tenantry.statements.capture import source_fence, source_triggers
 
 _IDLE_SECONDS = 3.0
 _VOUCHES = 24 * 3600.0
-"""Seconds for which a full comparison stands for all that was not changed since."""
+"""Seconds for which a full comparison remains valid for rows that were not changed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When a cut-over is done: at a time (seconds since the epoch), or when nobody writes; else at once."""
+    """When to cut over: at a time (seconds since the epoch), or when no application writes; otherwise at once."""
 
     at: float | None = None
     idle: bool = False
@@ -58,15 +58,15 @@ def cut_over(
     """Cut a run over.
 
     Args:
-        grace: seconds for which the source stays writable beside the target, for deployments that are not instant.
-        accept_quarantined: rows may stay behind that came into quarantine since the run was declared ready.
+        grace: length of the dual-write window in seconds, for deployments that are not instant.
+        accept_quarantined: leave rows behind that went into quarantine since the run was declared ready.
 
     Raises:
-        RowsLeftBehind: there are such rows, and they may not.
-        NotReady: there are steps to do before.
-        RunFinished: it was contracted, or a grace is asked for that is over. A cut-over that was done before is none: a
-            command that was killed behind its commit can be run again.
-        CutOverFailed, VerificationFailed: everything is as it was.
+        RowsLeftBehind: such rows exist, and accept_quarantined is false.
+        NotReady: steps are pending.
+        RunFinished: the run was contracted, or the requested dual-write window is over. A cut-over that is already done is no
+        error: a command that was killed after its commit can be run again.
+        CutOverFailed, VerificationFailed: nothing was changed.
     """
     bounds, when = bounds or Bounds(), when or When()
     with RunHandle(dsn, manifest, observer) as live:
@@ -85,7 +85,7 @@ def cut_over(
                     if run.status == "contracted"
                     else ", and its dual-write window is over."
                 ),
-                hint="Nothing is left to do: the source is gone."
+                hint="Nothing is left to do: the source no longer exists."
                 if run.status == "contracted"
                 else "`tenantry rollback` goes back, `tenantry contract` makes it final.",
             )
@@ -102,14 +102,14 @@ def cut_over(
             failed = [check for check in live.session.again(live.compare_all) if not check.passed]
             if failed:
                 raise verification_failed(failed)
-        rules = live.session.again(lambda: verify.verify_rules(live.main, live.project))
+        rules = live.session.again(lambda: verify_rules(live.main, live.project))
         if not rules.passed:
             raise verification_failed([rules])
         if when.at is not None:
             live.observer.notice("Both sides are kept synchronized until the given time.")
             wait_until(live, when.at, stopped)
         if when.idle:
-            live.observer.notice("Both sides are kept synchronized until nobody writes the source.")
+            live.observer.notice("Both sides are kept synchronized until no application writes the source.")
             wait_until_idle(live, _IDLE_SECONDS, stopped)
         if stopped():
             raise NotReady("Interrupted before the cut-over. Nothing was switched.", hint="Run the same command again.")
@@ -120,7 +120,7 @@ def cut_over(
             refuse_left_behind(live.main, live.journal)
 
         def none_left_behind(connection: Connection) -> None:
-            # What was carried over last, with the source locked.
+            # The rows that were replayed last, with the source locked.
             if not accept_quarantined:
                 refuse_left_behind(connection, live.journal, after=before)
 
@@ -149,8 +149,8 @@ def cut_over(
 
 
 def _vouched(live: RunHandle) -> bool:
-    """Whether a full comparison stands for what was not changed since: a recent one, and every round behind it compared what it
-    carried over. Answers that depend on the time, or on what a function reads, change without any change that is logged."""
+    """Return whether a full comparison is still valid for unchanged rows: it is recent, and every later round compared the rows
+    that it replayed. Values that depend on the time, or on what a function reads, can change without an entry in the queue."""
     at = live.run.verified_at
     if at is None or live.run.unverified or any(unsteady_expressions(live.project)):
         return False
@@ -158,7 +158,7 @@ def _vouched(live: RunHandle) -> bool:
 
 
 def end_grace(live: RunHandle, bounds: Bounds) -> Switchover:
-    """From here on the source refuses writes; what was written there last has been carried over."""
+    """Return the switch after which the source refuses writes; its last changes have been replayed."""
     need_every_row(live.main, live.project)
     switch = Switch(
         to="reverse",
@@ -172,7 +172,7 @@ def end_grace(live: RunHandle, bounds: Bounds) -> Switchover:
 
 
 def _closing(live: RunHandle) -> list[str]:
-    """What is done to the source when applications may write it no longer."""
+    """Return the statements that run on the source when applications may no longer write it."""
     return [*source_fence(live.project, on=True), *source_triggers(live.project, on=False)]
 
 
@@ -186,7 +186,7 @@ def _refuse_rules(live: RunHandle) -> None:
     if found:
         named = ", ".join(f"{rule} on {table}" for table, rule in found)
         raise RulesInTheWay(
-            f"In a dual-write window, rewrite rules of the source would change what Tenantry carries back: {named}."
+            f"In a dual-write window, rewrite rules of the source would change the rows that Tenantry replays into it: {named}."
             " Nothing was switched.",
             hint="Cut over without --dual-write: then the rules are disabled while the source follows the target. Or drop them, or switch"
             " them off (ALTER TABLE … DISABLE RULE …) for the dual-write window.",
@@ -195,13 +195,13 @@ def _refuse_rules(live: RunHandle) -> None:
 
 def _extend(live: RunHandle, grace: float) -> Switchover:
     live.journal.say(live.main, "turn", direction="both", status="cut over", phase="cut over", grace=f"{grace} seconds")
-    live.journal.event(live.main, "grace_extended", "the source may be written for longer", seconds=grace)
+    live.journal.event(live.main, "grace_extended", "the dual-write window was extended", seconds=grace)
     return Switchover("both", 0.0, 0.0, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What stands between a run and its cut-over."""
+    """What prevents the cut-over of a run."""
 
     ready: bool
     verified: bool
@@ -209,17 +209,17 @@ class Readiness:
     lag_seconds: float
     quarantined: int
     blockers: tuple[str, ...]
-    """Transactions on the source's tables that a cut-over would have to wait for: pid, application, query."""
+    """Transactions on the source's tables that a cut-over has to wait for: pid, application, query."""
     missing: tuple[str, ...]
-    """Steps that are to do."""
+    """Pending steps."""
     trial: str = ""
-    """Of a trial, which is never cut over: how many tenants it has, in words."""
+    """For a pilot, which is never cut over: its number of tenants, in words."""
     left_behind: int = 0
-    """Rows in quarantine that a cut-over asks about: they came there since the run was declared ready."""
+    """Rows that went into quarantine since the run was declared ready; they stop the cut-over."""
 
 
 def readiness(connection: Connection, prepared: Prepared) -> Readiness:
-    """How things stand, for people: by a few looks at the server."""
+    """Return the readiness for people to read, from a few queries."""
     run = prepared.run
     done = Journal(run.id).done_steps(connection) if run is not None else set()
     missing = tuple(

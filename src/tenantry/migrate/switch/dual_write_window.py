@@ -1,10 +1,10 @@
-"""The dual-write window: what is changed on both sides while both are written, and taken back when one of them is closed.
+"""The dual-write window: changes to both sides while applications write both, undone when one side is closed.
 
-- Sequences from which both sides draw the same column are interleaved, so that no number is given out twice.
-- Triggers of applications leave alone what Tenantry carries over: it is as it shall be already.
-- Capture notes whole rows, so that every change that is lost to the other side's can be listed.
+- Sequences that fill the same column on both sides are interleaved, so that no number is returned twice.
+- Triggers of applications ignore the rows that Tenantry replays: those are already final.
+- Capture records whole rows, so that every change that loses a conflict can be listed.
 
-All of it is done in the transaction that opens the window. `tenantry.window_change` holds what takes each part back.
+The transaction that opens the window does all of it. `tenantry.window_change` stores the SQL that undoes each part.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tenantry.postgres import ident, literal, literals, load_blocks
 from tenantry.statements.capture import DERIVED, capture_body, capture_function, fed_tables
 
 CLOSE = f"select {JOURNAL}.close_window()"
-"""Takes everything back; does nothing where no window is open."""
+"""Undoes everything; does nothing if no window is open."""
 
 _ROOM = 1_000
-"""Numbers that each side must be able to draw during a window."""
+"""How many numbers each side must be able to draw during a window."""
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def opening(connection: Connection, project: Project, login: str) -> list[str]:
-    """The statements that open the window, behind those of the cut-over.
+    """Return the statements that open the window, to run after those of the cut-over.
 
     Args:
-        login: the migrator's, whose writes triggers shall leave alone.
+        login: the migrator's login, whose writes triggers must ignore.
 
     Raises:
-        NotReady: a sequence or a trigger cannot be changed for the time of the window; nothing was done.
+        NotReady: a sequence or a trigger cannot be changed during the window; nothing was changed.
     """
     groups = _shared(_drawn(connection, project), project)
     guarded = [*_triggers(connection, project.source.schema, _source_names(project), None)]
@@ -91,15 +91,15 @@ class _Sequence:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Sequences that draw for the same column on different sides."""
+    """Sequences that fill the same column on different sides."""
 
     sequences: tuple[_Sequence, ...]
     columns: tuple[str, ...]
-    """For messages."""
+    """The sequences in a message."""
 
     @property
     def step(self) -> int:
-        """The largest increment: an application that draws blocks of so many keeps them."""
+        """The largest increment, so that applications that draw blocks of numbers keep their blocks."""
         return max((each.increment for each in self.sequences), key=abs)
 
     def problems(self) -> Iterator[str]:
@@ -127,7 +127,7 @@ class _Group:
 
 
 def _drawn(connection: Connection, project: Project) -> dict[tuple[str, str, str], list[_Sequence]]:
-    """By schema, table and column, the sequences that fill it."""
+    """Return the sequences by the schema, table and column that they fill."""
     found: dict[tuple[str, str, str], list[_Sequence]] = {}
     for schema, table, column, *sequence in connection.execute(
         load_blocks("tenantry.migrate.switch", "dual_write_window")["drawn"],
@@ -164,7 +164,7 @@ def _shared(drawn: dict[tuple[str, str, str], list[_Sequence]], project: Project
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A trigger of an application that leaves Tenantry's own writes alone for the time of the window."""
+    """A trigger of an application that ignores Tenantry's own writes during the window."""
 
     schema: str
     table: str
@@ -184,8 +184,8 @@ class Guarded:
     def problems(self, login: str) -> Iterator[str]:
         if not self.may_call:
             yield (
-                f"trigger {self.name} of {self.table} would fire for what is carried over, and cannot be told to leave it"
-                f" alone: GRANT EXECUTE ON FUNCTION {self.function} TO {ident(login)}"
+                f"trigger {self.name} of {self.table} would fire for replayed rows, and Tenantry cannot"
+                f" change it to ignore them: GRANT EXECUTE ON FUNCTION {self.function} TO {ident(login)}"
             )
 
     def statements(self, login: str) -> Iterator[str]:
@@ -206,11 +206,11 @@ class Guarded:
 
 
 def guarded(definition: str, login: str, *, conditional: bool) -> str:
-    """A trigger's definition, as pg_get_triggerdef gives it, for everybody but one login."""
-    # Names may hold anything: words are looked for between them.
+    """Return a trigger's definition (of pg_get_triggerdef) with a condition that excludes one login."""
+    # Names can contain any text, so keywords are searched outside of them.
     bare = _QUOTED.sub(lambda match: "x" * len(match.group()), definition)
     if conditional:
-        # PostgreSQL writes what stands behind it with parentheses of its own.
+        # PostgreSQL puts the condition after it into parentheses.
         place = bare.index(" WHEN (") + len(" WHEN (")
         return f"{definition[:place]}session_user <> {literal(login)} AND {definition[place:]}"
     place = bare.index(" EXECUTE FUNCTION ")
@@ -222,7 +222,7 @@ def _triggers(
 ) -> list[Guarded]:
     """
     Args:
-        states: by table and trigger, the state to which it wakes in the cut-over; None: as it is.
+        states: by table and trigger, the state after the cut-over; None: unchanged.
     """
     ours = list(TRIGGERS)
     found = []
@@ -251,7 +251,7 @@ def _source_names(project: Project) -> list[str]:
 
 
 def _images(connection: Connection, project: Project) -> Iterator[str]:
-    """Have capture note whole rows, by other bodies of its functions."""
+    """Make capture record whole rows, by replacing its functions."""
     row = connection.execute(
         load_blocks("tenantry.migrate.switch", "dual_write_window")["instead"],
         {"schemas": [project.source.schema, project.target.schema]},

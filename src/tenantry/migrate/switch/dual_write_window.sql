@@ -1,7 +1,7 @@
--- What is looked at before the dual-write window is opened.
+-- Queries before the dual-write window is opened.
 
 -- name: drawn
--- The sequences from which columns draw, by their default or as identity.
+-- The sequences that fill columns, by a default or as identity.
 with drawn as (
     select d.adrelid as relation, d.adnum as attribute, e.refobjid as sequence
       from pg_catalog.pg_attrdef d
@@ -28,7 +28,7 @@ select n.nspname, c.relname, a.attname, m.nspname, k.relname, q.seqincrement,
  order by 1, 2, 3
 
 -- name: triggers
--- Triggers of applications on these tables and their partitions; on a partition only its own ones.
+-- Triggers of applications on these tables and their partitions; on a partition only its own triggers.
 select n.nspname, c.relname, t.tgname, pg_catalog.pg_get_triggerdef(t.oid), t.tgenabled::text, t.tgconstraint <> 0,
        t.tgqual is not null, pg_catalog.obj_description(t.oid, 'pg_trigger'),
        pg_catalog.has_function_privilege(current_user, t.tgfoid, 'EXECUTE'), t.tgfoid::regprocedure::text
@@ -43,7 +43,7 @@ select n.nspname, c.relname, t.tgname, pg_catalog.pg_get_triggerdef(t.oid), t.tg
  order by 2, 3
 
 -- name: instead
--- Whether a side has views with triggers of their own: what these write looks as if a trigger had made it.
+-- Whether a side has views with triggers of their own: their writes look like those of a trigger.
 select exists (select from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
                 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                where n.nspname = any (%(schemas)s) and c.relkind = 'v' and not t.tgisinternal)

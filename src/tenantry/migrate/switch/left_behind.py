@@ -1,4 +1,4 @@
-"""Rows that a cut-over would leave behind: they are in quarantine, and nobody was told of it when the run was declared ready."""
+"""Rows that a cut-over would leave behind: they went into quarantine after the run was declared ready."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from tenantry.journal.journal import Connection, Journal
 
 
 def newest(connection: Connection, journal: Journal) -> int:
-    """The newest entry of the quarantine: what comes behind it is new."""
+    """The newest entry of the quarantine; later entries are new."""
     row = journal.say(connection, "newest_quarantined").fetchone()
     return 0 if row is None else int(row[0])
 
 
 def refuse_left_behind(connection: Connection, journal: Journal, *, after: int = 0) -> None:
-    """That no row has come into quarantine since the run was declared ready, or since it was accepted.
+    """Check that no row has gone into quarantine since the run was declared ready, or since earlier ones were accepted.
 
     Args:
         after: only entries that are newer than this one.
@@ -31,7 +31,7 @@ def refuse_left_behind(connection: Connection, journal: Journal, *, after: int =
     ]
     listed = "\n  ".join(lines)
     raise RowsLeftBehind(
-        f"{total} rows came into quarantine since the run was declared ready. A cut-over would leave them behind."
+        f"{total} rows went into quarantine since the run was declared ready. A cut-over would leave them behind."
         f" Nothing was switched.\n  {listed}",
         hint="List them (`tenantry quarantine list`) and repair them in the source or with `tenantry quarantine retry`. Then run the"
         " same command again. To leave them behind, run `tenantry cutover --accept-quarantined`.",

@@ -1,4 +1,4 @@
-"""Mend a target that is not what it should be, and a journal that does not say what happened."""
+"""Repairs a target that differs from its source, and rebuilds the journal's lists."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.verify import compare as verify
+from tenantry.migrate.verify.results import Verification
 from tenantry.postgres import literal
 
 
-def repair(live: RunHandle) -> list[verify.Verification]:
-    """Derive again the rows that differ, key range by key range, and compare everything once more.
+def repair(live: RunHandle) -> list[Verification]:
+    """Derive the rows that differ again, key range by key range, and compare everything once more.
 
-    After a cut-over the target is what applications write: then the source is brought in line with it.
+    After a cut-over applications write the target; then the source is made to match it.
     """
     suspects = verify.look_for_suspects(live.main, live.project, live.journal)
 
@@ -39,13 +40,13 @@ def repair(live: RunHandle) -> list[verify.Verification]:
 
 
 def rebuild(live: RunHandle) -> None:
-    """Make the journal's lists (quarantine, merged rows, changed cells) anew, by deriving every row again.
+    """Rebuild the journal's lists (quarantine, merged rows, changed cells) by deriving every row again.
 
-    Everything that can be said of a row follows from the source and the target; mends that wait for a retry are kept.
+    All their entries follow from the source and the target. Fixes that wait for a retry are kept.
 
     Raises:
-        JournalDamaged: applications write the target, so that the source no longer says what was carried over.
-        RowsHidden: the login does not see every row of it.
+        JournalDamaged: applications write the target, so the source no longer shows what was migrated.
+        RowsHidden: the login does not see every row.
     """
     if live.run.direction != "forward":
         raise JournalDamaged(
@@ -55,13 +56,13 @@ def rebuild(live: RunHandle) -> None:
 
     need_every_row(live.main, live.project)
     if live.run.status in ("ready", "cut over"):
-        # The run could not have come so far with one of them undone.
+        # The run cannot have come this far unless all of them were done.
         later = [step for step in live.prepared.plan if step.phase not in ("cut over", "contract")]
         live.journal.add_steps(live.main, live.prepared.plan.steps)
         for step in later:
             if step.id not in live.done:
                 live.journal.say(live.main, "step_started", step=step.id)
-                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="made anew")
+                live.journal.say(live.main, "step_done", step=step.id, rows=None, message="rebuilt")
         live.done = live.journal.done_steps(live.main)
 
     def again(connection: Connection, done: Round) -> None:

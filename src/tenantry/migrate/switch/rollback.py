@@ -1,5 +1,5 @@
-"""Go back. After the cut-over: what was written since is carried into the source, and applications write that again. With
-everything: each step that the journal has as done is undone, the last one first."""
+"""Rollback. After the cut-over it replays the changes made since into the source, which applications then write again. With
+`everything` it undoes each step that the journal marks as done, the last one first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tenantry.journal.journal import journal_exists, last_run, statement
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.replay.queue import pending
 from tenantry.migrate.replay.strays import strays_again
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
@@ -20,6 +21,7 @@ from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
+from tenantry.migrate.switch.ended_memberships import MembershipsAgain, memberships_again
 from tenantry.migrate.switch.switchover import Bounds, Switch, Switchover, done_before, target_tables, turn
 from tenantry.migrate.switch.target_only import kept_rows, put_away
 from tenantry.plan import Plan, Step
@@ -28,20 +30,21 @@ from tenantry.postgres.ours import our_tables
 from tenantry.statements.sequences import source_sequences
 
 _NAMED = 5
-"""Of what stands in the way, so many are named."""
+"""How many blocking objects a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What was taken back.
+    """What a rollback undid.
 
     Attributes:
-        turned: the way back from a cut-over, where there was one to take.
+        turned: the switchback to the source, if the run was cut over.
         undone: ids of the steps that were undone, in this order.
-        kept: what stands in the target only and has no source form: table and rows. After steps were undone it stands in
-            schema `archive`.
-        archive: the schema into which rows without a source form were put, or empty.
-        conflicts: changes that did not come through and are listed there, in `conflicts_table`.
+        kept: number of target-only rows without a source form, by table. After steps were undone they are in schema
+        `archive`.
+        archive: the schema that keeps rows without a source form, or empty.
+        conflicts: number of changes that were not applied; `conflicts_table` lists them.
+        again: memberships that ended in the target and are active again, because applications write the source.
     """
 
     turned: Switchover | None
@@ -49,9 +52,10 @@ class RolledBack:
     kept: tuple[tuple[str, int], ...]
     archive: str = ""
     already: bool = False
-    """There was nothing to undo any more."""
+    """Nothing was left to undo."""
     conflicts: int = 0
     conflicts_table: str = ""
+    again: tuple[MembershipsAgain, ...] = ()
 
 
 def roll_back(
@@ -64,56 +68,71 @@ def roll_back(
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RolledBack:
-    """Take a run back: from behind the cut-over to before it (the target is kept in step then, and can be cut over again);
-    with `everything`, to the state before the run.
+    """Roll a run back: to before the cut-over (the target stays synchronized and can be cut over again); with `everything`, to
+    the state before the run.
 
-    Which of the two is done depends on what was asked for alone, never on where the run stands: a call that was killed behind
-    the turn is run again, and must not become the other command. What was done before is done again as nothing.
+    The arguments alone decide which of the two is done, never the state of the run: a call that was killed after the switchback
+    is run again and must not become the other command. Parts that are already done are skipped.
 
     Raises:
-        NotReady: the run was contracted; or it never was cut over, and `everything` was not asked for.
-        CutOverFailed: writers of the target could not be stopped within the bound; nothing was turned.
+        NotReady: the run was contracted; or it was never cut over and `everything` is false.
+        CutOverFailed: writers of the target could not be stopped within the bound; nothing was switched.
     """
     if everything and _is_gone(dsn):
         return RolledBack(None, (), (), already=True)
     with RunHandle(dsn, manifest, observer) as live:
         if live.run.status == "contracted":
             raise NotReady(
-                "The run was contracted: the source is gone, and there is no way back.",
-                hint="If you archived the source, you can restore the archive beside the target by hand.",
+                "The run was contracted: the source no longer exists, so the run cannot be rolled back.",
+                hint="If you archived the source, you can restore the archive next to the target by hand.",
             )
         turned = None
+        again: tuple[MembershipsAgain, ...] = ()
         if live.run.is_over:
             live.check()
             turned = _turn_back(live, bounds or Bounds())
             live.refresh()
+            again = _say_again(live)
             live.catch_up(stopped=stopped)
         elif not everything:
             turned = _turned_before(live)
             live.check()
+            again = memberships_again(live.main, live.project)
             live.catch_up(stopped=stopped)
         if not everything:
-            return RolledBack(turned, (), kept_rows(live.main, live.project))
+            return RolledBack(turned, (), kept_rows(live.main, live.project), again=again)
         _need_alone(live)
         _find_strays(live)
         kept = put_away(live)
         return RolledBack(
             turned, _undo(live, patience, stopped), kept.rows, kept.schema,
-            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table,
+            conflicts=kept.conflicts, conflicts_table=kept.conflicts_table, again=again,
         )  # fmt: skip
 
 
+def _say_again(live: RunHandle) -> tuple[MembershipsAgain, ...]:
+    """Record the memberships that are active again in the journal."""
+    found = memberships_again(live.main, live.project)
+    for each in found:
+        live.journal.event(
+            live.main, "memberships_again",
+            f"{each.number} memberships that ended in {each.table} are active again: the rows of {each.source} still exist",
+            table=each.table, source=each.source, ended=each.ended, deleted=each.deleted,
+        )  # fmt: skip
+    return found
+
+
 def _is_gone(dsn: str) -> bool:
-    """There is no run: what was to be undone has been, or never was."""
+    """Return the result if there is no run: everything is already undone, or there never was a run."""
     with connect(dsn, name="tenantry: rollback") as connection:
         return last_run(connection) is None
 
 
 def _turned_before(live: RunHandle) -> Switchover:
-    """The turn back that an earlier call did.
+    """Return the switchback that an earlier call did.
 
     Raises:
-        NotReady: there was none; nothing may be undone that nobody asked for.
+        NotReady: there was none; a rollback must not undo more than was requested.
     """
     row = live.journal.say(live.main, "last_turn").fetchone()
     if row is not None and row[0] == "rolled_back":
@@ -140,7 +159,7 @@ def _turn_back(live: RunHandle, bounds: Bounds) -> Switchover:
             *source_sequences(live.project),
             *_derived_again(live.project),
             *strays_again(live.project),
-            # Everything is compared before the next cut-over.
+            # The next cut-over compares everything first.
             f"update {JOURNAL}.run set unverified = true",
             *step.undo,
             *put_aside(live.project),
@@ -149,7 +168,7 @@ def _turn_back(live: RunHandle, bounds: Bounds) -> Switchover:
         tables=target_tables(live),
         phase="secure",
         status="ready",
-        event=("rolled_back", "applications write the source again; what was written meanwhile is there"),
+        event=("rolled_back", "applications write the source again; changes made meanwhile were replayed"),
         step=step,
         undone=True,
     )
@@ -178,19 +197,18 @@ def _derived_again(project: Project) -> list[str]:
 
 
 def _stayed(project: Project, mapping: Mapping) -> str:
-    """Rows that the target has no more, and that the source refused to delete."""
-    prefix = mapping.legacy_prefix
+    """Rows that were deleted in the target and that the source refused to delete."""
     return (
         f"insert into {JOURNAL}.source_log (table_name, new_key)"
-        f" select distinct {literal(mapping.source.name)}, substr(c.legacy_id, {len(prefix) + 1}) from {JOURNAL}.conflict c"
+        f" select distinct {literal(mapping.source.name)}, {source_key(mapping, 'c')} from {JOURNAL}.conflict c"
         f" where c.direction = 'reverse' and c.table_name = {literal(mapping.target.name)}"
-        f" and left(c.legacy_id, {len(prefix)}) = {literal(prefix)}"
+        f"{from_part(mapping, ' and', 'c')}"
         f" and not exists (select from {ident(project.target.schema, mapping.target.name)} t where t.legacy_id = c.legacy_id)"
     )
 
 
 def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
-    """What is done before the cut-over, the last step first, without what is gone anyhow when the target's schema is dropped."""
+    """Return the completed steps, the last one first, without those that dropping the target's schema undoes anyway."""
     return [
         step
         for step in reversed(plan.steps)
@@ -199,17 +217,17 @@ def steps_to_undo(plan: Plan, done: set[str]) -> list[Step]:
 
 
 def undo_script(plan: Plan, done: set[str], direction: str, *, everything: bool) -> str:
-    """What a rollback would run, as SQL, for people to read and for the worst case to run by hand."""
+    """Return the SQL of a rollback, for people to read and, in the worst case, to run by hand."""
     parts = []
     if direction == "forward" and not everything:
         return (
-            "-- Applications write the source: there is no cut-over to go back from.\n"
-            "-- What undoes the whole run: tenantry rollback --everything --sql\n"
+            "-- Applications write the source: there is no cut-over to reverse.\n"
+            "-- To undo the whole run: tenantry rollback --everything --sql\n"
         )
     if direction != "forward":
         step = plan.phase("cut over")[0]
         parts += [
-            "-- 1. Entries of tenantry.target_log are carried back into the source, in rounds; the last one with the target's",
+            "-- 1. Entries of tenantry.target_log are replayed into the source, in rounds; the last one with the target's",
             "--    tables locked. This part is not SQL alone: `tenantry rollback` does it. Then, in the same transaction:",
             *(f"{statement.rstrip(';')};" for statement in (CLOSE, *step.undo)),
             "update tenantry.run set direction = 'forward', status = 'ready' where id = (select max(id) from tenantry.run);",
@@ -244,7 +262,7 @@ def _undo(live: RunHandle, patience: float, stopped: Callable[[], bool]) -> tupl
         live.observer.started(step, rows=0, done_rows=0)
 
         def mark(step: Step = step) -> None:
-            # The first step made the journal: with it the memory of the run goes.
+            # The first step created the journal: undoing it deletes the record of the run.
             if journal_exists(live.main):
                 journal.say(live.main, "reopen_steps", steps=[step.id])
 
@@ -260,10 +278,10 @@ def _undo(live: RunHandle, patience: float, stopped: Callable[[], bool]) -> tupl
 
 
 def _need_alone(live: RunHandle) -> None:
-    """That nothing of others goes along with the target and the journal, which are dropped with what depends on them.
+    """Check that dropping the target and the journal (with CASCADE) drops no object of others.
 
     Raises:
-        NotReady: something would; it is named, and nothing was undone.
+        NotReady: it would; the message names the objects, and nothing was undone.
     """
     schema = live.project.target.schema
     found = [
@@ -284,11 +302,11 @@ def _need_alone(live: RunHandle) -> None:
 
 
 def _find_strays(live: RunHandle) -> None:
-    """Whatever was written in the target in spite of its fence goes with it: it is found and listed before."""
+    """Find and list rows that were written in the target despite its fence, before the target is dropped."""
     if not live.is_copied or not (were_switched(live.main, live.project) or pending(live.main, "target_log")[0]):
         return
     try:
-        # Where triggers were switched, this compares both sides.
+        # If triggers were disabled, this compares both sides.
         live.check()
         live.round(limit=EVERYTHING)
     except SourceAltered as error:

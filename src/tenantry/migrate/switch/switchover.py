@@ -1,8 +1,8 @@
-"""Turn a run round: from the source to the target (cut over), both at a time (grace), and back. Each turn is one transaction
-that locks the side that was written, carries over what is left, compares it, and opens the other side.
+"""Switches which side applications write: source to target (cutover), both (dual-write window), or back. Each switch is one
+transaction that locks the active side, replays the rest, compares it, and opens the other side.
 
-Writers wait while it lasts, so it has a bound, which the server enforces: what is not done within it is taken back, and tried
-again a little later.
+Writers wait meanwhile, so the write pause has a bound that the server enforces. An attempt that exceeds it is rolled back and
+retried a little later.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from psycopg import errors as pg
 from tenantry.errors import CutOverFailed, VerificationFailed
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.replay.queue import Round
 from tenantry.migrate.replay.round import run_round
 from tenantry.migrate.run.handle import EVERYTHING, RunHandle
@@ -29,25 +30,26 @@ from tenantry.migrate.session.locks import blockers
 from tenantry.migrate.session.write_pause import Pause
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.likely_causes import likely
+from tenantry.migrate.verify.results import Difference
 from tenantry.plan import Step
-from tenantry.postgres import ident
+from tenantry.postgres import ident, verbatim
 from tenantry.statements.capture import direction_sql
 
 Direction = Literal["forward", "both", "reverse"]
 
 _SHARE_OF_COMMIT = 0.85
-"""Part of the bound after which nothing is committed any more: the commit itself takes time."""
+"""The share of the bound after which no commit starts: the commit itself takes time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Switchover:
-    """A turn that was done.
+    """A switch that was done.
 
     Attributes:
-        stall: seconds for which writers of the locked side waited, in the attempt that succeeded, as the server measured them.
-        longest_stall: the same for the longest attempt.
-        entries: log entries that were carried over while they waited.
-        already: it had been done before, and this call changed nothing; the figures are those of then.
+        stall: write pause of the successful attempt in seconds, measured by the server.
+        longest_stall: write pause of the longest attempt, in seconds.
+        entries: queue entries that were replayed meanwhile.
+        already: it was done before, and this call changed nothing; the figures are those of the earlier call.
     """
 
     direction: Direction
@@ -60,11 +62,11 @@ class Switchover:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How a turn is tried.
+    """Bounds of the attempts.
 
     Attributes:
-        max_stall: seconds for which writers may wait; an attempt that takes longer is taken back.
-        patience: seconds for which attempts go on.
+        max_stall: longest write pause in seconds; an attempt that takes longer is rolled back.
+        patience: seconds after which no further attempt is made.
     """
 
     max_stall: float = 1.0
@@ -78,13 +80,13 @@ class Switch:
     Attributes:
         to: which side applications write afterwards.
         statements: what opens one side and closes the other.
-        tables: qualified names of the side that is written now, and is locked.
-        phase, status: of the run afterwards.
+        tables: qualified names of the tables of the active side, which are locked.
+        phase, status: those of the run afterwards.
         event: code and text for the journal.
-        step: the plan's step that this does, or undoes.
-        undone: it undoes the step.
+        step: the plan's step that the switch does or undoes.
+        undone: whether it undoes the step.
         grace: seconds of the dual-write window.
-        check: is called when everything is carried over; what it raises takes the attempt back, and is raised.
+        check: called after everything is replayed; an exception rolls the attempt back and is raised.
     """
 
     to: Direction
@@ -103,8 +105,8 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
     """Do it, within the bounds.
 
     Raises:
-        CutOverFailed: it could not be done; everything is as before.
-        VerificationFailed: what was carried over is not as it should be; everything is as before.
+        CutOverFailed: no attempt succeeded; nothing was changed.
+        VerificationFailed: the replayed rows differ; nothing was changed.
     """
     to = switch.to
     deadline = time.monotonic() + bounds.patience
@@ -114,7 +116,7 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
         clock = _Clock()
         begun = time.monotonic()
         try:
-            # Not all of the patience for this: whether it can be done within the bound, only an attempt shows.
+            # Only part of the patience is spent here: only an attempt shows whether the bound can be met.
             enough = begun + max(5.0, bounds.patience / 4)
             _caught_up(live, bounds.max_stall / 4, until=min(deadline, enough))
             done = _Attempt(live, switch, bounds, clock, attempts, longest).run()
@@ -131,7 +133,7 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
             if not isinstance(error, (*_PASSING, _TooLong)):
                 if live.main.closed or not (clock.measured or isinstance(error, ENDED)):
                     raise  # the server is gone, not only this session
-                # While this process stood still nobody could try.
+                # While this process hung, no attempt could be made.
                 deadline += time.monotonic() - begun
                 said = (
                     f"{clock.seconds * 1000:.0f} ms: this process hung while it held the locks, or lost its connection"
@@ -142,7 +144,7 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
                 what = f"was rolled back after {clock.seconds * 1000:.0f} ms. Blocked by: {said}"
             if time.monotonic() > deadline:
                 live.journal.event(
-                    live.main, "turn_failed", "the switch-over was given up",
+                    live.main, "turn_failed", "the switch-over failed",
                     to=to, attempts=attempts, longest_stall_ms=round(longest * 1000),
                 )  # fmt: skip
                 raise CutOverFailed(
@@ -158,14 +160,14 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
 
 
 class _TooLong(Exception):
-    """The bound of the stall was reached."""
+    """The write pause reached its bound."""
 
 
 _PASSING = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure)
 
 
 class _Clock:
-    """How long writers have waited: as the server measured it, as soon as it has; until then by this process's own clock."""
+    """The time that writers have waited: measured by the server once it has, until then by this process's clock."""
 
     def __init__(self) -> None:
         self._begun: float | None = None
@@ -196,7 +198,7 @@ class _Clock:
 
 @dataclass
 class _Attempt:
-    """One attempt: locks, the last round, its comparison, and the other side opened, in one transaction with a bound."""
+    """Make one attempt in one bounded transaction: lock, replay the last round, compare it, and open the other side."""
 
     live: RunHandle
     switch: Switch
@@ -209,8 +211,8 @@ class _Attempt:
     def run(self) -> Round:
         live, bounds = self.live, self.bounds
         connection = live.rounds
-        # Short at first, since a try that is in somebody's way costs all that it waits; never more than half of the bound, so
-        # that there is time for the work behind the lock.
+        # Short at first, because other sessions wait as long as a blocked attempt does; at most half of the bound, so that
+        # time is left for the work after the lock.
         patience = max(50, min(900, int(bounds.max_stall * 500), 60 * 2 ** (self.number - 1)))
         self._timer = threading.Timer(bounds.max_stall * _SHARE_OF_COMMIT, self._cut_off)
         try:
@@ -227,7 +229,7 @@ class _Attempt:
             self.clock.tell(live.guard.ended())
 
     def _cut_off(self) -> None:
-        # The gentle end, which keeps the session; the server's own, at the bound, needs nobody here.
+        # Cancelling keeps the session; the server ends it at the bound even if this process hangs.
         self._over.set()
         with suppress(psycopg.Error):
             self.live.rounds.cancel_safe(timeout=1)
@@ -238,14 +240,14 @@ class _Attempt:
 
     def _carry(self, connection: Connection) -> Round:
         live = self.live
-        # While both sides are written, rows of the other one may be too busy to be written in between.
+        # While both sides are written, rows of the other side may be locked too often.
         both = live.run.direction == "both" and self.number > 1
         tables = [*source_tables(live), *target_tables(live)] if both else self.switch.tables
         order = busiest_first(live, tables)
         self._id = live.guard.bound(connection, self.bounds.max_stall)
         self.clock.begin()
         self._timer.start()
-        # Locks before anything is read: the snapshot is taken behind them, and sees every write that was let in.
+        # Locks come before any read: the snapshot is taken after them and sees every committed write.
         connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
         return live.carry(connection, live.run.direction, EVERYTHING)
 
@@ -256,7 +258,7 @@ class _Attempt:
         switch.check(connection)
         self._in_time()
         live.watch.check(connection)
-        # Tables with checks that still wait cannot be altered.
+        # Tables with pending deferred checks cannot be altered.
         connection.execute(
             "set constraints all immediate;\n" + ";\n".join([direction_sql(switch.to), *switch.statements])
         )
@@ -280,10 +282,10 @@ class _Attempt:
 
 
 def _compare(live: RunHandle, connection: Connection, direction: str, done: Round) -> None:
-    """The final verification: every row that these last entries changed."""
+    """Verify every row that the last entries changed."""
     if not done.complete:
         return
-    differences: list[verify.Difference] = []
+    differences: list[Difference] = []
     if direction in ("forward", "both") and done.entries:
         differences += live.touched_differences(connection)
     if direction in ("reverse", "both") and done.reversed_entries:
@@ -291,24 +293,23 @@ def _compare(live: RunHandle, connection: Connection, direction: str, done: Roun
     if differences:
         listed = "\n  ".join(str(each) for each in differences[:20])
         raise VerificationFailed(
-            f"Source and target differ in the rows that were carried over last. Nothing was switched. Differences:\n  {listed}",
+            f"Source and target differ in the rows that were replayed last. Nothing was switched. Differences:\n  {listed}",
             hint=f"Nothing was changed. {' '.join(likely(differences))}",
             detail={"differences": [str(each) for each in differences]},
         )
 
 
-def reversed_differences(live: RunHandle, connection: Connection) -> list[verify.Difference]:
-    """What differs among the rows that this round carried back, but for what is kept in the target only, and conflicts."""
-    found: list[verify.Difference] = []
+def reversed_differences(live: RunHandle, connection: Connection) -> list[Difference]:
+    """Return the differences among the rows that this round replayed into the source, without target-only rows and conflicts."""
+    found: list[Difference] = []
     for mapping in live.project:
-        prefix = len(mapping.legacy_prefix)
         keys = [
             str(row[0])
             for row in connection.execute(
-                f"select distinct substr(c.legacy_id, {prefix + 1}) from tenantry_changed c where c.table_name = %s"
-                f" and left(c.legacy_id, {prefix}) = %s and not exists (select from {JOURNAL}.conflict x"
+                f"select distinct {verbatim(source_key(mapping, 'c'))} from tenantry_changed c where c.table_name = %s"
+                f"{verbatim(from_part(mapping, ' and', 'c'))} and not exists (select from {JOURNAL}.conflict x"
                 " where x.table_name = c.table_name and x.legacy_id = c.legacy_id)",
-                [mapping.target.name, mapping.legacy_prefix],
+                [mapping.target.name],
             )
         ]
         if keys:
@@ -318,7 +319,7 @@ def reversed_differences(live: RunHandle, connection: Connection) -> list[verify
 
 
 def done_before(live: RunHandle) -> Switchover:
-    """The turn that led to where the run is: for a command that is run again after it was done."""
+    """Return the switch that led to the current state, for a command that is run again after it was done."""
     row = live.journal.say(live.main, "last_turn").fetchone()
     data = {} if row is None else row[1]
     stall = float(data.get("stall_ms") or 0) / 1000
@@ -343,8 +344,7 @@ def _in_the_way(live: RunHandle) -> list[str]:
 
 
 def busiest_first(live: RunHandle, tables: Sequence[str]) -> list[str]:
-    """Tables in the order in which transactions of applications probably lock them, so that neither waits for the other in a
-    circle: those first that are written most."""
+    """Return the tables in the order in which applications probably lock them (most written first), to avoid deadlocks."""
     writes = {
         ident(str(schema), str(name)): int(count)
         for schema, name, count in live.main.execute(
@@ -380,8 +380,8 @@ def _caught_up(live: RunHandle, quick: float, *, until: float) -> Round:
 
 
 def _looked_at_again(do: Callable[[], Round]) -> Round:
-    """Compare anew what differs while applications write: to a snapshot from before a TRUNCATE the table is empty all the same
-    (https://www.postgresql.org/docs/current/mvcc-caveats.html), and its entry in the log is not there yet."""
+    """Compare differing rows again while applications write: to a snapshot from before a TRUNCATE the table looks empty
+    (https://www.postgresql.org/docs/current/mvcc-caveats.html), and its queue entry is not visible yet."""
     for _ in range(verify.LOOKS - 1):
         with suppress(VerificationFailed):
             return do()
@@ -389,14 +389,14 @@ def _looked_at_again(do: Callable[[], Round]) -> Round:
 
 
 def wait_until(live: RunHandle, moment: float, stopped: Callable[[], bool]) -> None:
-    """Keep both sides in step until a time (seconds since the epoch)."""
+    """Keep both sides synchronized until a time (seconds since the epoch)."""
     while time.time() < moment and not stopped():
         compared_round(live)
         time.sleep(min(0.5, max(0.0, moment - time.time())))
 
 
 def wait_until_idle(live: RunHandle, seconds: float, stopped: Callable[[], bool]) -> None:
-    """Keep both sides in step until for some seconds nobody has written, and nobody holds a lock of writers."""
+    """Keep both sides synchronized until no application has written, or held a write lock, for some seconds."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < seconds and not stopped():
         last = compared_round(live)

@@ -1,6 +1,6 @@
-"""What stands in the target only and has no source form: counted, and put into a schema of its own before the target goes.
+"""Target-only rows without a source form: counts them, and moves them into a separate schema before the target is dropped.
 
-Nothing that stands there already is touched: a schema of that name may be the user's own, or hold what an earlier rollback kept.
+An existing schema is never changed: it may belong to the user or contain what an earlier rollback kept.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.migrate.run.handle import RunHandle
-from tenantry.plan.operations.expand import AFTER_EXPAND
 from tenantry.postgres import ident, literal, load_blocks, short_name, verbatim
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was put away.
+    """What was archived.
 
     Attributes:
-        schema: where it is; empty where there was nothing.
-        rows: tables of which whole rows are kept, and how many.
-        conflicts: changes that did not come through, and the table that lists them.
+        schema: the schema that holds it; empty if there was nothing.
+        rows: the number of rows kept, by table.
+        conflicts: number of changes that were not applied, and the table that lists them.
     """
 
     schema: str = ""
@@ -36,8 +35,8 @@ class Kept:
 
 
 def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int], ...]:
-    """What stands in the target and has no source form: rows of new tables, also of those that somebody made there since, and rows
-    that could not be carried back."""
+    """Return what is only in the target: rows of new tables (including tables created there since) and rows that could not be
+    replayed into the source."""
     found = []
     for name in _whole_tables(connection, project)[0]:
         count = connection.execute(f"select count(*) from {ident(project.target.schema, name)}").fetchone()
@@ -53,8 +52,7 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
 
 
 def _whole_tables(connection: Connection, project: Project) -> tuple[list[str], list[str]]:
-    """Tables of the target that nothing feeds, those that somebody made there since among them; and those of the latter that
-    cannot be read."""
+    """Return target tables without a source, including those created there since, and those of the latter that cannot be read."""
     rows = connection.execute(
         load_blocks("tenantry.migrate.switch", "target_only")["tables_of_target"], {"schema": project.target.schema}
     ).fetchall()
@@ -71,13 +69,13 @@ def _or_stranger(project: Project, name: str) -> str:
 
 
 def put_away(live: RunHandle) -> Kept:
-    """Put what has no source form, and what did not come through, into a schema of its own, before the target is dropped.
+    """Move rows without a source form, and changes that were not applied, into a separate schema before the target is dropped.
 
     Raises:
-        NotReady: somebody made a table in the target that cannot be read, and so cannot be kept.
+        NotReady: the target has a table, created by another login, that cannot be read and so cannot be kept.
     """
     project = live.project
-    if AFTER_EXPAND not in live.journal.done_steps(live.main):
+    if not live.prepared.plan.has_done("creates target", live.journal.done_steps(live.main)):
         return Kept()
     whole, unreadable = _whole_tables(live.main, project)
     if unreadable:
@@ -112,7 +110,7 @@ def put_away(live: RunHandle) -> Kept:
         cells_table = ident(schema, of_cells)
         live.main.execute(
             f"create table {cells_table} as select k.*, null::json as value from {JOURNAL}.kept k where k.column_name <> '';"
-            # A publication of all tables refuses updates of a table without a key.
+            # A publication FOR ALL TABLES refuses updates of a table without a key.
             f" alter table {cells_table} replica identity full"
         )
         for mapping in project:
@@ -125,9 +123,7 @@ def put_away(live: RunHandle) -> Kept:
                 [hidden],
             )
         live.main.execute(f"create table {ident(schema, of_conflicts)} as select * from {JOURNAL}.conflict")
-    live.observer.notice(
-        f"Rows without a source form, and changes that did not come through, are kept in schema {schema}."
-    )
+    live.observer.notice(f"Rows without a source form, and changes that were not applied, are kept in schema {schema}.")
     return Kept(schema, rows, conflicts, of_conflicts)
 
 
@@ -138,8 +134,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _schema(live: RunHandle) -> str:
-    """A schema that nobody has, made now. What this very rollback put away before it was interrupted goes with its schema,
-    unless somebody has made use of it."""
+    """Create a schema with an unused name. Drops the schema of the same rollback's interrupted call, unless it is already used by
+    others."""
     run = live.run
     mark = f"Tenantry: what had no source form when the run of {run.started_at.isoformat()} was rolled back; drop it when you like."
     number = 1

@@ -1,4 +1,4 @@
--- What a rollback puts away.
+-- What a rollback archives.
 
 -- name: tables_of_target
 -- Tables of the target's schema that hold rows of their own, and whether all of these can be read. Rows of partitions are their

@@ -265,7 +265,11 @@ def judge(look: Look, settings: Settings, course: Course) -> tuple[list[ServerRe
         "max_slot_lag",
         float(slot["bytes"]) if slot else 0.0,
         f"replication slot {slot['slot']} holds back {in_bytes(slot['bytes'])} of WAL"
-        + ("" if slot["active"] else ", and nobody reads it: start its reader, or drop it (pg_drop_replication_slot)")
+        + (
+            ""
+            if slot["active"]
+            else ", and no process reads it: start its reader, or drop it (pg_drop_replication_slot)"
+        )
         if slot
         else "",
     )

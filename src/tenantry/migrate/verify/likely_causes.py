@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tenantry.errors import VerificationFailed
-from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.migrate.verify.results import Difference, Verification
 
 _SHOWN = 20
 
@@ -31,18 +31,18 @@ def likely(differences: Sequence[Difference]) -> Iterator[str]:
     values = dict.fromkeys(f"{each.table}.{each.column}" for each in rows if each.column)
     if missing:
         yield (
-            f"Rows of {missing} appeared without a trace. Check whether a table was attached or inherits from its source, or whether somebody"
+            f"Rows of {missing} appeared without a queue entry. Check whether a table was attached or inherits from its source, or whether a session"
             " wrote with triggers disabled (session_replication_role = replica, DISABLE TRIGGER)."
         )
     if beyond:
         yield (
             f"Rows of {beyond} are in the target without a source row. Check whether a partition was dropped or detached, whether rows were"
             " deleted"
-            " with triggers disabled, or whether somebody wrote into the target."
+            " with triggers disabled, or whether a session wrote into the target."
         )
     if values:
         yield (
-            f"Values of {_listed(list(values))} differ from what the source says. Check whether somebody wrote into the target, or whether"
+            f"Values of {_listed(list(values))} differ from the source. Check whether a session wrote into the target, or whether"
             " the manifest computes them from something that changes by itself (now(), random(), a setting, another table)."
         )
     for check, said in _OTHERS.items():

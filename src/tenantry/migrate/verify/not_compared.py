@@ -14,7 +14,8 @@ from tenantry.analyze.rules.ta106_column_left_behind import ColumnLeftBehind
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
-from tenantry.migrate.verify.compare import Difference, Verification
+from tenantry.mapping.legacy_ids import of_part
+from tenantry.migrate.verify.results import Difference, Verification
 from tenantry.postgres import ident, literal
 
 
@@ -71,10 +72,7 @@ def nobodys_rows(connection: Connection, project: Project) -> list[Verification]
 
 
 def _nobodys(mappings: tuple[Mapping, ...]) -> str:
-    return " and ".join(
-        f"left(t.legacy_id, {len(mapping.legacy_prefix)}) is distinct from {literal(mapping.legacy_prefix)}"
-        for mapping in mappings
-    )
+    return " and ".join(f"({of_part(mapping, 't.legacy_id')}) is not true" for mapping in mappings)
 
 
 def _columns(project: Project) -> Iterator[NotCompared]:
@@ -146,8 +144,8 @@ def _rows(connection: Connection, project: Project, mapping: Mapping) -> Iterato
         ).fetchone()
         if row is not None and row[0]:
             yield NotCompared(source, "", int(row[0]), f"are left out by where = {mapping.where} ({mapping.name})")
-    if project.trial:
-        yield NotCompared(source, "", None, f"rows outside of {project.trial} stay where they are ({mapping.name})")
+    if project.trial and mapping is project.of_source(mapping.source.name)[0]:
+        yield NotCompared(source, "", None, f"rows outside of {project.trial} stay where they are")
     for column in mapping.columns:
         if column.kind == "account":
             row = connection.execute(f"select count(*) from {target} t where t.legacy_id = t.id::text").fetchone()

@@ -1,1 +1,1 @@
-"""The operations that a plan is made of, one file each: pure functions from a resolved project to steps."""
+"""The operations of a plan, one file each: pure functions from a resolved project to steps."""

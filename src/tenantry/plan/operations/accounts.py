@@ -1,7 +1,7 @@
-"""Users become accounts in auth.users: what is decided for each of them, and the accounts that are made.
+"""Steps that link users to accounts in auth.users and create the accounts that are missing.
 
-One statement decides for every user, in the order of `situations`: who is linked to an account that is there already, for whom one is
-made, who is left without, and why. It is kept in tenantry.account_link, where the copy, the replay and the report read it.
+One statement decides for every user, in the order of `situations`: who is linked to an existing account, who gets a new one, who
+gets none, and why. The decision is stored in tenantry.account_link, where the copy, the replay and the report read it.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.plan.model import Step
 
-_AUTH_LOCK = "ROW EXCLUSIVE on auth.users: sign-ins go on"
+_AUTH_LOCK = "ROW EXCLUSIVE on auth.users: users can still sign in"
 
 
 # -- deciding ----------------------------------------------------------------------------------------------------------
 
 
 def link_accounts(project: Project, after: str) -> list[Step]:
-    """Before the copy: what becomes of each user."""
+    """Decide before the copy which account each user gets."""
     mapping, users = profile_mapping(project), project.manifest.users
     if mapping is None or users is None:
         return []
     return [
         Step(
             id="copy.link_accounts",
+            does="decides for each user which account is theirs; only with `[users]`",
             phase="copy",
             kind="sql",
-            title="Decide for every user: link an account that is there, make one, or leave the user without",
+            title="Decide for every user: link an existing account, create one, or leave the user without one",
             sql=(
                 *link_file_statements(project),
                 WHOLE_TABLES,
@@ -54,16 +55,17 @@ def link_accounts(project: Project, after: str) -> list[Step]:
 
 
 def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
-    """After the profiles: the accounts that were decided on."""
+    """Create the accounts that were decided on, after the profiles."""
     mapping, users = profile_mapping(project), project.manifest.users
     if mapping is None or users is None:
         return []
     return [
         Step(
             id="copy.accounts",
+            does="creates accounts for users who have none; only with `[users]`",
             phase="copy",
             kind="sql",
-            title="Make an account in auth.users for every person who is to have one",
+            title="Create an account in auth.users for every person who gets one",
             sql=account_statements(project),
             undo=(
                 f"delete from auth.users u using {JOURNAL}.account_made a where a.account_id = u.id",
@@ -77,7 +79,7 @@ def make_accounts(project: Project, last: dict[str, str]) -> list[Step]:
             ),
             lock=_AUTH_LOCK,
             risk="medium",
-            risk_note="Where no password can be kept, people reset it, or are invited, before they sign in.",
+            risk_note="People whose password cannot be kept must reset it or be invited before they can sign in.",
             seconds=0.05,
             after=(last[mapping.target.name],),
             table=mapping.target.name,

@@ -1,4 +1,4 @@
-"""Contract: the source goes, and with it what served the way back."""
+"""Contract: drops the source and everything that only a rollback needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tenantry.statements.keys import legacy_index
 
 
 def final(project: Project, after: str) -> list[Step]:
-    """What the contract does, and nothing takes back: the source goes, and with it what served the way back."""
+    """Return the final steps, which cannot be undone: they drop the source and everything that only a rollback needs."""
     tables = [ident(project.source.schema, table.name) for table in project.source_tables]
-    # Partitions go with their table; children by inheritance are named.
+    # Partitions are dropped with their table; inheritance children are named.
     tables += [
         ident(each.schema, each.name)
         for table in project.source_tables
@@ -34,26 +34,29 @@ def final(project: Project, after: str) -> list[Step]:
     return [
         Step(
             id="contract.source",
+            does="drops the source tables",
+            effect="drops source",
             phase="contract",
             kind="contract",
             title=f"Drop the {len(functions)} source tables",
             sql=(
                 f"drop table if exists {', '.join(tables)}",
-                # Also off a table that somebody renamed.
+                # Also from a table that was renamed.
                 *(f"drop function if exists {function}() cascade" for function in functions),
             ),
             undo=(),
-            lock="ACCESS EXCLUSIVE on the source tables, which nobody uses any more",
+            lock="ACCESS EXCLUSIVE on the source tables, which are no longer in use",
             risk="high",
-            risk_note="There is no way back from here, but for an archive of the source.",
+            risk_note="This cannot be rolled back. Only an archive can restore the source.",
             seconds=0.1,
             after=(after,),
         ),
         Step(
             id="contract.target",
+            does="removes what served the way back from the target",
             phase="contract",
             kind="contract",
-            title="Take off the target what served the way back",
+            title="Remove triggers and indexes from the target that only a rollback needs",
             sql=(*gone, *indexes, f"truncate {JOURNAL}.source_log, {JOURNAL}.target_log"),
             undo=(),
             lock="ACCESS EXCLUSIVE on one target table at a time, for a moment",

@@ -1,11 +1,11 @@
-"""Copy one mapping: a set-based statement for each key range; rows that cannot be carried over go to the quarantine in
-the same statement, and cells that a treatment changed to the change log."""
+"""Copies one mapping with one set-based statement for each key range. The same statement puts rows that cannot be migrated
+into quarantine and records cells that a treatment changed in the transform audit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tenantry.derivation.forward import RANGE, within
+from tenantry.derivation.derived import RANGE, within
 from tenantry.derivation.keys import mapping_key, reference_text
 from tenantry.derivation.pilot import not_carried
 from tenantry.journal.names import JOURNAL
@@ -20,7 +20,7 @@ from tenantry.statements.merge import merge_statements, unmerge_statement
 
 
 def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[list[Step], dict[str, str]]:
-    """The steps that fill the target, and by target table the id of the last that writes its rows."""
+    """Return the steps that fill the target and, by target table, the id of the last step that writes its rows."""
     steps: list[Step] = []
     last: dict[str, list[str]] = {}
     swept = _cycles(project)
@@ -32,6 +32,8 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         columns = len(mapping.columns)
         step = Step(
             id=f"copy.rows:{mapping.name}",
+            does="copies the rows of a mapping, range by range",
+            about="mapping",
             phase="copy",
             kind="copy",
             title=f"Copy {mapping.source.name} to {mapping.name}",
@@ -42,9 +44,9 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 f"delete from {JOURNAL}.change where mapping = {literal(mapping.name)}",
                 f"delete from {JOURNAL}.chunk where mapping = {literal(mapping.name)}",
             ),
-            lock="ACCESS SHARE on the source: the application reads and writes on",
+            lock="ACCESS SHARE on the source: the application keeps reading and writing",
             risk="low",
-            risk_note="The copy reads the whole table and writes as much again: watch disk and WAL.",
+            risk_note="The copy reads the whole table and writes about the same amount: watch disk space and WAL.",
             seconds=count * (COPY_SECONDS + columns * COLUMN_SECONDS + len(mapping.python_columns) * PYTHON_SECONDS),
             after=tuple(dict.fromkeys([*links, *parents])),
             mapping=mapping.name,
@@ -58,12 +60,14 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
         if mapping.merge is not None:
             merge = Step(
                 id=f"copy.merge:{mapping.name}",
+                does="merges rows that mean the same; only where the mapping has a merge",
+                about="mapping",
                 phase="copy",
                 kind="sql",
-                title=f"Merge rows of {name} that mean the same",
+                title=f"Merge duplicate rows of {name}",
                 sql=merge_statements(project, mapping),
                 undo=(unmerge_statement(project, mapping),),
-                lock="none that others feel",
+                lock="none that others notice",
                 risk="low",
                 risk_note=f"Rows equal in {', '.join(mapping.merge.by)} become one: {mapping.merge.reason}.",
                 seconds=MERGE_SECONDS * count,
@@ -92,7 +96,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
 
 
 def _missing_only(project: Project, mapping: Mapping, statement: str) -> str:
-    """Behind a trial, what it has carried over stays as it is."""
+    """After a pilot run, leave the rows that it migrated unchanged."""
     if project.subset is None or project.subset.state != "rest":
         return statement
     return within(statement, f"{RANGE} and {not_carried(project, mapping)}")
@@ -102,7 +106,7 @@ def _missing_only(project: Project, mapping: Mapping, statement: str) -> str:
 
 
 def _cycles(project: Project) -> dict[str, set[str]]:
-    """The tables of each reference cycle, by each of its members; a table that refers to itself is one."""
+    """Return the tables of each reference cycle, by member; a table that refers to itself is a cycle."""
     edges: dict[str, set[str]] = {}
     late: set[str] = set()
     for mapping in project:
@@ -137,8 +141,8 @@ def _late(mapping: Mapping, group: Iterable[str]) -> Iterable[tuple[str, Referen
 
 
 def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) -> Step:
-    """Inside a cycle rows are copied before it is known whether what they refer to was: those that refer to nothing follow
-    their parents into the quarantine, until none is left."""
+    """In a cycle, rows are copied before it is known whether their parents were. Rows without their parent follow it into
+    quarantine, until no such row is left."""
     group = [mapping.target.name for mapping in mappings]
     rounds = []
     for mapping in mappings:
@@ -164,15 +168,17 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
     body = "\n".join(rounds)
     return Step(
         id=f"copy.sweep:{group[0]}",
+        does="quarantines rows that refer to quarantined ones; only for references in a circle",
+        about="table",
         phase="copy",
         kind="sql",
-        title=f"Follow quarantined rows through the references among {', '.join(dict.fromkeys(group))}",
+        title=f"Quarantine rows whose parents are quarantined, in the reference cycle of {', '.join(dict.fromkeys(group))}",
         sql=(
             "do $sweep$\n#variable_conflict use_column\ndeclare\n    moved bigint;\n    total bigint;\nbegin\n  loop\n    total := 0;\n"
             f"{body}\n    exit when total = 0;\n  end loop;\nend\n$sweep$",
         ),
         undo=(),
-        lock="none that others feel",
+        lock="none that others notice",
         risk="none",
         seconds=0.1,
         after=tuple(dict.fromkeys(after)),

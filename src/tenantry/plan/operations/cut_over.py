@@ -1,4 +1,4 @@
-"""Cut over: one transaction in which clients get write rights and the source refuses them."""
+"""Cut over: in one transaction clients get write rights on the target and the source refuses writes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from tenantry.statements.triggers import triggers
 
 
 def cut_over(project: Project, environment: Environment, after: Sequence[str]) -> Step:
-    """Sequences, write rights on the target, and the fence on the source instead of the target: one transaction, with the
-    source locked, that also carries over the last changes."""
+    """Return the step that sets sequences, grants write rights on the target and moves the fence to the source. It runs in
+    one transaction that locks the source and replays the last changes."""
     target = project.target.schema
     return Step(
         id="cut_over",
+        does="gives clients write rights on the target, and refuses writes to the source",
         phase="cut over",
         kind="cut over",
         title=f"Give clients write rights on {target}, and refuse writes to {project.source.schema}",
@@ -45,9 +46,9 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
             *triggers(project, on=False),
             *cutover_revokes(project),
         ),
-        lock="SHARE ROW EXCLUSIVE on the source tables: writers wait for at most the stall that is allowed (1 s)",
+        lock="SHARE ROW EXCLUSIVE on the source tables: writers wait for at most the allowed write pause (1 s)",
         risk="high",
-        risk_note="From here on the application must use the target; the source refuses writes and says where the data is.",
+        risk_note="From now on the application must use the target. The source refuses writes with a message that names the target.",
         seconds=0.2,
         after=tuple(after),
     )

@@ -1,5 +1,5 @@
--- Takes the mirror of auth.users away; the other functions go with schema tenantry. Triggers may be made on a table of another
--- owner who grants TRIGGER, but not dropped; the function is ours, and its triggers go with it.
+-- Removes the mirror of auth.users; the other functions are dropped with schema tenantry. The TRIGGER privilege allows us to
+-- create triggers on another owner's table but not to drop them. We own the function, so dropping it drops its triggers.
 do $$
 declare
     mirror oid;

@@ -1,9 +1,10 @@
-"""Expand: the journal, accounts, context functions and the target's empty tables, beside the source. Nothing of the source
-is touched."""
+"""Expand: creates the journal, accounts, context functions and the target's empty tables next to the source, which stays
+unchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tenantry.access import context_sql
@@ -16,12 +17,15 @@ from tenantry.mapping import Project
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, idents, load_sql
 
-AFTER_EXPAND = "expand.schema"
-
 
 def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ...]:
-    """The statements that must have run before the target's files can: also used to read the target's catalog."""
+    """Return the statements that the target's files need to have run before them; reading the target's catalog uses them too."""
     return tuple(statement for step in _steps_before(manifest, environment) for statement in step.sql)
+
+
+def before_the_run(environment: Environment, steps: Collection[str]) -> Environment:
+    """The environment as the run found it, by the ids of its steps: what a step of it has created was not there."""
+    return replace(environment, has_auth=_accounts("").id not in steps)
 
 
 def expand(project: Project, environment: Environment, files: Sequence[Path]) -> list[Step]:
@@ -31,13 +35,15 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
     return [
         *before,
         Step(
-            id=AFTER_EXPAND,
+            id="expand.schema",
+            does="runs the manifest's SQL files: the target's schema",
+            effect="creates target",
             phase="expand",
             kind="sql",
-            title=f"Make schema {schema} with {tables} tables from {len(files)} files",
+            title=f"Create schema {schema} with {tables} tables from {len(files)} files",
             sql=(*schema_statements(schema, files), *_closed(project)),
             undo=(f"drop schema if exists {ident(schema)} cascade",),
-            lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where a table references it; the source is not touched",
+            lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where a table references it; the source is not locked",
             risk="none",
             seconds=0.02 * tables,
             after=(before[-1].id,),
@@ -46,7 +52,7 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
 
 
 def _closed(project: Project) -> tuple[str, ...]:
-    """Nobody reads the tables while they are filled: rights that the owner's default privileges gave go at once."""
+    """Keep readers out while the tables are filled: revoke the rights that the owner's default privileges granted."""
     roles = project.manifest.database_roles
     schema = ident(project.target.schema)
     everybody = f"public, {idents([roles.anon, roles.authenticated, roles.service, roles.login])}"
@@ -61,44 +67,50 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
     steps = [
         Step(
             id="expand.journal",
+            does="creates the journal: schema `tenantry`",
             phase="expand",
             kind="sql",
-            title="Make the journal (schema tenantry)",
+            title="Create the journal (schema tenantry)",
             sql=journal_ddl(),
             undo=("drop schema if exists tenantry cascade",),
-            lock="none that others feel",
+            lock="none that others notice",
             risk="none",
             seconds=0.1,
         )
     ]
     if not environment.has_auth:
-        steps.append(
-            Step(
-                id="expand.auth",
-                phase="expand",
-                kind="sql",
-                title="Make accounts (schema auth, compatible with Supabase Auth)",
-                sql=(auth_script(),),
-                undo=(drop_auth_script(),),
-                lock="none that others feel",
-                risk="none",
-                seconds=0.1,
-                after=(steps[-1].id,),
-            )
-        )
+        steps.append(_accounts(steps[-1].id))
     steps.append(
         Step(
             id="expand.context",
+            does="creates the functions that say who the caller is",
             phase="expand",
             kind="sql",
-            title="Make the functions that say who is asking",
+            title="Create the functions that identify the caller",
             sql=(context_sql(manifest),),
             undo=(load_sql("tenantry.plan.operations", "drop_context"),),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment: a trigger mirrors bans, deletions and the super flag",
             risk="low",
-            risk_note="The trigger on auth.users runs with every sign-up and change of an account.",
+            risk_note="The trigger on auth.users runs at every sign-up and every change of an account.",
             seconds=0.1,
             after=(steps[-1].id,),
         )
     )
     return steps
+
+
+def _accounts(after: str) -> Step:
+    return Step(
+        id="expand.auth",
+        does="creates accounts: schema `auth`; only where there is none",
+        effect="creates auth",
+        phase="expand",
+        kind="sql",
+        title="Create accounts (schema auth, compatible with Supabase Auth)",
+        sql=(auth_script(),),
+        undo=(drop_auth_script(),),
+        lock="none that others notice",
+        risk="none",
+        seconds=0.1,
+        after=(after,),
+    )

@@ -1,5 +1,5 @@
-"""The id map: every source row's old id with its new one, for clients that stored ids, and for people; the functions that look
-ids up; and that rows which are born in the target have an old id as well."""
+"""The id map: old and new ids of every source row, for clients that stored ids and for people; the functions that look ids
+up; and triggers that give target-native rows an old id too."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tenantry.postgres import ident, literal
 from tenantry.statements.capture import fed_tables
 
 BORN = "tenantry_born_here"
-"""The trigger that gives rows of the target their own id as the old one."""
+"""Name of the trigger that sets the old id of a new target row to its own id."""
 
 
-def id_map(project: Project) -> Step:
-    """Views over the target itself, the merged and the quarantined, which can neither lag behind nor cost a write; and the
-    functions beside them. None of them reads the source: they outlive it."""
+def id_map(project: Project, *after: str) -> Step:
+    """Create views over the target, merged and quarantined rows, and the lookup functions. Views cannot lag behind and cost
+    no writes. None of them reads the source, so they remain after the contract."""
     people = _person(project)
     return Step(
         id="expand.id_map",
+        does="creates the id map and the functions that look ids up",
         phase="expand",
         kind="sql",
-        title="Make the id map (old and new ids of every row), and the functions that look ids up",
+        title="Create the id map (old and new ids of every row) and the functions that look ids up",
         sql=(*_map(project), *people, *lookup_statements(project)),
         undo=(
             *drop_statements(project),
@@ -33,31 +34,32 @@ def id_map(project: Project) -> Step:
             f"drop view if exists {JOURNAL}.id_map",
             f"drop function if exists {JOURNAL}.born_here()",
         ),
-        lock="none that others feel",
+        lock="none that others notice",
         risk="none",
         seconds=0.05,
-        after=("expand.schema",),
+        after=after,
     )
 
 
 def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
-    """A trigger for each table whose own triggers leave the old id of a new row open; None where all tables see to it."""
+    """Create a trigger for each table that does not set the old id of new rows itself; None if every table does."""
     tables = [table for table in fed_tables(project) if not _sees_to_it(project, table)]
     if not tables:
         return None
     names = [ident(table.schema, table.name) for table in tables]
     return Step(
         id="secure.born_here",
+        does="lets new rows have their own id as `legacy_id`; only where the target leaves it open",
         phase="secure",
         kind="sql",
-        title=f"Let {len(tables)} tables give new rows their own id as {LEGACY_ID}",
+        title=f"Set {LEGACY_ID} of new rows to their own id in {len(tables)} tables",
         sql=tuple(
             f"create or replace trigger {BORN} before insert on {name} for each row when (new.{LEGACY_ID} is null)"
             f" execute function {JOURNAL}.born_here()"
             for name in names
         ),
         undo=tuple(f"drop trigger if exists {BORN} on {name}" for name in names),
-        lock="none that others feel",
+        lock="none that others notice",
         risk="none",
         seconds=0.01 * len(tables),
         after=after,
@@ -65,7 +67,7 @@ def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
 
 
 def _sees_to_it(project: Project, table: Table) -> bool:
-    """Whether the column fills itself, or a trigger that fires before an insert speaks of it."""
+    """Return whether the column has a default or a BEFORE INSERT trigger mentions it."""
     column = table.column(LEGACY_ID)
     if column is not None and (column.default is not None or column.generated is not None):
         return True
@@ -107,8 +109,8 @@ def _map(project: Project) -> tuple[str, str]:
     return (
         f"create or replace view {view} (source_table, target_table, old_id, new_id, state) as\n"
         + "\nunion all\n".join(selects),
-        f"comment on view {view} is 'Old and new ids: of rows carried over, of merged ones (the id of the row that stands"
-        " for them), of those in quarantine (no new id yet), and of rows born in the target (their own id).'",
+        f"comment on view {view} is 'Old and new ids of migrated rows, of merged rows (the id of the row that they were"
+        " merged into), of quarantined rows (no new id yet) and of target-native rows (their own id).'",
     )
 
 
@@ -116,7 +118,7 @@ _BORN = "case when t.legacy_id = t.id::text then 'born' else 'carried' end"
 
 
 def _may_be_uuid(mapping: Mapping) -> bool:
-    """Whether an old id can be the text of a uuid, which is kept: then a row that was born in the target looks the same."""
+    """Return whether an old id can be the text of a uuid, which is kept; then target-native rows look the same."""
     if len(mapping.key) > 1:
         return False
     column = mapping.source.column(mapping.key[0])
@@ -133,6 +135,6 @@ def _person(project: Project) -> tuple[str, ...]:
         f"select m.old_id, m.new_id, p.{ident(users.account)}, m.state\n"
         f"  from {JOURNAL}.id_map m left join {profiles} p on p.id = m.new_id\n"
         f" where m.target_table = {literal(users.profile)}",
-        f"comment on view {JOURNAL}.person is 'The three ids of a person: the old one (a row for each, where several were merged),"
-        " that of the profile, and that of the account; null where there is none.'",
+        f"comment on view {JOURNAL}.person is 'The three ids of a person: the old id (one row each if several were merged),"
+        " the profile id and the account id; null if absent.'",
     )

@@ -1,5 +1,5 @@
-"""Take keys, indexes and triggers off the empty target tables, and put them back, by their exact definitions, behind the
-copy: building an index once over all rows costs a fraction of keeping it up to date row by row."""
+"""Drops keys, indexes and triggers of the empty target tables and creates them again after the copy with their exact
+definitions: building an index once over all rows costs a fraction of maintaining it row by row."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from tenantry.statements.keys import (
 )
 from tenantry.statements.triggers import rules, triggers_off, triggers_on
 
-CATCH_UP, DEFER = "copy.catch_up", "expand.defer"
+CATCH_UP = "copy.catch_up"
 
-_OURS = "none that others feel: nobody uses the target yet"
+_OURS = "none that others notice: the target is not in use yet"
 
 
-def defer(project: Project) -> list[Step]:
-    """One step: foreign keys first, since they hang on the keys of others."""
+def defer(project: Project, after: str) -> Step:
+    """Foreign keys first, since they hang on the keys of others."""
     tables = fed_tables(project)
     foreign = [drop_constraint(table, fk) for table in tables for fk in foreign_keys(table)]
     keys = [drop_constraint(table, key) for table in tables for key in key_constraints(table)]
-    # A foreign key of a table that nothing feeds can hang on a key of one that is fed.
+    # A foreign key of a table that no mapping fills can depend on a key of one that is filled.
     keys_gone = {table.name for table in tables}
     others = [
         (table, fk)
@@ -53,7 +53,7 @@ def defer(project: Project) -> list[Step]:
     foreign += [drop_constraint(table, fk) for table, fk in others]
     indexes = [f"drop index {ident(table.schema, index.name)}" for table in tables for index in plain_indexes(table)]
     triggers = [*(statement for table in tables for statement in triggers_off(table)), *rules(project, on=False)]
-    # A publication of all tables refuses to update a table without a key, and rows are corrected before the keys are back.
+    # A publication FOR ALL TABLES refuses updates of a table without a key, and replay updates rows before the keys exist again.
     published = [
         f"alter table {ident(each.schema, each.name)} replica identity full"
         for table in tables
@@ -68,33 +68,31 @@ def defer(project: Project) -> list[Step]:
         *(add_constraint(table, fk) for table, fk in others),
         *(statement for table in tables for statement in replica_identity(project, table)),
     ]
-    return [
-        Step(
-            id=DEFER,
-            phase="expand",
-            kind="sql",
-            title=f"Take {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes off the empty tables",
-            sql=(*triggers, *foreign, *keys, *indexes, *published),
-            undo=tuple(undo),
-            lock=_OURS,
-            risk="none",
-            seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
-            after=("expand.id_map",),
-            gone_with_target=True,
-        )
-    ]
+    return Step(
+        id="expand.defer",
+        does="takes keys, foreign keys and indexes off the empty target, to build them after the copy",
+        phase="expand",
+        kind="sql",
+        title=f"Drop {len(foreign)} foreign keys, {len(keys)} keys and {len(indexes)} indexes of the empty tables until after the copy",
+        sql=(*triggers, *foreign, *keys, *indexes, *published),
+        undo=tuple(undo),
+        lock=_OURS,
+        risk="none",
+        seconds=0.005 * (len(foreign) + len(keys) + len(indexes)),
+        after=(after,),
+        gone_with_target=True,
+    )
 
 
 def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> list[Step]:
-    """The steps that put everything back: indexes (in parallel), keys, foreign keys, statistics.
+    """Return the steps that create everything again: indexes (in parallel), keys, foreign keys, statistics.
 
-    Ranges of the copy were read at different moments, so that what must be unique need not be so yet: rows that changed
-    meanwhile are carried over again before unique indexes are built. Indexes over ids alone can be built before that, and it
-    needs them.
+    The ranges of the copy were read at different moments, so unique values may not be unique yet. Rows that changed meanwhile
+    are replayed before unique indexes are built. Indexes over ids alone are built before that replay, which needs them.
 
     Args:
-        last: by target table, the id of the last step that writes its rows.
-        rows: by target table, the rows that are expected.
+        last: the id of the last step that writes rows of a target table, by table.
+        rows: the expected number of rows, by target table.
     """
     steps: list[Step] = []
     tables = fed_tables(project)
@@ -106,9 +104,11 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         sql = (f"create index {ident(index_name)} on {qualified(table)} ({LEGACY_ID})",) if index_name else ()
         step = Step(
             id=f"copy.legacy:{table.name}",
+            does="makes rows findable by their old ids, and gathers statistics",
+            about="table",
             phase="copy",
             kind="sql",
-            title=f"Make rows of {table.name} findable by their old ids, gather statistics",
+            title=f"Index the old ids of {table.name} and gather statistics",
             sql=(*sql, f"analyze {qualified(table)}"),
             undo=(f"drop index if exists {ident(table.schema, index_name)}",) if index_name else (),
             lock=_OURS,
@@ -131,12 +131,13 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
     steps.append(
         Step(
             id=CATCH_UP,
+            does="replays changes made during the copy, before the unique indexes are built",
             phase="copy",
             kind="replay",
-            title="Carry over what changed while rows were copied",
+            title="Replay changes made during the copy",
             sql=(),
             undo=(),
-            lock="none that others feel",
+            lock="none that others notice",
             risk="none",
             seconds=0.1,
             after=tuple(early),
@@ -164,9 +165,11 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         steps.append(
             Step(
                 id=keyed[table.name],
+                does="attaches the keys of a table to their indexes",
+                about="table",
                 phase="copy",
                 kind="sql",
-                title=f"Attach the keys of {table.name}, gather statistics",
+                title=f"Attach the keys of {table.name} and gather statistics",
                 sql=tuple(attach),
                 undo=tuple(drop_constraint(table, key) for key in key_constraints(table)),
                 lock=_OURS,
@@ -180,8 +183,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 undo_first=True,
             )
         )
-    # Two steps that lock the same tables in different orders would deadlock, and one that waits for a validation would keep
-    # others out of auth.users meanwhile: those that share a table go one after the other, and validations behind all of them.
+    # Two steps that lock the same tables in different orders would deadlock, and one that waits for a validation would block
+    # access to auth.users meanwhile. So steps that share a table run one after another, and validations run after all of them.
     adding: dict[tuple[str | None, str | None], str] = {}
     added: list[str] = []
     validating: list[Step] = []
@@ -197,6 +200,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         comments = [comment for fk in foreign for comment in comment_on(table, fk)]
         add = Step(
             id=f"copy.foreign:{table.name}",
+            does="adds the foreign keys of a table, not validated yet",
+            about="table",
             phase="copy",
             kind="capture",
             title=f"Add {len(foreign)} foreign keys to {table.name}" + ("" if partitioned else ", not yet validated"),
@@ -221,6 +226,8 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             validating.append(
                 Step(
                     id=f"copy.validate:{table.name}",
+                    does="validates the foreign keys of a table",
+                    about="table",
                     phase="copy",
                     kind="sql",
                     title=f"Validate {len(foreign)} foreign keys of {table.name}",
@@ -245,7 +252,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
 
 
 def for_good(project: Project) -> list[Step]:
-    """The steps of the contract that bring foreign keys into their final form."""
+    """Return the steps of the contract that bring foreign keys into their final form."""
     steps: list[Step] = []
     for table in project.target.tables:
         changed = [fk for fk in foreign_keys(table) if in_transition(project, table, fk) != fk]
@@ -255,9 +262,11 @@ def for_good(project: Project) -> list[Step]:
         steps.append(
             Step(
                 id=f"contract.foreign:{table.name}",
+                does="gives foreign keys their final form; only where it is not deferrable or has RESTRICT",
+                about="table",
                 phase="contract",
                 kind="contract",
-                title=f"Give {len(changed)} foreign keys of {table.name} their final form",
+                title=f"Bring {len(changed)} foreign keys of {table.name} into their final form",
                 sql=(
                     *(drop_constraint(table, fk) for fk in changed),
                     *(add_constraint(table, fk, valid=partitioned) for fk in changed),
@@ -284,6 +293,8 @@ def for_good(project: Project) -> list[Step]:
 def _build(table: Table, index: Index, count: int, after: str) -> Step:
     return Step(
         id=f"copy.index:{index.name}",
+        does="builds an index",
+        about="index",
         phase="copy",
         kind="sql",
         title=f"Build {index.name}",

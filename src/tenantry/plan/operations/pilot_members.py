@@ -1,4 +1,4 @@
-"""Of a trial: list the people, and other rows that belong to no tenant, whom rows of the chosen tenants name."""
+"""Pilot runs: lists rows without a tenant (mostly people) that rows of the chosen tenants reference, directly or not."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from tenantry.statements.merge import same_as_listed
 
 
 def closure(project: Project, after: str) -> list[Step]:
-    """One step before the copy, in a run that began as a trial."""
+    """Return one step before the copy, in a run that began as a pilot."""
     if project.subset is None:
         return []
     return [
         Step(
             id="copy.closure",
+            does="lists people and other rows without a tenant that come along; only in a pilot",
             phase="copy",
             kind="sql",
-            title="List people and other rows without a tenant that come along with the tenants chosen",
+            title="List people and other rows without a tenant that the chosen tenants reference",
             sql=tuple(_statements(project)),
             undo=(f"delete from {JOURNAL}.inside",),
             lock="ACCESS SHARE on the source",
             risk="none",
-            risk_note="Every table that names people is read once.",
+            risk_note="Every table that references people is read once.",
             seconds=0.1,
             after=(after,),
             gone_with_target=True,

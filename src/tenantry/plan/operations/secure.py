@@ -1,4 +1,4 @@
-"""Secure: policies, rights and row-level security of the target."""
+"""Secure: creates policies, rights and row-level security of the target."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from tenantry.plan.model import Step
 
 
 def secure(project: Project, environment: Environment, after: Sequence[str]) -> list[Step]:
-    """Policies, rights and row-level security, table by table; clients may read from here on, and write after the cut-over."""
+    """Create policies, rights and row-level security, table by table. Clients can read from now on, and write after the cut-over."""
     steps: list[Step] = []
     previous = tuple(after)
     for security in secure_statements(project, owner=environment.user):
         step = Step(
             id=f"secure.table:{security.table}" if security.table else "secure.schema",
+            does="enables row-level security, and creates the policies and grants of a table"
+            if security.table
+            else "grants rights on the schema, and creates what all policies share",
+            about="table" if security.table else "",
             phase="secure",
             kind="sql",
-            title=f"Policies and rights of {security.table or 'the schema'}",
+            title=f"Create policies and rights of {security.table or 'the schema'}",
             sql=tuple(security.statements),
             undo=tuple(security.undo),
-            lock="none that others feel: nobody uses the target yet",
+            lock="none that others notice: the target is not in use yet",
             risk="none",
             seconds=0.02,
             after=previous,
@@ -36,12 +40,13 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
         steps.append(
             Step(
                 id="secure.in_step",
+                does="creates what keeps accounts and profiles synchronized; only with `[users] in_step`",
                 phase="secure",
                 kind="sql",
-                title="Make the functions that will keep accounts and profiles in step; they wait for the cut-over",
+                title="Create the functions that synchronize accounts and profiles after the cut-over",
                 sql=functions,
                 undo=drop_functions_sql(project),
-                lock="none that others feel",
+                lock="none that others notice",
                 risk="none",
                 seconds=0.05,
                 after=previous,

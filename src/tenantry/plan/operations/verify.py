@@ -1,4 +1,4 @@
-"""Verify: compare source and target."""
+"""Verify: compares source and target."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from tenantry.plan.model import Check, Step
 
 
 def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list[Step]:
-    """Compare source and target; the statements are made by `migrate.verify`, and only read."""
+    """Compare source and target; `migrate.verify` builds the statements, which only read."""
     steps = []
     for mapping in project:
         count = rows[mapping.source.name]
         steps.append(
             Step(
                 id=f"verify.rows:{mapping.name}",
+                does="compares every row of a mapping with its source",
+                about="mapping",
                 phase="verify",
                 kind="verify",
                 title=f"Compare every row of {mapping.source.name} and {mapping.name}",
@@ -33,16 +35,21 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
             )
         )
     total = sum(step.rows for step in steps)
-    checks: tuple[tuple[Check, str], ...] = (
-        ("catalog", "Compare keys, checks, indexes, triggers and comments with the plan"),
-        ("ids", "Look for ids that stand for two rows"),
-        ("references", "Look for rows whose parent is missing"),
-        ("rules", "Run the business rules"),
+    checks: tuple[tuple[Check, str, str], ...] = (
+        (
+            "catalog",
+            "Compare keys, checks, indexes, triggers and comments with the plan",
+            "compares keys, checks, indexes, triggers and comments with the plan",
+        ),
+        ("ids", "Search for ids that belong to two rows", "finds ids that stand for two rows"),
+        ("references", "Search for rows whose parent is missing", "finds rows whose parent is missing"),
+        ("rules", "Run the business rules", "runs the manifest's business rules"),
     )
-    for name, title in checks:
+    for name, title, does in checks:
         steps.append(
             Step(
                 id=f"verify.{name}",
+                does=does,
                 phase="verify",
                 kind="check",
                 check=name,
@@ -60,15 +67,16 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
 
 
 def drain(after: Sequence[str]) -> Step:
-    """Replay from the log of changes until next to nothing is left."""
+    """Replay the change queue until it is nearly empty."""
     return Step(
         id="replay.drain",
+        does="replays changes until next to nothing is left",
         phase="replay",
         kind="replay",
-        title="Carry over what changed meanwhile, until next to nothing is left",
+        title="Replay changes until the change queue is nearly empty",
         sql=(),
         undo=(),
-        lock="none that others feel",
+        lock="none that others notice",
         risk="none",
         seconds=0.5,
         after=tuple(after),

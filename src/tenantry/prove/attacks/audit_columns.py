@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenantry.access import AUDIT_COLUMNS
+from tenantry.access.telling_columns import owned_by_the_service
 from tenantry.mapping.project import LEGACY_ID
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, TargetTable
 from tenantry.prove.attacks.harness.helpers import own_row
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
-from tenantry.prove.attacks.harness.rights import right
+from tenantry.prove.attacks.harness.rights import right, service_columns
 from tenantry.prove.expected.callers import OWN
+from tenantry.prove.fixtures.candidates import candidates
 from tenantry.prove.fixtures.row_factory import Values
 
 
-@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as somebody who is member nowhere.",
+@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as a user without any membership.",
         gains="Another tenant, for good.")  # fmt: skip
 def membership_in_another_tenant(scene: Attempt) -> AttackVerdict:
     membership = scene.manifest.membership
@@ -100,7 +102,7 @@ def write_the_super_flag(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE; drops the own context in the middle of one.",
-        gains="Deeds under somebody else's name, or at another time.", rights=right("protected_columns"))  # fmt: skip
+        gains="Actions under another name, or at another time.", rights=right("protected_columns"))  # fmt: skip
 def forge_the_stamps(scene: Attempt) -> AttackVerdict:
     verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
     found = _stamped_by_nobody(scene) if verdict.outcome == "held" else ""
@@ -206,6 +208,60 @@ def write_fixed_columns(scene: Attempt) -> AttackVerdict:
                 if answer.touched:
                     return broken(f"{prey.table.name}.{column} is changed by a client")
     return held(f"{tried} statements were refused") if tried else not_applicable("the manifest fixes no column")
+
+
+@attack("writes", tries="Makes a row of a job, such as an export, as finished: states its file, status or owner, in an INSERT and in an"
+        " UPDATE, where the manifest leaves them to the application.",
+        gains="A file of another tenant, handed out as the result of one's own job.", rights=service_columns)  # fmt: skip
+def finished_export(scene: Attempt) -> AttackVerdict:
+    tried = 0
+    tables = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
+    with scene.turn(scene.attacker) as me:
+        for table, command, columns in owned_by_the_service(scene.project):
+            prey = tables.get(table.name)
+            fresh = scene.ground.new_row(table, OWN) if prey is not None else None
+            if prey is None or fresh is None:
+                continue
+            for column in columns:
+                tried += 1
+                if _states(scene, me, prey, command, column, fresh):
+                    return broken(f"{table.name}.{column} holds what the client said, in an {command}")
+    return (
+        held(f"{tried} columns were refused, or what was said did not stay")
+        if tried
+        else not_applicable("the manifest leaves no column with such a name to the application")
+    )
+
+
+def _states(scene: Attempt, me: AttackSession, prey: TargetTable, command: str, column: str, fresh: Values) -> bool:
+    """Whether a row of the own tenant holds what a client says in a column; values are tried until one is neither what stands there
+    anyhow nor refused for what it is."""
+    row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
+    usual = fresh.get(column) if command == "insert" else row.values.get(column) if row is not None else None
+    options = candidates(scene.project.target, prey.table, prey.column(column))
+    for value in [option for option in options if option != usual][:_MOST_VALUES]:
+        given = f"{literal(value)}::{prey.column(column).type}"
+        if command == "update":
+            if row is None:
+                return False
+            statement = f"update {prey.name} set {ident(column)} = {given} where {row.where}"
+        else:
+            names = [name for name in prey.insertable if fresh.get(name) is not None and name != column]
+            listed = ", ".join(ident(name) for name in (*names, column))
+            values = ", ".join([*(prey.value(name, fresh[name]) for name in names), given])
+            statement = f"insert into {prey.name} ({listed}) values ({values})"
+        answer = me.run(statement, undo=True)
+        if answer.touched:
+            # Seen in another statement, since what is written need not be the client's to read.
+            stays = me.run(f"{statement} returning {ident(column)} = {given}", undo=True)
+            return stays.value is not False
+        if answer.sqlstate == _NO_RIGHT:
+            return False
+    return False
+
+
+_MOST_VALUES = 6
+_NO_RIGHT = "42501"
 
 
 ATTACKS = in_module(globals())

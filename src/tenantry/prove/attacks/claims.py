@@ -12,9 +12,7 @@ from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import unsealed
 
-UNSEALED = (
-    "contexts are not sealed ([context] sealed = false): there is no token, and everybody states his claims himself"
-)
+UNSEALED = "contexts are not sealed ([context] sealed = false): there is no token, and callers state their own claims"
 
 
 def victims_claims(scene: Attempt) -> str:
@@ -49,8 +47,8 @@ def _claims_set(scene: Attempt, statements: Callable[[str], Iterator[str]]) -> A
 
 @attack(
     "session",
-    tries="Sets the claims of somebody else with SET and SET LOCAL.",
-    gains="To be anybody, with one injected statement.",
+    tries="Sets another caller's claims with SET and SET LOCAL.",
+    gains="To act as anyone, with one injected statement.",
     source="https://supabase.com/docs/guides/database/postgres/row-level-security",
     rights=unsealed,
 )
@@ -64,8 +62,8 @@ def claims_by_set(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Sets the claims of somebody else with set_config, within a SELECT.",
-    gains="To be anybody, from within a single injected query.",
+    tries="Sets another caller's claims with set_config, within a SELECT.",
+    gains="To act as anyone, from within a single injected query.",
     rights=unsealed,
 )
 def claims_by_set_config(scene: Attempt) -> AttackVerdict:
@@ -79,7 +77,7 @@ def claims_by_set_config(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Sets single claims, as older gateways did: request.jwt.claim.sub, request.jwt.claim.role.",
-    gains="To be anybody, where these are still read.",
+    gains="To act as anyone, if these are still read.",
     rights=unsealed,
 )
 def single_claims_by_set(scene: Attempt) -> AttackVerdict:
@@ -117,7 +115,7 @@ def claims_within_a_query(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Makes up a seal: random ones, ones of the right form, the hash of the claims, and the own seal on others' claims.",
-    gains="To be anybody, if the seal were not looked at.",
+    gains="To act as anyone, if the seal were not checked.",
     rights=unsealed,
 )
 def seal_made_up(scene: Attempt) -> AttackVerdict:
@@ -166,8 +164,8 @@ def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Goes on in a transaction that is open while the token of the caller expires (exp).",
-    gains="To go on after one's session has ended, for as long as one keeps a transaction open.",
+    tries="Continues in a transaction that is open while the token of the caller expires (exp).",
+    gains="To continue after the session has ended, as long as a transaction stays open.",
 )
 def claims_expired_meanwhile(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
@@ -197,7 +195,7 @@ def _written(block: bytes) -> tuple[str, ...]:
 @attack(
     "session",
     tries="Lets the session print parse trees and plans, in the transaction before and in its own, and looks for the seal key among them.",
-    gains="The key: to be anybody, from then on. Notices show it to the application, the log to whoever reads it.",
+    gains="The key, and with it any identity from then on. Notices show it to the application, the log to its readers.",
     source="https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-DEBUG-PRINT-PARSE",
 )
 def seal_key_in_a_plan(scene: Attempt) -> AttackVerdict:
@@ -239,8 +237,8 @@ def _captured(seat: AttackSession) -> list[str]:
 
 @attack(
     "session",
-    tries="Copies the settings of the user before, from within his transaction, and sets them again in the next one.",
-    gains="To be him whenever one likes.",
+    tries="Copies the settings of the user before, from within that user's transaction, and sets them again in the next one.",
+    gains="To act as that user at any time.",
     rights=unsealed,
 )
 def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
@@ -259,8 +257,8 @@ def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Copies the settings of a user and sets them in another session while his transaction is still open.",
-    gains="To be him at the same time.",
+    tries="Copies the settings of a user and sets them in another session while the user's transaction is still open.",
+    gains="To act as that user at the same time.",
     rights=unsealed,
 )
 def seal_in_another_session(scene: Attempt) -> AttackVerdict:
@@ -333,7 +331,7 @@ def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
             me.raw(f"set local plan_cache_mode = {mode}")
             for name, (table, _) in zip(names, plans, strict=True):
                 if me.run(f"execute {name}").number:
-                    return broken(f"{table}: a plan that another caller prepared shows the attacker his rows")
+                    return broken(f"{table}: a plan that another caller prepared shows the attacker that caller's rows")
     return held(f"{len(plans)} plans of another caller show nothing of his")
 
 

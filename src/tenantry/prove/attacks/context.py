@@ -76,7 +76,7 @@ def _strange(scene: Attempt, kinds: Iterator[tuple[str, Claims | None, str | Non
 
 
 @attack("context", tries="Opens contexts whose claims are empty: no text, an empty object, null, nothing but blanks.",
-        gains="All rows, where empty means anybody.")  # fmt: skip
+        gains="All rows, if empty means anyone.")  # fmt: skip
 def empty_claims(scene: Attempt) -> AttackVerdict:
     texts = ["", "{}", "null", " ", "[]", '""', '{"sub":null}', '{"sub":""}']
     return _strange(scene, ((f"the claims {text!r}", None, text) for text in texts))
@@ -105,14 +105,16 @@ def malformed_claims(scene: Attempt) -> AttackVerdict:
 
 
 @attack(
-    "context", tries="Opens the context of an account that nobody has.", gains="Rows for a stranger with a valid token."
+    "context",
+    tries="Opens the context of an account that does not exist.",
+    gains="Rows for a stranger with a valid token.",
 )
 def unknown_account(scene: Attempt) -> AttackVerdict:
     claims = {"sub": scene.unknown(), "role": scene.ground.client}
     return _strange(scene, iter([("an unknown account", claims, None)]))
 
 
-@attack("context", tries="Claims another's e-mail address, profile and tenants beside the own subject.",
+@attack("context", tries="Claims another's e-mail address, profile and tenants with one's own subject.",
         gains="Another's rows, where something else than the subject is asked.")  # fmt: skip
 def claims_of_another_beside_ones_own(scene: Attempt) -> AttackVerdict:
     victim = scene.victim
@@ -183,7 +185,7 @@ def service_role_in_claims(scene: Attempt) -> AttackVerdict:
 # -- rights that have just ended ---------------------------------------------------------------------------------------
 
 
-@attack("context", tries="Goes on reading after the membership was removed by somebody else, a moment before.",
+@attack("context", tries="Keeps reading after another session removed the membership a moment ago.",
         gains="A tenant's rows after one has left.")  # fmt: skip
 def removed_member(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
@@ -202,7 +204,7 @@ def _ended(before: int, after: int, who: str) -> AttackVerdict:
     return held(f"{before} rows were seen before, none after")
 
 
-@attack("context", tries="Goes on reading in a transaction that is open while the membership is removed in another session.",
+@attack("context", tries="Keeps reading in a transaction that is open while the membership is removed in another session.",
         gains="A tenant's rows for as long as one keeps a transaction open.")  # fmt: skip
 def removed_member_in_the_transaction(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
@@ -306,7 +308,7 @@ def _account_ended(scene: Attempt, assignment: str, undo: str, who: str) -> Atta
 
 @attack(
     "context",
-    tries="Goes on reading while one is banned, in the same second.",
+    tries="Keeps reading while one is banned, in the same second.",
     gains="Rows after a ban, until the token ends.",
 )
 def banned_account(scene: Attempt) -> AttackVerdict:
@@ -315,14 +317,14 @@ def banned_account(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "context",
-    tries="Goes on reading while the account is deleted, in the same second.",
+    tries="Keeps reading while the account is deleted, in the same second.",
     gains="Rows after one's account is gone.",
 )
 def deleted_account(scene: Attempt) -> AttackVerdict:
     return _account_ended(scene, "deleted_at = now()", "deleted_at = null", "whose account was deleted")
 
 
-@attack("context", tries="Goes on as super admin in a transaction that is open while the flag is taken away.",
+@attack("context", tries="Continues as super admin in a transaction that is open while the flag is taken away.",
         gains="All tenants, for as long as a transaction is kept open.")  # fmt: skip
 def demoted_super_admin(scene: Attempt) -> AttackVerdict:
     person = scene.ground.person("super admin")
@@ -371,8 +373,8 @@ def administrator_elsewhere(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} statements reached no row")
 
 
-@attack("context", tries="Comes without a context to a pooled connection on which somebody's transaction has just ended.",
-        gains="To be whoever was there before.")  # fmt: skip
+@attack("context", tries="Comes without a context to a pooled connection on which another user's transaction has just ended.",
+        gains="To act as the previous user.")  # fmt: skip
 def context_left_on_a_pooled_connection(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
@@ -386,7 +388,7 @@ def context_left_on_a_pooled_connection(scene: Attempt) -> AttackVerdict:
     return verdict or held("whoever comes next is nobody, or himself")
 
 
-@attack("context", tries="Goes on after the application's transaction failed in the middle, on the same connection.",
+@attack("context", tries="Continues after the application's transaction failed in the middle, on the same connection.",
         gains="The context of a request that ended with an error.")  # fmt: skip
 def context_after_an_error(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:

@@ -25,14 +25,14 @@ def _refused(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Empties whole tables: TRUNCATE, which asks no policy.", gains="The end of everybody's rows.",
+@attack("writes", tries="Empties whole tables: TRUNCATE, which asks no policy.", gains="The loss of all rows.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("truncate"))  # fmt: skip
 def truncate(scene: Attempt) -> AttackVerdict:
     return _refused(scene, {"TRUNCATE": "truncate {table}", "TRUNCATE … CASCADE": "truncate {table} cascade"})
 
 
 @attack("writes", tries="Makes a trigger on a table, with functions that are there and with one of one's own.",
-        gains="Code that runs in everybody's writes, with the rights of whoever writes.",
+        gains="Code that runs in every write, with the rights of the writer.",
         source="https://www.postgresql.org/docs/current/sql-createtrigger.html", rights=right("trigger"))  # fmt: skip
 def create_trigger(scene: Attempt) -> AttackVerdict:
     return _refused(
@@ -60,7 +60,7 @@ def create_rule(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Makes, alters and drops policies.", gains="Rows of all tenants, for everybody.",
+@attack("writes", tries="Makes, alters and drops policies.", gains="Rows of all tenants, for every caller.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html", rights=right("own_table"))  # fmt: skip
 def change_policies(scene: Attempt) -> AttackVerdict:
     statements = {"CREATE POLICY": "create policy planted on {table} using (true)"}
@@ -150,7 +150,7 @@ def reference_by_an_own_table(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select has_any_column_privilege({literal(prey.name)}, 'REFERENCES')")
                 if answer.value is True:
                     return broken(f"REFERENCES is granted on {prey.table.name}")
-    return held("nobody has REFERENCES")
+    return held("no client role has REFERENCES")
 
 
 ATTACKS = in_module(globals())

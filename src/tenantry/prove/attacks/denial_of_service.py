@@ -24,7 +24,7 @@ select count(*), min(relation::regclass::text) from pg_locks
 
 
 @attack("writes", tries="Gives up all rights of a role, its own one: DROP OWNED BY CURRENT_USER, by every role that one has.",
-        gains="Every table whose policies name the role is locked against everybody, until the transaction ends.",
+        gains="Every table whose policies name the role is locked for everyone, until the transaction ends.",
         source="https://www.postgresql.org/docs/current/sql-drop-owned.html", rights=right("gives_up"))  # fmt: skip
 def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
     answers = []
@@ -40,7 +40,7 @@ def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Reads a table and stays; from a second session asks for a lock that it has no right to, with CREATE RULE, and"
-        " waits.", gains="Everybody else's statements wait behind: the lock is waited for before the right is asked for.",
+        " waits.", gains="Everyone else's statements wait behind it: the lock is waited for before the right is asked for.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html")  # fmt: skip
 def lock_queue(scene: Attempt) -> AttackVerdict:
     prey = next(iter(scene.open_tables(scene.victim)), None)
@@ -73,7 +73,7 @@ def _waits(scene: Attempt, pid: int) -> bool:
 
 
 @attack("privileges", tries="Takes advisory locks by the thousand. Only the right to it is looked at: it would stop every database of the"
-        " server.", gains="The table of locks, which all databases share, is full: everybody's statements and connections fail.",
+        " server.", gains="The table of locks, which all databases share, is full: everyone's statements and connections fail.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS", rights=right("advisory_locks"))  # fmt: skip
 def fill_the_lock_table(scene: Attempt) -> AttackVerdict:
     found = right("advisory_locks")(scene.ground.owner, scene.project)
@@ -131,7 +131,7 @@ def function_texts_left(scene: Attempt) -> AttackVerdict:
     return broken(found) if found else held("no text of a function that runs for clients depends on it")
 
 
-@attack("reads", tries="Reads settings of the database and of roles, which everybody may, and looks for keys, tokens and passwords.",
+@attack("reads", tries="Reads settings of the database and of roles, which any login may read, and looks for keys, tokens and passwords.",
         gains="The secret with which tokens are signed, or services are called: any identity.",
         source="https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html", rights=right("secret_settings"))  # fmt: skip
 def secrets_in_settings(scene: Attempt) -> AttackVerdict:

@@ -76,7 +76,7 @@ def set_session_authorization(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="As a visitor takes the role of those who have signed in.",
-    gains="What policies give to everybody who has that role.",
+    gains="What policies give to everyone with that role.",
 )
 def visitor_takes_the_client_role(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.manifest.database_roles.anon) as me:
@@ -109,7 +109,7 @@ def reset_all(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="COMMIT in the middle, then takes the client role again and goes on without a context.",
+    tries="COMMIT in the middle, then takes the client role again and continues without a context.",
     gains="A transaction that the application did not open.",
 )
 def commit_inside(scene: Attempt) -> AttackVerdict:
@@ -160,7 +160,7 @@ def do_block(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="ROLLBACK TO a savepoint from before the context was opened.",
-    gains="To be whoever was there before.",
+    gains="To act as the previous user.",
     source="https://www.postgresql.org/docs/current/sql-rollback-to.html",
 )
 def rollback_before_the_context(scene: Attempt) -> AttackVerdict:
@@ -206,7 +206,7 @@ def replication_role(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Changes settings of the database or of the server: ALTER DATABASE, ALTER SYSTEM, ALTER ROLE of others.",
-    gains="That everybody's sessions begin as the attacker wants.",
+    gains="Every session begins as the attacker wants.",
     source="https://www.postgresql.org/docs/current/sql-altersystem.html",
 )
 def settings_of_others(scene: Attempt) -> AttackVerdict:

@@ -106,7 +106,7 @@ def _of_tenants(scene: Attempt, part: Part) -> AttackVerdict:
 @attack(
     "reads",
     tries="Looks in EXPLAIN ANALYZE whether the subquery of a policy was started at all, as it is only for rows that fulfil the"
-    " condition beside it.",
+    " condition next to it.",
     gains="Whether there are rows of a tenant, of a day, of an amount, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )

@@ -176,7 +176,7 @@ def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Replaces, alters and drops the functions that say who the caller is, and those of the application.",
-        gains="To be whoever the new function says.", source="https://www.postgresql.org/docs/current/sql-alterfunction.html",
+        gains="To act as any caller that the new function returns.", source="https://www.postgresql.org/docs/current/sql-alterfunction.html",
         rights=right("create_in_schemas"))  # fmt: skip
 def replace_the_functions(scene: Attempt) -> AttackVerdict:
     statements = {

@@ -41,8 +41,8 @@ def read_by_range(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Joins a table of which rows are seen to all rows of each table: on true, laterally, and in full.",
-    gains="Rows of other tenants beside one's own.",
+    tries="Joins a table with visible rows to all rows of each table: on true, laterally, and in full.",
+    gains="Rows of other tenants next to one's own.",
 )
 def read_by_join(scene: Attempt) -> AttackVerdict:
     table = next((prey for prey in scene.open_tables()), None)

@@ -69,7 +69,7 @@ def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} foreign keys refuse it")
 
 
-@attack("writes", tries="Compares what a foreign key says of a hidden row's id and of an id that is nobody's.",
+@attack("writes", tries="Compares what a foreign key says of a hidden row's id and of an id that does not exist.",
         gains="Whether a row with a known id exists in any tenant.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
 def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
@@ -164,7 +164,7 @@ def upsert_tells_existence(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} upserts told nothing of others' values; clients cannot state more of {len(keys)} keys")
 
 
-@attack("writes", tries="Deletes a row that one may delete, on which rows of another tenant hang with ON DELETE CASCADE or SET NULL.",
+@attack("writes", tries="Deletes an own row that rows of another tenant reference with ON DELETE CASCADE or SET NULL.",
         gains="Deleted and emptied rows of others: foreign keys know no policies.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
 def cascade_into_another_tenant(scene: Attempt) -> AttackVerdict:
@@ -204,7 +204,7 @@ def _cascades(scene: Attempt, command: Literal["update", "delete"]) -> AttackVer
     if not tried:
         return not_applicable(f"no foreign key carries an {command} of clients further" if command == "update" else
                               "no foreign key carries a delete of clients further")  # fmt: skip
-    return held(f"{tried} foreign keys carry nothing into another tenant: no row of theirs can hang on such a row")
+    return held(f"{tried} foreign keys carry nothing into another tenant: no row of theirs can reference such a row")
 
 
 def _carried(
@@ -253,7 +253,7 @@ def _carried(
         scene.ground.rebuild()
 
 
-@attack("writes", tries="Deletes a row that one may delete, on which rows hang by ON DELETE CASCADE that one may not delete.",
+@attack("writes", tries="Deletes an own row that rows which one may not delete reference with ON DELETE CASCADE.",
         gains="More than the role allows, within the own tenant.",
         source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
 def cascade_beyond_the_role(scene: Attempt) -> AttackVerdict:
@@ -287,7 +287,9 @@ def cascade_beyond_the_role(scene: Attempt) -> AttackVerdict:
                                     f"{person.label} deletes {child.table.name} rows by way of {parent.table.name}"
                                 )
     if not tried:
-        return not_applicable("whoever may delete a row may delete what hangs on it by ON DELETE CASCADE")
+        return not_applicable(
+            "every role that may delete a row may delete the rows that reference it with ON DELETE CASCADE"
+        )
     return held(f"{tried} deletes left what hangs on them")
 
 

@@ -23,6 +23,7 @@ from tenantry.prove.attacks import (
     references,
     server,
     session,
+    shares,
     tokens,
     views,
     writes,
@@ -37,7 +38,7 @@ from tenantry.prove.fixtures.build import remove_leftovers
 _MODULES = (
     *(reads, views, plans, leaks, around),
     *(session, escapes, claims, tokens),
-    *(writes, references, stamps, objects),
+    *(writes, references, stamps, shares, objects),
     context,
     *(privileges, server, disturb),
 )
@@ -99,7 +100,7 @@ def _check(ground: World) -> None:
         tables = scene.open_tables()
         if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
             raise StatementRefused(
-                "The invented member sees none of his own rows, so that no attack would say anything.",
+                "The synthetic member sees none of their own rows, so no attack would prove anything.",
                 hint="Run the access matrix first: `tenantry prove` says which right is missing.",
             )
 

@@ -42,7 +42,7 @@ def _closed(scene: Attempt, *statements: str) -> str:
 
 
 @attack("privileges", tries="Reads and writes a table that the owner makes today, without a word about rights or policies.",
-        gains="Every table that somebody forgets to close.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
+        gains="Every table that the owner forgets to close.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
         rights=right("later_tables"))  # fmt: skip
 def table_made_later(scene: Attempt) -> AttackVerdict:
     name = ident(scene.project.target.schema, "tenantry_later")
@@ -70,7 +70,7 @@ def view_made_later(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Calls a function with rights of its owner that the owner makes today.",
-        gains="Whatever it does, for everybody: functions are open to PUBLIC unless somebody closes them.",
+        gains="Whatever it does, for every caller: functions are open to PUBLIC unless EXECUTE is revoked.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html", rights=right("later_functions"))  # fmt: skip
 def function_made_later(scene: Attempt) -> AttackVerdict:
     table = scene.project.target.table(scene.manifest.tenant.table)
@@ -144,7 +144,7 @@ def programs_of_the_server(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("privileges", tries="Connects from within the database to other databases, and back to this one as somebody else.",
+@attack("privileges", tries="Connects from within the database to other databases, and back to this one as another login.",
         gains="Sessions of other logins, from the server's own address.", source="https://www.postgresql.org/docs/current/dblink.html",
         rights=right("remote"))  # fmt: skip
 def other_databases(scene: Attempt) -> AttackVerdict:
@@ -182,7 +182,7 @@ def end_others_sessions(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select {call}(%s)", [pid])
                 if answer.ok and answer.value is True:
                     return broken(
-                        f"{call} is not refused to {word(role)}: whoever resets the role ends anybody's request"
+                        f"{call} is not refused to {word(role)}: a session that resets the role can end any request"
                     )
     return held(f"refused: {answer}")
 

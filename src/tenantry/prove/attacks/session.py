@@ -36,7 +36,7 @@ def _open_table(scene: Attempt) -> TargetTable | None:
 @attack(
     "session",
     tries="Replaces the statements that the driver prepared under names, and waits for the next user of the connection.",
-    gains="Whatever SQL one likes, run as somebody else.",
+    gains="Any SQL, run as another caller.",
     source="https://www.postgresql.org/docs/current/sql-prepare.html",
 )
 def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
@@ -61,7 +61,7 @@ def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Leaves temporary tables and views with the names of the application's tables for the next user.",
-    gains="What the next user writes, and what he is shown.",
+    gains="What the next user writes and reads.",
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH",
     rights=right("temporary"),
 )
@@ -110,8 +110,8 @@ def search_path_left(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Takes the client role for the session, and leaves the connection to whoever comes without a context.",
-    gains="That a request which should be nobody's runs under a role.",
+    tries="Takes the client role for the session, and leaves the connection to the next user without a context.",
+    gains="A request without a caller that runs under a role.",
 )
 def role_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
@@ -126,8 +126,8 @@ def role_left(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Sets claims, and the seal that is there, for the session, and leaves the connection to whoever comes without any.",
-    gains="That somebody else acts under these claims, or oneself later on.",
+    tries="Sets claims, and the seal that is there, for the session, and leaves the connection to the next user without any.",
+    gains="Another caller, or oneself later, acts with these claims.",
 )
 def claims_left(scene: Attempt) -> AttackVerdict:
     text = literal(claims_text(scene.ground.claims(scene.attacker)))
@@ -150,7 +150,7 @@ def claims_left(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Fetches from cursors that the user before declared WITH HOLD.",
-    gains="The rows that he was shown.",
+    gains="The rows that the victim was shown.",
     source="https://www.postgresql.org/docs/current/sql-declare.html",
 )
 def held_cursor_left(scene: Attempt) -> AttackVerdict:
@@ -171,7 +171,7 @@ def held_cursor_left(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Asks for the last number that the user before got from a sequence.",
-    gains="The number of somebody else's newest row.",
+    gains="The number of another caller's newest row.",
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
 )
 def last_number_left(scene: Attempt) -> AttackVerdict:
@@ -202,7 +202,7 @@ def last_number_left(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Listens on a channel, or holds an advisory lock, beyond the own turn.",
-    gains="Messages for others that the next user's request would receive; a lock that nobody gives back.",
+    gains="Messages for others that the next user's request would receive; a lock that is never released.",
     source="https://www.postgresql.org/docs/current/sql-discard.html",
 )
 def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
@@ -282,9 +282,9 @@ def _meaning(seat: AttackSession) -> dict[str, str]:
 
 @attack(
     "session",
-    tries="Changes settings that decide what literals, dates and numbers mean, for a session that nobody empties before its next user,"
+    tries="Changes settings that decide what literals, dates and numbers mean, for a session that is not reset before its next user,"
     " as behind a pooler in transaction mode.",
-    gains="That the next user's dates are other days, and his NULLs, strings and numbers other values.",
+    gains="The next user's dates mean other days, and their NULLs, strings and numbers other values.",
     source="https://www.pgbouncer.org/features.html",
 )
 def settings_of_the_user_before(scene: Attempt) -> AttackVerdict:

@@ -53,7 +53,7 @@ _CHANNEL = re.compile(r"pg_notify\s*\(\s*'([^']+)'|\bnotify\s+(\w+)", re.IGNOREC
 @attack(
     "reads",
     tries="Listens on every channel on which functions of the database notify, while rows of another tenant are made.",
-    gains="What the messages say: they go to everybody who listens.",
+    gains="The content of the messages: every listener receives them.",
     source="https://www.postgresql.org/docs/current/sql-notify.html",
 )
 def listen_to_others(scene: Attempt) -> AttackVerdict:

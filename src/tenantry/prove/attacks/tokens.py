@@ -51,8 +51,8 @@ def _good(scene: Attempt, asked: str) -> tuple[SealKey, str, str]:
     return key, claims, key.token(claims, asked)
 
 
-@attack("session", tries="Opens a context with tokens of another key, under its name and under names that nobody gave.",
-        gains="To be anybody, without the application's secret.")  # fmt: skip
+@attack("session", tries="Opens a context with tokens of another key, under its name and under names that do not exist.",
+        gains="To act as anyone, without the application's secret.")  # fmt: skip
 def token_of_another_key(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, _ = _good(scene, asked)
@@ -66,7 +66,7 @@ def token_of_another_key(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Cuts tokens off, at every part and in the middle of each.",
-    gains="To be anybody, if a prefix were enough.",
+    gains="To act as anyone, if a prefix were enough.",
 )
 def token_cut_off(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -86,7 +86,7 @@ def token_cut_off(scene: Attempt) -> AttackVerdict:
 
 
 @attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code behind the first.",
-        gains="To be anybody, if what follows were passed over.")  # fmt: skip
+        gains="To act as anyone, if what follows were ignored.")  # fmt: skip
 def token_lengthened(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, token = _good(scene, asked)
@@ -100,7 +100,7 @@ def token_lengthened(scene: Attempt) -> AttackVerdict:
 
 
 @attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
-        gains="To be anybody, if the comparison were loose.")  # fmt: skip
+        gains="To act as anyone, if the comparison were loose.")  # fmt: skip
 def token_altered(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         _, claims, token = _good(scene, asked)
@@ -138,7 +138,7 @@ def token_out_of_time(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Uses a good token with other claims: another person's, another role, one blank more.",
-    gains="To be anybody, with a token for oneself.",
+    gains="To act as anyone, with a token for oneself.",
 )
 def token_for_other_claims(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -186,7 +186,7 @@ def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Opens a context with a good token over claims whose own end (exp) has passed, and with a key that was retired.",
-    gains="To go on after signing out, or with a key that was lost.",
+    gains="To continue after signing out, or with a key that was revoked.",
 )
 def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -215,7 +215,7 @@ def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Calls tenantry.open() as a client, with a token that is good.",
-    gains="To change into whoever's token one has seen, from within injected SQL.",
+    gains="To act as the owner of a stolen token, from within injected SQL.",
 )
 def open_as_a_client(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -235,7 +235,7 @@ def open_as_a_client(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Opens a second context within the transaction, as the login, with tokens that are not good, and looks who one is then.",
-    gains="To be somebody else after an error that was caught.",
+    gains="To act as another caller after an error that was caught.",
 )
 def open_twice(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -261,9 +261,9 @@ def open_twice(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Looks for the token that opened somebody's context: in his own settings, statements and cursors, and from another"
+    tries="Looks for the token that opened another caller's context: in that session's settings, statements and cursors, and from another"
     " session in pg_stat_activity; and uses what is found.",
-    gains="To be him for as long as the token lives.",
+    gains="To act as that caller until the token expires.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
 def token_seen(scene: Attempt) -> AttackVerdict:

@@ -110,7 +110,7 @@ def _arguments(scene: Attempt, types: list[str]) -> Iterator[list[str]]:
     "reads",
     tries="Calls every function that has the rights of its owner, with ids of another tenant, and once more after rows of that"
     " tenant were added.",
-    gains="Whatever the function shows to whoever asks with the right id.",
+    gains="Whatever the function returns to a caller who passes the right id.",
     source="https://www.postgresql.org/docs/current/sql-createfunction.html (SECURITY DEFINER)",
 )
 def read_through_definer_function(scene: Attempt) -> AttackVerdict:
@@ -193,7 +193,7 @@ def read_engine_schema(scene: Attempt) -> AttackVerdict:
 @attack(
     "reads",
     tries="Reads the accounts in auth.users and whatever else stands in schema auth.",
-    gains="E-mail addresses and password hashes of everybody.",
+    gains="E-mail addresses and password hashes of every person.",
     rights=right("foreign_schemas"),
 )
 def read_accounts(scene: Attempt) -> AttackVerdict:

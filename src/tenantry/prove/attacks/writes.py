@@ -15,7 +15,7 @@ from tenantry.prove.attacks.harness.rights import right
 from tenantry.prove.expected.callers import OTHER, OWN
 
 
-@attack("writes", tries="Inserts rows that belong to another tenant.", gains="Planted rows in anybody's data.")
+@attack("writes", tries="Inserts rows that belong to another tenant.", gains="Planted rows in any tenant's data.")
 def insert_for_another_tenant(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         row = scene.ground.new_row(prey.table, OTHER) if prey.tenant not in (None, ROW_ID) and prey.insertable else None
@@ -95,7 +95,7 @@ def change_by_key(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Updates and deletes whole tables without a look at any column, so that no policy for reading is asked.",
-        gains="Everybody's rows, where the policy for writing alone is too wide.",
+        gains="All rows, if the policy for writing is too wide.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html")  # fmt: skip
 def change_blindly(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -284,7 +284,7 @@ def lock_rows(scene: Attempt) -> AttackVerdict:
     return touched(scene, statements, "clients have no right that locks rows")
 
 
-@attack("writes", tries="Locks whole tables against everybody: LOCK TABLE … IN ACCESS EXCLUSIVE MODE.",
+@attack("writes", tries="Locks whole tables for everyone: LOCK TABLE … IN ACCESS EXCLUSIVE MODE.",
         gains="The application stands still for all tenants.", source="https://www.postgresql.org/docs/current/sql-lock.html",
         rights=right("lock_table"))  # fmt: skip
 def lock_table(scene: Attempt) -> AttackVerdict:

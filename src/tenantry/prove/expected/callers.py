@@ -80,7 +80,7 @@ def people(manifest: Manifest) -> tuple[ProofPerson, ...]:
         ProofPerson("deleted", {OWN: highest}, is_deleted=True),
         ProofPerson("banned super admin", is_super=True, is_banned=True),
         ProofPerson("deleted super admin", is_super=True, is_deleted=True),
-        ProofPerson("somebody of the other tenant", {OTHER: highest}, acts=False),
+        ProofPerson("member of the other tenant", {OTHER: highest}, acts=False),
     )
 
 

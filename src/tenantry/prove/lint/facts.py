@@ -15,7 +15,8 @@ from tenantry.postgres import load_blocks
 from tenantry.prove.lint.clauses import Kind, Record, read_clause
 from tenantry.prove.lint.constant_folding import FoldingContext
 from tenantry.prove.lint.pg_node_tree import parse
-from tenantry.prove.lint.routines import Body, Known, RoutineReading, read_body
+from tenantry.prove.lint.routine_reading import Body, Known, RoutineReading
+from tenantry.prove.lint.routines import read_body
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'

@@ -9,93 +9,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pglast.parser import ParseError, parse_plpgsql_json, parse_sql_json
+from pglast.parser import ParseError, parse_plpgsql_json
 
-Json = dict[str, Any]
+from tenantry.prove.lint.parse_tree import TARGETED, bare_node, name_of, plain_sql, statements_of, targets_of, text_of
+from tenantry.prove.lint.routine_reading import CALLER, Ask, Body, Json, Known, Pick, RoutineReading
 
-CALLER = "caller"
 _ID_TYPES = frozenset({"uuid", "int4", "int8", "_uuid", "_int4", "_int8"})
 _SECRET = re.compile(r"token|code|secret|hash|key$|slug|nonce", re.IGNORECASE)
 _SIGNED_IN = frozenset({"anon", "authenticated"})
 _EQUAL = frozenset({"=", "@>", "<@", "&&"})
-_TARGETED = ("PLpgSQL_stmt_execsql", "PLpgSQL_stmt_dynexecute")
 _UNION = ("PLpgSQL_stmt_fors", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_foreach_a")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What names in bodies stand for.
-
-    Attributes:
-        relation: the oid of a table or view by schema (None where none is said) and name.
-        columns: of each relation, name → (number, type).
-        caller: whether a function, by the parts of its name, says who calls or asks for it.
-        gate: whether it is one without arguments that says yes or no by something else than memberships: for operators.
-    """
-
-    relation: Callable[[str | None, str], int | None]
-    columns: Mapping[int, Mapping[str, tuple[int, str]]]
-    caller: Callable[[tuple[str, ...]], bool]
-    gate: Callable[[tuple[str, ...]], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A function to be read.
-
-    Attributes:
-        language: `sql` or `plpgsql`; others are not read.
-        text: of `sql` the statements; of `plpgsql` the whole CREATE FUNCTION.
-        arguments: names of its arguments; '' where they have none.
-        types: of these.
-    """
-
-    name: str
-    language: str
-    text: str
-    arguments: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Rows of a relation that an argument picks (or a tenant that it writes), without being tied to the caller."""
-
-    argument: str
-    relation: int
-    column: int
-    written: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A relation that is asked about the caller: which of its columns conditions look at, and which only against constants."""
-
-    relation: int
-    columns: tuple[int, ...]
-    loose: tuple[int, ...]
-    tied: bool
-    """To an argument: its answer is about what is asked for, not about the caller alone."""
-    written: bool = False
-    """Its rows are changed, not asked."""
-    caller: bool = True
-    """It is asked about who calls; else about whom an argument names, as by a policy that hands over auth.uid()."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoutineReading:
-    """What a body does."""
-
-    picks: tuple[Pick, ...] = ()
-    asks: tuple[Ask, ...] = ()
-    sets: tuple[str, ...] = ()
-    """Settings that it sets to what is not constant."""
-    failed: str = ""
-    """Why it could not be read."""
 
 
 def read_body(body: Body, known: Known) -> RoutineReading:
@@ -103,7 +30,7 @@ def read_body(body: Body, known: Known) -> RoutineReading:
     reader = _Body(body, known)
     try:
         if body.language == "sql":
-            for statement in _statements(_plain_sql(body.text)):
+            for statement in statements_of(plain_sql(body.text)):
                 reader.statement(statement, [])
         elif body.language == "plpgsql":
             for each in json.loads(parse_plpgsql_json(body.text)):
@@ -113,20 +40,6 @@ def read_body(body: Body, known: Known) -> RoutineReading:
     except (ParseError, KeyError, RecursionError, json.JSONDecodeError) as error:
         return RoutineReading(failed=str(error.args[0] if error.args else error))
     return reader.found()
-
-
-def _plain_sql(text: str) -> str:
-    """A standard body is statements between BEGIN ATOMIC and END, or one expression."""
-    bare = text.strip()
-    inside = re.fullmatch(r"BEGIN\s+ATOMIC\s+(.*)\bEND", bare, re.IGNORECASE | re.DOTALL)
-    if inside:
-        return inside[1]
-    return "select " + bare[6:] if re.match(r"RETURN\b", bare, re.IGNORECASE) else text
-
-
-def _statements(sql: str) -> Iterator[Json]:
-    for each in json.loads(parse_sql_json(sql)).get("stmts", ()):
-        yield each["stmt"]
 
 
 @dataclass(slots=True)
@@ -230,7 +143,7 @@ class _Body:
                 else:
                     target, _, source = value["expr"]["PLpgSQL_expr"]["query"].partition("=")
                     self._assign(target.strip().partition(".")[0], source)
-            elif kind in _TARGETED or kind in _UNION:
+            elif kind in TARGETED or kind in _UNION:
                 self._into(value)
             elif kind == "PLpgSQL_stmt_raise":
                 continue
@@ -238,13 +151,13 @@ class _Body:
                 self._step(value)
 
     def _assign(self, variable: str, source: str) -> None:
-        for statement in _statements(f"select {source}"):
+        for statement in statements_of(f"select {source}"):
             self._target([f"v:{variable.lower().strip(chr(34))}"], self.statement(statement, []))
 
     def _expression(self, value: Json) -> None:
         text = value["query"]
         sql = text if value.get("parseMode") == 0 else f"select {text}"
-        for statement in _statements(sql):
+        for statement in statements_of(sql):
             select = statement.get("SelectStmt", {})
             if value.get("parseMode") != 0 and len(select.get("targetList", ())) == 1 and "fromClause" not in select:
                 # A condition of IF, or a value: what it compares, it asks for.
@@ -254,14 +167,14 @@ class _Body:
 
     def _into(self, value: Json) -> None:
         """Statements whose rows go into variables; text that is executed is read where it is a constant."""
-        names = [f"v:{name.lower()}" for name in _targets(value.get("target") or value.get("var") or {})]
+        names = [f"v:{name.lower()}" for name in targets_of(value.get("target") or value.get("var") or {})]
         for key in ("sqlstmt", "query", "expr"):
             if key not in value:
                 continue
             text = value[key]["PLpgSQL_expr"]["query"]
             if (key == "query" and "params" in value) or value[key]["PLpgSQL_expr"].get("parseMode") == 2:
                 text = f"select {text}"
-            for statement in _statements(text):
+            for statement in statements_of(text):
                 self._target(names, self.statement(statement, []))
         self._step(value.get("body", []))
 
@@ -478,7 +391,7 @@ class _Body:
     def _gate(self, mine: set[str], other: set[str], left: Any, right: Any) -> None:
         """auth.role() = 'service_role', auth.jwt() ->> 'role' = 'admin': whoever passes is no tenant's."""
         for nodes, against, constant in ((mine, other, right), (other, mine, left)):
-            text = _text(constant)
+            text = text_of(constant)
             if nodes == {CALLER} and not against and text is not None and text not in _SIGNED_IN:
                 self.open = True
 
@@ -493,7 +406,7 @@ class _Body:
         return []
 
     def _call(self, value: Json, scopes: Scopes) -> list[set[str]]:
-        name = _name(value["funcname"])
+        name = name_of(value["funcname"])
         arguments = [self._nodes(each, scopes) for each in value.get("args", ())]
         found = self._links(value.get("args", []), scopes, loosely=False)
         self._sets(name, value)
@@ -508,8 +421,8 @@ class _Body:
         arguments = value.get("args", ())
         if name[-1] != "set_config" or len(arguments) < 2:
             return
-        setting = _text(arguments[0])
-        if "A_Const" not in _bare(arguments[1]):
+        setting = text_of(arguments[0])
+        if "A_Const" not in bare_node(arguments[1]):
             self.settings.add(setting.lower() if setting is not None else "*")
 
     def _null_test(self, value: Json, scopes: Scopes) -> None:
@@ -544,9 +457,9 @@ class _Body:
                 if value["subLinkType"] in ("EXPR_SUBLINK", "ARRAY_SUBLINK"):
                     found |= {each for nodes in self.statement(value["subselect"], scopes) for each in nodes}
             elif kind == "FuncCall":
-                self._sets(_name(value["funcname"]), value)
+                self._sets(name_of(value["funcname"]), value)
                 found |= self._nodes(value.get("args", []), scopes)
-                found |= {CALLER} if self.known.caller(_name(value["funcname"])) else set()
+                found |= {CALLER} if self.known.caller(name_of(value["funcname"])) else set()
             elif kind == "CaseWhen":
                 # CASE WHEN is_member(org) THEN …
                 self._ties(value["expr"], scopes, loosely=True)
@@ -581,7 +494,7 @@ class _Body:
 
     def _place(self, node: Any, scopes: Scopes) -> tuple[_Row, str] | None:
         """The row and the column that a reference means; None for variables and whatever is not a plain column."""
-        bare = _bare(node) if isinstance(node, dict) else {}
+        bare = bare_node(node) if isinstance(node, dict) else {}
         if "ColumnRef" not in bare:
             return None
         parts = [each["String"]["sval"] for each in bare["ColumnRef"]["fields"] if "String" in each]
@@ -592,27 +505,3 @@ class _Body:
                 if parts[-1] in row.columns and (len(parts) == 1 or parts[-2] == alias):
                     return row, parts[-1]
         return None
-
-
-def _targets(node: Json) -> Iterator[str]:
-    for kind, value in node.items():
-        if kind == "PLpgSQL_row":
-            yield from (each["name"].partition(".")[0] for each in value.get("fields", ()))
-        elif kind in ("PLpgSQL_rec", "PLpgSQL_var"):
-            yield value["refname"]
-
-
-def _name(parts: Sequence[Json]) -> tuple[str, ...]:
-    return tuple(each["String"]["sval"] for each in parts)
-
-
-def _bare(node: Json) -> Json:
-    while "TypeCast" in node:
-        node = node["TypeCast"]["arg"]
-    return node
-
-
-def _text(node: Any) -> str | None:
-    bare = _bare(node) if isinstance(node, dict) else {}
-    value = bare.get("A_Const", {}).get("sval")
-    return value.get("sval", "") if isinstance(value, dict) else None

@@ -93,9 +93,9 @@ def call(owner: psycopg.Connection[Any], function: Routine, ids: Mapping[str, Se
         refused = refused or error
         if answer is not None and plain is not None and (answer != plain or touched != changed):
             what = "changes other rows" if touched != changed else "answers otherwise"
-            return "allow", f"{function.call(theirs)} {what} than with ids that nobody has"
+            return "allow", f"{function.call(theirs)} {what} than with ids that do not exist"
         if answer is not None and plain is None and answer.strip(" ()\n,") not in ("", "None", "f"):
-            return "allow", f"{function.call(theirs)} answers; with ids that nobody has it is refused ({said})"
+            return "allow", f"{function.call(theirs)} answers; with ids that do not exist it is refused ({said})"
     return (
         ("refuse", refused) if tried else ("not tried", f"the server said {refused}" if refused else "no call fits it")
     )

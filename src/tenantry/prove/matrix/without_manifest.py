@@ -203,7 +203,7 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     if scope.user_owned:
         return _person(owner, scope, notes)
     if members is None or not members.user:
-        notes.append("no memberships were found: nobody's own tenant is known, only strangers were tried")
+        notes.append("no memberships were found: no caller's own tenant is known, only strangers were tried")
         return None
     row = owner.execute(
         load_blocks("tenantry.prove.matrix", "without_manifest")["members"],
@@ -226,7 +226,7 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     )
     chosen = owner.execute(query.encode()).fetchone()
     if chosen is None:
-        notes.append("there is no member with an account: nobody's own tenant is known, only strangers were tried")
+        notes.append("there is no member with an account: no caller's own tenant is known, only strangers were tried")
         return None
     active = tuple(chosen[1])
     return _Member(str(chosen[0]), active, tuple(each for each in chosen[2] if each not in active), str(chosen[3]))
@@ -265,7 +265,7 @@ def _person(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
         ).fetchone()
         if row is not None:
             return _Member(str(row[0]), (str(row[0]),))
-    notes.append("nobody has a row of their own: only strangers were tried")
+    notes.append("no caller has a row of their own: only strangers were tried")
     return None
 
 
@@ -275,7 +275,7 @@ def _unproved(tables: list[_Table], member: _Member | None, cells: list[Cell]) -
     if all(cell.got == "not tried" for cell in cells):
         return "there is no row of another tenant to try anything on"
     if member is None:
-        return "there is no member of a tenant, as whom another tenant's rows could be tried"
+        return "there is no member of a tenant who could try to reach another tenant's rows"
     others = [cell for cell in cells if cell.relation != "own tenant" and cell.role.endswith("member of one tenant")]
     if all(cell.got == "not tried" for cell in others):
         return "nothing could be tried as a member of one tenant"
@@ -422,7 +422,7 @@ def _try(
             yield cell("select", "own tenant", "allow" if got == "allow" else "refuse", got, said)
         got, said = _run(owner, f"select count(*) from {table.shown} where {_at(other)}")
         if got == "allow" and table.shared:
-            got, said = "not tried", "the row is seen; whether its owner shares it, nobody has said"
+            got, said = "not tried", "the row is visible; it is unknown whether its owner shares it"
         yield cell("select", relation, "refuse", got, said)
         for command, statement in _writes(owner, table, own, other, member=caller.member is not None):
             name, _, what = command.partition(" ")
@@ -493,8 +493,8 @@ def _without_the_blind(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
         mine = [cell for cell in cells if cell.role == role]
         own = [cell for cell in mine if cell.relation == "own tenant"]
         if role.endswith("member of one tenant") and not any(cell.got == "allow" for cell in own):
-            reason = "the member sees no row of his own tenant either: his claims do not count here"
-            notes.append(f"{role}: {reason}, so that what he is refused shows nothing (are contexts opened otherwise?)")
+            reason = "the member sees no row of their own tenant either: their claims do not count here"
+            notes.append(f"{role}: {reason}, so refusals prove nothing (are contexts opened in another way?)")
             mine = [
                 cell
                 if cell.failed

@@ -10,6 +10,7 @@ from tenantry.postgres import comment
 from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
+from tenantry.report.shortened import lock_lines
 from tenantry.report.terminal.tables import new_table
 
 
@@ -25,7 +26,6 @@ def plan(console: Console, planned: Plan) -> None:
             table.add_row(step.id, step.title, seconds(step.seconds), risk)
         console.print(table)
     notes = dict.fromkeys(step.risk_note for step in planned if step.risk_note)
-    locks = dict.fromkeys(step.lock for step in planned if not step.lock.startswith("none"))
     console.print("\n[bold]Downtime[/]")
     console.print(
         f"  • One short write pause. Applications keep reading and writing {planned.source_schema} during about"
@@ -37,8 +37,8 @@ def plan(console: Console, planned: Plan) -> None:
         console.print(f"  • {criterion}")
     console.print("\n[bold]Rollback[/]")
     console.print(f"  • {ROLLBACK}")
-    console.print("\n[bold]Locks that applications notice[/]")
-    for lock in locks:
+    console.print("\n[bold]Locks that applications notice[/] (--json has each step's)")
+    for lock in lock_lines(planned):
         console.print(f"  • {escape(lock)}")
     console.print("\n[bold]Risks[/]")
     for note in notes:

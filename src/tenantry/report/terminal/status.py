@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from tenantry.migrate.observe.status import CopyStatus, Status
+from tenantry.migrate.observe.values import CopyStatus, Status
 from tenantry.migrate.throttle.limits import in_bytes
 from tenantry.report.formatting import seconds
 from tenantry.report.terminal.tables import new_table

@@ -62,6 +62,11 @@ def rolled_back(console: Console, done: RolledBack) -> None:
             f"  {done.conflicts:,} changes could not be replayed; they are listed in"
             f" {escape(done.archive)}.{escape(done.conflicts_table)}."
         )
+    for each in done.again:
+        console.print(
+            f"  [yellow]![/] {each.number:,} memberships that ended in {escape(each.table)} count again: the rows of"
+            f" {escape(each.source)} that they are made from are still there. End them in {escape(each.source)} too."
+        )
     if done.turned is not None and not done.undone:
         console.print("To cut over again: `tenantry cutover`. To undo the whole run: `tenantry rollback --everything`.")
 

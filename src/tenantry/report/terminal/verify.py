@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from tenantry.migrate.verify.compare import Difference, Verification
 from tenantry.migrate.verify.not_compared import NotCompared
+from tenantry.migrate.verify.results import Difference, Verification
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
+from tenantry.report.shortened import not_compared_lines
 
 
 def verification(
@@ -41,9 +42,9 @@ def verification(
         outside = sum(check.account.outside for check in checks if check.account is not None)
         console.print(f"This is {trial}: {outside:,} source rows are not part of it, and stay where they are.")
     if not_compared:
-        console.print("Not compared:")
-        for each in not_compared:
-            console.print(f"    {escape(str(each))}")
+        console.print("Not compared (--json lists every table and column):")
+        for line in not_compared_lines(not_compared):
+            console.print(f"    {escape(line)}")
     console.print(f"Compared in {seconds(took)}.")
     if unrepaired:
         console.print("The differences listed above remain: deriving these rows again does not repair them.")

@@ -8,15 +8,16 @@ from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
 from tenantry.migrate.run.context import RunContext
 from tenantry.migrate.run.executors.base import Task
-from tenantry.migrate.verify import compare
+from tenantry.migrate.verify.results import Verification
+from tenantry.migrate.verify.whole_target import verify_catalog, verify_ids, verify_references, verify_rules
 from tenantry.plan import Step
 from tenantry.plan.model import Check
 
-CHECKS: Mapping[Check, Callable[[Connection, Project], compare.Verification]] = {
-    "catalog": compare.verify_catalog,
-    "ids": compare.verify_ids,
-    "references": compare.verify_references,
-    "rules": compare.verify_rules,
+CHECKS: Mapping[Check, Callable[[Connection, Project], Verification]] = {
+    "catalog": verify_catalog,
+    "ids": verify_ids,
+    "references": verify_references,
+    "rules": verify_rules,
 }
 
 
@@ -27,15 +28,15 @@ class CheckExecution:
         self._context, self._step = context, step
         self.rows: int | None = None
 
-    def start(self) -> Iterable[Task[compare.Verification]]:
+    def start(self) -> Iterable[Task[Verification]]:
         self._context.observer.started(self._step, rows=self._step.rows, done_rows=0)
         yield Task(self._work, self._found)
 
-    def _work(self, connection: Connection) -> compare.Verification:
+    def _work(self, connection: Connection) -> Verification:
         assert self._step.check is not None
         return CHECKS[self._step.check](connection, self._context.project)
 
-    def _found(self, result: compare.Verification) -> Sequence[Task[object]]:
+    def _found(self, result: Verification) -> Sequence[Task[object]]:
         self._context.results.verifications.append(result)
         self.rows = result.compared
         self._context.mark_done(self._context.main, self._step, self.rows)

@@ -8,6 +8,7 @@ from tenantry.journal.journal import Chunk, Connection
 from tenantry.migrate.run.context import RunContext
 from tenantry.migrate.run.executors.base import Task
 from tenantry.migrate.verify import compare
+from tenantry.migrate.verify.sums import Sum, expected_sum, key_ranges
 from tenantry.plan import Step
 
 Looked = tuple[int, list[str]]
@@ -22,21 +23,19 @@ class VerifyExecution:
         self._mapping = context.project.mapping(step.mapping or "")
         self.rows: int | None = None
         self._ranges: list[Chunk] = []
-        self._expected: dict[int, compare.Sum] = {}
+        self._expected: dict[int, Sum] = {}
 
     def start(self) -> Iterable[Task[list[Chunk]]]:
         self._context.observer.started(self._step, rows=self._step.rows, done_rows=0)
-        yield Task(
-            lambda connection: compare.key_ranges(connection, self._context.journal, self._mapping), self._divided
-        )
+        yield Task(lambda connection: key_ranges(connection, self._context.journal, self._mapping), self._divided)
 
-    def _divided(self, ranges: list[Chunk]) -> Sequence[Task[compare.Sum]] | Sequence[Task[Looked]]:
+    def _divided(self, ranges: list[Chunk]) -> Sequence[Task[Sum]] | Sequence[Task[Looked]]:
         self._ranges = ranges
         if not ranges:
             return self._look()
         return [
             Task(
-                lambda connection, each=each: compare.expected_sum(  # type: ignore[misc]
+                lambda connection, each=each: expected_sum(  # type: ignore[misc]
                     connection, self._context.project, self._mapping, each
                 ),
                 lambda result, each=each: self._summed(result, each),  # type: ignore[misc]
@@ -44,7 +43,7 @@ class VerifyExecution:
             for each in ranges
         ]
 
-    def _summed(self, result: compare.Sum, chunk: Chunk) -> Sequence[Task[Looked]]:
+    def _summed(self, result: Sum, chunk: Chunk) -> Sequence[Task[Looked]]:
         self._expected[chunk.position] = result
         self._context.observer.progress(self._step, result[0])
         return self._look() if len(self._expected) == len(self._ranges) else ()
@@ -53,7 +52,7 @@ class VerifyExecution:
         sums = [self._expected[each.position] for each in self._ranges]
         return [Task(lambda connection: self._suspects(connection, sums), self._looked)]
 
-    def _suspects(self, connection: Connection, sums: list[compare.Sum]) -> Looked:
+    def _suspects(self, connection: Connection, sums: list[Sum]) -> Looked:
         return compare.suspects(connection, self._context.project, self._mapping, self._ranges, sums)
 
     def _looked(self, result: Looked) -> Sequence[Task[object]]:

@@ -14,10 +14,10 @@ INHERENT: Mapping[str, str] = {
     "explain_tells_whether_rows_exist": _EXPLAIN,
     "explain_finds_a_guessed_value": _EXPLAIN,
     "explain_estimates_a_tenant": _EXPLAIN,
-    "lock_table": "who may delete rows may lock their table, for as long as the application's timeouts let him",
+    "lock_table": "a role that may delete rows may lock their table, as long as the application's timeouts allow",
     "end_others_sessions": "all sessions of an application are of one login, which only a superuser can keep from ending them",
     "lock_queue": "PostgreSQL waits for some locks before it asks for the right to them; timeouts end the wait",
-    "fill_the_lock_table": "everybody may take advisory locks, and who writes can fill the same table with savepoints",
+    "fill_the_lock_table": "any session may take advisory locks, and a writer can fill the same table with savepoints",
 }
 """Attack → why it succeeds where everything is as it should be."""
 

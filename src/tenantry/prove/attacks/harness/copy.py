@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 import psycopg
 
-from tenantry.dbcopy.duplicate import duplicated, reading
+from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.original import reading
 from tenantry.errors import TenantryError
 from tenantry.manifest import Manifest
 from tenantry.mapping.project import Project

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
+from tenantry.access.telling_columns import owned_by_the_service
+from tenantry.mapping.client_columns import columns_in
 from tenantry.mapping.project import Project
-from tenantry.postgres import load_blocks
+from tenantry.postgres import ident, load_blocks
 from tenantry.prove.attacks.harness.model import Rights
 
 _SHOWN = 3
@@ -26,11 +29,7 @@ def right(name: str) -> Rights:
             "tenant": project.manifest.tenant.column,
         }
         statement = load_blocks("tenantry.prove.attacks.harness.sql", "rights")[name]
-        found = [str(row[0]) for row in connection.execute(statement.encode(), parameters)]
-        if not found:
-            return None
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return "; ".join(found[:_SHOWN]) + more
+        return _first([str(row[0]) for row in connection.execute(statement.encode(), parameters)])
 
     return ask
 
@@ -40,6 +39,42 @@ def unsealed(_connection: psycopg.Connection[Any], project: Project) -> str | No
     if project.manifest.context.sealed:
         return None
     return "claims count as they stand in a setting ([context] sealed = false), and anybody may set it"
+
+
+def acceptance(connection: psycopg.Connection[Any], project: Project) -> str | None:
+    """Where clients, who make shares, may also write what says that the other tenant has accepted one."""
+    client = project.manifest.database_roles.authenticated
+    found = []
+    for share in project.manifest.shares.values():
+        table = project.target.table(share.table)
+        for column in sorted(columns_in(share.accepted, table)) if table is not None else ():
+            rights = connection.execute(
+                "select r from unnest(array['INSERT', 'UPDATE']) as r where has_column_privilege(%s, %s::regclass, %s, r)",
+                [client, ident(project.target.schema, share.table), column],
+            ).fetchall()
+            found += [f"{client} has {right} of {share.table}.{column}" for (right,) in rights]
+    return _first(list(dict.fromkeys(found)))
+
+
+def service_columns(connection: psycopg.Connection[Any], project: Project) -> str | None:
+    """Where clients may write columns whose names say that the application writes them, and that the manifest does not give them."""
+    client = project.manifest.database_roles.authenticated
+    found = []
+    for table, command, columns in owned_by_the_service(project):
+        rows = connection.execute(
+            "select c from unnest(%s::text[]) as c where has_column_privilege(%s, %s::regclass, c, %s)",
+            [list(columns), client, ident(table.schema, table.name), command],
+        ).fetchall()
+        found += [f"{client} has {command.upper()} of {table.name}.{column}" for (column,) in rows]
+    return _first(found)
+
+
+def _first(found: Sequence[str]) -> str | None:
+    """The first of what was found, and how many more there are; None for nothing."""
+    if not found:
+        return None
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return "; ".join(found[:_SHOWN]) + more
 
 
 def any_of(*questions: Rights) -> Rights:
@@ -52,4 +87,4 @@ def any_of(*questions: Rights) -> Rights:
     return ask
 
 
-__all__ = ["any_of", "right", "unsealed"]
+__all__ = ["acceptance", "any_of", "right", "service_columns", "unsealed"]

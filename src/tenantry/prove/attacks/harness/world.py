@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -230,14 +230,24 @@ class World:
     def maker(self) -> RowFactory:
         return maker(self.owner, self.project, self.fixtures.values(), self.persons)
 
-    def new_row(self, table: Table, place: str | None, given: Values | None = None) -> Values | None:
-        """A row that the table would take from its owner, in a tenant; None where none is found. It is not left there."""
+    def new_row(
+        self, table: Table, place: str | None, given: Values | None = None, condition: str | None = None
+    ) -> Values | None:
+        """A row that the table would take from its owner, in a tenant; None where none is found. It is not left there.
+
+        Args:
+            given: values that are not to be chosen; without it those of a row of the tenant.
+            condition: what the row is to fulfil.
+        """
         if given is None:
             found = next(iter(slots(self.project, self.fixtures, self.persons, table, place)), None)
             given = {} if found is None else found[1]
         try:
             with self.owner.transaction(force_rollback=True):
-                return self.maker().insert(table, given)
+                ready = self.maker()
+                if condition is not None:
+                    ready = replace(ready, conditions={**ready.conditions, table.name: condition})
+                return ready.insert(table, given)
         except (CannotMake, KeyError):
             return None
 

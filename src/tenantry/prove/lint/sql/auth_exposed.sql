@@ -1,6 +1,6 @@
 -- title: Clients read no accounts, neither directly nor through a view
 -- level: error
--- why: auth.users holds the addresses, password hashes and metadata of everybody, of all tenants.
+-- why: auth.users holds the addresses, password hashes and metadata of every person of all tenants.
 -- mending: revoke all on … from …; show what is needed from a table of profiles that has policies.
 -- uses: grants, view_sources, reach
 select r.object, g.who || ' reads ' || string_agg(distinct s.object, ', ' order by s.object) || ' through this view' as detail

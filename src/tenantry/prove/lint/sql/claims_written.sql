@@ -1,6 +1,6 @@
 -- title: Clients call no function that sets who calls
 -- level: error
--- why: Who can send no SQL, over an API, calls the function and is whoever they like for the rest of the transaction.
+-- why: Over an API, callers who cannot send SQL call the function and act as any user for the rest of the transaction.
 -- mending: revoke execute on function … from public and from the roles of clients; what tests need belongs into a database of tests.
 -- uses: functions, callable, clauses, bodies
 with believed as (

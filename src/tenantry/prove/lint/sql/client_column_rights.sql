@@ -1,6 +1,6 @@
 -- title: No client may change an id, a tenant, or who made a row and when
 -- level: error
--- why: Who may update the tenant column of a row can move it into another tenant, or take it out of his own.
+-- why: A caller who may update the tenant column of a row can move it into another tenant, or out of their own.
 -- mending: revoke update on … from …, then grant it again column by column without these.
 -- uses: grants, tenant_columns, clauses, guarded
 -- proof: yes

@@ -1,6 +1,6 @@
 -- title: The functions of schema tenantry have a fixed search_path, and no definer function is open to PUBLIC
 -- level: error
--- why: Whoever can put an object before the one that is meant has it run with the rights of the context functions.
+-- why: A caller who can place an object before the intended one has it run with the rights of the context functions.
 -- mending: alter function … set search_path = pg_catalog, pg_temp; revoke all on function … from public.
 -- needs: tenantry
 -- proof: yes

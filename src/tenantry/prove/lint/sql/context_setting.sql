@@ -1,7 +1,7 @@
--- title: Who calls is nothing that a statement can set
+-- title: No statement can set who the caller is
 -- level: warning
--- why: Every statement on the connection can SET a setting: with one SQL injection the caller is whoever the attacker likes.
--- mending: Seal the context (Tenantry's [context] sealed), so that only the application can open it; or be sure that nobody but the
+-- why: Every statement on the connection can SET a setting: with one SQL injection the attacker acts as any user.
+-- mending: Seal the context (Tenantry's [context] sealed), so that only the application can open it; or be sure that only the
 --   application, as PostgREST does, composes statements on these connections.
 -- uses: clauses, bodies
 with recursive called as (

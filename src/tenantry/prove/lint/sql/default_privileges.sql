@@ -1,6 +1,6 @@
 -- title: Nothing that is made later is open to clients by itself
 -- level: error
--- why: The next table is readable before anybody thinks of row-level security on it.
+-- why: The next table is readable before row-level security is enabled on it.
 -- mending: alter default privileges for role … in schema … revoke all on tables from …; grant by hand what is meant.
 -- uses: reach
 with opened as (

@@ -1,6 +1,6 @@
 -- title: Visitors call no definer function
 -- level: warning
--- why: Whoever knows the address can call it without an account, with its owner's rights.
+-- why: Anyone who knows the address can call it without an account, with its owner's rights.
 -- mending: revoke execute on function … from public, anon; grant it to the role of people who signed in.
 -- uses: functions, callable, reach
 select f.oid::regprocedure::text as object, c.who || ' may call it' as detail

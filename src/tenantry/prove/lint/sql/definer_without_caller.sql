@@ -1,6 +1,6 @@
 -- title: Definer functions that clients call ask who calls
 -- level: error
--- why: The function reads tenants' tables with its owner's rights, past the policies, and gives everybody the same.
+-- why: The function reads tenants' tables with its owner's rights, past the policies, and returns the same to every caller.
 -- mending: Let it ask for the caller's tenants, make it SECURITY INVOKER, or revoke execute from clients.
 -- uses: functions, callable, tenant_columns
 select f.oid::regprocedure::text as object, c.who || ' may call it; it reads '

@@ -1,4 +1,4 @@
--- title: Event triggers cannot be turned against whoever sets them off
+-- title: Event triggers cannot be turned against the role that fires them
 -- level: warning
 -- why: The function runs with the rights of who makes or drops something, a superuser's sometimes: who can change what it means gains them.
 -- mending: alter function … owner to a superuser; alter function … set search_path = pg_catalog, pg_temp.

@@ -1,6 +1,6 @@
 -- title: Foreign keys that compare the tenant are in force
 -- level: warning
--- why: Rows that were there before, or came while the key was off, may hang on another tenant's rows.
+-- why: Rows that existed before, or were written while the key was disabled, may reference another tenant's rows.
 -- mending: alter table … validate constraint …; alter table … enable trigger all.
 -- uses: foreign_keys, tenant_columns
 select k.child_object as object,

@@ -1,6 +1,6 @@
 -- title: No client owns, or can become the owner of, a function that others run
 -- level: error
--- why: The owner replaces its text, and policies, triggers and views then run what he wrote, with the rights of whoever comes by.
+-- why: The owner can replace its text. Policies, triggers and views then run the new text with the rights of the caller.
 -- mending: alter function … owner to the owner of the tables.
 -- uses: clauses, functions, relations, becomes
 with owners as (

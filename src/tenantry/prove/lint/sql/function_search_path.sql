@@ -1,6 +1,6 @@
 -- title: Functions that policies and triggers call have a fixed search_path
 -- level: error
--- why: The caller's search_path decides which tables the function means: with a temporary table of memberships he is a member of all.
+-- why: The caller's search_path decides which tables the function means: with a temporary table of memberships they become a member of every tenant.
 -- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: clauses, bodies, relations
 with used as (

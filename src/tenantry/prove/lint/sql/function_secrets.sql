@@ -1,6 +1,6 @@
--- title: No key stands in the text of a function
+-- title: No function contains a key in its text
 -- level: warning
--- why: Whoever runs a statement may read the text of every function, and with a key of the service no policy binds him any more.
+-- why: Every login can read the text of every function, and policies do not bind a caller who has a key of the service.
 -- mending: Keep keys where clients cannot read, as in a vault or a table without grants, read them there when they are needed, and
 --   change the one that stood here.
 -- uses: bodies

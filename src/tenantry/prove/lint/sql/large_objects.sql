@@ -1,4 +1,4 @@
--- title: Large objects are nobody's but their owner's
+-- title: Large objects are accessible to their owner only
 -- level: error
 -- why: Large objects have no policies: a grant opens the whole object, whichever tenant it belongs to.
 -- mending: revoke all on large object … from …, public; set lo_compat_privileges = off; keep files in tables with a tenant column.

@@ -1,6 +1,6 @@
 -- title: Logins of applications have the rights of a client only after SET ROLE
 -- level: warning
--- why: A statement that runs before SET ROLE, or after RESET ROLE, then has these rights without anybody being named.
+-- why: A statement that runs before SET ROLE, or after RESET ROLE, then has these rights although no caller is known.
 -- mending: alter role … noinherit; from PostgreSQL 16 on also grant … to … with inherit false.
 -- uses: becomes
 select '' as object, b.who || ' has the rights of ' || r.rolname || ' without SET ROLE' as detail

@@ -1,6 +1,6 @@
 -- title: The application's login has no power of its own
 -- level: error
--- why: All that the application says to the database can use these powers, also what somebody injected.
+-- why: Every statement of the application can use these powers, injected SQL too.
 -- mending: Take the attributes and memberships away, and give what the login owns to the owner of the tables; or let the
 --   application use another login.
 -- needs: login

@@ -1,6 +1,6 @@
 -- title: The login itself, visitors and PUBLIC have no right on any table of the target
 -- level: error
--- why: What they may do needs no role of somebody who signed in; a policy that is for everybody would be all there is.
+-- why: These rights need no role of a signed-in user; only policies for PUBLIC would protect the rows.
 -- mending: revoke all on … from …; only the role of people who signed in is given rights.
 -- uses: grants
 -- needs: manifest

@@ -1,6 +1,6 @@
 -- title: No client writes memberships
 -- level: error
--- why: Who can write the table that says who belongs where makes himself a member, or an administrator, of any tenant.
+-- why: A caller who can write the table of memberships can make themselves a member, or an administrator, of any tenant.
 -- mending: revoke insert, update, delete on … from …; let a checked SECURITY DEFINER function, or the service, invite and promote.
 -- uses: clauses, grants, bodies
 -- needs: membership

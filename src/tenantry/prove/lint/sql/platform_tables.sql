@@ -1,6 +1,6 @@
 -- title: Clients reach no queue, no vault and no log of the platform
 -- level: warning
--- why: Messages, answers of other servers and secrets of all tenants stand there together, and no policy divides them.
+-- why: Messages, answers of other servers and secrets of all tenants are stored there together, and no policy separates them.
 -- mending: revoke all on … from …, public; or enable row-level security there, and call functions that ask who calls instead.
 -- uses: reach
 select format('%%I.%%I', n.nspname, c.relname) as object,

@@ -1,6 +1,6 @@
--- title: Where policies stand, they are in force
+-- title: Where policies exist, they are in force
 -- level: error
--- why: The policies are there to be read, and bind nobody: the table is open to every right on it.
+-- why: The policies have no effect: the table is open to every role with rights on it.
 -- mending: alter table … enable row level security.
 -- uses: relations
 select r.object, count(*) || case count(*) when 1 then ' policy is' else ' policies are' end

@@ -1,6 +1,6 @@
 -- title: No policy for clients lets every row through
 -- level: error
--- why: A condition that is true for each row opens the rows of all tenants to everybody whom the policy is for.
+-- why: A condition that is true for each row opens the rows of all tenants to every role of the policy.
 -- mending: Compare the row's tenant with the tenants of the caller. For data that is meant to be shared, take rights to write away.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for every row'

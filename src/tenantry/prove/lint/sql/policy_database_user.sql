@@ -1,6 +1,6 @@
 -- title: No policy takes the database role for the person
 -- level: warning
--- why: All callers of an API share one database role: what is its own is everybody's. session_user is the pool's login.
+-- why: All callers of an API share one database role: what belongs to it belongs to every caller. session_user is the pool's login.
 -- mending: Compare with the caller's id from the request, as auth.uid() gives it.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares '

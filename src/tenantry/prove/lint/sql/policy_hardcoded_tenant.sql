@@ -1,6 +1,6 @@
 -- title: No policy names a tenant
 -- level: warning
--- why: A tenant that stands in a policy is open, or special, for everybody whom the policy is for, whoever calls.
+-- why: A tenant that is named in a policy is open, or special, for every caller of the policy.
 -- mending: Compare the row's tenant with the tenants of the caller. Rows for all belong into a table of their own.
 -- uses: clauses, tenant_columns
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares '

@@ -1,4 +1,4 @@
--- title: Whoever asks for memberships asks whether they count
+-- title: Every query of memberships tests whether they are active
 -- level: error
 -- why: A member who was suspended, removed or only invited goes on reading and writing here, while the rest of the application
 --   has closed the door.

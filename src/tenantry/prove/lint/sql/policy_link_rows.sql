@@ -1,6 +1,6 @@
 -- title: A link opens a row only where its maker may open it
 -- level: error
--- why: Who may make links, and states in them whatever id he likes, hangs his own on anybody's row, and the policy of that row
+-- why: A caller who may create links with any id can link to any row, and the policy of that row
 --   believes it.
 -- mending: Let WITH CHECK of the table of links ask whether the row that is named is the caller's: file_id in (select id from file
 --   where user_id = (select auth.uid())).

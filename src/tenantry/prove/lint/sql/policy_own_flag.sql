@@ -1,6 +1,6 @@
 -- title: No flag that its owner may write opens the rows of all
 -- level: error
--- why: Who may update their own profile makes themselves staff with one statement, and the policy lets them everywhere.
+-- why: Callers who may update their own profile make themselves staff with one statement, and the policy then lets them everywhere.
 -- mending: revoke update on … from …, then grant it again column by column without the flag; or keep it in a table that only the
 --   service writes.
 -- uses: clauses, bodies, grants, guarded

@@ -1,6 +1,6 @@
--- title: What is personal is not for everybody
+-- title: Personal data is not visible to every caller
 -- level: error
--- why: Whoever has an account, or none, reads the addresses and numbers of the people of all tenants: one query, and they are sold.
+-- why: Callers with or without an account read the addresses and numbers of the people of all tenants: one query, and they are sold.
 -- mending: Let people see themselves and their colleagues; show the rest from a view, or from columns that are granted one by one.
 -- uses: clauses, personal, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' opens ' || p.columns || ' to '

@@ -1,6 +1,6 @@
 -- title: Clients cannot write the tables that policies ask
 -- level: error
--- why: Who can write the table that a policy looks into gives himself what the policy asks for.
+-- why: A caller who can write the table that a policy reads can grant themselves what the policy requires.
 -- mending: alter table … enable row level security; revoke insert, update, delete on … from ….
 -- uses: clauses, bodies, reach
 with asked as (

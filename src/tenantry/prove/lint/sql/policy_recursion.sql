@@ -1,6 +1,6 @@
 -- title: No policy asks its own table
 -- level: error
--- why: PostgreSQL refuses every statement of clients with 42P17, infinite recursion: somebody will disable row-level security to be
+-- why: PostgreSQL refuses every statement of clients with 42P17, infinite recursion. That tempts people to disable row-level security to be
 --   rid of it.
 -- mending: Ask through a SECURITY DEFINER function with a fixed search_path, which reads the table past its policies, for the caller.
 -- uses: clauses, relations

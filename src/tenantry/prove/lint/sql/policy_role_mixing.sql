@@ -1,6 +1,6 @@
 -- title: The role that a policy asks for is the role in the row's tenant
 -- level: error
--- why: Who is a guest here and an administrator elsewhere passes both tests, and has an administrator's rights here.
+-- why: A guest here who is an administrator elsewhere passes both tests, and has an administrator's rights here.
 -- mending: Ask for tenant and role in one place: tenant = any (the tenants in which the caller has the role).
 -- uses: clauses, bodies, tenant_columns
 -- needs: membership, tenant

@@ -1,7 +1,7 @@
 -- title: More than a sign-in is needed for the rows of a tenant
 -- level: error
--- why: Whoever makes an account sees, or writes, the rows of all tenants.
--- mending: Compare the row's tenant with the tenants of the caller, beside or instead of asking whether somebody is signed in.
+-- why: Anyone who creates an account sees, or writes, the rows of all tenants.
+-- mending: Compare the row's tenant with the tenants of the caller, in addition to or instead of testing whether the caller is signed in.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for everybody who signed in'
        || coalesce('; its rows hang on those of ' || k.parent::regclass::text, '') as detail,

@@ -1,4 +1,4 @@
--- title: No condition is true where nobody is signed in
+-- title: No condition is true without a signed-in caller
 -- level: error
 -- why: auth.uid() and its like are null for visitors: `is null or …` gives them every row.
 -- mending: Turn the test round: without a caller the condition must be false. Compare with `=`, which is never true for null.

@@ -1,6 +1,6 @@
 -- title: No policy trusts what users write into their own metadata
 -- level: error
--- why: Every user can set user_metadata of his own account: a role or a tenant that stands there is whatever he likes.
+-- why: Every user can set user_metadata of their own account, and so choose any role or tenant that is read from it.
 -- mending: Read app_metadata, which only the service writes, or better a table of memberships.
 -- uses: clauses, bodies
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' reads user_metadata'

@@ -2,7 +2,7 @@
 -- level: warning
 -- why: Permissive policies open each other: one that does not look at the tenant lets rows of other tenants, or of a tenant that
 --   the caller has left, through.
--- mending: Add the comparison of the tenant to each of them, or make it one restrictive policy that holds beside all.
+-- mending: Add the comparison of the tenant to each of them, or make it one restrictive policy that applies to all of them.
 -- uses: clauses, tenant_columns
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' does not look at '
        || quote_ident(a.attname) as detail

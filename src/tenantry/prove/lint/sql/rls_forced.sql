@@ -1,4 +1,4 @@
--- title: Row-level security binds the owner of every table, wherever somebody can act as the owner
+-- title: Row-level security binds the owner of every table, if a login can act as the owner
 -- level: error
 -- why: Policies do not bind the owner: an application that logs in as the owner, or a function that runs as it, sees everything.
 -- mending: alter table … force row level security, with a stated policy for the owner's role.

@@ -1,6 +1,6 @@
 -- title: Tables with row-level security that clients have rights on have policies
 -- level: info
--- why: Nothing is open now; but whoever misses rows here will be tempted to disable row-level security, or finds them by a way
+-- why: Nothing is open now, but missing rows tempt people to disable row-level security, or to read them by a way
 --   that no policy binds.
 -- mending: Write the policies that are meant, or revoke the rights.
 -- uses: grants

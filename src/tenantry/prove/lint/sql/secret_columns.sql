@@ -1,6 +1,6 @@
 -- title: Clients read no column that is named like a secret
 -- level: warning
--- why: Policies give whole rows: every member of the tenant reads the token or the hash that stands in one of its columns.
+-- why: Policies give whole rows: every member of the tenant reads the token or the hash in one of its columns.
 -- mending: revoke select on … from …, then grant it again column by column without these.
 -- uses: grants, clauses
 select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct g.who, ', ' order by g.who) || ' may read it' as detail

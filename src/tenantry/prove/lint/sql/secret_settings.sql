@@ -1,6 +1,6 @@
 -- title: No setting holds a secret
 -- level: error
--- why: Everybody may read the settings of databases, roles and functions: with the secret of tokens a client is whoever he likes.
+-- why: Every login can read the settings of databases, roles and functions. With the secret of tokens a client acts as any user.
 -- mending: alter database … reset …; alter role … reset …; keep it outside of the database or in a table without grants, and change it.
 with said as (
     select s.text,

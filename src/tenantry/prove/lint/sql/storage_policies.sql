@@ -1,6 +1,6 @@
 -- title: Policies of stored files name the bucket
 -- level: warning
--- why: Files of all buckets stand in one table: a policy that does not look at the bucket opens all of them.
+-- why: One table holds the files of all buckets: a policy that does not compare the bucket opens all of them.
 -- mending: Add bucket_id = '…' to the condition, and compare the folder's name with the caller's tenant.
 -- uses: reach
 -- needs: storage

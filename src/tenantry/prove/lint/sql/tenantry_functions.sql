@@ -1,6 +1,6 @@
 -- title: Clients call no function of schema tenantry but those that are made for them
 -- level: error
--- why: The others forget people, change addresses and write the journal with the rights of the tables' owner, whoever calls them. Default privileges of the owner (ALTER DEFAULT PRIVILEGES … GRANT EXECUTE) open them without a word.
+-- why: The others delete people, change addresses and write the journal with the rights of the tables' owner, for any caller. Default privileges of the owner (ALTER DEFAULT PRIVILEGES … GRANT EXECUTE) open them silently.
 -- mending: tenantry access apply, or: revoke all on function … from …; alter default privileges for role … revoke execute on functions from ….
 -- uses: reach
 -- needs: tenantry

@@ -1,7 +1,7 @@
 -- title: Triggers that clients set off do not run past the policies
 -- level: error
 -- why: A definer trigger writes and reads with its owner's rights whatever the caller's row makes it look for.
--- mending: Make the function SECURITY INVOKER, or give it an owner whom policies bind, a fixed search_path, and let it compare tenants.
+-- mending: Make the function SECURITY INVOKER, or give it an owner that policies bind, a fixed search_path, and let it compare tenants.
 -- uses: grants
 select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regprocedure::text || ' as ' || o.rolname || ', '
        || case when o.rolsuper then 'a superuser'

@@ -1,6 +1,6 @@
 -- title: Unique keys of tenants' tables contain the tenant
 -- level: error
--- why: The duplicate-key error says that another tenant has the value, row by row and past every policy; and whoever comes first
+-- why: The duplicate-key error says that another tenant has the value, row by row and past every policy. The first tenant to use a value
 --   blocks it for all.
 -- mending: Put the tenant column first into the key: unique (tenant, …). A key of random uuids alone needs no change.
 -- uses: tenant_columns, grants, policies

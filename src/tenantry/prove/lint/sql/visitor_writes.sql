@@ -1,6 +1,6 @@
 -- title: Visitors write nothing
 -- level: warning
--- why: Everybody on the internet can fill the table, and nobody knows who it was.
+-- why: Anyone on the internet can fill the table, anonymously.
 -- mending: revoke insert, update, delete on … from anon, public; take such input through a function that checks and limits it.
 -- uses: grants, clauses
 select r.object, g.who || ' has ' || string_agg(distinct g.privilege, ', ' order by g.privilege) as detail

@@ -1,4 +1,4 @@
-"""`tenantry demo`: one command that takes a sample database from one tenant to many, and shows what it did."""
+"""A sample application is taken from one tenant to many, and a report shows what was done; `tenantry demo` calls it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import psycopg
 
 from tenantry.access import make_roles, roles_sql
 from tenantry.analyze import analyze, gather
-from tenantry.cli.progress import Bars
 from tenantry.errors import DemoMissing, nearest
 from tenantry.manifest import load_manifest
 from tenantry.migrate.run.engine import Migration, Options
+from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.plan import read_environment
@@ -32,6 +32,12 @@ from tenantry.settings import DATA_FOLDER, Settings, command, database, recreate
 GROUP = "tenantry.demo"
 CLINIC = "tenantry-clinic"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
+
+
+class Watcher(Observer, Protocol):
+    """Who is told how the demo is getting on; tenantry.cli.progress.Bars is one."""
+
+    def count(self, name: str, done: int, total: int) -> None: ...
 
 
 class Demo(Protocol):
@@ -90,7 +96,7 @@ def _missing(name: str | None, found: list[str]) -> str:
 
 
 def run_demo(
-    settings: Settings, demo: Demo, size: DemoSize, *, out: Path, options: Options, bars: Bars
+    settings: Settings, demo: Demo, size: DemoSize, *, out: Path, options: Options, watcher: Watcher
 ) -> dict[str, Any]:
     """Create the sample database, analyze, plan, migrate, verify, cut over, prove, and write the report; returns it.
 
@@ -111,11 +117,11 @@ def run_demo(
         recreate_database(settings, manifest.name, _MARK)
     with database(settings, manifest.name) as dsn, connect(dsn, name="tenantry: demo") as connection:
         with stage("sample data"):
-            bars.notice(
+            watcher.notice(
                 f"Creating the old {demo.name} database: {size.values:,} values, {size.clinics} clinics, seed {size.seed}."
             )
             planted = demo.load(
-                connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=bars.count
+                connection, clinics=size.clinics, values=size.values, seed=size.seed, progress=watcher.count
             )
         environment = read_environment(connection)
         make_roles(connection, roles_sql(manifest, owner=environment.user, database=environment.database))
@@ -124,14 +130,14 @@ def run_demo(
             evidence = gather(connection, prepared.project)
             findings = analyze(prepared.project, evidence)
         with stage("migrate"):
-            outcome = Migration(dsn, manifest, options, bars).run()
+            outcome = Migration(dsn, manifest, options, watcher).run()
         with stage("cut over"):
-            turned = cut_over(dsn, manifest, observer=bars)
-            bars.notice(f"Cut over: write pause {turned.stall * 1000:.0f} ms.")
+            turned = cut_over(dsn, manifest, observer=watcher)
+            watcher.notice(f"Cut over: write pause {turned.stall * 1000:.0f} ms.")
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login, options="")
-            proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=bars.count)
-            proved = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=bars.notice)
+            proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=watcher.count)
+            proved = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=watcher.notice)
             proved = replace(proved, matrix=replace(proof, checks=()), mode="over a login", left_out={})
         report = build_report(
             connection,

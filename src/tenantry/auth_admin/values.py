@@ -1,0 +1,96 @@
+"""Accounts as the admin API takes and gives them, and the pace of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from tenantry.errors import SettingsError
+
+User = dict[str, Any]
+"""A user as the API shows him; tenantry.accounts.user_json.user_json() makes the same from rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFields:
+    """What an account shall have; None: left as it is, or the server's default.
+
+    Attributes:
+        id: fixed beforehand, so that a call whose answer was lost can be repeated.
+        password_hash: bcrypt, argon2 or Firebase scrypt, as Supabase Auth takes them. Never shown.
+        email_confirm: the address counts as confirmed.
+        app_metadata: what no user can edit; given keys are added to those that are there.
+        ban_duration: Go's notation, as `24h`; `none` lifts a ban.
+        role: the database role of the user's tokens.
+    """
+
+    id: UUID | None = None
+    email: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
+    email_confirm: bool | None = None
+    user_metadata: Mapping[str, Any] | None = None
+    app_metadata: Mapping[str, Any] | None = None
+    ban_duration: str | None = None
+    role: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The JSON of a request; `id` as text."""
+        given = {
+            "id": None if self.id is None else str(self.id),
+            "email": self.email,
+            "password_hash": self.password_hash,
+            "email_confirm": self.email_confirm,
+            "user_metadata": None if self.user_metadata is None else dict(self.user_metadata),
+            "app_metadata": None if self.app_metadata is None else dict(self.app_metadata),
+            "ban_duration": self.ban_duration,
+            "role": self.role,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPace:
+    """How a client goes about it.
+
+    Attributes:
+        rate: requests a second, over all threads.
+        burst: how many may go at once after a pause.
+        in_flight: requests that wait for an answer at the same time.
+        timeout: seconds until an answer counts as lost.
+        tries: of one request, before it is given up.
+        wait: seconds before the second try; later waits double, each shortened by up to a half by chance.
+        longest_wait: seconds between two tries, at most, whatever the server asks for.
+    """
+
+    rate: float = 10.0
+    burst: float = 1.0
+    in_flight: int = 4
+    timeout: float = 30.0
+    tries: int = 8
+    wait: float = 0.5
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        numbers = (self.rate, self.timeout)
+        if not (all(number > 0 for number in numbers) and min(self.burst, self.in_flight, self.tries) >= 1):
+            raise SettingsError(
+                "The pace of the admin API is not possible: rate, burst, in_flight, timeout and tries must be above 0."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An account that is there as it was asked for.
+
+    Attributes:
+        created: by this call; False where it was there before, None where that cannot be told: the answer of a try was lost,
+            and afterwards the account was there.
+    """
+
+    user: User
+    created: bool | None
+
+
+__all__ = ["AccountFields", "Made", "RequestPace", "User"]

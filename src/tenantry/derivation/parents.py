@@ -1,0 +1,172 @@
+"""The parents that a derived row refers to: pairs of old and new id, from the target or derived from the source."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from tenantry.derivation.derived import Reading
+from tenantry.derivation.ids import id_sql
+from tenantry.derivation.keys import mapping_key, plain_text, reference_text
+from tenantry.derivation.pilot import Inside
+from tenantry.derivation.reverse.moved import standing
+from tenantry.derivation.reverse.strangers import without_strangers
+from tenantry.derivation.rows import effective_source, merge_keys, qualified_order
+from tenantry.journal.names import JOURNAL
+from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
+from tenantry.mapping.project import ROW_ID, Mapping, Project, Reference, plain_name
+from tenantry.postgres import ident, literal
+
+
+class ParentPairs(ABC):
+    """What compiling a derivation needs of other mappings' rows.
+
+    Subclasses say how a row is derived: in PREVIEW parents are judged by their own derivation.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        reading: Reading,
+        *,
+        mended: frozenset[str] = frozenset(),
+        strangers: frozenset[str] = frozenset(),
+    ) -> None:
+        """
+        Args:
+            mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
+            strangers: target tables of which COPY takes some rows for no parents.
+        """
+        self.project = project
+        self.reading = reading
+        self._mended = mended
+        self._strangers = strangers
+        self._source = project.source.schema
+        self._target = project.target.schema
+        self._tenant = project.manifest.tenant
+        self._common: dict[str, str] = {}
+        # Of a trial, only the rows that belong to it are derived.
+        self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
+
+    def _relation(self, mapping: Mapping) -> str:
+        if mapping.name in self._mended:
+            return effective_source(self.project, mapping)
+        return ident(self._source, mapping.source.name)
+
+    def _named(self, mapping: Mapping, ref: Reference) -> str:
+        """The value that a reference holds, as the text under which `_pairs` lists its parent."""
+        return reference_text(self.project, mapping, ref, "s")
+
+    def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
+        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
+        judging them."""
+        if self.reading is Reading.COPY and not ref.late:
+            return self._pairs_from_target(ref)
+        return self._pairs_from_source(ref, inside=inside, plain=plain)
+
+    def _pairs_from_target(self, ref: Reference) -> str:
+        selects = []
+        for parent in self.project.feeding(ref):
+            table = ident(self._target, parent.target.name)
+            if parent.target.name in self._strangers:
+                table = without_strangers(self.project, parent.target.name)
+            tenant = self._tenant_of("t", parent)
+            own = parent.key == ref.by
+            legacy, where = source_key(parent), from_part(parent, " where")
+            if own:
+                selects.append(f"select {legacy} as old, t.id as new, {tenant} as tenant from {table} t{where}")
+            else:
+                old = plain_text(parent.source, "p", ref.by)
+                selects.append(
+                    f"select {old} as old, t.id as new, {tenant} as tenant from {table} t"
+                    f" join {ident(self._source, parent.source.name)} p on {self._key(parent, 'p')} = {legacy}{where}"
+                )
+            if parent.merge is not None:
+                into = legacy_of(parent, "m.into_key")
+                selects.append(
+                    f"select m.source_key, t.id, {tenant} from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
+                    f" where m.mapping = {literal(parent.name)}"
+                )
+        return "(" + " union all ".join(selects) + ")"
+
+    def _pairs_from_source(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
+        names = []
+        for parent in self.project.feeding(ref):
+            first = "pi" if inside else "p"
+            name = plain_name(first, parent.name, *(() if ref.by == parent.key else ("by", *ref.by)))
+            unjudged = plain or self._common.get(name) == ""
+            if unjudged:
+                name = plain_name("p", parent.name, "plain", *ref.by)
+            if name not in self._common:
+                self._common[name] = ""  # keeps its place before whatever asks for it again
+                body = self._source_pairs(parent, ref.by, plain=unjudged, inside=inside)
+                del self._common[name]
+                self._common[name] = body
+            names.append(ident(name))
+        if len(names) == 1:
+            return names[0]
+        return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
+
+    def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
+        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
+
+        Args:
+            plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
+        """
+        old = plain_text(parent.source, "s", by)
+        relation = self._relation(parent)
+        if self.reading is Reading.PREVIEW and not plain:
+            body = self._select(parent, relation, "true")
+            tenant = self._tenant_of("d", parent)
+            new, bad = "d.id", f"d.{parent.ours('problems')} is not null"
+            if parent.merge is not None:
+                keys = merge_keys(parent, "d")
+                new = f"first_value(d.id) over (partition by {keys}, {bad} order by {qualified_order(parent, 'd')})"
+            if tuple(by) == parent.key:
+                return f"select d.{parent.ours('key')} as old, {new} as new, {tenant} as tenant, {bad} as bad from (\n{body}\n) d"
+            return (
+                f"select {old} as old, d.id as new, {tenant} as tenant, {bad} as bad\n"
+                f"  from {relation} s join (\n{body}\n) d on d.{parent.ours('key')} = {self._key(parent)}"
+            )
+        key = self._key(parent)
+        merges = parent.merge is not None and self.reading is not Reading.PREVIEW
+        merged = (
+            ""
+            if not merges
+            else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
+        )
+        survivor = key if not merges else f"coalesce(m.into_key, {key})"
+        new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
+        references = {path.alias: path for path in parent.tenant_paths}
+        if parent.is_root:
+            tenant = new
+        elif parent.scoped:
+            tenant = "coalesce(" + ", ".join(f"{alias}.tenant" for alias in references) + ")"
+        else:
+            tenant = "null::uuid"
+        joins = "".join(
+            f"\n  left join {self._pairs(path, plain=plain and not inside)} {alias} on {alias}.old = {self._named(parent, path)}"
+            for alias, path in references.items()
+        )
+        bad = ", false as bad" if plain else ""
+        # Of a table that several mappings share by a condition, each has its own rows.
+        placed = f"({parent.where})" if parent.where else ""
+        if self.reading is not Reading.PREVIEW:
+            placed = standing(self.project, parent, key)
+        conditions = [placed] if placed else []
+        if inside and self._inside is not None and (condition := self._inside.condition(parent)) is not None:
+            conditions.append(condition)
+        where = f"\n where {' and '.join(conditions)}" if conditions else ""
+        return f"select {old} as old, {new} as new, {tenant} as tenant{bad}\n  from {relation} s {merged}{joins}{where}"
+
+    def _tenant_of(self, alias: str, mapping: Mapping) -> str:
+        if mapping.is_root:
+            return f"{alias}.{ident(ROW_ID)}"
+        return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
+
+    def _key(self, mapping: Mapping, alias: str = "s") -> str:
+        return mapping_key(mapping, alias)
+
+    @abstractmethod
+    def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
+        """A select of one row for each row of a relation of the source."""

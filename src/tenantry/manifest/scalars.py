@@ -1,0 +1,58 @@
+"""Names, SQL and plain values, as a manifest gives them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a text, a number, true or false")
+    return value
+
+
+def _one_or_two_names(value: str) -> str:
+    column, arrow, table = (piece.strip() for piece in value.partition("->"))
+    if not column or (arrow and not table) or "->" in table:
+        raise ValueError('must be "column", or "column -> target table"')
+    return value
+
+
+def table_or_none(value: object) -> object:
+    if value is not False and not (isinstance(value, str) and value):
+        raise ValueError("must be a target table, or false if the column is no reference")
+    return value
+
+
+Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
+Name = Annotated[str, Field(min_length=1)]
+Sql = Annotated[str, Field(min_length=1)]
+"""A SQL expression; docs/reference/manifest.md says over which rows."""
+Way = Annotated[str, AfterValidator(_one_or_two_names)]
+"""A column, or "column -> target table" if no foreign key names the table."""
+
+PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
+FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as part of a sentence: `a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+__all__ = ["FUNCTION", "PATH", "Name", "Record", "Scalar", "Sql", "Way", "listed", "table_or_none"]

@@ -1,0 +1,131 @@
+"""Pass over the tables, parents first; once more for rows that waited for a parent, or that were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from tenantry.derivation.reverse.write import SourceTable, waiting
+from tenantry.migrate.replay.reverse.compare import examine, open_table
+from tenantry.migrate.replay.reverse.state import ReverseRound
+from tenantry.migrate.replay.reverse.write import write
+from tenantry.migrate.replay.row_errors import ROW_ERRORS
+from tenantry.postgres import about
+
+
+def pass_over(state: ReverseRound, targets: set[str]) -> None:
+    """Inserts and updates of the source tables that these target tables are made of, parents first; once more for the rows
+    that refer to one which was not there yet."""
+    waits: dict[str, list[str]] = {}
+    for table in state.tables:
+        if not targets & {part.target for part in table.parts}:
+            continue
+        new = table.name not in state.made
+        open_table(state, table)
+        state.connection.execute(f"update {table.keys} set now = false where now")
+        with about(f"the way back into {table.sql}"):
+            for texts in table.changed_keys():
+                state.connection.execute(table.add_keys(texts))
+            examine(state, table)
+            written = write(state, table)
+        if written == 0 and new:
+            state.whole.add(table.name)
+        else:
+            state.whole.discard(table.name)
+        waits[table.name] = _waiting_keys(state, table)
+    progress = True
+    while progress:
+        progress = False
+        for table in state.tables:
+            keys = waits.get(table.name)
+            if keys:
+                examine(state, table, keys)
+                state.whole.discard(table.name)
+                progress = write(state, table) > 0 or progress
+                waits[table.name] = _waiting_keys(state, table)
+
+
+def pass_waiting(state: ReverseRound) -> None:
+    """Rows that an earlier round kept because a parent was not in the source, which is by now."""
+    while True:
+        reasons = [
+            waiting(part.target) for table in state.made.values() if _has_inserted(state, table) for part in table.parts
+        ]
+        again = state.connection.execute(state.blocks["waiting"], {"reasons": reasons}).fetchall() if reasons else []
+        if not again:
+            return
+        pass_over(state, {str(row[0]) for row in again})
+
+
+def _waiting_keys(state: ReverseRound, table: SourceTable) -> list[str]:
+    rows = state.connection.execute(f"select key from {table.work} where waits is not null").fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _has_inserted(state: ReverseRound, table: SourceTable) -> bool:
+    found = state.connection.execute(f"select from {table.keys} where state = 'inserted' limit 1").fetchone()
+    return found is not None
+
+
+def retry(state: ReverseRound) -> None:
+    """Try again what was refused: what stood in its way may be done by now."""
+    progress = True
+    while progress:
+        progress = False
+        for table in state.tables:
+            keys = [
+                key for (name, key), failure in state.failures.items() if name == table.name and failure.kind != "value"
+            ]
+            for key in keys:
+                del state.failures[table.name, key]
+            keys += state.strangers.get(table.name, set()) - set(keys)
+            if not keys:
+                continue
+            examine(state, table, keys)
+            state.whole.discard(table.name)
+            progress = write(state, table) > 0 or progress
+
+
+def park(state: ReverseRound) -> None:
+    """Rows that exchange unique values: all are given values that nobody has, then their own."""
+    for table in state.tables:
+        keys = [
+            key
+            for (name, key), failure in state.failures.items()
+            if name == table.name and failure.kind == "update" and failure.unique
+        ]
+        while len(keys) > 1:
+            refused = _exchange(state, table, keys)
+            if not refused:
+                for key in keys:
+                    del state.failures[table.name, key]
+                break
+            if refused == set(keys):
+                break
+            keys = [key for key in keys if key not in refused]
+
+
+def _exchange(state: ReverseRound, table: SourceTable, keys: Sequence[str]) -> set[str]:
+    """The rows that are refused even so; nothing is changed unless there are none."""
+    examine(state, table, keys)
+    state.whole.discard(table.name)
+    before = dict(state.failures)
+    refused: set[str] = set()
+    try:
+        with state.connection.transaction():
+            for statement in table.park():
+                state.connection.execute(statement)
+            write(state, table)
+            refused = {
+                key
+                for (name, key), failure in state.failures.items()
+                if name == table.name and before.get((name, key)) is not failure
+            }
+            if refused:
+                raise psycopg.Rollback
+    except ROW_ERRORS:
+        refused = set(keys)
+    for key in refused:
+        state.failures[table.name, key] = before[table.name, key]
+    return refused

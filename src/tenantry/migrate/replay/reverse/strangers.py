@@ -1,0 +1,71 @@
+"""Whose the places are that rows of several tenants claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantry.derivation.reverse.strangers import (
+    MOVE,
+    doubtful,
+    find_strangers,
+    list_strangers,
+    stranger_keys,
+    strangers_in,
+)
+from tenantry.derivation.reverse.write import CHANGED, SourceTable
+from tenantry.migrate.replay.reverse.state import ReverseRound
+
+
+def look_for_strangers(state: ReverseRound, table: SourceTable) -> bool:
+    """Whose the places are that rows of several tenants, or of another one than the source says, claim. True where some are
+    strangers, or were."""
+    execute = state.connection.execute
+    found = False
+    for position, part in enumerate(table.parts):
+        if not state.project.scoped(part.target):
+            continue
+        execute("delete from pg_temp.tenantry_claim")
+        execute(table.claims(part))
+        if part.target in table.strangers:
+            execute(table.forget_strangers(part))
+        if execute(doubtful(state.project, part, table.up(position))).fetchone() is None:
+            continue
+        found = True
+        execute("delete from pg_temp.tenantry_says")
+        execute(table.says(position, state.mended))
+        for statement in find_strangers(state.project, part, CHANGED):
+            execute(statement)
+        keys = {str(row[0]) for row in execute(stranger_keys(part, table.keys)).fetchall()}
+        state.strangers.setdefault(table.name, set()).update(keys)
+    if found:
+        see_strangers(state, [table])
+    return found
+
+
+def see_strangers(state: ReverseRound, tables: Sequence[SourceTable]) -> None:
+    found = strangers_in(state.connection)
+    for table in tables:
+        table.strangers = found
+
+
+def list_found_strangers(state: ReverseRound) -> None:
+    for name in state.strangers:
+        table = state.made[name]
+        state.connection.execute(f"update {table.keys} set now = true where not now")
+        state.connection.execute(f"delete from {table.rows}")
+        for position, part in enumerate(table.parts):
+            if state.project.scoped(part.target):
+                state.connection.execute("delete from pg_temp.tenantry_claim")
+                state.connection.execute(table.claims(part))
+                statement = list_strangers(state.project, part, table.loser(position))
+                state.counts[name].conflicts += state.connection.execute(statement).rowcount
+
+
+def forget_moves(state: ReverseRound) -> None:
+    """The source says by now what applications have moved, unless it refused something."""
+    refused = {part.target for name, _ in state.failures for part in state.made[name].parts}
+    state.connection.execute(
+        f"delete from {MOVE} m using {CHANGED} c where m.table_name = c.table_name and m.legacy_id = c.legacy_id"
+        " and m.table_name <> all (%s)",
+        [sorted(refused)],
+    )

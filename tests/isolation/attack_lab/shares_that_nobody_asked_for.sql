@@ -1,0 +1,15 @@
+-- A tenantry.shared() that does not ask whether a share was accepted, and believes that time stands still in a transaction.
+-- attacks: push_a_share, share_ended_in_the_transaction
+
+-- name: broken
+reset role;
+create or replace function tenantry.shared(share text) returns uuid[]
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(select distinct s.org_id from app.share as s
+                  where s.reader_id = any (tenantry.tenants('guest')) and s.kind = 'report' and (s.ends_at is null or s.ends_at > now()));
+end
+$$;
+
+-- name: mended

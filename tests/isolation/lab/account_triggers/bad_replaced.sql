@@ -1,0 +1,22 @@
+-- fires: auth.users
+create schema tenantry;
+create table auth.users (id uuid primary key, email text, banned_until timestamptz);
+create table tenantry.account (user_id uuid primary key);
+revoke all on tenantry.account from public;
+create function tenantry.mirror_account() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin return null; end $$;
+create function tenantry.account_in_step() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin return null; end $$;
+create function tenantry.account_gone() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin return old; end $$;
+create function tenantry.profile_email_in_step() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin return null; end $$;
+create function tenantry.retry_auth_events(most integer, hard boolean) returns integer language sql
+    set search_path = pg_catalog, pg_temp as 'select 0';
+revoke all on all functions in schema tenantry from public;
+create trigger tenantry_mirror_account after insert or update or delete on auth.users
+    for each row execute function tenantry.mirror_account();
+create trigger tenantry_mirror_accounts after truncate on auth.users
+    for each statement execute function tenantry.mirror_account();
+create or replace trigger tenantry_mirror_account after insert or update or delete on auth.users
+    for each row when (false) execute function tenantry.mirror_account();

@@ -1,0 +1,5 @@
+-- fires: app.notes
+alter table app.notes add column hidden_from timestamptz;
+drop policy see on app.notes;
+create policy see on app.notes for select to authenticated
+    using (org_id = any ((select hidden.orgs('guest'))::uuid[]) and coalesce(hidden_from > current_date, true));
