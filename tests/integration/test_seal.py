@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ from tenantry.prove.expected.callers import people
 from tenantry.prove.fixtures.build import make_fixtures, remove_leftovers
 from tests.conftest import Database
 from tests.isolation.build import KEY, LOGIN, Built, Connection, add_key, build_clinic, run
-from tests.migrate_support import tool_environment, wait_for
+from tests.migrate_support import Said, cli, wait_for
 
 SCHEMA = "clinic"
 WHO = "select tenantry.uid()::text"
@@ -424,11 +423,8 @@ def test_a_keys_text_is_read_again_and_a_wrong_one_is_not_repeated() -> None:
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
-def _seal(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tenantry", "seal", *arguments, "--dsn", world.built.owner_dsn],
-        capture_output=True, text=True, timeout=60, check=False, env=tool_environment(), cwd="/",
-    )  # fmt: skip
+def _seal(world: World, *arguments: str) -> Said:
+    return cli("seal", *arguments, "--dsn", world.built.owner_dsn)
 
 
 def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path: Path) -> None:
@@ -451,12 +447,12 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     assert drawn is not None
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(f"alter database {name} reset all".encode())
-    assert made.returncode == 0, made.stderr
+    assert made.code == 0, made.err
     assert file.stat().st_mode & 0o777 == 0o600
     key = SealKey.parse(file.read_text())
     secret = file.read_text().partition(":")[2].strip()
     assert key.kid == "by-command"
-    assert secret not in made.stdout + made.stderr
+    assert secret not in made.out + made.err
     # Whatever the server logs, the key is not among it, in none of the forms in which it would be written.
     log = " ".join(server.log_file.read_text(errors="replace").split())
     assert "by-command" in log
@@ -467,16 +463,16 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     with world.connection() as connection:
         _open(connection, claims, key)
         listed = _seal(world, "list", "--json")
-        assert [(each["name"], each["opens"]) for each in json.loads(listed.stdout)["keys"]] == [
+        assert [(each["name"], each["opens"]) for each in json.loads(listed.out)["keys"]] == [
             ("test", True),
             ("by-command", True),
         ]
-        assert secret not in listed.stdout
-        assert _seal(world, "retire", "by-command").returncode == 0
+        assert secret not in listed.out
+        assert _seal(world, "retire", "by-command").code == 0
         with pytest.raises(errors.InvalidAuthorizationSpecification):
             _open(connection, claims, key)
     printed = _seal(world, "new", "--name", "printed", "--print")
-    assert SealKey.parse(printed.stdout).kid == "printed"
+    assert SealKey.parse(printed.out).kid == "printed"
 
 
 def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp_path: Path) -> None:
@@ -489,8 +485,8 @@ def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp
         (("retire", "test", "--in", "soon"), "is not a duration"),
     ):
         done = _seal(world, *arguments)
-        assert done.returncode == 2, arguments
-        assert said in " ".join(done.stderr.split()), done.stderr
+        assert done.code == 2, arguments
+        assert said in " ".join(done.err.split()), done.err
     with world.built.owner() as owner:
         assert owner.execute("select kid from tenantry.seal_key where not_after is null").fetchall() == [("test",)]
 

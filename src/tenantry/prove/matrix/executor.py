@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from tenantry.catalog import Table
 from tenantry.postgres import ident
@@ -111,9 +112,12 @@ class MatrixExecutor:
                 yield from self._not_tried(caller, tables, str(error))
 
     def _attempts(self, caller: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
+        # One savepoint serves all: going back to it leaves it in place, and halves what is sent for an attempt.
+        self.client.execute(f"savepoint {_POINT}".encode())
         for table in tables:
             for attempt in self.book.attempts(caller, table):
                 yield _cell(attempt, *_run(self.client, attempt))
+        self.client.execute(f"release savepoint {_POINT}".encode())
 
     # -- what surrounds it ---------------------------------------------------------------------------------------------
 
@@ -185,13 +189,21 @@ def _is_json(text: str) -> bool:
 _REFERENCED = (errors.ForeignKeyViolation, errors.RestrictViolation)
 
 
+_POINT = "tenantry_attempt"
+_BACK = f"rollback to savepoint {_POINT}".encode()
+
+
 def _run(client: psycopg.Connection[Any], attempt: MatrixAttempt) -> tuple[Outcome, str]:
+    """Try a statement, and take it back to the savepoint that is set."""
     of_rights = attempt.relation.startswith("column")
     try:
-        with client.transaction(force_rollback=True):
+        try:
             cursor = client.execute(attempt.statement.encode())
-            row = cursor.fetchone() if attempt.counts else None
-            touched = cursor.rowcount if row is None else int(row[0])
+        finally:
+            if client.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                client.execute(_BACK, prepare=False)
+        row = cursor.fetchone() if attempt.counts else None
+        touched = cursor.rowcount if row is None else int(row[0])
     except errors.InsufficientPrivilege as error:
         found: tuple[Outcome, str] = "refuse", error.diag.message_primary or ""
     except psycopg.Error as error:
