@@ -34,7 +34,7 @@ CLINIC = "tenantry-clinic"
 _MARK = "made by tenantry demo: it may be dropped and made anew"
 
 
-class Watcher(Observer, Protocol):
+class DemoWatcher(Observer, Protocol):
     """Who is told how the demo is getting on; tenantry.cli.progress.Bars is one."""
 
     def count(self, name: str, done: int, total: int) -> None: ...
@@ -96,7 +96,7 @@ def _missing(name: str | None, found: list[str]) -> str:
 
 
 def run_demo(
-    settings: Settings, demo: Demo, size: DemoSize, *, out: Path, options: Options, watcher: Watcher
+    settings: Settings, demo: Demo, size: DemoSize, *, out: Path, options: Options, watcher: DemoWatcher
 ) -> dict[str, Any]:
     """Create the sample database, analyze, plan, migrate, verify, cut over, prove, and write the report; returns it.
 

@@ -20,7 +20,7 @@ _NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AdminAnswer:
     status: int
     headers: httpx.Headers
     value: Any
@@ -97,7 +97,7 @@ def json_of(response: httpx.Response) -> Any:
         return None
 
 
-def user_of(answer: Answer) -> User:
+def user_of(answer: AdminAnswer) -> User:
     value = answer.value
     if isinstance(value, dict) and isinstance(value.get("user"), dict):
         value = value["user"]
@@ -133,7 +133,7 @@ def reason_of(error: httpx.RequestError) -> str:
 
 
 __all__ = [
-    "Answer",
+    "AdminAnswer",
     "Lost",
     "Secret",
     "Window",

@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from tenantry.auth_admin.answers import (
-    Answer,
+    AdminAnswer,
     Lost,
     Secret,
     Window,
@@ -271,7 +271,7 @@ class AdminClient:
         body: Mapping[str, Any] | None = None,
         lost: Lost | None = None,
         done: Callable[[], User | None] | None = None,
-    ) -> Answer:
+    ) -> AdminAnswer:
         """Send until there is an answer.
 
         Args:
@@ -297,7 +297,7 @@ class AdminClient:
             if response is not None and response.status_code < 500 and response.status_code != 429:
                 value = json_of(response)
                 if response.is_success and value is not None:
-                    return Answer(response.status_code, response.headers, value)
+                    return AdminAnswer(response.status_code, response.headers, value)
                 if not response.is_success:
                     raise self._refusal(response, value)
                 why = "an answer that is no JSON"
@@ -319,7 +319,7 @@ class AdminClient:
                     lost.happened = True
                 user = done() if done is not None else None
                 if user is not None:
-                    return Answer(200, httpx.Headers(), user, looked_up=True)
+                    return AdminAnswer(200, httpx.Headers(), user, looked_up=True)
         raise AuthUnreachable(
             f"The admin API at {self._url} did not answer {method} {path} in {self.pace.tries} tries: {why}.",
             hint="Run the same command again when the API is available. It resumes where it stopped.",

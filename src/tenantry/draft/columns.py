@@ -10,7 +10,7 @@ from tenantry.draft.context import LEGACY_ID, ROW_ID, Drafting
 from tenantry.draft.model import DraftColumn, DraftKey, DraftTable, Question
 from tenantry.draft.naming import free, target_name
 from tenantry.postgres import ident, literal
-from tenantry.survey.model import Reference
+from tenantry.survey.model import FoundReference
 from tenantry.survey.sample import NUMBERS, base_type
 
 _VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
@@ -116,7 +116,7 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
     made.columns.append(drafted)
 
 
-def _reference_of(work: Drafting, table: str, column: str) -> Reference | None:
+def _reference_of(work: Drafting, table: str, column: str) -> FoundReference | None:
     """The row that a column names: by a key of its own before one of several columns, whose other columns are the tenant's."""
     mine = [each for each in work.by_value(table) if column in each.columns]
     single = [each for each in mine if len(each.columns) == 1]
@@ -130,7 +130,7 @@ def _reference_of(work: Drafting, table: str, column: str) -> Reference | None:
     return None
 
 
-def _on_delete(table: Table, reference: Reference) -> str:
+def _on_delete(table: Table, reference: FoundReference) -> str:
     for each in table.foreign_keys:
         if each.columns == reference.columns and each.ref_table == reference.parent:
             return each.on_delete if each.on_delete in ("cascade", "set null") else ""
@@ -184,7 +184,7 @@ def _inner_references(
         drafted.rule["as"], drafted.rule["ids"] = "json_ids", said
 
 
-def _ask_inner(work: Drafting, made: DraftTable, each: Reference) -> None:
+def _ask_inner(work: Drafting, made: DraftTable, each: FoundReference) -> None:
     where = f" where {each.when[0]} is {each.when[1]!r}" if each.when else ""
     work.out.questions.append(
         Question(
@@ -196,7 +196,7 @@ def _ask_inner(work: Drafting, made: DraftTable, each: Reference) -> None:
     )  # fmt: skip
 
 
-def _note_reference(work: Drafting, made: DraftTable, drafted: DraftColumn, each: Reference) -> None:
+def _note_reference(work: Drafting, made: DraftTable, drafted: DraftColumn, each: FoundReference) -> None:
     if each.declared:
         return
     chosen = f'ref = "{work.target_of[each.parent]}"'

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tenantry.catalog import Catalog, Table
 from tenantry.draft.model import DraftOptions, DraftTable, Question
 from tenantry.postgres import ident
-from tenantry.survey.model import Reference, Survey, SurveyedTable
+from tenantry.survey.model import FoundReference, Survey, SurveyedTable
 
 ROW_ID, LEGACY_ID = "id", "legacy_id"
 
@@ -61,7 +61,7 @@ class Drafting:
     lead: dict[str, set[str]] = field(default_factory=dict)
     member_name: str = ""
     kinds: dict[str, SurveyedTable] = field(init=False)
-    references: dict[str, list[Reference]] = field(init=False)
+    references: dict[str, list[FoundReference]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.kinds = {each.name: each for each in self.survey.tables}
@@ -69,17 +69,16 @@ class Drafting:
         for each in self.survey.references:
             self.references.setdefault(each.place.table, []).append(each)
 
-    def ways(self, table: str) -> list[Reference]:
-        """References that a way to the tenant can follow: plain columns that name one row."""
+    def ways(self, table: str) -> list[FoundReference]:
+        """References that a way to the tenant can follow: plain columns that name one row of another table."""
+        return [each for each in self.by_value(table) if each.parent != table]
+
+    def by_value(self, table: str) -> list[FoundReference]:
+        """References that a plain column holds, also to the table itself. Several columns need a foreign key, which a manifest
+        can follow."""
         return [
             each for each in self.references.get(table, ())
-            if each.place.form == "value" and each.when is None and each.parent != table and len(each.columns) >= 1
-        ]  # fmt: skip
-
-    def by_value(self, table: str) -> list[Reference]:
-        """References that a plain column holds, also to the table itself."""
-        return [
-            each for each in self.references.get(table, ()) if each.place.form == "value" and each.when is None
+            if each.place.form == "value" and each.when is None and (each.declared or len(each.columns) == 1)
         ]  # fmt: skip
 
     def is_tenant_column(self, table: Table, name: str) -> bool:

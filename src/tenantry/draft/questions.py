@@ -55,6 +55,15 @@ def ask_the_rest(work: Drafting) -> None:
                     "These rows go to the quarantine.", ("Correct them in the source, or leave the way out of `tenant`.",), 6,
                 )
             )  # fmt: skip
+    for each in survey.undeclared:
+        if len(each.columns) > 1 and each.place.table in work.target_of:
+            out.questions.append(
+                Question(
+                    f"{work.target_of[each.place.table]}.{each.place.column}", f"With others it names rows of {each.parent}.",
+                    each.reasons, "The value is carried over as it is.",
+                    (f"Add the foreign key ({', '.join(each.columns)}) to the source, and run `tenantry init` again.",), 4,
+                )
+            )  # fmt: skip
     if survey.users_columns.email and work.users:
         out.questions.append(
             Question(

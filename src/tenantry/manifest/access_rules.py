@@ -11,13 +11,13 @@ from pydantic import (
     model_validator,
 )
 
-from tenantry.manifest.scalars import Name, Record, Sql, Way
+from tenantry.manifest.scalars import ManifestRecord, Name, Sql, Way
 
 Command = Literal["select", "insert", "update", "delete"]
 COMMANDS: tuple[Command, ...] = ("select", "insert", "update", "delete")
 
 
-class Through(Record):
+class Through(ManifestRecord):
     """Ownership through another table: the caller owns the values of `match` in rows where `profile` is the caller. Use the
     membership table for things attached to a membership, such as a provider."""
 
@@ -26,7 +26,7 @@ class Through(Record):
     profile: Name
 
 
-class Own(Record):
+class Own(ManifestRecord):
     """Own rows only: the column holds the caller's profile id, and the caller has at least `role` if the table has a tenant.
 
     "column -> table" means that the column references a row of that table which the caller may see; with `through`, that it
@@ -53,7 +53,7 @@ class Own(Record):
         return self.own.partition("->")[2].strip() or None
 
 
-class Colleagues(Record):
+class Colleagues(ManifestRecord):
     """Rows of people: the caller's own, and those of people who share a tenant in which the caller has at least `role`."""
 
     colleagues: Name
@@ -78,7 +78,7 @@ TableKind = Literal["tenant", "managed", "own", "shared", "system", "append_only
 """Kinds of tables with default cells; see presets.py."""
 
 
-class Access(Record):
+class Access(ManifestRecord):
     """The least that each command requires. Every table must have a decision; no table is open by default."""
 
     kind: TableKind | None = None
@@ -149,7 +149,7 @@ class Access(Record):
         return self
 
 
-class Share(Record):
+class Share(ManifestRecord):
     """A table whose rows let members of another tenant read: the tenant of the row shares its data.
 
     A share holds while its row fulfils `active` and `accepted` and the sharing tenant is active. It grants reading only.

@@ -19,7 +19,7 @@ from pydantic import (
 from tenantry.manifest.access_rules import COMMANDS, Access, Cell, Colleagues, Command, Own, Share, TableKind, Through
 from tenantry.manifest.people import Invitations, Link, LinkColumn, LinkFile, Membership, Roles, TenantSection, Users
 from tenantry.manifest.presets import with_cells
-from tenantry.manifest.scalars import Name, Record, Scalar, Sql, Way, listed
+from tenantry.manifest.scalars import ManifestRecord, Name, Scalar, Sql, Way, listed
 from tenantry.manifest.tables import (
     ColumnRule,
     Correct,
@@ -35,7 +35,7 @@ from tenantry.manifest.tables import (
 from tenantry.manifest.throttle import Throttle
 
 
-class Source(Record):
+class Source(ManifestRecord):
     schema_name: Annotated[Name, Field(alias="schema")] = "public"
     secrets: Mapping[str, tuple[str, ...]] = {}
     """Columns by source table that no report, log or listing may show."""
@@ -46,13 +46,13 @@ class Source(Record):
     rows of other parts by their tables' names."""
 
 
-class Target(Record):
+class Target(ManifestRecord):
     schema_name: Annotated[Name, Field(alias="schema")]
     files: tuple[str, ...]
     """Globs of SQL files next to the manifest, run in the order of their names."""
 
 
-class Ids(Record):
+class Ids(ManifestRecord):
     """Old and new ids.
 
     Attributes:
@@ -72,7 +72,7 @@ class Ids(Record):
         return value
 
 
-class DatabaseRoles(Record):
+class DatabaseRoles(ManifestRecord):
     """Names of the roles of the cluster; the defaults are Supabase's."""
 
     anon: Name = "anon"
@@ -84,7 +84,7 @@ class DatabaseRoles(Record):
     """The API's login: member of anon and authenticated only, without inheritance, owner of nothing."""
 
 
-class Context(Record):
+class Context(ManifestRecord):
     """How the database identifies the caller.
 
     Attributes:
@@ -99,14 +99,14 @@ class Context(Record):
     tolerance: Annotated[int, Field(ge=0, le=30)] = 5
 
 
-class Rule(Record):
+class Rule(ManifestRecord):
     """A business rule: a query that returns rows that violate it (first column: what to look at)."""
 
     name: Name
     sql: Sql
 
 
-class Manifest(Record):
+class Manifest(ManifestRecord):
     name: Name
     source: Source
     target: Target

@@ -12,17 +12,17 @@ from pydantic import (
     field_validator,
 )
 
-from tenantry.manifest.scalars import Name, Record, Sql
+from tenantry.manifest.scalars import ManifestRecord, Name, Sql
 
 
-class TenantSection(Record):
+class TenantSection(ManifestRecord):
     table: Name
     column: Name
     active: Sql | None = None
     """SQL expression over a row of the tenant table; members get no access while it is not true."""
 
 
-class Membership(Record):
+class Membership(ManifestRecord):
     """Who belongs to which tenant, and with which role.
 
     Attributes:
@@ -39,7 +39,7 @@ class Membership(Record):
     clients_write: str | None = None
 
 
-class Roles(Record):
+class Roles(ManifestRecord):
     order: tuple[str, ...]
     """The tenant roles, least first; each includes the rights of those before it."""
 
@@ -54,13 +54,13 @@ class Roles(Record):
         return value
 
 
-class LinkColumn(Record):
+class LinkColumn(ManifestRecord):
     """Link by a source column that already holds the id of the account."""
 
     column: Name
 
 
-class LinkFile(Record):
+class LinkFile(ManifestRecord):
     """Link by a CSV file next to the manifest: the user's old id and the account's id."""
 
     file: Name
@@ -83,7 +83,7 @@ Link = Annotated[
 """A way to find the account that a user already has."""
 
 
-class Users(Record):
+class Users(ManifestRecord):
     """The application's users table and the profile table that replaces it.
 
     Attributes:
@@ -128,7 +128,7 @@ class Users(Record):
     gone: Name | None = None
 
 
-class Invitations(Record):
+class Invitations(ManifestRecord):
     """The table of invitations: a person who confirms the invited e-mail becomes a member with the invited role.
 
     Attributes:

@@ -51,8 +51,8 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-class Record(BaseModel):
+class ManifestRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-__all__ = ["FUNCTION", "PATH", "Name", "Record", "Scalar", "Sql", "Way", "listed", "table_or_none"]
+__all__ = ["FUNCTION", "PATH", "ManifestRecord", "Name", "Scalar", "Sql", "Way", "listed", "table_or_none"]

@@ -17,16 +17,16 @@ from pydantic import (
 )
 
 from tenantry.manifest.access_rules import Access
-from tenantry.manifest.scalars import FUNCTION, PATH, Name, Record, Scalar, Sql, Way, listed, table_or_none
+from tenantry.manifest.scalars import FUNCTION, PATH, ManifestRecord, Name, Scalar, Sql, Way, listed, table_or_none
 
 
-class Default(Record):
+class Default(ManifestRecord):
     """Replace the value with a constant; the transform audit lists the cell."""
 
     default: Scalar
 
 
-class Correct(Record):
+class Correct(ManifestRecord):
     """Replace the value with that of a SQL expression over the source row `s`; the transform audit lists the cell."""
 
     correct: Sql
@@ -59,7 +59,7 @@ Orphan = Annotated[
 the old id that a SQL expression over `s` returns. The transform audit keeps the original."""
 
 
-class PythonTransform(Record):
+class PythonTransform(ManifestRecord):
     """Python functions over batches, for transforms that SQL cannot express: `module:function`, list of values → list of values."""
 
     up: str
@@ -73,7 +73,7 @@ class PythonTransform(Record):
         return value
 
 
-class ColumnRule(Record):
+class ColumnRule(ManifestRecord):
     """How one target column gets its value. Without a rule it is the source column of the same name, cast."""
 
     source: Annotated[Name | None, Field(alias="from")] = None
@@ -134,7 +134,7 @@ class ColumnRule(Record):
                 raise ValueError(f"{listed(given)} {verb} no effect together with {way}; take it out")
 
 
-class Merge(Record):
+class Merge(ManifestRecord):
     """Duplicate rows: of the rows equal in `by` (target columns), the first in the order `keep` survives."""
 
     by: tuple[Name, ...]
@@ -161,7 +161,7 @@ Part = Annotated[str, AfterValidator(_part)]
 """A word that is part of the derived ids, so that two tables from one source have different ids."""
 
 
-class SourceRule(Record):
+class SourceRule(ManifestRecord):
     """One source table of a target table that several fill."""
 
     source: Annotated[Name, Field(alias="from")]
@@ -171,7 +171,7 @@ class SourceRule(Record):
     columns: Mapping[str, ColumnRule] = {}
 
 
-class TableRule(Record):
+class TableRule(ManifestRecord):
     """One target table: where it comes from, how its rows reach their tenant, and who may do what."""
 
     source: Annotated[Name | None, Field(alias="from")] = None

@@ -10,10 +10,10 @@ from pydantic import (
     field_validator,
 )
 
-from tenantry.manifest.scalars import Record
+from tenantry.manifest.scalars import ManifestRecord
 
 
-class Throttle(Record):
+class Throttle(ManifestRecord):
     """When a run backs off. Times and sizes are texts with a unit; "off" disables a limit.
 
     docs/how-to/throttle.md describes what each limit slows down. `tenantry throttle set` overrides them during a run.

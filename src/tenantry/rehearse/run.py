@@ -58,7 +58,7 @@ from tenantry.rehearse.synthetic_writes import (
     target_places,
     triggered_tables,
 )
-from tenantry.rehearse.watching import Listener, Meter, Unwatched, Watcher
+from tenantry.rehearse.watching import Meter, RehearsalListener, RehearsalWatcher, Unwatched
 
 _SQL = "tenantry.rehearse"
 
@@ -67,7 +67,7 @@ def rehearse(
     dsn: str,
     manifest: Manifest,
     wishes: Wishes | None = None,
-    watcher: Watcher | None = None,
+    watcher: RehearsalWatcher | None = None,
     *,
     prefix: str = "tenantry",
 ) -> Rehearsal:
@@ -172,7 +172,7 @@ class _Rehearsing:
     """One rehearsal, on its copy."""
 
     def __init__(
-        self, copy: Copy, manifest: Manifest, wishes: Wishes, watcher: Watcher, result: Rehearsal, prefix: str
+        self, copy: Copy, manifest: Manifest, wishes: Wishes, watcher: RehearsalWatcher, result: Rehearsal, prefix: str
     ) -> None:
         self.copy, self.manifest, self.wishes, self.watcher = copy, manifest, wishes, watcher
         self.result, self.prefix = result, prefix
@@ -257,7 +257,7 @@ class _Rehearsing:
             writer.start()
             stack.callback(writer.stop)
         until = time.monotonic() + self.wishes.load
-        listener = Listener(self.watcher, self.meter)
+        listener = RehearsalListener(self.watcher, self.meter)
         with self._stage("migrate"):
             try:
                 self.result.outcome = Migration(self.copy.dsn, self.manifest, self.wishes.options, listener).run()

@@ -18,7 +18,7 @@ _EVERY = 0.5
 """Seconds between two looks at the copy's size."""
 
 
-class Watcher(Observer, Protocol):
+class RehearsalWatcher(Observer, Protocol):
     """Who is told how the rehearsal is getting on; tenantry.cli.progress.Bars is one."""
 
     def count(self, name: str, done: int, total: int) -> None: ...
@@ -69,10 +69,10 @@ class Meter:
                 self.look()
 
 
-class Listener:
+class RehearsalListener:
     """Passes on what the migration tells, and measures its phases."""
 
-    def __init__(self, watcher: Watcher, meter: Meter) -> None:
+    def __init__(self, watcher: RehearsalWatcher, meter: Meter) -> None:
         self._watcher, self._meter = watcher, meter
         self.phases: list[RehearsalStage] = []
         self._open: tuple[str, float, int] | None = None
@@ -102,4 +102,4 @@ class Listener:
         self._watcher.notice(message)
 
 
-__all__ = ["Listener", "Meter", "Unwatched", "Watcher"]
+__all__ = ["Meter", "RehearsalListener", "RehearsalWatcher", "Unwatched"]

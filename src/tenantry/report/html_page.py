@@ -30,7 +30,7 @@ class PageVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PageFailure:
     """One thing that failed, and the section that has the details."""
 
     said: str
@@ -110,10 +110,10 @@ def _state(done: bool, passed: bool) -> State:
     return "ok" if passed else "failed"
 
 
-def failures_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[Failure]:
+def failures_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[PageFailure]:
     """Everything that must not be overlooked."""
     failures = [
-        Failure(
+        PageFailure(
             f"Accounting: {account.mapping} does not add up: of {account.source:,} source rows "
             + (f"{account.off:,} are nowhere" if account.off > 0 else f"came {-account.off:,} too many"),
             "accounts",
@@ -122,29 +122,29 @@ def failures_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Se
         if not account.balanced
     ]
     failures += [
-        Failure(f"Verification: {check['check']} of {check['table']}: {_differences(check)}", "verification")
+        PageFailure(f"Verification: {check['check']} of {check['table']}: {_differences(check)}", "verification")
         for check in report.get("verifications") or ()
         if not check["passed"]
     ]
     if proof is not None and not proof.passed:
         if proof.counts["failed"]:
             failures.append(
-                Failure(f"Proof: {count(proof.counts['failed'], 'cell')} not as the access matrix says", "proof")
+                PageFailure(f"Proof: {count(proof.counts['failed'], 'cell')} not as the access matrix says", "proof")
             )
-        failures += [Failure(f"Proof: {check.title}", "proof") for check in proof.checks if not check.passed]
+        failures += [PageFailure(f"Proof: {check.title}", "proof") for check in proof.checks if not check.passed]
         if not failures or failures[-1].section != "proof":
-            failures.append(Failure("Proof: it did not pass", "proof"))
+            failures.append(PageFailure("Proof: it did not pass", "proof"))
     if holes := _holes(report):
         failures.append(
-            Failure(f"Proof: {count(holes, 'check')} of the catalog or rights failed: see proof.html", "proof")
+            PageFailure(f"Proof: {count(holes, 'check')} of the catalog or rights failed: see proof.html", "proof")
         )
     failures += [
-        Failure(f"Blocker {finding['code']}: {finding['table']}: {finding['title']}", "findings")
+        PageFailure(f"Blocker {finding['code']}: {finding['table']}: {finding['title']}", "findings")
         for finding in report.get("findings") or ()
         if finding["severity"] == "blocker"
     ]
     failures += [
-        Failure(f"Sample data: {line['code']}: planted {line['planted']:,}, found {line['found']:,}", "planted")
+        PageFailure(f"Sample data: {line['code']}: planted {line['planted']:,}, found {line['found']:,}", "planted")
         for line in report.get("planted") or ()
         if line["found"] not in (None, line["planted"])
     ]

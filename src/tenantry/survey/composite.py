@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 
 from tenantry.catalog import Catalog, Table
 from tenantry.postgres import ident
-from tenantry.survey.evidence import NAMED_SHARE, WEAK_SHARE, Evidence
+from tenantry.survey.evidence import NAMED_SHARE, WEAK_SHARE, KeyEvidence
 from tenantry.survey.keys import Key
-from tenantry.survey.model import Place, Reference
+from tenantry.survey.model import FoundReference, Place
 from tenantry.survey.names import agrees, names_a_person
 from tenantry.survey.sample import MOST_VALUES, NUMBERS, Connection, Sample, base_type, read_rows
 
@@ -21,18 +21,18 @@ def composite_references(
     sample: Sample,
     keys: Sequence[Key],
     stated: Collection[str],
-    found: Sequence[Reference],
-    evidence: Evidence,
-) -> list[Reference]:
+    found: Sequence[FoundReference],
+    evidence: KeyEvidence,
+) -> list[FoundReference]:
     """The references of one table to keys of several columns."""
     taken = {each.place.column for each in found if each.place.form == "value"}
-    made: list[Reference] = []
+    made: list[FoundReference] = []
     for column in table.columns:
         if column.name in taken or column.name in stated or column.name not in sample.columns:
             continue
         if (table.row_key or ())[-1:] == (column.name,):
             continue
-        best: tuple[float, Reference] | None = None
+        best: tuple[float, FoundReference] | None = None
         for key in keys:
             if not key.beside or key.table == table.name or not set(key.beside) <= set(sample.columns):
                 continue
@@ -55,9 +55,9 @@ def composite_references(
     return made
 
 
-def _reference(table: Table, column: str, key: Key, values: int, there: int) -> Reference:
+def _reference(table: Table, column: str, key: Key, values: int, there: int) -> FoundReference:
     said = f"{there} of {values} sampled values, with {', '.join(key.beside)}, are in {key.table}"
-    return Reference(
+    return FoundReference(
         Place(table.name, column), key.table, (*key.beside, key.column), (*key.beside, column), values=values, found=there,
         reasons=(said, "the names agree" if agrees(column, key.table) else "the column has the name of the key's"),
     )  # fmt: skip

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tenantry.catalog import Table
 from tenantry.survey.keys import Key, Known, plain_table
-from tenantry.survey.model import Place, Reference
+from tenantry.survey.model import FoundReference, Place
 from tenantry.survey.names import agrees, is_measure, names_a_person, names_ids, names_itself, stem
-from tenantry.survey.places import Found
+from tenantry.survey.places import PlaceValues
 from tenantry.survey.shapes import is_strong, shape_of
 
 STRONG_SHARE = 0.3
@@ -21,7 +21,7 @@ NOTHING = ("0", "-1")
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class KeyEvidence:
     """The keys of all tables, and which of the sampled values each has."""
 
     keys: Sequence[Key]
@@ -52,7 +52,7 @@ class Match:
         return self.found / self.values if self.values else 0.0
 
 
-def reference_of(table: Table, each: Found, evidence: Evidence) -> Reference | None:
+def reference_of(table: Table, each: PlaceValues, evidence: KeyEvidence) -> FoundReference | None:
     """The table that a place most likely names; None where it is most likely no reference."""
     looked = [value for value in each.values if value not in NOTHING]
     ranked = []
@@ -68,8 +68,8 @@ def reference_of(table: Table, each: Found, evidence: Evidence) -> Reference | N
     return made(each.place, best, tuple(_reasons(each.place, best, evidence)))
 
 
-def made(place: Place, best: Match, reasons: tuple[str, ...], when: tuple[str, str] | None = None) -> Reference:
-    return Reference(
+def made(place: Place, best: Match, reasons: tuple[str, ...], when: tuple[str, str] | None = None) -> FoundReference:
+    return FoundReference(
         place,
         best.key.table,
         (best.key.column,),
@@ -81,7 +81,7 @@ def made(place: Place, best: Match, reasons: tuple[str, ...], when: tuple[str, s
     )
 
 
-def match(place: Place, key: Key, values: Sequence[str], evidence: Evidence) -> Match | None:
+def match(place: Place, key: Key, values: Sequence[str], evidence: KeyEvidence) -> Match | None:
     """What a key has of some values; None where it has none, or is the place itself."""
     if (key.table, key.column) == (place.table, place.column) and place.form == "value":
         return None
@@ -115,7 +115,7 @@ def name_of(place: Place) -> str:
     return place.column
 
 
-def _rank(table: Table, each: Found, found: Match, evidence: Evidence) -> tuple[float, ...]:
+def _rank(table: Table, each: PlaceValues, found: Match, evidence: KeyEvidence) -> tuple[float, ...]:
     """(0,) where it is no reference; else the greater the likelier."""
     place, key = each.place, found.key
     name = name_of(place)
@@ -142,7 +142,7 @@ def _rank(table: Table, each: Found, found: Match, evidence: Evidence) -> tuple[
 
 
 def _weak_holds(
-    each: Found, found: Match, name: str, agreement: int, *, person: bool, itself: bool, evidence: Evidence
+    each: PlaceValues, found: Match, name: str, agreement: int, *, person: bool, itself: bool, evidence: KeyEvidence
 ) -> bool:
     """Whether values that may be there by chance are taken for a reference."""
     place, key = each.place, found.key
@@ -172,7 +172,7 @@ def _weak_holds(
     return found.values >= 2 and (same or (names_ids(name) and _is_only(found, each, evidence)))
 
 
-def _is_only(found: Match, each: Found, evidence: Evidence) -> bool:
+def _is_only(found: Match, each: PlaceValues, evidence: KeyEvidence) -> bool:
     """Whether no other table has as many of the values, in so tight a range."""
     values = [value for value in each.values if value not in NOTHING]
     others = [
@@ -185,7 +185,7 @@ def _is_only(found: Match, each: Found, evidence: Evidence) -> bool:
     return not any(other is not None and other.share >= WEAK_SHARE for other in others)
 
 
-def _reasons(place: Place, found: Match, evidence: Evidence) -> Iterable[str]:
+def _reasons(place: Place, found: Match, evidence: KeyEvidence) -> Iterable[str]:
     key = found.key
     yield f"{found.found} of {found.values} sampled values are in {key.table}.{key.column}"
     if found.strong:

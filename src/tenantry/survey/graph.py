@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 
 from tenantry.catalog import Catalog
-from tenantry.survey.model import Hop, Reference, TenantPath
+from tenantry.survey.model import FoundReference, Hop, TenantPath
 
 MOST_HOPS = 5
 MOST_PATHS = 6
@@ -15,7 +15,7 @@ MOST_PATHS = 6
 class Graph:
     """Edges from child tables to their parents; only those that a plain column holds can be followed by a join."""
 
-    def __init__(self, catalog: Catalog, references: Sequence[Reference]) -> None:
+    def __init__(self, catalog: Catalog, references: Sequence[FoundReference]) -> None:
         self.names = [table.name for table in catalog.tables]
         self._forward: dict[str, list[Hop]] = defaultdict(list)
         self._backward: dict[str, list[Hop]] = defaultdict(list)

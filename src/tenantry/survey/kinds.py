@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.graph import Graph
 from tenantry.survey.keys import plain_table, prefixes_of
-from tenantry.survey.model import Candidate, Reference, TableKind
+from tenantry.survey.model import Candidate, FoundReference, TableKind
 from tenantry.survey.names import PEOPLE, TENANTS, stem, words
 from tenantry.survey.sample import NUMBERS, TEXTS, Sample, base_type
 from tenantry.survey.shapes import shape_of
@@ -91,7 +91,7 @@ def membership_table(
 
 
 def tenant_candidates(
-    catalog: Catalog, graph: Graph, samples: Mapping[str, Sample], users: str, references: Sequence[Reference]
+    catalog: Catalog, graph: Graph, samples: Mapping[str, Sample], users: str, references: Sequence[FoundReference]
 ) -> tuple[Candidate, ...]:
     """What could be the tenant, the likeliest first: tables, each person, a column's values, or one constant."""
     tables = [table for table in catalog.tables if table.name in samples and not is_framework(table)]
@@ -168,7 +168,7 @@ def _as_tenant(
     return Candidate(table.name, max(0, min(100, score)), tuple(reasons)) if score >= 20 else None
 
 
-def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Reference]) -> list[Candidate]:
+def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[FoundReference]) -> list[Candidate]:
     """Columns of one name, in several tables, that name a tenant without a table of tenants."""
     named = {(each.place.table, column) for each in references for column in each.columns}
     counts: Counter[str] = Counter()

@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class FoundReference:
     """A column, or a part of one, that names rows of a table.
 
     Attributes:
@@ -192,7 +192,7 @@ class Survey:
     schema: str
     server: str
     tables: tuple[SurveyedTable, ...] = ()
-    references: tuple[Reference, ...] = ()
+    references: tuple[FoundReference, ...] = ()
     external: tuple[ExternalIds, ...] = ()
     ids: tuple[IdShape, ...] = ()
     tenants: tuple[Candidate, ...] = ()
@@ -214,7 +214,7 @@ class Survey:
         return self.tenants[0] if self.tenants else None
 
     @property
-    def undeclared(self) -> tuple[Reference, ...]:
+    def undeclared(self) -> tuple[FoundReference, ...]:
         return tuple(each for each in self.references if not each.declared)
 
     def table(self, name: str) -> SurveyedTable | None:

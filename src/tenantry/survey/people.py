@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.keys import plain_table, prefixes_of
-from tenantry.survey.model import Candidate, Reference, UsersColumns
+from tenantry.survey.model import Candidate, FoundReference, UsersColumns
 from tenantry.survey.names import words
 from tenantry.survey.sample import TEXTS, Sample, base_type
 from tenantry.survey.shapes import EMAIL, HASHES
@@ -18,7 +18,7 @@ _PASSWORD = frozenset(("password", "passwd", "pwd", "passphrase"))
 
 
 def users_candidates(
-    catalog: Catalog, samples: Mapping[str, Sample], references: Sequence[Reference] = ()
+    catalog: Catalog, samples: Mapping[str, Sample], references: Sequence[FoundReference] = ()
 ) -> tuple[Candidate, ...]:
     """Tables of persons who sign in, the likeliest first."""
     found = []
@@ -33,7 +33,7 @@ def users_candidates(
 
 
 def _as_users(
-    catalog: Catalog, table: Table, sample: Sample, references: Sequence[Reference], prefixes: frozenset[str]
+    catalog: Catalog, table: Table, sample: Sample, references: Sequence[FoundReference], prefixes: frozenset[str]
 ) -> tuple[int, list[str]]:
     score, reasons = 0, []
     columns = columns_of_users(catalog, table, sample)
@@ -126,7 +126,11 @@ def hash_kinds(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_password_table(
-    catalog: Catalog, samples: Mapping[str, Sample], users: str, columns: UsersColumns, references: Sequence[Reference]
+    catalog: Catalog,
+    samples: Mapping[str, Sample],
+    users: str,
+    columns: UsersColumns,
+    references: Sequence[FoundReference],
 ) -> UsersColumns:
     """Passwords that stand in a table beside the users, as NextAuth's and better-auth's accounts have them."""
     if columns.password:

@@ -20,7 +20,7 @@ class Add(Protocol):
 
 
 @dataclass(slots=True)
-class Found:
+class PlaceValues:
     """The values of one place, each once, up to a limit.
 
     Attributes:
@@ -42,12 +42,12 @@ class Found:
             self.values.setdefault(value)
 
 
-def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[Found]:
+def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[PlaceValues]:
     """The places of a table that may hold ids, with what the sample has there."""
-    found: dict[Place, Found] = {}
+    found: dict[Place, PlaceValues] = {}
 
     def add(place: Place, row: int, value: str, *, typed: bool = False) -> None:
-        each = found.setdefault(place, Found(place, typed=typed))
+        each = found.setdefault(place, PlaceValues(place, typed=typed))
         each.add(row, value)
 
     for column in table.columns:
@@ -162,7 +162,7 @@ _POINTERS = frozenset(
 _TYPES = frozenset(("type", "class", "kind", "model", "table", "entity", "module", "name", "source", "resource"))
 
 
-def pairs_of(table: Table, places: Sequence[Found]) -> Iterator[tuple[str, Found]]:
+def pairs_of(table: Table, places: Sequence[PlaceValues]) -> Iterator[tuple[str, PlaceValues]]:
     """Pairs of a column that names a table and a column that holds ids of it: (subject_type, subject_id), (content_type_id,
     object_id), (table_name, row_id), (module, object)."""
     scalars = {each.place.column: each for each in places if each.place.form == "value"}

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from tenantry.catalog import Table
-from tenantry.survey.evidence import NOTHING, STRONG_SHARE, WEAK_SHARE, Evidence, Match, made, match
+from tenantry.survey.evidence import NOTHING, STRONG_SHARE, WEAK_SHARE, KeyEvidence, Match, made, match
 from tenantry.survey.keys import plain_table
-from tenantry.survey.model import Place, Reference
+from tenantry.survey.model import FoundReference, Place
 from tenantry.survey.names import agrees, stem
-from tenantry.survey.places import Found, pairs_of
+from tenantry.survey.places import PlaceValues, pairs_of
 from tenantry.survey.sample import Sample
 from tenantry.survey.shapes import is_strong, shape_of
 
@@ -33,8 +33,8 @@ class ContentTypes:
 
 
 def polymorphic(
-    table: Table, sample: Sample, places: Sequence[Found], evidence: Evidence, types: ContentTypes
-) -> Iterator[tuple[Place, list[Reference]]]:
+    table: Table, sample: Sample, places: Sequence[PlaceValues], evidence: KeyEvidence, types: ContentTypes
+) -> Iterator[tuple[Place, list[FoundReference]]]:
     """Places with their references by the value of the column that names the table: pairs by their names first, then those that
     the values alone show."""
     few = {*_few(sample), *(column for column in sample.columns if len(set(filter(None, sample.column(column)))) == 1)}
@@ -55,7 +55,7 @@ def polymorphic(
                 break
 
 
-def conditional(sample: Sample, each: Found, evidence: Evidence) -> list[Reference]:
+def conditional(sample: Sample, each: PlaceValues, evidence: KeyEvidence) -> list[FoundReference]:
     """A place that names rows only where another column has certain values, as an account's id does for one provider."""
     if each.place.pattern or each.place.form != "value":
         return []
@@ -92,7 +92,7 @@ def _few(sample: Sample) -> list[str]:
     return found
 
 
-def _groups(type_: str, each: Found, sample: Sample) -> dict[str, list[str]]:
+def _groups(type_: str, each: PlaceValues, sample: Sample) -> dict[str, list[str]]:
     types = sample.column(type_)
     groups: dict[str, dict[str, None]] = defaultdict(dict)
     for row, values in each.by_row.items():
@@ -105,10 +105,10 @@ def _groups(type_: str, each: Found, sample: Sample) -> dict[str, list[str]]:
 
 
 def _by_type(
-    type_: str, each: Found, sample: Sample, evidence: Evidence, types: ContentTypes, *, named: bool
-) -> list[Reference]:
+    type_: str, each: PlaceValues, sample: Sample, evidence: KeyEvidence, types: ContentTypes, *, named: bool
+) -> list[FoundReference]:
     groups = _groups(type_, each, sample)
-    found: list[Reference] = []
+    found: list[FoundReference] = []
     for kind, values in groups.items():
         says = types.named(type_, kind)
         best = _of_type(says, each, values, evidence, named=named)
@@ -121,7 +121,9 @@ def _by_type(
     return found if len(found) >= len(groups) * 0.6 and len(parents) == len(found) else []
 
 
-def _of_type(says: str, each: Found, values: Sequence[str], evidence: Evidence, *, named: bool) -> Match | None:
+def _of_type(
+    says: str, each: PlaceValues, values: Sequence[str], evidence: KeyEvidence, *, named: bool
+) -> Match | None:
     matches = [
         m for key in evidence.keys if key.primary and (m := match(each.place, key, values, evidence)) is not None
     ]
@@ -132,7 +134,7 @@ def _of_type(says: str, each: Found, values: Sequence[str], evidence: Evidence, 
     return max(near, key=lambda m: (_type_names(says, m.key.table, evidence), m.share), default=None)
 
 
-def _type_names(kind: str, table: str, evidence: Evidence) -> int:
+def _type_names(kind: str, table: str, evidence: KeyEvidence) -> int:
     """How well the value of a type column names a table: `App\\Models\\BlogPost`, `blog.post`, `post` and `SO` (sales_order)."""
     if kind == table:
         return 5

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from tenantry.catalog import Catalog, Table
 from tenantry.survey.composite import composite_references
-from tenantry.survey.evidence import Evidence, reference_of
+from tenantry.survey.evidence import KeyEvidence, reference_of
 from tenantry.survey.keys import Key, find_keys, look_up, prefixes_of
 from tenantry.survey.kinds import is_framework
-from tenantry.survey.model import ExternalIds, IdShape, Place, Reference
+from tenantry.survey.model import ExternalIds, FoundReference, IdShape, Place
 from tenantry.survey.names import agrees, names_a_person, names_ids
-from tenantry.survey.places import Found, places_of
+from tenantry.survey.places import PlaceValues, places_of
 from tenantry.survey.polymorphic import ContentTypes, conditional, polymorphic
 from tenantry.survey.sample import NUMBERS, TEXTS, Connection, Sample, base_type
 from tenantry.survey.shapes import is_strong, shapes_of
@@ -26,7 +26,7 @@ from tenantry.survey.shapes import is_strong, shapes_of
 class Discovered:
     """References, ids of other systems, and the shapes of keys."""
 
-    references: tuple[Reference, ...]
+    references: tuple[FoundReference, ...]
     external: tuple[ExternalIds, ...]
     ids: tuple[IdShape, ...]
 
@@ -44,11 +44,11 @@ def discover_references(
     places = {table.name: [] if _no_data(table) else places_of(catalog, table, samples[table.name]) for table in tables}
     single = [key for key in keys if not key.beside]
     values = {value for found in places.values() for each in found for value in each.values}
-    evidence = Evidence(
+    evidence = KeyEvidence(
         single, look_up(connection, catalog, single, values), people, prefixes_of([table.name for table in tables])
     )
     types = ContentTypes(samples)
-    references: list[Reference] = []
+    references: list[FoundReference] = []
     external: list[ExternalIds] = []
     for table in tables:
         declared = list(_declared(catalog, table))
@@ -72,10 +72,10 @@ def _no_data(table: Table) -> bool:
     return is_framework(table) and table.name != "django_admin_log"
 
 
-def _declared(catalog: Catalog, table: Table) -> Iterable[Reference]:
+def _declared(catalog: Catalog, table: Table) -> Iterable[FoundReference]:
     for each in table.foreign_keys:
         if each.ref_schema == catalog.schema and each.ref_table is not None and not each.inherited:
-            yield Reference(
+            yield FoundReference(
                 Place(table.name, each.columns[0]), each.ref_table, each.ref_columns, each.columns, declared=True,
                 reasons=(f"foreign key {each.name}",),
             )  # fmt: skip
@@ -84,12 +84,12 @@ def _declared(catalog: Catalog, table: Table) -> Iterable[Reference]:
 def _undeclared(
     table: Table,
     sample: Sample,
-    places: Sequence[Found],
+    places: Sequence[PlaceValues],
     stated: set[str],
-    evidence: Evidence,
+    evidence: KeyEvidence,
     types: ContentTypes,
-) -> list[Reference]:
-    found: list[Reference] = []
+) -> list[FoundReference]:
+    found: list[FoundReference] = []
     open_ = [each for each in places if each.place.form != "value" or each.place.column not in stated]
     done: set[Place] = set()
     for place, pair in polymorphic(table, sample, open_, evidence, types):
@@ -112,7 +112,7 @@ def _undeclared(
 
 def _by_name(
     catalog: Catalog, table: Table, keys: Sequence[Key], stated: set[str], people: Sequence[str]
-) -> Iterable[Reference]:
+) -> Iterable[FoundReference]:
     """Columns without a value, of which the name alone speaks; what they are taken for is not proved."""
     for column in table.columns:
         kind = base_type(catalog, column)
@@ -128,13 +128,13 @@ def _by_name(
         ]
         best = max(near, key=lambda pair: pair[0], default=None)
         if best is not None and best[0] >= 2:
-            yield Reference(
+            yield FoundReference(
                 Place(table.name, column.name), best[1].table, (best[1].column,), (column.name,),
                 reasons=("the names agree; there is no value that could prove it",),
             )  # fmt: skip
 
 
-def _one_way(references: Sequence[Reference]) -> Iterable[Reference]:
+def _one_way(references: Sequence[FoundReference]) -> Iterable[FoundReference]:
     """Two tables that share their ids name each other by value: the one whose key says so, or has a foreign key, is the child."""
     sure = {(each.parent, each.parent_columns, each.place.table, each.columns) for each in references if each.declared}
     weak = [
@@ -151,9 +151,9 @@ def _one_way(references: Sequence[Reference]) -> Iterable[Reference]:
         yield each
 
 
-def _without_repeats(found: Sequence[Reference]) -> list[Reference]:
+def _without_repeats(found: Sequence[FoundReference]) -> list[FoundReference]:
     """A place names a table once; the text around an id says the same for many of its neighbours."""
-    kept: dict[tuple[object, ...], Reference] = {}
+    kept: dict[tuple[object, ...], FoundReference] = {}
     for each in found:
         place = each.place
         kept.setdefault(
@@ -170,7 +170,9 @@ def _without_repeats(found: Sequence[Reference]) -> list[Reference]:
     ]  # fmt: skip
 
 
-def _external(table: Table, places: Sequence[Found], taken: set[Place], stated: set[str]) -> Iterable[ExternalIds]:
+def _external(
+    table: Table, places: Sequence[PlaceValues], taken: set[Place], stated: set[str]
+) -> Iterable[ExternalIds]:
     key = set(table.row_key or ())
     for each in places:
         place = each.place

@@ -57,7 +57,7 @@ def test_a_command_has_help_an_example_exit_codes_and_json(words: str) -> None:
     assert re.search(r"\*\*Exit codes\*\*: 0 done; 1 \S.*; 2 wrong usage", text)
     options = {name for parameter in SHOWN[words].params for name in parameter.opts}
     assert "--json" in options
-    assert {"--dsn", "--manifest"} <= options or words == "demo"
+    assert {"--dsn", "--manifest"} <= options or words in ("demo", "init")
     for parameter in SHOWN[words].params:
         assert getattr(parameter, "help", None), f"{parameter.name} has no help text"
 

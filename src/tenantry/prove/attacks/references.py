@@ -9,7 +9,7 @@ import psycopg
 
 from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident
-from tenantry.prove.attacks.harness.attempt import Answer, AttackSession, Attempt, TargetTable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, SessionAnswer, TargetTable
 from tenantry.prove.attacks.harness.helpers import insert_sql, own_row
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.expected.callers import OTHER, OWN
@@ -36,7 +36,9 @@ def _references(scene: Attempt) -> Iterator[tuple[TargetTable, str, str, Fixture
                     yield child, column, there, row
 
 
-def _refer(scene: Attempt, me: AttackSession, child: TargetTable, column: str, value: str | None) -> Answer | None:
+def _refer(
+    scene: Attempt, me: AttackSession, child: TargetTable, column: str, value: str | None
+) -> SessionAnswer | None:
     """Let an own row of the attacker refer to something: by UPDATE, else by INSERT; None where he may do neither."""
     row = own_row(scene, child)
     given = child.value(column, value)

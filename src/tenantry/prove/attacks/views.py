@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from tenantry.postgres import ident, literal
-from tenantry.prove.attacks.harness.attempt import Answer, AttackSession, Attempt
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, SessionAnswer
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 from tenantry.prove.attacks.harness.rights import right
 
@@ -124,7 +124,7 @@ def read_through_definer_function(scene: Attempt) -> AttackVerdict:
             for picked in _arguments(scene, row["types"]):
                 yield name, f"select count(*), string_agg(f::text, ' ') from {name}({', '.join(picked)}) as f", picked
 
-    def ask(me: AttackSession) -> Iterator[tuple[str, str, list[str], Answer]]:
+    def ask(me: AttackSession) -> Iterator[tuple[str, str, list[str], SessionAnswer]]:
         for name, statement, picked in calls():
             yield name, statement, picked, me.run(statement, undo=True)
 

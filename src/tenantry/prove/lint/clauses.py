@@ -19,7 +19,7 @@ _SETTINGS = (2077, 3294)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ClauseRecord:
     """One condition of one policy, as the checks read it (part `clauses` of parts.sql says what each field means)."""
 
     policy: int
@@ -75,7 +75,7 @@ def read_clause(
     tree: Node,
     known: FoldingContext,
     callers: Collection[int],
-) -> Record:
+) -> ClauseRecord:
     """The facts of one condition.
 
     Args:
@@ -86,7 +86,7 @@ def read_clause(
     reader.bound(tree)
     whole = reader.read(tree)
     asked, selves = read_asked(tree, known.operators or {}, {*callers, *_SETTINGS})
-    return Record(
+    return ClauseRecord(
         policy=policy,
         clause=clause,
         always=fold(tree, table, "whoever", known) == "true",

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from tenantry.postgres import load_blocks
-from tenantry.prove.lint.clauses import Kind, Record, read_clause
+from tenantry.prove.lint.clauses import ClauseRecord, Kind, read_clause
 from tenantry.prove.lint.constant_folding import FoldingContext
 from tenantry.prove.lint.pg_node_tree import parse
 from tenantry.prove.lint.routine_reading import Body, Known, RoutineReading
@@ -128,7 +128,7 @@ def gather_facts(
         visitors=visitors,
     )
     callers = {function.oid for function in functions if function.caller} | set(_CURRENT_SETTING)
-    records: list[Record] = []
+    records: list[ClauseRecord] = []
     # Definer functions go past the policies: what they do with their arguments is then not known.
     unread = [
         f"the body of function {schema}.{name} cannot be read ({readings[oid].failed})"
@@ -136,7 +136,7 @@ def gather_facts(
         if definer and schema in schemas and oid in readings and readings[oid].failed
     ]
     # Policies of many tables say the same; what they say depends on the table by its columns that are never null only.
-    read: dict[tuple[str, frozenset[int]], Record] = {}
+    read: dict[tuple[str, frozenset[int]], ClauseRecord] = {}
     for policy, table, clause, text in conn.execute(blocks["conditions"], {"schemas": list(schemas)}).fetchall():
         kind: Kind = "USING" if clause == "USING" else "WITH CHECK"
         key = (text, frozenset(required.get(table, ())))
@@ -239,7 +239,7 @@ def _for_visitors(payload: str) -> bool:
     return isinstance(claims, dict) and claims.get("role") == "anon"
 
 
-def _filled(record: Record | FunctionFacts) -> dict[str, object]:
+def _filled(record: ClauseRecord | FunctionFacts) -> dict[str, object]:
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     return {name: value for name, value in values.items() if value}
 

@@ -18,7 +18,7 @@ from tenantry.postgres import ident, literal, load_sql
 from tenantry.postgres.seal import claims_text
 from tenantry.postgres.stated import start_options
 from tenantry.postgres.tenant import tenant, tenant_pool
-from tenantry.prove.attacks.harness.session import Answer, AttackSession
+from tenantry.prove.attacks.harness.session import AttackSession, SessionAnswer
 from tenantry.prove.attacks.harness.world import SQL, Application, Claims, TargetTable, World
 from tenantry.prove.expected.callers import OTHER, OWN, ProofPerson
 from tenantry.prove.fixtures.build import FixtureRow
@@ -254,4 +254,4 @@ def _discard(connection: psycopg.Connection[Any]) -> None:
     connection.execute("discard all")
 
 
-__all__ = ["SQL", "Answer", "Application", "AttackSession", "Attempt", "Claims", "TargetTable", "World"]
+__all__ = ["SQL", "Application", "AttackSession", "Attempt", "Claims", "SessionAnswer", "TargetTable", "World"]

@@ -14,7 +14,7 @@ _POINT = "tenantry_attack"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SessionAnswer:
     """What the server said to a statement: rows or an error, and the notices on the way.
 
     Attributes:
@@ -65,7 +65,7 @@ class AttackSession:
     def in_transaction(self) -> bool:
         return self.connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
-    def run(self, statement: str, parameters: Sequence[Any] | None = None, *, undo: bool = False) -> Answer:
+    def run(self, statement: str, parameters: Sequence[Any] | None = None, *, undo: bool = False) -> SessionAnswer:
         """A statement under a savepoint, so that a refusal leaves the transaction as it was; with `undo` always.
 
         Without a transaction it runs, and stands, by itself.
@@ -81,7 +81,7 @@ class AttackSession:
                 self.connection.execute(f"{back}release savepoint {_POINT}".encode(), prepare=False)
         return answer
 
-    def raw(self, statement: str, parameters: Sequence[Any] | None = None) -> Answer:
+    def raw(self, statement: str, parameters: Sequence[Any] | None = None) -> SessionAnswer:
         """A statement, or several, as they are: what they do to transaction and session remains."""
         self._notices.clear()
         try:
@@ -92,9 +92,9 @@ class AttackSession:
         except psycopg.Error as error:
             return _refused(error, tuple(self._notices))
         notices = tuple(self._notices)
-        return Answer(rows, max(cursor.rowcount, 0), text=" ".join(notices), notices=notices)
+        return SessionAnswer(rows, max(cursor.rowcount, 0), text=" ".join(notices), notices=notices)
 
-    def copy_out(self, statement: str) -> tuple[Answer, str]:
+    def copy_out(self, statement: str) -> tuple[SessionAnswer, str]:
         """COPY … TO STDOUT, and what came."""
         got = bytearray()
         self._notices.clear()
@@ -106,11 +106,11 @@ class AttackSession:
         except psycopg.Error as error:
             answer = _refused(error, tuple(self._notices))
         else:
-            answer = Answer(touched=got.count(b"\n"))
+            answer = SessionAnswer(touched=got.count(b"\n"))
         self.connection.execute(f"rollback to savepoint {_POINT}; release savepoint {_POINT}".encode(), prepare=False)
         return answer, got.decode(errors="replace")
 
-    def copy_in(self, statement: str, lines: str) -> Answer:
+    def copy_in(self, statement: str, lines: str) -> SessionAnswer:
         """COPY … FROM STDIN, taken back."""
         self._notices.clear()
         self.connection.execute(f"savepoint {_POINT}".encode())
@@ -118,18 +118,18 @@ class AttackSession:
             with self.connection.cursor() as cursor:
                 with cursor.copy(statement.encode()) as copy:
                     copy.write(lines)
-                answer = Answer(touched=max(cursor.rowcount, 0))
+                answer = SessionAnswer(touched=max(cursor.rowcount, 0))
         except psycopg.Error as error:
             answer = _refused(error, tuple(self._notices))
         self.connection.execute(f"rollback to savepoint {_POINT}; release savepoint {_POINT}".encode(), prepare=False)
         return answer
 
 
-def _refused(error: psycopg.Error, notices: tuple[str, ...]) -> Answer:
+def _refused(error: psycopg.Error, notices: tuple[str, ...]) -> SessionAnswer:
     diagnostic = error.diag
     primary = diagnostic.message_primary or str(error).strip().partition("\n")[0] or type(error).__name__
     parts = (primary, diagnostic.message_detail, diagnostic.message_hint, diagnostic.context, *notices)
-    return Answer(
+    return SessionAnswer(
         error=primary,
         sqlstate=error.sqlstate or "",
         text=" ".join(part for part in parts if part),
@@ -137,4 +137,4 @@ def _refused(error: psycopg.Error, notices: tuple[str, ...]) -> Answer:
     )
 
 
-__all__ = ["Answer", "AttackSession"]
+__all__ = ["AttackSession", "SessionAnswer"]

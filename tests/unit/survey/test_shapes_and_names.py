@@ -1,0 +1,64 @@
+"""Shapes of ids, and words of names."""
+
+from __future__ import annotations
+
+import pytest
+
+from tenantry.survey.names import agrees, is_measure, names_a_person, names_ids, names_itself, stem, words
+from tenantry.survey.places import embedded, walk
+from tenantry.survey.shapes import shape_of
+
+
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [
+        ("6f1c8b9e-0c1d-4f6a-9d43-2b1a7c0e5d11", "uuid"),
+        ("{6F1C8B9E-0C1D-4F6A-9D43-2B1A7C0E5D11}", "uuid"),
+        ("clq3v7x9k0000abcd1234efgh", "cuid"),
+        ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "ulid"),
+        ("507f1f77bcf86cd799439011", "objectid"),
+        ("V1StGXR8_Z5jdHi6B-myT", "nanoid"),
+        ("cus_NffrFeUfNV2Hib", "prefixed"),
+        ("42", "integer"),
+        ("u1", "code"),
+        ("active", "word"),
+        ("a sentence with blanks", "text"),
+    ],
+)
+def test_a_value_has_a_shape(value: str, shape: str) -> None:
+    assert shape_of(value) == shape
+
+
+def test_names_are_words_whatever_their_case() -> None:
+    assert words("createdByUserId") == words("created_by_user_id") == ("created", "by", "user", "id")
+    assert stem("authorIds") == ("author",)
+    assert stem("categories") == ("category",)
+
+
+def test_a_columns_name_says_which_table_it_names() -> None:
+    assert agrees("category_id", "categories") == 3
+    assert agrees("parentCategoryId", "Category") == 2
+    assert agrees("org_id", "organizations") == 3
+    assert agrees("usr", "t_user") == 1
+    assert agrees("zip_id", "orders") == 0
+    assert names_a_person("createdBy")
+    assert names_a_person("author_id")
+    assert not names_a_person("price")
+    assert names_itself("parent_id")
+    assert is_measure("order_no")
+    assert is_measure("zip_id")
+    assert not names_ids("paid")
+
+
+def test_documents_are_walked_by_path_and_ids_as_keys_become_a_star() -> None:
+    document = {"rows": [{"id": "r1"}, {"id": "r2"}], "by": {"42": {"n": 7}}}
+    assert list(walk(document)) == [
+        ("rows[*].id", "r1", False), ("rows[*].id", "r2", False), ("by.*", "42", True), ("by.*.n", "7", False),
+    ]  # fmt: skip
+    assert list(walk([{"ruleId": "r1"}])) == [("[*].ruleId", "r1", False)]
+
+
+def test_ids_within_texts_keep_the_word_before_them() -> None:
+    assert list(embedded("https://shop.example/orders/42")) == [("/orders/{}", "42")]
+    assert list(embedded("user:clq3v7x9k0000abcd1234efgh")) == [("user:{}", "clq3v7x9k0000abcd1234efgh")]
+    assert list(embedded("someone@example.org")) == []
