@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import errors as pg
 
 from tenantry.catalog import read_catalog
 from tenantry.catalog.build import build_catalog
-from tenantry.errors import TargetNotOurs
+from tenantry.errors import RightsMissing, TargetNotOurs
 from tenantry.manifest import load_manifest, target_files
 from tenantry.mapping import Project, resolve
 from tenantry.postgres import ident
@@ -45,7 +46,13 @@ def project_of_folder(connection: psycopg.Connection[Any], folder: Path) -> Proj
     # The roles may not be there yet, which the functions of schema auth are granted to: its table is enough for references.
     known = connection.execute("select to_regclass('auth.users') is not null").fetchone()
     before = () if known is not None and known[0] else (_ACCOUNTS,)
-    target = build_catalog(connection, schema=schema, files=target_files(manifest), before=before)
+    try:
+        target = build_catalog(connection, schema=schema, files=target_files(manifest), before=before)
+    except pg.ReadOnlySqlTransaction:
+        raise RightsMissing(
+            "The database is read-only here, and the target has to be made once, in a transaction that is rolled back.",
+            hint="Use the primary, and a login that may write. The survey needs neither.",
+        ) from None
     return resolve(manifest, source, target)
 
 

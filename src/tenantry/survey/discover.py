@@ -11,6 +11,7 @@ import psycopg
 
 from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.catalog.hidden import hidden_tables
+from tenantry.errors import SettingsError, nearest
 from tenantry.postgres import ident
 from tenantry.survey.graph import Graph
 from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
@@ -40,13 +41,26 @@ def survey(
 
     Raises:
         SchemaMissing: there is no such schema.
+        SettingsError: a table that was named does not exist.
     """
     started = time.monotonic()
     catalog = read_catalog(connection, schema)
+    _need_tables(catalog, tenant, users)
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction isolation level repeatable read, read only")
         found = _survey(connection, catalog, tenant, users, progress)
     return replace(found, seconds=round(time.monotonic() - started, 3))
+
+
+def _need_tables(catalog: Catalog, tenant: str | None, users: str | None) -> None:
+    names = [table.name for table in tables_to_read(catalog)]
+    for option, table in (("--tenant", tenant), ("--users", users)):
+        if table is not None and table not in names:
+            near = nearest(table, names)
+            raise SettingsError(
+                f"{option}: there is no table {table!r} in schema {catalog.schema}.",
+                hint=f"Did you mean {near!r}?" if near else f"There are {', '.join(names[:20])}.",
+            )
 
 
 def tables_to_read(catalog: Catalog) -> list[Table]:

@@ -18,7 +18,7 @@ from tenantry.draft import DraftOptions, make_draft
 from tenantry.draft.check import project_of_folder, write_files
 from tenantry.draft.merge import merge_files, remember
 from tenantry.draft.preview import need_tenant_and_users
-from tenantry.errors import RightsMissing, SettingsError, TenantryError, nearest
+from tenantry.errors import RightsMissing, SettingsError, TenantryError
 from tenantry.report.terminal.survey import candidate_name
 from tenantry.settings import DATA_FOLDER, read_settings
 from tenantry.survey import Survey, survey
@@ -75,7 +75,6 @@ def init(
             found = survey(connection, schema, tenant=tenant, users=users, progress=bars.count)
         connection.rollback()
         catalog = read_catalog(connection, schema)
-        _known(found, tenant, users)
         asked = err.is_terminal and not yes and not as_json
         options = DraftOptions(
             schema=target_schema,
@@ -138,21 +137,6 @@ def init(
 def _name(found: Survey, folder: Path, *, from_files: bool) -> str:
     """The database's name, or that of the folder."""
     return folder.resolve().name if from_files else found.database
-
-
-def _known(found: Survey, tenant: str | None, users: str | None) -> None:
-    """
-    Raises:
-        SettingsError: a table that was named does not exist.
-    """
-    names = [table.name for table in found.tables]
-    for option, table in (("--tenant", tenant), ("--users", users)):
-        if table is not None and table not in names:
-            near = nearest(table, names)
-            raise SettingsError(
-                f"{option}: there is no table {table!r} in schema {found.schema}.",
-                hint=f"Did you mean {near!r}?" if near else f"There are {', '.join(names[:20])}.",
-            )
 
 
 def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
