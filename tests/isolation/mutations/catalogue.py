@@ -49,6 +49,11 @@ def edit(function: str, *pairs: tuple[str, str]) -> Mutate:
     return mutate
 
 
+def of(role: str, column: str = "clinic_id") -> str:
+    """A condition of Clinic's policies: the row's tenant is one of those in which the caller has at least the role."""
+    return f"{column} = any ((select tenantry.tenants('{role}'))::uuid[])"
+
+
 MUTATIONS: dict[str, Mutate] = {
     "tenants_ignores_is_active": edit("tenantry.tenants(text)", ("and (is_active)", "")),
     "tenants_ignores_status": edit("tenantry.tenants(text)", ("where (status = 'active')", "where true")),
@@ -64,9 +69,7 @@ MUTATIONS: dict[str, Mutate] = {
     "colleagues_of_any_role": edit(
         "tenantry.colleagues(text)", ("tenantry.tenants(at_least)", "tenantry.tenants('viewer')")
     ),
-    "profile_id_banned": edit(
-        "tenantry.profile_id()", ("and (a.banned_until is null or a.banned_until <= now())", "")
-    ),
+    "profile_id_banned": edit("tenantry.profile_id()", ("and (a.banned_until is null or a.banned_until <= now())", "")),
     "is_super_deleted": edit("tenantry.is_super()", ("a.deleted_at is null and a.forgotten_at is null and ", "")),
     "is_super_user_metadata": edit(
         "tenantry.mirror_account()", ("new.raw_app_meta_data ->>", "new.raw_user_meta_data ->>")
@@ -75,7 +78,8 @@ MUTATIONS: dict[str, Mutate] = {
     "in_step_trigger_off": sql("alter table auth.users disable trigger tenantry_in_step_changed"),
     "invitation_insert_staff": sql(
         "grant insert (clinic_id, email, role, token_hash) on clinic.clinic_invitations to authenticated",
-        "create policy insert_staff on clinic.clinic_invitations for insert to authenticated with check (clinic_id = any ((select tenantry.tenants('staff'))::uuid[]))",
+        "create policy insert_staff on clinic.clinic_invitations for insert to authenticated"
+        f" with check ({of('staff')})",
     ),
     "shares_update_accepted": sql("grant update (accepted_at) on clinic.clinic_shares to authenticated"),
     "shares_update_kind": sql("grant update (kind) on clinic.clinic_shares to authenticated"),
@@ -89,51 +93,54 @@ MUTATIONS: dict[str, Mutate] = {
     ),
     "grant_forget": sql("grant execute on function tenantry.forget_person(uuid, boolean) to authenticated"),
     "grant_accept": sql("grant execute on function tenantry.accept_invitations(uuid, text) to authenticated"),
-    "grant_change_email": sql(
-        "grant execute on function tenantry.change_email(uuid, text, boolean) to authenticated"
-    ),
+    "grant_change_email": sql("grant execute on function tenantry.change_email(uuid, text, boolean) to authenticated"),
     "stamps_off": sql("alter table clinic.goals disable trigger set_audit_columns"),
     "export_jobs_any_person": sql(
         "drop policy insert_own_staff on clinic.export_jobs",
-        "create policy insert_own_staff on clinic.export_jobs for insert to authenticated with check (clinic_id = any ((select tenantry.tenants('staff'))::uuid[]))",
+        f"create policy insert_own_staff on clinic.export_jobs for insert to authenticated with check ({of('staff')})",
     ),
     "token_hash": sql("grant select (token_hash) on clinic.clinic_invitations to authenticated"),
     "widgets_no_pair": sql(
         "drop policy select_own_dashboards_viewer on clinic.widgets",
-        "create policy select_own_dashboards_viewer on clinic.widgets for select to authenticated using (clinic_id = any ((select tenantry.tenants('viewer'))::uuid[]) and dashboard_id = any (array(select id from clinic.dashboards)))",
+        "create policy select_own_dashboards_viewer on clinic.widgets for select to authenticated"
+        f" using ({of('viewer')}"
+        " and dashboard_id = any (array(select id from clinic.dashboards)))",
     ),
     "member_insert_own_viewer": sql(
         "grant insert (clinic_id, profile_id, role) on clinic.user_clinic_roles to authenticated",
-        "create policy ins on clinic.user_clinic_roles for insert to authenticated with check (profile_id = (select tenantry.profile_id()) and role = 'viewer')",
+        "create policy ins on clinic.user_clinic_roles for insert to authenticated"
+        " with check (profile_id = (select tenantry.profile_id()) and role = 'viewer')",
     ),
     "member_update_admin": sql(
         "grant update (role) on clinic.user_clinic_roles to authenticated",
-        "create policy upd on clinic.user_clinic_roles for update to authenticated using (clinic_id = any ((select tenantry.tenants('provider'))::uuid[])) with check (clinic_id = any ((select tenantry.tenants('provider'))::uuid[]))",
+        "create policy upd on clinic.user_clinic_roles for update to authenticated"
+        f" using ({of('provider')})"
+        f" with check ({of('provider')})",
     ),
     "reinstate_old": edit(
         "tenantry.accept_open(uuid,uuid,text,timestamptz,text)",
         ("(invited.made >= member.changed) is not true", "false"),
     ),
-    "accept_expired": edit(
-        "tenantry.accept_open(uuid,uuid,text,timestamptz,text)", ("and i.expires_at > now()", "")
-    ),
+    "accept_expired": edit("tenantry.accept_open(uuid,uuid,text,timestamptz,text)", ("and i.expires_at > now()", "")),
     "claims_no_exp": edit(
         "tenantry.claims()", ("or (said ->> 'exp')::numeric <= extract(epoch from clock_timestamp())", "")
     ),
     "claims_no_role": edit(
         "tenantry.claims()", ("(said ->> 'role') is distinct from current_setting('role')", "false")
     ),
-    "merged_into_all": edit(
-        "tenantry.merged_into(text, text)", ("= any (tenantry.tenants('viewer'))", "is not null")
-    ),
+    "merged_into_all": edit("tenantry.merged_into(text, text)", ("= any (tenantry.tenants('viewer'))", "is not null")),
     "clinics_update_provider": sql(
         "drop policy update_clinic_admin on clinic.clinics",
-        "create policy update_clinic_admin on clinic.clinics for update to authenticated using (id = any ((select tenantry.tenants('provider'))::uuid[])) with check (id = any ((select tenantry.tenants('provider'))::uuid[]))",
+        "create policy update_clinic_admin on clinic.clinics for update to authenticated"
+        f" using ({of('provider', 'id')})"
+        f" with check ({of('provider', 'id')})",
     ),
     "clinics_status": sql("grant update (status) on clinic.clinics to authenticated"),
     "goals_shared_write": sql(
         "drop policy update_provider on clinic.goals",
-        "create policy update_provider on clinic.goals for update to authenticated using (clinic_id = any ((select tenantry.tenants('provider') || tenantry.shared('goals'))::uuid[])) with check (clinic_id = any ((select tenantry.tenants('provider') || tenantry.shared('goals'))::uuid[]))",
+        "create policy update_provider on clinic.goals for update to authenticated"
+        " using (clinic_id = any ((select tenantry.tenants('provider') || tenantry.shared('goals'))::uuid[]))"
+        " with check (clinic_id = any ((select tenantry.tenants('provider') || tenantry.shared('goals'))::uuid[]))",
     ),
     "shared_table_tenant_of_receiver": edit(
         "tenantry.shared(text)",
@@ -158,19 +165,25 @@ MUTATIONS: dict[str, Mutate] = {
     ),
     "own_row_of_colleague_update": sql(
         "drop policy update_own on clinic.profiles",
-        "create policy update_own on clinic.profiles for update to authenticated using (id = any ((select tenantry.colleagues('clinic_admin'))::uuid[]) or id = (select tenantry.profile_id())) with check (true)",
+        "create policy update_own on clinic.profiles for update to authenticated"
+        " using (id = any ((select tenantry.colleagues('clinic_admin'))::uuid[]) or id = (select tenantry.profile_id()))"
+        " with check (true)",
     ),
     "member_delete_admin": sql(
         "grant delete on clinic.user_clinic_roles to authenticated",
-        "create policy del on clinic.user_clinic_roles for delete to authenticated using (profile_id = (select tenantry.profile_id()))",
+        "create policy del on clinic.user_clinic_roles for delete to authenticated"
+        " using (profile_id = (select tenantry.profile_id()))",
     ),
     "notify_title": sql(
         "grant insert (clinic_id, profile_id, kind, title) on clinic.notifications to authenticated",
-        "create policy ins on clinic.notifications for insert to authenticated with check (clinic_id = any ((select tenantry.tenants('staff'))::uuid[]))",
+        f"create policy ins on clinic.notifications for insert to authenticated with check ({of('staff')})",
     ),
     "update_status_of_share_by_receiver": sql(
-        "create policy upd2 on clinic.clinic_shares for update to authenticated using (receiving_clinic_id = any ((select tenantry.tenants('clinic_admin'))::uuid[])) with check (true)",
-        "create policy sel2 on clinic.clinic_shares for select to authenticated using (receiving_clinic_id = any ((select tenantry.tenants('clinic_admin'))::uuid[]))",
+        "create policy upd2 on clinic.clinic_shares for update to authenticated"
+        f" using (receiving_{of('clinic_admin')})"
+        " with check (true)",
+        "create policy sel2 on clinic.clinic_shares for select to authenticated"
+        f" using (receiving_{of('clinic_admin')})",
     ),
     "force_dropped": sql("alter table clinic.goals no force row level security"),
     "row_security_off": sql("alter table clinic.goals disable row level security"),
@@ -220,7 +233,8 @@ MUTATIONS: dict[str, Mutate] = {
         "grant execute on function clinic.goals_of(uuid) to authenticated",
     ),
     "view_of_the_owner": sql(
-        "create view clinic.all_goals as select * from clinic.goals", "grant select on clinic.all_goals to authenticated"
+        "create view clinic.all_goals as select * from clinic.goals",
+        "grant select on clinic.all_goals to authenticated",
     ),
     "materialized_view": sql(
         "create materialized view clinic.all_goals as select * from clinic.goals",

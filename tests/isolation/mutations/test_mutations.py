@@ -1,7 +1,7 @@
 """`prove` or `access diff` finds each mutation of Clinic's access.
 
 Six representatives are part of the suite. All of them, with a line for each in a file that says who found it:
-`TENANTRY_TEST_MUTATIONS=/tmp/mutations.jsonl python -m pytest tests/isolation/mutations`. With `TENANTRY_TEST_MUTATIONS_COPY=1`
+`python -m tests.isolation.mutations FILE`. With `TENANTRY_TEST_MUTATIONS_COPY=1`
 the proof attacks a copy of the database, too.
 """
 
@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Database
 from tests.isolation.build import CLINIC
 from tests.isolation.mutations.catalogue import MUTATIONS
-from tests.migrate_support import OWNER, cli, finished  # noqa: F401 - a fixture
+from tests.migrate_support import OWNER, cli
 
 REPRESENTATIVES = (
     "tenants_ignores_is_active",
