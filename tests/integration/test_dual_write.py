@@ -7,9 +7,15 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from psycopg import errors as pg
 
+from tenantry.errors import SourceLocked
 from tenantry.migrate.follow import follow
+from tenantry.migrate.observe.status import read_status
+from tenantry.migrate.run import handle
+from tenantry.migrate.session import connections
+from tenantry.migrate.session.observer import Silent
 from tests.migrate_support import wait_for
 from tests.small import APPLICATION, MakeSmall, Small, target_table
 
@@ -325,6 +331,53 @@ def test_a_row_that_both_sides_write_all_the_time_stops_neither_replay_nor_the_e
         "select number, body from app.notes where legacy_id = 'n1'"
     )
     assert max(waits) < 3, f"an application waited for {max(waits):.1f} s"
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_session_that_stands_still_with_a_locked_row_is_named(
+    small: MakeSmall, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """In the dual-write window, and on the way back after it."""
+    monkeypatch.setattr(handle, "_BOTH_TRIES", 3)
+    monkeypatch.setattr(connections, "_TRIES", 3)
+    app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE)
+    app.migrate()
+    app.run("cutover", *(() if back else ("--dual-write", "1h")), code=0)
+    target(app, "update notes set body = 'of the target' where legacy_id = 'n1'")
+    told = Told()
+    with app.connect() as idle, idle.transaction():
+        idle.execute("set application_name = 'a worker'")
+        idle.execute("select 'a secret' from notes where id = 'n1' for update")
+        pid = idle.info.backend_pid
+        looked: list[Any] = []
+
+        def look() -> None:
+            with app.database.connect() as connection:
+                looked.extend(wait_for("the wait", lambda: read_status(connection).held_up))
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        with pytest.raises(SourceLocked) as failed:
+            follow(app.dsn, app.manifest, until_idle=True, observer=told)
+        watcher.join()
+    said = f"pid {pid} (a worker, its state and age are shown to members of pg_monitor only) holds a lock on notes"
+    for text in (failed.value.message, *told.notices):
+        assert said in text and "secret" not in text
+    assert len(told.notices) == 1
+    assert "end its session (select pg_terminate_backend(pid))" in (failed.value.hint or "")
+    assert [(each.pid, each.application, each.state, each.relation) for each in looked] == [
+        (pid, "a worker", "idle in transaction", "notes")
+    ]
+    app.run("replay", "--until-idle", code=0)
+    assert app.one("select body from notes where id = 'n1'") == "of the target"
 
 
 def test_a_grace_is_refused_where_a_sequence_cannot_take_turns(small: MakeSmall) -> None:

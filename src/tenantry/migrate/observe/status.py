@@ -15,6 +15,7 @@ from tenantry.journal.journal import Connection
 from tenantry.mapping.project import Subset
 from tenantry.migrate.observe.process_stats import look_at
 from tenantry.migrate.observe.values import (
+    Blocker,
     CopyStatus,
     Event,
     Log,
@@ -176,6 +177,10 @@ def _status(
             for each in row["waiters"]
         ),
         standing=standing,
+        held_up=tuple(
+            Blocker(each["pid"], each["application"] or "", each["state"], each["seconds"], each["relation"], each["waiting"])
+            for each in row["held_up"]
+        ),
         hidden_writers=row["hidden_writers"],
         readiness=_readiness(run, steps, mine, standing, row["quarantined"], row["left_behind"]),
         reasons=None if throttle is None else _reasons(throttle, run),

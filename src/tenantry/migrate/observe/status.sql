@@ -79,6 +79,18 @@ waiters as (
       cross join lateral (select u.application_name, u.query from us u where u.pid = any (pg_blocking_pids(w.pid)) limit 1) b
      order by seconds desc limit 5
 ),
+held_up as (
+    -- Those who hold locks that Tenantry waits for, on rows too; of a prepared transaction see `prepared`.
+    select distinct on (a.pid) a.pid, a.application_name as application, coalesce(a.state, 'state not shown') as state,
+           extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds,
+           coalesce(l.relation, (select t.relation from pg_locks t
+                                  where t.pid = l.pid and t.locktype = 'tuple' and t.granted limit 1))::regclass::text as relation,
+           u.application_name as waiting
+      from pg_locks l join us u on u.pid = l.pid
+     cross join unnest(pg_blocking_pids(l.pid)) b (pid)
+      join pg_stat_activity a on a.pid = b.pid
+     where not l.granted and l.locktype <> 'advisory' and a.pid not in (select pid from us)
+),
 writers as materialized (
     -- Sessions whose locks a turn would have to wait for, on the side (or both) that applications write.
     select a.pid, a.application_name as application, a.state, a.query,
@@ -144,6 +156,7 @@ select to_jsonb(r) as run,
        (select jsonb_agg(to_jsonb(x)) from logs x) as logs,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.seconds desc) from waiters x), '[]') as waiters,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.seconds desc) from standing x), '[]') as standing,
+       coalesce((select jsonb_agg(to_jsonb(x) order by x.seconds desc nulls last) from held_up x), '[]') as held_up,
        (select count(*) from writers where seconds is null) as hidden_writers,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.at) from samples x), '[]') as samples,
        coalesce((select jsonb_agg(to_jsonb(x) order by x.id) from events x), '[]') as events,

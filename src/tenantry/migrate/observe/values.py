@@ -110,6 +110,24 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session that holds a lock, perhaps on a row only, which Tenantry waits for.
+
+    Attributes:
+        seconds: since its transaction began; None where the login may not see it.
+        relation: the table; None where the server does not say.
+        waiting: the connection of Tenantry that waits.
+    """
+
+    pid: int
+    application: str
+    state: str
+    seconds: float | None
+    relation: str | None
+    waiting: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     at: datetime
     code: str
@@ -145,6 +163,7 @@ class Status:
         cut_over, rolled_back: the last of their kind.
         missing: rows that applications have written and that are not on the side that serves them; some in `missing_rows`.
         trial: of a run that takes some tenants only: how many, in words; else empty.
+        held_up: sessions whose locks Tenantry waits for now.
         begun_with: the condition of the trial with which the run began, where it did.
     """
 
@@ -191,6 +210,7 @@ class Status:
     trial: str = ""
     begun_with: str = ""
     missing_rows: tuple[Missing, ...] = ()
+    held_up: tuple[Blocker, ...] = ()
 
     @property
     def stopped(self) -> bool:
@@ -215,6 +235,7 @@ def _plain(value: Any) -> Any:
 
 __all__ = [
     "STOPPED",
+    "Blocker",
     "CopyStatus",
     "Event",
     "Log",

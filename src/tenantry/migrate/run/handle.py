@@ -29,6 +29,7 @@ from tenantry.migrate.replay.triggered import trigger_of
 from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import TRANSIENT, Session
 from tenantry.migrate.session.guard import Watch, check_login, check_server, refuse_standby
+from tenantry.migrate.session.lock_waits import LockWaits
 from tenantry.migrate.session.observer import Observer, Silent
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.session.run_lock import release_run_lock, wait_for_run_lock
@@ -112,6 +113,8 @@ class RunHandle:
     ) -> None:
         release_run_lock(self.main)
         self.session.close()
+        if isinstance(error, pg.LockNotAvailable) and self.waits.found:
+            raise self.waits.error() from error
         if isinstance(error, psycopg.Error):
             raise explained(self._dsn, error) from error
 
@@ -131,6 +134,7 @@ class RunHandle:
         self.reverser = Reverser(self.project)
         self.watch = Watch(self.project)
         self.guard = Guard(self.session, run.id)
+        self.waits = LockWaits((self.project.source.schema, self.project.target.schema), self.observer.notice)
         self._rounds: Connection | None = None
         self._slow = 1
         self.both = Both(self.project)
@@ -264,13 +268,14 @@ class RunHandle:
                     if before_commit is None:
                         self.journal.say(connection, "set_unverified")
 
-            done = run_round(
-                connection,
-                self.replayer,
-                work,
-                settings=[f"set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"],
-                before_commit=finish,
-            )
+            with self.waits.watched(connection, self.main):
+                done = run_round(
+                    connection,
+                    self.replayer,
+                    work,
+                    settings=[f"set local idle_in_transaction_session_timeout = '{round(still * 1000)}ms'"],
+                    before_commit=finish,
+                )
             pace.tell(done.entries, time.monotonic() - begun)
             return done
 

@@ -54,3 +54,25 @@ select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared
        select from pg_locks x join held h on h.virtualtransaction = x.virtualtransaction
         where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
  order by 4 desc limit 5
+
+-- name: in_front
+-- Who is in front of a session that waits for a lock. Who waits for a row holds the lock on its place in the queue (`tuple`), which
+-- names the table; where it does not, the tables that the holder has locks on are named.
+with w as materialized (
+    select coalesce(l.relation, (select t.relation from pg_locks t where t.pid = l.pid and t.locktype = 'tuple' and t.granted limit 1))
+               as relation, l.transactionid
+      from pg_locks l where l.pid = %(waiting)s and not l.granted and l.locktype <> 'advisory' limit 1
+)
+select a.pid, a.application_name, a.state, extract(epoch from clock_timestamp() - a.xact_start)::float8,
+       coalesce(w.relation::regclass::text, (
+           select string_agg(distinct l.relation::regclass::text, ', ')
+             from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
+            where l.pid = a.pid and l.granted and c.relkind in ('r', 'p') and n.nspname = any (%(schemas)s)
+              and l.mode <> 'AccessShareLock')),
+       null as gid, null as owner
+  from w cross join unnest(pg_blocking_pids(%(waiting)s)) b (pid) join pg_stat_activity a on a.pid = b.pid
+ union all
+select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared)::float8, w.relation::regclass::text, p.gid, p.owner
+  from w join pg_prepared_xacts p on p.transaction = w.transactionid
+ order by 4 desc nulls last
+ limit 5

@@ -235,6 +235,16 @@ def _others(now: Status) -> list[Any]:
         for waiter in now.waiters
     ]
     parts += [
+        Text.assemble(
+            ("Tenantry waits for ", "bold red"),
+            f"pid {each.pid} ({each.application or 'no name'}, {each.state}"
+            f"{'' if each.seconds is None else f', in a transaction for {seconds(each.seconds)}'}), which holds a lock on"
+            f" {each.relation or 'something that Tenantry writes'} ({each.waiting} waits): end that transaction, or its session"
+            f" (select pg_terminate_backend({each.pid}))",
+        )
+        for each in now.held_up
+    ]
+    parts += [
         Text.assemble((_IN_THE_WAY[now.direction], "yellow"), f" {blocker}") for blocker in now.readiness.blockers
     ]
     if now.hidden_writers:
