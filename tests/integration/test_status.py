@@ -24,11 +24,12 @@ from tenantry.journal.ddl import journal_ddl
 from tenantry.migrate.follow import follow
 from tenantry.migrate.observe.process_stats import Process, look_at
 from tenantry.migrate.observe.prometheus import metrics_text, write_metrics
-from tenantry.migrate.observe.status import first_words, read_status
+from tenantry.migrate.observe.status import read_status
 from tenantry.migrate.observe.values import Event, Status
 from tenantry.migrate.run.engine import Migration
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.session.prepare import prepare
+from tenantry.migrate.session.query_words import first_words
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.throttle.overrides import pause

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,6 +27,7 @@ from tenantry.migrate.observe.values import (
     Waiter,
 )
 from tenantry.migrate.session.locks import prepared_transaction
+from tenantry.migrate.session.query_words import first_words
 from tenantry.migrate.session.run_lock import run_lock_holder
 from tenantry.migrate.switch.cutover import Readiness
 from tenantry.migrate.throttle.limits import Reason
@@ -43,7 +43,6 @@ _FRESH = 5.0
 """Seconds after which the newest sample says nothing of how fast it goes now."""
 _SIZE_INTERVAL = 5.0
 """pg_database_size() asks the file system about every file: seldom."""
-_WORDS = 60
 
 
 def read_status(connection: Connection, *, before: Status | None = None, throttle: Throttle | None = None) -> Status:
@@ -378,19 +377,6 @@ def _server(row: Mapping[str, Any], before: Status | None, throttle: Throttle | 
     return Server(int(row["wal"]), size, sized_at, free, unknown, row["standby"])
 
 
-_LITERAL = re.compile(r"\s*(?:\b[eEnNbBxX]|\b[uU]&)?(?:'|\$\w*\$)")
-_NUMBER = re.compile(r"(?<![\w$\"])\d[\d.]*")
-
-
-def first_words(query: str | None) -> str:
-    """The beginning of a statement on one line, without any value: it ends before the first quoted one, and numbers are `?`."""
-    text = _NUMBER.sub("?", " ".join((query or "").split()))
-    found = _LITERAL.search(text)
-    kept = text[: found.start()] if found else text
-    cut = len(kept) > _WORDS
-    return (kept[:_WORDS].rstrip() if cut else kept) + (" …" if found or cut else "")
-
-
 def _event(said: Mapping[str, Any]) -> Event:
     return Event(_moment(said["at"]), said["code"], said.get("message", ""), said["data"])
 
@@ -404,4 +390,4 @@ def _maybe(said: str | datetime | None) -> datetime | None:
     return None if said is None else _moment(said)
 
 
-__all__ = ["MOST_ENTRIES", "carried", "first_words", "gained", "read_status"]
+__all__ = ["MOST_ENTRIES", "carried", "gained", "read_status"]

@@ -43,7 +43,7 @@ with held as materialized (
 )
 select a.pid, a.application_name, coalesce(a.state, 'busy') as state,
        coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8 as seconds,
-       left(regexp_replace(a.query, '\s+', ' ', 'g'), 60) as query, null as gid, null as owner
+       left(a.query, 1000) as query, null as gid, null as owner
   from pg_stat_activity a
  where a.xact_start < clock_timestamp() - interval '1 second' and a.application_name not like 'tenantry%%'
    and a.pid in (select pid from held)

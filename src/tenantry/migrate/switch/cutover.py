@@ -14,6 +14,7 @@ from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.locks import look, prepared_transaction
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import Prepared
+from tenantry.migrate.session.query_words import first_words
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.switch.dual_write_window import CLOSE, opening
 from tenantry.migrate.switch.left_behind import newest, refuse_left_behind
@@ -228,7 +229,7 @@ def readiness(connection: Connection, prepared: Prepared) -> Readiness:
     row = look(connection, "readiness").fetchone()
     assert row is not None
     standing = tuple(
-        f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {query}"
+        f"pid {pid} ({application or 'no name'}, {state}, {seconds:.0f} s): {first_words(query)}"
         if gid is None
         else prepared_transaction(str(gid), str(owner), seconds)
         for pid, application, state, seconds, query, gid, owner in look(
