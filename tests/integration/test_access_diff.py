@@ -471,6 +471,21 @@ def test_a_migrated_database_is_as_its_manifest_says_after_the_cut_over_and_afte
     assert (before.code, data["differences"], data["writes"]) == (0, [], False)
 
 
+def test_functions_that_follow_accounts_are_compared_with_what_the_manifest_makes(finished: Database) -> None:
+    """Nobody needs a right that is too much where the function that accepts invitations accepts expired ones."""
+    where = ("--manifest", str(CLINIC), "--dsn", finished.dsn_as("clinic_owner"))
+    with finished.connect() as admin:
+        for name in ("accept_open", "follow_account", "merged_into"):
+            (text,) = admin.execute(
+                "select pg_get_functiondef(p.oid) from pg_proc p where pronamespace = 'tenantry'::regnamespace and proname = %s",
+                [name],
+            ).fetchone() or ("",)
+            admin.execute(str(text).replace("$function$", "$function$ ", 1).encode())
+    found = json.loads(cli("access", "diff", *where, "--json").out)["differences"]
+    assert {each["on"] for each in found} == {"accept_open()", "follow_account()", "merged_into()"}
+    assert cli("access", "apply", *where, "--yes").code in (0, 1)
+
+
 def test_a_changed_matrix_is_applied_while_a_run_goes_on(finished: Database, tmp_path: Path) -> None:
     path = copy_of_clinic(tmp_path)
     text = path.read_text(encoding="utf-8")

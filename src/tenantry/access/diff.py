@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -78,17 +78,22 @@ class AccessChange:
     removes: bool = False
 
 
-def differences(project: Project, live: LiveAccess, *, writes: bool = True) -> tuple[AccessDifference, ...]:
+def differences(
+    project: Project, live: LiveAccess, *, writes: bool = True, engine: Sequence[str] = ()
+) -> tuple[AccessDifference, ...]:
     """Everything that departs, by what it is about: the schema, functions, then table by table.
 
     Args:
         project: of the manifest and the live target; see resolve_access().
         writes: False before the cut-over, when nobody has rights to write yet.
+        engine: statements that make further functions of schema tenantry, such as those that accept invitations; those of them that
+            are there are compared.
     """
     return (
         *_tables_known(project),
         *_schema(project, live),
         *_context(project, live),
+        *_engine_functions(live, engine),
         *_functions(project, live),
         *(found for table in governed(project) for found in _table(project, live, table, writes=writes)),
         *(found for view in project.target.views for found in _view(project, live, view)),
@@ -402,6 +407,24 @@ def _rest_of_the_engine(
     for sequence in found.sequences:
         name, grants = ident(CONTEXT, sequence.name), [each for each in sequence.grants if each.grantee != definer]
         yield from _compare(live, "sequence", name, f"{CONTEXT}.{sequence.name}", set(), grants, sequence.owner)
+
+
+def _engine_functions(live: LiveAccess, statements: Sequence[str]) -> Iterator[AccessDifference]:
+    found = {
+        (function.name, _arity(function)): function for function in (live.context.functions if live.context else ())
+    }
+    for want in read_script(statements).functions.values():
+        got = found.get((want.name, len(want.arguments)))
+        if want.schema != CONTEXT or got is None:
+            continue
+        facts = _facts(want, got)
+        if facts:
+            # Whoever made it can make it again; another owner's function is for them to repair.
+            mend = tuple(text for text in statements if _is_about(text, want)) if got.owner == live.owner else ()
+            yield AccessDifference(
+                "function", "different", f"{want.name}()", f"function {want.signature}", ", ".join(fact[0] for fact in facts),
+                ", ".join(fact[1] for fact in facts), mend=mend,
+            )  # fmt: skip
 
 
 def _held(grants: Iterable[Grant]) -> Held:

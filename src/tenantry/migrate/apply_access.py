@@ -13,11 +13,13 @@ from psycopg import errors as pg
 from tenantry.access import missing_roles
 from tenantry.access.diff import AccessChange, AccessDifference, changes, differences
 from tenantry.access.read_live import LiveAccess, lock_holders, read_live
+from tenantry.accounts.sync import functions_sql
 from tenantry.catalog import has_schema, read_catalog
 from tenantry.errors import NotReady, RightsMissing, RolesMissing, SourceLocked
+from tenantry.ids.translations import merged_into_function
 from tenantry.journal.journal import Connection, Run, last_run
 from tenantry.manifest import Manifest
-from tenantry.mapping import Project
+from tenantry.mapping import Project, resolve
 from tenantry.mapping.check_access import resolve_access
 from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import explain, ident
@@ -59,7 +61,17 @@ def compare_access(connection: Connection, manifest: Manifest) -> AccessComparis
         )
     project = resolve_access(manifest, read_catalog(connection, manifest.target.schema_name))
     live, writes = read_live(connection, project), has_writes(connection)
-    return AccessComparison(project, live, writes, differences(project, live, writes=writes))
+    engine = [*functions_sql(project), *_of_ids(connection, manifest, project)]
+    found = differences(project, live, writes=writes, engine=engine)
+    return AccessComparison(project, live, writes, found)
+
+
+def _of_ids(connection: Connection, manifest: Manifest, live: Project) -> list[str]:
+    """The functions over ids that decide who is told what; they are made of the mappings, which a run knows."""
+    run = last_run(connection)
+    if run is None:
+        return []
+    return [merged_into_function(resolve(manifest, run.source_catalog, live.target))]
 
 
 def access_project(connection: Connection, manifest: Manifest) -> Project:
