@@ -302,7 +302,7 @@ def test_claims_that_count_for_nothing_prove_nothing(database: Database, tmp_pat
     mine = [cell for cell in matrix["cells"] if cell["role"].endswith("member of one tenant")]
     assert mine
     assert {cell["got"] for cell in mine} == {"not tried"}
-    assert any("his claims do not count here" in note for note in matrix["notes"])
+    assert any("their claims do not count here" in note for note in matrix["notes"])
 
 
 def test_a_database_without_tenants_says_that_nothing_was_tried(database: Database, tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_where_nothing_could_be_tried_nothing_was_proved(notes: Database, tmp_pa
     found = _prove_found(notes, "--part", "matrix", "--html", str(page), folder=tmp_path)
     assert not found["passed"]
     assert "no row of another tenant" in str(found["unproved"])
-    assert "nothing was proved: there is no row" in page.read_text(encoding="utf-8")
+    assert "Nothing was proved, since there is no row" in page.read_text(encoding="utf-8")
 
 
 def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_path: Path) -> None:
