@@ -330,7 +330,7 @@ def test_where_nothing_could_be_tried_nothing_was_proved(notes: Database, tmp_pa
     found = _prove_found(notes, "--part", "matrix", "--html", str(page), folder=tmp_path)
     assert not found["passed"]
     assert "no row of another tenant" in str(found["unproved"])
-    assert "Nothing was proved, since there is no row" in page.read_text(encoding="utf-8")
+    assert "isolation was not proved: there is no row" in page.read_text(encoding="utf-8")
 
 
 def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_path: Path) -> None:
