@@ -343,7 +343,7 @@ def test_a_setting_changed_while_work_waits_holds_from_the_next_look(database_ea
         finally:
             other.execute("select pg_drop_replication_slot(%s)", [slot])
     assert re.search(
-        rf"slot {slot} holds back [\d.]+MB of WAL, and nobody reads it.*max_slot_lag is 64kB", by.notices[0]
+        rf"slot {slot} holds back [\d.]+MB of WAL, and no process reads it.*max_slot_lag is 64kB", by.notices[0]
     )
     assert by.notices[1].startswith("Copying continues")
 
