@@ -428,8 +428,8 @@ MODEL = (
          "as and up exclude each other"),
     case("down without up", 'as = "number" }', 'as = "number", down = "1" }', "tables.notes.columns.amount", "down needs up"),
     *(case(f"a path of ids: {path}", 'as = "number" }', f'as = "json_ids", ids = {{ "{path}" = "notes" }} }}',
-           "tables.notes.columns.amount", "is not a path; write keys with dots and [*] for lists")
-      for path in ("$.a", "[*].id", "a..b", "a[0]", "a[*", "a.b-c", ".a", "a.", "a b", "")),
+           "tables.notes.columns.amount", "is not a path; write keys with dots, [*] for lists and * for members")
+      for path in ("$.a", "[*]id", "a..b", "a[0]", "a[*", "a.b-c", ".a", "a.", "a b", "")),
     case("a treatment that up passes over", 'down = "t.title" }', 'down = "t.title", empty = "carry" }',
          "tables.notes.columns.title", "empty has no effect together with up"),
     case("treatments that ref passes over", 'ref = "members" }', 'ref = "members", null = "carry", invalid = "quarantine" }',

@@ -27,6 +27,7 @@ def known_ids(
     """A join `alias` with `ids`: old to new ids of those of a document's ids that it may name, as one jsonb object.
 
     Args:
+        path: of the ids, as jsonpath.
         tenant: SQL of the document's tenant; empty where it has none.
         placed: SQL over the row `s`: one of a mapping stands for it; from the mapping and its key's SQL.
     """
@@ -50,7 +51,7 @@ def known_ids(
         )
     return (
         "left join lateral (select jsonb_object_agg(i.old, i.new order by i.place desc) as ids"
-        f" from jsonb_path_query({document}, {literal('$.' + path)}::jsonpath) v (node)"
+        f" from jsonb_path_query({document}, {literal(path)}::jsonpath) v (node)"
         f" cross join lateral ({' union all '.join(selects)}) i) {alias} on true"
     )
 

@@ -385,7 +385,7 @@ class Deriver(ParentPairs):
                 yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
             for column in mapping.columns:
                 for position, each in enumerate(column.ids):
-                    yield self._json_lateral(mapping, column, position, each.path, each.parent)
+                    yield self._json_lateral(mapping, column, position, each.jsonpath, each.parent)
         if self.reading is Reading.COPY and mapping.python_columns:
             yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
@@ -445,7 +445,7 @@ class Deriver(ParentPairs):
     def _stale(self, column: MappedColumn) -> str:
         """Whether a document names an id that does not exist."""
         return " or ".join(
-            f"exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) v (node)"
+            f"exists (select from jsonb_path_query({column.value}, {literal(each.jsonpath)}::jsonpath) v (node)"
             f" where jsonb_typeof(v.node) <> 'null' and ({self._json_alias(column, i)}.ids ? (v.node #>> '{{}}')) is not true)"
             for i, each in enumerate(column.ids)
         )

@@ -169,11 +169,12 @@ def _inner_references(
     for each in inner:
         parent = work.target_of.get(each.parent)
         path = each.place.path
+        # The manifest's paths end with a star for keys alone.
         plain = (
-            each.place.form == "json"
+            (each.place.form == "json key" or (each.place.form == "json" and not path.endswith("*")))
             and not each.place.json_text
-            and not path.startswith("[")
-            and "*" not in path.replace("[*]", "")
+            and not each.place.pattern
+            and bool(path)
         )
         if parent is not None and plain and column.type in ("json", "jsonb"):
             said[path] = parent

@@ -42,7 +42,8 @@ Sql = Annotated[str, Field(min_length=1)]
 Way = Annotated[str, AfterValidator(_one_or_two_names)]
 """A column, or "column -> target table" if no foreign key names the table."""
 
-PATH = re.compile(r"[^\W\d]\w*(\[\*\])*(\.[^\W\d]\w*(\[\*\])*)*")
+_STEP = r"(?:[^\W\d]\w*|\*)(?:\[\*\])*"
+PATH = re.compile(rf"(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 

@@ -125,7 +125,7 @@ class ColumnRule(ManifestRecord):
         for path in self.ids or {}:
             if not PATH.fullmatch(path):
                 raise ValueError(
-                    f'ids: {path!r} is not a path; write keys with dots and [*] for lists, such as "rows[*].id"'
+                    f'ids: {path!r} is not a path; write keys with dots, [*] for lists and * for members, such as "rows[*].id"'
                 )
         if way in ("ref", "up", "python"):
             given = [name for name in ("missing", "null", "empty", "invalid") if name in self.model_fields_set]

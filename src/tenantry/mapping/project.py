@@ -73,10 +73,27 @@ def orphan_alias(ref: Reference) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DocumentIds:
-    """Ids of another table inside a JSON document."""
+    """Ids of another table inside a JSON document.
+
+    Attributes:
+        path: keys with dots, `[*]` for every element of a list, `*` for every member of an object; a `*` at the end means its keys.
+    """
 
     path: str
     parent: str
+
+    @property
+    def jsonpath(self) -> str:
+        """The same as SQL's jsonpath, which finds the ids."""
+        made = "$"
+        steps = re.findall(r"\[\*\]|[^.\[\]]+", self.path)
+        for place, step in enumerate(steps):
+            if step != "*":
+                made += step if step == "[*]" else f".{step}"
+            else:
+                # Anything else than an object has neither members nor keys.
+                made += ' ? (@.type() == "object")' + (".keyvalue().key" if place == len(steps) - 1 else ".*")
+        return made
 
 
 @dataclass(frozen=True, slots=True)

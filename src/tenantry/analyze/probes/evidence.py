@@ -147,7 +147,7 @@ def _stale(project: Project, ids: Sequence[DocumentIds], document: str) -> str:
             for parent in project.by_target[each.parent]
         )
         conditions.append(
-            f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v (node)"
+            f"exists (select from jsonb_path_query({document}, {literal(each.jsonpath)}::jsonpath) v (node)"
             f" where jsonb_typeof(v.node) <> 'null' and v.node #>> '{{}}' not in ({keys}))"
         )
     return " or ".join(conditions)
@@ -164,7 +164,7 @@ def _foreign(project: Project, mapping: Mapping, ids: Sequence[DocumentIds], doc
             may = may_name(project, parent, "k", own, merged=False)
             if may:
                 conditions.append(
-                    f"exists (select from jsonb_path_query({document}, {literal('$.' + each.path)}::jsonpath) v (node)"
+                    f"exists (select from jsonb_path_query({document}, {literal(each.jsonpath)}::jsonpath) v (node)"
                     f" join {ident(project.source.schema, parent.source.name)} k"
                     f" on {mapping_key(parent, 'k')} = v.node #>> '{{}}' where not ({may}))"
                 )

@@ -294,7 +294,7 @@ class Feeds:
             found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
             joins[
                 f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
-                f" from jsonb_path_query({value}, {literal('$.' + each.path)}::jsonpath) v (id)"
+                f" from jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath) v (id)"
                 f" cross join lateral (select v.id #>> '{{}}' as text, case when {uuid} then (v.id #>> '{{}}')::uuid end as id) i"
                 f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null) {alias} on true"
             ] = None

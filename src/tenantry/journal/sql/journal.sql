@@ -248,7 +248,7 @@ as $$
 begin
     for i in 1 .. coalesce(cardinality(paths), 0) loop
         document := tenantry.json_ids_at(
-            document, string_to_array(replace(paths[i], '[*]', '.*'), '.'), coalesce(ids[i], '{}'), drop_unknown, false);
+            document, string_to_array(ltrim(replace(paths[i], '[*]', '.[]'), '.'), '.'), coalesce(ids[i], '{}'), drop_unknown, false);
     end loop;
     return document;
 end
@@ -275,6 +275,25 @@ begin
         return case when not drop_unknown then node end;
     end if;
     if path[1] = '*' then
+        if jsonb_typeof(node) <> 'object' then
+            return node;
+        elsif cardinality(path) = 1 then
+            -- The keys are the ids. Of two that become one, as those of merged rows, the second stays as it is: no value is lost.
+            return coalesce(
+                (select jsonb_object_agg(case when m.place = 1 then m.new else m.key end, m.value)
+                   from (select e.key, e.value, coalesce(ids ->> e.key, e.key) as new,
+                                row_number() over (partition by coalesce(ids ->> e.key, e.key) order by e.key) as place
+                           from jsonb_each(node) e
+                          where ids ? e.key or not drop_unknown) m),
+                '{}');
+        end if;
+        return coalesce(
+            (select jsonb_object_agg(m.key, m.made)
+               from (select e.key, tenantry.json_ids_at(e.value, path[2:], ids, drop_unknown, false) as made from jsonb_each(node) e) m
+              where m.made is not null),
+            '{}');
+    end if;
+    if path[1] = '[]' then
         if jsonb_typeof(node) <> 'array' then
             return node;
         end if;

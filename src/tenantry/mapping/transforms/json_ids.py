@@ -12,7 +12,9 @@ class JsonIds(Transform):
     config = { as = "json_ids", ids = { "providerIds[*]" = "providers", "widgets[*].id" = "widgets" }, stale = "drop" }
     ```
 
-    A path is keys with dots, and `[*]` for every element of a list; it begins with a key. An id that names no row is kept
+    A path is keys with dots, `[*]` for every element of a list, and `*` for every member of an object: `"[*].ruleId"` begins at a list,
+    `"byDay.*.authorId"` looks into each member. A `*` at the end means the keys themselves: `"*"` are the keys of the document,
+    `"votes.*"` those of the object `votes`. An id that names no row is kept
     (`stale = "keep"`, the default), or dropped, with the element of the list that it stands in (`stale = "drop"`; listed in
     the change log). An id of another tenant's row counts as one that names no row (finding TA-138); rows without a tenant may be
     named by every tenant. Where several sources feed the table, the first that has the id counts. Values on no path stay as they

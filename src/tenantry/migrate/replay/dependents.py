@@ -141,7 +141,7 @@ def _documents(batch: Batch, *, thorough: bool) -> Iterator[str]:
                 source = ident(batch.project.source.schema, mapping.source.name)
                 yield (
                     f"insert into tenantry_dirty select {position}, {mapping_key(mapping)} from {source} s"
-                    f" where exists (select from jsonb_path_query({column.value}, {literal('$.' + each.path)}::jsonpath) x (node)"
+                    f" where exists (select from jsonb_path_query({column.value}, {literal(each.jsonpath)}::jsonpath) x (node)"
                     f" join tenantry_moved v on v.key = x.node #>> '{{}}' where {which})"
                 )
 
