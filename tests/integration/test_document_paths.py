@@ -72,3 +72,83 @@ def test_paths_begin_with_a_list_look_into_members_and_name_keys(small: MakeSmal
     assert after["n1"][:2] == [[{"ruleId": "r1"}], {"r1": 1, "r2": 2}]
     assert after["n1"][2] == before["n1"][2]
     assert (after["n2"], after["n3"]) == (before["n2"], before["n3"])
+
+
+ARRAYS = """
+create table rules (id text primary key, org_id text not null references "Organization" (id));
+insert into rules values ('r1', 'o1'), ('r2', 'o1'), ('r3', 'o2');
+create table tags (id serial primary key, org_id text not null references "Organization" (id));
+insert into tags (org_id) values ('o1'), ('o1'), ('o2');
+create table notes (id text primary key, org_id text not null references "Organization" (id), rule_ids text[] not null default '{}',
+    tags integer[]);
+insert into notes values ('n1', 'o1', '{r2,r1,r2}', '{2,1}'), ('n2', 'o2', '{}', null), ('n3', 'o1', '{r1,gone,r3}', '{1,99,3,null}'),
+    ('n4', 'o1', '{{r1},{r2}}', null);
+"""
+ARRAY_TABLES = """
+[tables.rules]
+from = "rules"
+access = "tenant"
+[tables.tags]
+from = "tags"
+access = "tenant"
+[tables.notes]
+from = "notes"
+access = "tenant"
+columns = { rule_ids = { ref = "rules" }, tag_ids = { from = "tags", ref = "tags" } }
+"""
+
+
+def test_arrays_of_ids_are_references(small: MakeSmall) -> None:
+    app = small(
+        source=ARRAYS,
+        target=target_table("rules")
+        + target_table("tags")
+        + target_table("notes", ", rule_ids uuid[] not null default '{}', tag_ids uuid[]"),
+        tables=ARRAY_TABLES,
+    )
+    named = {
+        old: str(app_id)
+        for old, app_id in [
+            ("r1", "rules"),
+            ("r2", "rules"),
+            ("r3", "rules"),
+            ("1", "tags"),
+            ("2", "tags"),
+            ("3", "tags"),
+        ]
+    }
+    app.run("analyze")
+    app.migrate()
+    ids = {old: app.one(f"select id from app.{table} where legacy_id = '{old}'") for old, table in named.items()}
+
+    def of(note: str) -> object:
+        return app.one(f"select jsonb_build_array(rule_ids, tag_ids) from app.notes where legacy_id = '{note}'")
+
+    def listed(*olds: str | None) -> list[str | None]:
+        return [None if old is None else str(ids[old]) for old in olds]
+
+    assert of("n1") == [listed("r2", "r1", "r2"), listed("2", "1")]
+    assert of("n2") == [[], None]
+    # What names no row, or one of another tenant, is dropped and noted.
+    assert of("n3") == [listed("r1"), listed("1", None)]
+    assert app.one("select count(*) from tenantry.quarantine where source_key = 'n4'") == 1
+    app.write("update notes set rule_ids = '{r1,r2}' where id = 'n2'; update rules set id = 'r9' where id = 'r2'")
+    app.run("replay", "--until-idle", code=0)
+    # n1 names a row that is gone, and then is there again; n2 one of another tenant.
+    assert (of("n1"), of("n2")) == ([listed("r1"), listed("2", "1")], [[], None])
+    app.write("update rules set id = 'r2' where id = 'r9'; update notes set rule_ids = '{r3}' where id = 'n2'")
+    app.run("replay", "--until-idle", code=0)
+    assert (of("n1"), of("n2")) == ([listed("r2", "r1", "r2"), listed("2", "1")], [listed("r3"), None])
+    app.run("verify", code=0)
+    app.run("cutover", code=0)
+    with app.database.connect() as service:
+        service.execute(
+            "update app.notes set rule_ids = rule_ids || %s, tag_ids = null where legacy_id = 'n1'", [[ids["r1"]]]
+        )
+    app.run("rollback", "--yes", code=0)
+    assert app.one("select jsonb_object_agg(id, jsonb_build_array(rule_ids, tags)) from public.notes") == {
+        "n1": [["r2", "r1", "r2", "r1"], None],
+        "n2": [["r3"], None],
+        "n3": [["r1", "gone", "r3"], [1, 99, 3, None]],
+        "n4": [[["r1"], ["r2"]], None],
+    }

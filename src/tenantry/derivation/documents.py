@@ -56,6 +56,18 @@ def known_ids(
     )
 
 
+def as_array(document: str, element: str) -> str:
+    """A list of a document as an array; null for null.
+
+    Args:
+        element: the type of its elements.
+    """
+    return (
+        f"(select array(select (e.node #>> '{{}}')::{element} from jsonb_array_elements(w.list) with ordinality e (node, place)"
+        f" order by e.place) from (select {document} as list) w where w.list is not null)"
+    )
+
+
 def may_name(project: Project, parent: Mapping, alias: str, tenant: str, *, merged: bool) -> str:
     """A condition: a row of a mapping has this tenant, or none; empty where its rows have none."""
     if not parent.is_root and not parent.scoped:
@@ -104,4 +116,4 @@ def _key(mapping: Mapping, alias: str) -> str:
     return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
 
 
-__all__ = ["known_ids", "may_name", "tenant_of"]
+__all__ = ["as_array", "known_ids", "may_name", "tenant_of"]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tenantry.derivation.derived import RANGE, Derivation, Reading
-from tenantry.derivation.documents import known_ids
+from tenantry.derivation.documents import as_array, known_ids
 from tenantry.derivation.ids import id_sql
 from tenantry.derivation.keys import plain_text, reference_text, references_equal
 from tenantry.derivation.parents import ParentPairs
@@ -242,7 +242,10 @@ class Deriver(ParentPairs):
                 paths = ", ".join(literal(each.path) for each in column.ids)
                 maps = ", ".join(f"{self._json_alias(column, i)}.ids" for i in range(len(column.ids)))
                 drop = "true" if column.drop_stale else "false"
-                return f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
+                made = f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
+                return as_array(made, "uuid") if column.is_array else made
+            case "json_ids" if column.is_array:
+                return f"null::{column.type}"
         return column.value
 
     # -- references and tenants --------------------------------------------------------------------------------------

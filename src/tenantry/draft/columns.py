@@ -165,6 +165,8 @@ def _inner_references(
         each for each in work.references.get(table.name, ())
         if each.place.column == column.name and (each.place.form != "value" or each.when is not None)
     ]  # fmt: skip
+    if _array_of_ids(work, made, inner, drafted):
+        return
     said: dict[str, str] = {}
     for each in inner:
         parent = work.target_of.get(each.parent)
@@ -183,6 +185,26 @@ def _inner_references(
     if said:
         drafted.type = "jsonb"
         drafted.rule["as"], drafted.rule["ids"] = "json_ids", said
+
+
+def _array_of_ids(work: Drafting, made: DraftTable, inner: list[FoundReference], drafted: DraftColumn) -> bool:
+    """Make an array of old ids one of references, where all its elements name rows of one table."""
+    parents = {each.parent for each in inner}
+    plain = all(each.place.form == "element" and not each.place.pattern and each.when is None for each in inner)
+    if len(parents) != 1 or not plain or inner[0].parent not in work.target_of:
+        return False
+    parent = work.target_of[inner[0].parent]
+    drafted.type, drafted.rule["ref"] = "uuid[]", parent
+    if drafted.default:
+        drafted.default = "'{}'" if "{}" in drafted.default or "ARRAY[]" in drafted.default else ""
+    work.out.questions.append(
+        Question(
+            f"{made.name}.{drafted.name}", f"Its elements name rows of {parent}.", inner[0].reasons,
+            f'ref = "{parent}": elements that name no row, or one of another tenant, are dropped and noted in the transform audit',
+            ("ref = false, if it is plain data; then give the column its old type in the target's file",), 3,
+        )
+    )  # fmt: skip
+    return True
 
 
 def _ask_inner(work: Drafting, made: DraftTable, each: FoundReference) -> None:

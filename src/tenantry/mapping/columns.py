@@ -63,6 +63,8 @@ class ColumnCompiler:
                 target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
+        if isinstance(rule.ref, str):
+            return self._array(raw, source, target, rule, key)
         original, source = source, plain_column(source, self.source_catalog)
         between = self._between(source, plain_column(target, self.target_catalog), rule, key)
         transform = _transform(rule)
@@ -95,6 +97,34 @@ class ColumnCompiler:
             present=present if document != raw else None,
             missing=None if target.nullable else f"{raw} is null",
             ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
+        )  # fmt: skip
+
+    def _array(
+        self, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
+    ) -> MappedColumn | None:
+        """An array of old ids: a list, for the derivation. An element that names no row is dropped: no uuid could stand for it."""
+        assert isinstance(rule.ref, str)
+        if target.type != "uuid[]" or source.element_type is None:
+            self.say(
+                (*key, "ref"),
+                f"{self.target.name}.{target.name} is {target.type} and {self.source.name}.{source.name} is {source.type};"
+                " references in an array need an array of old ids, and uuid[] in the target",
+            )
+            return None
+        if self.parents(rule.ref) is None:
+            known = [name for name, table in self.manifest.tables.items() if table.parts()]
+            self.say((*key, "ref"), f"{rule.ref!r} is no target table with a source{_near(rule.ref, known)}")
+            return None
+        if rule.orphan is not None:
+            self.say(
+                (*key, "orphan"), "an element that names no row is dropped from the array, and noted; take orphan out"
+            )
+        return MappedColumn(
+            target.name, target.type, target.nullable, "json_ids", source.name,
+            # Of several dimensions there is no list of ids: such a value is invalid.
+            f"(case when coalesce(array_ndims({raw}), 1) = 1 then to_jsonb({raw}) end)",
+            present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null",
+            ids=(DocumentIds("[*]", rule.ref),), drop_stale=True,
         )  # fmt: skip
 
     def _scopes(self) -> Scopes:

@@ -127,6 +127,11 @@ class MappedColumn:
     drop_stale: bool = False
     python: PythonTransform | None = None
 
+    @property
+    def is_array(self) -> bool:
+        """Whether the ids are the elements of an array, which is derived as a document that is a list."""
+        return self.kind == "json_ids" and self.type.endswith("[]")
+
 
 @dataclass(frozen=True, slots=True)
 class Mapping:

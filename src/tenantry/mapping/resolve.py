@@ -421,6 +421,8 @@ class _Resolver(TargetChecks):
         for column in target.columns:
             rule = part.columns.get(column.name)
             made = None
+            if rule is not None and isinstance(rule.ref, str) and column.type.endswith("[]"):
+                continue  # its elements are references; see ColumnCompiler
             if rule is not None and isinstance(rule.ref, str):
                 made = self._stated(source, part, column, rule, key)
             elif column.name not in self._filled(target) and column.generated is None and is_default(rule):

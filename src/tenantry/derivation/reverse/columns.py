@@ -10,6 +10,7 @@ from typing import Literal
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.derived import Reading
+from tenantry.derivation.documents import as_array
 from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
@@ -18,7 +19,7 @@ from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.legacy_ids import key_of, legacy_of
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, plain_name
-from tenantry.mapping.values.type_names import base_type, is_text
+from tenantry.mapping.values.type_names import TEXTS, base_type, is_text
 from tenantry.postgres import ident, literal
 
 INTEGERS = ("smallint", "integer", "bigint")
@@ -207,7 +208,9 @@ class Feeds:
                 n = mapping.python_columns.index(column)
                 yield Feed(source.name, f"b.b{n}", column.name, "meant", 1, python=n)
             case "json_ids" if source is not None:
-                value = self._json(mapping, column, joins)
+                value = self._json(mapping, column, source, joins)
+                if column.is_array:
+                    value = as_array(value, source.element_type or "text")
                 yield Feed(source.name, f"({value})::{source.type}", column.name, "as there", 1)
             case "reference" if column.reference is not None:
                 yield from self._reference(mapping, column.reference, t, column.name, joins, rank=1)
@@ -279,10 +282,14 @@ class Feeds:
         ] = None
         return f"coalesce({alias}.key, {key})"
 
-    def _json(self, mapping: Mapping, column: MappedColumn, joins: dict[str, None]) -> str:
-        """A document with new ids turned into old ones; what is no id of a row stays."""
+    def _json(self, mapping: Mapping, column: MappedColumn, source: CatalogColumn, joins: dict[str, None]) -> str:
+        """A document with new ids turned into old ones; what is no id of a row stays, but in arrays that can hold old ids alone."""
         value = f"t.{ident(column.name)}"
-        value = value if column.type == "jsonb" else f"{value}::jsonb"
+        if column.is_array:
+            value = f"to_jsonb({value})"
+        elif column.type != "jsonb":
+            value = f"{value}::jsonb"
+        drop = "true" if column.is_array and base_type(source.element_type or "") not in TEXTS else "false"
         maps = []
         for place, each in enumerate(column.ids):
             alias = plain_name("j", column.name, str(place))
@@ -300,7 +307,7 @@ class Feeds:
             ] = None
             maps.append(f"{alias}.ids")
         paths = ", ".join(literal(each.path) for each in column.ids)
-        return f"{JOURNAL}.json_ids({value}, array[{paths}]::text[], array[{', '.join(maps)}]::jsonb[], false)"
+        return f"{JOURNAL}.json_ids({value}, array[{paths}]::text[], array[{', '.join(maps)}]::jsonb[], {drop})"
 
     @staticmethod
     def _old_id(feeding: Mapping, key: str) -> str:

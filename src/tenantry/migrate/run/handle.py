@@ -426,7 +426,7 @@ class RunHandle:
                         connection.execute(
                             f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
                             f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
-                            f" jsonb_path_query(t.{ident(column.name)}::jsonb, {literal(each.jsonpath)}::jsonpath) x (node)"
+                            f" jsonb_path_query(to_jsonb(t.{ident(column.name)}), {literal(each.jsonpath)}::jsonpath) x (node)"
                             f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
                             f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
                             f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
