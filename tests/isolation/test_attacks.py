@@ -436,7 +436,7 @@ def test_a_context_that_opens_for_nobody_proves_nothing(built_org: Built) -> Non
             'revoke select on all tables in schema "App" from authenticated',
             'revoke usage on schema "App" from authenticated',
         )
-    with pytest.raises(TenantryError, match="none of his own rows"):
+    with pytest.raises(TenantryError, match="none of their own rows"):
         run_attacks(built_org.project, owner_dsn=built_org.database.dsn, login_dsn=built_org.login_dsn)
 
 
