@@ -63,7 +63,7 @@ class ColumnCompiler:
                 target.name, target.type, target.nullable, "python", name, f"py.{ident(target.name)}",
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
-        if isinstance(rule.ref, str):
+        if isinstance(rule.ref, str) and target.type.endswith("[]"):
             return self._array(raw, source, target, rule, key)
         original, source = source, plain_column(source, self.source_catalog)
         between = self._between(source, plain_column(target, self.target_catalog), rule, key)
