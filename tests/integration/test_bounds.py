@@ -17,12 +17,14 @@ import psycopg
 import pytest
 
 from tenantry.analyze.surroundings import SESSIONS
+from tenantry.errors import TenantryError
 from tenantry.journal.journal import Connection
 from tenantry.migrate.replay.reverse import Reversed, Reverser
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session import heartbeat
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.prepare import prepare
+from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import EmbeddedServer, connect, explain, literal
 from tests.conftest import Database
 from tests.migrate_support import Said, cli, wait_for
@@ -461,6 +463,30 @@ def test_a_network_that_stands_still_ends_in_an_error_within_a_stated_time(
     # Nothing of it is left that others would have to wait for.
     app.cut_over()
     assert heartbeat.EVERY < 5
+
+
+def test_a_look_of_the_throttle_ends_when_the_network_stands_still(
+    app: Small, own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is none of the run's: where nothing ended it, replay waited for its answer for ever."""
+    app.migrate()
+    monkeypatch.setattr(heartbeat, "EVERY", 0.1)
+    monkeypatch.setattr(heartbeat, "PATIENCE", 1.0)
+    proxy = _Proxy(f"{own.socket_folder}/.s.PGSQL.5432")
+    dsn = f"host=127.0.0.1 port={proxy.port} dbname={app.database.name} user=small_mig options='-c role=small_owner'"
+    try:
+        with Throttle(dsn, app.manifest.throttle, notice=print, stopped=lambda: False) as throttle:
+            throttle.wait("replay")
+            beats = "select 1 from pg_stat_activity where application_name = 'tenantry: heartbeat'"
+            wait_for("the heartbeat", lambda: app.rows(beats))
+            proxy.stalled.set()
+            begun = time.monotonic()
+            with pytest.raises(TenantryError) as caught:
+                while time.monotonic() - begun < 20:
+                    throttle.wait("replay")
+            assert caught.value.code == "TN-209"
+    finally:
+        proxy.close()
 
 
 def test_a_backend_whose_client_was_killed_stops_waiting_for_a_lock(app: Small) -> None:

@@ -43,6 +43,8 @@ class Session:
         self._free: list[Connection] = []
         self._guard = threading.Lock()
         self._heartbeat: Heartbeat | None = None
+        self.lost = False
+        """The network stood still, and the connections were ended for it: to open another would wait for it again."""
 
     def open(self, name: str) -> Connection:
         """A connection with the server's own settings for commits, kept until the session is closed."""
@@ -92,6 +94,7 @@ class Session:
 
     def _cut(self) -> None:
         """The network is lost: whoever waits for an answer learns that none will come."""
+        self.lost = True
         with self._guard:
             for connection in self._all:
                 with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:

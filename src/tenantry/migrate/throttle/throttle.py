@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from tenantry.journal.journal import Connection
 from tenantry.manifest.model import Throttle as Settings
+from tenantry.migrate.session.connections import Session
 from tenantry.migrate.throttle.limits import (
     FIRST_SIZE,
     Course,
@@ -33,7 +35,7 @@ from tenantry.migrate.throttle.limits import (
     judge,
     overridden,
 )
-from tenantry.postgres import connect, explain, load_blocks
+from tenantry.postgres import explain, load_blocks
 
 __all__ = ["Limits", "Reason", "ServerReading", "Throttle", "Work"]
 
@@ -99,9 +101,14 @@ class Throttle:
         notice: Callable[[str], None],
         stopped: Callable[[], bool],
     ) -> None:
-        self._open: Callable[[], Connection] = (
-            server if callable(server) else lambda: connect(server, name="tenantry: throttle")
-        )
+        self._session: Session | None = None
+        self._open: Callable[[], Connection]
+        if callable(server):
+            self._open = server
+        else:
+            # A session of its own notices that the network stands still, and ends the connection that waits for an answer.
+            self._session = Session(server)
+            self._open = partial(self._session.open, "tenantry: throttle")
         self._settings = settings
         self._notice = notice
         self._stopped = stopped
@@ -169,6 +176,8 @@ class Throttle:
     def close(self) -> None:
         with self._looking:
             self._disconnect()
+            if self._session is not None:
+                self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -219,7 +228,7 @@ class Throttle:
                 raise
             except psycopg.OperationalError as error:
                 self._disconnect()
-                if last:
+                if last or (self._session is not None and self._session.lost):
                     raise explain(error, "looking at the server's state") from error
         raise AssertionError
 
