@@ -9,9 +9,10 @@ from tenantry.catalog import Table
 from tenantry.draft.context import LEGACY_ID, ROW_ID, Drafting
 from tenantry.draft.model import DraftColumn, DraftKey, DraftTable, Question
 from tenantry.draft.naming import free, target_name
+from tenantry.mapping.values.type_names import INTEGERS
 from tenantry.postgres import ident, literal
 from tenantry.survey.model import FoundReference
-from tenantry.survey.sample import NUMBERS, base_type
+from tenantry.survey.sample import base_type
 
 _VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
 
@@ -75,7 +76,7 @@ def _says_something(work: Drafting, table: Table, key: str) -> bool:
     return (
         bool(shapes)
         and column is not None
-        and base_type(work.catalog, column) not in NUMBERS
+        and base_type(work.catalog, column) not in INTEGERS
         and (shapes.get("word", 0) + shapes.get("text", 0) > 0.5)
     )
 
@@ -146,7 +147,7 @@ def _plain_column(work: Drafting, table: Table, made: DraftTable, column: Catalo
     ) and not column.type.endswith("[]"):
         drafted.type = re.sub(r"timestamp(\(\d\))?( without time zone)?", r"timestamp\1 with time zone", column.type)
         drafted.rule["as"] = "utc"
-    if column.identity is not None or (default.startswith("nextval(") and kind in NUMBERS):
+    if column.identity is not None or (default.startswith("nextval(") and kind in INTEGERS):
         drafted.identity, default = True, ""
     if default and not _VOLATILE.search(default) and not _calls_source(work, default):
         drafted.default = work.unqualified(default)

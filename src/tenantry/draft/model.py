@@ -18,7 +18,6 @@ class DraftOptions:
         names: as in the source, or in snake_case.
         tenant: a table; None for the likeliest.
         users: the users table; None for the likeliest.
-        convert_text: give columns of text whose sampled values are all numbers, times or truth values such a type.
     """
 
     schema: str = "app"
@@ -26,7 +25,6 @@ class DraftOptions:
     tenant: str | None = None
     person: bool = False
     users: str | None = None
-    convert_text: bool = False
     name: str = ""
 
 

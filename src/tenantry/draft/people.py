@@ -6,9 +6,9 @@ from tenantry.catalog import Table
 from tenantry.draft.context import ROW_ID, Drafting
 from tenantry.draft.model import DraftColumn, DraftKey, DraftTable, Question
 from tenantry.draft.naming import column_for, free
+from tenantry.mapping.values.type_names import INTEGERS
 from tenantry.postgres import ident, literal
-from tenantry.survey.names import words
-from tenantry.survey.sample import NUMBERS, base_type
+from tenantry.survey.sample import base_type
 
 _LADDER = (
     *("none", "blocked", "guest", "read", "reader", "viewer", "customer", "client", "basic", "standard", "member"),
@@ -29,17 +29,16 @@ def add_membership(work: Drafting) -> None:
 
 
 def _own_membership(work: Drafting, existing: str) -> None:
-    out, source = work.out, work.catalog.table(existing)
+    out = work.out
     made = out.table(work.target_of[existing])
     assert made is not None
-    assert source is not None
     out.membership = made.name
     profile = next(each for each in work.ways(existing) if each.parent == work.users)
     column = made.of_source(profile.columns[0])
     assert column is not None
     out.membership_profile = column.name
-    role = next((each.name for each in source.columns if words(each.name)[-1:] == ("role",)), "")
-    drafted = made.of_source(role) if role else None
+    place = work.survey.role_place
+    drafted = made.of_source(place[1]) if place is not None and place[0] == existing else None
     if drafted is None:
         out.membership_role = free("role", {each.name for each in made.columns})
         made.columns.append(DraftColumn(out.membership_role, "text", True, rule={"up": literal(out.roles[-1])}))
@@ -91,7 +90,7 @@ def _has_tenant(work: Drafting, table: Table, column: str) -> str:
     found = table.column(column)
     if found is None or not found.nullable:
         return ""
-    text = base_type(work.catalog, found) not in NUMBERS and base_type(work.catalog, found) != "uuid"
+    text = base_type(work.catalog, found) not in INTEGERS and base_type(work.catalog, found) != "uuid"
     return f"s.{ident(column)} is not null" + (f" and s.{ident(column)} <> ''" if text else "")
 
 

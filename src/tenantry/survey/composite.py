@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import INTEGERS
 from tenantry.postgres import ident
 from tenantry.survey.evidence import NAMED_SHARE, WEAK_SHARE, KeyEvidence
 from tenantry.survey.keys import Key
 from tenantry.survey.model import FoundReference, Place
 from tenantry.survey.names import agrees, names_a_person
-from tenantry.survey.sample import MOST_VALUES, NUMBERS, Connection, Sample, base_type, read_rows
+from tenantry.survey.sample import MOST_VALUES, Connection, Sample, base_type, read_rows
 
 
 def composite_references(
@@ -40,7 +41,7 @@ def composite_references(
             same = column.name == key.column
             person = names_a_person(column.name) and key.table in evidence.people
             kind = base_type(catalog, column)
-            if not (agreement or same or person) or (kind in NUMBERS) != key.numeric:
+            if not (agreement or same or person) or (kind in INTEGERS) != key.numeric:
                 continue
             values, there = _looked_up(connection, catalog, key, sample, column.name)
             if not values:

@@ -188,8 +188,3 @@ def _followed(
 def _root_key(catalog: Catalog, path: TenantPath) -> str | None:
     root = catalog.table(path.hops[-1].to)
     return root.row_key[0] if root is not None and root.row_key is not None and len(root.row_key) == 1 else None
-
-
-def sampled_rows(samples: Mapping[str, Sample]) -> int:
-    """How many rows were read."""
-    return sum(len(each.values) for each in samples.values())

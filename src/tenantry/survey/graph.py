@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 
 from tenantry.catalog import Catalog
+from tenantry.survey.keys import prefixes_of
 from tenantry.survey.model import FoundReference, Hop, TenantPath
 
 MOST_HOPS = 5
@@ -16,7 +17,8 @@ class Graph:
     """Edges from child tables to their parents; only those that a plain column holds can be followed by a join."""
 
     def __init__(self, catalog: Catalog, references: Sequence[FoundReference]) -> None:
-        self.names = [table.name for table in catalog.tables]
+        self.prefixes = prefixes_of([table.name for table in catalog.tables])
+        """See keys.prefixes_of."""
         self._forward: dict[str, list[Hop]] = defaultdict(list)
         self._backward: dict[str, list[Hop]] = defaultdict(list)
         self._parent_columns: dict[Hop, tuple[str, ...]] = {}

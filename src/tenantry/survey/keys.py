@@ -7,20 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.postgres import ident
 from tenantry.survey.names import stem
-from tenantry.survey.sample import NUMBERS, TEXTS, Connection, Sample, base_type, looked_up, read_rows
+from tenantry.survey.sample import Connection, Sample, base_type, looked_up, read_rows
 from tenantry.survey.shapes import STRONG, shape_of, shapes_of
-
-MOST = {
-    "smallint": 2**15 - 1,
-    "int2": 2**15 - 1,
-    "integer": 2**31 - 1,
-    "int4": 2**31 - 1,
-    "bigint": 2**63 - 1,
-    "int8": 2**63 - 1,
-}
-"""What numbers of these types may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +36,7 @@ class Key:
 
     @property
     def numeric(self) -> bool:
-        return self.kind in NUMBERS or self.kind == "numeric"
+        return self.kind in INTEGERS or self.kind == "numeric"
 
     @property
     def name(self) -> tuple[str, str, tuple[str, ...]]:
@@ -93,12 +84,12 @@ def _key(
 ) -> Key | None:
     column = table.column(name)
     kind = base_type(catalog, column) if column is not None else ""
-    if kind not in NUMBERS and kind not in TEXTS and kind not in ("uuid", "numeric"):
+    if kind not in INTEGERS and kind not in TEXTS and kind not in ("uuid", "numeric"):
         return None
     values = sample.distinct(name)
     shapes = shapes_of(values[:300])
     rows = low = high = 0
-    if kind in NUMBERS or kind == "numeric":
+    if kind in INTEGERS or kind == "numeric":
         numbers = [int(value) for value in values if value.lstrip("-").isdigit()]
         rows, low, high = len(numbers), min(numbers, default=0), max(numbers, default=0)
         if not sample.whole and not beside:
@@ -117,9 +108,9 @@ def look_up(connection: Connection, catalog: Catalog, keys: Sequence[Key], value
     found: dict[tuple[str, str, tuple[str, ...]], set[str]] = {}
     for key in keys:
         wanted = sorted(set().union(*(by_shape[shape] for shape in by_shape if _may_be(shape, key))))
-        most = MOST.get(key.kind)
-        if most is not None:
-            wanted = [value for value in wanted if abs(int(value)) <= most]
+        if key.kind in INTEGERS:
+            least, most = INTEGERS[key.kind]
+            wanted = [value for value in wanted if least <= int(value) <= most]
         lower = {value.strip("{}").lower(): value for value in wanted} if key.kind == "uuid" else {}
         asked = list(lower) if lower else wanted
         if not asked:

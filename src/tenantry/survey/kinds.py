@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.survey.graph import Graph
-from tenantry.survey.keys import plain_table, prefixes_of
+from tenantry.survey.keys import plain_table
 from tenantry.survey.model import Candidate, FoundReference, TableKind
 from tenantry.survey.names import PEOPLE, TENANTS, stem, words
-from tenantry.survey.sample import NUMBERS, TEXTS, Sample, base_type
+from tenantry.survey.sample import Sample, base_type
 from tenantry.survey.shapes import shape_of
 
 FRAMEWORK = re.compile(
@@ -116,7 +117,7 @@ def tenant_candidates(
 def _as_tenant(
     catalog: Catalog, table: Table, graph: Graph, data: set[str], samples: Mapping[str, Sample], users: str
 ) -> Candidate | None:
-    name = plain_table(table.name, prefixes_of([each.name for each in catalog.tables]))
+    name = plain_table(table.name, graph.prefixes)
     if table.name == users or not table.row_key or len(table.row_key) != 1 or table.kind in ("partition", "foreign"):
         return None
     reaching = (graph.reaching(table.name) & data) - {table.name}
@@ -177,7 +178,7 @@ def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Fou
             kind = base_type(catalog, column)
             said = stem(column.name)
             if (
-                (kind in TEXTS or kind in NUMBERS or kind == "uuid")
+                (kind in TEXTS or kind in INTEGERS or kind == "uuid")
                 and said[-1:] and said[-1] in TENANTS
                 and (table.name, column.name) not in named
                 and (table.row_key or ()) != (column.name,)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Form = Literal["value", "element", "json", "json key", "embedded"]
 """How a column holds ids: as its value, as elements of an array, as values or keys of a JSON document, or inside a text."""
 
-TableKind = Literal[
-    "tenant", "users", "membership", "join", "lookup", "log", "credentials", "framework", "data", "empty partition"
-]
+TableKind = Literal["tenant", "users", "membership", "join", "lookup", "log", "credentials", "framework", "data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +170,6 @@ class SurveyedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Risk:
-    """Something that makes a migration harder, or that must be decided; the codes are those of `tenantry analyze`."""
-
-    code: str
-    severity: Literal["blocker", "warning", "notice"]
-    table: str
-    what: str
-    consequence: str
-    advice: str
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
     """All that is found out."""
 
@@ -203,10 +188,9 @@ class Survey:
     """Table and column that say what somebody may do in a tenant."""
     roles: tuple[str, ...] = ()
     """Its values, in no order."""
-    risks: tuple[Risk, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
-    hidden: tuple[str, ...] = field(default=())
+    hidden: tuple[str, ...] = ()
 
     @property
     def tenant(self) -> Candidate | None:

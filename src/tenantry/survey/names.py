@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -105,13 +106,18 @@ def words(name: str) -> tuple[str, ...]:
 
 
 @cache
-def singular(word: str) -> str:
-    """A word in the singular, as English forms it."""
+def _english() -> Any:
     import inflect  # noqa: PLC0415 - its import costs more than all that the command line does without it
 
+    return inflect.engine()
+
+
+@cache
+def singular(word: str) -> str:
+    """A word in the singular, as English forms it."""
     if len(word) < 3 or word.endswith("ss"):
         return word
-    found = inflect.engine().singular_noun(word)
+    found = _english().singular_noun(word)
     return str(found) if found else word
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import TEXTS
 from tenantry.survey.keys import plain_table, prefixes_of
 from tenantry.survey.model import Candidate, FoundReference, UsersColumns
 from tenantry.survey.names import words
-from tenantry.survey.sample import TEXTS, Sample, base_type
+from tenantry.survey.sample import Sample, base_type
 from tenantry.survey.shapes import EMAIL, HASHES
 
 _USERS = frozenset(

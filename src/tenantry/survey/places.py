@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.survey.model import Place
 from tenantry.survey.names import words
-from tenantry.survey.sample import DOCUMENTS, MOST_VALUES, NUMBERS, TEXTS, Sample, base_type, parsed
+from tenantry.survey.sample import DOCUMENTS, MOST_VALUES, Sample, base_type, parsed
 from tenantry.survey.shapes import EMAIL, INSIDE, is_strong, shape_of
 
 
 class Add(Protocol):
     """Note a value of a place."""
 
-    def __call__(self, place: Place, row: int, value: str, *, typed: bool = False) -> None: ...
+    def __call__(self, place: Place, row: int, value: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -24,19 +25,14 @@ class PlaceValues:
     """The values of one place, each once, up to a limit.
 
     Attributes:
-        rows: rows of the sample that have a value here.
         by_row: row → its values, for pairs with another column of the same row.
     """
 
     place: Place
     values: dict[str, None] = field(default_factory=dict)
-    rows: int = 0
     by_row: dict[int, list[str]] = field(default_factory=dict)
-    typed: bool = False
-    """The values are of a type that only ids and numbers have."""
 
     def add(self, row: int, value: str) -> None:
-        self.rows += row not in self.by_row
         self.by_row.setdefault(row, []).append(value)
         if len(self.values) < MOST_VALUES:
             self.values.setdefault(value)
@@ -46,8 +42,8 @@ def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[PlaceValue
     """The places of a table that may hold ids, with what the sample has there."""
     found: dict[Place, PlaceValues] = {}
 
-    def add(place: Place, row: int, value: str, *, typed: bool = False) -> None:
-        each = found.setdefault(place, PlaceValues(place, typed=typed))
+    def add(place: Place, row: int, value: str) -> None:
+        each = found.setdefault(place, PlaceValues(place))
         each.add(row, value)
 
     for column in table.columns:
@@ -64,13 +60,13 @@ def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[PlaceValue
             if kind.endswith("[]"):
                 for element in _leaves(parsed(value)):
                     place = Place(table.name, column.name, "element")
-                    add(place, row, element, typed=kind[:-2] in NUMBERS)
+                    add(place, row, element)
                     for pattern, token in embedded(element):
                         add(replace(place, pattern=pattern), row, token)
             elif kind in DOCUMENTS:
                 _document(add, table.name, column.name, row, parsed(value), text=False)
-            elif kind in NUMBERS or kind in ("uuid", "numeric"):
-                add(Place(table.name, column.name), row, value, typed=True)
+            elif kind in INTEGERS or kind in ("uuid", "numeric"):
+                add(Place(table.name, column.name), row, value)
             elif kind in TEXTS:
                 _text(add, table.name, column.name, row, value)
     return [each for each in found.values() if each.values]

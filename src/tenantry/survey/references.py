@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tenantry.catalog import Catalog, Table
+from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.survey.composite import composite_references
 from tenantry.survey.evidence import KeyEvidence, reference_of
 from tenantry.survey.keys import Key, find_keys, look_up, prefixes_of
@@ -18,7 +19,7 @@ from tenantry.survey.model import ExternalIds, FoundReference, IdShape, Place
 from tenantry.survey.names import agrees, names_a_person, names_ids
 from tenantry.survey.places import PlaceValues, places_of
 from tenantry.survey.polymorphic import ContentTypes, conditional, polymorphic
-from tenantry.survey.sample import NUMBERS, TEXTS, Connection, Sample, base_type
+from tenantry.survey.sample import Connection, Sample, base_type
 from tenantry.survey.shapes import is_strong, shapes_of
 
 
@@ -124,7 +125,7 @@ def _by_name(
                 key,
             )
             for key in keys
-            if key.primary and (key.kind == kind or {key.kind, kind} <= set(TEXTS) or {key.kind, kind} <= set(NUMBERS))
+            if key.primary and (key.kind == kind or {key.kind, kind} <= set(TEXTS) or {key.kind, kind} <= set(INTEGERS))
         ]
         best = max(near, key=lambda pair: pair[0], default=None)
         if best is not None and best[0] >= 2:

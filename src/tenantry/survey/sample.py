@@ -11,6 +11,9 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.catalog import Catalog, Column, Table
+from tenantry.mapping.types import element, plain_column
+from tenantry.mapping.values import type_names
+from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.postgres import ident
 
 Connection = psycopg.Connection[Any]
@@ -25,30 +28,21 @@ LONGEST = 20_000
 """Characters of a value that are read; longer documents are left out of the sample."""
 TIMEOUT = "5s"
 
-TEXTS = frozenset(("text", "character varying", "character", "bpchar", "varchar", "citext", "name"))
-NUMBERS = frozenset(("integer", "bigint", "smallint", "int4", "int8", "int2"))
 DOCUMENTS = frozenset(("json", "jsonb"))
 
 
 def base_type(catalog: Catalog, column: Column) -> str:
     """The type below domains, without its length: `character varying(30)` is `character varying`. Arrays end in `[]`."""
-    name, array = column.element_type or column.type, column.element_type is not None
-    seen: set[str] = set()
-    while name not in seen:
-        seen.add(name)
-        domain = next((each for each in catalog.domains if name in (each.name, f"{each.schema}.{each.name}")), None)
-        if domain is not None:
-            name = domain.base
-    name = name.partition("(")[0].strip()
-    if name.rpartition(".")[2] == "citext":
-        name = "citext"
-    return f"{name}[]" if array else name
+    plain = plain_column(column, catalog)
+    if plain.type.endswith("[]"):
+        return f"{base_type(catalog, element(plain, catalog))}[]"
+    return "citext" if plain.type_name == "citext" else type_names.base_type(plain.type)
 
 
 def may_hold_ids(kind: str) -> bool:
     """Whether a column of this base type may hold ids."""
     plain = kind.removesuffix("[]")
-    return plain in TEXTS or plain in NUMBERS or plain in ("uuid", "numeric") or (kind in DOCUMENTS)
+    return plain in TEXTS or plain in INTEGERS or plain in ("uuid", "numeric") or (kind in DOCUMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +127,7 @@ def _as_text(column: Column, kind: str) -> str:
     if kind.endswith("[]"):
         return f"case when cardinality({name}) <= 1000 then to_json({name})::text end"
     text = f"{name}::text"
-    if kind in NUMBERS or kind == "uuid" or column.type_kind == "enum":
+    if kind in INTEGERS or kind == "uuid" or column.type_kind == "enum":
         return text
     return f"case when octet_length({text}) <= {LONGEST} then {text} end"
 
@@ -166,8 +160,8 @@ def read_rows(connection: Connection, statement: str, values: object = None) -> 
 
 def looked_up(connection: Connection, relation: str, column: str, kind: str, values: Sequence[str]) -> set[str]:
     """Those of some values that a key column has. Values that its type cannot have are not asked for."""
-    cast = "uuid" if kind == "uuid" else "numeric" if kind in NUMBERS or kind == "numeric" else "text"
-    plain = kind if kind in NUMBERS or kind in ("uuid", "numeric") else "text"
+    cast = "uuid" if kind == "uuid" else "numeric" if kind in INTEGERS or kind == "numeric" else "text"
+    plain = kind if kind in INTEGERS or kind in ("uuid", "numeric") else "text"
     found: set[str] = set()
     for at in range(0, len(values), 20_000):
         part = list(values[at : at + 20_000])

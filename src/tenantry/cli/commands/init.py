@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -149,10 +150,4 @@ def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
         err.print(f"  {number}. {candidate_name(each)} ({each.score} points: {'; '.join(each.reasons)})", markup=False)
     number = typer.prompt("Number", type=click.IntRange(1, len(choices)), default=1, err=True)
     chosen = choices[number - 1]
-    if chosen.form == "person":
-        return DraftOptions(
-            options.schema, options.names, None, True, options.users, options.convert_text, options.name
-        )
-    return DraftOptions(
-        options.schema, options.names, chosen.table, False, options.users, options.convert_text, options.name
-    )
+    return replace(options, tenant=None if chosen.form == "person" else chosen.table, person=chosen.form == "person")
