@@ -63,10 +63,8 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
         except psycopg.Error as error:
             if error.diag.message_primary is None:
                 raise
-            position = int(error.diag.statement_position or 0)
             # The text has one line of its own before the file's.
-            line = text.count("\n", 0, position) if position else 0
-            where = f"{file}:{line}" if line else str(file)
+            where, line = place_of(error, str(file), text, before=1)
             raise TargetFilesWrong(
                 f"{where}: {error.diag.message_primary}",
                 hint=(error.diag.message_hint or "Fix the file. Nothing was changed in the database.")
@@ -74,6 +72,18 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
                 detail={"file": str(file), "line": line, "sqlstate": error.sqlstate},
             ) from None
     connection.execute(end)
+
+
+def place_of(error: psycopg.Error, file: str, text: str, *, before: int = 0) -> tuple[str, int]:
+    """Where a statement of a file failed: `file:line`, and the line; the file alone, and 0, where the server does not say.
+
+    Args:
+        text: what was sent.
+        before: its lines that are not the file's.
+    """
+    position = int(error.diag.statement_position or 0)
+    line = text.count("\n", 0, position) + 1 - before if position else 0
+    return (f"{file}:{line}" if line else file), line
 
 
 def type_statements(catalog: Catalog) -> tuple[str, ...]:

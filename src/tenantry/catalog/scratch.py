@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg import errors as pg
 
+from tenantry.catalog.build import place_of
 from tenantry.errors import RightsMissing, SchemaFilesWrong
 from tenantry.postgres import ident, with_parameters
 
@@ -82,10 +83,9 @@ def _run(connection: psycopg.Connection[tuple[object, ...]], file: str, text: st
     except psycopg.Error as error:
         if error.diag.message_primary is None:
             raise
-        position = int(error.diag.statement_position or 0)
-        line = text.count("\n", 0, position) + 1 if position else 0
+        where, line = place_of(error, file, text)
         raise SchemaFilesWrong(
-            f"{file}{f':{line}' if line else ''}: {error.diag.message_primary}",
+            f"{where}: {error.diag.message_primary}",
             hint=error.diag.message_hint
             or "Files run in the order of their names, each in one transaction. Correct the file.",
             detail={"file": file, "line": line, "sqlstate": error.sqlstate},

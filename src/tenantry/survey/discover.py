@@ -12,6 +12,7 @@ import psycopg
 from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.catalog.hidden import hidden_tables
 from tenantry.errors import SettingsError, nearest
+from tenantry.mapping.types import enum_labels
 from tenantry.postgres import ident
 from tenantry.survey.graph import Graph
 from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
@@ -139,9 +140,7 @@ def _roles(catalog: Catalog, samples: Mapping[str, Sample], place: tuple[str, st
     column = table.column(place[1]) if table is not None and place is not None else None
     if place is None or column is None:
         return ()
-    labels = next(
-        (enum.labels for enum in catalog.enums if enum.name == column.type_name and column.type_kind == "enum"), None
-    )
+    labels = enum_labels(column, catalog)
     found = labels if labels is not None else tuple(sorted(samples[place[0]].distinct(place[1])))
     return found if len(found) <= 20 else ()
 
