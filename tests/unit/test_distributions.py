@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
+import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tenantry import demo
 from tenantry.errors import DemoMissing
@@ -29,6 +34,12 @@ def _pinned(lock: str) -> set[str]:
 
 def _names(dependencies: Sequence[str]) -> set[str]:
     return {re.split(r"[^\w.-]", each, maxsplit=1)[0].lower() for each in dependencies}
+
+
+def _with_extras(dependencies: Sequence[str]) -> set[str]:
+    """Names of distributions; `psycopg[pool]` states `psycopg-pool` too."""
+    stated = [(Requirement(each).name.lower(), Requirement(each).extras) for each in dependencies]
+    return {name for name, _ in stated} | {f"{name}-{extra}" for name, extras in stated for extra in extras}
 
 
 def test_clinic_announces_its_demo_and_tenantry_asks_for_clinic() -> None:
@@ -59,3 +70,29 @@ def test_without_a_demo_the_command_says_what_to_install(monkeypatch: pytest.Mon
         demo.find_demo(None)
     assert "pip install 'tenantry[demo]'" in caught.value.hint
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("pyproject", "itself"), [(TENANTRY, "tenantry"), (CLINIC, "clinic")])
+def test_what_is_imported_is_stated_as_a_dependency(pyproject: Path, itself: str) -> None:
+    # A package that another one happens to bring along is there today, in one environment.
+    project = _project(pyproject)
+    optional = itertools.chain.from_iterable(project.get("optional-dependencies", {}).values())
+    stated = _with_extras([*project["dependencies"], *optional])
+    brings = packages_distributions()
+    unstated = {
+        name
+        for file in (pyproject.parent / "src").rglob("*.py")
+        for name in _imported(ast.parse(file.read_text(encoding="utf-8")))
+        if name not in sys.stdlib_module_names
+        and name != itself
+        and not {each.lower() for each in brings.get(name, [name])} & stated
+    }
+    assert unstated == set()
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name.partition(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from tenantry.catalog import read_catalog
@@ -148,6 +148,16 @@ def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
     err.print("What is a tenant?", style="bold")
     for number, each in enumerate(choices, 1):
         err.print(f"  {number}. {candidate_name(each)} ({each.score} points: {'; '.join(each.reasons)})", markup=False)
-    number = typer.prompt("Number", type=click.IntRange(1, len(choices)), default=1, err=True)
-    chosen = choices[number - 1]
+    chosen = choices[typer.prompt("Number", value_proc=_number_up_to(len(choices)), default="1", err=True) - 1]
     return replace(options, tenant=None if chosen.form == "person" else chosen.table, person=chosen.form == "person")
+
+
+def _number_up_to(most: int) -> Callable[[str], int]:
+    """Read an answer as a number from 1 to `most`; another answer is asked for again."""
+
+    def read(answer: str) -> int:
+        if answer.strip().isdecimal() and 1 <= int(answer) <= most:
+            return int(answer)
+        raise typer.BadParameter(f"{answer!r} is not a number from 1 to {most}.")
+
+    return read

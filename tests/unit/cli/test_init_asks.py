@@ -1,0 +1,26 @@
+"""What `tenantry init` asks at a terminal."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tenantry.cli.commands.init import _number_up_to
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken", "asked_again"),
+    [("2\n", 2, False), ("\n", 1, False), ("7\n3\n", 3, True), ("x\n1\n", 1, True), ("0\n-1\n2\n", 2, True)],
+)
+def test_the_number_of_a_candidate_is_asked_for_until_it_is_one(typed: str, taken: int, asked_again: bool) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def ask() -> None:
+        typer.echo(f"taken {typer.prompt('Number', value_proc=_number_up_to(3), default='1', err=True)}")
+
+    said = CliRunner().invoke(app, input=typed)
+    assert said.exit_code == 0
+    assert f"taken {taken}" in said.output
+    assert ("is not a number from 1 to 3" in said.output) == asked_again
