@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import field, fields, is_dataclass
 from functools import cache
+from itertools import repeat
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
@@ -43,7 +44,10 @@ def from_plain(kind: type[_T], plain: object) -> _T:
     Raises:
         ValueError: `plain` is not what to_plain() returns for a `kind`; the message names the place.
     """
-    return cast(_T, _decode(kind, plain, kind.__name__))
+    try:
+        return cast(_T, _decoder(cast(Any, kind))(plain))
+    except _Misfit as misfit:
+        raise ValueError(f"{kind.__name__}{misfit.place}: {misfit}") from None
 
 
 def digest(value: object) -> str:
@@ -53,50 +57,83 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _decode(kind: Any, plain: object, path: str) -> object:
-    origin = get_origin(kind)
-    if is_dataclass(kind):
-        return _decode_record(cast(type, kind), plain, path)
-    if origin is tuple:
-        return _decode_tuple(get_args(kind), plain, path)
-    if origin in (types.UnionType, Union):
-        return _decode_optional(get_args(kind), plain, path)
-    fits = plain in get_args(kind) if origin is Literal else type(plain) is kind
-    if not fits:
-        raise ValueError(f"{path}: expected {kind}, found {plain!r}")
-    return plain
+class _Misfit(ValueError):
+    """A value that does not fit, with the place in what was decoded, which grows on the way out."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.place = ""
 
 
-def _decode_record(kind: type, plain: object, path: str) -> object:
-    if not isinstance(plain, Mapping):
-        raise ValueError(f"{path}: expected an object, found {plain!r}")
-    hints = _hints(kind)
-    if unknown := sorted(plain.keys() - hints.keys()):
-        raise ValueError(f"{path}: unknown {', '.join(unknown)}")
-    if missing := sorted(hints.keys() - plain.keys()):
-        raise ValueError(f"{path}: missing {', '.join(missing)}")
-    return kind(**{name: _decode(hint, plain[name], f"{path}.{name}") for name, hint in hints.items()})
-
-
-def _decode_tuple(items: tuple[Any, ...], plain: object, path: str) -> object:
-    if not isinstance(plain, list):
-        raise ValueError(f"{path}: expected a list, found {plain!r}")
-    if items[-1] is Ellipsis:
-        return tuple(_decode(items[0], value, f"{path}[{n}]") for n, value in enumerate(plain))
-    if len(items) != len(plain):
-        raise ValueError(f"{path}: expected {len(items)} items, found {len(plain)}")
-    pairs = zip(items, plain, strict=True)
-    return tuple(_decode(item, value, f"{path}[{n}]") for n, (item, value) in enumerate(pairs))
-
-
-def _decode_optional(members: tuple[Any, ...], plain: object, path: str) -> object:
-    if plain is None and type(None) in members:
-        return None
-    (only,) = (member for member in members if member is not type(None))
-    return _decode(only, plain, path)
+_Decode = Callable[[object], object]
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _decoder(kind: Any) -> _Decode:
+    """Return what decodes a value of a kind. A catalog has some ten thousand values: each kind is looked at once."""
+    origin = get_origin(kind)
+    if is_dataclass(kind):
+        return _record(cast(type, kind))
+    if origin is tuple:
+        return _tuple(get_args(kind))
+    if origin in (types.UnionType, Union):
+        return _optional(get_args(kind))
+    allowed = frozenset(get_args(kind)) if origin is Literal else None
+
+    def plain_value(plain: object) -> object:
+        fits = type(plain) is kind if allowed is None else isinstance(plain, Hashable) and plain in allowed
+        if not fits:
+            raise _Misfit(f"expected {kind}, found {plain!r}")
+        return plain
+
+    return plain_value
+
+
+def _record(kind: type) -> _Decode:
     hints = get_type_hints(kind)
-    return {item.name: hints[item.name] for item in fields(kind)}
+    members = {item.name: _decoder(hints[item.name]) for item in fields(kind)}
+
+    def record(plain: object) -> object:
+        if not isinstance(plain, Mapping):
+            raise _Misfit(f"expected an object, found {plain!r}")
+        if plain.keys() != members.keys():
+            if unknown := sorted(plain.keys() - members.keys()):
+                raise _Misfit(f"unknown {', '.join(unknown)}")
+            raise _Misfit(f"missing {', '.join(sorted(members.keys() - plain.keys()))}")
+        values: dict[str, object] = {}
+        for name, decode in members.items():
+            try:
+                values[name] = decode(plain[name])
+            except _Misfit as misfit:
+                misfit.place = f".{name}{misfit.place}"
+                raise
+        return kind(**values)
+
+    return record
+
+
+def _tuple(items: tuple[Any, ...]) -> _Decode:
+    same = items[-1] is Ellipsis
+    decoders = [_decoder(item) for item in items if item is not Ellipsis]
+
+    def sequence(plain: object) -> object:
+        if not isinstance(plain, list):
+            raise _Misfit(f"expected a list, found {plain!r}")
+        if not same and len(plain) != len(decoders):
+            raise _Misfit(f"expected {len(decoders)} items, found {len(plain)}")
+        values: list[object] = []
+        for decode, value in zip(repeat(decoders[0]) if same else decoders, plain):  # noqa: B905 - endless on one side
+            try:
+                values.append(decode(value))
+            except _Misfit as misfit:
+                misfit.place = f"[{len(values)}]{misfit.place}"
+                raise
+        return tuple(values)
+
+    return sequence
+
+
+def _optional(members: tuple[Any, ...]) -> _Decode:
+    (only,) = (member for member in members if member is not type(None))
+    decode = _decoder(only)
+    return lambda plain: None if plain is None else decode(plain)

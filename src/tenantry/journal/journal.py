@@ -4,11 +4,13 @@ it as done."""
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import psycopg
@@ -107,8 +109,14 @@ def last_run(connection: Connection) -> Run | None:
     row = run_sql(connection, "last_run").fetchone()
     if row is None:
         return None
-    facts: list[Any] = [*row[:18], Catalog.from_json(row[18]), Catalog.from_json(row[19]), row[20]]
+    facts: list[Any] = [*row[:18], _catalog(row[18]), _catalog(row[19]), row[20]]
     return Run(*facts)
+
+
+@lru_cache(maxsize=4)
+def _catalog(text: str) -> Catalog:
+    """Return the catalog of a JSON text. Those of a run stay as they are, and a process reads the run many times."""
+    return Catalog.from_json(json.loads(text))
 
 
 class Journal:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 Key = tuple[str | int, ...]
 """The way to a value: keys of tables, and places in lists from 0."""
@@ -45,10 +46,16 @@ class Places:
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
-        self._lines: dict[Key, int] = {}
-        for key, line in _Scanner(text).scan():
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> dict[Key, int]:
+        """Computed where there is a problem to report."""
+        lines: dict[Key, int] = {}
+        for key, line in _Scanner(self._text).scan():
             for length in range(1, len(key) + 1):
-                self._lines.setdefault(key[:length], line)
+                lines.setdefault(key[:length], line)
+        return lines
 
     def line(self, key: Key) -> int:
         """The line of the key, or of the nearest thing that contains it."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import accumulate
 from math import isfinite
 from typing import Any
 
@@ -14,6 +15,9 @@ _DIGITS = 1_000
 """Python converts longer integers slowly, and refuses those of more than 4300 digits."""
 _DEPTH = 100
 """So deeply nested is what is read; the recursion of whoever shows it must fit, too."""
+_BETWEEN = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")++', re.DOTALL)
+"""What stands between two brackets."""
+_STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 
 
@@ -53,12 +57,8 @@ def _float(text: str) -> float | Decimal:
 def _is_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= _DEPTH:
         return False
-    depth = 0
-    for token in _TOKEN.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-        if depth > _DEPTH:
-            return True
-    return False
+    depths = accumulate(map(_STEP.__getitem__, _BETWEEN.sub("", text)))
+    return any(depth > _DEPTH for depth in depths)
 
 
 def _pieces(text: str) -> Iterator[str]:

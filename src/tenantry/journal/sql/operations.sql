@@ -7,8 +7,8 @@ select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid 
 
 -- name: last_run
 select id, name, manifest_digest, manifest_path, source_schema, target_schema, tool_version, status, phase, started_at,
-       finished_at, process, direction, migrator, server, verified_at, unverified, grace_until, source_catalog, target_catalog,
-       to_jsonb(r) -> 'subset'
+       finished_at, process, direction, migrator, server, verified_at, unverified, grace_until, source_catalog::text,
+       target_catalog::text, to_jsonb(r) -> 'subset'
   from tenantry.run r order by id desc limit 1
 
 -- name: new_run
