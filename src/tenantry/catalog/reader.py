@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -205,9 +206,14 @@ class _Reader:
 
 def _make(kind: type[_T], row: _Row, **more: object) -> _T:
     """A record from the columns of a row that are called like its fields, and from `more`, which comes first."""
-    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    values = {name: value for name, value in {**row, **more}.items() if name in names}
-    return kind(**{name: _frozen(value) for name, value in values.items()})
+    names = _names(cast(Any, kind))
+    values = {**row, **more} if more else row
+    return kind(**{name: _frozen(value) for name, value in values.items() if name in names})
+
+
+@cache
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(item.name for item in fields(kind))
 
 
 def _frozen(value: Any) -> Any:

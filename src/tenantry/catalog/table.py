@@ -17,7 +17,12 @@ Action: TypeAlias = Literal["no action", "restrict", "cascade", "set null", "set
 PUBLIC = "PUBLIC"
 """The grantee that means every role."""
 
-_T = TypeVar("_T")
+_N = TypeVar("_N", bound="_Named")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 def put_in_order(record: object, **keys: Callable[[Any], Any]) -> None:
@@ -26,9 +31,12 @@ def put_in_order(record: object, **keys: Callable[[Any], Any]) -> None:
         object.__setattr__(record, name, tuple(sorted(getattr(record, name), key=key)))
 
 
-def find(name: str, items: Iterable[_T]) -> _T | None:
+def find(name: str, items: Iterable[_N]) -> _N | None:
     """The one of `items` that has this name."""
-    return next((item for item in items if getattr(item, "name", None) == name), None)
+    for item in items:
+        if item.name == name:
+            return item
+    return None
 
 
 def by_name(item: Any) -> str:

@@ -159,6 +159,11 @@ class Mapping:
     """Source tables that its expressions read: a change of one has all of its rows derived again."""
     tenants_from: tuple[str, ...] = ()
     """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
+    _prefix: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        columns = (column.name for table in (self.source, self.target) for column in table.columns)
+        object.__setattr__(self, "_prefix", own_prefix(columns))
 
     def __str__(self) -> str:
         where = f" {self.source.schema}.{self.source.name} to {self.target.schema}.{self.target.name}"
@@ -166,7 +171,7 @@ class Mapping:
 
     def ours(self, name: str) -> str:
         """A name of a column of ours that stands beside columns of the source or the target, which no column of these has."""
-        return own_prefix(column.name for table in (self.source, self.target) for column in table.columns) + name
+        return self._prefix + name
 
     def is_secret(self, column: MappedColumn) -> bool:
         """Whether a target column is made from a source column that nobody may show."""

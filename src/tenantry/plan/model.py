@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract"]
@@ -135,7 +135,7 @@ class Plan:
             "target_schema": self.target_schema,
             "digest": self.digest(),
             "seconds": round(self.seconds, 1),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [{name: getattr(step, name) for name in Step.__slots__} for step in self.steps],
         }
 
     @classmethod
