@@ -421,6 +421,42 @@ def test_a_share_is_one_more_array_in_the_same_comparison() -> None:
         assert "shared" not in _condition(_rich(shared="notes"), command)
 
 
+def _lent(org: dict[str, object] | None = None, **note: object) -> Project:
+    """Notes that may name another organisation, which reads them."""
+    manifest = _manifest(Note={**NOTE, **note}, **({} if org is None else {"Org": {**ACCESS["Org"], **org}}))
+    table = TARGET.table("Note")
+    assert table is not None
+    lent = replace(
+        table,
+        columns=(*table.columns, Column("guestId", "uuid", position=9)),
+        constraints=(*table.constraints, Constraint("guest", "foreign", ("guestId",), ref_schema=SCHEMA, ref_table="Org",
+                                                    ref_columns=("id",))),
+    )  # fmt: skip
+    others = tuple(each for each in TARGET.tables if each.name != "Note")
+    return resolve(manifest, SOURCE, replace(TARGET, tables=(*others, lent)))
+
+
+def test_a_client_names_only_tenants_that_they_see() -> None:
+    seen = 'and ("guestId" is null or "guestId" = any ((select tenantry.tenants(\'guest\'))::uuid[]))'
+    assert seen in _condition(_lent(), "insert")
+    # Clients change such a column only where the manifest lists it.
+    assert "guestId" not in updatable(_lent(), _note(_lent())) and "guestId" not in _condition(_lent(), "update")
+    listed = _lent(update_columns=["body", "guestId"])
+    assert "guestId" in updatable(listed, _note(listed))
+    using, check = _condition(listed, "update").split("with check (")
+    assert seen in check and "guestId" not in using
+    # Where everybody sees every tenant, or clients cannot state the column, there is nothing to ask.
+    for open_ in (_lent({"select": "signed_in"}), _lent(insert_columns=["body"])):
+        assert "guestId" not in _condition(open_, "insert")
+    assert "is null or (select tenantry.is_super())" in _condition(_lent({"select": "super"}), "insert")
+
+
+def _note(project: Project) -> Table:
+    table = project.target.table("Note")
+    assert table is not None
+    return table
+
+
 def test_a_share_stands_beside_own_rows() -> None:
     text = _condition(_rich(shared="notes", select=OWN_NOTE))
     assert text.endswith("or \"orgId\" = any ((select tenantry.shared('notes'))::uuid[]));")

@@ -25,13 +25,13 @@ def visible(table: Table, access: Access) -> tuple[str, ...]:
 def insertable(project: Project, table: Table) -> tuple[str, ...]:
     """What a client may give for a new row."""
     manifest = project.manifest
-    return given_columns(table, manifest.tables[table.name].access, manifest.tenant.column)
+    return given_columns(table, manifest.tables[table.name].access, manifest.tenant)
 
 
 def updatable(project: Project, table: Table) -> tuple[str, ...]:
     """What a client may change."""
     manifest = project.manifest
-    return changed_columns(table, manifest.tables[table.name].access, manifest.tenant.column)
+    return changed_columns(table, manifest.tables[table.name].access, manifest.tenant)
 
 
 __all__ = ["AUDIT_COLUMNS", "insertable", "selectable", "updatable", "visible"]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tenantry.access.columns import insertable, updatable, visible
 from tenantry.access.grants import has_visitors
 from tenantry.access.helper_functions import words
+from tenantry.access.policy_conditions import named_columns
 from tenantry.catalog import Table
 from tenantry.manifest.model import COMMANDS, Access, Cell, Colleagues, Command, Own
 from tenantry.mapping.project import Project
@@ -181,7 +182,10 @@ def _tree(project: Project, table: Table, access: Access, command: Command) -> t
     if cell == "public":
         return (Branch("anyone, signed in or not", True),)
     one = words(project.manifest.tenant.table)[0]
-    branches = []
+    branches = [
+        Branch(f"`{column}` names {_a(one)} that the caller does not see", False)
+        for column in named_columns(project, table, access, command)
+    ]
     if command == "select" and access.public is not None:
         branches.append(Branch(f"the row is public: `{access.public}`", True))
     if access.system is not None:

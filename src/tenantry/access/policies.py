@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tenantry.access.policy_conditions import client_policy, visitors_cell, visitors_condition
+from tenantry.access.policy_conditions import client_policy, named_tenants, visitors_cell, visitors_condition
 from tenantry.catalog import Table
 from tenantry.manifest.model import COMMANDS, Access
 from tenantry.mapping.client_columns import columns_in
@@ -80,12 +80,14 @@ def _clients(project: Project, table: Table) -> Iterator[TablePolicy]:
     for command in COMMANDS:
         found = client_policy(project, table, access, command)
         if found is not None:
+            named = named_tenants(project, table, access, command)
+            first = f"({found.condition})" if named and "\n" in found.condition else found.condition
             yield TablePolicy(
                 short_name(command, found.label),
                 command,
                 roles.authenticated,
                 None if command == "insert" else found.condition,
-                found.condition if command in ("insert", "update") else None,
+                "\nand ".join([first, *named]) if command in ("insert", "update") else None,
                 f"{key}.{command} = {found.cell}",
             )
     condition = visitors_condition(access)

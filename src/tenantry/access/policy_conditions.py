@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tenantry.catalog import Table
 from tenantry.manifest.model import Access, Cell, Colleagues, Command, Own
+from tenantry.mapping.client_columns import changed_columns, given_columns, tenant_references
 from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, literal
 
@@ -52,6 +53,53 @@ def visitors_condition(access: Access) -> str | None:
 def visitors_cell(access: Access) -> str:
     """The cell that opens rows to visitors, as the manifest has it."""
     return 'select = "public"' if access.select == "public" else f"public = {access.public!r}"
+
+
+def named_tenants(project: Project, table: Table, access: Access, command: Command) -> tuple[str, ...]:
+    """What a new or changed row must fulfil beside the cell: clients name only tenants that they see.
+
+    The policy is asked before the foreign key, so that a tenant that is hidden and one that does not exist are refused alike.
+    """
+    found = dict(_named_columns(project, table, access, command))
+    return tuple(_or_null(table, name, condition) for name, condition in found.items())
+
+
+def named_columns(project: Project, table: Table, access: Access, command: Command) -> tuple[str, ...]:
+    """The columns for which named_tenants() asks."""
+    return tuple(name for name, _ in _named_columns(project, table, access, command))
+
+
+def _named_columns(project: Project, table: Table, access: Access, command: Command) -> Iterator[tuple[str, str]]:
+    if command not in ("insert", "update"):
+        return
+    tenant = project.manifest.tenant
+    written = (given_columns if command == "insert" else changed_columns)(table, access, tenant)
+    for name, there in tenant_references(table, tenant).items():
+        condition = _seen(project, table, name, there)
+        if name in written and condition != EVERYBODY:
+            yield name, condition
+
+
+def _or_null(table: Table, name: str, condition: str) -> str:
+    column = table.column(name)
+    return condition if column is not None and not column.nullable else f"({ident(name)} is null or {condition})"
+
+
+def _seen(project: Project, table: Table, name: str, there: str) -> str:
+    """That a column names a tenant whose row the caller may read."""
+    parent = project.manifest.tenant.table
+    access = project.manifest.tables[parent].access
+    cell = access.select
+    if cell in ("public", "signed_in"):
+        return EVERYBODY
+    if cell in ("service", "super"):
+        return SUPER if cell == "super" else "false"
+    if isinstance(cell, str) and there == ROW_ID and access.public is None:
+        shared = "" if access.shared is None else f" || tenantry.shared({literal(access.shared)})"
+        return f"{ident(name)} = any ((select tenantry.tenants({literal(cell)}){shared})::uuid[])"
+    if table.name == parent:
+        return SUPER  # a policy that reads its own table calls itself without end
+    return f"{ident(name)} = any (array(select {ident(there)} from {ident(project.target.schema, parent)}))"
 
 
 # -- one cell ---------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ NO_ID = (
 
 def doubts(project: Project) -> tuple[Doubt, ...]:
     """What is to be decided, by table and command."""
-    tenant = project.manifest.tenant.column
+    tenant = project.manifest.tenant
     found = []
     for table in project.target.tables:
         access = decided(project, table)
@@ -78,7 +78,7 @@ def doubts(project: Project) -> tuple[Doubt, ...]:
 def owned_by_the_service(project: Project) -> Iterator[tuple[Table, str, tuple[str, ...]]]:
     """By table and command ('insert', 'update') that clients have on a table of tenants, the columns with such names that the
     manifest does not give to clients: the application writes them."""
-    tenant = project.manifest.tenant.column
+    tenant = project.manifest.tenant
     for table in project.target.tables:
         access = decided(project, table)
         if access is None or not project.scoped(table.name) or access.insert in _TRUSTED:

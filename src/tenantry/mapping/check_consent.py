@@ -22,7 +22,7 @@ def check_share(checks: TargetChecks, table: Table, share: Share, key: Key) -> N
     rule = checks.manifest.tables.get(table.name)
     if rule is None:
         return
-    tenant = checks.manifest.tenant.column
+    tenant = checks.manifest.tenant
     asked = _with_sources(columns_in(share.accepted, table), table)
     forged = asked & written_columns(table, rule.access, tenant)
     if forged:
@@ -97,7 +97,7 @@ def _written(table: Table, access: Access, manifest: Manifest) -> Iterator[tuple
     ):
         role = cell.role if isinstance(cell, Own) else cell
         if role not in enough:
-            yield command, columns(table, access, manifest.tenant.column)
+            yield command, columns(table, access, manifest.tenant)
 
 
 def _with_sources(names: set[str], table: Table) -> set[str]:

@@ -7,14 +7,14 @@ from pglast import ast
 from pglast.visitors import Visitor
 
 from tenantry.catalog import Column, Table
-from tenantry.manifest.model import Access, Own
+from tenantry.manifest.model import Access, Own, TenantSection
 from tenantry.mapping.project import LEGACY_ID, ROW_ID
 
 AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
 """Set by triggers of the application; nobody states them."""
 
 
-def given_columns(table: Table, access: Access, tenant: str) -> tuple[str, ...]:
+def given_columns(table: Table, access: Access, tenant: TenantSection) -> tuple[str, ...]:
     """What a client may give for a new row: the tenant, but neither the id, nor the past, nor the authors. A list in the manifest
     says otherwise: the listed columns and the tenant.
 
@@ -26,27 +26,46 @@ def given_columns(table: Table, access: Access, tenant: str) -> tuple[str, ...]:
         column.name
         for column in table.columns
         if _is_open(column)
-        and (column.name in (*listed, tenant) if listed is not None else column.name != ROW_ID or _is_whose(access))
+        and (
+            column.name in (*listed, tenant.column)
+            if listed is not None
+            else column.name != ROW_ID or _is_whose(access)
+        )
     )
 
 
-def changed_columns(table: Table, access: Access, tenant: str) -> tuple[str, ...]:
+def changed_columns(table: Table, access: Access, tenant: TenantSection) -> tuple[str, ...]:
     """What a client may change: neither id nor tenant, so that no row ever leaves its tenant, nor what is fixed, nor what a list
-    in the manifest leaves out."""
+    in the manifest leaves out. Columns that name another tenant have to be listed."""
+    others = tenant_references(table, tenant)
     return tuple(
         column.name
         for column in table.columns
         if _is_open(column)
-        and column.name not in (ROW_ID, tenant, *access.fixed)
-        and (access.update_columns is None or column.name in access.update_columns)
+        and column.name not in (ROW_ID, tenant.column, *access.fixed)
+        and (column.name not in others if access.update_columns is None else column.name in access.update_columns)
     )
 
 
-def written_columns(table: Table, access: Access, tenant: str) -> frozenset[str]:
+def written_columns(table: Table, access: Access, tenant: TenantSection) -> frozenset[str]:
     """What clients write at all, by the commands that they have."""
     given = given_columns(table, access, tenant) if access.insert != "service" else ()
     changed = changed_columns(table, access, tenant) if access.update != "service" else ()
     return frozenset(given) | frozenset(changed)
+
+
+def tenant_references(table: Table, tenant: TenantSection) -> dict[str, str]:
+    """The columns, other than the tenant column, by which a foreign key names a tenant: column → the tenant table's column.
+
+    The check of a foreign key sees every row, whatever the policies say: its answer alone tells whether a tenant exists.
+    """
+    return {
+        mine: theirs
+        for key in table.foreign_keys
+        if (key.ref_schema, key.ref_table) == (table.schema, tenant.table)
+        for mine, theirs in zip(key.columns, key.ref_columns, strict=True)
+        if mine != tenant.column
+    }
 
 
 def _is_whose(access: Access) -> bool:
@@ -75,4 +94,4 @@ class _Names(Visitor):
         self.found.update(part.sval or "" for part in node.fields or () if isinstance(part, ast.String))
 
 
-__all__ = ["AUDIT_COLUMNS", "changed_columns", "columns_in", "given_columns", "written_columns"]
+__all__ = ["AUDIT_COLUMNS", "changed_columns", "columns_in", "given_columns", "tenant_references", "written_columns"]

@@ -31,7 +31,7 @@ class TenantValues(AnalysisRule):
                 continue
             readers = _readers(case, root)
             read = set().union(*(_sources(root, name) for name in readers))
-            open_columns = changed_columns(root.target, access, manifest.tenant.column)
+            open_columns = changed_columns(root.target, access, manifest.tenant)
             writable = [name for name in open_columns if name in readers or _sources(root, name) & read]
             if writable:
                 derived = sorted(set().union(*readers.values()))

@@ -16,8 +16,12 @@ from tenantry.prove.expected.callers import OTHER, OWN
 from tenantry.prove.fixtures.build import FixtureRow
 
 
-def _references(scene: Attempt) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
-    """Foreign keys from a tenant's table that clients write to a table with hidden rows: child, column, parent's column, row."""
+def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
+    """Foreign keys from a tenant's table that clients write to a table with hidden rows: child, column, parent's column, row.
+
+    Args:
+        tenants: also those to the tenant table, by which a row names another tenant.
+    """
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
         if child.tenant in (None, ROW_ID):
@@ -26,7 +30,7 @@ def _references(scene: Attempt) -> Iterator[tuple[TargetTable, str, str, Fixture
             parent = preys.get(key.ref_table or "")
             if parent is None or key.ref_schema != child.table.schema or not parent.hidden:
                 continue
-            if parent.tenant in (None, ROW_ID):
+            if parent.tenant is None or (parent.tenant == ROW_ID and not tenants):
                 continue  # to name a tenant, as one shares with, is not to hang on its rows
             pairs = list(zip(key.columns, key.ref_columns, strict=True))
             for column, there in pairs:
@@ -77,7 +81,7 @@ def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
 def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
     with scene.turn(scene.attacker) as me:
-        for child, column, there, parent in _references(scene):
+        for child, column, there, parent in _references(scene, tenants=True):
             if child.column(column).type != "uuid":
                 continue
             there_is = _refer(scene, me, child, column, parent.values[there])
@@ -85,7 +89,7 @@ def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
             if there_is is None or is_not is None:
                 continue
             tried += 1
-            if there_is.sqlstate != is_not.sqlstate:
+            if (there_is.sqlstate, there_is.error) != (is_not.sqlstate, is_not.error):
                 return broken(
                     f"{child.table.name}.{column}: {there_is.sqlstate or 'no error'} for a hidden row,"
                     f" {is_not.sqlstate or 'no error'} for none"

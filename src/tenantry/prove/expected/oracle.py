@@ -19,6 +19,7 @@ class RowFacts:
         parent: the row that decides about it: the one that it names, or the one through which it is somebody's.
         public: it fulfils the condition under which everybody reads it.
         shared_with: the tenants whose members its tenant lets read it, by the share that the table names.
+        named: by column that names another tenant, the row of that tenant.
     """
 
     table: str
@@ -27,6 +28,7 @@ class RowFacts:
     parent: RowFacts | None = None
     public: bool = False
     shared_with: frozenset[str] = frozenset()
+    named: tuple[tuple[str, RowFacts], ...] = ()
 
 
 EXISTING = "existing"
@@ -47,9 +49,17 @@ def may(manifest: Manifest, command: Command, person: ProofPerson | None, row: R
         return command == "select" and sees
     if command == "select":
         return sees or _reads(manifest, access, person, row)
+    if not all(may(manifest, "select", person, tenant) for tenant in _named(access, command, row)):
+        return False
     return _writes(manifest, access, command, person, row) and (
         command == "insert" or sees or _reads(manifest, access, person, row)
     )
+
+
+def _named(access: Access, command: Command, row: RowFacts) -> list[RowFacts]:
+    """The tenants that the caller would name by writing the row; a change names one only where the manifest lists the column."""
+    listed = access.update_columns or ()
+    return [tenant for column, tenant in row.named if command == "insert" or (command == "update" and column in listed)]
 
 
 def _sees_as_anybody(access: Access, row: RowFacts) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 from tenantry.access.columns import insertable, visible
 from tenantry.catalog import Table
 from tenantry.manifest.model import Command
+from tenantry.mapping.client_columns import tenant_references
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import ident, literal
 from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, ProofPerson
@@ -133,7 +134,19 @@ class AttemptCatalog:
                 yield RowFacts(name, which), {column: self.fixtures.tenants[which], role: manifest.roles.order[-1]}
         else:
             for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
-                yield from slots(self.project, self.fixtures, self.persons, table, place)
+                for facts, given in slots(self.project, self.fixtures, self.persons, table, place):
+                    stated = {**given, **self._other_tenants(table, place)}
+                    yield self.fixtures.naming(self.project, table, facts, stated), stated
+
+    def _other_tenants(self, table: Table, place: str | None) -> Values:
+        """For columns that clients give and by which a row names another tenant: one that it is not of."""
+        other = self.fixtures.tenants[OTHER if place == OWN else OWN]
+        given = insertable(self.project, table)
+        return {
+            name: other
+            for name, there in tenant_references(table, self.project.manifest.tenant).items()
+            if name in given and there == ROW_ID
+        }
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
@@ -175,7 +188,8 @@ class AttemptCatalog:
         manifest = self.project.manifest
         table = self.project.target.table(table_name)
         listed = manifest.tables[table_name].access.update_columns
-        closed = {ROW_ID, LEGACY_ID, manifest.tenant.column, *AUDIT, *manifest.tables[table_name].access.fixed}
+        others = tenant_references(table, manifest.tenant) if table is not None and listed is None else {}
+        closed = {*others, ROW_ID, LEGACY_ID, manifest.tenant.column, *AUDIT, *manifest.tables[table_name].access.fixed}
         return [
             column.name
             for column in (table.columns if table else ())
