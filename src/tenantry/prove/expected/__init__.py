@@ -1,1 +1,1 @@
-"""What the access matrix says of a caller, a command and a row: the manifest alone, no policy involved."""
+"""What the access matrix allows a caller to do with a row: derived from the manifest alone, without any policy."""

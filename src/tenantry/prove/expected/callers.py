@@ -1,4 +1,4 @@
-"""Who takes part in a proof: invented people with their memberships, and those who are nobody. Pure."""
+"""The callers of a proof: synthetic people with their memberships, and anonymous callers. Pure."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from uuid import uuid4
 from tenantry.manifest.model import Manifest
 
 OWN, OTHER = "own", "other"
-"""The two invented tenants."""
+"""The two synthetic tenants."""
 
 INACTIVE_MEMBERSHIP = "inactive membership"
 INACTIVE_TENANT = "inactive tenant"
 INACTIVE_LENDER = "inactive tenant that shares"
 REMOVED = "removed a moment ago"
 SHARE = "share that"
-"""With these words begin the states in which what a tenant shares does not count any more: `share that was not accepted`."""
+"""Prefix of the states in which a tenant's share no longer counts, e.g. `share that was not accepted`."""
 STATES = (INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER, REMOVED)
-"""How a membership that somebody had does not count any more; the relations of his cells begin with it."""
+"""Why a former membership no longer counts; the relations of the caller's cells begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProofPerson:
-    """Somebody with an account. Ids are drawn anew for each proof."""
+    """A person with an account. Each proof draws new ids."""
 
     label: str
     memberships: dict[str, str] = field(default_factory=dict)
     """Role by tenant."""
     former: frozenset[str] = frozenset()
-    """Tenants in which the membership, or which themselves, are not active any more."""
+    """Tenants that are inactive, or in which the membership is inactive."""
     is_super: bool = False
     is_banned: bool = False
     is_deleted: bool = False
-    """The account is: softly, so that its row stands."""
+    """Whether the account is soft-deleted; its row still exists."""
     acts: bool = True
-    """False for those who are there only so that rows can be theirs."""
+    """False for people who only own rows."""
     uid: str = field(default_factory=lambda: str(uuid4()))
 
     @property
     def is_out(self) -> bool:
-        """Whether the account gives nothing, whatever its person is otherwise."""
+        """Whether the account gives no access, whatever memberships the person has."""
         return self.is_banned or self.is_deleted
 
     @property
@@ -50,22 +50,22 @@ class ProofPerson:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A database role and the claims it comes with; `person` is None for those who are nobody."""
+    """A database role and its claims; `person` is None for anonymous callers."""
 
     label: str
     database_role: str
     claims: str
     person: ProofPerson | None = None
     state: str = ""
-    """One of STATES, and `person` is as the state leaves him; empty for those who are what their label says."""
+    """One of STATES, with `person` as the state leaves them; empty for callers without a state."""
     closed: frozenset[str] = frozenset()
-    """The tenants that are not active, or do not share, while they try."""
+    """The tenants that are inactive, or do not share, during the attempts."""
     share: str | None = None
-    """In a state that is about one share: its name; tables that are shared otherwise say nothing then."""
+    """Name of the share that the state is about; tables under other shares prove nothing then."""
 
 
 def people(manifest: Manifest) -> tuple[ProofPerson, ...]:
-    """One member for each role, one whose roles differ by tenant, a super admin, and people who get nothing."""
+    """Return one member for each role, one with different roles by tenant, a super admin, and people without access."""
     order = manifest.roles.order
     lowest, highest = order[0], order[-1]
     mixed = (
@@ -85,7 +85,7 @@ def people(manifest: Manifest) -> tuple[ProofPerson, ...]:
 
 
 def callers(manifest: Manifest, persons: tuple[ProofPerson, ...]) -> tuple[Caller, ...]:
-    """Those who run statements: the people who act, then those without a context, or with one that means nobody."""
+    """Return who runs statements: people who act, then callers without a context or with an empty or unknown one."""
     roles = manifest.database_roles
     client = roles.authenticated
     return (
@@ -99,8 +99,7 @@ def callers(manifest: Manifest, persons: tuple[ProofPerson, ...]) -> tuple[Calle
 
 
 def in_state(caller: Caller, state: str, tenant: str, share: str | None = None) -> Caller:
-    """A caller whose membership of a tenant does not count any more, if they have one; or, where it is a tenant that shares, what
-    it shares does not."""
+    """Return a caller whose membership of a tenant, or whose tenant's share, no longer counts."""
     person = caller.person
     if person is not None:
         left = {which: role for which, role in person.memberships.items() if which != tenant}
@@ -112,5 +111,5 @@ def in_state(caller: Caller, state: str, tenant: str, share: str | None = None) 
 
 
 def _claims(uid: str, role: str) -> str:
-    # user_metadata is what people may edit about themselves: it must give nothing.
+    # user_metadata is what people may edit about themselves: it must grant nothing.
     return json.dumps({"sub": uid, "role": role, "aud": role, "user_metadata": {"super_admin": "true"}})

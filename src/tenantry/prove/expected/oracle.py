@@ -1,4 +1,4 @@
-"""What the access matrix says about one caller, one command and one row: the manifest alone, no policy involved."""
+"""What the access matrix says about one caller, one command and one row: derived from the manifest alone, without any policy."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tenantry.prove.expected.callers import ProofPerson
 
 @dataclass(frozen=True, slots=True)
 class RowFacts:
-    """How a row stands in the world: its tenant, whose it is, and the row that it hangs on.
+    """The facts about a row that decide access: its tenant, its person, and its parent row.
 
     Attributes:
-        tenant: None in a table for all, and where a row belongs to no tenant.
-        person: whose row it is, by the column that holds a profile.
-        parent: the row that decides about it: the one that it names, or the one through which it is somebody's.
+        tenant: None in a table for all, and if the row belongs to no tenant.
+        person: the owner of the row, by the column that holds a profile.
+        parent: the row that decides about it: the one it references, or the one that gives it an owner.
         public: it fulfils the condition under which everybody reads it.
-        shared_with: the tenants whose members its tenant lets read it, by the share that the table names.
-        named: by column that names another tenant, the row of that tenant.
+        shared_with: the tenants whose members may read it, by the share that the table names.
+        named: column → row of another tenant, for the columns that name such a row.
     """
 
     table: str
@@ -32,16 +32,16 @@ class RowFacts:
 
 
 EXISTING = "existing"
-"""The tenant of a row that the application made: none of the invented ones."""
+"""The tenant of an existing row of the application: none of the synthetic ones."""
 
 NEW = "new"
-"""The tenant of a row of the tenant table that does not exist yet: nobody is a member of it."""
+"""The tenant of a new row of the tenant table: it has no members yet."""
 
 
 def may(manifest: Manifest, command: Command, person: ProofPerson | None, row: RowFacts) -> bool:
-    """Whether the matrix lets a person do this to such a row; `person` is None for those who are nobody.
+    """Whether the matrix lets a person do this to such a row; `person` is None for anonymous callers.
 
-    An update or a delete looks for its rows, and so needs the right to see them too.
+    An update or a delete has to find its rows, so it also needs the right to see them.
     """
     access = manifest.tables[row.table].access
     sees = _sees_as_anybody(access, row)
@@ -125,13 +125,13 @@ def _owns(manifest: Manifest, cell: Own, person: ProofPerson, row: RowFacts) -> 
 
 
 def _is_colleague(manifest: Manifest, needed: str, person: ProofPerson, other: ProofPerson | None) -> bool:
-    """Of those who are, or were, members of the same tenant."""
+    """Whether both are, or were, members of one tenant."""
     theirs = set() if other is None else {*other.memberships, *other.former}
     return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
 
 
 def is_same(one: ProofPerson | None, other: ProofPerson | None) -> bool:
-    """Whether it is one account, whatever became of its memberships in the meantime."""
+    """Whether both are the same account, whatever happened to its memberships."""
     return one is not None and other is not None and one.uid == other.uid
 
 
@@ -141,20 +141,20 @@ def _at_least(manifest: Manifest, held: str, needed: str) -> bool:
 
 
 def own_columns(access: Access) -> tuple[str, ...]:
-    """The columns that hold the profile whose row it is, by any cell."""
+    """Return the columns that hold the owner's profile, over all cells."""
     return tuple(
         dict.fromkeys(cell.column for cell in _own_cells(access) if cell.parent is None and cell.through is None)
     )
 
 
 def parent_columns(access: Access) -> dict[str, str]:
-    """Column → table, for the cells that ask another table whose rows these are."""
+    """Return column → table, for the cells that find the owner through another table."""
     found = {cell.column: cell.parent for cell in _own_cells(access) if cell.parent is not None}
     return {**found, **{cell.column: cell.through.table for cell in _own_cells(access) if cell.through is not None}}
 
 
 def parent_values(access: Access) -> dict[str, str]:
-    """For the same columns: the column of that table whose values they hold."""
+    """Return column → referenced column of that table, for the same columns."""
     return {
         cell.column: ROW_ID if cell.through is None else cell.through.match
         for cell in _own_cells(access)

@@ -1,4 +1,4 @@
-"""Rows for the parts of the matrix that open more than a cell does: what a third tenant shares, rows without a tenant, public
+"""Rows for the parts of the matrix that open more than a cell does: rows that a third tenant shares, rows without a tenant, public
 rows. Pure."""
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from tenantry.prove.expected.callers import OWN
 from tenantry.prove.expected.oracle import RowFacts
 
 LENDER = "lender"
-"""A third invented tenant, of which nobody is a member: it shares with OWN, by every share that the manifest knows."""
+"""A third synthetic tenant without members: it shares with OWN, by every share of the manifest."""
 
 Place = str | None
-"""A tenant in which a row can be put; None: without one."""
+"""A tenant in which a row can be put; None: no tenant."""
 
 
 def tenants(project: Project) -> tuple[str, ...]:
-    """The tenants that are invented for what is shared."""
+    """Return the tenants that are made for shares."""
     return (LENDER,) if project.manifest.shares else ()
 
 
 def places(project: Project, table: str) -> tuple[Place, ...]:
-    """Further places of a table in which rows can be: with the tenant that shares, and without a tenant."""
+    """Return further places for rows of a table: the tenant that shares, and no tenant."""
     access = project.manifest.tables[table].access
     shared: tuple[Place, ...] = (LENDER,) if access.shared is not None else ()
     return (*shared, *((None,) if access.system is not None else ()))
 
 
 def shared_with(access: Access, place: Place) -> frozenset[str]:
-    """Whom the rows of a place are shared with."""
+    """Return the tenants with which the rows of a place are shared."""
     return frozenset({OWN}) if place == LENDER and access.shared is not None else frozenset()
 
 
 def share_columns(project: Project, table: str) -> tuple[str, ...]:
-    """The columns of a table of shares that name the tenant that may read."""
+    """Return the columns of a table of shares that name the tenant that may read."""
     return tuple(dict.fromkeys(share.to for share in project.manifest.shares.values() if share.table == table))
 
 
 def conditions(project: Project, table: Table) -> Iterator[tuple[RowFacts, Mapping[str, str | None], str | None]]:
-    """Rows that a table gets beside its ordinary ones: their facts, values for columns (None: the tenant OWN), and what they
+    """Yield the additional rows of a table: their facts, values for columns (None: the tenant OWN), and the condition that they
     must fulfil."""
     for share in project.manifest.shares.values():
         if share.table == table.name:
@@ -59,7 +59,7 @@ def conditions(project: Project, table: Table) -> Iterator[tuple[RowFacts, Mappi
 
 
 def terms(condition: str | None) -> tuple[str, ...]:
-    """What must hold together for a condition to hold, without what is always true."""
+    """Return the terms that a condition joins by `and`, without those that are always true."""
     if condition is None:
         return ()
     statement: Any = pglast.parse_sql(f"select ({condition})")[0].stmt
@@ -75,7 +75,7 @@ def terms(condition: str | None) -> tuple[str, ...]:
 
 
 def equalities(condition: str | None) -> dict[str, str | None]:
-    """What a condition asks of single columns: column → text, for each `column = 'text'` that must hold."""
+    """Return column → text for each `column = 'text'` that a condition requires."""
     if condition is None:
         return {}
     statement: Any = pglast.parse_sql(f"select ({condition})")[0].stmt
@@ -105,7 +105,7 @@ def _equality(term: Any) -> dict[str, str]:
 
 
 def meant(project: Project, check: str, thing: str, detail: str) -> bool:
-    """Whether what a static check found is just what the manifest wants: rows that are public, for visitors to read."""
+    """Whether the manifest intends what a static check found: public rows that anonymous clients may read."""
     manifest = project.manifest
     schema, _, name = thing.partition(".")
     rule = manifest.tables.get(name.strip('"'))

@@ -1,1 +1,1 @@
-"""The access matrix executed, cell by cell, as the role that the cell is about."""
+"""Executes the access matrix, cell by cell, as the role that each cell is about."""

@@ -1,4 +1,4 @@
-"""Every statement that a proof runs, with what the matrix expects of it. Only `prepare` asks the server anything."""
+"""Builds every statement that a proof runs, with the outcome the matrix expects. Only `prepare` queries the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 
 @dataclass(frozen=True, slots=True)
 class MatrixAttempt:
-    """One statement to run as one caller. `counts` tells a SELECT, whose answer is how many rows it saw."""
+    """One statement to run as one caller. `counts` marks a SELECT that returns how many rows the caller saw."""
 
     caller: Caller
     table: str
@@ -34,12 +34,12 @@ class MatrixAttempt:
     statement: str
     counts: bool = False
     doubt: str = ""
-    """Why the statement could succeed, or touch nothing, without saying anything: only a refusal by right counts."""
+    """Why success would prove nothing (the statement may touch no row): only a refusal by right counts then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """An INSERT that the table takes from its owner; where none was found, `doubt` says why."""
+    """An INSERT that the table accepts from its owner; `doubt` says why none was found."""
 
     facts: RowFacts
     statement: str
@@ -48,23 +48,23 @@ class Insert:
 
 @dataclass(slots=True)
 class AttemptCatalog:
-    """What attempts are made from."""
+    """The facts from which attempts are built."""
 
     project: Project
     fixtures: Fixtures
     persons: Sequence[ProofPerson]
     writes: bool
-    """Whether clients have their rights to write; before the cut-over they do not."""
+    """Whether clients have their rights to write; before the cutover they do not."""
     inserts: dict[str, list[Insert]] = field(default_factory=dict)
     joins: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """Where clients may insert memberships: by person, what they try to become, and the INSERT."""
+    """Tables where clients may insert memberships: person, what they try to become, and the INSERT."""
     held: dict[str, frozenset[str]] = field(default_factory=dict)
-    """The columns of each table that a client's role may update, as the server says."""
+    """The columns of each table that a client's role may update, as the server reports them."""
     gone: set[tuple[str, str]] = field(default_factory=set)
-    """Rows, as table and condition, that do not stand at present: they went with a membership."""
+    """Rows, as table and condition, that do not exist at present: they were deleted with a membership."""
 
     def prepare(self, maker: RowFactory, table: Table) -> None:
-        """Find an INSERT for every place of a table in which a row could be put."""
+        """Find an INSERT for every place of a table where a row can be put."""
         without = [
             LEGACY_ID,
             *AUDIT,
@@ -97,7 +97,7 @@ class AttemptCatalog:
             self._prepare_joins(maker, table, without)
 
     def _prepare_joins(self, maker: RowFactory, table: Table, without: Sequence[str]) -> None:
-        """Everybody makes themselves a member, with each role, where they are none."""
+        """Let each person try to make themselves a member, with each role, of a tenant they do not belong to."""
         manifest = self.project.manifest
         for person in self.persons:
             profile = self.fixtures.profiles.get(person.uid)
@@ -151,8 +151,10 @@ class AttemptCatalog:
     # -- attempts ------------------------------------------------------------------------------------------------------
 
     def attempts(self, caller: Caller, table: Table) -> Iterator[MatrixAttempt]:
-        """All that one caller tries on one table; in a state, what is about the membership that he lost, and about rows that are
-        nobody's."""
+        """Yield everything that one caller tries on one table.
+
+        In a membership state these are the attempts about the lost membership and about rows without an owner.
+        """
         rows = self._rows(caller, table)
         plain = (
             *self._selects(caller, table, rows),
@@ -184,7 +186,7 @@ class AttemptCatalog:
         return "allow" if may(self.project.manifest, command, caller.person, facts) else "refuse"
 
     def changeable(self, table_name: str) -> list[str]:
-        """The columns of a table that the manifest leaves open to change."""
+        """Return the columns of a table that the manifest leaves open to change."""
         manifest = self.project.manifest
         table = self.project.target.table(table_name)
         listed = manifest.tables[table_name].access.update_columns
@@ -200,7 +202,7 @@ class AttemptCatalog:
         ]
 
     def _rows(self, caller: Caller, table: Table) -> list[tuple[str, FixtureRow]]:
-        """One row for each relation in which a row of the table can stand to the caller."""
+        """Return one row for each relation that a row of the table can have to the caller."""
         found: dict[str, FixtureRow] = {}
         for row in self.fixtures.rows.get(table.name, ()):
             if not self.gone or (table.name, row.where) not in self.gone:
@@ -208,7 +210,7 @@ class AttemptCatalog:
         return list(found.items())
 
     def missing(self, caller: Caller, table: Table) -> list[str]:
-        """The relations that no row of a table has at present, and had."""
+        """Return the relations that rows of a table had, but that no row has at present."""
         if not self.gone:
             return []
         had = dict.fromkeys(self.relation(caller.person, row.facts) for row in self.fixtures.rows.get(table.name, ()))
@@ -216,7 +218,7 @@ class AttemptCatalog:
         return [relation for relation in had if relation not in has and _concerns(caller, relation)]
 
     def relation(self, person: ProofPerson | None, facts: RowFacts) -> str:
-        """How a row stands to a person, in words; a membership that does not count any more says so in the caller's state."""
+        """Return the relation of a row to a person, in words. A membership that no longer counts is named by the caller's state."""
         tenants = set() if person is None else {*person.memberships, *person.former}
         if person is None:
             found = "public row" if facts.public else "any row"
@@ -246,7 +248,7 @@ class AttemptCatalog:
             yield from self._as_anybody(caller, table, rows)
             return
         if caller.person is None:
-            # The whole table: nobody sees any row of anybody, invented or not.
+            # The whole table: an anonymous caller sees no row at all, synthetic or not.
             statement = f"select count(*) from (select from {name} limit 1) as seen"
             doubt = "" if rows else self._no_row(table)
             yield MatrixAttempt(caller, table.name, "select", "any row", "refuse", statement, True, doubt)
@@ -263,7 +265,7 @@ class AttemptCatalog:
             )
 
     def _as_anybody(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
-        """Who is nobody sees public rows, found by the columns that he may read, and no others."""
+        """An anonymous caller sees public rows only. Rows are located by columns that this caller may read."""
         name = ident(table.schema, table.name)
         shown = visible(table, self.project.manifest.tables[table.name].access)
         doubt = "" if set(table.row_key or ()) <= set(shown) else "its key is not for visitors"
@@ -302,15 +304,15 @@ class AttemptCatalog:
         ]
 
     def _harmless(self, table: Table) -> str:
-        """A column to set to itself: one that the manifest leaves open, if there is one, and no generated one."""
+        """Return a column to set to itself: preferably one that the manifest leaves open, never a generated one."""
         plain = [column.name for column in table.columns if column.generated is None and column.identity != "always"]
         held = [name for name in plain if name in self.held.get(table.name, ())]
         meant = [name for name in self.changeable(table.name) if name in held]
         return ident([*meant, *held, *self.changeable(table.name), *plain][0])
 
     def _beyond(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
-        """What nobody should be able to try: columns that a client's role holds beyond the manifest, tried one by one, and
-        memberships that people make for themselves."""
+        """Yield attempts that nobody should be able to make: change each column that a client's role may update beyond the
+        manifest, and insert a membership for oneself."""
         if caller.person is None:
             return
         name, manifest = ident(table.schema, table.name), self.project.manifest
@@ -336,7 +338,7 @@ class AttemptCatalog:
     def _without_row(
         self, caller: Caller, table: Table, command: Command, rows: list[tuple[str, FixtureRow]]
     ) -> Iterator[MatrixAttempt]:
-        """Where no row could be made, a refusal by right can still be shown; anything else stays open."""
+        """Without a row, only a refusal by right can be shown; everything else stays untried."""
         reason = self.fixtures.reasons.get(table.name)
         name = ident(table.schema, table.name)
         statement = f"select count(*) from {name} where false"
@@ -353,7 +355,7 @@ class AttemptCatalog:
         return self.fixtures.reasons.get(table.name, "the table has no row")
 
     def _columns(self, caller: Caller, table: Table) -> Iterator[MatrixAttempt]:
-        """Not even a super admin changes an id, a tenant, an author, or what is fixed: that is a matter of rights."""
+        """Not even a super admin changes an id, a tenant, an author or a fixed column: rights forbid it."""
         name = ident(table.schema, table.name)
         closed = [
             column.name
@@ -366,7 +368,7 @@ class AttemptCatalog:
             yield MatrixAttempt(caller, table.name, "update", f"column {column}", "refuse", statement, doubt=doubt)
 
     def _moves(self, caller: Caller, table: Table, rows: list[tuple[str, FixtureRow]]) -> Iterator[MatrixAttempt]:
-        """Moving a row into the other tenant, and giving one away."""
+        """Move a row into the other tenant, and give one away."""
         manifest = self.project.manifest
         name = ident(table.schema, table.name)
         types = {column.name: column.type for column in table.columns}
@@ -404,8 +406,10 @@ class AttemptCatalog:
 
 
 def _concerns(caller: Caller, relation: str) -> bool:
-    """Whether what a caller does in a state says anything: a member about what he was a member of and about rows for all, a super
-    admin about a tenant of which he never was a member."""
+    """Whether an attempt in a membership state proves anything.
+
+    A member is tried on rows of the lost membership and on rows for all; a super admin on a tenant they never belonged to.
+    """
     if caller.person is None or caller.person.is_super:
         return relation == "other tenant"
     if caller.state == INACTIVE_LENDER or caller.state.startswith(SHARE):

@@ -1,8 +1,8 @@
-"""Calling functions with ids of another tenant, where no manifest says what they are for.
+"""Calls functions with ids of another tenant, where no manifest says what the functions are for.
 
-A function is called twice as somebody: with ids that nobody has, and with ids of the other tenant. What it answers, or changes, in the
-second case and not in the first, it gives away. Each call stands under a savepoint that is taken back. Volatile functions may do what
-no rollback takes back (send, write files, advance sequences), and are called on a copy only.
+Each function is called twice as the same caller: with ids that do not exist, and with ids of the other tenant. Whatever it returns or
+changes only in the second call is a leak. Each call runs under a savepoint that is rolled back. Volatile functions may have effects that
+no rollback undoes (send, write files, advance sequences), so they are called on a copy only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST = 4000
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A function with arguments that ids fit, and that a client role may call."""
+    """A function that a client role may call and that has arguments of an id type."""
 
     schema: str
     name: str
@@ -45,7 +45,7 @@ class Routine:
 
 
 def functions_of(owner: psycopg.Connection[Any], scope: Scope) -> list[Routine]:
-    """The functions of the schemas that are looked at which a client may call with an id."""
+    """Return the functions in the inspected schemas that a client may call with an id."""
     rows = owner.execute(
         load_blocks("tenantry.prove.matrix", "without_manifest")["functions"],
         {"schemas": list(scope.schemas), "clients": list(scope.clients)},
@@ -54,7 +54,7 @@ def functions_of(owner: psycopg.Connection[Any], scope: Scope) -> list[Routine]:
 
 
 def combinations(function: Routine, ids: Mapping[str, Sequence[str]]) -> Iterator[tuple[list[str], list[str]]]:
-    """Arguments that are the other tenant's, and beside them some that nobody has. Other arguments get a plain value."""
+    """Yield pairs of arguments: ids of the other tenant, and ids that do not exist. Other arguments get a plain value."""
     choices: list[list[tuple[str, str]]] = []
     for kind in function.types:
         base = kind.removesuffix("[]")
@@ -79,7 +79,7 @@ _PLAIN = {
 
 
 def call(owner: psycopg.Connection[Any], function: Routine, ids: Mapping[str, Sequence[str]]) -> tuple[Outcome, str]:
-    """Call a function as the role that the connection has, and say whether it reached the other tenant."""
+    """Call a function as the connection's current role, and report whether it reached the other tenant."""
     refused = ""
     tried = False
     for theirs, nobody in combinations(function, ids):
@@ -105,7 +105,7 @@ _NO_RIGHT = "no right"
 
 
 def _answer(owner: psycopg.Connection[Any], expression: str) -> tuple[str | None, int, str]:
-    """What a call gives as JSON, how many rows it wrote, and what the server said."""
+    """Return the call's result as JSON, the number of rows it wrote, and the server's messages."""
     try:
         with owner.transaction(force_rollback=True):
             before = _written(owner)

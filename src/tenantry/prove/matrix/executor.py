@@ -1,4 +1,4 @@
-"""Running the statements of a proof: each caller in a transaction of his own that is rolled back, in every state."""
+"""Runs the statements of a proof: each caller in a transaction of their own that is rolled back, in every membership state."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tenantry.prove.matrix.membership_states import StateChange, Turn, changed, 
 from tenantry.prove.model import Cell, Outcome
 
 Progress = Callable[[str, int, int], None]
-"""Called with who is tried, how many callers are done, and how many there are."""
+"""Called with the caller being tried, the number of callers done, and the number of all callers."""
 
 
 @dataclass(slots=True)
 class MatrixExecutor:
-    """What cells are tried with; in place both connections are one."""
+    """The connections and attempts of one proof; in place both connections are the same one."""
 
     owner: psycopg.Connection[Any]
     client: psycopg.Connection[Any]
@@ -37,12 +37,12 @@ class MatrixExecutor:
     unknown: Sequence[str] = ()
     """The states that the manifest does not know, with the reason."""
     _role: str = "none"
-    """That of the owner's session."""
+    """The role of the owner's session."""
     _went: dict[str, set[str]] = field(default_factory=dict)
-    """By state, tables of which rows went with the membership, and the relations that no row has then."""
+    """By state: tables whose rows were deleted with the membership, with the relations that no row has then."""
 
     def notes(self) -> list[str]:
-        """What of the states there is nothing to be tried of, and why."""
+        """Return which states cannot be tried (in part), and why."""
         went = (
             f"{state}: not applicable, these rows go with the membership: {', '.join(sorted(what))}"
             for state, what in self._went.items()
@@ -50,7 +50,7 @@ class MatrixExecutor:
         return [*self.unknown, *went]
 
     def try_all(self, tables: Sequence[Table], progress: Progress | None) -> Iterator[Cell]:
-        """All that all callers try on these tables: first as they are, then in each state."""
+        """Try everything that all callers attempt on these tables: first with active memberships, then in each state."""
         role = self.owner.execute("select current_setting('role')").fetchone()
         assert role is not None
         self._role = role[0]
@@ -63,7 +63,7 @@ class MatrixExecutor:
             progress("", of_all, of_all)
 
     def _everything(self, tables: Sequence[Table]) -> Iterator[tuple[Caller, Iterator[Cell]]]:
-        """Each caller with what he tries, which is to be consumed before the next one comes."""
+        """Yield each caller with their cells. Consume the cells before asking for the next caller."""
         for caller in self.everybody:
             yield caller, self._try(caller, tables)
         for turn in self.turns:
@@ -91,17 +91,17 @@ class MatrixExecutor:
     # -- one caller ----------------------------------------------------------------------------------------------------
 
     def _try(self, caller: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
-        """All that one caller tries, in one transaction that is rolled back, as a request of the application would run."""
+        """Try everything of one caller in one transaction that is rolled back, as a request of the application would run."""
         with self._context(caller):
             yield from self._attempts(caller, tables)
 
     def _try_removed(self, turn: Turn, caller: Caller, member: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
-        """What a member tries after he has looked at his rows and then lost his membership, all in one transaction."""
+        """Let a member read their rows, then lose the membership and try again, all in one transaction."""
         with self._context(member):
             for table in tables:
                 for attempt in self.book.attempts(member, table):
                     if attempt.command == "select" and attempt.expected == "allow":
-                        # Not rolled back: what the look leaves in the session is to be there afterwards.
+                        # Not rolled back: the session must keep whatever the read leaves in it.
                         with suppress(psycopg.Error), self.client.transaction():
                             self.client.execute(attempt.statement.encode())
             try:
@@ -112,34 +112,34 @@ class MatrixExecutor:
                 yield from self._not_tried(caller, tables, str(error))
 
     def _attempts(self, caller: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
-        # One savepoint serves all: going back to it leaves it in place, and halves what is sent for an attempt.
+        # One savepoint serves all: rolling back to it keeps it, which halves the statements of an attempt.
         self.client.execute(f"savepoint {_POINT}".encode())
         for table in tables:
             for attempt in self.book.attempts(caller, table):
                 yield _cell(attempt, *_run(self.client, attempt))
         self.client.execute(f"release savepoint {_POINT}".encode())
 
-    # -- what surrounds it ---------------------------------------------------------------------------------------------
+    # -- connections and state -----------------------------------------------------------------------------------------
 
     @contextmanager
     def _context(self, caller: Caller) -> Iterator[None]:
         with self.client.transaction(force_rollback=True):
             _open(self.client, caller, self.book.fixtures.key)
             _become(self.client, caller)
-            # Rows are found by their keys, and nobody's rows by none: no table is read from end to end, however large.
+            # Rows are found by their keys: no table is scanned from end to end, however large it is.
             self.client.execute("set local enable_seqscan = off")
             self.client.execute("set constraints all deferred")
             yield
 
     @contextmanager
     def _changed(self, changes: Sequence[StateChange], *, meanwhile: Caller | None = None) -> Iterator[None]:
-        """What the owner changes, for as long as this lasts.
+        """Apply the owner's changes for the duration of this context.
 
         Args:
-            meanwhile: the caller whose transaction is open; in place the owner steps in for a moment.
+            meanwhile: the caller whose transaction is open; in place the owner takes over the connection for the change.
 
         Raises:
-            CannotMake: the server refuses it.
+            CannotMake: the server refuses the change.
         """
         in_place = self.owner is self.client
         steps_in = in_place and meanwhile is not None
@@ -171,7 +171,7 @@ def _become(client: psycopg.Connection[Any], caller: Caller) -> None:
 
 
 def _open(client: psycopg.Connection[Any], caller: Caller, key: SealKey | None) -> None:
-    """The caller's context. What is no JSON, and so can come from no application, stands there without a seal."""
+    """Open the caller's context. Claims that are no JSON, which no application can send, are set without a seal."""
     if key is not None and caller.claims and _is_json(caller.claims):
         open_context(client, key, caller.claims)
     else:
@@ -194,7 +194,7 @@ _BACK = f"rollback to savepoint {_POINT}".encode()
 
 
 def _run(client: psycopg.Connection[Any], attempt: MatrixAttempt) -> tuple[Outcome, str]:
-    """Try a statement, and take it back to the savepoint that is set."""
+    """Try a statement, then roll back to the savepoint that is set."""
     of_rights = attempt.relation.startswith("column")
     try:
         try:
@@ -211,7 +211,7 @@ def _run(client: psycopg.Connection[Any], attempt: MatrixAttempt) -> tuple[Outco
         if attempt.doubt:
             found = "not tried", f"{attempt.doubt}; the server said {said}"
         elif attempt.command == "delete" and isinstance(error, _REFERENCED):
-            # Foreign keys are looked at after the policy has let the row through.
+            # Foreign keys are checked after the policy has let the row through.
             found = "allow", said
         else:
             found = "error", said

@@ -10,7 +10,7 @@ _MARKS = {"yes": "✓", "own": "own", "no": "–", "part": "some", "failed": "**
 
 
 def proof_markdown(proof: Proof) -> str:
-    """Verdict, failures, what could not be tried, static checks, and the matrix as it was executed."""
+    """Return the verdict, failures, what could not be tried, static checks, and the matrix as it was executed."""
     return "\n".join([*_lines(proof), ""])
 
 

@@ -1,5 +1,5 @@
-"""Memberships that end and tenants that are closed: what the owner does to the invented rows before their people try, or while
-they do, what they could do as members."""
+"""Memberships that end and tenants that are closed: the owner changes the synthetic rows before, or while, their members try what
+they could do before."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_CHANGES = 400
 
 
 class StateChange(Protocol):
-    """Something that the owner does to invented rows, and takes back."""
+    """A change that the owner makes to synthetic rows, and undoes."""
 
     def begin(self, conn: psycopg.Connection[Any]) -> None:
         """
@@ -41,12 +41,12 @@ class StateChange(Protocol):
         """
 
     def end(self, conn: psycopg.Connection[Any]) -> None:
-        """Make the rows again what they were, as far as that goes."""
+        """Restore the rows, as far as possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Other values for a row, with which a condition of the manifest does not hold."""
+    """Other values for a row, so that a condition of the manifest no longer holds."""
 
     row: FixtureRow
     values: Values
@@ -67,12 +67,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A membership that is deleted; where rows of the member stand in the way, these go first, and where that is refused too, it
-    is made inactive.
+    """Delete a membership. If rows of the member block that, delete them first; if that is refused too, make it inactive.
 
     Attributes:
-        own: the other rows of the member in that tenant, in the order in which they were made.
-        rows: all invented rows, in the order in which they were made: what is taken along comes back with the membership.
+        own: the member's other rows in that tenant, in the order in which they were made.
+        rows: all synthetic rows, in the order in which they were made; those that are deleted too are restored with the membership.
         instead: how the membership is made inactive.
     """
 
@@ -114,9 +113,9 @@ class Turn:
     """Callers in one state.
 
     Attributes:
-        changes: what puts them into it; for REMOVED while their transaction is open, else before it begins.
-        members: the same callers as they are without it.
-        reason: why the state cannot be had: their cells are not tried then.
+        changes: the changes that lead to the state; for REMOVED they run while the caller's transaction is open, else before it.
+        members: the same callers before the changes.
+        reason: why the state cannot be reached; its cells are not tried then.
     """
 
     state: str
@@ -129,7 +128,7 @@ class Turn:
 def turns(
     ready: RowFactory, project: Project, fixtures: Fixtures, everybody: Sequence[Caller]
 ) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    """The states of all members, in the order in which they are to be tried; and those that the manifest does not know, with the
+    """Return the states of all members, in the order in which to try them; and the states that the manifest does not know, with the
     reason."""
     manifest = project.manifest
     members = tuple(
@@ -183,8 +182,8 @@ def turns(
 def _shares_that_end(
     ready: RowFactory, project: Project, fixtures: Fixtures, members: tuple[Caller, ...]
 ) -> Iterator[Turn]:
-    """Each thing that a share must fulfil is broken once, for all shares that ask it; and each share is taken away once, while
-    the same tenant goes on sharing everything else."""
+    """Break each condition of a share once, for all shares that have it; and delete each share once, while the same tenant keeps
+    sharing everything else."""
     if LENDER not in fixtures.tenants:
         return
     shares = project.manifest.shares
@@ -195,7 +194,7 @@ def _shares_that_end(
             asked.setdefault(term, []).append(name)
     for term, names in asked.items():
         if equalities(term):
-            continue  # what tells the shares apart: the removal of one says more
+            continue  # it identifies the share: deleting the share's row tells more
         told = f"{SHARE} was not accepted" if term in terms(shares[names[0]].accepted) else f"{SHARE} breaks {term}"
         groups = [(None, names)] if len(names) == len(rows) else [(name, [name]) for name in names]
         for only, group in groups:
@@ -214,7 +213,7 @@ def _shares_that_end(
 
 
 def _share_row(ready: RowFactory, fixtures: Fixtures, share: Share) -> FixtureRow | None:
-    """The invented row by which the lender shares."""
+    """Return the synthetic row by which the lender shares."""
     for row in _rows_of(fixtures, share.table):
         if row.facts.tenant == LENDER:
             query = f"select ({share.holds}) is true from {ident(row.table.schema, row.table.name)} where {row.where}"
@@ -224,7 +223,7 @@ def _share_row(ready: RowFactory, fixtures: Fixtures, share: Share) -> FixtureRo
 
 
 def _only(term: str, holds: str) -> str:
-    """A condition that is not true just where a term is not, and everything else that is asked is."""
+    """Return a condition that fails only when `term` fails and all other terms hold."""
     others = [each for each in terms(holds) if each != term]
     return f"({term}) or not (({' and '.join(f'({each})' for each in others) or 'true'}) is true)"
 
@@ -252,7 +251,7 @@ def _not_found(table: str, condition: str) -> str:
 
 
 def _violation(ready: RowFactory, row: FixtureRow, condition: str) -> Assignment | None:
-    """Found by trying; nothing of it stays."""
+    """Find the violation by trying values; every trial is rolled back."""
     for values in itertools.islice(ready.otherwise(row.table, row.values, condition), _MOST_CHANGES):
         try:
             with ready.conn.transaction(force_rollback=True):
@@ -285,7 +284,7 @@ def _said(error: Exception) -> str:
 
 
 def gone(conn: psycopg.Connection[Any], rows: Sequence[FixtureRow]) -> set[tuple[str, str]]:
-    """Which of these rows do not stand, as table and condition."""
+    """Return which of these rows do not exist, as table and condition."""
     found: set[tuple[str, str]] = set()
     for table, group in itertools.groupby(rows, key=lambda row: row.table.name):
         asked = list(group)
@@ -299,7 +298,7 @@ def gone(conn: psycopg.Connection[Any], rows: Sequence[FixtureRow]) -> set[tuple
 
 @contextmanager
 def changed(conn: psycopg.Connection[Any], changes: Sequence[StateChange], *, in_place: bool) -> Iterator[None]:
-    """Changes that hold for as long as this lasts: in place in a savepoint, else committed and taken back.
+    """Apply changes for the duration of this context: in place in a savepoint, otherwise committed and undone.
 
     Raises:
         CannotMake: the server refuses one.
@@ -325,8 +324,8 @@ def changed(conn: psycopg.Connection[Any], changes: Sequence[StateChange], *, in
 
 
 def stay_removable(conn: psycopg.Connection[Any], all_turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The same turns, without those after which the invented rows could not be removed any more, as where a trigger keeps a record
-    of each change; nothing of the trial stays."""
+    """Return the same turns without those after which the synthetic rows could not be removed, e.g. because a trigger keeps a record
+    of each change. All trials are rolled back."""
     kept = []
     for state, group in itertools.groupby(all_turns, key=lambda turn: turn.state):
         several = list(group)

@@ -1,5 +1,5 @@
--- Tables with triggers that may act outside of the transaction, so that a rollback would not take back what they do: those in
--- languages that can reach anything, and those whose text names a function that does.
+-- Tables with triggers that may act outside the transaction, so that a rollback would not undo their effects: triggers in
+-- untrusted languages, and triggers whose body names a function with such effects.
 select c.relname::text,
        string_agg(distinct t.tgname::text || ' (' || p.oid::regproc::text || ', ' || l.lanname::text || ')', ', ')
   from pg_catalog.pg_trigger as t

@@ -1,4 +1,4 @@
-"""The proof: every cell of the access matrix executed, as the role that it is about, over a login without rights."""
+"""The proof: executes every cell of the access matrix as the role it is about, over a login without rights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tenantry.prove.matrix.membership_states import stay_removable, turns
 from tenantry.prove.model import Proof
 
 _LOCK = 7304871220352
-"""Key of the advisory lock that keeps proofs of one database apart."""
+"""Key of the advisory lock that allows one proof of a database at a time."""
 
 
 def prove(
@@ -40,25 +40,25 @@ def prove(
 ) -> Proof:
     """Prove that the database obeys the manifest's access matrix.
 
-    Two tenants, people of every role and rows of every table are invented. In place (no `login_dsn`) that happens in one
-    transaction of the owner, which becomes each caller's role in turn, and is rolled back. With a login the rows are
-    committed, and each caller's statements run over the login's connection, in a transaction that is rolled back; the
-    invented rows are removed in any case, and those of a proof that was killed by the next one.
+    Two tenants, people of every role and rows of every table are made. In place (no `login_dsn`) that happens in one
+    transaction of the owner, which becomes each caller's role in turn and is rolled back. With a login, the rows are
+    committed, and each caller's statements run over the login's connection in a transaction that is rolled back. The
+    synthetic rows are always removed; if a proof was killed, the next one removes its rows.
 
-    All members try it again when their membership is inactive, when their tenant is, and when the membership is removed while
+    All members try again when their membership is inactive, when their tenant is inactive, and when the membership is removed while
     their transaction is open (tenantry.prove.matrix.membership_states).
 
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables.
         login_dsn: the application's login; None: prove in place.
-        writes: False before the cut-over, when no client has rights to write yet: then every write must be refused.
-        tables: try the cells of these tables only; the static checks are made for all.
+        writes: False before the cutover, when clients have no rights to write yet: every write must be refused.
+        tables: try the cells of these tables only; the static checks cover all tables.
 
     Raises:
         RolesMissing: a role that the manifest names does not exist.
-        UnfitLogin: the login could do more than the application may.
+        UnfitLogin: the login can do more than the application may.
         RunInProgress: another proof of this database is running.
-        TenantryError: nothing can be proved, because tenants or people cannot be made.
+        TenantryError: tenants or people cannot be made, so nothing can be proved.
     """
     started = time.monotonic()
     if login_dsn is None:
@@ -125,7 +125,7 @@ def _in_place(
 
 @dataclass(frozen=True)
 class _Traces:
-    """What a rollback leaves: how far sequences are, and the log."""
+    """What a rollback leaves behind: positions of sequences and the position of the log."""
 
     sequences: dict[str, int]
     wal: int
@@ -172,7 +172,7 @@ def _check_roles(owner: psycopg.Connection[Any], project: Project) -> None:
 
 @contextmanager
 def _alone(owner: psycopg.Connection[Any]) -> Iterator[None]:
-    """One proof at a time: whatever invented rows stand there then, nobody needs them."""
+    """Allow one proof at a time; synthetic rows that exist at its start are leftovers."""
     if owner.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         raise RunInProgress(
             f"Another proof of this database is running: {lock_holder(owner, _LOCK)}.",

@@ -1,7 +1,7 @@
-"""A database without a manifest: that no tenant reaches another's rows, executed on the rows that are there.
+"""Proves a database without a manifest: no tenant reaches another's rows, tried on the existing rows.
 
-What a role should be allowed nobody has said; that a member of one tenant neither sees nor changes rows of another, and that
-nobody at all sees none, needs no saying. Every statement runs under a savepoint, in one transaction that is rolled back.
+No manifest says what each role may do. Two rules hold anyway: a member of one tenant neither sees nor changes rows of another, and an
+anonymous caller sees none. Every statement runs under a savepoint, in one transaction that is rolled back.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tenantry.prove.matrix.executor import Progress
 from tenantry.prove.model import Cell, Outcome, Proof
 
 MATRIX = "matrix"
-"""By this name exceptions allow cells: object is a glob over `table`, or `table command caller relation`."""
+"""The name by which exceptions allow cells: `object` is a glob over `table`, or `table command caller relation`."""
 
 
 _LOCK_TIMEOUT = "2s"
 _STATEMENT_TIMEOUT = "10s"
 _REACHED = (errors.IntegrityError,)
-"""Constraints are looked at after a policy has let the row through."""
+"""Constraints that are checked after a policy has let the row through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,17 @@ class _Table:
     type: str
     columns: tuple[str, ...]
     outside: str
-    """Triggers that a rollback would not take back."""
+    """Triggers whose effects a rollback would not undo."""
     oid: int = 0
     value: Callable[[str], str] | None = None
-    """The tenant of a row by its alias, as SQL, where no column of its own holds it."""
+    """SQL for the tenant of a row, by its alias, if no column of the table holds it."""
     root: bool = False
-    """The table of tenants itself: everybody may begin one."""
+    """This is the table of tenants itself: everybody may create one."""
     shared: bool = False
-    """Rows of others that are seen may be shared on purpose: each row belongs to a person, who decides."""
+    """Visible rows of others may be shared on purpose: each row belongs to a person, who decides."""
 
     def owner(self, alias: str) -> str:
-        """The tenant of a row, as SQL."""
+        """Return SQL for the tenant of a row."""
         return f"{alias}.{ident(self.tenant)}" if self.value is None else self.value(alias)
 
     @property
@@ -64,19 +64,19 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Somebody with an account, and the tenants that they are a member of."""
+    """A person with an account, and the tenants that they are a member of."""
 
     account: str
     tenants: tuple[str, ...]
     former: tuple[str, ...] = ()
-    """Tenants in which their membership does not count any more, by a flag of it: of all others', their rows are tried first."""
+    """Tenants in which the person's membership is inactive by a flag; rows of these tenants are tried first."""
     person: str = ""
-    """By which memberships know them."""
+    """The columns and values by which memberships name the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Where a row stands, and what it holds, as JSON; the place is good for this transaction."""
+    """The place of a row, valid for this transaction, and its values as JSON."""
 
     place: str
     tenant: str
@@ -100,16 +100,17 @@ class _Caller:
 def prove_found(
     owner: psycopg.Connection[Any], scope: Scope, *, on_copy: bool = False, progress: Progress | None = None
 ) -> Proof:
-    """Try each table of tenants as each client role: without a caller, as an unknown account, as a member of one tenant; and call
-    functions with ids of another tenant, as that member.
+    """Try each table of tenants as each client role: without a caller, as an unknown account, and as a member of one tenant.
+
+    Functions are called with ids of another tenant, as that member.
 
     Args:
         owner: a connection that may become the client roles, and sees every row.
-        scope: what was found: which columns hold tenants, which roles are clients, where memberships stand.
-        on_copy: the database is a copy: rows are invented there, and volatile functions are called, too.
+        scope: what was discovered: which columns hold tenants, which roles are clients, which tables hold memberships.
+        on_copy: the database is a copy: synthetic rows are made there, and volatile functions are called, too.
 
     Raises:
-        TenantryError: the server refused what the proof itself needs.
+        TenantryError: the server refused a statement that the proof itself needs.
     """
     started = time.monotonic()
     cells: list[Cell] = []
@@ -151,7 +152,7 @@ def prove_found(
     )
 
 
-# -- what there is -----------------------------------------------------------------------------------------------------
+# -- reading the database ------------------------------------------------------------------------------------------------
 
 
 def _tables(owner: psycopg.Connection[Any], scope: Scope) -> list[_Table]:
@@ -173,7 +174,7 @@ def _table(row: tuple[Any, ...], *, shared: bool) -> _Table:
 
 
 def _children(owner: psycopg.Connection[Any], scope: Scope, tables: list[_Table]) -> list[_Table]:
-    """Tables without a tenant of their own, whose tenant is that of the row that they name."""
+    """Return tables without a tenant column; the tenant is that of the row they reference."""
     known = {table.oid: table for table in tables if not scope.membership or table.oid != scope.membership.relation}
     direct = {table.oid for table in tables}
     found: list[_Table] = []
@@ -198,7 +199,7 @@ def _of_parent(parent: _Table, name: str, mine: Sequence[str], theirs: Sequence[
 
 
 def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
-    """A member of the fewest tenants, at least one, who has an account; if there is one, who is suspended in another tenant."""
+    """Return a member with an account and the fewest tenants (at least one); preferably one who is suspended in another tenant."""
     members = scope.membership or scope.owners
     if scope.user_owned:
         return _person(owner, scope, notes)
@@ -238,7 +239,7 @@ _SINCE = re.compile(r"^(deleted|left|suspended|revoked|removed|disabled|ended)_(
 
 
 def _counts(owner: psycopg.Connection[Any], relation: int) -> str:
-    """Whether a membership `m` counts, by what its columns are called, as SQL."""
+    """Return SQL that says whether a membership `m` counts, judged by the names of its columns."""
     rows = owner.execute(
         "select a.attname::text, t.typname::text from pg_catalog.pg_attribute as a"
         " join pg_catalog.pg_type as t on t.oid = a.atttypid"
@@ -257,7 +258,7 @@ def _counts(owner: psycopg.Connection[Any], relation: int) -> str:
 
 
 def _person(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _Member | None:
-    """Somebody who has rows of their own: where each row belongs to a person."""
+    """Return a person who has rows of their own, for databases where each row belongs to a person."""
     for table in _described(owner, [oid for oid, _ in scope.tenant_columns], [n for _, n in scope.tenant_columns]):
         column = ident(str(table[3]))
         row = owner.execute(
@@ -289,7 +290,7 @@ def _ids(
     places: Mapping[str, tuple[_Row | None, _Row | None, str]],
     member: _Member,
 ) -> dict[str, list[str]]:
-    """Ids of the other tenant by type: the tenant's, its people's, and those of its rows."""
+    """Return ids of the other tenant by type: the tenant's, its people's, and those of its rows."""
     found: dict[str, list[str]] = {}
     keys = owner.execute(
         load_blocks("tenantry.prove.matrix", "without_manifest")["keys"], {"relations": [table.oid for table in tables]}
@@ -298,7 +299,7 @@ def _ids(
     for oid, name, kind in keys:
         names.setdefault(oid, []).append((name, kind))
     members = scope.membership
-    # What names a tenant or a person first: calls are counted.
+    # Ids of tenants and people first, since the number of calls is limited.
     ordered = sorted(tables, key=lambda table: members is None or table.oid != members.relation)
     for table in ordered:
         _, other, _ = places[table.shown]
@@ -324,7 +325,7 @@ def _calls(
     *,
     volatile: bool,
 ) -> Iterator[Cell]:
-    """Call what the role may call with ids of the other tenant."""
+    """Call the functions that the role may call with ids of the other tenant."""
     for routine in routines:
         if caller.role not in routine.roles or not any(kind.removesuffix("[]") in ids for kind in routine.types):
             continue
@@ -365,7 +366,7 @@ def _callers(
 def _rows(
     owner: psycopg.Connection[Any], table: _Table, member: _Member | None
 ) -> tuple[_Row | None, _Row | None, str]:
-    """A row of the member's tenant, one of another, and why there is none."""
+    """Return a row of the member's tenant, a row of another tenant, and why one of them is missing."""
     tenant = table.owner("t")
     content = (
         f"(select row_to_json(j)::text from (select {', '.join(f't.{ident(name)}' for name in table.columns)}) as j)"
@@ -374,7 +375,7 @@ def _rows(
         f"select t.tableoid::text || ' ' || t.ctid::text, {tenant}::text, {content} from {table.shown} as t"
         f" where {tenant} is not null and %s limit 1"
     )
-    # What is the member's own, whichever tenant it is in, may be theirs to see.
+    # Rows of the member may be visible to them in whichever tenant they are.
     theirs = {each for each in (member.account, member.person) if each} if member is not None else set()
     foreign = " and ".join(f"strpos(t::text, {literal(each)}) = 0" for each in sorted(theirs)) or "true"
     former = ", ".join(literal(each) for each in member.former) if member is not None and member.former else "null"
@@ -418,7 +419,7 @@ def _try(
         owner.execute("set constraints all deferred")
         if caller.member is not None and own is not None:
             got, said = _run(owner, f"select count(*) from {table.shown} where {_at(own)}")
-            # Whether he should is for a manifest to say; it shows that these claims count for something.
+            # Only a manifest can say whether this is allowed; it shows that these claims have an effect.
             yield cell("select", "own tenant", "allow" if got == "allow" else "refuse", got, said)
         got, said = _run(owner, f"select count(*) from {table.shown} where {_at(other)}")
         if got == "allow" and table.shared:
@@ -441,7 +442,7 @@ def _at(row: _Row) -> str:
 def _writes(
     owner: psycopg.Connection[Any], table: _Table, own: _Row | None, other: _Row, *, member: bool
 ) -> Iterator[tuple[str, str]]:
-    """What each write is, and how it is said; asked for while the connection is the caller's role."""
+    """Return each write with its description. Call it while the connection has the caller's role."""
     columns = idents(table.columns)
     tenant = ident(table.tenant)
     row = owner.execute(
@@ -486,7 +487,7 @@ def _run(owner: psycopg.Connection[Any], statement: str) -> tuple[Outcome, str]:
 
 
 def _without_the_blind(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
-    """A member whose claims count for nothing, who sees no row of his own anywhere, shows nothing by seeing no others."""
+    """Drop members who see no row of their own: that they see no others proves nothing, since their claims have no effect."""
     kept: list[Cell] = []
     notes: list[str] = []
     for role in dict.fromkeys(cell.role for cell in cells):

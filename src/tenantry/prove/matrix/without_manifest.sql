@@ -1,5 +1,5 @@
 -- name: tables
--- The tables that hold rows of tenants, with what is needed to try statements on them.
+-- The tables that hold rows of tenants, with the facts needed to try statements on them.
 select c.oid::int8, n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
        array(select w.attname::text from pg_catalog.pg_attribute as w
               where w.attrelid = c.oid and w.attnum > 0 and not w.attisdropped and w.attgenerated = '' order by w.attnum),
@@ -18,7 +18,7 @@ select c.oid::int8, n.nspname::text, c.relname::text, a.attname::text, pg_catalo
  order by 2, 3
 
 -- name: members
--- Names of the membership table's columns, and the way from its user column to an account: by itself, or by way of a table of people.
+-- Columns of the membership table, and the path from its user column to an account: directly, or through a table of people.
 select n.nspname::text, c.relname::text, t.attname::text, u.attname::text,
        fn.nspname::text, f.relname::text, fa.attname::text,
        (select pa.attname::text from pg_catalog.pg_constraint as pk
@@ -38,7 +38,7 @@ select n.nspname::text, c.relname::text, t.attname::text, u.attname::text,
  where c.oid = %(relation)s
 
 -- name: functions
--- Functions of these schemas with an argument that an id fits, and the clients that may call them.
+-- Functions of these schemas with an argument of an id type, and the clients that may call them.
 select n.nspname::text, p.proname::text,
        array(select format_type(g.oid, null) from unnest(p.proargtypes) with ordinality as g (oid, place) order by g.place),
        p.provolatile = 'v',
@@ -56,7 +56,7 @@ select n.nspname::text, p.proname::text,
  order by 1, 2, 3
 
 -- name: ways
--- Tables without a tenant of their own that hang on one that has: the foreign key's columns on both sides.
+-- Tables without a tenant column that reference a table with one: the foreign key's columns on both sides.
 select c.oid::int8, p.oid::int8,
        array(select a.attname::text from unnest(k.conkey) with ordinality as w (n, place)
                join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = w.n order by w.place),
@@ -70,7 +70,7 @@ select c.oid::int8, p.oid::int8,
  order by k.oid
 
 -- name: keys
--- The single-column keys of these tables, by which rows are named to functions.
+-- The single-column keys of these tables: functions are called with their values.
 select c.oid::int8, a.attname::text, format_type(a.atttypid, null)
   from pg_catalog.pg_class as c
   join pg_catalog.pg_index as i on i.indrelid = c.oid and i.indisprimary
