@@ -12,13 +12,13 @@ _TITLES = {
     "reads": "Reads",
     "session": "The session and the context",
     "writes": "Writes",
-    "context": "Who one is",
+    "context": "The caller's identity",
     "privileges": "Privileges",
 }
 
 
 def page() -> str:
-    """Family by family: what each attack tries, what it would gain, where the idea is from, and what production is asked."""
+    """Return the page: by family, what each attack tries and would gain, where the idea comes from, and whether the catalog can answer."""
     return "\n".join([*_lines(), ""])
 
 
@@ -26,29 +26,28 @@ def _lines() -> Iterator[str]:
     yield "# The attacks of the proof"
     yield ""
     yield (
-        f"{len(ATTACKS)} ways to get at another tenant's rows, or at rights that nobody should have. Each is tried with real logins"
-        " and second sessions on a copy of the database that the proof makes for itself, with two invented tenants; the attacker"
-        " is an administrator of one of them, and may run whatever SQL he likes on a connection of the application. Tables, roles"
-        " and columns are the manifest's. An attack **holds** (nothing was gained), is **broken**, or does not apply, and then says"
-        " why; an error of the proof itself counts as a failure."
+        f"{len(ATTACKS)} ways to reach another tenant's rows, or rights that no client should have. Each is tried with real logins"
+        " and second sessions on a copy of the database that the proof makes, with two synthetic tenants. The attacker"
+        " is an administrator of one of them, and can run any SQL on a connection of the application. Tables, roles"
+        " and columns come from the manifest. An attack **holds** (nothing was gained), is **broken**, or does not apply, and then"
+        " gives the reason; an error of the proof itself counts as a failure."
     )
     yield ""
     yield (
-        "Where nothing may be tried, as on production, the catalog is asked for the right that would allow an attack; those that it"
-        " can answer for are marked with ◆. This page is generated from the attacks' own texts."
+        "Where nothing may be tried, e.g. on production, the catalog is asked for the right that would allow an attack. Attacks that"
+        " it can answer for are marked with ◆. This page is generated from the attacks' own texts."
     )
     yield ""
-    yield "## What PostgreSQL lets everybody do"
+    yield "## What PostgreSQL allows every client"
     yield ""
     yield (
-        "Some of it no schema prevents, since PostgreSQL lets whoever runs statements of his own do it: take time, and measure it;"
-        " explain statements, and see how many rows were passed over; change the own password, and the own login's settings, which"
-        " count only where the application does not state them; take advisory locks;"
-        " wait for locks that they will be refused; notify, and write messages for those who read the write-ahead log;"
-        " fill the disk with large objects. No row of another tenant comes of these, but numbers, guesses and disturbance may. The"
-        " proof tells of those that can be told (`explain_…`, `lock_table`, `lock_queue`, `fill_the_lock_table`,"
-        " `end_others_sessions`); one that is accepted is accepted with a stated reason, and the result"
-        " shows it."
+        "No schema prevents some attacks, since PostgreSQL allows them to everyone who can run their own statements: take time, and"
+        " measure it; explain statements, and see how many rows were filtered out; change their own password, and their login's"
+        " settings, which apply only if the application does not set them; take advisory locks;"
+        " wait for locks to which they have no right; notify, and write messages for readers of the write-ahead log;"
+        " fill the disk with large objects. They reveal no row of another tenant, but allow counting, guessing and disturbance. The"
+        " proof reports those that can be tested (`explain_…`, `lock_table`, `lock_queue`, `fill_the_lock_table`,"
+        " `end_others_sessions`). One is accepted only with a stated reason, which the result shows."
     )
     for family in FAMILIES:
         chosen = [each for each in ATTACKS if each.family == family]

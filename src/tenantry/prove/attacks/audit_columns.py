@@ -1,4 +1,4 @@
-"""Attacks on what says who one is and what one did: memberships, flags, stamps, fixed columns."""
+"""Attacks on rows that record identity and authorship: memberships, flags, audit columns, fixed columns."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tenantry.prove.fixtures.candidates import candidates
 from tenantry.prove.fixtures.row_factory import Values
 
 
-@attack("writes", tries="Makes oneself a member of another tenant, as a member elsewhere and as a user without any membership.",
-        gains="Another tenant, for good.")  # fmt: skip
+@attack("writes", tries="Inserts a membership of another tenant for the attacker: as a member elsewhere and as a user without any membership.",
+        gains="Permanent access to another tenant.")  # fmt: skip
 def membership_in_another_tenant(scene: Attempt) -> AttackVerdict:
     membership = scene.manifest.membership
     prey = next((prey for prey in scene.ground.preys(scene.attacker) if prey.table.name == membership.table), None)
@@ -43,16 +43,16 @@ def membership_in_another_tenant(scene: Attempt) -> AttackVerdict:
             values = ", ".join(prey.value(name, row[name]) for name in names)
             answer = me.run(f"insert into {prey.name} ({columns}) values ({values})", undo=True)
             if answer.ok and answer.touched:
-                return broken(f"{person.label} makes himself a member of a tenant that is none of his")
+                return broken(f"{person.label} makes themselves a member of another tenant")
     return held(str(answer))
 
 
-@attack("writes", tries="Raises the own role, as the lowest member, and moves the own membership to another tenant.",
+@attack("writes", tries="As the lowest member, raises their own role and moves their own membership to another tenant.",
         gains="The rights of an administrator.")  # fmt: skip
 def raise_the_own_role(scene: Attempt) -> AttackVerdict:
     membership, order = scene.manifest.membership, scene.manifest.roles.order
     if len(order) < 2:
-        return not_applicable("there is but one role")
+        return not_applicable("there is only one role")
     person = scene.ground.lowest
     profile = scene.ground.fixtures.profiles[person.uid]
     prey = next((prey for prey in scene.ground.preys(person) if prey.table.name == membership.table), None)
@@ -61,8 +61,8 @@ def raise_the_own_role(scene: Attempt) -> AttackVerdict:
     mine = f"{ident(membership.profile)} = {prey.value(membership.profile, profile)}"
     with scene.turn(person) as me:
         for what, column, value in (
-            ("raises his own role", membership.role, order[-1]),
-            ("moves his membership to another tenant", prey.tenant, scene.other),
+            ("raises their own role", membership.role, order[-1]),
+            ("moves their membership to another tenant", prey.tenant, scene.other),
         ):
             answer = me.run(
                 f"update {prey.name} set {ident(column)} = {prey.value(column, value)} where {mine}", undo=True
@@ -76,11 +76,11 @@ def raise_the_own_role(scene: Attempt) -> AttackVerdict:
             undo=True,
         )
         if answer.touched:
-            return broken(f"{person.label} puts himself in the place of an administrator")
+            return broken(f"{person.label} takes the place of an administrator")
     return held(str(answer) if not answer.ok else "no membership is touched")
 
 
-@attack("writes", tries="Writes the flag of super admins, and accounts: tenantry.account, auth.users, by every role that one has.",
+@attack("writes", tries="Writes the flag of super admins, and accounts: tenantry.account, auth.users, as every role of the attacker.",
         gains="All tenants.")  # fmt: skip
 def write_the_super_flag(scene: Attempt) -> AttackVerdict:
     uid = literal(scene.attacker.uid)
@@ -101,20 +101,20 @@ def write_the_super_flag(scene: Attempt) -> AttackVerdict:
     return held(f"{2 * len(statements)} statements wrote nothing")
 
 
-@attack("writes", tries="States who made and changed a row, and when, in an INSERT and in an UPDATE; drops the own context in the middle of one.",
-        gains="Actions under another name, or at another time.", rights=right("protected_columns"))  # fmt: skip
+@attack("writes", tries="Sets the audit columns (who made and changed a row, and when) by INSERT and UPDATE; ends the context within a statement.",
+        gains="Actions recorded under another name or time.", rights=right("protected_columns"))  # fmt: skip
 def forge_the_stamps(scene: Attempt) -> AttackVerdict:
-    verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has columns for who and when")
+    verdict = _forge(scene, AUDIT_COLUMNS, "no table of a tenant has audit columns")
     found = _stamped_by_nobody(scene) if verdict.outcome == "held" else ""
     return broken(found) if found else verdict
 
 
 _DROPPED = "pg_catalog.set_config('tenantry.seal', '', true) is not null"
-"""True; from then on nobody is in context, while the statement goes on with what its policies said for the first row."""
+"""True; it ends the context in the middle of the statement, whose policies were evaluated for the first row."""
 
 
 def _stamped_by_nobody(scene: Attempt) -> str:
-    """Where a row that a client writes, having dropped its own context within the statement, is stamped as nobody's."""
+    """Return where a row gets no author because the client dropped its own context within the statement; empty if nowhere."""
     with scene.turn(scene.attacker) as me:
         for prey in scene.ground.preys(scene.attacker):
             by = [name for name in AUDIT_COLUMNS if name.endswith("_by") and prey.table.column(name) is not None]
@@ -123,10 +123,10 @@ def _stamped_by_nobody(scene: Attempt) -> str:
                     returning = f"{statement} returning {ident(column)} is null"
                     usual = me.run(returning.replace(_DROPPED, "true"), undo=True)
                     if not usual.rows or any(row[0] is True for row in usual.rows):
-                        continue  # nothing is written, or nothing is stamped
+                        continue  # no row is written, or its author is not recorded
                     answer = me.run(returning, undo=True)
                     if any(row[0] is True for row in answer.rows):
-                        return f"{prey.table.name}: a client who drops their own context writes rows whose {column} is nobody"
+                        return f"{prey.table.name}: a client that drops its own context writes rows without a {column}"
     return ""
 
 
@@ -149,8 +149,8 @@ def _dropping(scene: Attempt, prey: TargetTable) -> Iterator[str]:
         )
 
 
-@attack("writes", tries="States the old id of a row, also that of another tenant's row.",
-        gains="A row that takes another's place on the way back, or in links of old.", rights=right("protected_columns"))  # fmt: skip
+@attack("writes", tries="Sets the legacy id of a row, including that of another tenant's row.",
+        gains="A row that replaces another's in the reverse replay, or behind old links.", rights=right("protected_columns"))  # fmt: skip
 def forge_the_old_id(scene: Attempt) -> AttackVerdict:
     return _forge(scene, (LEGACY_ID,), f"no table of a tenant has a column {LEGACY_ID}")
 
@@ -184,14 +184,14 @@ def _forge(scene: Attempt, columns: tuple[str, ...], none: str) -> AttackVerdict
                     answer = me.run(f"{statement} returning {ident(column)} = {given}", undo=True)
                     tried += 1
                     if answer.value is True:
-                        return broken(f"{prey.table.name}.{column} holds what the client said")
-    return held(f"{tried} statements were refused, or what they said did not stay") if tried else not_applicable(none)
+                        return broken(f"{prey.table.name}.{column} holds the client's value")
+    return held(f"{tried} statements were refused, or their values were not kept") if tried else not_applicable(none)
 
 
 @attack(
     "writes",
-    tries="Changes columns that the manifest fixes, of own rows.",
-    gains="Values that only the application decides about.",
+    tries="Changes columns of own rows that the manifest fixes.",
+    gains="Values that only the application may set.",
 )
 def write_fixed_columns(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -210,9 +210,9 @@ def write_fixed_columns(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} statements were refused") if tried else not_applicable("the manifest fixes no column")
 
 
-@attack("writes", tries="Makes a row of a job, such as an export, as finished: states its file, status or owner, in an INSERT and in an"
-        " UPDATE, where the manifest leaves them to the application.",
-        gains="A file of another tenant, handed out as the result of one's own job.", rights=service_columns)  # fmt: skip
+@attack("writes", tries="Makes a row of a job, such as an export, look finished: sets its file, status or owner by INSERT and"
+        " UPDATE, although the manifest leaves these to the application.",
+        gains="A file of another tenant, served as the result of the attacker's job.", rights=service_columns)  # fmt: skip
 def finished_export(scene: Attempt) -> AttackVerdict:
     tried = 0
     tables = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
@@ -225,17 +225,17 @@ def finished_export(scene: Attempt) -> AttackVerdict:
             for column in columns:
                 tried += 1
                 if _states(scene, me, prey, command, column, fresh):
-                    return broken(f"{table.name}.{column} holds what the client said, in an {command}")
+                    return broken(f"{table.name}.{column} holds the client's value after an {command}")
     return (
-        held(f"{tried} columns were refused, or what was said did not stay")
+        held(f"{tried} columns were refused, or their values were not kept")
         if tried
         else not_applicable("the manifest leaves no column with such a name to the application")
     )
 
 
 def _states(scene: Attempt, me: AttackSession, prey: TargetTable, command: str, column: str, fresh: Values) -> bool:
-    """Whether a row of the own tenant holds what a client says in a column; values are tried until one is neither what stands there
-    anyhow nor refused for what it is."""
+    """Whether a row of the attacker's tenant keeps the client's value in a column. Values are tried until one differs from the current
+    value and passes the column's constraints."""
     row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
     usual = fresh.get(column) if command == "insert" else row.values.get(column) if row is not None else None
     options = candidates(scene.project.target, prey.table, prey.column(column))
@@ -252,7 +252,7 @@ def _states(scene: Attempt, me: AttackSession, prey: TargetTable, command: str, 
             statement = f"insert into {prey.name} ({listed}) values ({values})"
         answer = me.run(statement, undo=True)
         if answer.touched:
-            # Seen in another statement, since what is written need not be the client's to read.
+            # A second statement reads it: the client may have no right to read what it writes.
             stays = me.run(f"{statement} returning {ident(column)} = {given}", undo=True)
             return stays.value is not False
         if answer.sqlstate == _NO_RIGHT:

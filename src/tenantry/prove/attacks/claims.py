@@ -1,4 +1,4 @@
-"""Attacks on the context: claims that nobody sealed, seals that were copied, plans of other callers."""
+"""Attacks on the context: claims without a seal, copied seals, plans of other callers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _set(name: str, value: str, *, local: bool = True) -> str:
 
 
 def became(scene: Attempt, me: AttackSession, how: str) -> AttackVerdict | None:
-    """Whether a seat is somebody else now."""
+    """Whether the session now acts as somebody else: return the broken verdict, or None."""
     found = scene.foreign_rows(me)
     return broken(f"{how} the attacker sees {found}") if found else None
 
@@ -33,16 +33,16 @@ def _claims_set(scene: Attempt, statements: Callable[[str], Iterator[str]]) -> A
     with scene.turn(scene.attacker) as me:
         for statement in statements(victims_claims(scene)):
             me.run(statement)
-            verdict = became(scene, me, "with claims of his own making")
+            verdict = became(scene, me, "with made-up claims")
             if verdict is not None:
                 return verdict
     with scene.bare(scene.ground.client) as me:
         for statement in statements(victims_claims(scene)):
             me.run(statement)
-            verdict = became(scene, me, "without a context, but with claims of his own making,")
+            verdict = became(scene, me, "without a context, but with made-up claims,")
             if verdict is not None:
                 return verdict
-    return held("claims that were set by hand show no row")
+    return held("claims set by hand show no row")
 
 
 @attack(
@@ -91,7 +91,7 @@ def single_claims_by_set(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Changes the claims within one query, before a subquery reads the tables.",
-    gains="A single SELECT that begins as one and reads as another.",
+    gains="A single SELECT that begins as one caller and reads as another.",
     rights=unsealed,
 )
 def claims_within_a_query(scene: Attempt) -> AttackVerdict:
@@ -114,8 +114,8 @@ def claims_within_a_query(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Makes up a seal: random ones, ones of the right form, the hash of the claims, and the own seal on others' claims.",
-    gains="To act as anyone, if the seal were not checked.",
+    tries="Forges a seal: random text, text of the right form, the hash of the claims, and the attacker's seal on others' claims.",
+    gains="To act as anyone, if the seal is not checked.",
     rights=unsealed,
 )
 def seal_made_up(scene: Attempt) -> AttackVerdict:
@@ -138,7 +138,7 @@ def seal_made_up(scene: Attempt) -> AttackVerdict:
         for seal in made_up:
             me.run(_set("request.jwt.claims", claims))
             me.run(_set("tenantry.seal", seal))
-            verdict = became(scene, me, "with a seal of his own making")
+            verdict = became(scene, me, "with a forged seal")
             if verdict is not None:
                 return verdict
     return held(f"{len(made_up)} seals opened nothing")
@@ -146,8 +146,8 @@ def seal_made_up(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Takes the role of those who have signed in, in a context whose claims name the visitor's.",
-    gains="What policies give to a role that the application did not give.",
+    tries="Takes the role of signed-in users in a context whose claims name the anonymous role.",
+    gains="Rows that policies grant to a role other than the context's.",
 )
 def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
@@ -164,8 +164,8 @@ def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Continues in a transaction that is open while the token of the caller expires (exp).",
-    gains="To continue after the session has ended, as long as a transaction stays open.",
+    tries="Keeps reading in an open transaction after the caller's token has expired (exp).",
+    gains="Access after the session has ended, as long as a transaction stays open.",
 )
 def claims_expired_meanwhile(scene: Attempt) -> AttackVerdict:
     if scene.ground.key is None:
@@ -177,7 +177,7 @@ def claims_expired_meanwhile(scene: Attempt) -> AttackVerdict:
         after = scene.any_rows(me)
     if not before:
         return not_applicable("the caller sees no row before")
-    return broken(f"after the end of his token the caller sees {after}") if after else held("no row is seen any more")
+    return broken(f"after the token has expired the caller sees {after}") if after else held("no row is seen any more")
 
 
 _PRINTING = (
@@ -187,15 +187,15 @@ _PRINTING = (
 
 
 def _written(block: bytes) -> tuple[str, ...]:
-    """A column of the key as PostgreSQL writes it: in a tree of nodes (by signed and unsigned bytes), and as SQL."""
+    """Return the texts in which PostgreSQL may print a column of the key: as signed and unsigned bytes of a node tree, and as SQL."""
     signed = " ".join(str(byte - 256 if byte > 127 else byte) for byte in block)
     return signed, " ".join(str(byte) for byte in block), block.hex()
 
 
 @attack(
     "session",
-    tries="Lets the session print parse trees and plans, in the transaction before and in its own, and looks for the seal key among them.",
-    gains="The key, and with it any identity from then on. Notices show it to the application, the log to its readers.",
+    tries="Makes the session print parse trees and plans, in the previous transaction and in its own, and searches them for the seal key.",
+    gains="The key, and with it any identity. Notices show it to the application, the log to its readers.",
     source="https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-DEBUG-PRINT-PARSE",
 )
 def seal_key_in_a_plan(scene: Attempt) -> AttackVerdict:
@@ -218,7 +218,7 @@ def seal_key_in_a_plan(scene: Attempt) -> AttackVerdict:
     text = " ".join(" ".join(printed).split())
     found = [name for name, block in key.blocks().items() if any(form in text for form in _written(block))]
     if found:
-        return broken(f"{', '.join(found)} of the seal key stand in a plan that was printed")
+        return broken(f"{', '.join(found)} of the seal key appear in a printed plan")
     return held(f"no part of the key in {len(printed)} messages, {opening} of them while the context was opened")
 
 
@@ -230,14 +230,14 @@ _SEEN = ("request.jwt.claims", "tenantry.seal")
 
 
 def _captured(seat: AttackSession) -> list[str]:
-    """What SQL that runs in somebody's transaction can see of his context, to be set again elsewhere."""
+    """Return statements that restore, elsewhere, what SQL can read of the session's context."""
     values = [str(seat.run(f"select current_setting('{name}', true)").value or "") for name in _SEEN]
     return [_set(name, value) for name, value in zip(_SEEN, values, strict=True)]
 
 
 @attack(
     "session",
-    tries="Copies the settings of the user before, from within that user's transaction, and sets them again in the next one.",
+    tries="Copies the settings of the previous user within that user's transaction, and sets them again in the next one.",
     gains="To act as that user at any time.",
     rights=unsealed,
 )
@@ -249,10 +249,10 @@ def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
         with scene.turn(scene.attacker, seat) if role else scene.bare(scene.ground.client, seat) as me:
             for statement in captured:
                 me.run(statement)
-            verdict = became(scene, me, "with settings of the transaction before")
+            verdict = became(scene, me, "with settings of the previous transaction")
             if verdict is not None:
                 return verdict
-    return held("what was copied opens nothing in the next transaction")
+    return held("the copied settings open nothing in the next transaction")
 
 
 @attack(
@@ -268,12 +268,12 @@ def seal_in_another_session(scene: Attempt) -> AttackVerdict:
             for statement in captured:
                 me.run(statement)
             verdict = became(scene, me, "with settings of another session")
-    return verdict or held("what was copied opens nothing in another session")
+    return verdict or held("the copied settings open nothing in another session")
 
 
 @attack(
     "session",
-    tries="Ends the transaction with COMMIT AND CHAIN, or begins a new one within the same message, and sets its settings again.",
+    tries="Ends the transaction with COMMIT AND CHAIN, or begins a new one in the same message, and sets the old settings again.",
     gains="A context that outlives its transaction.",
     source="https://www.postgresql.org/docs/current/sql-commit.html",
     rights=unsealed,
@@ -287,12 +287,12 @@ def seal_in_a_chained_transaction(scene: Attempt) -> AttackVerdict:
             me.raw("; ".join([ending, *captured, client]))
             found = scene.foreign_rows(me)
         if found:
-            return broken(f"after {ending} the context of the transaction before still shows {found}")
-    return held("what was copied opens nothing in the transaction that follows")
+            return broken(f"after {ending} the context of the previous transaction still shows {found}")
+    return held("the copied settings open nothing in the following transaction")
 
 
 def _plans(scene: Attempt) -> Iterator[tuple[str, str]]:
-    """Prepared statements whose answer is how many rows of the other tenant are seen."""
+    """Yield tables with prepared statements that count the visible rows of the other tenant."""
     for number, prey in enumerate(prey for prey in scene.preys() if prey.readable):
         keys = " or ".join(f"({row.where})" for row in prey.hidden)
         yield prey.table.name, f"prepare plan_{number}_0 as select count(*) from {prey.name} where {keys}"
@@ -312,8 +312,8 @@ def _plans(scene: Attempt) -> Iterator[tuple[str, str]]:
 
 @attack(
     "session",
-    tries="Lets another caller prepare plans on a connection and run them until they are generic, then runs them oneself.",
-    gains="Plans in which another's tenants are written down.",
+    tries="Runs plans that another caller prepared on the connection and ran until they became generic.",
+    gains="Plans that contain another caller's tenants.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
 def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
@@ -332,13 +332,13 @@ def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
             for name, (table, _) in zip(names, plans, strict=True):
                 if me.run(f"execute {name}").number:
                     return broken(f"{table}: a plan that another caller prepared shows the attacker that caller's rows")
-    return held(f"{len(plans)} plans of another caller show nothing of his")
+    return held(f"{len(plans)} plans of another caller show none of that caller's rows")
 
 
 @attack(
     "session",
-    tries="Runs the plans of a signed-in user as a visitor and as the login itself, on the same connection.",
-    gains="Plans in which the policies of another role are written down, or none.",
+    tries="Runs the plans of a signed-in user as an anonymous client and as the login itself, on the same connection.",
+    gains="Plans that contain the policies of another role, or none.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
 def plan_of_another_role(scene: Attempt) -> AttackVerdict:

@@ -1,4 +1,4 @@
-"""Attacks on who one is: no context, strange ones, and people whose rights have just ended."""
+"""Attacks on the caller's identity: no context, strange contexts, and people whose rights have just ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tenantry.prove.fixtures.row_factory import columns_in
 
 
 def _sees(scene: Attempt, me: AttackSession, person: ProofPerson) -> int:
-    """How many of the rows that a member should see, a seat sees."""
+    """Return how many of the rows that a member should see are visible to the session."""
     total = 0
     for prey in _members_tables(scene, person):
         keys = " or ".join(f"({row.where})" for row in prey.visible if row.facts.tenant == OWN)
@@ -37,13 +37,13 @@ def _nobody_sees(scene: Attempt, seat: AttackSession, who: str) -> AttackVerdict
     return broken(f"{who} sees {found}") if found else None
 
 
-# -- none, and strange ones ------------------------------------------------------------------------------------------
+# -- no context, and strange contexts --------------------------------------------------------------------------------
 
 
 @attack(
     "context",
     tries="Reads under the client role without any context.",
-    gains="All rows, where no caller means every caller.",
+    gains="All rows, if no caller is treated as every caller.",
 )
 def no_context(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.ground.client) as me:
@@ -52,7 +52,7 @@ def no_context(scene: Attempt) -> AttackVerdict:
 
 
 def _strange(scene: Attempt, kinds: Iterator[tuple[str, Claims | None, str | None]]) -> AttackVerdict:
-    """Contexts that the application opened, and that mean nobody: what kind, claims, or their text."""
+    """Try contexts that the application opened and that identify nobody: (kind, claims or None, their text)."""
     tried = 0
     seat = scene.connect()
     for kind, claims, text in kinds:
@@ -75,15 +75,15 @@ def _strange(scene: Attempt, kinds: Iterator[tuple[str, Claims | None, str | Non
     return held(f"{tried} such contexts show no row")
 
 
-@attack("context", tries="Opens contexts whose claims are empty: no text, an empty object, null, nothing but blanks.",
+@attack("context", tries="Opens contexts whose claims are empty: no text, an empty object, null, only blanks.",
         gains="All rows, if empty means anyone.")  # fmt: skip
 def empty_claims(scene: Attempt) -> AttackVerdict:
     texts = ["", "{}", "null", " ", "[]", '""', '{"sub":null}', '{"sub":""}']
     return _strange(scene, ((f"the claims {text!r}", None, text) for text in texts))
 
 
-@attack("context", tries="Opens contexts whose claims are malformed: cut off, of the wrong types, with ids that are none.",
-        gains="An error that tells something, or rows where a cast is caught.")  # fmt: skip
+@attack("context", tries="Opens contexts whose claims are malformed: cut off, of the wrong types, with invalid ids.",
+        gains="An error that leaks values, or rows if a failed cast is caught.")  # fmt: skip
 def malformed_claims(scene: Attempt) -> AttackVerdict:
     uid = scene.attacker.uid
     values: list[object] = [
@@ -107,15 +107,15 @@ def malformed_claims(scene: Attempt) -> AttackVerdict:
 @attack(
     "context",
     tries="Opens the context of an account that does not exist.",
-    gains="Rows for a stranger with a valid token.",
+    gains="Rows for an unknown person with a valid token.",
 )
 def unknown_account(scene: Attempt) -> AttackVerdict:
     claims = {"sub": scene.unknown(), "role": scene.ground.client}
     return _strange(scene, iter([("an unknown account", claims, None)]))
 
 
-@attack("context", tries="Claims another's e-mail address, profile and tenants with one's own subject.",
-        gains="Another's rows, where something else than the subject is asked.")  # fmt: skip
+@attack("context", tries="Claims another's e-mail address, profile and tenants together with the attacker's own subject.",
+        gains="Another's rows, if a policy reads other claims than the subject.")  # fmt: skip
 def claims_of_another_beside_ones_own(scene: Attempt) -> AttackVerdict:
     victim = scene.victim
     more = {
@@ -130,13 +130,13 @@ def claims_of_another_beside_ones_own(scene: Attempt) -> AttackVerdict:
     with scene.turn({**scene.ground.claims(scene.attacker), **more}) as me:
         found = scene.foreign_rows(me)
     return (
-        broken(f"with claims of another beside his own subject the attacker sees {found}")
+        broken(f"with another's claims and their own subject the attacker sees {found}")
         if found
         else held("only the subject counts")
     )
 
 
-@attack("context", tries="Promotes oneself in metadata that users edit: raw_user_meta_data, and user_metadata in the claims.",
+@attack("context", tries="Sets super admin in metadata that users edit: raw_user_meta_data, and user_metadata in the claims.",
         gains="All tenants.", source="https://supabase.com/docs/guides/database/database-advisors (rls_references_user_metadata)")  # fmt: skip
 def role_in_user_metadata(scene: Attempt) -> AttackVerdict:
     nobody = scene.ground.nobody
@@ -147,11 +147,11 @@ def role_in_user_metadata(scene: Attempt) -> AttackVerdict:
     claims = {**scene.ground.claims(nobody), "user_metadata": said}
     with scene.ground.changed(statement, undo, [json.dumps(said), nobody.uid]), scene.turn(claims) as me:
         verdict = _nobody_sees(scene, me, "somebody who promoted himself")
-    return verdict or held("what people say of themselves gives nothing")
+    return verdict or held("metadata that users edit grants nothing")
 
 
-@attack("context", tries="Is called super admin in the claims, while the account is none.",
-        gains="All tenants, where the token is believed and not the account.")  # fmt: skip
+@attack("context", tries="Claims to be super admin, while the account is not.",
+        gains="All tenants, if policies trust the token instead of the account.")  # fmt: skip
 def super_flag_in_claims(scene: Attempt) -> AttackVerdict:
     more = {
         "app_metadata": {"super_admin": True, "is_super": True},
@@ -160,8 +160,8 @@ def super_flag_in_claims(scene: Attempt) -> AttackVerdict:
         "is_admin": True,
     }
     with scene.turn({**scene.ground.claims(scene.ground.nobody), **more}) as me:
-        verdict = _nobody_sees(scene, me, "somebody whose claims call him super admin")
-    return verdict or held("only the account says who is super admin")
+        verdict = _nobody_sees(scene, me, "a caller who claims to be super admin")
+    return verdict or held("only the account decides who is super admin")
 
 
 @attack("context", tries="Claims the role service_role, or the owner's.", gains="A role that no policy binds.")
@@ -176,7 +176,7 @@ def service_role_in_claims(scene: Attempt) -> AttackVerdict:
             if taken.ok:
                 return broken(f"the application's login takes the role {name}")
             me.raw(f"set local role {ident(scene.ground.client)}")
-            verdict = _nobody_sees(scene, me, f"somebody who claims to be {name}")
+            verdict = _nobody_sees(scene, me, f"a caller who claims to be {name}")
             if verdict is not None:
                 return verdict
     return held("the login takes no such role, and the claim gives nothing")
@@ -186,7 +186,7 @@ def service_role_in_claims(scene: Attempt) -> AttackVerdict:
 
 
 @attack("context", tries="Keeps reading after another session removed the membership a moment ago.",
-        gains="A tenant's rows after one has left.")  # fmt: skip
+        gains="A tenant's rows after leaving it.")  # fmt: skip
 def removed_member(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
     with scene.ground.member(person, OWN, scene.manifest.roles.order[-1]), scene.turn(person) as me:
@@ -198,14 +198,14 @@ def removed_member(scene: Attempt) -> AttackVerdict:
 
 def _ended(before: int, after: int, who: str) -> AttackVerdict:
     if after:
-        return broken(f"somebody {who} still sees {after} rows of the tenant")
+        return broken(f"a caller {who} still sees {after} rows of the tenant")
     if not before:
-        return not_applicable("a member sees no row, so that nothing could end")
+        return not_applicable("a member sees no row, so no access could end")
     return held(f"{before} rows were seen before, none after")
 
 
 @attack("context", tries="Keeps reading in a transaction that is open while the membership is removed in another session.",
-        gains="A tenant's rows for as long as one keeps a transaction open.")  # fmt: skip
+        gains="A tenant's rows for as long as a transaction stays open.")  # fmt: skip
 def removed_member_in_the_transaction(scene: Attempt) -> AttackVerdict:
     person = scene.ground.nobody
     seat = scene.connect()
@@ -221,11 +221,11 @@ def removed_member_in_the_transaction(scene: Attempt) -> AttackVerdict:
     finally:
         if inside:
             membership.__exit__(None, None, None)
-    return _ended(before, after, "whose membership was removed in the middle of his transaction")
+    return _ended(before, after, "whose membership was removed during the transaction")
 
 
 def _violating(scene: Attempt, table: Table, condition: str, where: str) -> str | None:
-    """An assignment that makes a row no longer fulfil a condition, found by trying; None where none is found."""
+    """Return an assignment after which a row no longer fulfils a condition, found by trying; None if there is none."""
     owner, name = scene.ground.owner, ident(table.schema, table.name)
     columns = [
         column for column in table.columns if column.name in columns_in(condition, table) and column.generated is None
@@ -250,8 +250,8 @@ def _violating(scene: Attempt, table: Table, condition: str, where: str) -> str 
     return None
 
 
-@attack("context", tries="Reads with a membership that was suspended in the middle of the transaction.",
-        gains="A tenant's rows while one is suspended.")  # fmt: skip
+@attack("context", tries="Reads with a membership that was suspended during the transaction.",
+        gains="A tenant's rows for a suspended member.")  # fmt: skip
 def inactive_membership(scene: Attempt) -> AttackVerdict:
     condition = scene.manifest.membership.active
     if condition is None:
@@ -271,7 +271,7 @@ def inactive_membership(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "context",
-    tries="Reads a tenant that was closed in the middle of the transaction.",
+    tries="Reads a tenant that was closed during the transaction.",
     gains="The rows of a tenant that is closed.",
 )
 def inactive_tenant(scene: Attempt) -> AttackVerdict:
@@ -308,7 +308,7 @@ def _account_ended(scene: Attempt, assignment: str, undo: str, who: str) -> Atta
 
 @attack(
     "context",
-    tries="Keeps reading while one is banned, in the same second.",
+    tries="Keeps reading in the second in which the account is banned.",
     gains="Rows after a ban, until the token ends.",
 )
 def banned_account(scene: Attempt) -> AttackVerdict:
@@ -317,15 +317,15 @@ def banned_account(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "context",
-    tries="Keeps reading while the account is deleted, in the same second.",
-    gains="Rows after one's account is gone.",
+    tries="Keeps reading in the second in which the account is deleted.",
+    gains="Rows after the account was deleted.",
 )
 def deleted_account(scene: Attempt) -> AttackVerdict:
     return _account_ended(scene, "deleted_at = now()", "deleted_at = null", "whose account was deleted")
 
 
-@attack("context", tries="Continues as super admin in a transaction that is open while the flag is taken away.",
-        gains="All tenants, for as long as a transaction is kept open.")  # fmt: skip
+@attack("context", tries="Continues as super admin in a transaction that is open while the flag is removed.",
+        gains="All tenants, for as long as a transaction stays open.")  # fmt: skip
 def demoted_super_admin(scene: Attempt) -> AttackVerdict:
     person = scene.ground.person("super admin")
     where = f" where id = {literal(person.uid)}"
@@ -335,14 +335,14 @@ def demoted_super_admin(scene: Attempt) -> AttackVerdict:
         given = f"update auth.users set raw_app_meta_data = '{{\"super_admin\": true}}'{where}"
         with scene.ground.changed(taken, given):
             after = _sees(scene, me, scene.attacker)
-    return _ended(before, after, "who is super admin no more")
+    return _ended(before, after, "who is no longer super admin")
 
 
-# -- somebody between two tenants, and the next one ----------------------------------------------------------------------
+# -- members of two tenants, and the next user of a connection ------------------------------------------------------------
 
 
-@attack("context", tries="As the lowest member of one tenant who is administrator of another, does in the first what only its"
-        " administrators may.", gains="Every tenant that takes one in as a guest.")  # fmt: skip
+@attack("context", tries="As the lowest member of one tenant and administrator of another, does in the first what only its"
+        " administrators may.", gains="Every tenant that accepts the attacker as a guest.")  # fmt: skip
 def administrator_elsewhere(scene: Attempt) -> AttackVerdict:
     order = scene.manifest.roles.order
     if len(order) < 2:
@@ -373,22 +373,22 @@ def administrator_elsewhere(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} statements reached no row")
 
 
-@attack("context", tries="Comes without a context to a pooled connection on which another user's transaction has just ended.",
+@attack("context", tries="Uses, without a context, a pooled connection on which another user's transaction has just ended.",
         gains="To act as the previous user.")  # fmt: skip
 def context_left_on_a_pooled_connection(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
         with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
             seat.run("select 1")
         with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
-            verdict = _nobody_sees(scene, me, "whoever comes next, without a context,")
+            verdict = _nobody_sees(scene, me, "the next user, without a context,")
         if verdict is None:
             with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
                 found = scene.foreign_rows(me)
-                verdict = broken(f"whoever comes next sees {found}") if found else None
-    return verdict or held("whoever comes next is nobody, or himself")
+                verdict = broken(f"the next user sees {found}") if found else None
+    return verdict or held("the next user acts as nobody, or as themselves")
 
 
-@attack("context", tries="Continues after the application's transaction failed in the middle, on the same connection.",
+@attack("context", tries="Continues on the same connection after the application's transaction failed.",
         gains="The context of a request that ended with an error.")  # fmt: skip
 def context_after_an_error(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
@@ -401,8 +401,8 @@ def context_after_an_error(scene: Attempt) -> AttackVerdict:
         except psycopg.errors.DivisionByZero:
             pass
         with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
-            verdict = _nobody_sees(scene, me, "whoever comes after an error, without a context,")
-    return verdict or held("whoever comes next is nobody")
+            verdict = _nobody_sees(scene, me, "the user after an error, without a context,")
+    return verdict or held("the next user acts as nobody")
 
 
 ATTACKS = in_module(globals())

@@ -10,7 +10,7 @@ from tenantry.prove.attacks.harness.rights import right
 
 
 def _refused(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
-    """Statements about every table that must be refused; {table} and {column} stand for it and one of its columns."""
+    """Run statements that every table must refuse; {table} and {column} are replaced by it and one of its columns."""
     return refused(
         scene,
         (
@@ -25,13 +25,13 @@ def _refused(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Empties whole tables: TRUNCATE, which asks no policy.", gains="The loss of all rows.",
+@attack("writes", tries="Empties whole tables by TRUNCATE, which no policy filters.", gains="The loss of all rows.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("truncate"))  # fmt: skip
 def truncate(scene: Attempt) -> AttackVerdict:
     return _refused(scene, {"TRUNCATE": "truncate {table}", "TRUNCATE … CASCADE": "truncate {table} cascade"})
 
 
-@attack("writes", tries="Makes a trigger on a table, with functions that are there and with one of one's own.",
+@attack("writes", tries="Makes a trigger on a table, with existing functions and with one of the attacker's own.",
         gains="Code that runs in every write, with the rights of the writer.",
         source="https://www.postgresql.org/docs/current/sql-createtrigger.html", rights=right("trigger"))  # fmt: skip
 def create_trigger(scene: Attempt) -> AttackVerdict:
@@ -47,8 +47,8 @@ def create_trigger(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Makes a rule that does something else, or more, instead of what others write.",
-        gains="Copies of what others write.", source="https://www.postgresql.org/docs/current/sql-createrule.html",
+@attack("writes", tries="Makes a rule that replaces others' writes, or adds to them.",
+        gains="Copies of others' writes.", source="https://www.postgresql.org/docs/current/sql-createrule.html",
         rights=right("own_table"))  # fmt: skip
 def create_rule(scene: Attempt) -> AttackVerdict:
     return _refused(
@@ -78,8 +78,8 @@ def change_policies(scene: Attempt) -> AttackVerdict:
     return verdict
 
 
-@attack("writes", tries="Makes indexes, also of expressions that call one's own functions.",
-        gains="Functions that run over every row, as the owner; whether values are unique.",
+@attack("writes", tries="Makes indexes, also on expressions that call the attacker's functions.",
+        gains="Functions that run over every row as the owner; knowledge whether values are unique.",
         source="CVE-2020-25695", rights=right("own_table"))  # fmt: skip
 def create_index(scene: Attempt) -> AttackVerdict:
     return _refused(
@@ -94,7 +94,7 @@ def create_index(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Alters tables: no row security, another owner, dropped checks, a column more, another name.",
+@attack("writes", tries="Alters tables: no row security, another owner, dropped checks, an additional column, another name.",
         gains="Tables without policies.", source="https://www.postgresql.org/docs/current/sql-altertable.html",
         rights=right("own_table"))  # fmt: skip
 def alter_table(scene: Attempt) -> AttackVerdict:
@@ -113,7 +113,7 @@ def alter_table(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("writes", tries="Passes rights on, to PUBLIC, to visitors and to oneself.", gains="Rights that last longer than a session.",
+@attack("writes", tries="Grants rights to PUBLIC, to anonymous clients and to the attacker.", gains="Rights that last longer than a session.",
         source="https://www.postgresql.org/docs/current/sql-grant.html", rights=right("grant_option"))  # fmt: skip
 def grant_rights(scene: Attempt) -> AttackVerdict:
     anon = scene.manifest.database_roles.anon
@@ -128,21 +128,21 @@ def grant_rights(scene: Attempt) -> AttackVerdict:
             ):
                 before = me.run(f"select {has}").value
                 me.raw("savepoint granting")
-                # Who has nothing to pass on is warned, not refused.
+                # A role without a right to grant gets a warning, not an error.
                 me.run(f"grant {right_} on {prey.name} to {ident(anon)}")
                 after = me.run(f"select {has}").value
                 me.raw("rollback to savepoint granting")
                 tried += 1
                 if after and not before:
-                    return broken(f"{right_.split()[0].upper()} on {prey.table.name} is passed on to visitors")
+                    return broken(f"{right_.split()[0].upper()} on {prey.table.name} is granted to anonymous clients")
     return held(f"{tried} grants gave nothing")
 
 
-@attack("writes", tries="Makes a table that references others' tables, to learn of their keys by its foreign key.",
-        gains="Whether a key exists in any tenant: foreign keys look past policies.",
+@attack("writes", tries="Makes a table that references others' tables, to test their keys by its foreign key.",
+        gains="Knowledge whether a key exists in any tenant: foreign keys bypass policies.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html (REFERENCES)", rights=right("references"))  # fmt: skip
 def reference_by_an_own_table(scene: Attempt) -> AttackVerdict:
-    """REFERENCES alone is enough where one may make a table anywhere, and pointless where not: so both are looked at."""
+    """REFERENCES is enough if a table can be made anywhere, and useless otherwise, so both rights are checked."""
     with scene.turn(scene.attacker) as me:
         for role in (ident(scene.ground.client), "none"):
             me.raw(f"set local role {role}")

@@ -1,4 +1,4 @@
-"""Attacks by what PostgreSQL lets every role do: give up rights, stand in a queue, fill a table of the server, choose a seed."""
+"""Attacks with what PostgreSQL allows every role: give up rights, wait for locks, fill a table of the server, choose a seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ select count(*), min(relation::regclass::text) from pg_locks
 """
 
 
-@attack("writes", tries="Gives up all rights of a role, its own one: DROP OWNED BY CURRENT_USER, by every role that one has.",
+@attack("writes", tries="Gives up all rights of the current role, with DROP OWNED BY CURRENT_USER, as every role of the attacker.",
         gains="Every table whose policies name the role is locked for everyone, until the transaction ends.",
         source="https://www.postgresql.org/docs/current/sql-drop-owned.html", rights=right("gives_up"))  # fmt: skip
 def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
@@ -35,17 +35,17 @@ def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
             answers.append(str(answer))
             locked, name = scene.ground.ask(_LOCKED, [me.connection.info.backend_pid])[0]
         if locked:
-            return broken(f"DROP OWNED BY {word(role)} locks {locked} tables against everybody, as {name}")
+            return broken(f"DROP OWNED BY {word(role)} locks {locked} tables for everyone, as {name}")
     return held(f"it locks no table: {'; '.join(dict.fromkeys(answers))}")
 
 
-@attack("writes", tries="Reads a table and stays; from a second session asks for a lock that it has no right to, with CREATE RULE, and"
-        " waits.", gains="Everyone else's statements wait behind it: the lock is waited for before the right is asked for.",
+@attack("writes", tries="Reads a table in an open transaction, and requests in a second session, by CREATE RULE, a lock without a right to it, and"
+        " waits.", gains="Everyone else's statements wait: PostgreSQL waits for the lock before it checks the right.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html")  # fmt: skip
 def lock_queue(scene: Attempt) -> AttackVerdict:
     prey = next(iter(scene.open_tables(scene.victim)), None)
     if prey is None:
-        return not_applicable("nobody of the other tenant sees a row")
+        return not_applicable("no member of the other tenant sees a row")
     statement = f"create rule planted as on insert to {prey.name} do nothing"
     waiting = scene.connect()
     pid = waiting.connection.info.backend_pid
@@ -64,7 +64,9 @@ def lock_queue(scene: Attempt) -> AttackVerdict:
             me.raw("rollback")
             thread.join()
     if answer.sqlstate == "55P03":
-        return broken(f"{prey.table.name}: others wait behind a statement that waits for a lock it will be refused")
+        return broken(
+            f"{prey.table.name}: others wait behind a statement that waits for a lock to which it has no right"
+        )
     return held(f"nobody waited: {answer}")
 
 
@@ -72,16 +74,16 @@ def _waits(scene: Attempt, pid: int) -> bool:
     return bool(scene.ground.ask("select 1 from pg_locks where pid = %s and not granted", [pid]))
 
 
-@attack("privileges", tries="Takes advisory locks by the thousand. Only the right to it is looked at: it would stop every database of the"
-        " server.", gains="The table of locks, which all databases share, is full: everyone's statements and connections fail.",
+@attack("privileges", tries="Takes thousands of advisory locks. Only the right to do so is checked: doing it would stop every database of the"
+        " server.", gains="A full lock table, which all databases share: everyone's statements and connections fail.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS", rights=right("advisory_locks"))  # fmt: skip
 def fill_the_lock_table(scene: Attempt) -> AttackVerdict:
     found = right("advisory_locks")(scene.ground.owner, scene.project)
     return broken(found) if found else held("neither clients nor the login may take advisory locks")
 
 
-@attack("session", tries="Leaves a transaction prepared for a second phase that never comes: PREPARE TRANSACTION.",
-        gains="Locks that outlive the session and the server, rows that no VACUUM removes.",
+@attack("session", tries="Leaves a transaction prepared, by PREPARE TRANSACTION, and never finishes it.",
+        gains="Locks that survive the session and a restart; rows that no VACUUM removes.",
         source="https://www.postgresql.org/docs/current/sql-prepare-transaction.html", rights=right("prepared_transactions"))  # fmt: skip
 def prepared_transaction(scene: Attempt) -> AttackVerdict:
     name = literal(f"planted_{uuid4().hex}")
@@ -93,8 +95,8 @@ def prepared_transaction(scene: Attempt) -> AttackVerdict:
     return held(f"refused: {answer}")
 
 
-@attack("session", tries="Chooses the seed of random(), which DISCARD ALL leaves, for the next user of the connection.",
-        gains="The next user's random numbers are known: codes, samples, orders that were made of them.",
+@attack("session", tries="Sets the seed of random(), which DISCARD ALL does not reset, for the next user of the connection.",
+        gains="Knowledge of the next user's random numbers, and so of codes, samples and orders made from them.",
         source="https://www.postgresql.org/docs/current/functions-math.html#FUNCTIONS-MATH-RANDOM-TABLE")  # fmt: skip
 def random_numbers_left(scene: Attempt) -> AttackVerdict:
     mine = scene.connect()
@@ -111,7 +113,7 @@ def random_numbers_left(scene: Attempt) -> AttackVerdict:
 
 
 def _loose(connection: psycopg.Connection[Any], project: Project) -> str | None:
-    """Functions whose text means something else under standard_conforming_strings off."""
+    """Return which functions have a text with another meaning under standard_conforming_strings off; None if there is none."""
     roles = project.manifest.database_roles
     parameters = {"client": roles.authenticated, "anon": roles.anon, "schema": project.target.schema}
     rows = connection.execute(load_sql(SQL, "texts").encode(), parameters).fetchall()
@@ -119,20 +121,20 @@ def _loose(connection: psycopg.Connection[Any], project: Project) -> str | None:
     if not found:
         return None
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{found[0]} has a backslash in a literal, which a caller makes mean something else{more}"
+    return f"{found[0]} has a backslash in a literal, whose meaning a caller can change{more}"
 
 
-@attack("session", tries="Has functions and triggers read for the first time while standard_conforming_strings is off, and leaves the"
-        " connection: what was read stays, whatever is discarded.",
-        gains="Patterns and quotes in the text of functions mean something else, in one's own calls and in the next user's.",
+@attack("session", tries="Makes the session parse functions and triggers for the first time with standard_conforming_strings off, then returns the"
+        " connection: the parsed functions stay cached after every DISCARD.",
+        gains="Another meaning of patterns and quotes in functions, for the attacker's calls and the next user's.",
         source="https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-STANDARD-CONFORMING-STRINGS", rights=_loose)  # fmt: skip
 def function_texts_left(scene: Attempt) -> AttackVerdict:
     found = _loose(scene.ground.owner, scene.project)
-    return broken(found) if found else held("no text of a function that runs for clients depends on it")
+    return broken(found) if found else held("no function that runs for clients depends on it")
 
 
-@attack("reads", tries="Reads settings of the database and of roles, which any login may read, and looks for keys, tokens and passwords.",
-        gains="The secret with which tokens are signed, or services are called: any identity.",
+@attack("reads", tries="Searches the settings of the database and of roles, which any login may read, for keys, tokens and passwords.",
+        gains="A secret that signs tokens or opens services, and with it any identity.",
         source="https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html", rights=right("secret_settings"))  # fmt: skip
 def secrets_in_settings(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:

@@ -1,4 +1,4 @@
-"""Attacks that lead out of the role and the transaction which the application opened."""
+"""Attacks that escape from the role and the transaction that the application opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tenantry.prove.attacks.harness.rights import right
 
 
 def _escaped(scene: Attempt, *statements: str, role: str | None = None) -> AttackVerdict:
-    """Whether rows of the other tenant are seen after these statements, run in the attacker's transaction."""
+    """Run these statements in the attacker's transaction, then look for visible rows of the other tenant."""
     with scene.turn(scene.attacker) as me:
         answers = [me.raw(statement) for statement in statements]
         if role is not None:
@@ -27,7 +27,7 @@ def _escaped(scene: Attempt, *statements: str, role: str | None = None) -> Attac
 
 @attack(
     "session",
-    tries="RESET ROLE, to be the login itself.",
+    tries="RESET ROLE, to become the login itself.",
     gains="The rights of the application's login, whatever they are.",
 )
 def reset_role(scene: Attempt) -> AttackVerdict:
@@ -57,7 +57,7 @@ def set_role(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="SET SESSION AUTHORIZATION to the owner, the service and superusers.",
-    gains="To be another login for good.",
+    gains="To become another login permanently.",
     source="https://www.postgresql.org/docs/current/sql-set-session-authorization.html",
     rights=right("login_becomes"),
 )
@@ -70,13 +70,13 @@ def set_session_authorization(scene: Attempt) -> AttackVerdict:
         for name in filter(None, (*supers, *owners, roles.service, roles.definer, roles.backup)):
             if me.run(f"set session authorization {ident(name)}", undo=True).ok:
                 return broken(f"the session becomes {name}")
-    return held("refused for every role that is worth it")
+    return held("refused for every role with more rights")
 
 
 @attack(
     "session",
-    tries="As a visitor takes the role of those who have signed in.",
-    gains="What policies give to everyone with that role.",
+    tries="As an anonymous client, takes the role of signed-in users.",
+    gains="Rows that policies grant to everyone with that role.",
 )
 def visitor_takes_the_client_role(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.manifest.database_roles.anon) as me:
@@ -91,7 +91,7 @@ def visitor_takes_the_client_role(scene: Attempt) -> AttackVerdict:
                 and me.run(f"select count(*) from {prey.name} where {row.where}").number
             ):
                 found = f"rows of {prey.table.name}"
-    return broken(f"a visitor sees {found}") if found else held("the role alone shows no row")
+    return broken(f"an anonymous client sees {found}") if found else held("the role alone shows no row")
 
 
 @attack(
@@ -109,7 +109,7 @@ def reset_all(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="COMMIT in the middle, then takes the client role again and continues without a context.",
+    tries="Sends COMMIT, then takes the client role again and continues without a context.",
     gains="A transaction that the application did not open.",
 )
 def commit_inside(scene: Attempt) -> AttackVerdict:
@@ -119,7 +119,7 @@ def commit_inside(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Sends several statements as one text: ends the transaction, takes the role, sets the claims of another.",
-    gains="What one statement alone would not be allowed to.",
+    gains="An effect that no single statement is allowed to have.",
 )
 def several_statements(scene: Attempt) -> AttackVerdict:
     text = literal(claims_text(scene.ground.claims(scene.victim)))
@@ -132,8 +132,8 @@ def several_statements(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Tries it all from within a DO block: roles, claims, dynamic SQL, and errors caught and passed over.",
-    gains="Code that runs on after every refusal.",
+    tries="Tries all of this within a DO block: roles, claims, dynamic SQL, with errors caught and ignored.",
+    gains="Code that continues after every refusal.",
     source="https://www.postgresql.org/docs/current/sql-do.html",
 )
 def do_block(scene: Attempt) -> AttackVerdict:
@@ -172,13 +172,17 @@ def rollback_before_the_context(scene: Attempt) -> AttackVerdict:
         me.raw("rollback to savepoint before")
         me.raw(f"set local role {ident(scene.ground.client)}")
         found = scene.any_rows(me)
-    return broken(f"after it the attacker sees {found}") if found else held("after it there is no context, and no row")
+    return (
+        broken(f"afterwards the attacker sees {found}")
+        if found
+        else held("afterwards there is no context, and no row is visible")
+    )
 
 
 @attack(
     "session",
     tries="Sets row_security off.",
-    gains="Queries without policies, if one had the right to it.",
+    gains="Queries without policies, for a role with the right to bypass them.",
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-ROW-SECURITY",
 )
 def row_security_off(scene: Attempt) -> AttackVerdict:
@@ -189,13 +193,13 @@ def row_security_off(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select count(*) from {prey.name} where {prey.hidden[0].where}")
                 if answer.number:
                     return broken(f"{prey.table.name} shows rows of the other tenant")
-    return held("every query is refused, or shows nothing")
+    return held("every query is refused, or shows no row")
 
 
 @attack(
     "session",
     tries="Sets session_replication_role to replica.",
-    gains="Writes without triggers and without foreign keys: no audit, no stamps, references to rows of others.",
+    gains="Writes without triggers and foreign keys: no audit, no audit columns, references to others' rows.",
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SESSION-REPLICATION-ROLE",
     rights=right("settings"),
 )
@@ -215,7 +219,7 @@ def settings_of_others(scene: Attempt) -> AttackVerdict:
 
     def statements() -> Iterator[tuple[str, str]]:
         yield "ALTER DATABASE … SET", f"alter database {database} set search_path = planted"
-        # The settings of client roles count at a login of theirs, and they have none.
+        # Settings of client roles apply only at login, and client roles cannot log in.
         for role in (roles.service, roles.definer, roles.backup):
             yield f"ALTER ROLE {role} SET", f"alter role {ident(role)} set search_path = planted"
         yield "ALTER ROLE ALL SET", f"alter role all in database {database} set search_path = planted"
@@ -232,8 +236,8 @@ def settings_of_others(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Lets parallel workers read, which are other processes with other numbers.",
-    gains="Rows, where a worker does not know the caller as its leader does.",
+    tries="Reads with parallel workers, which are other processes with other ids.",
+    gains="Rows, if a worker does not inherit the caller from its leader.",
     source="https://www.postgresql.org/docs/current/parallel-safety.html",
 )
 def parallel_workers(scene: Attempt) -> AttackVerdict:

@@ -1,4 +1,4 @@
-"""Attacks that read nothing and learn from functions in conditions, from errors and from numbers."""
+"""Attacks that learn values without reading them: from functions in conditions, from errors and from numbers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tenantry.prove.expected.callers import OWN
 
 @attack(
     "reads",
-    tries="Makes a function that costs next to nothing and writes down what it is given, and uses it in conditions.",
-    gains="Every row that the server looks at before it asks whether it may be shown.",
+    tries="Makes a very cheap function that reports its arguments, and uses it in conditions.",
+    gains="Every row that the server evaluates before the policies.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
     rights=any_of(right("temporary"), right("create_in_schemas")),
 )
@@ -32,13 +32,13 @@ def leak_by_cheap_function(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select 1 from {name} where {schema}.prowl({ident(column)}::text)", undo=True)
                 tried += 1
                 if scene.leaked(answer.text):
-                    return broken(f"{name}: a function in the condition was given {column} of others")
-    return held(f"a cheap function in {tried} conditions was given no value of others")
+                    return broken(f"{name}: a function in the condition received {column} of others")
+    return held(f"a cheap function in {tried} conditions received no value of others")
 
 
 @attack(
     "reads",
-    tries="Casts columns to types that they do not fit, so that the error quotes the value.",
+    tries="Casts columns to unsuitable types, so that the error quotes the value.",
     gains="One value with each query, whatever the row's tenant.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
@@ -48,7 +48,7 @@ def leak_by_cast(scene: Attempt) -> AttackVerdict:
         me.raw(NO_INDEXES)
         for name, columns in client_relations(scene):
             for column in columns:
-                # The cast is reached only in rows whose value is a hidden one: one's own would fail first.
+                # Cast only rows with a hidden value: the attacker's own rows would fail first.
                 known = f"{ident(column)}::text = any (%s)"
                 answer = me.run(
                     f"select 1 from {name} where case when {known} then ({ident(column)}::text)::integer end is not null",
@@ -58,13 +58,13 @@ def leak_by_cast(scene: Attempt) -> AttackVerdict:
                 tried += 1
                 if answer.error and scene.leaked(answer.text):
                     return broken(f"{name}: the error of a cast quotes {column} of others")
-    return held(f"{tried} casts failed on no value of others") if tried else nothing_to_see()
+    return held(f"{tried} casts failed, none of them on a value of others") if tried else nothing_to_see()
 
 
 @attack(
     "reads",
-    tries="Divides by zero where a hidden value is what was guessed.",
-    gains="Hidden values, guess by guess, from whether the query fails.",
+    tries="Divides by zero if a hidden value equals a guess.",
+    gains="Hidden values, guess by guess: the query fails if the guess is right.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
 def leak_by_division(scene: Attempt) -> AttackVerdict:
@@ -77,14 +77,14 @@ def leak_by_division(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select 1 from {name} where 1 / (case when {guess} then 0 else 1 end) = 1", undo=True)
                 tried += 1
                 if answer.sqlstate == "22012":
-                    return broken(f"{name}: the division fails where {column} of a hidden row is guessed right")
-    return held(f"{tried} divisions went well, whatever was guessed") if tried else nothing_to_see()
+                    return broken(f"{name}: the division fails if the guess for {column} of a hidden row is right")
+    return held(f"{tried} divisions succeeded, whatever the guess") if tried else nothing_to_see()
 
 
 @attack(
     "reads",
-    tries="Uses functions of the database that claim to be leakproof in conditions, where they come before the policies.",
-    gains="What such a function lets out: it is given the values of hidden rows.",
+    tries="Uses the database's own LEAKPROOF functions in conditions, where they run before the policies.",
+    gains="Values of hidden rows, if such a function reveals its arguments.",
     source="https://www.postgresql.org/docs/current/sql-createfunction.html (LEAKPROOF)",
 )
 def leak_by_leakproof_function(scene: Attempt) -> AttackVerdict:
@@ -106,14 +106,14 @@ def leak_by_leakproof_function(scene: Attempt) -> AttackVerdict:
                     answer = me.run(f"select 1 from {name} where {called}", undo=True)
                     tried += 1
                     if scene.leaked(answer.text):
-                        return broken(f"{function} in a condition on {name} lets out {column} of others")
+                        return broken(f"{function} in a condition on {name} reveals {column} of others")
     return held(f"{tried} conditions let nothing out")
 
 
 @attack(
     "reads",
-    tries="Provokes errors of every kind, by what is unique, checked, referenced or not null, and looks at what they quote.",
-    gains="Values of rows, or of columns, that one must not see, in an error's detail.",
+    tries="Provokes errors of every kind of constraint (unique, check, foreign key, not null), and inspects what they quote.",
+    gains="Values of hidden rows or columns, in an error's detail.",
 )
 def errors_quote_values(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -127,12 +127,12 @@ def errors_quote_values(scene: Attempt) -> AttackVerdict:
                 if scene.leaked(answer.text, besides=given):
                     return broken(f"{prey.table.name}: an error ({answer.sqlstate}) quotes values of the other tenant")
                 if any(secret in answer.text for secret in secrets):
-                    return broken(f"{prey.table.name}: an error ({answer.sqlstate}) quotes a column that is hidden")
+                    return broken(f"{prey.table.name}: an error ({answer.sqlstate}) quotes a hidden column")
     return held(f"{tried} errors quoted nothing of others") if tried else nothing_to_see()
 
 
 def _secrets_of(scene: Attempt, prey: TargetTable) -> list[str]:
-    """Values of hidden columns long enough to be recognised."""
+    """Return values of hidden columns that are long enough to be recognised."""
     rule = scene.manifest.tables.get(prey.table.name)
     names = () if rule is None else rule.access.hidden
     values = (row.values.get(name) for row in (*prey.visible, *prey.hidden) for name in names)
@@ -140,7 +140,7 @@ def _secrets_of(scene: Attempt, prey: TargetTable) -> list[str]:
 
 
 def _mistakes(scene: Attempt, prey: TargetTable) -> Iterator[str]:
-    """Statements of a client that fail, if at all, on some constraint."""
+    """Yield statements of a client that some constraint may refuse."""
     row = next((row for row in prey.visible if row.facts.tenant is not None), None)
     for column in prey.updatable:
         name = ident(column)
@@ -177,7 +177,7 @@ def _odd(prey: TargetTable, column: str) -> str | None:
 @attack(
     "reads",
     tries="Reads and moves sequences: last_value, nextval, setval, currval.",
-    gains="How many rows all tenants have made, and gaps or collisions in their numbers.",
+    gains="The number of rows that all tenants have made, and gaps or collisions in their numbers.",
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
     rights=right("sequences"),
 )
@@ -210,8 +210,8 @@ def _feeds_tenants(scene: Attempt, owned_by: tuple[str, str] | None) -> bool:
 
 @attack(
     "reads",
-    tries="Makes two rows while another tenant makes some in between, and compares their numbers.",
-    gains="How many rows all the others make, from the gaps between one's own.",
+    tries="Makes two rows while another tenant makes some in between, and compares the numbers of the two.",
+    gains="The number of rows that all others make, from the gaps between the attacker's own numbers.",
 )
 def sequence_gaps(scene: Attempt) -> AttackVerdict:
     numbered = [
@@ -228,7 +228,7 @@ def sequence_gaps(scene: Attempt) -> AttackVerdict:
         if statement is None:
             continue
         with scene.turn(scene.attacker) as me:
-            first = me.run(statement, undo=True)  # numbers are not given back
+            first = me.run(statement, undo=True)  # sequences are not rolled back
             with scene.ground.more_rows([prey.table]) as made:
                 second = me.run(statement, undo=True)
         if made and first.ok and second.ok:
@@ -240,7 +240,7 @@ def sequence_gaps(scene: Attempt) -> AttackVerdict:
 
 
 def _own_row(scene: Attempt, prey: TargetTable, column: str) -> str | None:
-    """A statement that makes a row of the attacker's and returns its number."""
+    """Return a statement that makes a row of the attacker's tenant and returns its number."""
     row = scene.ground.new_row(prey.table, OWN)
     if row is None or column not in prey.readable:
         return None
@@ -251,7 +251,7 @@ def _own_row(scene: Attempt, prey: TargetTable, column: str) -> str | None:
 
 
 def _of_one_tenant(scene: Attempt, table: Table) -> bool:
-    """Whether a relation holds rows of a single tenant, so that its size is that tenant's."""
+    """Whether a relation holds the rows of a single tenant, so that its size reveals that tenant's."""
     column = scene.manifest.tenant.column
     if table.column(column) is None or table.partition_of is None:
         return False
@@ -271,7 +271,7 @@ def _single(scene: Attempt, what: str, statement: str) -> AttackVerdict:
         for table in tables:
             answer = me.run(statement, [ident(table.schema, table.name)])
             if answer.ok and answer.value is not None:
-                return broken(f"{what} of {table.name} is seen, which holds rows of one tenant alone")
+                return broken(f"{what} of {table.name} is visible, and the table holds the rows of a single tenant")
     return held(f"{what} is refused")
 
 
@@ -287,8 +287,8 @@ def sizes_of_one_tenant(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Reads how many rows a table has, by the server's own count and estimate, where it holds those of a single tenant.",
-    gains="How many rows one tenant has, written and deleted.",
+    tries="Reads the server's row count and estimate of a table that holds the rows of a single tenant.",
+    gains="The numbers of rows that one tenant has, wrote and deleted.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html",
 )
 def counts_of_one_tenant(scene: Attempt) -> AttackVerdict:

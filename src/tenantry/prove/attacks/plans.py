@@ -1,4 +1,4 @@
-"""Attacks that read nothing and learn from plans and statistics."""
+"""Attacks that learn values without reading them: from plans and statistics."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _PLANNERS = (
 )
 
 Part = Literal["rows", "started", "estimates"]
-"""What of a plan is compared: rows that were found or left out, subqueries that were started, rows that were expected."""
+"""The compared part of a plan: found and filtered rows, started subqueries, or expected rows."""
 
 Place = tuple[TargetTable, str, str]
-"""A table, a column, and a value that stands in a hidden row."""
+"""A table, a column, and the column's value in a hidden row."""
 
 _ASIDE = ("InitPlan", "SubPlan")
 
 
 def _seen(me: AttackSession, statement: str, part: Part) -> str | None:
-    """What a plan shows; None where the statement is refused."""
+    """Return the compared part of a statement's plan; None if the statement is refused."""
     how = "costs on" if part == "estimates" else "analyze, timing off, summary off, costs off"
     answer = me.run(f"explain ({how}, format json) {statement}", undo=True)
     if not answer.ok:
@@ -57,7 +57,7 @@ def _numbers(node: dict[str, Any], part: Part, aside: bool = False) -> Iterator[
 
 
 def _differs(scene: Attempt, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
-    """The first place where the plan for a value in a hidden row differs from that for one that stands nowhere."""
+    """Return the first place whose plans differ between the value of a hidden row and a value that does not exist."""
     for planner in planners:
         with scene.turn(scene.attacker) as me:
             if planner:
@@ -68,12 +68,14 @@ def _differs(scene: Attempt, places: list[Place], part: Part, planners: tuple[st
                 got = [_seen(me, f"{head} {prey.value(column, value)}", part) for value in values]
                 if None not in got and got[0] != got[1]:
                     one, other = (each or "nothing" for each in got)
-                    return f"{prey.table.name}.{column}: {one} for a value that is there, {other} for one that is not"
+                    return (
+                        f"{prey.table.name}.{column}: {one} for an existing value, {other} for one that does not exist"
+                    )
     return ""
 
 
 def _nowhere(prey: TargetTable, column: str, there: str) -> str | None:
-    """A value like another one that stands in no row."""
+    """Return a value similar to `there` that no row has."""
     kind = prey.column(column).type
     if kind == "uuid":
         return "ffffffff-0000-4000-8000-" + there[-12:]
@@ -86,8 +88,8 @@ def _nowhere(prey: TargetTable, column: str, there: str) -> str | None:
 
 @attack(
     "reads",
-    tries="Lets EXPLAIN ANALYZE count the rows of another tenant that a plan found and then left out.",
-    gains="How many rows another tenant has in any table, day by day.",
+    tries="Reads from EXPLAIN ANALYZE how many rows of another tenant a plan found and filtered out.",
+    gains="The number of rows that another tenant has in any table, day by day.",
     source="https://www.postgresql.org/docs/current/sql-explain.html",
 )
 def explain_counts_rows_of_a_tenant(scene: Attempt) -> AttackVerdict:
@@ -100,14 +102,18 @@ def _of_tenants(scene: Attempt, part: Part) -> AttackVerdict:
     if not places:
         return nothing_to_see()
     found = _differs(scene, places, part)
-    return broken(found) if found else held(f"{len(places)} tables: the same for another tenant as for none")
+    return (
+        broken(found)
+        if found
+        else held(f"{len(places)} tables: the same for another tenant as for one that does not exist")
+    )
 
 
 @attack(
     "reads",
-    tries="Looks in EXPLAIN ANALYZE whether the subquery of a policy was started at all, as it is only for rows that fulfil the"
+    tries="Reads from EXPLAIN ANALYZE whether a policy's subquery was started, which happens only for rows that fulfil the"
     " condition next to it.",
-    gains="Whether there are rows of a tenant, of a day, of an amount, guess by guess.",
+    gains="Knowledge whether rows of a tenant, a day or an amount exist, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
 def explain_tells_whether_rows_exist(scene: Attempt) -> AttackVerdict:
@@ -116,8 +122,8 @@ def explain_tells_whether_rows_exist(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Lets EXPLAIN ANALYZE tell whether an index that does not begin with the tenant has a guessed value.",
-    gains="Whether some e-mail address, code or name is known in any tenant, guess by guess.",
+    tries="Reads from EXPLAIN ANALYZE whether an index that does not begin with the tenant contains a guessed value.",
+    gains="Knowledge whether an e-mail address, code or name exists in any tenant, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
 def explain_finds_a_guessed_value(scene: Attempt) -> AttackVerdict:
@@ -129,29 +135,29 @@ def explain_finds_a_guessed_value(scene: Attempt) -> AttackVerdict:
                 continue
             own = {row.values.get(column) for row in prey.visible}
             there = next((row.values.get(column) for row in prey.hidden if row.values.get(column) not in own), None)
-            # Nobody guesses a uuid.
+            # A uuid cannot be guessed.
             if there is not None and prey.column(column).type != "uuid" and _nowhere(prey, column, there) is not None:
                 places.append((prey, column, there))
     if not places:
-        return not_applicable("no index of a table with hidden rows begins with anything but the tenant or a uuid")
+        return not_applicable("every index of a table with hidden rows begins with the tenant or a uuid")
     found = _differs(scene, places, "rows")
     return (
         broken(found)
         if found
-        else held(f"{len(places)} indexes: the same numbers for a value that is there as for none")
+        else held(f"{len(places)} indexes: the same numbers for an existing value as for one that does not exist")
     )
 
 
 @attack(
     "reads",
-    tries="Compares how many rows the planner expects of another tenant and of one that does not exist.",
-    gains="About how many rows each tenant has, from the statistics.",
+    tries="Compares how many rows the planner expects for another tenant and for one that does not exist.",
+    gains="The approximate number of rows of each tenant, from the statistics.",
     source="https://www.postgresql.org/docs/current/planner-stats-security.html",
 )
 def explain_estimates_a_tenant(scene: Attempt) -> AttackVerdict:
     crowded = _crowd(scene)
     if crowded is None:
-        return not_applicable("no table takes many rows that differ in their ids alone")
+        return not_applicable("no table accepts many rows that differ only in their ids")
     prey, remove = crowded
     try:
         assert prey.tenant is not None
@@ -161,11 +167,11 @@ def explain_estimates_a_tenant(scene: Attempt) -> AttackVerdict:
         scene.ground.owner.execute(f"analyze {prey.name}".encode())
     if found:
         return broken(found)
-    return held(f"{prey.table.name}: the planner expects the same of a tenant with 3,000 rows as of none")
+    return held(f"{prey.table.name}: the planner expects the same for a tenant with 3,000 rows as for one without rows")
 
 
 def _crowd(scene: Attempt) -> tuple[TargetTable, str] | None:
-    """Fill a table with rows of the other tenant, and let the server look at it; how these go again."""
+    """Fill a table with rows of the other tenant and analyze it; return the table and the statement that removes the rows."""
     owner = scene.ground.owner
     for prey in scene.preys():
         column = prey.table.column(ROW_ID)
@@ -203,11 +209,11 @@ def _shown(scene: Attempt, views: tuple[str, ...]) -> AttackVerdict:
         for view in views:
             answer = me.run(f"select string_agg(s::text, ' ') from {view} as s")
             refused += not answer.ok
-            # Some of it is shown in hex, where a uuid is its digits.
+            # Some views show hex, in which a uuid appears as its digits.
             marks = [*scene.marks, *(mark.replace("-", "") for mark in scene.marks)]
             if answer.ok and any(mark in str(answer.value) for mark in marks):
                 return broken(f"{view} shows values of the other tenant's rows")
-    return held(f"{len(views) - refused} catalogs show none of their values, {refused} are refused")
+    return held(f"{len(views) - refused} catalogs show no value of the other tenant, {refused} are refused")
 
 
 @attack(
@@ -239,8 +245,8 @@ def statistics_extended(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Makes an operator whose estimate looks into the statistics with a function of one's own, and explains a query.",
-    gains="The values in the statistics, handed to a function that writes them down.",
+    tries="Makes an operator whose estimate passes the statistics to the attacker's function, and explains a query.",
+    gains="The values in the statistics, passed to a function that reports them.",
     source="CVE-2017-7484, CVE-2019-10130, CVE-2025-8713",
 )
 def statistics_through_an_operator(scene: Attempt) -> AttackVerdict:
@@ -263,8 +269,8 @@ def statistics_through_an_operator(scene: Attempt) -> AttackVerdict:
                     undo=True,
                 )
                 if scene.leaked(answer.text):
-                    return broken(f"{prey.table.name}.{column}: planning handed values of others to an operator")
-    return held("the planner hands no value of a table with policies to an operator that is not leakproof")
+                    return broken(f"{prey.table.name}.{column}: planning passed values of others to an operator")
+    return held("the planner passes no value of a table with policies to an operator that is not leakproof")
 
 
 ATTACKS = in_module(globals())

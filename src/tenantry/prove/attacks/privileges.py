@@ -1,4 +1,4 @@
-"""Attacks on rights: what the login owns, may become and may make."""
+"""Attacks on rights: what the login owns, which roles it may become, and what it may create."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _listed(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
 
 
 def _by_rights(scene: Attempt, question: Rights, none: str) -> AttackVerdict:
-    """The answer of the catalog, where a trial would say no more."""
+    """Answer from the catalog, where a trial would show no more."""
     found = question(scene.ground.owner, scene.project)
     return broken(found) if found else held(none)
 
 
-@attack("privileges", tries="Looks for anything that the application's login or a client role owns, and drops or alters it.",
-        gains="What one owns, one may change, and no policy binds its owner unless it is forced.",
+@attack("privileges", tries="Finds objects that the application's login or a client role owns, and drops or alters them.",
+        gains="Owned objects may be changed, and policies bind a table's owner only with FORCE.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=any_of(right("login_owns"), right("own_table")))  # fmt: skip
 def owned_objects(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:
@@ -64,12 +64,14 @@ def roles_of_the_login(scene: Attempt) -> AttackVerdict:
         [clients, login],
     )
     if inherited:
-        return broken(f"{login} has the rights of {inherited[0][0]} all the time")
+        return broken(f"{login} permanently has the rights of {inherited[0][0]}")
     if login != roles.login and scene.ground.ask("select 1 from pg_roles where rolname = %s", [roles.login]):
         return _by_rights(
-            scene, any_of(right("login_becomes"), right("inherits")), f"{login} is two clients, and nothing else"
+            scene,
+            any_of(right("login_becomes"), right("inherits")),
+            f"{login} is a member of the two client roles only",
         )
-    return held(f"{login} may become the two client roles, and nothing else")
+    return held(f"{login} may become the two client roles only")
 
 
 @attack("privileges", tries="Uses attributes of roles: BYPASSRLS, SUPERUSER, CREATEROLE, CREATEDB, REPLICATION.",
@@ -93,10 +95,10 @@ def attributes_of_roles(scene: Attempt) -> AttackVerdict:
         " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
         [[login, scene.manifest.database_roles.login, scene.ground.client, scene.manifest.database_roles.anon]],
     )
-    return broken(f"{found[0][0]} has an attribute that opens more than its own") if found else verdict
+    return broken(f"{found[0][0]} has an attribute that gives it more than its own rights") if found else verdict
 
 
-@attack("privileges", tries="Reads as the login itself, without any role.", gains="What was granted to the login by mistake.",
+@attack("privileges", tries="Reads as the login itself, without any role.", gains="Rights that were granted to the login by mistake.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html")  # fmt: skip
 def rights_of_the_bare_login(scene: Attempt) -> AttackVerdict:
     with scene.bare() as me:
@@ -109,7 +111,7 @@ def rights_of_the_bare_login(scene: Attempt) -> AttackVerdict:
     return broken(f"the login itself sees {found}") if found else held("the login itself is refused everywhere")
 
 
-@attack("privileges", tries="Reads and changes the keys of sealed contexts, and whatever functions show of them.",
+@attack("privileges", tries="Reads and changes the keys of sealed contexts, also through functions that read them.",
         gains="Every identity, for as long as the key lives.", rights=right("seal_key"))  # fmt: skip
 def read_the_seal_key(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -131,7 +133,7 @@ def read_the_seal_key(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Writes Tenantry's own tables: journal, accounts, quarantine, id maps.",
-        gains="Another's flags, rows that are carried where one likes.", rights=right("foreign_schemas"))  # fmt: skip
+        gains="Another's flags, and rows that migrate to a place of the attacker's choice.", rights=right("foreign_schemas"))  # fmt: skip
 def write_the_engine_schema(scene: Attempt) -> AttackVerdict:
     tables = [row for row in scene.relations() if row["schema_name"] == "tenantry" and row["kind"] in "rp"]
     if not tables:
@@ -145,8 +147,8 @@ def write_the_engine_schema(scene: Attempt) -> AttackVerdict:
     return _listed(scene, statements)
 
 
-@attack("privileges", tries="Calls the functions by which Tenantry and the service work: forgets people, changes addresses, writes the journal.",
-        gains="Whatever they do with the rights of the tables' owner, to people of every tenant.",
+@attack("privileges", tries="Calls the functions of Tenantry and of the service: erases people, changes addresses, writes the journal.",
+        gains="Their effects, with the rights of the tables' owner, on people of every tenant.",
         source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html", rights=right("engine_functions"))  # fmt: skip
 def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
     roles = scene.manifest.database_roles
@@ -166,16 +168,16 @@ def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
                     continue
                 call = f"{ident('tenantry', name)}({', '.join(arguments)})"
                 answer = me.run(f"call {call}" if procedure else f"select {call}", undo=True)
-                # A function that runs may refuse by itself: that it runs is too much.
+                # A function that runs may still refuse, but it must not run at all.
                 if not answer.error.startswith(("permission denied for function", "permission denied for procedure")):
                     return broken(f"{signature} runs for {role}: {answer}")
                 refusals += 1
     if not refusals:
-        return not_applicable("there is no function that is not for clients")
+        return not_applicable("every function is meant for clients")
     return held(f"{refusals} calls were refused")
 
 
-@attack("privileges", tries="Replaces, alters and drops the functions that say who the caller is, and those of the application.",
+@attack("privileges", tries="Replaces, alters and drops the functions that return the caller, and those of the application.",
         gains="To act as any caller that the new function returns.", source="https://www.postgresql.org/docs/current/sql-alterfunction.html",
         rights=right("create_in_schemas"))  # fmt: skip
 def replace_the_functions(scene: Attempt) -> AttackVerdict:
@@ -197,7 +199,7 @@ def replace_the_functions(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Makes tables, functions, types, operators and views in every schema.",
-        gains="Objects that others' names find first, and functions that others call.", source="CVE-2018-1058",
+        gains="Objects that others' names resolve to first, and functions that others call.", source="CVE-2018-1058",
         rights=right("create_in_schemas"))  # fmt: skip
 def create_in_schemas(scene: Attempt) -> AttackVerdict:
     names = scene.ground.ask("select nspname::text from pg_namespace where nspname !~ '^pg_(toast|temp)' order by 1")
@@ -214,7 +216,7 @@ def create_in_schemas(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Makes schemas, extensions, languages, publications, servers and event triggers.",
-        gains="Schemas of one's own to hide behind others' names; code that runs on everything.",
+        gains="The attacker's own schemas behind others' names; code that runs on every command.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html", rights=right("create_in_database"))  # fmt: skip
 def create_in_the_database(scene: Attempt) -> AttackVerdict:
     return _listed(
@@ -231,7 +233,7 @@ def create_in_the_database(scene: Attempt) -> AttackVerdict:
 
 
 @attack("privileges", tries="Makes temporary tables, views, sequences, types and functions.",
-        gains="Names that are found before the application's own, for oneself and for functions with other rights.",
+        gains="Names that resolve before the application's own, for the attacker and for functions with other rights.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=right("temporary"))  # fmt: skip
 def create_temporary(scene: Attempt) -> AttackVerdict:
@@ -259,14 +261,14 @@ _CAUGHT = (
 )
 
 
-@attack("privileges", tries="Shadows types and tables with temporary ones, and calls every function that has the rights of its owner.",
-        gains="Code of one's own that runs with these rights, and is given the keys that they read.",
+@attack("privileges", tries="Shadows types and tables with temporary ones, and calls every SECURITY DEFINER function.",
+        gains="The attacker's code runs with the owner's rights, and receives the keys that the functions read.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=any_of(right("temporary"), right("mutable_path")))  # fmt: skip
 def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
     functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
     if not functions:
-        return not_applicable("clients may execute no function that has the rights of its owner")
+        return not_applicable("clients may execute no SECURITY DEFINER function")
     caught = _CAUGHT.replace("%L", literal(scene.ground.client).replace("'", "''")).replace("%%", "%")
     with scene.turn(scene.attacker) as me:
         made = me.run(caught)
@@ -290,28 +292,28 @@ def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
                     text += again.text
                 if "caught as " in text:
                     return broken(f"{row['name']} runs the attacker's code with the rights of its owner")
-    return held(f"{len(functions)} functions find PostgreSQL's own types, whatever is shadowed")
+    return held(f"{len(functions)} functions use PostgreSQL's own types, whatever is shadowed")
 
 
-@attack("privileges", tries="Calls functions that have the rights of their owner under a search path of one's own.",
-        gains="That their names mean tables and functions that the attacker made.", source="CVE-2018-1058, CVE-2007-2138",
+@attack("privileges", tries="Calls SECURITY DEFINER functions under the attacker's search path.",
+        gains="The functions' names resolve to tables and functions of the attacker.", source="CVE-2018-1058, CVE-2007-2138",
         rights=right("mutable_path"))  # fmt: skip
 def mutable_search_path(scene: Attempt) -> AttackVerdict:
     functions = scene.definer_functions()
     if not functions:
-        return not_applicable("clients may execute no function that has the rights of its owner")
+        return not_applicable("clients may execute no SECURITY DEFINER function")
     for row in functions:
         paths = [setting.partition("=")[2] for setting in row["settings"] if setting.startswith("search_path=")]
         if not paths:
             return broken(f"{row['name']} has the rights of its owner and the search path of its caller")
         schemas = [each.strip().strip('"') for each in paths[0].split(",") if each.strip()]
         if "$user" in schemas:
-            return broken(f"{row['name']} looks for names in the schema of whoever calls it")
+            return broken(f"{row['name']} looks for names in its caller's schema")
         if schemas and schemas != ["pg_catalog"] and "pg_temp" not in schemas[1:]:
             return broken(
-                f"{row['name']} looks for names among temporary objects first: its search path does not end with pg_temp"
+                f"{row['name']} looks up names among temporary objects first: its search path does not end with pg_temp"
             )
-    return held(f"{len(functions)} functions state their search path, temporary objects last")
+    return held(f"{len(functions)} functions set their search path, temporary objects last")
 
 
 ATTACKS = in_module(globals())

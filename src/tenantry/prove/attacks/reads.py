@@ -1,4 +1,4 @@
-"""Attacks that read rows of another tenant by the ways on which rows are read."""
+"""Attacks that read rows of another tenant by each way of reading rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenantry.prove.attacks.harness.helpers import Question, count_none, nothing
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 
-@attack("reads", tries="Asks for rows of another tenant by their keys.", gains="Any row whose id is known.")
+@attack("reads", tries="Reads rows of another tenant by their keys.", gains="Any row whose id is known.")
 def read_by_id(scene: Attempt) -> AttackVerdict:
     def questions(prey: TargetTable) -> Iterator[Question]:
         for row in prey.hidden[:3]:
@@ -22,7 +22,7 @@ def read_by_id(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Asks for ranges of tenants: the other one, all but the own one, between the least and the greatest.",
+    tries="Reads ranges of tenants: the other one, all except the attacker's own, between the least and the greatest.",
     gains="All rows of every tenant.",
 )
 def read_by_range(scene: Attempt) -> AttackVerdict:
@@ -42,7 +42,7 @@ def read_by_range(scene: Attempt) -> AttackVerdict:
 @attack(
     "reads",
     tries="Joins a table with visible rows to all rows of each table: on true, laterally, and in full.",
-    gains="Rows of other tenants next to one's own.",
+    gains="Rows of other tenants next to the attacker's own.",
 )
 def read_by_join(scene: Attempt) -> AttackVerdict:
     table = next((prey for prey in scene.open_tables()), None)
@@ -69,7 +69,7 @@ def read_by_join(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Sums over whole tables and looks for another tenant among what was summed.",
+    tries="Aggregates whole tables and looks for another tenant among the results.",
     gains="Numbers of rows and sums of every tenant.",
 )
 def read_by_aggregate(scene: Attempt) -> AttackVerdict:
@@ -100,8 +100,8 @@ def read_by_aggregate(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Asks whether rows of another tenant exist: EXISTS, IN, ANY, and a CASE around a subquery.",
-    gains="Whether a row is there, and so what stands in it, question by question.",
+    tries="Tests whether rows of another tenant exist: EXISTS, IN, ANY, and a CASE around a subquery.",
+    gains="Knowledge whether a row exists, and so its values, query by query.",
 )
 def read_by_exists(scene: Attempt) -> AttackVerdict:
     def questions(prey: TargetTable) -> Iterator[Question]:
@@ -122,7 +122,7 @@ def read_by_exists(scene: Attempt) -> AttackVerdict:
 @attack(
     "reads",
     tries="Reads rows by their places in the file and by other system columns.",
-    gains="Rows, by a way that needs no key.",
+    gains="Rows, without knowing a key.",
     source="https://www.postgresql.org/docs/current/ddl-system-columns.html",
 )
 def read_by_place(scene: Attempt) -> AttackVerdict:
@@ -140,7 +140,7 @@ def read_by_place(scene: Attempt) -> AttackVerdict:
 @attack(
     "reads",
     tries="Declares cursors over rows of another tenant, some before the claims are changed by hand, and fetches from them.",
-    gains="Rows that a cursor was opened for under another caller.",
+    gains="Rows of a cursor that was opened under another caller.",
 )
 def read_by_cursor(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -188,8 +188,12 @@ def read_by_copy(scene: Attempt) -> AttackVerdict:
                 answer, text = me.copy_out(statement)
                 tried, refused = tried + 1, refused + (not answer.ok)
                 if scene.leaked(text) or ("where" in statement and answer.touched):
-                    return broken(f"{prey.table.name}: COPY gave rows of the other tenant")
-    return held(f"{tried} times COPY gave no row of theirs; {refused} were refused") if tried else nothing_to_see()
+                    return broken(f"{prey.table.name}: COPY returned rows of the other tenant")
+    return (
+        held(f"{tried} COPY statements returned no row of the other tenant; {refused} were refused")
+        if tried
+        else nothing_to_see()
+    )
 
 
 @attack(
@@ -212,7 +216,9 @@ def read_by_returning(scene: Attempt) -> AttackVerdict:
                 answer = me.run(statement.format(prey.hidden[0].where), undo=True)
                 tried += 1
                 if answer.rows:
-                    return broken(f"{prey.table.name}: {statement.partition(' ')[0]} … returning gave a row of theirs")
+                    return broken(
+                        f"{prey.table.name}: {statement.partition(' ')[0]} … returning gave a row of the other tenant"
+                    )
     if not tried:
         return not_applicable("clients have no right to change or delete anything")
     return held(f"{tried} statements returned no row")
@@ -221,7 +227,7 @@ def read_by_returning(scene: Attempt) -> AttackVerdict:
 @attack(
     "reads",
     tries="Reads columns that clients must not see: by name, as a part of the whole row, in conditions and in RETURNING.",
-    gains="Tokens and other secrets, also of one's own tenant.",
+    gains="Tokens and other secrets, also of the attacker's own tenant.",
 )
 def read_hidden_columns(scene: Attempt) -> AttackVerdict:
     tried = 0

@@ -1,4 +1,4 @@
-"""Attacks by what ties rows together: foreign keys, unique keys, cascades."""
+"""Attacks through constraints between rows: foreign keys, unique keys, cascades."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tenantry.prove.fixtures.build import FixtureRow
 
 
 def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
-    """Foreign keys from a tenant's table that clients write to a table with hidden rows: child, column, parent's column, row.
+    """Yield foreign keys of writable tenant tables that reference a table with hidden rows: child, column, parent's column, row.
 
     Args:
-        tenants: also those to the tenant table, by which a row names another tenant.
+        tenants: also keys that reference the tenant table, by which a row names another tenant.
     """
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
@@ -31,7 +31,7 @@ def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[Targ
             if parent is None or key.ref_schema != child.table.schema or not parent.hidden:
                 continue
             if parent.tenant is None or (parent.tenant == ROW_ID and not tenants):
-                continue  # to name a tenant, as one shares with, is not to hang on its rows
+                continue  # naming a tenant, e.g. to share with it, references none of its rows
             pairs = list(zip(key.columns, key.ref_columns, strict=True))
             for column, there in pairs:
                 own = {row.values[there] for row in parent.visible}
@@ -43,7 +43,7 @@ def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[Targ
 def _refer(
     scene: Attempt, me: AttackSession, child: TargetTable, column: str, value: str | None
 ) -> SessionAnswer | None:
-    """Let an own row of the attacker refer to something: by UPDATE, else by INSERT; None where he may do neither."""
+    """Let a row of the attacker reference a value: by UPDATE, otherwise by INSERT; None if they may do neither."""
     row = own_row(scene, child)
     given = child.value(column, value)
     if row is not None and column in child.updatable:
@@ -54,11 +54,12 @@ def _refer(
         if made is None:
             return None
         statement = made
-    # Deferred constraints speak now, within the savepoint.
+    # Check deferred constraints now, within the savepoint.
     return me.run(f"do $do$ begin {statement}; set constraints all immediate; end $do$", undo=True)
 
 
-@attack("writes", tries="Hangs an own row on a parent of another tenant.", gains="One's rows in others' lists, and a hold on their rows.",
+@attack("writes", tries="Makes an own row reference a row of another tenant.",
+        gains="The attacker's rows in others' lists, and rows that others cannot delete.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
 def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -75,8 +76,8 @@ def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
     return held(f"{tried} foreign keys refuse it")
 
 
-@attack("writes", tries="Compares what a foreign key says of a hidden row's id and of an id that does not exist.",
-        gains="Whether a row with a known id exists in any tenant.",
+@attack("writes", tries="Compares a foreign key's answers for a hidden row's id and for an id that does not exist.",
+        gains="Knowledge whether a row with a known id exists in any tenant.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
 def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -96,11 +97,11 @@ def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
                 )
     if not tried:
         return not_applicable("no foreign key between tables of tenants that clients write")
-    return held(f"{tried} foreign keys say the same of both")
+    return held(f"{tried} foreign keys answer the same for both")
 
 
 def _uniques(scene: Attempt) -> Iterator[tuple[TargetTable, tuple[str, ...], FixtureRow]]:
-    """Unique keys without the tenant, with a hidden row whose values all columns of the key have."""
+    """Yield unique keys without the tenant column, with a hidden row that has values in all columns of the key."""
     for prey in scene.preys():
         for index in prey.table.indexes:
             names = tuple(name for name in index.columns if name is not None)
@@ -112,7 +113,7 @@ def _uniques(scene: Attempt) -> Iterator[tuple[TargetTable, tuple[str, ...], Fix
 
 
 @attack("writes", tries="Gives own rows the unique values of another tenant's row, by INSERT and by UPDATE.",
-        gains="Whether a value exists in any tenant: the error of the duplicate key tells.",
+        gains="Knowledge whether a value exists in any tenant: the error of the duplicate key tells.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
 def unique_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -134,12 +135,14 @@ def unique_key_tells_existence(scene: Attempt) -> AttackVerdict:
                     answers.append(me.run(made, undo=True))
             tried += len(answers)
             if any(answer.sqlstate == "23505" for answer in answers):
-                return broken(f"{prey.table.name} ({', '.join(names)}): a duplicate of another tenant's value is told")
-    return held(f"{tried} writes told nothing of others' values; clients cannot state more of {len(keys)} keys")
+                return broken(
+                    f"{prey.table.name} ({', '.join(names)}): the error reveals a duplicate of another tenant's value"
+                )
+    return held(f"{tried} writes revealed none of others' values; clients cannot set more of {len(keys)} keys")
 
 
 @attack("writes", tries="Inserts unique values of another tenant's row with ON CONFLICT DO NOTHING and DO UPDATE.",
-        gains="Whether a value exists in any tenant, without an error.",
+        gains="Knowledge whether a value exists in any tenant, without an error.",
         source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
 def upsert_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -167,24 +170,24 @@ def upsert_tells_existence(scene: Attempt) -> AttackVerdict:
                 tried += 1
                 if answers[1].ok and (answers[0].sqlstate, answers[0].touched) != ("", answers[1].touched):
                     return broken(f"{prey.table.name} ({', '.join(names)}): {more.strip()} tells {answers[0]}")
-    return held(f"{tried} upserts told nothing of others' values; clients cannot state more of {len(keys)} keys")
+    return held(f"{tried} upserts revealed none of others' values; clients cannot set more of {len(keys)} keys")
 
 
 @attack("writes", tries="Deletes an own row that rows of another tenant reference with ON DELETE CASCADE or SET NULL.",
-        gains="Deleted and emptied rows of others: foreign keys know no policies.",
+        gains="Deleted and emptied rows of others: foreign keys bypass policies.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html")  # fmt: skip
 def cascade_into_another_tenant(scene: Attempt) -> AttackVerdict:
     return _cascades(scene, "delete")
 
 
-@attack("writes", tries="Changes a key that one may change, which ON UPDATE CASCADE carries into rows of another tenant.",
+@attack("writes", tries="Changes a key of an own row, which ON UPDATE CASCADE copies into rows of another tenant.",
         gains="Changed rows of others.", source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
 def cascade_of_an_update(scene: Attempt) -> AttackVerdict:
     return _cascades(scene, "update")
 
 
 def _cascades(scene: Attempt, command: Literal["update", "delete"]) -> AttackVerdict:
-    """Make a row of the other tenant that hangs on one the attacker may change, let him do so, and look what became of it."""
+    """Make a row of the other tenant that references one that the attacker may change; let them change it, and inspect the row."""
     tried = 0
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
@@ -202,15 +205,15 @@ def _cascades(scene: Attempt, command: Literal["update", "delete"]) -> AttackVer
                 parent.tenant is not None
                 and dict(zip(key.columns, key.ref_columns, strict=True)).get(child.tenant) == parent.tenant
             ):
-                continue  # what hangs on a row is of its tenant
+                continue  # referencing rows belong to the same tenant
             if _carried(scene, child, key.columns, key.ref_columns, parent, row, command):
                 return broken(
                     f"{key.name}: {command} of a {parent.table.name} row reached the other tenant's {child.table.name}"
                 )
     if not tried:
-        return not_applicable(f"no foreign key carries an {command} of clients further" if command == "update" else
-                              "no foreign key carries a delete of clients further")  # fmt: skip
-    return held(f"{tried} foreign keys carry nothing into another tenant: no row of theirs can reference such a row")
+        return not_applicable(f"no foreign key cascades an {command} of clients" if command == "update" else
+                              "no foreign key cascades a delete of clients")  # fmt: skip
+    return held(f"{tried} foreign keys do not reach another tenant: none of its rows can reference such a row")
 
 
 def _carried(
@@ -222,7 +225,7 @@ def _carried(
     row: FixtureRow,
     command: str,
 ) -> bool:
-    """Whether a row of the other tenant that hangs on `row` is gone or changed; it is made and looked at by the owner."""
+    """Whether a row of the other tenant that references `row` is deleted or changed; the owner makes and inspects it."""
     base = next((each for each in child.hidden if each.facts.tenant == OTHER), None)
     if base is None:
         return False
@@ -259,8 +262,8 @@ def _carried(
         scene.ground.rebuild()
 
 
-@attack("writes", tries="Deletes an own row that rows which one may not delete reference with ON DELETE CASCADE.",
-        gains="More than the role allows, within the own tenant.",
+@attack("writes", tries="Deletes an own row that is referenced, with ON DELETE CASCADE, by rows that the role may not delete.",
+        gains="More than the role allows, within the attacker's own tenant.",
         source="https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK")  # fmt: skip
 def cascade_beyond_the_role(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -296,7 +299,7 @@ def cascade_beyond_the_role(scene: Attempt) -> AttackVerdict:
         return not_applicable(
             "every role that may delete a row may delete the rows that reference it with ON DELETE CASCADE"
         )
-    return held(f"{tried} deletes left what hangs on them")
+    return held(f"{tried} deletes left the referencing rows")
 
 
 ATTACKS = in_module(globals())

@@ -1,4 +1,4 @@
-"""Running attacks: each on its own connections, and never one passed over in silence."""
+"""Runs attacks: each on its own connections; an attack that cannot be judged is reported, never skipped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ATTACKS: tuple[Attack, ...] = tuple(each for module in _MODULES for each in modu
 """All attacks, family by family."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with the attack that is tried, how many are done, and how many there are."""
+"""Called with the attack being tried, the number of attacks done, and the number of all."""
 
 
 def run_attacks(
@@ -61,18 +61,18 @@ def run_attacks(
     accepted: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[AttackResult, ...]:
-    """Try every attack on a copy of the database: rows are committed there, and what an attack does may stay.
+    """Try every attack on a copy of the database: rows are committed there, and an attack's effects may stay.
 
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables, on the copy.
         login_dsn: the application's login, or one like it, on the copy (see `attack_copy`).
-        own_login: the login was made for this and goes with the copy, so that its settings may be changed.
-        application: how the application keeps its connections; without it, as tenantry.postgres.tenant does.
-        attacks: the names of those to try; without it all.
-        accepted: by name, why an attack that succeeds does not fail the proof.
+        own_login: the login was made for this copy, so its settings may be changed.
+        application: how the application keeps its connections; by default as tenantry.postgres.tenant does.
+        attacks: the names of the attacks to try; by default all.
+        accepted: attack → why its success does not fail the proof.
 
     Raises:
-        TenantryError: nothing can be tried: tenants or people cannot be made, or the attacker's context does not open.
+        TenantryError: tenants or people cannot be made, or the attacker's context does not open, so nothing can be tried.
     """
     chosen = [each for each in ATTACKS if attacks is None or each.name in attacks]
     with connect(owner_dsn, name="tenantry attacks") as owner:
@@ -86,7 +86,7 @@ def run_attacks(
                 result = _try(ground, each, (accepted or {}).get(each.name, ""))
                 results.append(result)
                 if result.outcome in ("broken", "error"):
-                    ground.rebuild()  # whatever it did
+                    ground.rebuild()  # it may have changed anything
         finally:
             remove_leftovers(owner)
     if progress is not None:
@@ -95,7 +95,7 @@ def run_attacks(
 
 
 def _check(ground: World) -> None:
-    """A context that opens for nobody would make every attack fail, and prove nothing."""
+    """Check that the attacker's context works: otherwise every attack would fail, and nothing would be proved."""
     with Attempt(ground) as scene, scene.turn(ground.attacker) as me:
         tables = scene.open_tables()
         if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
@@ -110,7 +110,7 @@ def _try(ground: World, each: Attack, accepted: str) -> AttackResult:
     try:
         with Attempt(ground) as scene:
             verdict = each.run(scene)
-    except Exception as error:  # noqa: BLE001 - whatever the harness runs into is a result: not judged
+    except Exception as error:  # noqa: BLE001 - an error of the harness is a result: not judged
         seconds = time.monotonic() - started
         return AttackResult(each, "error", _short(error), seconds)
     return AttackResult(each, verdict.outcome, verdict.evidence, time.monotonic() - started, accepted=accepted)
@@ -125,12 +125,12 @@ def _short(error: Exception) -> str:
 def ask_rights(
     connection: psycopg.Connection[Any], project: Project, *, accepted: Mapping[str, str] | None = None
 ) -> tuple[AttackResult, ...]:
-    """For a database on which nothing may be tried: which rights would allow which attack, from the catalog alone."""
+    """Ask the catalog which rights would allow which attack, for a database on which nothing may be tried."""
     results = []
     for each in ATTACKS:
         started = time.monotonic()
         if each.rights is None:
-            reason = "the catalog knows no answer; it is tried on a copy of the database"
+            reason = "the catalog cannot tell; the attack is tried on a copy of the database"
             results.append(AttackResult(each, "not applicable", reason, by="rights"))
             continue
         try:

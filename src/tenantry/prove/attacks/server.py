@@ -1,4 +1,4 @@
-"""Attacks on what comes later, and on the server around the database."""
+"""Attacks on objects that are made later, and on the server around the database."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tenantry.prove.attacks.privileges import roles_of, word
 
 @contextmanager
 def _made_by_owner(scene: Attempt, create: str, drop: str) -> Iterator[None]:
-    """An object that whoever owns the target's tables makes later on."""
+    """Let the owner of the target's tables make an object; it is dropped at the end."""
     owner = scene.project.target.tables[0].owner
     connection = scene.ground.owner
     connection.execute(f"set role {ident(owner)}".encode())
     try:
-        # Outside of what is cleared up: where it fails, another object of that name is there.
+        # Outside the clean-up: a failure means that another object of that name exists.
         connection.execute(create.encode())
         try:
             yield
@@ -31,7 +31,7 @@ def _made_by_owner(scene: Attempt, create: str, drop: str) -> Iterator[None]:
 
 
 def _closed(scene: Attempt, *statements: str) -> str:
-    """The first of these that a client, a visitor or the login itself may do; empty where all are refused."""
+    """Return the first statement that a client, an anonymous client or the login itself may run; empty if all are refused."""
     with scene.turn(scene.attacker) as me:
         for role in roles_of(scene):
             me.raw(f"set local role {role}")
@@ -41,8 +41,8 @@ def _closed(scene: Attempt, *statements: str) -> str:
     return ""
 
 
-@attack("privileges", tries="Reads and writes a table that the owner makes today, without a word about rights or policies.",
-        gains="Every table that the owner forgets to close.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
+@attack("privileges", tries="Reads and writes a table that the owner makes today, without any GRANT or policy.",
+        gains="Every table that the owner forgets to protect.", source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
         rights=right("later_tables"))  # fmt: skip
 def table_made_later(scene: Attempt) -> AttackVerdict:
     name = ident(scene.project.target.schema, "tenantry_later")
@@ -50,7 +50,9 @@ def table_made_later(scene: Attempt) -> AttackVerdict:
     with _made_by_owner(scene, create, f"drop table if exists {name}"):
         found = _closed(scene, f"select * from {name}", f"insert into {name} values (null)", f"delete from {name}")
     return (
-        broken(f"a table made later is open: {found}") if found else held("a table made later is closed to all of them")
+        broken(f"a table made later is open: {found}")
+        if found
+        else held("a table made later is closed to clients, anonymous clients and the login")
     )
 
 
@@ -66,11 +68,11 @@ def view_made_later(scene: Attempt) -> AttackVerdict:
             found = _closed(scene, f"select * from {name}")
         if found:
             return broken(f"a {kind} made later is open: {found}")
-    return held("views made later are closed to all of them")
+    return held("views made later are closed to clients, anonymous clients and the login")
 
 
-@attack("privileges", tries="Calls a function with rights of its owner that the owner makes today.",
-        gains="Whatever it does, for every caller: functions are open to PUBLIC unless EXECUTE is revoked.",
+@attack("privileges", tries="Calls a SECURITY DEFINER function that the owner makes today.",
+        gains="The function's effects, for every caller: functions are open to PUBLIC unless EXECUTE is revoked.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html", rights=right("later_functions"))  # fmt: skip
 def function_made_later(scene: Attempt) -> AttackVerdict:
     table = scene.project.target.table(scene.manifest.tenant.table)
@@ -86,12 +88,12 @@ def function_made_later(scene: Attempt) -> AttackVerdict:
     return (
         broken(f"a function made later is open: {found}")
         if found
-        else held("a function made later is closed to all of them")
+        else held("a function made later is closed to clients, anonymous clients and the login")
     )
 
 
-@attack("privileges", tries="Reads a partition that the owner makes today of a table that has policies.",
-        gains="The rows of the new partition: policies of the parent do not hold on it.",
+@attack("privileges", tries="Reads a partition that the owner makes today for a table with policies.",
+        gains="The rows of the new partition: policies of the parent do not apply to it.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=right("later_tables"))  # fmt: skip
 def partition_made_later(scene: Attempt) -> AttackVerdict:
     parents = [table for table in scene.project.target.tables if table.kind == "partitioned"]
@@ -102,11 +104,11 @@ def partition_made_later(scene: Attempt) -> AttackVerdict:
         parent = ident(table.schema, table.name)
         create = f"create table {name} (like {parent} including all)"
         with _made_by_owner(scene, create, f"drop table if exists {name}"):
-            # Whether its bounds are free is another matter: rights are given when it is made.
+            # Free bounds are not needed for the test: default rights are granted when the table is made.
             found = _closed(scene, f"select * from {name}", f"delete from {name}")
         if found:
             return broken(f"a partition of {table.name} made later is open: {found}")
-    return held("partitions made later are closed to all of them")
+    return held("partitions made later are closed to clients, anonymous clients and the login")
 
 
 @attack("privileges", tries="Reads and writes files of the server: pg_read_file, pg_ls_dir, lo_import, lo_export, COPY of a file.",
@@ -169,8 +171,8 @@ def other_databases(scene: Attempt) -> AttackVerdict:
     )
 
 
-@attack("privileges", tries="Cancels and ends the sessions of others, which are sessions of the same login.",
-        gains="That others' requests fail, for as long as one likes.",
+@attack("privileges", tries="Cancels and ends others' sessions, which belong to the same login.",
+        gains="Others' requests fail, for as long as the attacker likes.",
         source="https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL", rights=right("other_sessions"))  # fmt: skip
 def end_others_sessions(scene: Attempt) -> AttackVerdict:
     other = scene.connect()

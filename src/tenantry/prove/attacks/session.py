@@ -14,7 +14,7 @@ from tenantry.prove.attacks.harness.rights import right
 
 
 def _poisoned(scene: Attempt, pool: Any, *statements: str) -> list[str]:
-    """The attacker's turn on the pool's only connection: he ends the transaction and works on the session; what was refused."""
+    """Let the attacker use the pool's only connection: they end the transaction and change the session. Return what was refused."""
     with pool.connection() as connection:
         seat = AttackSession(connection)
         with scene.turn(scene.attacker, seat, keep=True):
@@ -23,13 +23,13 @@ def _poisoned(scene: Attempt, pool: Any, *statements: str) -> list[str]:
 
 @contextmanager
 def _next_user(scene: Attempt, pool: Any) -> Iterator[AttackSession]:
-    """The victim's turn on the same connection."""
+    """Let the victim use the same connection."""
     with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)) as seat:
         yield seat
 
 
 def _open_table(scene: Attempt) -> TargetTable | None:
-    """A table of which the victim sees rows."""
+    """Return a table in which the victim sees rows."""
     return next(iter(scene.open_tables(scene.victim)), None)
 
 
@@ -42,7 +42,7 @@ def _open_table(scene: Attempt) -> TargetTable | None:
 def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
     query = b"select 'the answer'::text where %s::int = 1"
     with scene.pool() as pool:
-        # Prepared by the driver on the way, where it does that.
+        # Prepared by the driver, if the driver prepares statements.
         for _ in range(7):
             with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)):
                 connection.execute(query, [1])
@@ -55,20 +55,20 @@ def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
                 return broken("the next user's query was answered by a statement that the attacker prepared")
     if left:
         return broken(f"{left} statements of the attacker were still prepared for the next user")
-    return held("the next user's connection had no statement of another, and his query its own answer")
+    return held("the next user's connection had no foreign statement, and their query returned its own answer")
 
 
 @attack(
     "session",
     tries="Leaves temporary tables and views with the names of the application's tables for the next user.",
-    gains="What the next user writes and reads.",
+    gains="The data that the next user writes and reads.",
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH",
     rights=right("temporary"),
 )
 def temporary_table_left(scene: Attempt) -> AttackVerdict:
     prey = _open_table(scene)
     if prey is None:
-        return not_applicable("nobody of the other tenant sees a row")
+        return not_applicable("no member of the other tenant sees a row")
     name = ident(prey.table.name)
     with scene.pool() as pool:
         refused = _poisoned(scene, pool, "commit", f"create temporary table {name} (planted text)")
@@ -79,13 +79,13 @@ def temporary_table_left(scene: Attempt) -> AttackVerdict:
             left = me.run("select to_regclass('pg_temp.' || quote_ident(%s))::text", [prey.table.name]).value
     if left is not None:
         return broken("a temporary table of the attacker was still there for the next user")
-    return held(f"refused ({refused[0]})" if refused else "it was gone before the next user")
+    return held(f"refused ({refused[0]})" if refused else "it was dropped before the next user")
 
 
 @attack(
     "session",
-    tries="Sets search_path for the session, in every way, and leaves the connection to the next user.",
-    gains="That the next user's names mean other tables and functions.",
+    tries="Sets search_path for the session in every way, and returns the connection for the next user.",
+    gains="The next user's names resolve to other tables and functions.",
     source="CVE-2018-1058",
 )
 def search_path_left(scene: Attempt) -> AttackVerdict:
@@ -104,14 +104,14 @@ def search_path_left(scene: Attempt) -> AttackVerdict:
     if "planted" in path:
         return broken(f"the next user's search path was the attacker's: {path}")
     if "planted" in bare:
-        return broken("the connection kept the attacker's search path outside of transactions")
+        return broken("the connection kept the attacker's search path outside transactions")
     return held(f"the next user's search path was the application's: {path}")
 
 
 @attack(
     "session",
-    tries="Takes the client role for the session, and leaves the connection to the next user without a context.",
-    gains="A request without a caller that runs under a role.",
+    tries="Takes the client role for the session, and returns the connection for a next user without a context.",
+    gains="A request without a caller that runs as the client role.",
 )
 def role_left(scene: Attempt) -> AttackVerdict:
     with scene.pool() as pool:
@@ -120,14 +120,14 @@ def role_left(scene: Attempt) -> AttackVerdict:
             seat = AttackSession(connection)
             role, login = seat.run("select current_user::text, session_user::text").rows[0]
     if role != login:
-        return broken(f"the next user of the connection was {role} before he said who he is")
+        return broken(f"the next user of the connection was {role} before opening a context")
     return held(f"the next user of the connection was {login} again")
 
 
 @attack(
     "session",
-    tries="Sets claims, and the seal that is there, for the session, and leaves the connection to the next user without any.",
-    gains="Another caller, or oneself later, acts with these claims.",
+    tries="Sets claims, and the current seal, for the session, and returns the connection for a next user without a context.",
+    gains="Another caller, or the attacker later, acts with these claims.",
 )
 def claims_left(scene: Attempt) -> AttackVerdict:
     text = literal(claims_text(scene.ground.claims(scene.attacker)))
@@ -144,19 +144,19 @@ def claims_left(scene: Attempt) -> AttackVerdict:
             found = scene.any_rows(me)
     if found:
         return broken(f"without any context the next user of the connection saw {found}")
-    return held("the next user of the connection saw no row before he said who he is")
+    return held("the next user of the connection saw no row before opening a context")
 
 
 @attack(
     "session",
-    tries="Fetches from cursors that the user before declared WITH HOLD.",
-    gains="The rows that the victim was shown.",
+    tries="Fetches from cursors that the previous user declared WITH HOLD.",
+    gains="The rows that the victim read.",
     source="https://www.postgresql.org/docs/current/sql-declare.html",
 )
 def held_cursor_left(scene: Attempt) -> AttackVerdict:
     prey = _open_table(scene)
     if prey is None:
-        return not_applicable("nobody of the other tenant sees a row")
+        return not_applicable("no member of the other tenant sees a row")
     with scene.pool() as pool:
         with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
             declared = seat.run(f"declare page cursor with hold for select {prey.columns} from {prey.name}")
@@ -164,13 +164,13 @@ def held_cursor_left(scene: Attempt) -> AttackVerdict:
             names = [row[0] for row in me.run("select name from pg_cursors where is_holdable").rows]
             got = sum(len(me.run(f"fetch all from {ident(name)}").rows) for name in names)
     if got:
-        return broken(f"{got} rows came from a cursor of the user before")
+        return broken(f"{got} rows came from a cursor of the previous user")
     return held("no cursor was left" if declared.ok else f"no cursor can be held: {declared}")
 
 
 @attack(
     "session",
-    tries="Asks for the last number that the user before got from a sequence.",
+    tries="Reads the last number that the previous user got from a sequence.",
     gains="The number of another caller's newest row.",
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
 )
@@ -195,14 +195,14 @@ def last_number_left(scene: Attempt) -> AttackVerdict:
         with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
             for statement in ("select lastval()", f"select currval({name})"):
                 if me.run(statement).ok:
-                    return broken(f"{statement} gives the number of the user before")
-    return held("lastval and currval know nothing of the user before")
+                    return broken(f"{statement} returns the number of the previous user")
+    return held("lastval and currval return no number of the previous user")
 
 
 @attack(
     "session",
-    tries="Listens on a channel, or holds an advisory lock, beyond the own turn.",
-    gains="Messages for others that the next user's request would receive; a lock that is never released.",
+    tries="Keeps listening on a channel, or holding an advisory lock, after returning the connection.",
+    gains="Foreign messages in the next user's request; a lock that is never released.",
     source="https://www.postgresql.org/docs/current/sql-discard.html",
 )
 def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
@@ -222,7 +222,7 @@ def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Changes settings that decide what literals, dates and numbers mean, for the session.",
-    gains="That the next user's statements mean something else; with standard_conforming_strings off, injections.",
+    gains="Another meaning of the next user's statements; with standard_conforming_strings off, injections.",
     source="https://www.postgresql.org/docs/current/runtime-config-compatible.html",
 )
 def settings_left(scene: Attempt) -> AttackVerdict:
@@ -267,13 +267,13 @@ _HOSTILE = {
 
 
 def _settings(seat: AttackSession) -> dict[str, str]:
-    # Of plpgsql a session knows nothing before its first function.
+    # plpgsql's settings exist in a session only after its first plpgsql function.
     names = ", ".join(f"coalesce(current_setting({literal(name)}, true), 'on')" for name in _HOSTILE)
     return dict(zip(_HOSTILE, seat.run(f"select {names}").rows[0], strict=True))
 
 
 def _meaning(seat: AttackSession) -> dict[str, str]:
-    """What statements of a context mean: the defaults of transactions that begin later are not its own."""
+    """Return the settings that decide what a context's statements mean, without the defaults of later transactions."""
     shown = {name: value for name, value in _settings(seat).items() if not name.startswith("default_")}
     for name in ("search_path", "transaction_isolation", "transaction_read_only"):
         shown[name] = str(seat.run(f"show {name}").value)
@@ -282,7 +282,7 @@ def _meaning(seat: AttackSession) -> dict[str, str]:
 
 @attack(
     "session",
-    tries="Changes settings that decide what literals, dates and numbers mean, for a session that is not reset before its next user,"
+    tries="Changes settings that decide what literals, dates and numbers mean, in a session that is not reset before its next user,"
     " as behind a pooler in transaction mode.",
     gains="The next user's dates mean other days, and their NULLs, strings and numbers other values.",
     source="https://www.pgbouncer.org/features.html",
@@ -299,19 +299,19 @@ def settings_of_the_user_before(scene: Attempt) -> AttackVerdict:
         after = _meaning(me)
     changed = [name for name in before if before[name] != after[name]]
     if changed:
-        return broken(f"in the next user's context the attacker's {', '.join(changed)} hold")
-    return held(f"the context states each of {len(before)} settings by itself")
+        return broken(f"the next user's context has the attacker's {', '.join(changed)}")
+    return held(f"the context sets each of {len(before)} settings itself")
 
 
 @attack(
     "session",
-    tries="As the login itself, states settings for all its later sessions with ALTER ROLE … SET.",
-    gains="That all sessions which the application opens from now on begin as the attacker wants.",
+    tries="As the login itself, sets defaults for all its later sessions with ALTER ROLE … SET.",
+    gains="All future sessions of the application begin with the attacker's settings.",
     source="https://www.postgresql.org/docs/current/sql-alterrole.html",
 )
 def settings_of_the_login(scene: Attempt) -> AttackVerdict:
     if not scene.ground.own_login:
-        return not_applicable("the login is the application's own, whose settings are not to be changed")
+        return not_applicable("the login is the application's own, and its settings must not change")
     login, database = scene.connect().run("select session_user::text, current_database()::text").rows[0]
     where = f"alter role {ident(login)} in database {ident(database)}"
     try:
@@ -342,7 +342,7 @@ def settings_of_the_login(scene: Attempt) -> AttackVerdict:
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         return broken(f"new sessions of the application begin with the attacker's {', '.join(changed)}")
-    return held("refused" if refused else "the application states these settings by itself")
+    return held("refused" if refused else "the application sets these settings itself")
 
 
 ATTACKS = in_module(globals())

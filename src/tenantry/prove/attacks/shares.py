@@ -1,4 +1,4 @@
-"""Attacks on what tenants let each other read: shares that nobody accepted, and shares that have ended."""
+"""Attacks on shares between tenants: shares that were not accepted, and shares that have ended."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tenantry.prove.fixtures.build import FixtureRow
 from tenantry.prove.fixtures.row_factory import Values
 from tenantry.prove.fixtures.row_factory import insert_sql as insert_row
 
-_NO_SHARES = "the manifest knows no shares"
+_NO_SHARES = "the manifest has no shares"
 _SOON = 0.25
-"""Seconds until a share ends whose end is set while somebody reads."""
+"""Seconds until a share ends, in the attempt that reads while it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A share of the manifest, the table that holds such shares, and the tables whose rows are read by it."""
+    """A share of the manifest, the table that holds its rows, and the tables that it makes readable."""
 
     name: str
     share: Share
@@ -48,7 +48,7 @@ def _places(scene: Attempt) -> Iterator[_Place]:
 
 
 def _rows_of(seat: AttackSession, place: _Place, tenant: str) -> int:
-    """How many rows of a tenant a seat sees in the tables that are read by a share."""
+    """Return how many rows of a tenant the session sees in the tables that a share makes readable."""
     counts = (
         f"(select count(*) from {prey.name} where {ident(prey.tenant)} = {prey.value(prey.tenant, tenant)})"
         for prey in place.read
@@ -57,11 +57,11 @@ def _rows_of(seat: AttackSession, place: _Place, tenant: str) -> int:
     return seat.run(f"select {' + '.join(counts)}").number
 
 
-# -- shares that nobody accepted -----------------------------------------------------------------------------------------
+# -- shares that were not accepted ---------------------------------------------------------------------------------------
 
 
-@attack("writes", tries="Makes a share with another tenant that has not accepted it, states that it was accepted, and changes it so; then"
-        " the other tenant looks.", gains="Rows of one's own among those that another tenant reads, and counts, as what it has agreed to.",
+@attack("writes", tries="Makes a share with another tenant that has not accepted it, marks it as accepted by INSERT and UPDATE; then"
+        " the other tenant reads.", gains="The attacker's rows among those that another tenant reads and counts as accepted.",
         rights=acceptance)  # fmt: skip
 def push_a_share(scene: Attempt) -> AttackVerdict:
     if not scene.manifest.shares:
@@ -75,7 +75,7 @@ def push_a_share(scene: Attempt) -> AttackVerdict:
             before = _rows_of(victim, place, scene.own)
         for how, statements in _ways(scene, place, row):
             with scene.turn(scene.attacker) as me:
-                # All is looked at in one transaction, which is taken back.
+                # Everything happens in one transaction, which is rolled back.
                 answers = [me.run(statement) for statement in statements]
                 if not any(answer.touched for answer in answers):
                     tried += 1
@@ -83,11 +83,11 @@ def push_a_share(scene: Attempt) -> AttackVerdict:
                 _become_the_victim(scene, me)
                 if _rows_of(me, place, scene.own) > before:
                     return broken(
-                        f"{place.name}: a share that {how} shows the other tenant rows that it did not agree to"
+                        f"{place.name}: a share that {how} shows the other tenant rows that it did not accept"
                     )
             tried += 1
     return (
-        held(f"{tried} ways to share showed the other tenant nothing")
+        held(f"{tried} ways to share showed the other tenant no row")
         if tried
         else not_applicable("no share could be made")
     )
@@ -99,7 +99,7 @@ def _pushed(scene: Attempt, place: _Place) -> Values:
 
 
 def _ways(scene: Attempt, place: _Place, row: Values) -> Iterator[tuple[str, list[str]]]:
-    """What the tenant that shares does, and how it is said; the row is one that holds, as the table's owner could make it."""
+    """Yield what the sharing tenant does, as (description, statements), given a row that would be a valid share."""
     prey, share = place.table, place.share
     asked = sorted(name for name in columns_in(share.accepted, prey.table) if row.get(name) is not None)
     offered = insert_sql(prey, {name: value for name, value in row.items() if name not in asked})
@@ -115,7 +115,7 @@ def _ways(scene: Attempt, place: _Place, row: Values) -> Iterator[tuple[str, lis
         yield "its sender made as accepted", [f"insert into {prey.name} ({columns}) values ({values})"]
         update = f"update {prey.name} set {accepted} where {mine}"
         yield "its sender accepted", [*([offered] if offered is not None else []), update]
-    # One that another tenant has accepted may stand there.
+    # A share that another tenant has accepted may exist.
     to = f"{ident(share.to)} = {prey.value(share.to, scene.other)}"
     yield (
         "was accepted by another tenant",
@@ -134,8 +134,8 @@ def _become_the_victim(scene: Attempt, seat: AttackSession) -> None:
 # -- shares that have ended ----------------------------------------------------------------------------------------------
 
 
-@attack("context", tries="Keeps reading what a tenant shares in a transaction that is open while the share is deleted, and while its time"
-        " runs out.", gains="The rows of a tenant that does not share them any more, for as long as one keeps a transaction open.")  # fmt: skip
+@attack("context", tries="Keeps reading shared rows in a transaction that is open while the share is deleted, and while its time"
+        " runs out.", gains="The rows of a tenant that no longer shares them, for as long as a transaction stays open.")  # fmt: skip
 def share_ended_in_the_transaction(scene: Attempt) -> AttackVerdict:
     if not scene.manifest.shares:
         return not_applicable(_NO_SHARES)
@@ -151,11 +151,11 @@ def share_ended_in_the_transaction(scene: Attempt) -> AttackVerdict:
                     time.sleep(_SOON + 0.05)
                 after = _rows_of(me, place, scene.ground.fixtures.tenants[LENDER])
         if after:
-            return broken(f"{place.name}: {after} rows are seen after {how}")
+            return broken(f"{place.name}: {after} rows are visible after {how}")
     return (
-        held(f"{seen} shares ended, and no row was seen any more")
+        held(f"{seen} shares ended, and no row was visible any more")
         if seen
-        else not_applicable("no row is seen by a share")
+        else not_applicable("no row is visible through a share")
     )
 
 
@@ -163,7 +163,7 @@ _DELETED, _TIME = "the share was deleted", "the time of the share ran out"
 
 
 def _endings(scene: Attempt, place: _Place) -> Iterator[tuple[str, str, str]]:
-    """How the share of the lender can end: in words, by which statement, and what takes that back."""
+    """Yield how the lender's share can end: (description, statement, statement that undoes it)."""
     row = _standing(scene, place)
     if row is None:
         return
@@ -181,7 +181,7 @@ def _endings(scene: Attempt, place: _Place) -> Iterator[tuple[str, str, str]]:
 
 
 def _standing(scene: Attempt, place: _Place) -> FixtureRow | None:
-    """The invented row by which the lender shares."""
+    """Return the synthetic row by which the lender shares."""
     for row in scene.ground.fixtures.rows.get(place.share.table, ()):
         query = f"select ({place.share.holds}) is true from {place.table.name} where {row.where}"
         if (
@@ -194,7 +194,7 @@ def _standing(scene: Attempt, place: _Place) -> FixtureRow | None:
 
 
 def _runs_out(scene: Attempt, place: _Place, update: str) -> bool:
-    """Whether the share holds with this value, and does not with one that has passed; nothing of the trial stays."""
+    """Whether the share is valid with this value and invalid with one in the past; the trial is rolled back."""
     owner = scene.ground.owner
     try:
         with owner.transaction(force_rollback=True):

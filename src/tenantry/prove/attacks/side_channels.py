@@ -1,4 +1,4 @@
-"""Attacks on what lies around the tables: large objects, messages, and what other sessions show."""
+"""Attacks outside the tables: large objects, notifications, and the visible state of other sessions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, 
 
 @attack(
     "reads",
-    tries="Reads, changes and deletes large objects, also one that was just made by the owner.",
-    gains="Files of all tenants: large objects know no policies.",
+    tries="Reads, changes and deletes large objects, also one that the owner has just made.",
+    gains="Files of all tenants: policies do not apply to large objects.",
     source="https://www.postgresql.org/docs/current/lo-implementation.html",
 )
 def large_objects(scene: Attempt) -> AttackVerdict:
     owner = scene.ground.owner
     made = scene.ground.ask("select lo_from_bytea(0, 'of another tenant')")[0][0]
     try:
-        # The database's own, and one with the rights that a new one has here.
+        # The existing ones, and a new one with the database's default rights.
         rows = scene.ground.ask(
             "select oid::bigint from pg_largeobject_metadata order by oid = %s desc, oid limit 20", [made]
         )
@@ -52,7 +52,7 @@ _CHANNEL = re.compile(r"pg_notify\s*\(\s*'([^']+)'|\bnotify\s+(\w+)", re.IGNOREC
 
 @attack(
     "reads",
-    tries="Listens on every channel on which functions of the database notify, while rows of another tenant are made.",
+    tries="Listens on every channel that functions of the database notify, while rows of another tenant are made.",
     gains="The content of the messages: every listener receives them.",
     source="https://www.postgresql.org/docs/current/sql-notify.html",
 )
@@ -72,12 +72,12 @@ def listen_to_others(scene: Attempt) -> AttackVerdict:
         got = [message.payload for message in seat.connection.notifies(timeout=0.3)]
     marks = [scene.other, *scene.marks]
     if any(mark in payload for payload in got for mark in marks):
-        return broken(f"{len(got)} messages were heard that name the other tenant's rows")
-    return held(f"{len(got)} messages on {len(channels)} channels said nothing of others")
+        return broken(f"{len(got)} messages named the other tenant's rows")
+    return held(f"{len(got)} messages on {len(channels)} channels named no row of others")
 
 
 def _victim_at_work(scene: Attempt, seat: AttackSession) -> str:
-    """The other tenant's user runs a query with a value that only he knows; the value."""
+    """Let the other tenant's user run a query with a secret value; return the value."""
     secret = "word-" + scene.unknown()
     if scene.application.binds:
         seat.connection.execute(b"select 1 where %s::text = ''", [secret])
@@ -89,7 +89,7 @@ def _victim_at_work(scene: Attempt, seat: AttackSession) -> str:
 @attack(
     "reads",
     tries="Reads what other sessions of the application are running, from pg_stat_activity, as client and as the login.",
-    gains="Values, and tokens, that stand in the text of other users' queries.",
+    gains="Values and tokens in the text of other users' queries.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
 def queries_of_others(scene: Attempt) -> AttackVerdict:
@@ -100,10 +100,10 @@ def queries_of_others(scene: Attempt) -> AttackVerdict:
                 me.raw(role)
             answer = me.run("select string_agg(query, ' ') from pg_stat_activity where pid <> pg_backend_pid()")
             if answer.ok and secret in str(answer.value):
-                return broken("a value of the other tenant's user stands in pg_stat_activity, in the text of his query")
+                return broken("pg_stat_activity shows a value of the other tenant's user, in the text of their query")
             if answer.ok and scene.leaked(str(answer.value)):
-                return broken("ids of the other tenant stand in pg_stat_activity, in the text of a query")
-    return held("the texts of others' queries hold none of their values")
+                return broken("pg_stat_activity shows ids of the other tenant, in the text of a query")
+    return held("the texts of others' queries show none of their values")
 
 
 _LOCKING = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\s*\(", re.IGNORECASE)
@@ -112,7 +112,7 @@ _LOCKING = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\s*\(", r
 @attack(
     "reads",
     tries="Reads advisory locks of others from pg_locks while they call the functions that take them.",
-    gains="Which tenant is at work, where the lock's key is made of the tenant.",
+    gains="Knowledge which tenant is active, if the lock's key is made from the tenant.",
     source="https://www.postgresql.org/docs/current/view-pg-locks.html",
 )
 def locks_of_others(scene: Attempt) -> AttackVerdict:
@@ -141,8 +141,8 @@ def locks_of_others(scene: Attempt) -> AttackVerdict:
             [scene.other, scene.other, scene.other],
         )
     if answer.number:
-        return broken("the key of an advisory lock names the tenant that is at work")
-    return held(f"{len(functions)} functions take locks, none under a key that is made of the tenant alone")
+        return broken("the key of an advisory lock names the active tenant")
+    return held(f"{len(functions)} functions take locks, none with a key made from the tenant alone")
 
 
 ATTACKS = in_module(globals())

@@ -1,4 +1,4 @@
-"""Attacks on the token with which the application opens a context."""
+"""Attacks on the token that opens a context."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, Claim
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 Tokens = Callable[[str], Iterator[tuple[str, Claims | str, str]]]
-"""Tokens for the transaction with this challenge; each is what kind, claims and token."""
+"""Returns tokens for the transaction with a challenge: (description, claims, token)."""
 
 
 def challenge(seat: AttackSession) -> str:
-    """What names the transaction that a seat is in; asked as the login."""
+    """Return the challenge of the session's transaction, read as the login."""
     seat.raw("reset role")
     return str(seat.run("select tenantry.challenge()").value)
 
 
 def _opened(scene: Attempt, tokens: Tokens) -> AttackVerdict:
-    """Whether one of these tokens opens a context."""
+    """Try tokens; broken if one of them opens a context."""
     if scene.ground.key is None:
         return not_applicable(UNSEALED)
     tried = 0
@@ -44,14 +44,14 @@ def _opened(scene: Attempt, tokens: Tokens) -> AttackVerdict:
 
 
 def _good(scene: Attempt, asked: str) -> tuple[SealKey, str, str]:
-    """The application's key, the victim's claims and the token that would open them."""
+    """Return the application's key, the victim's claims and the token that would open them."""
     key = scene.ground.key
     assert key is not None
     claims = victims_claims(scene)
     return key, claims, key.token(claims, asked)
 
 
-@attack("session", tries="Opens a context with tokens of another key, under its name and under names that do not exist.",
+@attack("session", tries="Opens a context with tokens of another key, under the real key's name and under names that do not exist.",
         gains="To act as anyone, without the application's secret.")  # fmt: skip
 def token_of_another_key(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -66,7 +66,7 @@ def token_of_another_key(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Cuts tokens off, at every part and in the middle of each.",
-    gains="To act as anyone, if a prefix were enough.",
+    gains="To act as anyone, if a prefix is enough.",
 )
 def token_cut_off(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -85,8 +85,8 @@ def token_cut_off(scene: Attempt) -> AttackVerdict:
     return _opened(scene, tokens)
 
 
-@attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code behind the first.",
-        gains="To act as anyone, if what follows were ignored.")  # fmt: skip
+@attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code after the first.",
+        gains="To act as anyone, if a suffix is ignored.")  # fmt: skip
 def token_lengthened(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, token = _good(scene, asked)
@@ -100,7 +100,7 @@ def token_lengthened(scene: Attempt) -> AttackVerdict:
 
 
 @attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
-        gains="To act as anyone, if the comparison were loose.")  # fmt: skip
+        gains="To act as anyone, if the comparison is loose.")  # fmt: skip
 def token_altered(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         _, claims, token = _good(scene, asked)
@@ -116,7 +116,7 @@ def token_altered(scene: Attempt) -> AttackVerdict:
 @attack(
     "session",
     tries="Uses tokens that are older than their lifetime, and ones from the future.",
-    gains="A context from a token that was seen once, in a log or a backup.",
+    gains="A context from a token found in a log or a backup.",
 )
 def token_out_of_time(scene: Attempt) -> AttackVerdict:
     context = scene.manifest.context
@@ -137,15 +137,15 @@ def token_out_of_time(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Uses a good token with other claims: another person's, another role, one blank more.",
-    gains="To act as anyone, with a token for oneself.",
+    tries="Uses a valid token with other claims: another person's, another role, an additional blank.",
+    gains="To act as anyone, with the attacker's own token.",
 )
 def token_for_other_claims(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
         key, claims, _ = _good(scene, asked)
         own = claims_text(scene.ground.claims(scene.attacker))
         yield "the attacker's token with the victim's claims", claims, key.token(own, asked)
-        yield "a token for claims with a blank more", claims + " ", key.token(claims, asked)
+        yield "a token for claims with an additional blank", claims + " ", key.token(claims, asked)
         yield "a token for claims without their end", claims[:-1] + ',"role":"service_role"}', key.token(claims, asked)
         yield "a token for nothing", claims, key.token("", asked)
 
@@ -154,8 +154,8 @@ def token_for_other_claims(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Puts dots, other scripts' digits, line ends and null-like words where the parts of a token meet.",
-    gains="That a token is read in another way than it was written.",
+    tries="Puts dots, other scripts' digits, line ends and null-like words between the parts of a token.",
+    gains="A token that is parsed in another way than it was written.",
 )
 def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
@@ -177,7 +177,7 @@ def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
             "..",
         ):
             yield "a token with odd characters", claims, odd
-        # The same bytes under the code, cut at another place.
+        # The same signed bytes, split at another place.
         yield "claims that begin in the token", claims[1:], f"{kid}.{issued}.{mac}"
 
     return _opened(scene, tokens)
@@ -185,8 +185,8 @@ def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Opens a context with a good token over claims whose own end (exp) has passed, and with a key that was retired.",
-    gains="To continue after signing out, or with a key that was revoked.",
+    tries="Opens a context with a valid token over claims that have expired (exp), and with a retired key.",
+    gains="Access after signing out, or with a revoked key.",
 )
 def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -214,7 +214,7 @@ def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Calls tenantry.open() as a client, with a token that is good.",
+    tries="Calls tenantry.open() as a client, with a valid token.",
     gains="To act as the owner of a stolen token, from within injected SQL.",
 )
 def open_as_a_client(scene: Attempt) -> AttackVerdict:
@@ -234,8 +234,8 @@ def open_as_a_client(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Opens a second context within the transaction, as the login, with tokens that are not good, and looks who one is then.",
-    gains="To act as another caller after an error that was caught.",
+    tries="Opens a second context within the transaction, as the login, with invalid tokens, and checks the resulting identity.",
+    gains="To act as another caller after a caught error.",
 )
 def open_twice(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -253,7 +253,7 @@ def open_twice(scene: Attempt) -> AttackVerdict:
                 " then null; end $do$"
             )
             me.raw(f"set local role {ident(scene.ground.client)}")
-            verdict = became(scene, me, "after a context that was refused")
+            verdict = became(scene, me, "after a refused context")
             if verdict is not None:
                 return verdict
     return held("a refused context changes nothing")
@@ -261,8 +261,8 @@ def open_twice(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "session",
-    tries="Looks for the token that opened another caller's context: in that session's settings, statements and cursors, and from another"
-    " session in pg_stat_activity; and uses what is found.",
+    tries="Searches for the token that opened another caller's context: in that session's settings, statements and cursors, and from another"
+    " session in pg_stat_activity; uses any token that is found.",
     gains="To act as that caller until the token expires.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
@@ -286,14 +286,14 @@ def token_seen(scene: Attempt) -> AttackVerdict:
         seen = re.search(rf"{re.escape(key.kid)}\.[0-9]{{13}}\.[0-9a-f]{{64}}", f"{answer.value} {answer.text}")
         if seen is not None:
             return _replayed(scene, victims_claims(scene), seen.group(), "the token of another caller was seen")
-    return held("the token is nowhere to be seen")
+    return held("the token is visible nowhere")
 
 
 @attack(
     "session",
-    tries="Uses a token that is good for the victim's open transaction, as if it had been seen: from another session meanwhile, and in"
+    tries="Uses a valid token of the victim's open transaction, as if it had leaked: from another session at the same time, and in"
     " the same session after ROLLBACK and after COMMIT.",
-    gains="To be the victim for as long as the token lives.",
+    gains="To act as the victim for as long as the token is valid.",
 )
 def token_used_elsewhere(scene: Attempt) -> AttackVerdict:
     key = scene.ground.key
@@ -316,13 +316,13 @@ def token_used_elsewhere(scene: Attempt) -> AttackVerdict:
 
 
 def _replayed(scene: Attempt, claims: str, token: str, how: str, seat: AttackSession | None = None) -> AttackVerdict:
-    """Open the victim's context with a token that was seen."""
+    """Open the victim's context with a leaked token."""
     with scene.bare(None, seat) as me:
         answer = me.run("select tenantry.open(%s, %s)", [claims, token])
         me.raw(f"set local role {ident(scene.ground.client)}")
         found = scene.foreign_rows(me)
     if found:
-        return broken(f"{how}: it opens his context, and shows {found}")
+        return broken(f"{how}: it opens the victim's context, and shows {found}")
     return held(f"{how}; used again it is refused: {answer}" if not answer.ok else f"{how}; it shows no row")
 
 

@@ -1,4 +1,4 @@
-"""Attacks that read by way of views and functions, and in schemas that are none of the client's."""
+"""Attacks that read through views and functions, and in schemas that are not meant for clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tenantry.prove.attacks.harness.rights import right
 
 
 def _reading(me: AttackSession, name: str, marks: list[str]) -> tuple[bool, str]:
-    """Whether rows of others were seen in a relation, and a digest of all that was."""
+    """Return whether a relation shows rows of others, and a digest of all visible rows."""
     mark = (
         f"select count(*) from {name} as v where exists"
         " (select from unnest(%s::text[]) as m (x) where strpos(v::text, m.x) > 0)"
@@ -27,7 +27,7 @@ def _reading(me: AttackSession, name: str, marks: list[str]) -> tuple[bool, str]
 
 
 def _view_leak(scene: Attempt, kinds: str) -> AttackVerdict:
-    """Look for marks of others in views, and whether what is shown changes when only another tenant's rows did."""
+    """Search views for marks of others, and for changes that appear when only another tenant's rows changed."""
     views = [row for row in scene.relations() if row["kind"] in kinds]
     if not views:
         return not_applicable(f"the database has no {'materialized view' if kinds == 'm' else 'view'}")
@@ -52,7 +52,7 @@ def _view_leak(scene: Attempt, kinds: str) -> AttackVerdict:
         if kinds == "m":
             _refresh(scene, views)
     refused = len(names) - len(readable)
-    return held(f"{len(readable)} show nothing of theirs, {refused} are refused")
+    return held(f"{len(readable)} show no row of the other tenant, {refused} are refused")
 
 
 def _refresh(scene: Attempt, views: list[dict[str, Any]]) -> None:
@@ -64,8 +64,8 @@ def _refresh(scene: Attempt, views: list[dict[str, Any]]) -> None:
 
 @attack(
     "reads",
-    tries="Reads every view, once more after rows of another tenant were added.",
-    gains="Rows of all tenants, through a view that has the rights of its owner.",
+    tries="Reads every view, and again after rows of another tenant were added.",
+    gains="Rows of all tenants, through a view with its owner's rights.",
     source="https://www.postgresql.org/docs/current/sql-createview.html (security_invoker)",
     rights=right("owner_views"),
 )
@@ -75,7 +75,7 @@ def read_through_view(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Reads every materialized view, which knows no policies, once more after rows of another tenant were added.",
+    tries="Reads every materialized view, to which no policies apply, and again after rows of another tenant were added.",
     gains="Rows, or sums, of all tenants.",
     source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
     rights=right("materialized_views"),
@@ -87,7 +87,7 @@ def read_through_materialized_view(scene: Attempt) -> AttackVerdict:
 
 
 def _arguments(scene: Attempt, types: list[str]) -> Iterator[list[str]]:
-    """Values to call a function with: another tenant's ids, roles, numbers."""
+    """Yield arguments for a function: another tenant's ids, roles, numbers."""
     profile = scene.ground.fixtures.profiles[scene.victim.uid]
     rows = [row for prey in scene.preys() for row in prey.hidden[:1] if "id" in row.values][:2]
     ids = [scene.other, profile, scene.victim.uid, *(str(row.values["id"]) for row in rows)]
@@ -108,15 +108,15 @@ def _arguments(scene: Attempt, types: list[str]) -> Iterator[list[str]]:
 
 @attack(
     "reads",
-    tries="Calls every function that has the rights of its owner, with ids of another tenant, and once more after rows of that"
+    tries="Calls every SECURITY DEFINER function with ids of another tenant, and again after rows of that"
     " tenant were added.",
-    gains="Whatever the function returns to a caller who passes the right id.",
+    gains="The function's results for a caller who passes the right id.",
     source="https://www.postgresql.org/docs/current/sql-createfunction.html (SECURITY DEFINER)",
 )
 def read_through_definer_function(scene: Attempt) -> AttackVerdict:
     functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
     if not functions:
-        return not_applicable("clients may execute no function that has the rights of its owner")
+        return not_applicable("clients may execute no SECURITY DEFINER function")
 
     def calls() -> Iterator[tuple[str, str, list[str]]]:
         for row in functions:
@@ -141,12 +141,12 @@ def read_through_definer_function(scene: Attempt) -> AttackVerdict:
     with scene.ground.more_rows(scene.project.target.tables), scene.turn(scene.attacker) as me:
         for name, statement, _, answer in ask(me):
             if statement in before and answer.rows != before[statement]:
-                return broken(f"{name} answers otherwise when only the other tenant's rows changed")
+                return broken(f"{name} answers differently when only the other tenant's rows changed")
     return held(f"{len(functions)} functions were called in {len(before)} ways")
 
 
 def _schema_read(scene: Attempt, wanted: Callable[[str], bool], none: str) -> AttackVerdict:
-    """Whether a client, a visitor or the login itself reads relations of schemas that are none of theirs."""
+    """Try to read relations of schemas that are not meant for clients: as a client, an anonymous client and the login itself."""
     found = [row for row in scene.relations() if wanted(row["schema_name"])]
     if not found:
         return not_applicable(none)
@@ -158,11 +158,11 @@ def _schema_read(scene: Attempt, wanted: Callable[[str], bool], none: str) -> At
                 answer = me.run(f"select count(*) from {name}")
                 if answer.ok and (answer.number or not _has_policies(scene, row)):
                     return broken(f"{name} is read by {role or 'the login itself'}: {answer.number} rows")
-    return held(f"{len(found)} relations are refused, or show nothing")
+    return held(f"{len(found)} relations are refused, or show no row")
 
 
 def _has_policies(scene: Attempt, row: dict[str, Any]) -> bool:
-    """A right without rows is harmless where row-level security stands behind it."""
+    """Whether row-level security protects a relation, so that a right alone is harmless."""
     answer = scene.ground.ask("select relrowsecurity from pg_class where oid = %s", [row["oid"]])
     return bool(answer and answer[0][0])
 
@@ -170,7 +170,7 @@ def _has_policies(scene: Attempt, row: dict[str, Any]) -> bool:
 @attack(
     "reads",
     tries="Reads the tables of the source schema, which hold the rows of all tenants without any policy.",
-    gains="Everything, as it was before the migration.",
+    gains="All data from before the migration.",
     rights=right("foreign_schemas"),
 )
 def read_source_schema(scene: Attempt) -> AttackVerdict:
@@ -192,7 +192,7 @@ def read_engine_schema(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Reads the accounts in auth.users and whatever else stands in schema auth.",
+    tries="Reads the accounts in auth.users and all other tables of schema auth.",
     gains="E-mail addresses and password hashes of every person.",
     rights=right("foreign_schemas"),
 )
@@ -202,8 +202,8 @@ def read_accounts(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Reads every other table of the database, as a client, as a visitor and as the login itself.",
-    gains="Whatever was left open to PUBLIC.",
+    tries="Reads every other table of the database, as a client, as an anonymous client and as the login itself.",
+    gains="All data that was left open to PUBLIC.",
     source="https://www.postgresql.org/docs/current/ddl-priv.html",
     rights=right("foreign_schemas"),
 )
@@ -214,7 +214,7 @@ def read_other_schemas(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "reads",
-    tries="Reads partitions and inheriting tables by their own names, where the policies of the parent do not hold.",
+    tries="Reads partitions and inheriting tables by their own names, to which the parent's policies do not apply.",
     gains="All rows of a partition.",
     source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
     rights=right("children"),
@@ -245,13 +245,13 @@ def _visible_through_parent(scene: Attempt, me: AttackSession, row: dict[str, An
 
 @attack(
     "reads",
-    tries="Reads each table as a visitor who has not signed in.",
-    gains="Everything that a policy written to PUBLIC lets through.",
+    tries="Reads each table as an anonymous client, without signing in.",
+    gains="All rows that a policy for PUBLIC allows.",
 )
 def read_as_visitor(scene: Attempt) -> AttackVerdict:
     with scene.bare(scene.manifest.database_roles.anon) as me:
         found = scene.any_rows(me)
-    return broken(f"a visitor sees {found}") if found else held("no row of any tenant is seen")
+    return broken(f"an anonymous client sees {found}") if found else held("no row of any tenant is visible")
 
 
 ATTACKS = in_module(globals())

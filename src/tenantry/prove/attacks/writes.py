@@ -28,7 +28,7 @@ def insert_for_another_tenant(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Moves own rows into another tenant, by UPDATE of the tenant column.",
-        gains="Planted rows, and rows that vanish from one's own audit.",
+        gains="Planted rows, and rows that vanish from the own tenant's audit.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html (WITH CHECK)", rights=right("protected_columns"))  # fmt: skip
 def update_the_tenant(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
@@ -42,7 +42,7 @@ def update_the_tenant(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Changes the ids of own rows, to new ones and to those of another tenant's rows.",
-        gains="Rows that take the place of others, and references that lead elsewhere.", rights=right("protected_columns"))  # fmt: skip
+        gains="Rows that replace others', and references that point elsewhere.", rights=right("protected_columns"))  # fmt: skip
 def update_the_id(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         row = next((row for row in prey.visible if row.facts.tenant == OWN), None)
@@ -60,14 +60,14 @@ def update_the_id(scene: Attempt) -> AttackVerdict:
             for what, statement in statements(prey):
                 answer = me.run(statement, undo=True)
                 tried += 1
-                # Where only a constraint objects, the right is there.
+                # If only a constraint refuses it, the right exists.
                 if answer.touched or answer.sqlstate.startswith("23"):
                     return broken(f"{prey.table.name}: {what} is not refused ({answer})")
     return held(f"{tried} statements were refused") if tried else not_applicable(NO_WRITES)
 
 
 @attack("writes", tries="Inserts own rows with the ids of another tenant's rows.",
-        gains="Rows that meet those of others wherever ids alone are keys: in the source on the way back, in files, in caches.")  # fmt: skip
+        gains="Rows that collide with others' wherever ids alone are keys: in the source during reverse replay, in files, in caches.")  # fmt: skip
 def state_the_id_of_another(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         listed = scene.manifest.tables[prey.table.name].access.insert_columns or ()
@@ -77,7 +77,7 @@ def state_the_id_of_another(scene: Attempt) -> AttackVerdict:
             or ROW_ID in listed
             or prey.table.column(ROW_ID) is None
         ):
-            return  # where the manifest lets clients state ids, the way back lists what meets
+            return  # if the manifest lets clients set ids, reverse replay lists the collisions
         row = scene.ground.new_row(prey.table, OWN)
         stating = replace(prey, insertable=(*(name for name in prey.insertable if name != ROW_ID), ROW_ID))
         for hidden in prey.hidden[:1]:
@@ -94,8 +94,8 @@ def change_by_key(scene: Attempt) -> AttackVerdict:
     return touched(scene, _changes, NO_WRITES)
 
 
-@attack("writes", tries="Updates and deletes whole tables without a look at any column, so that no policy for reading is asked.",
-        gains="All rows, if the policy for writing is too wide.",
+@attack("writes", tries="Updates and deletes whole tables without reading any column, so that no SELECT policy applies.",
+        gains="All rows, if the policy for writing is too broad.",
         source="https://www.postgresql.org/docs/current/sql-createpolicy.html")  # fmt: skip
 def change_blindly(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -148,7 +148,7 @@ def change_by_join(scene: Attempt) -> AttackVerdict:
     return touched(scene, statements, NO_WRITES)
 
 
-@attack("writes", tries="Merges into rows of another tenant: update, delete, and insert where nothing matches.",
+@attack("writes", tries="Merges into rows of another tenant: update, delete, and insert without a match.",
         gains="Changed, deleted and planted rows of others.", source="https://www.postgresql.org/docs/current/sql-merge.html")  # fmt: skip
 def merge_into_another_tenant(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
@@ -173,8 +173,8 @@ def merge_into_another_tenant(scene: Attempt) -> AttackVerdict:
     return touched(scene, statements, NO_WRITES)
 
 
-@attack("writes", tries="Inserts with the key of another tenant's row, and takes the way of ON CONFLICT DO UPDATE.",
-        gains="An update of a row that one may not see.", source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
+@attack("writes", tries="Inserts with the key of another tenant's row and ON CONFLICT DO UPDATE.",
+        gains="An update of a hidden row.", source="https://www.postgresql.org/docs/current/sql-insert.html")  # fmt: skip
 def upsert_onto_anothers_row(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
         key = prey.table.row_key
@@ -189,7 +189,7 @@ def upsert_onto_anothers_row(scene: Attempt) -> AttackVerdict:
             if statement is not None:
                 yield "an upsert onto the other tenant's row", statement
 
-    return touched(scene, statements, "no table can be both inserted into and updated")
+    return touched(scene, statements, "clients may not both insert into and update any table")
 
 
 @attack("writes", tries="Writes within a query: INSERT, UPDATE and DELETE in a WITH clause, on rows of another tenant.",
@@ -208,7 +208,7 @@ def write_within_a_query(scene: Attempt) -> AttackVerdict:
 
 @attack(
     "writes",
-    tries="Copies rows of another tenant into the own one: INSERT … SELECT.",
+    tries="Copies rows of another tenant into the attacker's own: INSERT … SELECT.",
     gains="Others' rows as one's own.",
 )
 def insert_from_another_tenant(scene: Attempt) -> AttackVerdict:
@@ -227,7 +227,7 @@ def insert_from_another_tenant(scene: Attempt) -> AttackVerdict:
     return touched(scene, statements, NO_WRITES)
 
 
-@attack("writes", tries="Loads rows of another tenant with COPY FROM.", gains="Planted rows by the thousand.",
+@attack("writes", tries="Loads rows of another tenant with COPY FROM.", gains="Thousands of planted rows.",
         source="https://www.postgresql.org/docs/current/sql-copy.html")  # fmt: skip
 def copy_for_another_tenant(scene: Attempt) -> AttackVerdict:
     tried = 0
@@ -254,7 +254,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
-@attack("writes", tries="Updates rows of another tenant to have their old and new values returned.", gains="Rows, by way of a write.",
+@attack("writes", tries="Updates rows of another tenant to have their old and new values returned.", gains="Rows, read through a write.",
         source="https://www.postgresql.org/docs/18/dml-returning.html")  # fmt: skip
 def returning_old_and_new(scene: Attempt) -> AttackVerdict:
     if scene.ground.version < 18:
@@ -272,7 +272,7 @@ def returning_old_and_new(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Locks rows of another tenant: SELECT … FOR UPDATE, FOR SHARE and FOR KEY SHARE.",
-        gains="Rows that their owner cannot change while one holds them.",
+        gains="Rows that their owner cannot change while the attacker holds the lock.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS")  # fmt: skip
 def lock_rows(scene: Attempt) -> AttackVerdict:
     def statements(prey: TargetTable) -> Iterator[tuple[str, str]]:
@@ -285,7 +285,7 @@ def lock_rows(scene: Attempt) -> AttackVerdict:
 
 
 @attack("writes", tries="Locks whole tables for everyone: LOCK TABLE … IN ACCESS EXCLUSIVE MODE.",
-        gains="The application stands still for all tenants.", source="https://www.postgresql.org/docs/current/sql-lock.html",
+        gains="The application stops for all tenants.", source="https://www.postgresql.org/docs/current/sql-lock.html",
         rights=right("lock_table"))  # fmt: skip
 def lock_table(scene: Attempt) -> AttackVerdict:
     with scene.turn(scene.attacker) as me:

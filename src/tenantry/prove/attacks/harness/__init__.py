@@ -1,1 +1,1 @@
-"""What attacks run in: the world that they share, one attempt with its sessions, and running them all."""
+"""The harness of attacks: the world that they share, one attempt with its sessions, and the runner."""

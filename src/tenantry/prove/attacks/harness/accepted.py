@@ -1,14 +1,14 @@
-"""What PostgreSQL lets whoever runs statements of his own do: numbers, guesses and disturbance, never a row of another tenant.
+"""What PostgreSQL allows everyone who can run their own statements: counting, guessing and disturbance, never a row of another tenant.
 
-No schema, policy or grant that lets an application work prevents these. A proof tells of them, with these reasons, and does not
-fail for them unless it is asked to be strict.
+No schema, policy or grant prevents these and still lets an application work. A proof reports them with these reasons, and
+fails because of them only with the option `strict`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-_EXPLAIN = "whoever runs statements of his own may explain them; a schema that tells nothing then would have no indexes"
+_EXPLAIN = "everyone who can run their own statements may explain them; a schema whose plans reveal nothing would have no indexes"
 
 INHERENT: Mapping[str, str] = {
     "explain_tells_whether_rows_exist": _EXPLAIN,
@@ -19,6 +19,6 @@ INHERENT: Mapping[str, str] = {
     "lock_queue": "PostgreSQL waits for some locks before it asks for the right to them; timeouts end the wait",
     "fill_the_lock_table": "any session may take advisory locks, and a writer can fill the same table with savepoints",
 }
-"""Attack → why it succeeds where everything is as it should be."""
+"""Attack → why it succeeds even on a correct database."""
 
 __all__ = ["INHERENT"]

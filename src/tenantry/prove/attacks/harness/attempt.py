@@ -1,4 +1,4 @@
-"""What one attack has: the ground that all share, and connections of its own, closed when it ends."""
+"""The environment of one attack: the shared world, and its own connections, which are closed at its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tenantry.prove.fixtures.build import FixtureRow
 
 
 class Attempt:
-    """What one attack has: the ground, and connections that are closed when it ends."""
+    """One attack's access to the shared world, and its own connections; leaving the context closes them."""
 
     def __init__(self, ground: World) -> None:
         self.ground = ground
@@ -62,21 +62,21 @@ class Attempt:
 
     @property
     def other(self) -> str:
-        """The id of the tenant that is none of his."""
+        """The id of the tenant to which the attacker does not belong."""
         return self.ground.fixtures.tenants[OTHER]
 
     def preys(self, person: ProofPerson | None = None) -> tuple[TargetTable, ...]:
-        """The tables with rows that a person, else the attacker, must not see."""
+        """The tables with rows that a person (default: the attacker) must not see."""
         return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.hidden)
 
     def open_tables(self, person: ProofPerson | None = None) -> tuple[TargetTable, ...]:
-        """The tables of which a person, else the attacker, sees rows."""
+        """The tables with rows that a person (default: the attacker) sees."""
         return tuple(prey for prey in self.ground.preys(person or self.attacker) if prey.visible and prey.readable)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
     def connect(self) -> AttackSession:
-        """A new session of the application's login, without a caller."""
+        """Open a new session of the application's login, without a caller."""
         connection = psycopg.connect(self.ground.login_dsn, connect_timeout=10, **self._options)
         self._stack.callback(connection.close)
         connection.execute("set statement_timeout = '15s'; set lock_timeout = '3s'", prepare=False)
@@ -88,7 +88,7 @@ class Attempt:
 
     @property
     def _options(self) -> dict[str, Any]:
-        """How the application connects, where it does that by itself."""
+        """Return the connection options of an application that does not use the library."""
         options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0 if self.application.prepares else None}
         if self.application.pins and not self.application.library:
             options["options"] = start_options(self.ground.login_dsn)
@@ -96,7 +96,7 @@ class Attempt:
 
     @contextmanager
     def pool(self) -> Iterator[ConnectionPool[Any]]:
-        """The application's pool, of one connection: whoever comes next gets the one that was given back."""
+        """Open the application's pool with a single connection, so that the next user gets the connection that was returned."""
         if self.application.library:
             made = tenant_pool(self.ground.login_dsn, min_size=1, max_size=1, timeout=10)
         else:
@@ -116,11 +116,11 @@ class Attempt:
     def turn(
         self, who: ProofPerson | Claims, seat: AttackSession | None = None, *, keep: bool = False
     ) -> Iterator[AttackSession]:
-        """A transaction of the application on behalf of somebody; taken back in the end, or with `keep` committed.
+        """Run a transaction of the application on behalf of a person. It is rolled back at the end, or committed with `keep`.
 
         Args:
-            who: a person, or claims as the application verified them.
-            seat: a connection that is there; without it a new one.
+            who: a person, or claims that the application has verified.
+            seat: an open connection; by default a new one is opened.
         """
         claims = self.ground.claims(who) if isinstance(who, ProofPerson) else dict(who)
         used = seat or self.connect()
@@ -139,11 +139,11 @@ class Attempt:
                     if not keep:
                         raise psycopg.Rollback
         except (psycopg.Rollback, psycopg.errors.NoActiveSqlTransaction):
-            pass  # taken back; or the attacker ended it, which the library notices
+            pass  # rolled back; or the attacker ended it, which the library notices
 
     @contextmanager
     def _plain_turn(self, seat: AttackSession, claims: Claims) -> Iterator[None]:
-        """An application that does it all by itself, and not all of it."""
+        """Run the transaction of an application that does not use the library, and omits some of its steps."""
         if not self.application.local:
             self.open(seat, claims)
         with seat.connection.transaction():
@@ -156,7 +156,7 @@ class Attempt:
             yield
 
     def open(self, seat: AttackSession, claims: Claims) -> None:
-        """Open a context by hand, on a connection that is in a transaction."""
+        """Open a context without the library, on a connection that is in a transaction."""
         text, key = claims_text(claims), self.ground.key
         if key is None:
             statement = f"select pg_catalog.set_config('request.jwt.claims', %s, {str(self.application.local).lower()})"
@@ -174,7 +174,7 @@ class Attempt:
 
     @contextmanager
     def bare(self, role: str | None = None, seat: AttackSession | None = None) -> Iterator[AttackSession]:
-        """A transaction on behalf of nobody, under a client role or as the login itself; taken back in the end."""
+        """Run a transaction without a caller, under a client role or as the login itself; it is rolled back at the end."""
         used = seat or self.connect()
         with suppress(psycopg.Rollback), used.connection.transaction():
             if role is not None:
@@ -184,14 +184,14 @@ class Attempt:
             yield used
             raise psycopg.Rollback
 
-    # -- looking -----------------------------------------------------------------------------------------------------
+    # -- visible rows ------------------------------------------------------------------------------------------------
 
     def foreign_rows(self, seat: AttackSession, person: ProofPerson | None = None) -> str:
-        """Where a seat sees rows that the person, else the attacker, must not see; empty where it sees none."""
+        """Return where a session sees rows that the person (default: the attacker) must not see; empty if nowhere."""
         return self._found(seat, [(prey, prey.hidden) for prey in self.preys(person)], "hidden rows")
 
     def any_rows(self, seat: AttackSession) -> str:
-        """Where a seat sees invented rows of any tenant, which nobody sees who is nobody; empty where it sees none."""
+        """Return where a session without a caller sees synthetic rows of any tenant; empty if nowhere."""
         chosen = []
         for prey in self.ground.preys(self.attacker):
             rows = [row for row in (*prey.visible, *prey.hidden) if row.facts.tenant is not None]
@@ -199,7 +199,7 @@ class Attempt:
         return self._found(seat, chosen, "rows")
 
     def _found(self, seat: AttackSession, chosen: Sequence[tuple[TargetTable, Sequence[FixtureRow]]], what: str) -> str:
-        """Asked of all tables at once, and one by one only where that finds something or is refused."""
+        """Query all tables at once; query them one by one only if that finds rows or is refused."""
         counts = {
             prey.table.name: f"select count(*) from {prey.name} where {' or '.join(f'({row.where})' for row in rows)}"
             for prey, rows in chosen
@@ -217,7 +217,7 @@ class Attempt:
         return ""
 
     def leaked(self, text: str, besides: Sequence[str] = ()) -> bool:
-        """Whether a text holds a value that stands only in rows which the attacker must not see."""
+        """Whether a text contains a value that occurs only in rows that the attacker must not see."""
         return any(mark in text for mark in self._marks if mark not in besides)
 
     @cached_property
@@ -226,7 +226,7 @@ class Attempt:
 
     @property
     def marked(self) -> frozenset[str]:
-        """The values that stand only in rows which the attacker must not see."""
+        """The values that occur only in rows that the attacker must not see."""
         return self._marks
 
     @property
@@ -234,19 +234,19 @@ class Attempt:
         return sorted(self._marks)
 
     def relations(self) -> list[dict[str, Any]]:
-        """Every relation with rows outside of PostgreSQL's own schemas."""
+        """Every relation with rows outside PostgreSQL's own schemas."""
         with self.ground.owner.cursor(row_factory=dict_row) as cursor:
             return list(cursor.execute(load_sql(SQL, "relations").encode()))
 
     def definer_functions(self) -> list[dict[str, Any]]:
-        """The functions with rights of their owner that clients may call."""
+        """The SECURITY DEFINER functions that clients may call."""
         roles = self.manifest.database_roles
         with self.ground.owner.cursor(row_factory=dict_row) as cursor:
             text = load_sql(SQL, "definer_functions").encode()
             return list(cursor.execute(text, {"client": roles.authenticated, "anon": roles.anon}))
 
     def unknown(self) -> str:
-        """An id that is nobody's."""
+        """Return an id that does not exist."""
         return str(uuid4())
 
 

@@ -1,7 +1,7 @@
 """A copy of the database for attacks, and a login like the application's that exists only as long as the copy.
 
-The copy is the rehearsal's: by template where nobody is connected, else by dump and restore. Production's rows and roles stay as
-they are: what attacks commit, they commit there, and what they change of a login, they change of the one that was made for them.
+The copy is made as for a rehearsal: by template if nobody is connected, otherwise by dump and restore. Production's rows and roles
+stay unchanged: attacks commit their rows in the copy, and change settings only of the login that was made for them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class NoLogin(TenantryError):
 
 @dataclass(frozen=True, slots=True)
 class AttackCopy:
-    """Where attacks may be tried. The DSNs hold a password: they are for connecting, never for showing.
+    """A database in which attacks may be tried. The DSNs contain a password: never show them.
 
     Attributes:
         method: how the copy was made, in words.
-        notes: what the copy, or the login, does not have of the original's.
+        notes: what the copy, or the login, lacks compared with the original.
     """
 
     owner_dsn: str
@@ -61,22 +61,22 @@ def attack_copy(
     notice: Callable[[str], None] = lambda _text: None,
     left: list[str] | None = None,
 ) -> Iterator[AttackCopy]:
-    """A copy of the database and a login for it; both are gone in the end, however it comes.
+    """Make a copy of the database and a login for it; both are removed at the end, also after an error.
 
     Args:
         dsn: of the database itself, as a login that may make databases and roles there.
         copy_dsn, embedded, jobs, scratch: where and how the copy is made, as for a rehearsal.
-        left: is given what could not be removed in the end, with the reason.
+        left: receives what could not be removed at the end, with the reason.
 
     Raises:
         RightsMissing, RolesMissing, CopyRefused, NoLogin: with what to do; nothing was left behind.
-        RunInProgress: a rehearsal, or another such proof, of this database is under way.
+        RunInProgress: a rehearsal, or another proof by attacks, of this database is running.
     """
     manifest = _of_target(project.manifest)
     lost: list[str] = [] if left is None else left
     with reading(dsn, manifest) as (connection, original):
         rights = connection.execute(load_blocks(_SQL, "copy")["database_rights"]).fetchall()
-        # Outermost: what is left of the login goes when the copy, with all that was granted there, is gone.
+        # Outermost: the login can be dropped only after the copy, with everything that was granted there.
         with (
             _logins() as logins,
             duplicated(
@@ -106,30 +106,30 @@ def attack_copy(
 
 
 def _of_target(manifest: Manifest) -> Manifest:
-    """What is copied is looked at by its target: the source may be gone."""
+    """Return a manifest whose source is the target: the real source may no longer exist."""
     source = manifest.source.model_copy(update={"schema_name": manifest.target.schema_name})
     return manifest.model_copy(update={"source": source})
 
 
 def _grant_database(admin: psycopg.Connection[Any], database: str, rights: list[tuple[Any, ...]]) -> Iterator[str]:
-    """Rights on the database itself, as to make temporary tables: a dump does not carry them."""
+    """Grant the rights on the database itself (e.g. temporary tables), which a dump does not contain."""
     for grantee, privilege in rights:
         to = ident(grantee) if grantee else "public"
         try:
             admin.execute(f"grant {privilege} on database {ident(database)} to {to}".encode())
         except psycopg.Error as error:
-            yield f"the right {privilege} of {grantee or 'PUBLIC'} was not carried over: {error.diag.message_primary}"
+            yield f"the right {privilege} of {grantee or 'PUBLIC'} was not copied: {error.diag.message_primary}"
 
 
 def _open_fence(admin: psycopg.Connection[Any], schema: str) -> None:
-    """Until the cut-over a fence keeps everybody but the login of the runs from writing the target; nothing can be lost in a copy.
-    Clients are refused by their rights all the same, and that is what the proof looks at."""
+    """Open the fence of the target. Until the cutover it lets only the runs' login write; in a copy nothing can be lost.
+    The rights still refuse clients, and those are what the proof checks."""
     for (statement,) in admin.execute(load_blocks(_SQL, "copy")["open_fence"], {"schema": schema}).fetchall():
         admin.execute(statement.encode())
 
 
 class _Logins:
-    """Logins that were made, each with where it is."""
+    """The logins that were made, each with its server."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, str]] = []
@@ -138,7 +138,7 @@ class _Logins:
     def make(
         self, admin: psycopg.Connection[Any], dsn: str, database: str, mark: str, lost: list[str]
     ) -> tuple[str, str]:
-        """A login that nobody knows, with a password that the server sees only as a digest."""
+        """Make a login with a random name, and with a password that the server sees only as a digest."""
         self.lost = lost
         blocks = load_blocks(_SQL, "copy")
         for (old,) in admin.execute(blocks["leftovers"], {"mark": mark}).fetchall():
@@ -155,12 +155,12 @@ class _Logins:
             raise NoLogin(
                 f"No login for the attacks can be made: {error.diag.message_primary}.",
                 hint="Let a superuser, or a role with CREATEROLE that may pass on the client roles (WITH ADMIN OPTION), run the"
-                " proof; or run it on an embedded server, where all of this is there.",
+                " proof; or run it on an embedded server, which allows all of this.",
             ) from None
         return name, password
 
     def drop_owned(self) -> None:
-        """While the copy is still there, and its server with it; where the right to it is missing, drop() comes later."""
+        """Drop what the logins own, while the copy and its server still exist; without the right to do so, drop() does it later."""
         for name, dsn in list(self.made):
             with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry proof") as admin:
                 _end_sessions(admin, name)
@@ -169,7 +169,7 @@ class _Logins:
                 self.made.remove((name, dsn))
 
     def drop(self) -> None:
-        """Over a connection to another database of the server."""
+        """Drop the logins, over a connection to another database of the server."""
         for name, dsn in self.made:
             try:
                 with connect(
@@ -196,7 +196,7 @@ def _logins() -> Iterator[_Logins]:
 
 
 def _like_the_application(admin: psycopg.Connection[Any], manifest: Manifest, name: str) -> Iterator[str]:
-    """Make a login the twin of the application's: its roles, the rights that were granted to it by name, its settings."""
+    """Give a login the application login's roles, settings, and rights that were granted by name; yield what failed."""
     blocks = load_blocks(_SQL, "copy")
     roles = manifest.database_roles
     parameters = {"login": roles.login, "like": name}
@@ -216,14 +216,14 @@ def _like_the_application(admin: psycopg.Connection[Any], manifest: Manifest, na
         try:
             _as_owner(admin, statement, roles.definer)
         except psycopg.Error as error:
-            yield f"the login for the attacks lacks something of {roles.login}: {error.diag.message_primary}"
+            yield f"the login for the attacks lacks a right or setting of {roles.login}: {error.diag.message_primary}"
     for row in admin.execute(blocks["login_attributes"], parameters):
         if any(row):
             yield f"{roles.login} has attributes that the login for the attacks has not been given"
 
 
 def _as_owner(admin: psycopg.Connection[Any], statement: str, definer: str) -> None:
-    """Functions of the context belong to the definer, and only he passes on the right to them."""
+    """Run a GRANT on functions of the context as their owner, the definer: only the definer may grant it."""
     try:
         admin.execute(statement.encode())
     except psycopg.errors.InsufficientPrivilege:

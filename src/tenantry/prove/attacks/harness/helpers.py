@@ -1,4 +1,4 @@
-"""What several attacks have in common: questions to every table, statements that must touch nothing or be refused."""
+"""Helpers of several attacks: queries of every table, and statements that must touch no row or be refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantry.prove.fixtures.build import FixtureRow
 from tenantry.prove.fixtures.row_factory import Values
 
 Question = tuple[str, str]
-"""What is asked for, in words, and a SELECT whose first value is how many hidden rows it saw."""
+"""A description, and a SELECT whose first value is the number of hidden rows that it saw."""
 
 
 def nothing_to_see() -> AttackVerdict:
@@ -20,7 +20,7 @@ def nothing_to_see() -> AttackVerdict:
 
 
 def count_none(scene: Attempt, questions: Callable[[TargetTable], Iterable[Question]]) -> AttackVerdict:
-    """Ask every table as the attacker; broken at the first answer that is more than nothing."""
+    """Query every table as the attacker; broken at the first query that sees a hidden row."""
     asked = refused = 0
     preys = [prey for prey in scene.preys() if prey.readable]
     with scene.turn(scene.attacker) as me:
@@ -36,7 +36,7 @@ def count_none(scene: Attempt, questions: Callable[[TargetTable], Iterable[Quest
 
 
 def of_tenant(scene: Attempt, prey: TargetTable) -> str | None:
-    """The condition that finds all rows of the other tenant, where all of them are hidden."""
+    """Return the condition for all rows of the other tenant, if all of them are hidden; else None."""
     if prey.tenant is None or prey.mixed:
         return None
     return f"{ident(prey.tenant)} = {prey.value(prey.tenant, scene.other)}"
@@ -46,7 +46,7 @@ NO_WRITES = "clients have no right to write such rows"
 
 
 def insert_sql(prey: TargetTable, values: Values, *, more: str = "") -> str | None:
-    """INSERT of what clients may state of these values; None where that is nothing."""
+    """Return an INSERT of those of these values that clients may set; None if they may set none."""
     names = [name for name in prey.insertable if values.get(name) is not None]
     if not names:
         return None
@@ -61,7 +61,7 @@ def touched(
     none: str,
     preys: tuple[TargetTable, ...] | None = None,
 ) -> AttackVerdict:
-    """Run statements as the attacker, each taken back; broken at the first that touches a row."""
+    """Run statements as the attacker, rolling back each; broken at the first that touches a row."""
     tried = refused = 0
     with scene.turn(scene.attacker) as me:
         for prey in scene.preys() if preys is None else preys:
@@ -76,17 +76,17 @@ def touched(
 
 
 def own_row(scene: Attempt, prey: TargetTable) -> FixtureRow | None:
-    """A row of the attacker's tenant that he may change."""
+    """Return a row of the attacker's tenant that they may change."""
     rows = (row for row in prey.visible if row.facts.tenant == OWN)
     return next((row for row in rows if scene.ground.may(scene.attacker, "update", row.facts)), None)
 
 
 NO_INDEXES = "set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off"
-"""So that conditions are looked at row by row, and not by an index that has only rows of one's own."""
+"""Forces the conditions to be evaluated row by row, rather than through an index that finds only the attacker's own rows."""
 
 
 def client_relations(scene: Attempt) -> Iterator[tuple[str, list[str]]]:
-    """What clients can query: tables with hidden rows, with the columns in which their marks stand, and views."""
+    """Yield what clients can query: tables with hidden rows, with the columns that hold their marks, and views."""
     for prey in scene.preys():
         marked = [name for name in prey.readable if any(row.values.get(name) in scene.marked for row in prey.hidden)]
         if marked:
@@ -99,7 +99,7 @@ def client_relations(scene: Attempt) -> Iterator[tuple[str, list[str]]]:
 
 
 def makes_functions(scene: Attempt, me: AttackSession) -> str | None:
-    """A schema in which the seat may make a function; the function is left there until the transaction ends."""
+    """Return a schema in which the session may make a function; the function stays until the transaction ends."""
     schemas = [
         "pg_temp",
         *(str(row[0]) for row in scene.ground.ask("select nspname::text from pg_namespace order by 1")),
@@ -117,7 +117,7 @@ def makes_functions(scene: Attempt, me: AttackSession) -> str | None:
 
 
 def refused(scene: Attempt, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> AttackVerdict:
-    """Statements that must be refused, to clients, visitors and the login itself: what it is, and how it is said."""
+    """Run statements, as (description, SQL), that must be refused to clients, anonymous clients and the login itself."""
     roles = scene.manifest.database_roles
     tried = [ident(roles.authenticated), *([ident(roles.anon)] if visitors else []), "none"]
     asked = list(statements)

@@ -1,4 +1,4 @@
-"""An attack, what came of it, and how both are written down. Frozen, without I/O."""
+"""An attack and its result, and their JSON form. Frozen, without I/O."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FAMILIES: tuple[Family, ...] = ("reads", "session", "writes", "context", "privil
 Outcome = Literal["held", "broken", "not applicable", "error"]
 
 Rights = Callable[[psycopg.Connection[Any], Project], str | None]
-"""A question to the catalog: which right would allow the attack; None where there is none."""
+"""A query of the catalog: which right would allow the attack; None if no right does."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttackVerdict:
-    """What came of an attack. `evidence` says what the server answered, or why nothing could be tried; never a secret."""
+    """The result of an attack. `evidence` is the server's answer, or why nothing could be tried; never a secret."""
 
     outcome: Literal["held", "broken", "not applicable"]
     evidence: str
@@ -44,14 +44,14 @@ def not_applicable(reason: str) -> AttackVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One way to get at another tenant's rows, or at rights that one should not have.
+    """One way to reach another tenant's rows, or rights that the attacker should not have.
 
     Attributes:
         tries: what it does, in a sentence.
-        gains: what would be won by it.
-        source: where the idea is from: a CVE, a page of a manual; empty where it is plain.
-        run: tries it on a scene, a copy of the database with invented tenants.
-        rights: where nothing may be tried, the question that the catalog answers; None where it knows no answer.
+        gains: what the attacker would win.
+        source: where the idea comes from: a CVE or a page of a manual; empty if it is obvious.
+        run: tries it in an attempt, on a copy of the database with synthetic tenants.
+        rights: for databases on which nothing may be tried, the query of the catalog; None if the catalog cannot tell.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class AttackResult:
-    """What came of one attack in one proof.
+    """The result of one attack in one proof.
 
     Attributes:
         by: whether it was tried, or answered from the catalog.
-        accepted: the stated reason for which a broken one does not fail the proof; empty where none was stated.
+        accepted: the stated reason why a successful attack does not fail the proof; empty if none was stated.
     """
 
     attack: Attack
@@ -81,7 +81,7 @@ class AttackResult:
 
     @property
     def failed(self) -> bool:
-        """Broken without a stated reason, or not judged for an error: never passed in silence."""
+        """Whether the attack succeeded without a stated reason, or could not be judged because of an error."""
         return self.outcome == "error" or (self.outcome == "broken" and not self.accepted)
 
     def to_json(self) -> Mapping[str, object]:
@@ -103,7 +103,7 @@ class AttackResult:
 def attack(
     family: Family, *, tries: str, gains: str, source: str = "", rights: Rights | None = None
 ) -> Callable[[Callable[[Attempt], AttackVerdict]], Attack]:
-    """Make an attack of a function, under the function's name."""
+    """Turn a function into an attack of the same name."""
 
     def made(run: Callable[[Attempt], AttackVerdict]) -> Attack:
         return Attack(run.__name__, family, tries, gains, run, source, rights)
@@ -112,7 +112,7 @@ def attack(
 
 
 def in_module(names: Mapping[str, object]) -> tuple[Attack, ...]:
-    """The attacks that a module defines, in its order; names is its globals()."""
+    """Return the attacks that a module defines, in its order; `names` is its globals()."""
     return tuple(value for value in names.values() if isinstance(value, Attack))
 
 

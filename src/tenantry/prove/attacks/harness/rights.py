@@ -1,4 +1,4 @@
-"""Questions to the catalog, for databases on which nothing may be tried: which right would allow an attack."""
+"""Queries of the catalog, for databases on which nothing may be tried: which right would allow an attack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 def right(name: str) -> Rights:
-    """The question of this name in rights.sql; its answer names the first rights that were found."""
+    """Return the query of this name in rights.sql; its answer names the first rights that were found."""
 
     def ask(connection: psycopg.Connection[Any], project: Project) -> str | None:
         roles = project.manifest.database_roles
@@ -35,14 +35,14 @@ def right(name: str) -> Rights:
 
 
 def unsealed(_connection: psycopg.Connection[Any], project: Project) -> str | None:
-    """What the manifest says of contexts: where they are not sealed, every statement states its claims."""
+    """Answer from the manifest: without sealed contexts, every statement can set its own claims."""
     if project.manifest.context.sealed:
         return None
-    return "claims count as they stand in a setting ([context] sealed = false), and anybody may set it"
+    return "claims are read from a plain setting ([context] sealed = false), which any statement may set"
 
 
 def acceptance(connection: psycopg.Connection[Any], project: Project) -> str | None:
-    """Where clients, who make shares, may also write what says that the other tenant has accepted one."""
+    """Find where clients, who make shares, may also write the columns that record the other tenant's acceptance."""
     client = project.manifest.database_roles.authenticated
     found = []
     for share in project.manifest.shares.values():
@@ -57,7 +57,7 @@ def acceptance(connection: psycopg.Connection[Any], project: Project) -> str | N
 
 
 def service_columns(connection: psycopg.Connection[Any], project: Project) -> str | None:
-    """Where clients may write columns whose names say that the application writes them, and that the manifest does not give them."""
+    """Find columns that clients may write although their names suggest the application writes them and the manifest does not open them."""
     client = project.manifest.database_roles.authenticated
     found = []
     for table, command, columns in owned_by_the_service(project):
@@ -70,7 +70,7 @@ def service_columns(connection: psycopg.Connection[Any], project: Project) -> st
 
 
 def _first(found: Sequence[str]) -> str | None:
-    """The first of what was found, and how many more there are; None for nothing."""
+    """Return the first finding and the number of further ones; None if there is none."""
     if not found:
         return None
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -78,7 +78,7 @@ def _first(found: Sequence[str]) -> str | None:
 
 
 def any_of(*questions: Rights) -> Rights:
-    """All that several questions find."""
+    """Return a query that joins the findings of several queries."""
 
     def ask(connection: psycopg.Connection[Any], project: Project) -> str | None:
         found = [answer for question in questions for answer in [question(connection, project)] if answer]

@@ -1,4 +1,4 @@
-"""One connection of an attacker, or of a victim: statements that never raise, answers that are looked at."""
+"""One connection of an attacker or a victim: statements never raise, their answers are inspected."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _POINT = "tenantry_attack"
 
 @dataclass(frozen=True, slots=True)
 class SessionAnswer:
-    """What the server said to a statement: rows or an error, and the notices on the way.
+    """The server's answer to a statement: rows or an error, and the notices.
 
     Attributes:
         touched: rows that a command found or changed; 0 for an error.
-        error: the primary message; empty where there was none.
-        text: everything that came along, message, detail, hint, context and notices: where leaks are looked for.
+        error: the primary message; empty if there was no error.
+        text: message, detail, hint, context and notices together; leaks are searched in it.
     """
 
     rows: Sequence[tuple[Any, ...]] = ()
@@ -36,7 +36,7 @@ class SessionAnswer:
 
     @property
     def value(self) -> Any:
-        """The first column of the first row; None without one."""
+        """The first column of the first row; None without a row."""
         return self.rows[0][0] if self.rows else None
 
     @property
@@ -45,12 +45,12 @@ class SessionAnswer:
         return int(self.value or 0)
 
     def __str__(self) -> str:
-        """For evidence: what the server refused with, or how many rows it touched."""
+        """Return the evidence: the server's refusal, or the number of touched rows."""
         return f"{self.sqlstate} {self.error}" if self.error else f"{self.touched} rows"
 
 
 class AttackSession:
-    """A connection in autocommit mode on which somebody runs SQL of his own."""
+    """A connection in autocommit mode that runs arbitrary SQL."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
@@ -66,23 +66,23 @@ class AttackSession:
         return self.connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def run(self, statement: str, parameters: Sequence[Any] | None = None, *, undo: bool = False) -> SessionAnswer:
-        """A statement under a savepoint, so that a refusal leaves the transaction as it was; with `undo` always.
+        """Run a statement under a savepoint that a refusal rolls back to; with `undo`, success does too.
 
-        Without a transaction it runs, and stands, by itself.
+        Without a transaction the statement commits by itself.
         """
         if self.connection.info.transaction_status != TransactionStatus.INTRANS:
             return self.raw(statement, parameters)
         self.connection.execute(f"savepoint {_POINT}".encode())
         answer = self.raw(statement, parameters)
         if self.connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            # Whoever says commit, or rollback, loses the savepoint.
+            # A COMMIT or ROLLBACK in the statement destroys the savepoint.
             with suppress(psycopg.errors.InvalidSavepointSpecification):
                 back = f"rollback to savepoint {_POINT}; " if undo or not answer.ok else ""
                 self.connection.execute(f"{back}release savepoint {_POINT}".encode(), prepare=False)
         return answer
 
     def raw(self, statement: str, parameters: Sequence[Any] | None = None) -> SessionAnswer:
-        """A statement, or several, as they are: what they do to transaction and session remains."""
+        """Run one or more statements without a savepoint: their effects on transaction and session remain."""
         self._notices.clear()
         try:
             cursor = self.connection.execute(statement.encode(), parameters, prepare=False)
@@ -95,7 +95,7 @@ class AttackSession:
         return SessionAnswer(rows, max(cursor.rowcount, 0), text=" ".join(notices), notices=notices)
 
     def copy_out(self, statement: str) -> tuple[SessionAnswer, str]:
-        """COPY … TO STDOUT, and what came."""
+        """Run COPY … TO STDOUT, and return its output."""
         got = bytearray()
         self._notices.clear()
         self.connection.execute(f"savepoint {_POINT}".encode())
@@ -111,7 +111,7 @@ class AttackSession:
         return answer, got.decode(errors="replace")
 
     def copy_in(self, statement: str, lines: str) -> SessionAnswer:
-        """COPY … FROM STDIN, taken back."""
+        """Run COPY … FROM STDIN, and roll it back."""
         self._notices.clear()
         self.connection.execute(f"savepoint {_POINT}".encode())
         try:

@@ -1,4 +1,4 @@
-"""What the attacks of one run share: two invented tenants, the people in them, the rows that each of them must not see."""
+"""The world that the attacks of one run share: two synthetic tenants, their people, and the rows that each person must not see."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Application:
     """How the application keeps its connections.
 
     Attributes:
-        library: by tenantry.postgres.tenant; else by itself, in the way that the others say.
-        empties: DISCARD ALL before a connection goes to its next user.
+        library: through tenantry.postgres.tenant; otherwise without it, as the other attributes say.
+        empties: runs DISCARD ALL before the next user gets a connection.
         prepares: the driver prepares statements under names.
-        binds: values travel apart from the statement's text.
-        states_path: each transaction states its search path.
-        local: the context holds for the transaction; else, where it is not sealed, for the session.
-        pins: what literals, dates and numbers mean is stated when a connection begins.
+        binds: values are sent separately from the statement's text.
+        states_path: each transaction sets its search path.
+        local: the context lasts for the transaction; otherwise, if it is not sealed, for the session.
+        pins: each new connection sets the meaning of literals, dates and numbers.
     """
 
     library: bool = True
@@ -52,13 +52,13 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """A table with rows that the attacker must not see, and what the client role may do with it."""
+    """A table with rows that the attacker must not see, and the client role's rights on it."""
 
     table: Table
     name: str
     """Quoted, with its schema."""
     tenant: str | None
-    """The tenant column, the tenant table's own id; None for a table of no tenant."""
+    """The tenant column (the id in the tenant table itself); None for a table without tenants."""
     visible: tuple[FixtureRow, ...]
     hidden: tuple[FixtureRow, ...]
     readable: tuple[str, ...]
@@ -68,12 +68,12 @@ class TargetTable:
 
     @property
     def mixed(self) -> bool:
-        """Some rows of the other tenant are the attacker's to see, as public or shared ones: its tenant alone says nothing."""
+        """Whether the attacker may see some rows of the other tenant (public or shared), so that the tenant alone proves nothing."""
         return any(row.facts.tenant == OTHER for row in self.visible)
 
     @property
     def columns(self) -> str:
-        """What may be read, as a list; a constant where that is nothing."""
+        """The readable columns as an SQL list; a constant if there is none."""
         return idents(self.readable) if self.readable else "1"
 
     def column(self, name: str) -> Column:
@@ -82,19 +82,19 @@ class TargetTable:
         return found
 
     def value(self, column: str, value: str | None) -> str:
-        """A literal of the column's type."""
+        """Return a literal of the column's type."""
         return f"{literal(value)}::{self.column(column).type}"
 
 
 @dataclass(slots=True)
 class World:
-    """What the attacks of one run share."""
+    """The state that the attacks of one run share."""
 
     project: Project
     owner: psycopg.Connection[Any]
     login_dsn: str
     own_login: bool
-    """The login was made for this run: what is done to it hurts nobody."""
+    """Whether the login was made for this run, so that attacks may change it."""
     application: Application
     persons: tuple[ProofPerson, ...]
     fixtures: Fixtures = field(default_factory=Fixtures)
@@ -110,7 +110,7 @@ class World:
         own_login: bool,
         application: Application,
     ) -> World:
-        """Invent tenants, people and rows, over the owner's connection.
+        """Make synthetic tenants, people and rows, over the owner's connection.
 
         Raises:
             StatementRefused: they cannot be made.
@@ -120,7 +120,7 @@ class World:
         return ground
 
     def rebuild(self) -> None:
-        """Everything anew: an attack that succeeded has left nobody knows what."""
+        """Make all rows again: a successful attack may have changed any of them."""
         with suppress(psycopg.Error):
             self.owner.rollback()
         remove_leftovers(self.owner)
@@ -147,7 +147,7 @@ class World:
 
     @property
     def attacker(self) -> ProofPerson:
-        """The highest role of one tenant, and nothing elsewhere."""
+        """The member with the highest role in one tenant, and none elsewhere."""
         return self.person(self.manifest.roles.order[-1])
 
     @property
@@ -156,25 +156,25 @@ class World:
 
     @property
     def victim(self) -> ProofPerson:
-        """The highest role of the other tenant."""
+        """The member with the highest role in the other tenant."""
         return next(p for p in self.persons if not p.acts and list(p.memberships) == [OTHER])
 
     @property
     def nobody(self) -> ProofPerson:
-        """Signed in, and member of nothing."""
+        """A signed-in person without memberships."""
         return self.person("signed in")
 
     def claims(self, person: ProofPerson, **more: object) -> dict[str, object]:
         return {"sub": person.uid, "role": self.client, "aud": self.client, "email": person.email, **more}
 
     def may(self, person: ProofPerson | None, command: Command, facts: RowFacts) -> bool:
-        """What the access matrix says."""
+        """Whether the access matrix allows it."""
         return may(self.manifest, command, person, facts)
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def rights(self) -> dict[str, list[dict[str, Any]]]:
-        """By table and view of the target: its columns, and what the client role may do with each."""
+        """Table or view of the target → its columns with the client role's rights."""
         found: dict[str, list[dict[str, Any]]] = {}
         parameters = {"client": self.client, "schema": self.project.target.schema}
         with self.owner.cursor(row_factory=dict_row) as cursor:
@@ -183,7 +183,7 @@ class World:
         return found
 
     def preys(self, person: ProofPerson) -> tuple[TargetTable, ...]:
-        """The tables that clients know, with the rows that a person may see and those that he may not."""
+        """The tables that clients know, with the rows that a person may and may not see."""
         if person.uid not in self._preys:
             rights = self.rights()
             self._preys[person.uid] = tuple(
@@ -217,7 +217,7 @@ class World:
         )
 
     def marks(self, person: ProofPerson) -> frozenset[str]:
-        """Ids and other long values that stand only in rows which a person must not see: whoever shows one has leaked."""
+        """Return ids and other long values that occur only in rows that a person must not see: output with one of them is a leak."""
         hidden: set[str] = set()
         seen: set[str] = set(self.fixtures.profiles.values())
         for prey in self.preys(person):
@@ -233,11 +233,11 @@ class World:
     def new_row(
         self, table: Table, place: str | None, given: Values | None = None, condition: str | None = None
     ) -> Values | None:
-        """A row that the table would take from its owner, in a tenant; None where none is found. It is not left there.
+        """Return a row of a tenant that the table accepts from its owner, or None. The trial is rolled back.
 
         Args:
-            given: values that are not to be chosen; without it those of a row of the tenant.
-            condition: what the row is to fulfil.
+            given: fixed values; by default those of a row of the tenant.
+            condition: a condition that the row must fulfil.
         """
         if given is None:
             found = next(iter(slots(self.project, self.fixtures, self.persons, table, place)), None)
@@ -253,7 +253,7 @@ class World:
 
     @contextmanager
     def more_rows(self, tables: Sequence[Table]) -> Iterator[list[str]]:
-        """A further row of the other tenant in each of these tables, where one can be made; the tables that have it."""
+        """Add a row of the other tenant to each of these tables, if possible; yield the tables that have one."""
         made: list[FixtureRow] = []
         try:
             for table in tables:
@@ -286,7 +286,7 @@ class World:
 
     @contextmanager
     def member(self, person: ProofPerson, place: str, role: str) -> Iterator[FixtureRow]:
-        """A membership, committed, for as long as this lasts."""
+        """Commit a membership for the duration of this context."""
         membership = self.manifest.membership
         table = self.project.target.table(membership.table)
         assert table is not None
@@ -307,7 +307,7 @@ class World:
 
     @contextmanager
     def changed(self, statement: str, undo: str, parameters: Sequence[Any] | None = None) -> Iterator[None]:
-        """A committed change by the owner, for as long as this lasts."""
+        """Commit a change as the owner for the duration of this context."""
         try:
             self.owner.execute(statement.encode(), parameters)
             yield
@@ -315,7 +315,7 @@ class World:
             self.owner.execute(undo.encode())
 
     def ask(self, statement: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
-        """A question to the owner's connection."""
+        """Run a query over the owner's connection."""
         return self.owner.execute(statement.encode(), parameters).fetchall()
 
     @property
@@ -327,7 +327,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def _tells(value: str) -> bool:
-    """Whether a value is so unlikely that it says which row it comes from."""
+    """Whether a value is so unlikely that it identifies its row."""
     return _ID.search(value) is not None or "@tenantry-proof.invalid" in value
 
 

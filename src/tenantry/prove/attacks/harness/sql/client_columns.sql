@@ -1,4 +1,4 @@
--- What the client role may do with the columns of each table and view of the target.
+-- The client role's rights on the columns of each table and view of the target.
 select c.relname::text as table_name,
        a.attname::text as column_name,
        has_column_privilege(%(client)s, c.oid, a.attnum, 'SELECT') as readable,

@@ -1,7 +1,7 @@
--- What a copy of a database needs besides its dump, so that a login like the application's meets there what it meets here.
+-- What a copy of a database needs besides its dump, so that a login like the application's has the same rights there.
 
 -- name: database_rights
--- The rights on the original database, but for CONNECT: strangers stay out of the copy.
+-- The rights on the original database, except CONNECT: other logins must not reach the copy.
 select coalesce(r.rolname::text, '') as grantee, g.privilege_type::text as privilege
   from pg_database as d
  cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as g
@@ -9,7 +9,7 @@ select coalesce(r.rolname::text, '') as grantee, g.privilege_type::text as privi
  where d.datname = current_database() and g.privilege_type <> 'CONNECT' and g.grantee <> d.datdba
 
 -- name: login_rights
--- What was granted to the application's login by name, as statements for another login. Parameters: login, like.
+-- GRANT statements that give another login what was granted to the application's login by name. Parameters: login, like.
 select format('grant %%s on schema %%I to %%I', g.privilege_type, n.nspname, %(like)s::text)
   from pg_namespace as n cross join lateral aclexplode(n.nspacl) as g
  where g.grantee = to_regrole(quote_ident(%(login)s)) and n.nspname !~ '^pg_(toast|temp)'
@@ -31,7 +31,7 @@ select format('grant %%s on large object %%s to %%I', g.privilege_type, l.oid, %
  where g.grantee = to_regrole(quote_ident(%(login)s))
 
 -- name: login_roles
--- What the application's login is member of, and whether it inherits.
+-- The roles of which the application's login is a member, and whether it inherits them.
 select r.rolname::text, coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, l.rolinherit) as inherits
   from pg_auth_members as m
   join pg_roles as l on l.oid = m.member
@@ -40,7 +40,7 @@ select r.rolname::text, coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, l.
  order by 1
 
 -- name: login_settings
--- What the application's login has as settings of its own.
+-- The settings of the application's login.
 select unnest(s.setconfig)::text
   from pg_db_role_setting as s
  where s.setrole = to_regrole(quote_ident(%(login)s))
@@ -50,7 +50,7 @@ select unnest(s.setconfig)::text
 select r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication from pg_roles as r where r.rolname = %(login)s
 
 -- name: leftovers
--- Logins that an earlier proof of this database made and could not drop.
+-- Logins that an earlier proof of this database made but could not drop.
 select r.rolname::text
   from pg_roles as r
  where shobj_description(r.oid, 'pg_authid') = %(mark)s
@@ -58,7 +58,7 @@ select r.rolname::text
  order by 1
 
 -- name: open_fence
--- What switches the fence of the target off. Triggers of partitions follow those of their parent.
+-- Statements that switch the fence of the target off. Triggers of partitions follow those of their parent.
 select format('alter table %%s disable trigger %%I', t.tgrelid::regclass, t.tgname)
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid

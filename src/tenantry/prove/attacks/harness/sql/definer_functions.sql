@@ -1,4 +1,4 @@
--- The functions with rights of their owner that clients, or the application's login, may call.
+-- The SECURITY DEFINER functions that clients, or the application's login, may call.
 select n.nspname::text as schema_name,
        p.proname::text as name,
        pg_get_function_identity_arguments(p.oid) as arguments,

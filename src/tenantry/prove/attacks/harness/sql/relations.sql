@@ -1,4 +1,4 @@
--- Every relation with rows outside of PostgreSQL's own schemas. What belongs to an extension is left out.
+-- Every relation with rows outside PostgreSQL's own schemas, without those of extensions.
 select n.nspname::text as schema_name,
        c.relname::text as name,
        c.relkind::text as kind,

@@ -1,4 +1,4 @@
--- For each attack that a right would allow: who has it. First column: the right, in words.
+-- For each attack that a right would allow: who has that right. First column: the right, in words.
 -- Parameters: schema, tenant (the column), client, anon, login.
 
 -- name: lock_table
@@ -260,7 +260,7 @@ select format('policies of %%s tables name %%s, who holds rights of whole tables
   from pg_roles as r
   join pg_policy as p on r.oid = any (p.polroles)
  where r.rolname in (%(client)s, %(anon)s, %(login)s)
-   -- It fails at what it may not revoke: where rights on columns are looked for and none is there.
+   -- The command fails if it may not revoke a right, e.g. on a column that has none.
    and not exists (
        select from pg_class as c
         where (exists (select from aclexplode(c.relacl) as g where g.grantee = r.oid)

@@ -1,4 +1,4 @@
--- The functions that run for clients and whose texts are read when they run: those that they may call, and those of triggers.
+-- Functions that run for clients and are parsed at run time: the functions that clients may call, and those of triggers.
 select p.oid::regprocedure::text, p.prosrc
   from pg_proc as p
   join pg_namespace as n on n.oid = p.pronamespace
