@@ -1,1 +1,1 @@
-"""The SQL of a mapping: what derives target rows from source rows, and, in `reverse`, source rows from target rows. Pure."""
+"""Compile a mapping to SQL: target rows from source rows and, in `reverse`, source rows from target rows. Pure."""

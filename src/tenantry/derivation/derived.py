@@ -1,4 +1,4 @@
-"""A derivation as a value, and a statement that runs range by range."""
+"""A derivation as a value, and a statement that runs one key range at a time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from itertools import pairwise
 from pglast.parser import scan
 
 RANGE = "/* key range */ true"
-"""Stands where the key range of a chunk goes; as it stands it means all rows, so that the text runs as it is."""
+"""Placeholder for the key range of a chunk. Left in place it selects all rows, so the statement is valid as it is."""
 
 
 def within(statement: str, condition: str) -> str:
-    """A statement over the rows of a key range."""
+    """A statement over the rows of one key range."""
     return condition.join(_around_ranges(statement))
 
 
 @lru_cache(maxsize=256)
 def _around_ranges(statement: str) -> tuple[str, ...]:
-    """The pieces of a statement around its tokens RANGE; a name or a literal that holds the same text is none."""
+    """Split a statement at its RANGE tokens; ignore the same text inside a name or a literal."""
     comment, _, true = RANGE.rpartition(" ")
     tokens = scan(statement)
     pieces, last = [], 0
@@ -44,26 +44,26 @@ class Reading(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """A derivation in parts: the common table expressions it needs, and a select of one row for each source row.
+    """A derivation in parts: its common table expressions, and a select that yields one row for each source row.
 
-    The select yields the target's columns, and beside them what `Mapping.ours` names: `key` (text), and unless it is for VERIFY
-    `problems` (text or null), `parent` (jsonb or null), `original` (json, for rows with problems),
-    `changes` (json documents as text[], or null).
+    The select yields the target's columns and those that `Mapping.ours` names: `key` (text) and, except for VERIFY,
+    `problems` (text or null), `parent` (jsonb or null), `original` (json, for rows with problems), `changes` (json documents
+    as text[], or null).
     """
 
     common: tuple[tuple[str, str], ...]
     select: str
     once: bool = True
-    """The rows are read several times, so they are computed once and kept. A comparison reads them once: then the planner
-    may take everything into one plan, and into parallel workers, which may not read kept results."""
+    """Whether the rows are read several times: then they are materialized. A comparison reads them once, and without
+    materialized results, which parallel workers cannot read, the planner can merge everything into one parallel plan."""
 
     def statement(
         self, tail: str, *, name: str = "derived", more: Sequence[tuple[str, str]] = (), few: bool = False
     ) -> str:
-        """`with … name as materialized (select) …more tail`.
+        """Return `with … name as materialized (select) …more tail`.
 
         Args:
-            few: only a few rows are derived: parents are looked up for them, and not all of them computed first.
+            few: only a few rows are derived: parents are looked up for them instead of all being computed first.
         """
         kind = " materialized" if self.once else " not materialized"
         parts = [

@@ -1,7 +1,7 @@
-"""Ids inside JSON documents: of which rows they are, and of which tenant these are.
+"""Ids inside JSON documents: the rows they refer to, and the tenants of those rows.
 
-An id that names a row of another tenant than the document's is none that the document may hold: it is treated as one that names
-no row, as `stale` says. Rows without a tenant may be named by everybody.
+A document must not refer to a row of another tenant. Such an id is treated like one that refers to no row, as `stale`
+decides. Every document may refer to rows without a tenant.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ def known_ids(
     alias: str,
     placed: Callable[[Mapping, str], str],
 ) -> str:
-    """A join `alias` with `ids`: old to new ids of those of a document's ids that it may name, as one jsonb object.
+    """Join `alias` with `ids`: one jsonb object of old to new ids, limited to ids that the document may refer to.
 
     Args:
-        path: of the ids, as jsonpath.
-        tenant: SQL of the document's tenant; empty where it has none.
-        placed: SQL over the row `s`: one of a mapping stands for it; from the mapping and its key's SQL.
+        path: jsonpath of the ids in the document.
+        tenant: SQL of the document's tenant; empty if it has none.
+        placed: given a mapping and the SQL of its key, returns SQL over the row `s`: that mapping's row represents it in the
+            target.
     """
     selects = []
     for place, feeding in enumerate(project.by_target[parent]):
@@ -57,7 +58,7 @@ def known_ids(
 
 
 def as_array(document: str, element: str) -> str:
-    """A list of a document as an array; null for null.
+    """Return SQL of a document's list as an array; null for null.
 
     Args:
         element: the type of its elements.
@@ -69,17 +70,17 @@ def as_array(document: str, element: str) -> str:
 
 
 def may_name(project: Project, parent: Mapping, alias: str, tenant: str, *, merged: bool) -> str:
-    """A condition: a row of a mapping has this tenant, or none; empty where its rows have none."""
+    """Return a condition: a mapping's row belongs to this tenant or to none; empty if its rows have no tenant."""
     if not parent.is_root and not parent.scoped:
         return ""
     return f"({tenant_of(project, parent, alias, merged=merged)} = {tenant}) is not false"
 
 
 def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, depth: int = 0) -> str:
-    """SQL of a source row's tenant, by its first way that leads to one.
+    """Return SQL of a source row's tenant: the first path that leads to one decides.
 
     Args:
-        merged: tenants that were merged count as the one that stayed; the journal says which.
+        merged: replace a merged tenant with the one that was kept, according to the journal.
     """
     if mapping.is_root:
         key = _key(mapping, alias)

@@ -1,4 +1,4 @@
-"""Derives a few rows as the verification does, reading of their parents only those that they name."""
+"""Derives a few rows as the verification does, and reads only the parents that they refer to."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tenantry.postgres import ident, idents
 
 
 def derive_few(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> Derivation:
-    """The derivation of a few rows of a mapping.
+    """Compile the derivation of a few rows of a mapping.
 
     Args:
-        rows: a relation of them.
-        wanted: one with the same references that can be read several times, as a temporary table.
-        mended: mappings of which rows were mended in the quarantine.
+        rows: a relation that yields these rows.
+        wanted: a relation with the same references that can be read several times, such as a temporary table.
+        mended: mappings with rows that were corrected in the quarantine.
     """
     return _Near(project, mended, _near(project, mapping, wanted)).derive(mapping, rows=rows)
 
 
 def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> str:
-    """A statement (key, tenant): whose rows these are by the source's own word, also of rows that the manifest's conditions, or the
-    quarantine, leave out. For mappings with a tenant."""
+    """Return a statement (key, tenant): the tenant of each row according to the source alone, including rows that the
+    manifest's conditions or the quarantine exclude. For mappings with a tenant."""
     tenant = next(column for column in mapping.columns if column.kind == "tenant")
     bare = replace(mapping, where=None, merge=None, columns=(tenant,), references=())
     derivation = _Whose(project, mended, _near(project, bare, wanted)).derive(bare, rows=rows)
@@ -37,7 +37,7 @@ def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mende
 
 
 class _Near(Deriver):
-    """Derives a few rows: of their parents only those are read that they name."""
+    """Derives a few rows; reads only the parents that they refer to."""
 
     def __init__(self, project: Project, mended: frozenset[str], near: dict[str, str]) -> None:
         super().__init__(project, Reading.VERIFY, mended=mended)
@@ -50,7 +50,7 @@ class _Near(Deriver):
 
 
 class _Whose(_Near):
-    """Derives tenants of all rows, whatever leaves them or their parents out."""
+    """Derives the tenants of all rows, even if these rows or their parents are excluded."""
 
     def _carried(self, mapping: Mapping) -> str:
         del mapping
@@ -61,7 +61,8 @@ class _Whose(_Near):
 
 
 def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
-    """For each mapping whose rows are parents of these rows, or lead them to their tenant: a relation of just those parents."""
+    """Return, for each mapping with parents of these rows or rows on their path to the tenant, a relation of just those
+    rows."""
     wanted: dict[str, list[tuple[str, Reference]]] = {}
     graph: dict[str, set[str]] = {}
     stack: list[Mapping] = []
@@ -102,7 +103,7 @@ def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
 
 
 def _comparable(parent: Mapping, ref: Reference, child: Mapping) -> bool:
-    """Whether the server's own operator compares a reference with what it names, by an index."""
+    """Whether the server's own operator can compare a reference with its parent by an index."""
     pairs = [
         (child.source.column(here), parent.source.column(there))
         for here, there in zip(ref.columns, ref.by, strict=True)

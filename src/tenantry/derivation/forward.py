@@ -1,11 +1,11 @@
-"""The statement that derives target rows from source rows, in three readings of the same mapping.
+"""Compiles the statement that derives target rows from source rows, in three readings of the same mapping.
 
-- COPY reads parents from the target (a hash join with their old and new ids) and is what fills the target.
-- VERIFY computes everything from the source again, parents included, knowing only the journal's lists of merged and
-  linked rows: what it yields is compared with what the target holds.
-- PREVIEW needs no journal and no target: it says what a copy would quarantine, for analysis.
+- COPY fills the target. It reads parents from the target (a hash join with their old and new ids).
+- VERIFY computes everything again from the source, parents included; it uses only the journal's lists of merged and linked
+  rows. Its result is compared with the target.
+- PREVIEW needs neither journal nor target: it reports, for analysis, what a copy would quarantine.
 
-Every reading works on a chunk: the token RANGE is replaced by a condition over the source's key.
+Every reading works on a chunk: a condition over the source's key replaces the token RANGE.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from tenantry.mapping.reasons import written
 from tenantry.postgres import ident, idents, literal
 
 _WIDE = 400
-"""Columns from which on conditions over a row are computed into one array, since a select has 1,664 columns at most."""
+"""With more columns than this, conditions over a row are computed into one array: a select has at most 1,664 columns."""
 _TENANTS = "tenants"
 
 
 class Deriver(ParentPairs):
-    """Compiles derivations of one project."""
+    """Compiles the derivations of one project."""
 
     def derive(self, mapping: Mapping, *, rows: str | None = None) -> Derivation:
-        """The derivation of a mapping's rows.
+        """Compile the derivation of a mapping's rows.
 
         Args:
-            rows: a relation that takes the source table's place (a sub-select in parentheses), for single rows.
+            rows: a relation (a sub-select in parentheses) that replaces the source table, to derive single rows.
         """
         self._common = {}
         select = self._select(mapping, rows or self._relation(mapping), RANGE)
@@ -47,7 +47,7 @@ class Deriver(ParentPairs):
     # -- the select --------------------------------------------------------------------------------------------------
 
     def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
-        """Three levels: values and flags; fallbacks for invalid values, where there are any; problems."""
+        """Build up to three levels: values and flags; fallbacks for invalid values, if any; problems."""
         ours = mapping.ours
         key = ours("key")
         inner: list[tuple[str, str]] = [(key, self._key(mapping))]
@@ -134,7 +134,7 @@ class Deriver(ParentPairs):
             before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
             if mapping.is_secret(column):
                 before = after = "'(secret)'::text"
-            # As json and never as jsonb, which refuses what json holds: the escape \\u0000, one key twice.
+            # As json, never as jsonb: jsonb refuses what json may hold, such as the escape \\u0000 or a duplicate key.
             return (
                 f"json_build_object('column', {literal(column.name)}, 'from', to_json({before}), 'to', to_json({after}),"
                 f" 'rule', {literal(column.rule or 'corrected')})::text"
@@ -195,7 +195,7 @@ class Deriver(ParentPairs):
             return
         when = f" and {tenant_known}" if column.zoned else ""
         if column.missing:
-            # What is missing was made null, so that only rows with a null need be looked at again.
+            # Missing values were set to null, so only rows with a null are checked again.
             later = _of_row(column.missing, mapping)
             condition = flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
             problems.append((f"value_missing:{column.name}", condition))
@@ -211,7 +211,7 @@ class Deriver(ParentPairs):
                 present = flag(column.present)
                 stand_in = flag(column.fallback)
                 fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
-                # Told from a valid value that happens to equal what stands in: by what was there before it did.
+                # Flag the fallback before it is applied; afterwards it looks like a valid value.
                 fell = mapping.ours(f"fell_{len(fallbacks)}")
                 fallen[fell] = f"({present} and {quoted} is null)"
                 changes.append((column, fell))
@@ -234,7 +234,8 @@ class Deriver(ParentPairs):
                 )
                 if self.reading is Reading.PREVIEW:
                     return derived
-                # Without a decision, as for somebody who came in this moment, the account is the one that would be made.
+                # Without a recorded decision, as for a user who signed up just now, the account is the one that would be
+                # created.
                 return f"case when a.source_key is null then {derived} else a.account_id end"
             case "python" if self.reading is not Reading.COPY:
                 return f"null::{column.type}"
@@ -266,7 +267,7 @@ class Deriver(ParentPairs):
             problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
             problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
             return
-        # What is missing only since it is another tenant's is told as a conflict of tenants, or left empty for the time of a trial.
+        # A parent that exists only in another tenant is a tenant conflict; in a pilot run the reference is left empty for now.
         beyond = self._beyond(mapping, ref)
         missing = flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
         problems.append((f"reference_missing:{label}", missing))
@@ -282,7 +283,7 @@ class Deriver(ParentPairs):
             )  # fmt: skip
 
     def _orphaned(self, mapping: Mapping, ref: Reference) -> str:
-        """The reference names a row that does not exist in the source; one that is merely in quarantine does."""
+        """Return a condition: the reference names a row that does not exist in the source. A row in quarantine exists."""
         missing = [_given(ref), f"{ref.alias}.new is null"]
         for table in {parent.source.name: parent.source for parent in self.project.feeding(ref)}.values():
             same = references_equal(mapping.source, ref.columns, table, ref.by, "s", "z")
@@ -290,7 +291,8 @@ class Deriver(ParentPairs):
         return " and ".join(missing)
 
     def _beyond(self, mapping: Mapping, ref: Reference) -> str:
-        """In a trial: whether a reference leads to a row of a tenant that was not chosen; empty where it cannot, or may not."""
+        """Return a condition for pilot runs: a reference leads to a tenant that was not chosen; empty if it cannot or must
+        not."""
         if self._inside is None or self._inside.kind(ref.parent) != "tenant":
             return ""
         column = next((column for column in mapping.columns if column.reference == ref), None)
@@ -299,7 +301,8 @@ class Deriver(ParentPairs):
         return self._inside.beyond(mapping, ref)
 
     def _no_tenant(self, mapping: Mapping, flag: object) -> str:
-        """No path leads to a tenant, and it is not a broken reference that is to blame (that says so itself)."""
+        """Return a condition: no path leads to a tenant, and no broken reference is the cause (that is a problem of its
+        own)."""
         assert callable(flag)
         if any(path.columns for path in mapping.tenant_paths):
             empty = {
@@ -316,14 +319,14 @@ class Deriver(ParentPairs):
         return f"{mapping.ours('tenant')} is null"
 
     def _conflict(self, mapping: Mapping) -> str:
-        """Paths, or references to tenant tables, that lead to different tenants."""
+        """Return a condition: paths, or references to tenant tables, lead to different tenants."""
         aliases = {
             ref.alias: ref
             for ref in (*mapping.tenant_paths, *mapping.references)
             if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
         }
         paths = {path.alias for path in mapping.tenant_paths}
-        # What stands in for a row that does not exist must be of the same tenant, too.
+        # The substitute for a missing row must belong to the same tenant, too.
         others = [
             orphan_alias(column.reference)
             for column in mapping.columns
@@ -352,12 +355,12 @@ class Deriver(ParentPairs):
             f"  select {selected}\n    from {relation} s\n"
             + "".join(f"    {join}\n" for join in self._joins(mapping))
             + f"   where {' and '.join(where)}"
-            # A fence: without it values would be computed again for every condition that looks at them.
+            # An optimization fence: without it values would be computed again for every condition that reads them.
             + ("" if self.reading is Reading.VERIFY else "\n  offset 0")
         )
 
     def _carried(self, mapping: Mapping) -> str:
-        """Rows that the journal does not list as quarantined or merged."""
+        """Return a condition: the journal lists the row neither as quarantined nor as merged."""
         key = self._key(mapping)
         return (
             f"not exists (select from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.source_key = {key}"
@@ -368,7 +371,7 @@ class Deriver(ParentPairs):
     def _joins(self, mapping: Mapping) -> Iterable[str]:
         references = {ref.alias: ref for ref in (*mapping.references, *mapping.tenant_paths)}
         for alias, ref in references.items():
-            # Rows without a tenant can name rows of tenants that are not there.
+            # Rows without a tenant can refer to rows of tenants that were not copied.
             inside = not mapping.scoped and self._inside is not None and self._inside.kind(ref.parent) == "tenant"
             yield f"left join {self._pairs(ref, inside=inside)} {alias} on {alias}.old = {self._named(mapping, ref)}"
         for column in mapping.columns:
@@ -393,7 +396,7 @@ class Deriver(ParentPairs):
             yield f"left join {python_table(mapping)} py on py.{mapping.ours('key')} = {self._key(mapping)}"
 
     def _tenants(self) -> str:
-        """The rows of the tenant table: from the target, or derived from the source."""
+        """Return the rows of the tenant table: read from the target, or derived from the source."""
         root = self.project.root
         if self.reading is Reading.COPY:
             return ident(self._target, root.target.name)
@@ -405,8 +408,8 @@ class Deriver(ParentPairs):
         return _TENANTS
 
     def unfed(self) -> str:
-        """The columns of the tenant's row that no source column fills, beside those of a derived row `d`: from the target's row where
-        there is one, else what the column's default gives."""
+        """Return the columns of the tenant's row that no source column fills, for a derived row `d`: from the target's row if
+        it exists, otherwise from the column's default."""
         root = self.project.root
         fed = {column.name for column in root.columns}
         found = []
@@ -433,7 +436,7 @@ class Deriver(ParentPairs):
         return plain_name("j", column.name, str(position))
 
     def _json_lateral(self, mapping: Mapping, column: MappedColumn, position: int, path: str, parent: str) -> str:
-        """Old to new ids of those of a document's ids that it may name, as one jsonb object."""
+        """Return SQL: one jsonb object of old to new ids, limited to ids that the document may refer to."""
         tenant = self._id(mapping) if mapping.is_root else "x.tenant" if mapping.scoped else ""
         return known_ids(
             self.project,
@@ -446,7 +449,7 @@ class Deriver(ParentPairs):
         )
 
     def _stale(self, column: MappedColumn) -> str:
-        """Whether a document names an id that does not exist."""
+        """Return a condition: a document refers to an id that does not exist."""
         return " or ".join(
             f"exists (select from jsonb_path_query({column.value}, {literal(each.jsonpath)}::jsonpath) v (node)"
             f" where jsonb_typeof(v.node) <> 'null' and ({self._json_alias(column, i)}.ids ? (v.node #>> '{{}}')) is not true)"
@@ -461,8 +464,8 @@ _NAMES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z_][a-z0-9_]*)\.""")
 
 
 def _of_row(condition: str, mapping: Mapping) -> str | None:
-    """A condition over the source row `s` as one over the record that holds it, for a level at which only that is known; None
-    where it names anything else."""
+    """Rewrite a condition over the source row `s` for a level that only has the row as a record; None if it refers to
+    anything else."""
     aliases = {found[1] for found in _NAMES.finditer(condition) if found[1]}
     if aliases != {"s"}:
         return None
@@ -470,5 +473,5 @@ def _of_row(condition: str, mapping: Mapping) -> str | None:
 
 
 def _given(ref: Reference) -> str:
-    """The source row names something by this reference."""
+    """Return a condition: the source row's reference is not null."""
     return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)

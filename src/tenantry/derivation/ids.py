@@ -1,9 +1,9 @@
-"""Row ids as a pure function of (namespace, table, old id): the same in SQL, in Python, in any language.
+"""Row ids as a pure function of (namespace, table, old id), equal in SQL, in Python and in any other language.
 
-A value that is its own canonical uuid text (lower case, hyphens, no braces) is kept. Any other becomes a version 8 UUID
-(RFC 9562, section 5.8) made of the first 16 bytes of SHA-256 over `<namespace> U+001F <table> U+001F <old id>` in UTF-8,
-of which the 7th and the 9th byte are set to 0x80: version 8, variant 10, and every other bit of those two zero; 112 bits of
-the hash are left. docs/reference/ids.md has the layout and test vectors.
+A value that is canonical uuid text (lower case, hyphens, no braces) is kept. Any other becomes a version 8 UUID (RFC 9562,
+section 5.8): the first 16 bytes of SHA-256 over `<namespace> U+001F <table> U+001F <old id>` in UTF-8, with the 7th and the
+9th byte set to 0x80. These two bytes hold version 8, variant 10 and otherwise zeros, so 112 bits of the hash remain.
+docs/reference/ids.md has the layout and test vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEPARATOR = "\x1f"
 
 
 def derive_id(namespace: str, table: str, old: str) -> uuid.UUID:
-    """The new id of a row, without a database. `table` is the mapping's namespace: the source table, or table/part."""
+    """Compute the new id of a row without a database. `table` is the mapping's namespace: the source table, or table/part."""
     if _CANONICAL.fullmatch(old):
         return uuid.UUID(old)
     made = bytearray(hashlib.sha256(SEPARATOR.join((namespace, table, old)).encode()).digest()[:16])
@@ -30,8 +30,8 @@ def derive_id(namespace: str, table: str, old: str) -> uuid.UUID:
 
 
 def id_sql(namespace: str, table: str, old: str) -> str:
-    """The same as SQL over an expression of type text: one digest and two overlays of whole bytes, 1.2 µs a value (with
-    overlays of hex digits 2.5 µs)."""
+    """Return the same as SQL over an expression of type text. It uses one digest and two overlays of whole bytes: 1.2 µs a
+    value, where overlays of hex digits take 2.5 µs."""
     prefix = f"E'{_escaped(namespace)}\\x1f{_escaped(table)}\\x1f'"
     first = f"substr(sha256(convert_to({prefix} || {old}, 'UTF8')), 1, 16)"
     byte = r"'\x80'::bytea"
@@ -41,7 +41,7 @@ def id_sql(namespace: str, table: str, old: str) -> str:
 
 
 def key_sql(alias: str, key: Sequence[str], *, is_text: bool) -> str:
-    """A row's key as one text: the value itself, or for several columns a JSON array of their texts."""
+    """Return a row's key as one text: the value itself or, for several columns, a JSON array of their texts."""
     if len(key) == 1:
         column = f"{alias}.{ident(key[0])}"
         return column if is_text else f"{column}::text"
@@ -49,14 +49,14 @@ def key_sql(alias: str, key: Sequence[str], *, is_text: bool) -> str:
 
 
 def key_parts(key: Sequence[str], text: str) -> list[str]:
-    """The inverse of key_sql: the columns' texts."""
+    """Invert key_sql: return the columns' texts."""
     if len(key) == 1:
         return [text]
     return [str(part) for part in json.loads(text)]
 
 
 def key_condition(alias: str, key: Sequence[str], types: Sequence[str], text: str) -> str:
-    """A condition that finds a row by its key's text, by index."""
+    """Return a condition that finds a row by its key's text, using the index."""
     return " and ".join(
         f"{alias}.{ident(name)} = {literal(part)}::{kind}"
         for name, kind, part in zip(key, types, key_parts(key, text), strict=True)

@@ -1,8 +1,9 @@
-"""Rows of a source table by the texts of their keys: compared as PostgreSQL compares the key, and never an error.
+"""Finds rows of a source table by the texts of their keys: compares as PostgreSQL compares the key, and never raises an
+error.
 
-A text need not be a key: rows that were born in the target have ids of their own there, which are no numbers and no pairs.
-Equal need not be the same: to citext, to a nondeterministic collation, to numeric (1.0, 1.00) and to character(n) two texts
-can mean one value. So a row is found by the key's own type and operator, and taken only where its text is the very one.
+A text need not be a valid key: target-native rows have ids of their own there, which are neither numbers nor pairs. Equal
+values need not have equal texts: citext, a nondeterministic collation, numeric (1.0, 1.00) and character(n) treat different
+texts as one value. So a row is found by the key's own type and operator, and accepted only if its text is identical.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from tenantry.postgres import ident, literal
 
 _TEXT = CatalogColumn("key", "text", type_name="text")
 _INTEGERS = {"smallint": 4, "integer": 9, "bigint": 18}
-"""Digits that fit for certain."""
+"""Number of digits that always fit."""
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _UUID_LENGTH = 36
 _EXACT = {*_INTEGERS, "uuid", "text", "character varying"}
-"""Types of which equal values have the same text, and which `_typed` reads from that text alone."""
+"""Types whose equal values have equal texts, and whose values `_typed` can read from the text alone."""
 
 
 def mapping_key(mapping: Mapping, alias: str = "s") -> str:
-    """The SQL of a source row's key as text, compared byte by byte."""
+    """Return the SQL of a source row's key as text, compared byte by byte."""
     first = mapping.source.column(mapping.key[0])
     assert first is not None
     if len(mapping.key) == 1 and (first.collation is not None or first.type_kind == "domain"):
@@ -37,7 +38,7 @@ def mapping_key(mapping: Mapping, alias: str = "s") -> str:
 
 
 def key_parts_sql(catalog: Catalog, mapping: Mapping, key: str) -> list[str]:
-    """The typed columns of a source key from its text; null where the text is no key of that table, never an error."""
+    """Return the typed columns of a source key from its text; null, never an error, if the text is not a valid key."""
     columns = [mapping.source.column(name) for name in mapping.key]
     texts = [key]
     if len(columns) > 1:
@@ -48,7 +49,7 @@ def key_parts_sql(catalog: Catalog, mapping: Mapping, key: str) -> list[str]:
 
 
 def same_key(catalog: Catalog, mapping: Mapping, alias: str, key: str) -> str:
-    """A condition that finds a source row by the text of its key, by the key's index."""
+    """Return a condition that finds a source row by the text of its key, using the key's index."""
     parts = key_parts_sql(catalog, mapping, key)
     columns = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
     found = [equal(column, f"{alias}.{ident(column.name)}", part) for column, part in zip(columns, parts, strict=True)]
@@ -70,19 +71,19 @@ def key_takes(catalog: Catalog, mapping: Mapping) -> bool:
 
 
 def exact(column: CatalogColumn, catalog: Catalog) -> bool:
-    """Whether equal values of a column have the same text, and a text that is read as one is its very text."""
+    """Whether equal values of a column have equal texts, and a text survives being read as a value and written again."""
     plain = plain_column(column, catalog)
     return column.collation is None and (base_type(plain.type) in _EXACT or plain.type_kind == "enum")
 
 
 def equal(column: CatalogColumn, one: str, other: str) -> str:
-    """A condition that two values are equal to a column's own type: the operator of a type of an extension's, as citext, is found
-    in its schema, whatever the search path is."""
+    """Return a condition that two values are equal according to a column's type. The operator of an extension's type, such as
+    citext, is qualified with its schema, so the search path does not matter."""
     return f"{one} {operator(column, '=')} {other}"
 
 
 def operator(column: CatalogColumn, name: str) -> str:
-    """An operator of a column's type."""
+    """Return an operator of a column's type."""
     if column.type_kind == "base" and column.type_schema != "pg_catalog":
         return f"operator({ident(column.type_schema)}.{name})"
     return name
@@ -106,7 +107,7 @@ def _typed(text: str, column: CatalogColumn, catalog: Catalog) -> str:
             -(2 ** (16 * 2 ** list(_INTEGERS).index(base) - 1)),
             2 ** (16 * 2 ** list(_INTEGERS).index(base) - 1) - 1,
         )
-        # Of one digit more a number may be too large, which only a wider type can tell.
+        # With one digit more a number may overflow, which only a wider type can detect.
         made = (
             f"case when {text} ~ '^(0|-?[1-9][0-9]{{0,{digits - 1}}})$' then ({text})::{to}"
             f" when {text} ~ '^-?[1-9][0-9]{{{digits}}}$' then"
@@ -120,7 +121,7 @@ def _typed(text: str, column: CatalogColumn, catalog: Catalog) -> str:
 
 
 def readable(text: str, to: str, server_version: int) -> str:
-    """A condition that a type can read a text. Before PostgreSQL 16 a function of the journal's tries it."""
+    """Return a condition that a type can read a text. Before PostgreSQL 16 a function in the journal's schema tries it."""
     if server_version >= 160000:
         return f"pg_input_is_valid({text}, {literal(to)})"
     return f"tenantry.readable({text}, {literal(to)})"
@@ -130,8 +131,8 @@ def readable(text: str, to: str, server_version: int) -> str:
 
 
 def reference_text(project: Project, child: Mapping, ref: Reference, alias: str) -> str:
-    """The text of the key that a reference names, as its parent has it: `Ann` where the row says `ann` and the key's type holds
-    that for the same. Null where there is no such parent."""
+    """Return the text of the key that a reference names, spelled as in its parent: `Ann` if the row has `ann` and the key's
+    type treats both as equal. Null if no such parent exists."""
     plain = plain_text(child.source, alias, ref.columns)
     looked_up = []
     for parent in dict.fromkeys(feeding.source for feeding in project.feeding(ref)):
@@ -146,7 +147,7 @@ def reference_text(project: Project, child: Mapping, ref: Reference, alias: str)
 
 
 def plain_text(table: Table, alias: str, columns: Sequence[str]) -> str:
-    """The values of some columns as one text, as `key_sql` makes it, compared byte by byte."""
+    """Return the values of some columns as one text, built as in `key_sql` and compared byte by byte."""
     column = table.column(columns[0])
     made = key_sql(alias, columns, is_text=False)
     own = len(columns) == 1 and column is not None and (column.collation is not None or column.type_kind == "domain")
@@ -154,7 +155,8 @@ def plain_text(table: Table, alias: str, columns: Sequence[str]) -> str:
 
 
 def equal_by_text(catalog: Catalog, child: Table, columns: Sequence[str], parent: Table, by: Sequence[str]) -> bool:
-    """Whether values of two tables' columns are equal exactly when their texts are; or the server cannot say it otherwise."""
+    """Whether values of two tables' columns are equal exactly when their texts are, or no server operator can compare them
+    otherwise."""
     pairs = _pairs(child, columns, parent, by)
     if not all(comparable(mine, theirs) for mine, theirs in pairs):
         return True
@@ -164,7 +166,8 @@ def equal_by_text(catalog: Catalog, child: Table, columns: Sequence[str], parent
 def references_equal(
     child: Table, columns: Sequence[str], parent: Table, by: Sequence[str], alias: str, other: str
 ) -> str:
-    """A condition that a row names another one by these columns: as the key's own type has it, by its index."""
+    """Return a condition that a row refers to another one by these columns: compared as the key's type does, using its
+    index."""
     return " and ".join(
         equal(theirs, f"{other}.{ident(theirs.name)}", f"{alias}.{ident(mine.name)}")
         if comparable(mine, theirs)
@@ -174,13 +177,13 @@ def references_equal(
 
 
 def comparable(mine: CatalogColumn, theirs: CatalogColumn) -> bool:
-    """Whether a reference can be compared with what it names without a cast, so that the index of that serves."""
+    """Whether a reference can be compared with its parent's columns without a cast, so that their index can be used."""
     one, other = base_type(mine.type), base_type(theirs.type)
     if mine.type == theirs.type or (one == other and mine.type_kind == theirs.type_kind == "base"):
         return True
     numbers = (*_INTEGERS, "numeric")
     if one in numbers and other in numbers:
-        # The server would turn the key into a numeric, and use no index.
+        # The server would cast the key to numeric and use no index.
         return one != "numeric"
     plain = ("text", "character varying")
     return one in plain and other in plain
@@ -204,7 +207,8 @@ _STEADY = {
 
 
 def _steady(column: CatalogColumn, catalog: Catalog) -> bool:
-    """Values that are equal have the same text. Collations of the server's own tell any two texts apart; a user's need not."""
+    """Whether equal values have equal texts. The server's own collations distinguish any two texts; a user's collation may
+    not."""
     plain = plain_column(column, catalog)
     if "." in (column.collation or "") or _domain_collation(column, catalog):
         return False

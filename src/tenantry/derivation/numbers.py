@@ -1,4 +1,4 @@
-"""Numbers that are drawn from sequences, and those that applications make by themselves. Pure."""
+"""Numbers drawn from sequences, and numbers that applications assign themselves. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tenantry.mapping.values.type_names import base_type
 from tenantry.postgres import ident, literal
 
 Place = tuple[str, str]
-"""Table and column."""
+"""A table and one of its columns."""
 
 
 def columns_of(catalog: Catalog) -> list[tuple[Sequence, frozenset[Place]]]:
-    """The sequences, each with the columns that it fills; a sequence need not be owned by one of them."""
+    """Return the sequences, each with the columns it fills; a sequence need not be owned by one of them."""
     found = []
     for sequence in catalog.sequences:
         names = set() if sequence.owned_by is None else {(sequence.owned_by[-2], sequence.owned_by[-1])}
@@ -34,7 +34,7 @@ def columns_of(catalog: Catalog) -> list[tuple[Sequence, frozenset[Place]]]:
 
 
 def carried_numbers(project: Project) -> Iterator[tuple[Mapping, MappedColumn]]:
-    """Columns of whole numbers that are carried over from one source column, and in which no number may stand twice."""
+    """Return the integer columns that are copied from one source column and in which every number must be unique."""
     for mapping in project:
         unique = {
             name

@@ -1,4 +1,4 @@
-"""The parents that a derived row refers to: pairs of old and new id, from the target or derived from the source."""
+"""The parents that a derived row refers to: pairs of old and new id, read from the target or derived from the source."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tenantry.postgres import ident, literal
 
 
 class ParentPairs(ABC):
-    """What compiling a derivation needs of other mappings' rows.
+    """What a derivation needs to know about other mappings' rows.
 
-    Subclasses say how a row is derived: in PREVIEW parents are judged by their own derivation.
+    Subclasses define how a row is derived; in PREVIEW a parent's own derivation tells whether it has problems.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class ParentPairs(ABC):
     ) -> None:
         """
         Args:
-            mended: mappings of which rows were mended in the quarantine, which VERIFY takes in their mended form.
-            strangers: target tables of which COPY takes some rows for no parents.
+            mended: mappings with rows corrected in the quarantine; VERIFY reads these in corrected form.
+            strangers: target tables with rows that COPY must not use as parents.
         """
         self.project = project
         self.reading = reading
@@ -45,7 +45,7 @@ class ParentPairs(ABC):
         self._target = project.target.schema
         self._tenant = project.manifest.tenant
         self._common: dict[str, str] = {}
-        # Of a trial, only the rows that belong to it are derived.
+        # In a pilot run, only rows that belong to it are derived.
         self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
 
     def _relation(self, mapping: Mapping) -> str:
@@ -54,12 +54,12 @@ class ParentPairs(ABC):
         return ident(self._source, mapping.source.name)
 
     def _named(self, mapping: Mapping, ref: Reference) -> str:
-        """The value that a reference holds, as the text under which `_pairs` lists its parent."""
+        """Return the value of a reference as the text under which `_pairs` lists its parent."""
         return reference_text(self.project, mapping, ref, "s")
 
     def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
-        """(old, new, tenant) of a reference's parents; with `inside` only those that belong to the trial, with `plain` without
-        judging them."""
+        """Return (old, new, tenant) of a reference's parents; with `inside` only those that belong to the pilot, with `plain`
+        without checking them for problems."""
         if self.reading is Reading.COPY and not ref.late:
             return self._pairs_from_target(ref)
         return self._pairs_from_source(ref, inside=inside, plain=plain)
@@ -98,7 +98,7 @@ class ParentPairs(ABC):
             if unjudged:
                 name = plain_name("p", parent.name, "plain", *ref.by)
             if name not in self._common:
-                self._common[name] = ""  # keeps its place before whatever asks for it again
+                self._common[name] = ""  # keeps its position ahead of any expression that refers to it again
                 body = self._source_pairs(parent, ref.by, plain=unjudged, inside=inside)
                 del self._common[name]
                 self._common[name] = body
@@ -108,10 +108,11 @@ class ParentPairs(ABC):
         return "(" + " union all ".join(f"select * from {name}" for name in names) + ")"
 
     def _source_pairs(self, parent: Mapping, by: Sequence[str], *, plain: bool, inside: bool = False) -> str:
-        """Parents computed from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows led to their survivor.
+        """Compute parents from the source alone: in PREVIEW with `bad`, in VERIFY with merged rows replaced by the surviving
+        row.
 
         Args:
-            plain: in PREVIEW without judging them, for references in a circle, where judging would have no end.
+            plain: in PREVIEW, do not check for problems: for circular references, where the check would not end.
         """
         old = plain_text(parent.source, "s", by)
         relation = self._relation(parent)
@@ -149,7 +150,7 @@ class ParentPairs(ABC):
             for alias, path in references.items()
         )
         bad = ", false as bad" if plain else ""
-        # Of a table that several mappings share by a condition, each has its own rows.
+        # If several mappings share a table, each split off by a condition, each has its own rows.
         placed = f"({parent.where})" if parent.where else ""
         if self.reading is not Reading.PREVIEW:
             placed = standing(self.project, parent, key)
@@ -169,4 +170,4 @@ class ParentPairs(ABC):
 
     @abstractmethod
     def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
-        """A select of one row for each row of a relation of the source."""
+        """Select one row for each row of a source relation."""

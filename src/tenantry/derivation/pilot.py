@@ -1,13 +1,13 @@
-"""Which source rows belong to a trial: those of the tenants that were chosen, with everything that their rows need.
+"""Decides which source rows belong to a pilot run: the rows of the chosen tenants, and everything that these rows need.
 
-- Rows of a tenant's tables belong to it when one of their ways to the tenant leads to a chosen one.
-- People (the rows of [users] profile, where they belong to no single tenant) come along when a row that comes along names them; the
-  journal lists them, and who is listed stays.
-- Rows that go with a person or a tenant (ON DELETE CASCADE, or a required reference to a tenant's row) come along when all whom
-  they hang on do, or when a row that comes along names them.
-- All other rows without a tenant are shared, and come as a whole.
+- A row of a tenant's table belongs to the pilot if one of its paths to the tenant leads to a chosen one.
+- People (the rows of [users] profile, where they belong to no single tenant) are included when an included row refers to
+  them. The journal lists them, and a listed row stays included.
+- Rows that cascade with a person or a tenant (ON DELETE CASCADE, or a required reference to a tenant's row) are included when
+  every row they depend on is, or when an included row refers to them.
+- All other rows without a tenant are shared, and are included as a whole.
 
-The condition names source tables only, so that it is the same wherever it is asked, and can be checked by itself.
+The condition refers to source tables only: it means the same wherever it is used, and can be checked alone.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Kind = Literal["tenant", "people", "hanging", "shared"]
 
 
 def chosen_tenant(key: str) -> str:
-    """SQL: whether a tenant, by the text of its source key, was chosen; the keys are fixed when the run starts."""
+    """Return SQL: a tenant, given by the text of its source key, was chosen. The keys are fixed when the run starts."""
     return f"exists (select from {JOURNAL}.only c where c.tenant_key = {key})"
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Rows of one mapping that bring rows of another one along."""
+    """Rows of one mapping that bring referenced rows of another one into the pilot."""
 
     mapping: Mapping
     ref: Reference
@@ -40,7 +40,7 @@ class Draw:
 
 
 class Inside:
-    """Compiles the condition under which a source row belongs to the trial."""
+    """Compiles the condition under which a source row belongs to the pilot."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class Inside:
     ) -> None:
         """
         Args:
-            relation: the SQL of a mapping's source rows; None: the source table as it stands.
-            chosen: the condition that a tenant is chosen, by the SQL of its key's text.
+            relation: given a mapping, the SQL of its source rows; None: the source table itself.
+            chosen: given the SQL of a tenant key's text, the condition that this tenant was chosen.
         """
         self.project = project
         self._relation = relation or self._table
@@ -62,11 +62,11 @@ class Inside:
         self.kinds = _kinds(project)
 
     def kind(self, table: str) -> Kind:
-        """The kind of a target table's rows."""
+        """Classify a target table's rows."""
         return self.kinds[self.project.by_target[table][0].name]
 
     def condition(self, mapping: Mapping, alias: str = "s") -> str | None:
-        """SQL over the source row `alias`; None where every row belongs to the trial."""
+        """Return SQL over the source row `alias`; None if every row belongs to the pilot."""
         match self.kinds[mapping.name]:
             case "shared":
                 return None
@@ -88,7 +88,8 @@ class Inside:
         return f"({' or '.join(ways)})" if len(ways) > 1 else next(iter(ways))
 
     def names(self, mapping: Mapping, ref: Reference, alias: str, *, inside: bool = True) -> str:
-        """SQL: whether the row `alias` names a row of the source by a reference; with `inside` one that belongs to the trial."""
+        """Return SQL: the reference of the row `alias` leads to a source row; with `inside`, to one that belongs to the
+        pilot."""
         ways = []
         for parent in self.project.feeding(ref):
             self._aliases += 1
@@ -100,18 +101,18 @@ class Inside:
         return f"({' or '.join(ways)})" if len(ways) > 1 else ways[0]
 
     def beyond(self, mapping: Mapping, ref: Reference, alias: str = "s") -> str:
-        """SQL: whether the row names one of a tenant that was not chosen."""
+        """Return SQL: the row refers to a row of a tenant that was not chosen."""
         return f"({self.names(mapping, ref, alias, inside=False)} and not coalesce({self.names(mapping, ref, alias)}, false))"
 
     def listed(self, mapping: Mapping, alias: str) -> str:
-        """SQL: whether the journal lists the row as one that comes along."""
+        """Return SQL: the journal lists the row as included."""
         return (
             f"exists (select from {JOURNAL}.inside l where l.mapping = {literal(mapping.name)}"
             f" and l.source_key = {mapping_key(mapping, alias)})"
         )
 
     def draws(self) -> Iterator[Draw]:
-        """All references by which rows come along that the journal lists."""
+        """Return all references that bring rows into the pilot, to be listed in the journal."""
         for mapping in self.project:
             for ref in mapping.references:
                 for parent in self.project.feeding(ref):
@@ -119,10 +120,10 @@ class Inside:
                         yield Draw(mapping, ref, parent)
 
     def draw(self, draw: Draw, rows: str | None = None) -> str:
-        """The statement that lists what rows name; yields nothing.
+        """Return the statement that lists the referenced rows; it yields no result.
 
         Args:
-            rows: a relation that takes the place of the naming rows' source table.
+            rows: a relation that replaces the source table of the referring rows.
         """
         mapping, parent = draw.mapping, draw.parent
         limited = self.kinds[mapping.name] in ("people", "hanging")
@@ -137,12 +138,12 @@ class Inside:
         )
 
     def rows(self, mapping: Mapping) -> str:
-        """The source rows of a mapping, as a relation."""
+        """Return the source rows of a mapping as a relation."""
         relation = self._relation(mapping)
         return f"(select s.* from {relation} s where {mapping.where})" if mapping.where else relation
 
     def same(self, mapping: Mapping, ref: Reference, parent: Mapping, alias: str, other: str) -> str:
-        """SQL: that the row `alias` names the row `other`; by values where an index may serve, else by texts."""
+        """Return SQL: the row `alias` refers to the row `other`; compares values if an index can be used, otherwise texts."""
         return references_equal(mapping.source, ref.columns, parent.source, ref.by, alias, other)
 
     def _table(self, mapping: Mapping) -> str:
@@ -154,7 +155,8 @@ class Inside:
 
 
 def not_carried(project: Project, mapping: Mapping, alias: str = "s") -> str:
-    """SQL: a source row is neither in the target nor in the journal's lists; what the rest of a run has still to copy."""
+    """Return SQL: a source row is neither in the target nor in the journal's lists, so the rest of a run still has to copy
+    it."""
     target, key = ident(project.target.schema, mapping.target.name), mapping_key(mapping, alias)
     legacy = legacy_of(mapping, key)
     name = literal(mapping.name)
@@ -166,7 +168,7 @@ def not_carried(project: Project, mapping: Mapping, alias: str = "s") -> str:
 
 
 def restriction(project: Project, mapping: Mapping) -> str | None:
-    """SQL over the source row `s`: which rows a copy has to look at; None for all."""
+    """Return SQL over the source row `s`: the rows that a copy has to read; None for all."""
     if project.subset is None:
         return None
     if project.subset.state == "rest":
@@ -195,7 +197,7 @@ def _kinds(project: Project) -> dict[str, Kind]:
 
 
 def _hangs_on(project: Project, mapping: Mapping, kinds: dict[str, Kind]) -> list[Reference]:
-    """What must belong to the trial so that a row without a tenant does."""
+    """Return what must belong to the pilot for a row without a tenant to belong to it."""
     return [
         ref
         for ref in mapping.references
@@ -208,7 +210,7 @@ def _hangs_on(project: Project, mapping: Mapping, kinds: dict[str, Kind]) -> lis
 
 
 def _goes_with(project: Project, mapping: Mapping, ref: Reference, kinds: dict[str, Kind]) -> bool:
-    """Whether a row without a tenant is nothing without the one that it names."""
+    """Whether a row without a tenant depends on the row it refers to."""
     above = {kinds[parent.name] for parent in project.feeding(ref)}
     if "shared" in above or ref.parent == mapping.target.name:
         return False

@@ -9,12 +9,12 @@ from tenantry.postgres import ident, idents, literal
 
 
 def python_table(mapping: Mapping) -> str:
-    """The temporary table into which a worker puts what Python made of a chunk."""
+    """The temporary table into which a worker writes the results of Python for a chunk."""
     return ident("pg_temp", plain_name("py", mapping.name))
 
 
 def merge_keys(mapping: Mapping, alias: str) -> str:
-    """The values by which rows mean the same; a row that has none of them means the same as no other."""
+    """Return the columns by which rows count as duplicates; a row with nulls in all of them duplicates no other."""
     assert mapping.merge is not None
     by = mapping.merge.by
     keys = idents(by, prefix=alias)
@@ -25,16 +25,16 @@ def merge_keys(mapping: Mapping, alias: str) -> str:
 
 
 def qualified_order(mapping: Mapping, alias: str) -> str:
-    """The order of a merge rule, over the derived row; ties are broken by the key, so that it is the same every time."""
+    """Return the order of a merge rule over the derived row; the key breaks ties, so that the order is deterministic."""
     assert mapping.merge is not None
     return f"{mapping.merge.keep}, {alias}.legacy_id"
 
 
 def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.state = 'readmitted'") -> str:
-    """The source's rows, those that were mended in the quarantine in their mended form.
+    """Return the source's rows, with rows that were corrected in the quarantine in their corrected form.
 
     Args:
-        entries: which of the quarantine's entries `q` count as mended.
+        entries: condition that an entry `q` of the quarantine counts as corrected.
     """
     source = ident(project.source.schema, mapping.source.name)
     mended = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and {entries} and q.patch <> '{{}}'"

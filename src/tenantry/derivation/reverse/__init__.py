@@ -1,1 +1,1 @@
-"""The SQL that brings source rows in line with target rows. Pure; `migrate.replay.reverse` runs it."""
+"""Compile the SQL that updates source rows to match target rows. Pure; `migrate.replay.reverse` runs it."""

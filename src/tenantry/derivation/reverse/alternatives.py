@@ -1,7 +1,8 @@
-"""Source columns of which one row of the target makes one of several columns: an id that names an organization or a person.
+"""Source columns that become one of several target columns: for example an id that refers to an organization or a person.
 
-Of such columns one holds a value, and the others are null without saying that the source is. Back in the source the one that is
-not null decides. Where two hold different values the source has room for one: the first keeps it, and the other is listed.
+Only one of these target columns holds a value; a null in the others does not mean that the source value is null. In reverse,
+the column that is not null decides. If two hold different values, the source has room for one: the first wins, and the other
+is listed.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def may_be_null(column: MappedColumn, rule: ColumnRule | None) -> bool:
-    """Whether a target column can be null though the source column that it is made from is not."""
+    """Whether a target column can be null although its source column is not."""
     if column.kind == "reference":
         return column.orphan == "null"
     return rule is not None and column.nullable and (rule.up is not None or rule.invalid == "carry")
 
 
 Ways = list[tuple[int, list[int]]]
-"""For each part, the best first, its ways back of a slot that are looked at, the best first."""
+"""Return, for each part in order of preference, the reverse mappings of a slot to consider, also in order of preference."""
 
 
 def considered(table: Comparison, slot: Slot) -> Ways:
-    """The ways back of a slot: behind one whose null says that the source is null, no other of the same row is looked at. Empty
-    where no part has several."""
+    """Return the reverse mappings of a slot. Once one means that its null is a null in the source, no others of the same row
+    are considered. Empty if no part has several."""
     found: dict[int, list[int]] = {}
     for i, n in slot.feeds:
         ways = found.setdefault(i, [])
@@ -40,7 +41,7 @@ def considered(table: Comparison, slot: Slot) -> Ways:
 
 
 def several(ways: Ways) -> str:
-    """SQL: the columns hold values that mean different things to the source."""
+    """Return SQL: the columns hold values that differ for the source."""
     whens = " ".join(f"when h{i} then {_several(i, places)}" for i, places in ways)
     return f"case {whens} else false end"
 
@@ -53,7 +54,7 @@ def _several(i: int, places: list[int]) -> str:
 
 
 def chosen(table: Comparison, ways: Ways) -> tuple[str, str, str]:
-    """Value, whether it is meant, and whether something differs that it would mend."""
+    """Return SQL of the value, whether it applies, and whether a difference exists that writing it would repair."""
     values, permits, differs = [], [], []
     for i, places in ways:
         flags = {n: table.flag(i, table.parts[i].feeds[n].asked) for n in places}
@@ -73,7 +74,7 @@ def chosen(table: Comparison, ways: Ways) -> tuple[str, str, str]:
 
 
 def kept(table: Comparison, position: int) -> Iterator[str]:
-    """Queries of (table, legacy id, column, reason): values for which the source has no room beside another one."""
+    """Return queries of (table, legacy id, column, reason): values for which the source has no room beside another one."""
     part = table.parts[position]
     for j, slot in enumerate(table.slots):
         places = dict(considered(table, slot)).get(position, [])

@@ -1,4 +1,4 @@
-"""The way back of each column, compiled: by which values of the target, and of its parents, a source column gets its own."""
+"""Compiles each source column's reverse mapping: which values of the target, or of its parents, restore it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _EQUAL_AS_THEY_ARE = {
     "bigint", "boolean", "bytea", "date", "integer", "numeric", "smallint", "uuid",
     "time without time zone", "timestamp with time zone", "timestamp without time zone",
 }  # fmt: skip
-"""Types of which equal values are the same; of others (30 days are a month, floats have two zeros, json has no equality) the texts
-are compared."""
+"""Types whose equal values are identical. Of other types (30 days equal a month, floats have two zeros, json has no equality)
+the texts are compared."""
 
 Link = Literal["same", "natural", "names", "named"]
-"""How a part's row is found: by the same old id; that or, born in the target, by what the source's key is made of there; it names
-the first mapping's row; or that one names it."""
+"""How a part's row is found: by the same old id; by the old id or, for target-native rows, by the target columns that the
+source's key is made from; by its reference to the first mapping's row; or by that row's reference to it."""
 
 _NULL = "null"
 _CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
@@ -43,21 +43,21 @@ WAITS = ("its row of ", " is not in the source")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One way by which a source column gets its value back."""
+    """One way to restore the value of a source column."""
 
     column: str
     value: str
     """SQL over the joins of its mapping's rows."""
     asked: str
-    """The target column that it comes from; where that differs, the value is to be written."""
+    """The target column that it reads; if that differs, the value is written."""
     null: Literal["meant", "as there", "never"]
-    """When a null is a value, and not the sign that there is no way back: always, where the target has one too, never."""
+    """When a null is a value rather than a missing one: always, if the target column is null too, or never."""
     rank: int
     python: int | None = None
     parent: str = ""
-    """The target table of which a row is meant, that may not be in the source, or not yet."""
+    """The target table of the referenced row, which may be missing from the source."""
     partial: bool = False
-    """A null in the target does not say that the source is null, where another column is made of the same one."""
+    """A null in the target does not mean a null in the source, because another column is made from the same source column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,17 @@ class Part:
     mapping: Mapping
     link: Link
     link_column: str | None
-    """The column by which the one row names the other."""
+    """The column by which one row refers to the other."""
     feeds: tuple[Feed, ...]
     joins: tuple[str, ...]
     compared: tuple[MappedColumn, ...]
     own: tuple[str, ...]
-    """Target columns that no source feeds, with the condition under which they hold something."""
+    """Target columns without a source column, each with the condition under which it holds something."""
     why: dict[str, str] = field(hash=False)
-    """Of each compared column: why the source may not be able to hold its value."""
+    """For each compared column: why the source may not be able to hold its value."""
     natural: tuple[Feed, ...] = ()
-    """Where every column of the source's key stands in the target: what each is made of there. By it rows that are born in the
-    target, whose old id is none of the source's, have a place in the source."""
+    """If every column of the source's key is stored in the target: the target columns it is made from. They give
+    target-native rows, whose old id does not come from the source, a place in the source."""
 
     @property
     def target(self) -> str:
@@ -85,30 +85,31 @@ class Part:
 
 
 def primary(mapping: Mapping) -> bool:
-    """Whether a mapping is the one that foreign keys to its source table lead to."""
+    """Whether foreign keys to the source table of a mapping lead to this mapping."""
     return mapping.namespace == mapping.source.name
 
 
 def direct_path(project: Project, mapping: Mapping) -> Reference | None:
-    """The way that leads straight to the tenant, if there is one."""
+    """Return the feed that reads the tenant directly, if there is one."""
     root = project.manifest.tenant.table
     return next((path for path in mapping.tenant_paths if path.parent == root), None)
 
 
 def by_id(project: Project, parent: str, alias: str, value: str, child: Mapping, child_alias: str) -> str:
-    """A condition that finds a target row by its id, by the index that also has the tenant where both sides have one."""
+    """Return a condition that finds a target row by its id, using the index that also has the tenant if both sides have
+    one."""
     tenant = project.manifest.tenant.column
     same = f" and {alias}.{ident(tenant)} = {child_alias}.{ident(tenant)}"
     return f"{alias}.{ident(ROW_ID)} = {value}" + (same if child.scoped and project.scoped(parent) else "")
 
 
 def held(position: int, column: str) -> str:
-    """A column of the target's row of a part, within the comparison."""
+    """Return a column of a part's target row, as named within the comparison."""
     return f"f{position}.{plain_name('t', column)}"
 
 
 def permitted(feed: Feed, i: int, n: int) -> str:
-    """Whether a feed's value is one, and not the sign that there is no way back."""
+    """Return a condition: a feed has a value, as opposed to no reverse mapping for this row."""
     if feed.python is not None:
         return f"f{i}.ok{feed.python} is true"
     if feed.null == "meant":
@@ -118,12 +119,12 @@ def permitted(feed: Feed, i: int, n: int) -> str:
 
 
 def waiting(parent: str) -> str:
-    """The reason of a reference to a row that only the target has; such rows are looked at again when it comes."""
+    """Return the reason for a reference to a target-only row; such rows are examined again when the parent arrives."""
     return parent.join(WAITS)
 
 
 def _link_column(project: Project, child: Mapping, parent: Mapping) -> str | None:
-    """The column of one mapping's rows that names the row of another one made of the same source row."""
+    """Return the column of one mapping's rows that refers to the row another mapping makes from the same source row."""
     for column in child.columns:
         ref = column.reference
         if ref is not None and ref.columns == child.key and ref.by == parent.key and parent in project.feeding(ref):
@@ -132,7 +133,7 @@ def _link_column(project: Project, child: Mapping, parent: Mapping) -> str | Non
 
 
 def image(value: str, column: CatalogColumn) -> str:
-    """A value in a form of which two are equal exactly when they are the same."""
+    """Return a value in a form in which two are equal exactly when they are identical."""
     if base_type(column.type) in _EQUAL_AS_THEY_ARE or column.type_kind == "enum":
         return value
     if is_text(column) and base_type(column.type) in ("text", "character varying") and column.collation is None:
@@ -151,7 +152,7 @@ class Feeds:
         self.key = first.key
 
     def part(self, mapping: Mapping) -> Part:
-        """One mapping of the table; all others are found from the first one."""
+        """Compile one mapping of the table; all others are found from the first one."""
         link: Link = "same"
         link_column = None
         first = self.first
@@ -230,11 +231,11 @@ class Feeds:
     def _reference(
         self, mapping: Mapping, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int
     ) -> Iterable[Feed]:
-        """The source columns of a reference: what the parent's own source row has in the columns that are named."""
+        """Return the source columns of a reference: the values of the referenced columns in the parent's own source row."""
         feeding = self.project.feeding(ref)
         alias = plain_name("p", name)
         table = ident(self.project.target.schema, ref.parent)
-        # The place of a stranger is another tenant's: what refers to it waits.
+        # A row whose place in the source belongs to another tenant has no source row: references to it wait.
         found_by = by_id(self.project, ref.parent, alias, t, mapping, "t") + no_stranger(
             self.project, ref.parent, alias
         )
@@ -260,13 +261,13 @@ class Feeds:
             assert column is not None
             own = here == ref.named_by
             value = f"{found[n][0] if len(found[n]) == 1 else 'coalesce(' + ', '.join(found[n]) + ')'}::{column.type}"
-            # A reference of several columns is null by one of them: the others may have a meaning of their own.
+            # A reference of several columns is null if one of them is: the others may have a meaning of their own.
             yield Feed(here, value, name, "as there" if own else "never", rank if own else 4, parent=ref.parent)
 
     def _fitting(
         self, mapping: Mapping, ref: Reference, parent: Mapping, key: str, alias: str, joins: dict[str, None]
     ) -> str:
-        """Of several old rows that were merged into one parent, the one that also leads to the row's tenant."""
+        """Choose among several old rows that were merged into one parent: the one that also leads to the row's tenant."""
         path = next(
             (each for each in mapping.tenant_paths if each.columns == ref.columns and each.parent != ref.parent), None
         )
@@ -283,7 +284,7 @@ class Feeds:
         return f"coalesce({alias}.key, {key})"
 
     def _json(self, mapping: Mapping, column: MappedColumn, source: CatalogColumn, joins: dict[str, None]) -> str:
-        """A document with new ids turned into old ones; what is no id of a row stays, but in arrays that can hold old ids alone."""
+        """Replace new ids in a document with old ones. Other values stay, except in arrays that can only hold old ids."""
         value = f"t.{ident(column.name)}"
         if column.is_array:
             value = f"to_jsonb({value})"
@@ -311,14 +312,15 @@ class Feeds:
 
     @staticmethod
     def _old_id(feeding: Mapping, key: str) -> str:
-        """A source key as JSON: a number where it is one."""
+        """Return a source key as JSON: as a number if it is one."""
         first = feeding.source.column(feeding.key[0])
         if len(feeding.key) == 1 and first is not None and first.type in INTEGERS:
             return f"case when {key} ~ '^-?[0-9]+$' then to_jsonb(({key})::numeric) else to_jsonb({key}) end"
         return f"to_jsonb({key})"
 
     def _tenant_row(self, mapping: Mapping) -> str:
-        """The tenant's row as the source gives it, since a source value will be read with that again."""
+        """Return the tenant's row as derived from the source, because the restored value will be derived with that row
+        again."""
         root = self.project.root
         deriver = Deriver(self.project, Reading.VERIFY)
         derived = deriver.derive(root).statement(f"select d.*{deriver.unfed()} from derived d")
@@ -326,7 +328,7 @@ class Feeds:
         return f"left join ({derived}) tenant on tenant.{ident(ROW_ID)} = t.{own}"
 
     def _why(self, column: MappedColumn, feeds: Sequence[Feed]) -> str:
-        """Why a column may differ from what the source says, even after everything was written."""
+        """Return why a column may differ from the source even after everything was written."""
         if column.kind == "reference" and not any(feed.column in self.key for feed in feeds):
             return waiting(column.reference.parent) if column.reference is not None else ""
         if column.kind == "tenant":

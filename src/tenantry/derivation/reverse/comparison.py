@@ -1,4 +1,4 @@
-"""The comparison of rows of the target with the source rows that they stand for, compiled, and its temporary tables."""
+"""Compiles the comparison of target rows with their source rows, and its temporary tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, pla
 from tenantry.postgres import ident, idents, literal
 
 CHANGED = "pg_temp.tenantry_look"
-"""(table_name, legacy_id) of the target's rows to look at."""
+"""(table_name, legacy_id) of the target rows to examine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A source column that is written, with its feeds (mapping, number in that mapping's list), the best first."""
+    """A source column that is written, with its feeds in order of preference, each as (mapping, number in that mapping's
+    list)."""
 
     column: CatalogColumn
     feeds: tuple[tuple[int, int], ...]
@@ -40,7 +41,7 @@ class Extra:
 
 
 class Comparison:
-    """The rows of one source table beside those of the target."""
+    """The rows of one source table joined with those of the target."""
 
     def __init__(self, project: Project, table: Table) -> None:
         self.project = project
@@ -56,7 +57,7 @@ class Comparison:
             self._extra(name, sql) for name, sql in project.manifest.source.down.get(self.name, {}).items()
         )
         self.strangers: frozenset[str] = frozenset()
-        """Target tables of which some rows are not to be seen; found anew in each round."""
+        """Target tables with rows to be ignored; determined again in each round."""
         self.slots = self._slots()
         self.required = tuple(
             column.name
@@ -103,7 +104,7 @@ class Comparison:
         return [f"k{i}" for i in range(len(self.key))]
 
     def same_key(self, source: str, other: str) -> str:
-        """A condition over a row of the source and one of a temporary table with typed key columns."""
+        """Return a condition that a source row and a row of a temporary table have the same typed key columns."""
         return " and ".join(
             equal(own, f"{source}.{ident(own.name)}", f"{other}.{column}")
             for own, column in zip(self.key_held, self.key_columns, strict=True)
@@ -117,7 +118,7 @@ class Comparison:
     # -- temporary tables --------------------------------------------------------------------------------------------
 
     def make_tables(self) -> list[str]:
-        """Once for a session; they are empty again after each transaction."""
+        """Create them once per session; they are emptied at the end of each transaction."""
         typed = ", ".join(f"{name} {column.type}" for name, column in zip(self.key_columns, self.key_held, strict=True))
         made = [
             (self.keys, f"key text primary key, {typed}, now boolean not null default true, state text"),
@@ -127,8 +128,8 @@ class Comparison:
         work = [
             f"key text, n bigint, {typed}, has_s boolean, del boolean, resp int, ins boolean, lacks text, waits text"
         ]
-        # Of each slot: its value, whether it changes, whether there is one, and whether there are two. A table has 1,600 columns at
-        # most.
+        # For each slot: its value, whether it changes, whether there is one, and whether there are two. Arrays, because a
+        # table has at most 1,600 columns.
         work += [f"v{j} {slot.column.type}" for j, slot in enumerate(self.slots)]
         work.append("c boolean[], g boolean[], two boolean[]")
         for i, part in enumerate(self.parts):
@@ -164,7 +165,7 @@ class Comparison:
     # -- which rows --------------------------------------------------------------------------------------------------
 
     def add_keys(self, texts: str) -> str:
-        """Take the source keys of a query `(key text)` into the rows to be looked at; what is no key of the table is left out."""
+        """Add the source keys of a query `(key text)` to the rows to be examined; skip texts that are no key of the table."""
         typed = key_parts_sql(self.project.source, self.first, "c.key")
         return (
             f"insert into {self.keys} (key, {', '.join(self.key_columns)})\n"
@@ -175,12 +176,12 @@ class Comparison:
         )
 
     def changed_keys(self) -> list[str]:
-        """The queries of the keys that changed rows of the target stand for."""
+        """Return the queries that find the source keys of changed target rows."""
         texts = []
         for part in self.parts:
             mine = f"from {CHANGED} c where c.table_name = {literal(part.target)}"
             if part.link == "natural":
-                # Those that were born there have the key that stands in them, and no other.
+                # Target-native rows have the key that their columns hold, and no other.
                 mine += (
                     f" and not exists (select from {ident(self.project.target.schema, part.target)} t where t.legacy_id = c.legacy_id"
                     f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {self.source_has(part.mapping, 't.legacy_id')})"
@@ -210,7 +211,7 @@ class Comparison:
         return texts
 
     def read_rows(self) -> list[str]:
-        """The source rows of the keys, and the target rows that stand beside them."""
+        """Select the source rows of the keys together with their target rows."""
         made = [
             f"insert into {self.rows} select s.* from {self.keys} k join {self.sql} s on {self.same_key('s', 'k')} where k.now"
         ]
@@ -237,7 +238,7 @@ class Comparison:
                         f"  left join {own}\n  left join ({linked}) z on z.key = k.key where k.now"
                     )
                 case "natural":
-                    # Of several rows the one that has the place already keeps it.
+                    # If there are several rows, the one that already has the place keeps it.
                     placed = (
                         f"exists (select from {JOURNAL}.born_part b where b.mapping = {literal(part.mapping.name)}"
                         " and b.legacy_id = n.legacy_id and b.source_key = k.key)"
@@ -261,7 +262,7 @@ class Comparison:
         return made
 
     def claims(self, part: Part) -> str:
-        """A statement that notes which rows of the target, of whatever tenant, claim the places that are looked at."""
+        """Return a statement that records which target rows, of any tenant, claim the places to be examined."""
         tenant = ident(self.project.manifest.tenant.column)
         whole = ident(self.project.target.schema, part.target)
         said = f"exists (select from {self.rows} s where {self.same_key('s', 'k')})"
@@ -270,7 +271,7 @@ class Comparison:
             f" from {self.keys} k join {whole} t on t.legacy_id = {legacy_of(part.mapping, 'k.key')} where k.now"
         )
         if part.link == "natural":
-            # A row that was born there has the place that its values name, and none by its id.
+            # A target-native row has the place that its values name, and none by its id.
             claimed += (
                 f" and (t.legacy_id <> t.{ident(ROW_ID)}::text or {self.source_has(part.mapping, 't.legacy_id')})"
             )
@@ -285,7 +286,7 @@ class Comparison:
         return f"insert into pg_temp.tenantry_claim {claimed}"
 
     def forget_strangers(self, part: Part) -> str:
-        """A statement that forgets the strangers of places that are looked at, where their rows are gone."""
+        """Return a statement that forgets strangers whose rows were deleted, for the places to be examined."""
         return (
             f"delete from {STRANGER} n using {self.keys} k where k.now and n.table_name = {literal(part.target)} and n.source_key = k.key"
             f" and not exists (select from pg_temp.tenantry_claim c"
@@ -293,13 +294,13 @@ class Comparison:
         )
 
     def says(self, position: int, mended: frozenset[str]) -> str:
-        """A statement that notes whose the source rows are by the source's own word."""
+        """Return a statement that records the tenants of the source rows according to the source alone."""
         mapping = self.parts[position].mapping
         told = tenants_of(self.project, mapping, self._mended_rows(position, mended), self.rows, mended)
         return f"insert into pg_temp.tenantry_says {told}"
 
     def _known(self, part: Part) -> str:
-        """A query (legacy_id) of the rows that changed, and of those that stand in a place that is looked at by their values."""
+        """Return a query (legacy_id) of the changed rows and of the rows whose values name a place to be examined."""
         return (
             f"select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)} union select b.legacy_id"
             f" from {JOURNAL}.born_part b join {self.keys} k on k.key = b.source_key and k.now"
@@ -307,8 +308,8 @@ class Comparison:
         )
 
     def _born(self, part: Part, known: str, table: str = "", more: str = "") -> str:
-        """A query (key, legacy_id) of those rows of `known` (legacy_id) that were born in the target and have a place in the source
-        all the same, by what its key is made of there."""
+        """Return a query (key, legacy_id) of the rows of `known` (legacy_id) that are target-native but have a place in the
+        source, given by the target columns that its key is made from."""
         values = [f"{feed.value}::text" for feed in part.natural]
         key = values[0] if len(values) == 1 else f"jsonb_build_array({', '.join(values)})::text"
         joins = "".join(f"\n  {join}" for join in part.joins)
@@ -319,7 +320,8 @@ class Comparison:
         )
 
     def without_place(self, part: Part) -> str:
-        """A query (legacy_id, parent) of changed rows that were born in the target, and of what they wait for in the source."""
+        """Return a query (legacy_id, parent) of changed target-native rows, each with the parent they wait for in the
+        source."""
         missing = " ".join(
             f"when {feed.value} is null and t.{ident(feed.asked)} is not null then {literal(feed.parent)}"
             for feed in part.natural
@@ -335,7 +337,7 @@ class Comparison:
         )
 
     def _elsewhere(self, part: Part, legacy: str) -> str:
-        """A condition: a row of the target has, or had, a source row of its own, and so is no other one's part."""
+        """Return a condition: a target row has, or had, a source row of its own, and so is not a part of another one."""
         known = [
             of_part(mapping, legacy) if mapping.legacy_prefix else self.source_has(mapping, legacy)
             for mapping in self.project.by_target[part.target]
@@ -343,21 +345,21 @@ class Comparison:
         return f"({' or '.join(known)})"
 
     def _covered(self, part: Part) -> str:
-        """Of source rows that are there, only those have the part that the mapping's own filter lets pass."""
+        """Return a condition: only source rows that pass the mapping's own filter have this part."""
         if not part.mapping.where or any(f"s.{ident(feed.column)}" in part.mapping.where for feed in part.feeds):
-            return ""  # or will have it, when what the part says has been written
+            return ""  # or will have it, once the part's values are written
         return (
             f" and not exists (select from {self.rows} s where {self.same_key('s', 'k')}"
             f" and ({part.mapping.where}) is not true)"
         )
 
     def source_has(self, mapping: Mapping, legacy: str) -> str:
-        """A condition: the old id in a legacy id is that of a row of the source."""
+        """Return a condition: the old id in a legacy id is that of a source row."""
         same = same_key(self.project.source, mapping, "e", key_of(mapping, legacy))
         return f"exists (select from {ident(self.project.source.schema, mapping.source.name)} e where {same})"
 
     def examined(self) -> list[str]:
-        """Queries of (table, legacy id) of all rows of the target that were looked at."""
+        """Return queries of (table, legacy id) of all target rows that were examined."""
         made = []
         for i, part in enumerate(self.parts):
             name = literal(part.target)
@@ -374,14 +376,14 @@ class Comparison:
     # -- what the source says now ------------------------------------------------------------------------------------
 
     def derive(self, position: int, mended: frozenset[str]) -> str:
-        """up(source row) for the rows that were read."""
+        """Return up(source row) for the rows that were read."""
         mapping = self.parts[position].mapping
         names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
         derivation = derive_few(self.project, mapping, self._mended_rows(position, mended), self.rows, mended)
         return f"insert into {self.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived d")
 
     def _mended_rows(self, position: int, mended: frozenset[str]) -> str:
-        """The rows that were read, those that were corrected in the quarantine in their corrected form."""
+        """Return the rows that were read, those that were corrected in the quarantine in corrected form."""
         mapping = self.parts[position].mapping
         rows = self.rows
         if mapping.name in mended:
@@ -399,7 +401,7 @@ class Comparison:
     # -- the comparison ----------------------------------------------------------------------------------------------
 
     def compare(self) -> str:
-        """Fill the work table: for each key what is there, what differs, and what each source column is to hold."""
+        """Fill the work table: for each key what exists, what differs, and what each source column should hold."""
         parts = self.parts
         inner = ["k.key", f"row_number() over (order by k.key) as n, {idents(self.key_columns, prefix='k')}",
                  f"s.{ident(self.key[0])} is not null as has_s", f"(s.*)::{self.rows} as s"]  # fmt: skip
@@ -418,7 +420,7 @@ class Comparison:
             where = f"coalesce(({part.mapping.where}), false)" if part.mapping.where else "true"
             inner.append(f"{where} as cov{i}, {left_all(part)} as left{i}, f{i}.extra as e{i}")
             inner += [f"f{i}.f{n} as f{i}_{n}" for n in range(len(part.feeds))]
-            # In arrays, since a select has 1,664 columns at most.
+            # In arrays, since a select has at most 1,664 columns.
             meant = [permitted(feed, i, n) for n, feed in enumerate(part.feeds)]
             waits = [
                 f"f{i}.f{n} is null and {held(i, feed.asked)} is not null" if feed.parent else "false"
@@ -451,11 +453,11 @@ class Comparison:
         return f"insert into {self.work} ({', '.join(names)})\nselect {', '.join(values)}\n  from (\n{second}\n  offset 0) z"
 
     def _choices(self, first: str) -> str:
-        """The level that chooses between feeds and decides what is written."""
+        """Return the level that chooses between feeds and decides what is written."""
         parts = self.parts
         held = {i: held_elsewhere(self, i) for i in range(len(parts))}
         gone = {i: f"gone{i} and not ({held[i]})" if held[i] else f"gone{i}" for i in held}
-        # A row that left all parts in the target, where it was deleted then.
+        # A row excluded by all filters: the target deleted it then.
         left = {i: f"(left{i} and gone{i})" for i, part in enumerate(parts) if part.mapping.where}
         there = f"has_s and case {' '.join(f'when cov{i} then {gone[i]}' for i in gone)} else {' or '.join(left.values()) or 'false'} end"
         resp = f"case {' '.join(f'when cov{i} then {i}' for i in gone)} {' '.join(f'when {left[i]} then {i}' for i in left)} end"
@@ -481,7 +483,7 @@ class Comparison:
             ways = alternatives.considered(self, slot)
             several.append(alternatives.several(ways) if ways else "false")
             if slot.column.identity == "always":
-                changes.append("false")  # such a number is given once, and never changed
+                changes.append("false")  # such a number is assigned once and never changed
                 continue
             changes.append(f"has_s and not ({there}) and ({differs}) and {good[slot.column.name]} and {same}")
         outer += [_flags(changes, "c"), _flags(list(good.values()), "g"), _flags(several, "two")]
@@ -506,10 +508,10 @@ class Comparison:
         return "select " + ",\n       ".join(outer) + f"\n  from (\n{first}\n  offset 0) y"
 
     def _chosen(self, slot: Slot) -> tuple[str, str, str]:
-        """Value, whether it is meant, and whether something differs that it would mend."""
+        """Return SQL of the value, whether it applies, and whether a difference exists that writing it would repair."""
         for n, extra in enumerate(self.extras):
             if extra.column == slot.column.name:
-                # What no target column is made of is written along with any other change.
+                # A column that no target column is made from is written together with any other change.
                 every = [(i, column.name) for i, part in enumerate(self.parts) for column in part.compared]
                 asked = [self.flag(i, name) for i, name in extra.asked or every]
                 return f"extra{n}", "h0", f"({' or '.join(asked)})"
@@ -532,7 +534,8 @@ class Comparison:
         return one_flag(f"x{position}", place)
 
     def _tenant_lost(self, j: int) -> str:
-        """A column that leads straight to the tenant is also filled when every way to the tenant would otherwise be null."""
+        """Return a condition: a column that leads directly to the tenant is also filled when every path to the tenant would
+        become null."""
         name = self.slots[j].column.name
         place = {slot.column.name: n for n, slot in enumerate(self.slots)}
         more = []
@@ -565,7 +568,7 @@ class Comparison:
         return f"(u{i}.{part.mapping.ours('key')} is null or {image(here, there)} is distinct from {image(f'u{i}.{ident(column.name)}', there)})"
 
     def _select(self, i: int) -> str:
-        """The rows of a mapping beside the keys, with what its feeds make of them."""
+        """Select the rows of a mapping for the keys, with the values of its feeds."""
         part = self.parts[i]
         listed = ["l.key", "t.legacy_id as legacy"]
         listed += [
@@ -582,7 +585,7 @@ class Comparison:
         return "select " + ",\n         ".join(listed) + "\n    from " + "\n    ".join(joins)
 
     def _extras(self) -> str:
-        # The SQL says t and the names of tables, and columns without a table: nothing of ours may have one of these names.
+        # The SQL uses `t`, table names and unqualified columns: no name of ours may collide with these.
         ours = "__"
         there = [self.parts[0].mapping.target, *(part.mapping.target for part in self.parts[1:])]
         while any(
@@ -601,7 +604,7 @@ class Comparison:
             assert own is not None
             listed.append(f"({extra.sql})::{own.type} as g{n}")
         joins = [link(0), f"join {self.target_sql(self.parts[0])} t on t.legacy_id = {first}.{legacy}"]
-        # A second table by the name of t cannot be named: t is the first.
+        # A second table named t cannot be referred to: t is the first.
         seen = {"t"}
         for i, part in enumerate(self.parts[1:], start=1):
             if part.target in seen:
@@ -616,7 +619,7 @@ class Comparison:
     # -- compiling ---------------------------------------------------------------------------------------------------
 
     def target_sql(self, part: Part) -> str:
-        """The target's table, without rows whose place in the source is another tenant's."""
+        """Return the target's table without rows whose place in the source belongs to another tenant."""
         if part.target in self.strangers:
             return without_strangers(self.project, part.target)
         return ident(self.project.target.schema, part.target)
@@ -648,10 +651,10 @@ class Comparison:
 
 
 def _flags(conditions: Sequence[str], name: str) -> str:
-    """Conditions as one column."""
+    """Combine conditions into one column."""
     return f"array[{', '.join(conditions)}]::boolean[] as {name}"
 
 
 def one_flag(name: str, place: int) -> str:
-    """One of them."""
+    """Return one of them."""
     return f"{name}[{place + 1}]"

@@ -1,8 +1,8 @@
-"""Rows of the target that the manifest's conditions place elsewhere by now.
+"""Target rows that the manifest's conditions now assign to another part.
 
-Where one source table is split by `where`, or only part of it is carried over, a change in the target can move the source row
-into another part, or out of all. While applications write the target its row stays where it is, with its id: it is listed as
-kept, as is the row of the other part for which it stands. When applications write the source again it is derived again, and
+If `where` splits a source table, or selects only some of its rows, a change in the target can move the source row to another
+part, or exclude it. While applications write the target, its row keeps its place and its id. It is listed as target-only, and
+so is the row of the part that it now belongs to. Once applications write the source again, the row is derived again and
 moves.
 """
 
@@ -25,7 +25,7 @@ PLACED = "the manifest's conditions place it here by now, but it stands in "
 
 
 def siblings(project: Project, mapping: Mapping) -> tuple[Mapping, ...]:
-    """The other parts of one source table in the same target table."""
+    """Return the other parts of one source table in the same target table."""
     return tuple(
         each
         for each in project.by_target[mapping.target.name]
@@ -34,7 +34,7 @@ def siblings(project: Project, mapping: Mapping) -> tuple[Mapping, ...]:
 
 
 def standing(project: Project, mapping: Mapping, key: str) -> str:
-    """SQL over the source row `s`: a row of the mapping stands for it in the target; empty where no condition decides that."""
+    """Return SQL over the source row `s`: the mapping has a row for it in the target; empty if no condition decides that."""
     if mapping.where is None:
         return ""
     mine = (
@@ -48,12 +48,13 @@ def standing(project: Project, mapping: Mapping, key: str) -> str:
 
 
 def held_elsewhere(table: Comparison, position: int) -> str:
-    """SQL over the comparison: another part of the same target table has the row, so that it is not gone; empty where none can."""
+    """Return SQL over the comparison: another part of the same target table has the row, so it is not deleted; empty if none
+    can."""
     return " or ".join(f"h{other}" for other in _others(table, position))
 
 
 def left_all(part: Part) -> str:
-    """SQL over the comparison: the part's row was listed as one that the conditions place elsewhere."""
+    """Return SQL over the comparison: the part's row was listed as one that the conditions assign elsewhere."""
     if part.mapping.where is None:
         return "false"
     return (
@@ -63,7 +64,8 @@ def left_all(part: Part) -> str:
 
 
 def kept(table: Comparison, position: int) -> Iterator[str]:
-    """Queries of (table, legacy id, column, reason): rows of a part that stand elsewhere, and those for which others stand."""
+    """Return queries of (table, legacy id, column, reason): rows of a part that are stored elsewhere, and the rows they
+    replace."""
     part = table.parts[position]
     if part.mapping.where is None or part.link != "same":
         return
@@ -80,7 +82,7 @@ def kept(table: Comparison, position: int) -> Iterator[str]:
 
 
 def forget(project: Project, mapping: Mapping, keys: str) -> Iterator[str]:
-    """Statements for source keys that are derived again: their rows stand where the conditions place them."""
+    """Return statements for source keys that are derived again: their rows then go where the conditions assign them."""
     if mapping.where is None:
         return
     legacies = [legacy_of(each, "a.key") for each in (mapping, *siblings(project, mapping))]
@@ -91,7 +93,7 @@ def forget(project: Project, mapping: Mapping, keys: str) -> Iterator[str]:
 
 
 def derived_again(mappings: Sequence[Mapping]) -> Iterator[str]:
-    """Statements that have rows which left their part derived again, behind the turn to the source."""
+    """Return statements that derive rows again that left their part, once applications write the source."""
     for mapping in mappings:
         if mapping.where is None:
             continue
@@ -99,7 +101,7 @@ def derived_again(mappings: Sequence[Mapping]) -> Iterator[str]:
             f"insert into {JOURNAL}.source_log (table_name, new_key) select {literal(mapping.source.name)},"
             f" {source_key(mapping, 'k')} from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
             f" and k.column_name = '' and k.reason = {literal(ELSEWHERE)}{from_part(mapping, ' and', 'k')}"
-            # What the source has no room for is in this row alone: it stays, and is listed.
+            # Only this row holds what the source has no room for: it stays, and is listed.
             f" and not exists (select from {JOURNAL}.kept c where c.table_name = k.table_name and c.legacy_id = k.legacy_id"
             " and c.column_name <> '')"
         )

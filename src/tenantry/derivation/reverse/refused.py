@@ -1,4 +1,4 @@
-"""The list of rows that the source refuses, compiled: one line for a row and a reason, which says what the row was last."""
+"""Compiles the list of rows that the source refuses: one line for each row and reason, with the row's latest state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def list_refused(table: SourceTable, position: int) -> str:
-    """A statement that lists what is in `tenantry_refused` (key, kind, reason).
+    """Return a statement that lists the rows of `tenantry_refused` (key, kind, reason).
 
     Args:
-        position: the part to which the rows that it lists belong.
+        position: the part that the listed rows belong to.
     """
     part = table.parts[position]
     places = " ".join(f"when w.legacy{i} is not null then {i}" for i in range(len(table.parts)))
@@ -30,8 +30,8 @@ def list_refused(table: SourceTable, position: int) -> str:
 
 
 def once_listed(query: str) -> str:
-    """A statement that lists the rows of a query (table_name, legacy_id, source_key, loser, reason), or says of those that stand in the
-    list already what they are now."""
+    """Return a statement that lists the rows of a query (table_name, legacy_id, source_key, loser, reason), or updates rows
+    already in the list to their current state."""
     return (
         f"with new (table_name, legacy_id, source_key, loser, reason) as materialized ({query}),\n"
         f"seen as (update {JOURNAL}.conflict c set loser = n.loser, seen_at = clock_timestamp() from new n where c.direction = 'reverse'"

@@ -1,10 +1,10 @@
-"""Rows of the target whose place in the source is that of another tenant's row, compiled.
+"""Compiles the handling of strangers: target rows whose place in the source belongs to another tenant's row.
 
-A row that is born in the target has its id as its old id, or the key that its values make: both are unique within a tenant only.
-So rows of two tenants can claim one place in the source. It belongs to the tenant that the source says, whether the row there is
-carried over or not; a row of another tenant takes it only where an application moved that very row (`tenantry.tenant_move`). Where
-the source has no such row yet, it belongs to the one who came first. The other row is a stranger there: neither the way back nor the
-verification sees it, its children wait for it, and it is listed as a conflict.
+The old id of a target-native row is its id, or the key that its values make. Both are unique only within a tenant, so rows of
+two tenants can claim one place in the source. The place belongs to the tenant that the source assigns, whether its row is
+copied or not. A row of another tenant gets the place only if an application moved that very row (`tenantry.tenant_move`). If
+the source has no such row yet, the first one to claim the place gets it. The other row is a stranger: the reverse replay and
+the verification ignore it, its children wait for it, and it is listed as a conflict.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STRANGER = f"{JOURNAL}.stranger"
 MOVE = f"{JOURNAL}.tenant_move"
 ASIDE = "stranger:"
-"""Before the old ids of strangers once applications write the source again: what that says of its row is not said of them."""
+"""Prefix of strangers' old ids once applications write the source again: then the source's row no longer applies to them."""
 
 REASON = "its place in the source is that of a row of another tenant with the same id"
 
@@ -36,7 +36,7 @@ TABLES = (
 
 
 def without_strangers(project: Project, name: str) -> str:
-    """A target table as what may be seen of it."""
+    """Return a target table without the rows to be ignored."""
     table = ident(project.target.schema, name)
     if not project.scoped(name):
         return table
@@ -44,19 +44,19 @@ def without_strangers(project: Project, name: str) -> str:
 
 
 def strangers_of(project: Project, name: str, alias: str) -> str:
-    """A condition: a row of a target table with tenants is a stranger in its place."""
+    """Return a condition: a row of a target table with tenants is a stranger."""
     return f"exists ({_listed(project, name, alias)})"
 
 
 def strangers_in(connection: Connection) -> frozenset[str]:
-    """The target tables of which rows are strangers."""
+    """Return the target tables that have strangers."""
     return frozenset(
         str(row[0]) for row in connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
     )
 
 
 def no_stranger(project: Project, name: str, alias: str) -> str:
-    """A condition that leaves strangers out, behind ` and`; empty for tables without a tenant."""
+    """Return a condition that excludes strangers, after ` and`; empty for tables without a tenant."""
     return f" and not {strangers_of(project, name, alias)}" if project.scoped(name) else ""
 
 
@@ -73,7 +73,7 @@ def _known(part: Part, alias: str) -> str:
 
 
 def moved_from(name: str, alias: str, says: str) -> str:
-    """A condition: applications moved the row (legacy_id, tenant) from the tenant that the source says."""
+    """Return a condition: applications moved the row (legacy_id, tenant) away from the tenant that the source assigns."""
     mine = f"v.table_name = {literal(name)} and v.legacy_id = {alias}.legacy_id"
     return (
         f"exists (with recursive m (tenant) as (select {says} union select v.tenant from m join {MOVE} v on v.old_tenant = m.tenant"
@@ -82,7 +82,7 @@ def moved_from(name: str, alias: str, says: str) -> str:
 
 
 def doubtful(project: Project, part: Part, up: str) -> str:
-    """A query over the claims: one is not that of the tenant of the source's row, or there are several, or were."""
+    """Return a query of disputed places: a claim that is not of the source row's tenant, or several claims, now or before."""
     key = f"u.{part.mapping.ours('key')}"
     tenant = f"u.{ident(project.manifest.tenant.column)}::text"
     return (
@@ -94,17 +94,18 @@ def doubtful(project: Project, part: Part, up: str) -> str:
 
 
 def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
-    """Statements that decide again whose the places are that are claimed; what the source says of them is in `tenantry_says`.
+    """Return statements that decide again which tenant owns each claimed place; `tenantry_says` holds the source's answer.
 
     Args:
-        looked_at: the table (table_name, legacy_id) of the rows of the target that are looked at.
+        looked_at: the table (table_name, legacy_id) of the target rows to be examined.
     """
     name, table = literal(part.target), ident(project.target.schema, part.target)
     column = ident(project.manifest.tenant.column)
     mapping = literal(part.mapping.name)
     known = f"exists (select from {_known(part, 'c')})"
     held = f"exists (select from {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = c.tenant)"
-    # Of one id in several tenants one has the places that its values name; places by the id itself are told by the source.
+    # If several tenants have one id, each gets the places that its values name; the source decides places named by the id
+    # itself.
     other = (
         f"select from {table} o where o.legacy_id = c.legacy_id and o.{column}::text <> c.tenant and (exists (select from"
         f" {JOURNAL}.born_part b where b.mapping = {mapping} and b.legacy_id = c.legacy_id and b.tenant = o.{column}::text)"
@@ -120,7 +121,7 @@ def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
         f" not exists (select from {_known(part, 'c')} and n.source_key is null) and not {second}"
         f" and (not c.born or not c.said or w.tenant is null or w.tenant = c.tenant or {moved_from(part.target, 'c', 'w.tenant')})"
         " as allowed from pg_temp.tenantry_claim c left join pg_temp.tenantry_says w on w.key = c.key) z",
-        # Whoever gets a place by now is looked at.
+        # A row that gets a place is examined.
         f"insert into {looked_at} select distinct {name}, d.legacy_id from pg_temp.tenantry_doubt d join {STRANGER} n"
         f" on n.table_name = {name} and n.legacy_id = d.legacy_id and n.tenant = d.tenant where not d.stranger on conflict do nothing",
         f"delete from {STRANGER} n using pg_temp.tenantry_doubt d where n.table_name = {name} and n.legacy_id = d.legacy_id"
@@ -131,17 +132,17 @@ def find_strangers(project: Project, part: Part, looked_at: str) -> list[str]:
 
 
 def stranger_keys(part: Part, keys: str) -> str:
-    """A query of the places that strangers would have, of those that are looked at."""
+    """Return a query of the places that strangers claim, among those to be examined."""
     return f"select k.key from {keys} k join {STRANGER} n on n.table_name = {literal(part.target)} and n.source_key = k.key"
 
 
 def put_aside(project: Project) -> list[str]:
-    """Statements of the turn back: strangers get old ids that no row of the source has, and stay what only the target has."""
+    """Return statements for the switch back: strangers get old ids that no source row has, and become target-only rows."""
     tenant = ident(project.manifest.tenant.column)
     return [
         f"with gone as (delete from {STRANGER} n where n.table_name = {literal(name)}"
         " and n.source_key is not null returning n.legacy_id, n.tenant),\n"
-        # Drawn by the server: nobody can have given it to a row of the source before.
+        # Generated by the server: nothing can have assigned it to a source row before.
         f"renamed as (update {ident(project.target.schema, name)} t set legacy_id = {literal(ASIDE)} || gen_random_uuid()::text"
         f" from gone g where t.legacy_id = g.legacy_id and t.{tenant}::text = g.tenant returning t.legacy_id, g.tenant)\n"
         f"insert into {STRANGER} (table_name, legacy_id, tenant) select {literal(name)}, r.legacy_id, r.tenant from renamed r"
@@ -151,7 +152,7 @@ def put_aside(project: Project) -> list[str]:
 
 
 def list_strangers(project: Project, part: Part, shown: str) -> str:
-    """A statement that lists the strangers of the keys that were looked at as conflicts, each row once.
+    """Return a statement that lists the strangers of the examined keys as conflicts, each row once.
 
     Args:
         shown: SQL of the target's row `t` as JSON, without secrets.

@@ -1,11 +1,11 @@
-"""The way back, compiled: what brings rows of the source in line with rows of the target. Pure; `migrate.reverse` runs it.
+"""Compiles the reverse direction: the statements that update source rows from target rows. Pure; `migrate.replay` runs them.
 
-It is compiled for each source table, since a source row may stand in several target tables. Of the mappings that it feeds the
-one without a part comes first; rows of the others stand beside that one's row. A source column may be written by several
-target columns: the first in order whose row is there has its say, the others follow it.
+Statements are compiled for each source table, because one source row can fill several target tables. Its mapping without a
+part comes first; the rows of the other mappings are joined to that one's row. Several target columns may write one source
+column: the first target row that exists decides, and the others are set to match.
 
-What is compared is up(source row), derived as the verification does, with the target row; a source column is written only
-where these differ, so that a text that means the same stays as it is.
+up(source row), derived as in the verification, is compared with the target row. A source column is written only if they
+differ, so that another spelling of the same value stays.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tenantry.postgres import ident, idents, literal, literals
 
 
 def source_order(project: Project) -> list[Table]:
-    """The source tables, parents first; where they refer to each other in a circle, in any order."""
+    """Return the source tables, parents first; tables with circular references come in any order."""
     graph: dict[str, set[str]] = {table.name: set() for table in project.source_tables}
     for mapping in project:
         for ref in (*mapping.references, *mapping.tenant_paths):
@@ -50,24 +50,24 @@ def source_order(project: Project) -> list[Table]:
 
 
 def reverse_statements(project: Project) -> tuple[SourceTable, ...]:
-    """The ways back of all source tables, parents first."""
+    """Compile the reverse direction of all source tables, parents first."""
     return tuple(SourceTable(project, table) for table in source_order(project))
 
 
 class SourceTable(Comparison):
-    """The way back of one source table."""
+    """The reverse direction of one source table."""
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def update(self, places: Sequence[int], condition: str) -> str:
-        """Write the source columns of these slots where they are to change."""
+        """Return statements that write the source columns of these slots where they change."""
         named = [(ident(self.slots[j].column.name), j) for j in places]
         sets = ", ".join(f"{name} = case when w.c[{j + 1}] then w.v{j} else s.{name} end" for name, j in named)
         any_of = " or ".join(f"w.c[{j + 1}]" for _, j in named)
         return f"update {self.sql} s set {sets} from {self.work} w where {self.same_key('s', 'w')} and ({any_of}) and {condition}"
 
     def park(self) -> list[str]:
-        """Give the rows that are to change values in their unique columns that nobody has."""
+        """Return statements that give the rows to be changed temporary, unused values in their unique columns."""
         unique = {
             name
             for index in self.table.indexes
@@ -101,7 +101,7 @@ class SourceTable(Comparison):
         )
 
     def left_out(self) -> str | None:
-        """Take out again what was inserted and does not pass the mapping's own filter."""
+        """Return a statement that deletes inserted rows which do not pass the mapping's own filter."""
         if not any(part.mapping.where for part in self.parts):
             return None
         passes = " or ".join(f"(w.h{i} and ({part.mapping.where or 'true'}))" for i, part in enumerate(self.parts))
@@ -111,7 +111,7 @@ class SourceTable(Comparison):
         )
 
     def unpatch(self, places: Sequence[int], condition: str) -> str:
-        """What is written to a row that was mended in the quarantine takes the place of the mend."""
+        """Return statements: a value written to a row that was corrected in the quarantine replaces the correction."""
         gone = ", ".join(f"case when w.c[{j + 1}] then {literal(self.slots[j].column.name)} end" for j in places)
         return (
             f"update {JOURNAL}.quarantine q set patch = q.patch - array_remove(array[{gone}]::text[], null) from {self.work} w"
@@ -122,7 +122,7 @@ class SourceTable(Comparison):
     # -- deleting ----------------------------------------------------------------------------------------------------
 
     def collect_gone(self) -> list[str]:
-        """The source rows whose target row is gone, and those that were merged into them."""
+        """Return the source rows whose target row was deleted, and the rows that were merged into them."""
         typed = ", ".join(self.key_columns)
         made = [
             f"insert into {self.gone} (key, {typed}, position) select key, {typed}, resp from {self.work} where del"
@@ -141,8 +141,8 @@ class SourceTable(Comparison):
         return made
 
     def held_back(self, made: Iterable[SourceTable]) -> list[tuple[str, str]]:
-        """(child table, statement): of the rows to be deleted those that rows which stay still refer to are taken off the list;
-        a cascade would take along what only the source has."""
+        """Return (child table, statement): removes rows from the deletion list to which remaining rows still refer; a cascade
+        would also delete data that only the source has."""
         tables = {each.name: each for each in made}
         found = []
         for child, fk in self.project.source.references_to(self.name):
@@ -170,7 +170,7 @@ class SourceTable(Comparison):
         return f"delete from {self.sql} s using {self.gone} d where {self.same_key('s', 'd')} and {condition}"
 
     def forget(self) -> list[str]:
-        """What the journal says of deleted rows."""
+        """Return statements that remove the journal's entries about deleted rows."""
         name = literal(self.name)
         return [
             f"delete from {JOURNAL}.merged m using {self.gone} d where m.source_table = {name} and m.source_key = d.key",
@@ -183,7 +183,7 @@ class SourceTable(Comparison):
     # -- what stays in the target --------------------------------------------------------------------------------------
 
     def kept(self) -> list[str]:
-        """Queries of (table, legacy id, column, reason) over the work table, made after everything is written."""
+        """Return queries of (table, legacy id, column, reason) over the work table, run after everything is written."""
         made = []
         for i, part in enumerate(self.parts):
             name = literal(part.target)
@@ -225,7 +225,7 @@ class SourceTable(Comparison):
         return made
 
     def alone(self) -> list[str]:
-        """Queries of (table, legacy id, reason): rows of the target that stand in no row of the source."""
+        """Return queries of (table, legacy id, reason): target rows that have no source row."""
         made = []
         for i, part in enumerate(self.parts):
             waits = f"{literal(WAITS[0])} || w.waits || {literal(WAITS[1])}"
@@ -244,10 +244,10 @@ class SourceTable(Comparison):
         ]
 
     def born_parts(self, *, inserted: bool = False) -> list[str]:
-        """Remember in which source row a row stands that was born in the target, of a part or with a key that is made of others.
+        """Record the source row of a target-native row that is a part, or whose key is made from other columns.
 
         Args:
-            inserted: of the rows that were inserted just now, for those that refer to them.
+            inserted: limit this to rows that were inserted just now, for rows that refer to them.
         """
         there = (
             f"exists (select from {self.keys} k where k.key = w.key and k.state = 'inserted')"
@@ -272,12 +272,12 @@ class SourceTable(Comparison):
         ]
 
     def loser(self, position: int) -> str:
-        """The target's row `t` as JSON, without secrets."""
+        """Return the target's row `t` as JSON, without secrets."""
         return as_shown(self.parts[position].mapping)
 
 
 def as_shown(mapping: Mapping) -> str:
-    """SQL of the target's row `t` as JSON, without secrets."""
+    """Return SQL of the target's row `t` as JSON, without secrets."""
     hidden = [
         column.name for column in mapping.columns if column.kind in ("value", "python") and mapping.is_secret(column)
     ]
@@ -289,7 +289,7 @@ def as_shown(mapping: Mapping) -> str:
 
 
 def _stranger(column: CatalogColumn) -> str | None:
-    """A value that no row is likely to have, by its key's place; None for types that have none to spare."""
+    """Return a value that no row is likely to have, by its key's position; None for types with no spare values."""
     base = base_type(column.type)
     if is_text(column):
         length = text_length(column.type)
