@@ -1,1 +1,1 @@
-"""Accounts and profiles: schema auth where there is no Supabase, what becomes of each user, and keeping both sides synchronized."""
+"""Accounts and profiles: schema auth for servers without Supabase, decisions about each user, and synchronization."""

@@ -1,4 +1,4 @@
-"""Schema auth: whose it is, and how one that an earlier version made is brought up to date."""
+"""Schema auth: who created it, and how to complete one that an earlier version made."""
 
 from __future__ import annotations
 
@@ -24,48 +24,48 @@ TABLES = (
     "flow_state",
     "audit_log_entries",
 )
-"""What auth.sql makes, in the order of its foreign keys."""
+"""The tables that auth.sql creates, in the order of their foreign keys."""
 
 
 class AuthSchema(StrEnum):
-    """What there is of accounts in a database."""
+    """The state of schema auth in a database."""
 
     MISSING = "missing"
-    """There is no schema auth."""
+    """Schema auth does not exist."""
     OURS = "ours"
-    """Tenantry made it, and it is complete."""
+    """Tenantry created it, and it is complete."""
     OLDER = "older"
-    """An earlier version of Tenantry made it: tables, or the rule that tokens are never null, are missing."""
+    """An earlier version of Tenantry created it: tables, or the constraint that tokens are never null, are missing."""
     FOREIGN = "foreign"
-    """Somebody else made it, as a Supabase: it is used as it stands."""
+    """Another system, such as Supabase, created it: it is used without changes."""
 
 
 def auth_script() -> str:
-    """The SQL that makes or completes the schema; to be run in one transaction by its owner-to-be. It refuses a schema that
-    somebody else made."""
+    """Return the SQL that creates or completes the schema, to be run in one transaction by its future owner. It rejects a
+    schema that another system created."""
     return load_sql(_SQL, "auth")
 
 
 def drop_auth_script() -> str:
-    """The SQL that takes the schema away again, where Tenantry made it."""
+    """Return the SQL that drops the schema if Tenantry created it."""
     return load_sql(_SQL, "drop_auth")
 
 
 def read_auth_schema(connection: psycopg.Connection[Any]) -> AuthSchema:
-    """Whose schema auth is. Only reads."""
+    """Determine who created schema auth. Only reads."""
     row = connection.execute(load_sql(_SQL, "auth_state"), {"tables": list(TABLES)}).fetchone()
     assert row is not None
     return AuthSchema(row[0])
 
 
 def complete_auth_schema(connection: psycopg.Connection[Any]) -> AuthSchema:
-    """Make schema auth where there is none, and complete one that an earlier version of Tenantry made. Returns what was there
-    before; a foreign one is left as it is.
+    """Create schema auth if it is missing, or complete one that an earlier version of Tenantry created. Returns the state
+    before; a foreign schema is not changed.
 
-    Takes ACCESS EXCLUSIVE on auth.users for a moment where token columns may be null yet.
+    Takes ACCESS EXCLUSIVE on auth.users for a moment if its token columns can still be null.
 
     Raises:
-        RightsMissing: the login may not create it, or does not own it.
+        RightsMissing: the login must not create the schema, or does not own it.
     """
     found = read_auth_schema(connection)
     if found in (AuthSchema.OURS, AuthSchema.FOREIGN):

@@ -1,4 +1,4 @@
-"""What is decided for each user: linked to an account, made into one, left, or refused. One statement decides for all."""
+"""Decides for each user: link to an account, create one, leave unlinked, or reject. One statement decides for all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tenantry.mapping.values.texts import folded
 from tenantry.postgres import ident, literal
 
 WHOLE_TABLES = "set local enable_nestloop = off"
-"""For statements over all users: what they join has no statistics, and is taken for a few rows."""
+"""For statements over all users: the joined relations have no statistics, and the planner would expect only a few rows."""
 
 
 def profile_mapping(project: Project) -> Mapping | None:
@@ -30,19 +30,19 @@ def profile_mapping(project: Project) -> Mapping | None:
 
 
 def normal_email(users: Users, alias: str = "s") -> str:
-    """An e-mail address as addresses are compared: blanks around it gone, A to Z in lower case, and nothing else.
+    """Normalize an e-mail address for comparison: trim blanks and lower-case A to Z, and nothing else.
 
-    Dots, tags behind a plus sign and letters beyond ASCII make different addresses: who treats them alike gives one person's
-    account to another.
+    Dots, tags after a plus sign and letters beyond ASCII make different addresses: treating them as equal would give one
+    person's account to another.
     """
     return folded(f"{alias}.{ident(users.email)}")
 
 
 def link_statement(project: Project, *, only: str | None = None, entries: str = "q.state = 'readmitted'") -> str:
-    """Decide for every user, or for those that a select of keys names; who is linked already stays linked.
+    """Decide for every user, or for users whose keys a select yields; existing links stay.
 
     Args:
-        entries: which of the quarantine's entries `q` count as mended.
+        entries: condition that an entry `q` of the quarantine counts as corrected.
     """
     return (
         f"insert into {JOURNAL}.account_link as l (source_key, account_id, made, situation, detail)\n"
@@ -58,12 +58,12 @@ def link_statement(project: Project, *, only: str | None = None, entries: str = 
 def decisions(
     project: Project, *, only: str | None = None, journal: bool = True, entries: str = "q.state = 'readmitted'"
 ) -> str:
-    """A select of (source_key, account_id, made, situation, detail), one row for each user.
+    """Select (source_key, account_id, made, situation, detail), one row for each user.
 
     Args:
-        only: a select of the keys of some users.
-        journal: the journal's tables are there, so that what was decided, made and mended before is known.
-        entries: which of the quarantine's entries `q` count as mended.
+        only: a select of the keys of some users; None: all users.
+        journal: the journal's tables exist, so earlier decisions, created accounts and corrections are known.
+        entries: condition that an entry `q` of the quarantine counts as corrected.
     """
     mapping, users = profile_mapping(project), project.manifest.users
     assert mapping is not None
@@ -77,7 +77,7 @@ def decisions(
     ways = list(_ways(users, journal=journal))
     person = [
         f"{key} as source_key",
-        # By the collation of auth.users.email, whose index serves no other.
+        # In the collation of auth.users.email: its index serves no other.
         f'({normal_email(users)}) collate "default" as email',
         f"coalesce(({users.system or 'false'}), false) as is_system",
         f"coalesce(({users.deleted or 'false'}), false) as is_deleted",
@@ -91,8 +91,8 @@ def decisions(
     ids = [way.found.format(n=number) for number, way in enumerate(ways)]
     names = "".join(f" when {found} is not null then {literal(way.name)}" for found, way in zip(ids, ways, strict=True))
     banned = "coalesce(b.banned_until > now(), false)"
-    # One who has been found by several users: the one whose address it is, then the first by key. Users of one address are one
-    # person where the manifest merges them.
+    # If several users find one account, the owner of its address wins, then the first by key. Users with the same address
+    # count as one person if the manifest merges them.
     same = "and n.first_email is distinct from n.email" if merges else ""
     where = f"\n   where {key} in ({only})" if only is not None else ""
     shared = (
@@ -155,7 +155,7 @@ def decisions(
 
 
 def _not_ours(alias: str, *, journal: bool) -> str:
-    """The account was there before: one that was made for another key of the same person is nobody's evidence."""
+    """Condition: the account existed before. One that was created for another key of the same person is no evidence."""
     return f"not exists (select from {JOURNAL}.account_made z where z.account_id = {alias}.id)" if journal else "true"
 
 
@@ -164,7 +164,7 @@ def _flag(value: bool) -> str:
 
 
 def _otherwise(users: Users) -> str:
-    """The situation of somebody who has no account and could get one."""
+    """Return the situation of a user who has no account and could get one."""
     plain = {"create": "created", "invite": "to_invite", "leave": "left"}[users.otherwise]
     if users.otherwise != "create" or users.password is None:
         return literal(plain)
@@ -177,13 +177,13 @@ def _usable(users: Users) -> str:
 
 
 def _merges_by_email(mapping: Mapping, users: Users) -> bool:
-    """Users of one address become one profile."""
+    """Whether users with the same address become one profile."""
     column = next((column.name for column in mapping.columns if column.source == users.email), None)
     return mapping.merge is not None and mapping.merge.by == (column,)
 
 
 def _taken_before(mapping: Mapping, users: Users, project: Project) -> str:
-    """The account was given to a user that is not looked at now, and is no other spelling of the same person."""
+    """Condition: a user outside this statement has the account, and is not a duplicate of the same person."""
     source = ident(project.source.schema, mapping.source.name)
     unless = ""
     if _merges_by_email(mapping, users):
@@ -200,14 +200,14 @@ def _taken_before(mapping: Mapping, users: Users, project: Project) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way to find an account: {n} is its place."""
+    """A way to find an account: {n} is its position."""
 
     name: str
     join: str
     found: str
     value: str = ""
     wrong: str = ""
-    """Said where the user names an account by this way, and it is none."""
+    """The situation if the user names an account this way and no such account exists."""
 
 
 def _ways(users: Users, *, journal: bool) -> Iterator[_Way]:
@@ -231,7 +231,7 @@ def _ways(users: Users, *, journal: bool) -> Iterator[_Way]:
                     "a{n}.id",
                 )
         else:
-            # Addresses are in lower case in auth.users, and unique there but for those of single sign-on.
+            # Addresses in auth.users are in lower case and unique, except those of single sign-on.
             yield _Way(
                 "linked_by_email",
                 "left join auth.users a{n} on a{n}.email = s.email and a{n}.email_confirmed_at is not null"
@@ -251,7 +251,7 @@ def _detail(ways: list[_Way]) -> str:
 
 
 def refusals(users: Users) -> Iterator[str]:
-    """Statements that fail, and say why, where the manifest wants no decision to be taken by itself."""
+    """Yield statements that fail with an explanation in situations for which the manifest allows no automatic decision."""
     asked = {
         "account_unconfirmed": ("if_unconfirmed", users.if_unconfirmed),
         "account_banned": ("if_banned", users.if_banned),

@@ -1,4 +1,4 @@
-"""What keeping accounts and profiles synchronized could not do yet: listed, and tried again."""
+"""Events of synchronization that could not be completed yet: listed, and retried."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tenantry.postgres import load_blocks
 Connection = psycopg.Connection[Any]
 
 _BATCH = 20
-"""Events of one transaction: it holds the rows that it writes until its end."""
+"""Events per transaction, which keeps the rows it writes locked until it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetriedEvents:
-    """How many events were tried and done, and how many are open still."""
+    """How many events were retried and completed, and how many are still open."""
 
     tried: int
     done: int
@@ -29,21 +29,21 @@ class RetriedEvents:
 def need_events(connection: Connection) -> None:
     """
     Raises:
-        NoRun: accounts and profiles are not kept synchronized here.
+        NoRun: this database does not synchronize accounts and profiles.
     """
     if connection.execute(_block("exists")).fetchone() != (True,):
         raise NoRun(
             "Accounts and profiles are not synchronized in this database (there is no tenantry.auth_event).",
-            hint="`tenantry migrate` makes what does it, where the manifest says [users] in_step = true.",
+            "`tenantry migrate` sets this up if the manifest has [users] in_step = true.",
         )
 
 
 def list_events(connection: Connection, *, everything: bool, limit: int | None) -> tuple[int, list[dict[str, Any]]]:
-    """How many events are open, and those that are asked for, the oldest first.
+    """Return the number of open events, and the requested events, the oldest first.
 
     Args:
-        everything: also events that are done.
-        limit: None: all of them.
+        everything: include completed events.
+        limit: maximum number of events; None: all of them.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(_block("listed"), {"everything": everything, "limit": limit}).fetchall()
@@ -52,10 +52,10 @@ def list_events(connection: Connection, *, everything: bool, limit: int | None) 
 
 
 def retry_events(connection: Connection, *, everything: bool) -> RetriedEvents:
-    """Try what is due, batch by batch, each in a transaction of its own.
+    """Retry events that are due, in batches, each in its own transaction.
 
     Args:
-        everything: also what would wait longer.
+        everything: include events whose next retry is later.
     """
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
     if everything:

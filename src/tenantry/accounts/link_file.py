@@ -1,4 +1,4 @@
-"""The file that says which user is which account: pairs of an old id and an account's id."""
+"""The file that assigns accounts to users: pairs of an old id and an account's id."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class LinkFileWrong(TenantryError):
 
 
 def read_link_file(path: Path) -> list[tuple[str, UUID]]:
-    """Old id and account id of each line of a CSV file with a header: the first two columns, whatever they are called.
+    """Read old id and account id from each line of a CSV file with a header: the first two columns, whatever their names.
 
     Raises:
-        LinkFileWrong: the file cannot be read, or a line is wrong; it names the line.
+        LinkFileWrong: the file cannot be read, or a line, named in the message, is wrong.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -43,8 +43,8 @@ def read_link_file(path: Path) -> list[tuple[str, UUID]]:
                 old, account = _pair(path, rows.line_num, row)
                 if old in found and found[old] != account:
                     raise LinkFileWrong(
-                        f"{path}, line {rows.line_num}: {old} has an account already, further up.",
-                        hint="Name each user once.",
+                        f"{path}, line {rows.line_num}: {old} is already assigned in an earlier line.",
+                        hint="List each user once.",
                     )
                 found[old] = account
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -61,4 +61,4 @@ def _pair(path: Path, line: int, row: list[str]) -> tuple[str, UUID]:
     try:
         return row[0], UUID(row[1].strip())
     except ValueError:
-        raise LinkFileWrong(f"{path}, line {line}: {row[1]!r} is no uuid.", hint=hint) from None
+        raise LinkFileWrong(f"{path}, line {line}: {row[1]!r} is not a uuid.", hint=hint) from None

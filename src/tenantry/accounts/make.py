@@ -1,4 +1,4 @@
-"""The statements that make accounts in auth.users and auth.identities for the users that are decided on."""
+"""Statements that create accounts in auth.users and auth.identities according to the decisions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tenantry.mapping import Mapping, Project
 from tenantry.postgres import ident, literal
 
 _BETWEEN = "between.invalid"
-"""Where an address is while it passes from one account to another, within one transaction."""
+"""Placeholder for an address that passes from one account to another within one transaction."""
 
 
 FOREVER = "2999-12-31 00:00:00+00"
-"""Until when the account of a deleted user is banned: far away, and a time that every client can read ('infinity' is not)."""
+"""End of the ban on a deleted user's account: far in the future, and readable by every client (which 'infinity' is not)."""
 
 
 def account_statements(project: Project, *, only: str | None = None) -> tuple[str, ...]:
-    """The accounts that were decided on; with `only`, a select of the keys of users that have changed, also the accounts that
-    were made for them are brought in line, and those of people who are gone are removed."""
+    """Return the statements that create the accounts. With `only`, a select of the keys of changed users, they also update
+    the accounts created for these users, and remove accounts of deleted users."""
     mapping, users = profile_mapping(project), project.manifest.users
     if mapping is None or users is None:
         return ()
@@ -99,12 +99,12 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
     admin = (
         "(u.raw_app_meta_data - 'super_admin') || case when o.super then '{\"super_admin\": true}'::jsonb else '{}' end"
     )
-    # An address that an account keeps which is none of these, as one that its owner has used, is not taken from it: who is to
-    # have it keeps the one that they have.
+    # An account keeps an address that its owner uses, even if the source has none of it: the address is not reassigned, and
+    # the user who should get it keeps their own.
     held = "o.email = {0} and o.id <> u.id and not o.is_sso_user"
     free = f"case when exists (select from auth.users o where {held.format(mail)}) then u.email else {mail} end"
     wanted = f"{free}, {admin}, {hashed}, {confirmed}"
-    # Addresses are unique row by row, within a statement too: what passes from one to another is laid down first.
+    # Addresses are unique row by row, also within a statement: one that changes accounts is released first.
     moving = (
         f"select u.id, u.email as had, {mail} as wants from {profiles} p\n"
         f"  join {JOURNAL}.account_link l on l.source_key = p.legacy_id and l.made\n"
@@ -141,7 +141,7 @@ def account_statements(project: Project, *, only: str | None = None) -> tuple[st
 
 
 def account_keys(project: Project, into: str) -> str:
-    """Adds to a table of keys those of people whose accounts have an address that the account of one of these is to have."""
+    """Add to a table of keys the users whose accounts hold an address that one of the listed users should get."""
     mapping, users = profile_mapping(project), project.manifest.users
     assert mapping is not None
     assert users is not None
@@ -156,7 +156,7 @@ def account_keys(project: Project, into: str) -> str:
 
 
 def _hash(users: Users) -> str:
-    """As it stands; whether it can be kept was decided."""
+    """Return the password's hash unchanged; the decision already checked whether it can be kept."""
     return "null::text" if users.password is None else f"s.{ident(users.password)}::text"
 
 
@@ -167,6 +167,6 @@ def _metadata(users: Users) -> str:
 
 
 def _time(mapping: Mapping, name: str) -> str:
-    """A time of the profile, where it has such a column."""
+    """Return a timestamp of the profile if it has such a column."""
     column = mapping.target.column(name)
     return f"p.{ident(name)}" if column is not None and column.type.startswith("timestamp") else "now()"

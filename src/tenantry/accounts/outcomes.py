@@ -1,4 +1,4 @@
-"""What became of each user: by situation, and as a list that an administrator can act on."""
+"""The outcome for each user: counted by situation, and as a list that an administrator can act on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _OTHERS = (
 )  # fmt: skip
 
 FATES: tuple[Situation, ...] = (*SITUATIONS, *_OTHERS)
-"""All that can become of a user."""
+"""All outcomes that a user can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How many users are in one situation; `keys` are some of their old ids."""
+    """The number of users in one situation; `keys` are some of their old ids."""
 
     situation: Situation
     count: int
@@ -41,7 +41,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class UserOutcome:
-    """One user of the old application, and what became of him."""
+    """One user of the old application, and the outcome."""
 
     source_key: str
     situation: Situation
@@ -64,7 +64,7 @@ class UserOutcome:
 
 
 def fates(connection: Connection, project: Project) -> tuple[Fate, ...]:
-    """By situation, in the order of FATES, those without users left out."""
+    """Count users by situation, in the order of FATES; situations without users are omitted."""
     rows = {
         str(row[0]): Fate(_known(str(row[0])), int(row[1]), tuple(row[2]))
         for row in connection.execute(_block(project, "counts").encode())
@@ -75,7 +75,7 @@ def fates(connection: Connection, project: Project) -> tuple[Fate, ...]:
 def people(
     connection: Connection, project: Project, situations: Sequence[str] | None = None, *, limit: int | None = None
 ) -> Iterator[UserOutcome]:
-    """The users in some situations, else all, streamed."""
+    """Stream the users in some situations, or all users."""
     with connection.transaction(), connection.cursor(name="tenantry_people") as cursor:
         wanted = list(situations) if situations is not None else None
         cursor.execute(_block(project, "listed").encode(), {"situations": wanted, "limit": limit})
@@ -84,10 +84,10 @@ def people(
 
 
 def planned(connection: Connection, project: Project, *, journal: bool = False) -> tuple[Fate, ...]:
-    """The same before anything is done: what would be decided, now. Rows that the target would refuse are not told apart.
+    """Predict the outcomes before anything is done. Does not predict which rows the target would reject.
 
     Args:
-        journal: a run is there, and what it decided and made is taken into account.
+        journal: a run exists; take its decisions and created accounts into account.
     """
     mapping = profile_mapping(project)
     if mapping is None:
@@ -103,7 +103,8 @@ def planned(connection: Connection, project: Project, *, journal: bool = False) 
 
 
 def preview(connection: Connection, project: Project, *, journal: bool = False) -> tuple[bool, tuple[Fate, ...]]:
-    """planned() also where the database has no auth.users yet, and whether it has: without it nobody has an account."""
+    """Return planned(), also for a database without auth.users, and whether the table exists; without it nobody has an
+    account."""
     if connection.execute("select to_regclass('auth.users')").fetchone() != (None,):
         return True, planned(connection, project, journal=journal)
     with connection.transaction(force_rollback=True):
@@ -129,7 +130,7 @@ def _block(project: Project, name: str) -> str:
         account=ident(users.account),
     )
     found = found.strip().rstrip(";")
-    # Beside parameters a sign of per cent in a name would be taken for one.
+    # In a statement with parameters, a percent sign in a name would be read as a placeholder.
     return blocks[name].replace("{fates}", verbatim(found) if name == "listed" else found)
 
 

@@ -1,4 +1,4 @@
-"""What can become of a user: the situations, and what is decided in each."""
+"""The situations that a user can be in, and the decision for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a user was found in, and what is done about it.
+    """A situation that a user is in, and what is done about it.
 
     Attributes:
         fate: linked, made, or left without an account.
@@ -48,7 +48,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("left_without_password", "left", "has a password that cannot be kept; is linked when signing up",
               "Tell the person to sign up again."),
 )  # fmt: skip
-"""Every situation, in the order in which the first that holds is taken."""
+"""All situations; the first that applies decides."""
 
 
 def situation(name: str) -> Situation:

@@ -1,8 +1,9 @@
-"""What keeps auth.users and the application's profiles in step after the cut-over, compiled from the manifest. Pure.
+"""Compiles, from the manifest, what keeps auth.users and profiles synchronized after the cutover. Pure.
 
-Functions of schema tenantry, owned by the owner of the tables (whom the policies let see every row), and triggers that call
-them. The functions bring a profile in line with what auth.users says of its account now, whatever happened before: so what
-failed can simply be done again. `secure` makes the functions; the cut-over makes the triggers, and its undo drops them.
+It consists of functions in schema tenantry and triggers that call them. The owner of the tables owns the functions: the
+policies let the owner see every row. The functions update a profile to the current state of its account in auth.users,
+whatever happened before, so a failed call can simply be repeated. `secure` creates the functions; the cutover creates the
+triggers, and its undo drops them.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ _FILES = ("event_queue", "follow_account", "service_calls", "leaving")
 
 
 def keeps_in_step(project: Project) -> bool:
-    """Whether the manifest wants it, and there are profiles that users are carried into."""
+    """Whether the manifest asks for synchronization and users are migrated into profiles."""
     users = project.manifest.users
     return users is not None and users.in_step and profile_email(project.manifest, project.target) is not None
 
 
 def functions_sql(project: Project) -> tuple[str, ...]:
-    """The statements that make the queue and the functions; they can be run again. Nothing calls these yet. Empty where the
-    manifest does not want it."""
+    """Return the repeatable statements that create the queue and the functions. Nothing calls them yet. Empty if the manifest
+    does not ask for synchronization."""
     if not keeps_in_step(project):
         return ()
     compiled = _Compiler(project)
-    # What a trigger looks into for the rows of a proof; a proof makes it as well.
+    # A trigger reads this table to recognize rows of a proof; a proof creates it, too.
     return (proof_fixture_ddl(), *compiled.statements(), close_sql(project.manifest))
 
 
 def drop_functions_sql(project: Project) -> tuple[str, ...]:
-    """What takes functions_sql() back, and the triggers with it."""
+    """Return the statements that undo functions_sql() and drop the triggers."""
     if not keeps_in_step(project):
         return ()
     compiled = _Compiler(project)
@@ -58,7 +59,7 @@ def drop_functions_sql(project: Project) -> tuple[str, ...]:
     return (
         f"drop trigger if exists {IN_STEP} on {profiles}",
         f"drop trigger if exists {IN_STEP} on {ident(project.target.schema, project.manifest.membership.table)}",
-        # The triggers on auth.users, which is another's table, go with their functions.
+        # Another role owns auth.users, so its triggers are dropped with their functions.
         *(f"drop function if exists {signature} cascade" for signature in compiled.signatures()),
         "drop table if exists tenantry.account_confirmed",
         "drop table if exists tenantry.auth_event",
@@ -66,10 +67,10 @@ def drop_functions_sql(project: Project) -> tuple[str, ...]:
 
 
 def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
-    """The statements that begin with keeping in step, or end it.
+    """Return the statements that start or stop synchronization.
 
     Args:
-        login: the migrator's; what it carries over is in step already.
+        login: the migrator's role; what it copies needs no synchronization.
     """
     if not keeps_in_step(project):
         return ()
@@ -110,7 +111,7 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
             if compiled.says_when_ended
             else ()
         ),
-        # Whoever has confirmed an address by now has signed up: later invitations are accepted by name.
+        # A person with a confirmed address has already signed up: later invitations are accepted by id.
         "insert into tenantry.account_confirmed (account)"
         " select u.id from auth.users as u where u.email_confirmed_at is not null on conflict do nothing",
         f"grant execute on function {callable_} to {service}",
@@ -118,12 +119,12 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
 
 
 def _stored(rule: str | None, address: str) -> str:
-    """An address as the transform of its column keeps it; without one as it is."""
+    """Return an address as the transform of its column stores it; unchanged without a transform."""
     return (transforms()[rule].normal(address) if rule is not None else None) or address
 
 
 def _switch_off(table: str) -> str:
-    """The trigger of a table of the target stays, and fires no more; SHARE ROW EXCLUSIVE is enough for that."""
+    """Return the statement that disables the trigger of a target table without dropping it: SHARE ROW EXCLUSIVE is enough."""
     return (
         "do $$ begin\n"
         f"    if exists (select from pg_trigger where tgrelid = to_regclass({literal(table)}) and tgname = {literal(IN_STEP)}) then\n"
@@ -132,8 +133,8 @@ def _switch_off(table: str) -> str:
 
 
 def _off_accounts(compiler: _Compiler) -> Iterator[str]:
-    """Triggers go from auth.users. Who may make them there need not own the table, and so may not drop them: they go with their
-    functions, which are made again for the next cut-over."""
+    """Return the statements that remove the triggers of auth.users. A role that may create them need not own the table, and
+    so may not drop them: they are dropped with their functions, which are created again for the next cutover."""
     yield (
         "drop function if exists tenantry.account_in_step() cascade;"
         " drop function if exists tenantry.account_gone() cascade"
@@ -182,7 +183,7 @@ class _Compiler:
             yield self.fill(name)
 
     def signatures(self) -> tuple[str, ...]:
-        """The functions, those first that others stand on last."""
+        """Return the functions; a function comes before those that depend on it."""
         made = [
             match
             for name in self.blocks
@@ -193,7 +194,7 @@ class _Compiler:
         return tuple(reversed(made))
 
     def for_service(self) -> tuple[str, ...]:
-        """What the application's service calls."""
+        """Return the functions that the application's service calls."""
         accept = ("tenantry.accept_invitations(uuid, text)",) if self.invitations is not None else ()
         return (
             *accept,
@@ -210,7 +211,7 @@ class _Compiler:
         assert found is not None
         return found
 
-    # -- what the templates are filled with --------------------------------------------------------------------------
+    # -- values for the templates ------------------------------------------------------------------------------------
 
     def _of_people(self) -> Mapping[str, str]:
         users, email, profiles = self.users, self.email, self.profiles
@@ -276,7 +277,7 @@ class _Compiler:
         return "        " + text.strip()
 
     def _personal(self) -> Iterator[tuple[str, str]]:
-        """What says who somebody is, and what stands there when he is forgotten."""
+        """Yield the columns that identify a person, each with the value that replaces it when the person is forgotten."""
         yield self.email.name, f"'deleted-' || p.id || '{_AFTER}'"
         kept = {ROW_ID, LEGACY_ID, self.users.account, self.users.gone, self.email.name}
         for column in self.profiles.columns:
@@ -383,7 +384,7 @@ class _Compiler:
         }
 
     def _still_meant(self, invitations: Invitations) -> Iterator[str]:
-        """An invitation falls with the tenant that it leads to, and with the right of the person who made it."""
+        """Return a condition: the tenant of an invitation is active, and the person who made it may still invite."""
         schema, tenant, membership = self.project.target.schema, self.manifest.tenant, self.manifest.membership
         if tenant.active:
             yield (

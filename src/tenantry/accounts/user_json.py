@@ -1,4 +1,4 @@
-"""Accounts as Supabase Auth shows them: rows of schema auth in, the JSON that its clients read out. Pure, but for read_user()."""
+"""Converts rows of schema auth to the JSON that Supabase Auth's clients read. Pure, except for read_user()."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import psycopg
 from psycopg.rows import dict_row
 
 Row = Mapping[str, Any]
-"""A row by column name, as psycopg.rows.dict_row gives it."""
+"""A row by column name, as psycopg.rows.dict_row returns it."""
 
-# Left out where they are null; the order is that of Supabase Auth.
+# Omitted if null; the order is that of Supabase Auth.
 _TIMES_BEFORE = ("email_confirmed_at", "invited_at")
 _TIMES_AFTER = ("phone_confirmed_at", "confirmation_sent_at", "confirmed_at", "recovery_sent_at")
 
 
 def user_json(row: Row, identities: Iterable[Row] = (), factors: Iterable[Row] = ()) -> dict[str, Any]:
-    """A user as clients read him.
+    """Return a user as clients see it.
 
     Args:
         row: a whole row of auth.users.
-        identities, factors: his rows of auth.identities and auth.mfa_factors, in the order in which they are shown.
+        identities, factors: the user's rows of auth.identities and auth.mfa_factors, in the order in which they are shown.
 
-    Secrets (the password's hash, tokens) are never part of it.
+    Secrets (the password's hash, tokens) are never included.
     """
     shown = [identity_json(identity) for identity in identities]
     steps = [factor_json(factor) for factor in factors]
@@ -51,7 +51,7 @@ def user_json(row: Row, identities: Iterable[Row] = (), factors: Iterable[Row] =
 
 
 def identity_json(row: Row) -> dict[str, Any]:
-    """A row of auth.identities: `id` is the provider's id for the user, `identity_id` the row's."""
+    """Convert a row of auth.identities: `id` is the provider's id for the user, `identity_id` the row's."""
     email = (row["identity_data"] or {}).get("email")
     return {
         "identity_id": str(row["id"]),
@@ -65,7 +65,7 @@ def identity_json(row: Row) -> dict[str, Any]:
 
 
 def factor_json(row: Row) -> dict[str, Any]:
-    """A row of auth.mfa_factors, without its secret."""
+    """Convert a row of auth.mfa_factors, without its secret."""
     return {
         "id": str(row["id"]),
         **_times(row, "created_at", "updated_at"),
@@ -79,7 +79,7 @@ def factor_json(row: Row) -> dict[str, Any]:
 def session_json(
     user: Mapping[str, Any], *, access_token: str, refresh_token: str, expires_in: int, now: datetime
 ) -> dict[str, Any]:
-    """What a sign-in answers. `user` is what user_json() gave; `expires_in` counts seconds from `now`."""
+    """Return the response to a sign-in. `user` comes from user_json(); `expires_in` counts seconds from `now`."""
     return {
         "access_token": access_token,
         "token_type": "bearer",
@@ -91,7 +91,7 @@ def session_json(
 
 
 def read_user(connection: psycopg.Connection[Any], user: UUID) -> dict[str, Any] | None:
-    """A user with his identities and factors, as clients read him; None where there is none of this id."""
+    """Read a user with identities and factors, as clients see them; None if the id does not exist."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("select * from auth.users where id = %s", [user]).fetchone()
         if row is None:
@@ -110,7 +110,7 @@ def _times(row: Row, *names: str) -> dict[str, str]:
 
 
 def time_text(moment: datetime) -> str:
-    """RFC 3339 in UTC with as many digits of a second as there are: 2026-02-03T04:05:06.07Z."""
+    """Format a time as RFC 3339 in UTC with as many fractional digits as it has: 2026-02-03T04:05:06.07Z."""
     utc = moment.astimezone(UTC)
     digits = f".{utc.microsecond:06d}".rstrip("0").rstrip(".")
     return f"{utc:%Y-%m-%dT%H:%M:%S}{digits}Z"

@@ -1,6 +1,6 @@
--- A schema auth as Supabase Auth has it, for servers without a Supabase. Only made where there is no auth.users.
--- The nil UUID as instance_id, empty strings and never null in token columns: what official clients and servers expect.
--- It can be run again, in one go: a schema that an earlier version made is completed, one that somebody else made refused.
+-- Schema auth as in Supabase Auth, for servers without Supabase. Only created if there is no auth.users. -- instance_id is
+-- the nil UUID, and token columns hold empty strings, never null: official clients and servers expect this. -- Repeatable as
+-- one script: completes a schema that an earlier version created, and rejects one that another system created.
 
 do $$
 declare
@@ -15,7 +15,7 @@ begin
                   hint = 'A Supabase has its accounts in auth.users, and is used as it stands. Another schema of this name must '
                          'go first: rename it (alter schema auth rename to …), or drop it if it is a leftover.';
     end if;
-    -- What is there already keeps its grants; see the end of this file.
+    -- Existing objects keep their grants; see the end of this file.
     perform set_config(
         'tenantry.auth_before',
         (select coalesce(string_agg(relname, ','), '') from pg_class where relnamespace = to_regnamespace('auth')),
@@ -90,7 +90,7 @@ create table if not exists auth.users (
 );
 comment on table auth.users is 'Auth: user login data.';
 
--- An earlier version let token columns be null.
+-- An earlier version allowed nulls in token columns.
 do $$
 declare
     loose text;
@@ -112,7 +112,7 @@ create unique index if not exists users_email_partial_key on auth.users (email) 
 create index if not exists users_instance_id_idx on auth.users (instance_id);
 create index if not exists users_instance_id_email_idx on auth.users (instance_id, lower(email));
 create index if not exists users_is_anonymous_idx on auth.users (is_anonymous);
--- Codes of digits may be equal by chance and are looked up with their user; other tokens are unique.
+-- Numeric codes can be equal by chance, so they are looked up together with their user; other tokens are unique.
 create unique index if not exists confirmation_token_idx on auth.users (confirmation_token) where confirmation_token !~ '^[0-9 ]*$';
 create unique index if not exists recovery_token_idx on auth.users (recovery_token) where recovery_token !~ '^[0-9 ]*$';
 create unique index if not exists email_change_token_current_idx
@@ -171,7 +171,7 @@ create table if not exists auth.mfa_challenges (
     constraint mfa_challenges_auth_factor_id_fkey foreign key (factor_id) references auth.mfa_factors (id) on delete cascade
 );
 create index if not exists mfa_challenge_created_at_idx on auth.mfa_challenges (created_at desc);
-comment on table auth.mfa_challenges is 'Auth: what users were asked of their second factors.';
+comment on table auth.mfa_challenges is 'Auth: challenges sent to second factors.';
 
 -- sessions -------------------------------------------------------------------------------------------------------------------
 
@@ -197,8 +197,8 @@ create index if not exists sessions_user_id_idx on auth.sessions (user_id);
 create index if not exists user_id_created_at_idx on auth.sessions (user_id, created_at);
 create index if not exists sessions_not_after_idx on auth.sessions (not_after desc);
 create index if not exists sessions_oauth_client_id_idx on auth.sessions (oauth_client_id);
-comment on table auth.sessions is 'Auth: who is signed in, and where.';
-comment on column auth.sessions.not_after is 'From then on the session has expired; null: it does not by itself.';
+comment on table auth.sessions is 'Auth: sign-ins and their devices.';
+comment on column auth.sessions.not_after is 'The session expires at this time; null: it does not expire on its own.';
 
 create table if not exists auth.mfa_amr_claims (
     session_id            uuid not null references auth.sessions (id) on delete cascade,
@@ -209,7 +209,7 @@ create table if not exists auth.mfa_amr_claims (
     constraint amr_id_pk primary key (id),
     constraint mfa_amr_claims_session_id_authentication_method_pkey unique (session_id, authentication_method)
 );
-comment on table auth.mfa_amr_claims is 'Auth: by which methods the user of a session has shown who he is.';
+comment on table auth.mfa_amr_claims is 'Auth: the methods by which the user of a session authenticated.';
 
 create table if not exists auth.refresh_tokens (
     instance_id uuid default '00000000-0000-0000-0000-000000000000',
@@ -242,7 +242,7 @@ create table if not exists auth.one_time_tokens (
 create unique index if not exists one_time_tokens_user_id_token_type_key on auth.one_time_tokens (user_id, token_type);
 create index if not exists one_time_tokens_token_hash_hash_idx on auth.one_time_tokens using hash (token_hash);
 create index if not exists one_time_tokens_relates_to_hash_idx on auth.one_time_tokens using hash (relates_to);
-comment on table auth.one_time_tokens is 'Auth: what was sent by e-mail and waits for an answer, as hashes.';
+comment on table auth.one_time_tokens is 'Auth: hashes of tokens sent by e-mail and not used yet.';
 
 create table if not exists auth.flow_state (
     id                     uuid not null primary key,
@@ -266,7 +266,7 @@ create table if not exists auth.flow_state (
 create index if not exists flow_state_created_at_idx on auth.flow_state (created_at desc);
 create index if not exists idx_auth_code on auth.flow_state (auth_code);
 create index if not exists idx_user_id_auth_method on auth.flow_state (user_id, authentication_method);
-comment on table auth.flow_state is 'Auth: sign-ins that are under way (PKCE).';
+comment on table auth.flow_state is 'Auth: sign-ins in progress (PKCE).';
 
 create table if not exists auth.audit_log_entries (
     instance_id uuid default '00000000-0000-0000-0000-000000000000',
@@ -276,9 +276,10 @@ create table if not exists auth.audit_log_entries (
     ip_address  varchar(64) not null default ''
 );
 create index if not exists audit_logs_instance_id_idx on auth.audit_log_entries (instance_id);
-comment on table auth.audit_log_entries is 'Auth: what users and administrators did with accounts.';
+comment on table auth.audit_log_entries is 'Auth: actions of users and administrators on accounts.';
 
--- who may: the owner alone. Row security is on and there are no policies; default privileges of the database do not count. --------
+-- privileges: the owner alone. Row security is on and there are no policies; default privileges of the database are revoked.
+-- ------
 
 do $$
 declare
@@ -310,9 +311,9 @@ begin
 end
 $$;
 
--- who calls ------------------------------------------------------------------------------------------------------------------
--- Bodies are bound when they are made, so that a policy can call these for roles that may not look into schema auth, and so
--- that no name in them can be shadowed.
+-- the current caller ---------------------------------------------------------------------------------------------------------
+-- Function bodies are bound when they are created, so that policies can call them for roles without access to schema auth,
+-- and so that no name in them can be shadowed.
 
 create or replace function auth.tenantry_json(given text) returns jsonb
     language plpgsql stable parallel safe
@@ -332,8 +333,9 @@ begin
     if current_setting('server_version_num')::integer >= 160000 then
         return case when pg_input_is_valid(given, 'jsonb') then given::jsonb end;
     end if;
-    -- As tenantry.claims() does: PostgreSQL 15 can judge JSON only by failing, and a failure cannot be caught in a parallel
-    -- plan. So: put "" for every string, then null for every array and object of scalars, from the inside to the outside.
+    -- The same method as in tenantry.claims(): PostgreSQL 15 can check JSON only by failing, and a failure cannot be caught
+    -- in a parallel plan. So every string is replaced with "", then arrays and objects of scalars with null, from the inside
+    -- out.
     rest := regexp_replace(
         given,
         '"(?:[^"\\\u0001-\u001f]|\\["\\/bfnrt]'
@@ -352,7 +354,7 @@ begin
     return case when rest ~ ('^' || blank || value || blank || '$') then given::jsonb end;
 end
 $$;
-comment on function auth.tenantry_json(text) is 'The text as JSON; null if it is empty, longer than 16,384 characters, or no JSON.';
+comment on function auth.tenantry_json(text) is 'The text as JSON; null if it is empty, longer than 16,384 characters, or not valid JSON.';
 
 create or replace function auth.uid() returns uuid
     language sql stable parallel safe
@@ -362,7 +364,7 @@ return (
       from (select coalesce(
                        nullif(current_setting('request.jwt.claim.sub', true), ''),
                        auth.tenantry_json(current_setting('request.jwt.claims', true)) ->> 'sub') as sub) as c);
-comment on function auth.uid() is 'The caller''s account, as the claims of this transaction say; null without one.';
+comment on function auth.uid() is 'The caller''s account according to the claims of this transaction; null without one.';
 
 create or replace function auth.role() returns text
     language sql stable parallel safe
@@ -370,7 +372,7 @@ create or replace function auth.role() returns text
 return coalesce(
     nullif(current_setting('request.jwt.claim.role', true), ''),
     auth.tenantry_json(current_setting('request.jwt.claims', true)) ->> 'role');
-comment on function auth.role() is 'The database role that the claims name; null without one.';
+comment on function auth.role() is 'The database role in the claims; null without one.';
 
 create or replace function auth.email() returns text
     language sql stable parallel safe
@@ -378,7 +380,7 @@ create or replace function auth.email() returns text
 return coalesce(
     nullif(current_setting('request.jwt.claim.email', true), ''),
     auth.tenantry_json(current_setting('request.jwt.claims', true)) ->> 'email');
-comment on function auth.email() is 'The e-mail address that the claims name; null without one.';
+comment on function auth.email() is 'The e-mail address in the claims; null without one.';
 
 create or replace function auth.jwt() returns jsonb
     language sql stable parallel safe
@@ -388,5 +390,5 @@ return auth.tenantry_json(coalesce(
     nullif(current_setting('request.jwt.claims', true), '')));
 comment on function auth.jwt() is 'All claims; null without any.';
 
--- They say nothing that the caller did not say himself; without USAGE on the schema nobody can name them.
+-- They only return what the caller set in the claims; without USAGE on the schema nobody can name them.
 grant execute on function auth.tenantry_json(text), auth.uid(), auth.role(), auth.email(), auth.jwt() to public;

@@ -2,7 +2,7 @@
 select to_regclass('tenantry.auth_event') is not null
 
 -- name: listed
--- What is to be done, the oldest first; with `everything` also what is done.
+-- Open events, the oldest first; with `everything` also completed ones.
 select id, account, profile, kind, what, code, message, tries, at, next_at, done_at
   from tenantry.auth_event
  where %(everything)s or done_at is null
@@ -13,7 +13,7 @@ select id, account, profile, kind, what, code, message, tries, at, next_at, done
 select count(*) as open from tenantry.auth_event where done_at is null
 
 -- name: due
--- Nothing waits any longer.
+-- No event is open any more.
 update tenantry.auth_event set next_at = clock_timestamp() where done_at is null and next_at > clock_timestamp()
 
 -- name: retry

@@ -1,4 +1,4 @@
--- Whose schema auth is: 'missing', 'ours', 'older' (ours, but incomplete), or 'foreign'.
+-- The state of schema auth: 'missing', 'ours', 'older' (ours, but incomplete), or 'foreign'.
 select case
            when to_regnamespace('auth') is null then 'missing'
            when obj_description(to_regnamespace('auth'), 'pg_namespace') is distinct from

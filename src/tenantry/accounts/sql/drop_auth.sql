@@ -1,4 +1,4 @@
--- Takes the accounts away that auth.sql made; a schema of this name that somebody else made stays as it is.
+-- Drops the schema that auth.sql created; a schema of this name that another system created is not changed.
 do $$
 begin
     if obj_description(to_regnamespace('auth'), 'pg_namespace')

@@ -1,5 +1,5 @@
 -- name: guard
--- The functions below read auth.users as their owner, who must see all of it.
+-- The functions below read auth.users as their owner, who must see all of its rows.
 do $$
 begin
     if not has_table_privilege('auth.users', 'select') or row_security_active('auth.users') then
@@ -17,7 +17,7 @@ end
 $$;
 
 -- name: events
--- What could not be done at once, and what waits for the admin API. No values of anybody's: ids, codes, names of constraints.
+-- Work that could not be completed at once, and work for the admin API. It holds ids, codes and constraint names, no values.
 create table if not exists tenantry.auth_event (
     id      bigint generated always as identity primary key,
     account uuid        not null,
@@ -34,18 +34,18 @@ create table if not exists tenantry.auth_event (
     done_at timestamptz
 );
 alter table tenantry.auth_event add column if not exists claim uuid not null default gen_random_uuid();
-comment on column tenantry.auth_event.claim is 'What the lock of a try is named after: nobody else may know it, since everybody may take advisory locks.';
+comment on column tenantry.auth_event.claim is 'Names the lock of a retry. Secret: every role may take advisory locks, and so could block the retry.';
 create unique index if not exists auth_event_open_key on tenantry.auth_event (account, kind) where done_at is null;
-comment on table tenantry.auth_event is 'What keeping auth.users and profiles in step could not do yet: retried by tenantry.retry_auth_events().';
+comment on table tenantry.auth_event is 'Synchronization of auth.users and profiles that is not completed yet: retried by tenantry.retry_auth_events().';
 comment on column tenantry.auth_event.kind is
-    'profile, email, invitation, gone, membership, deletion, forget, forget_hard: is tried again. conflict: an operator decides. '
+    'profile, email, invitation, gone, membership, deletion, forget, forget_hard: are retried. conflict: an operator decides. '
     'account_email, account_delete: for the admin API.';
-comment on column tenantry.auth_event.code is 'SQLSTATE of the error; empty where there was none.';
-comment on column tenantry.auth_event.message is 'What the server said, unless that may quote values.';
-comment on column tenantry.auth_event.next_at is 'Not tried again before; the waits double, up to a day.';
+comment on column tenantry.auth_event.code is 'SQLSTATE of the error; empty without an error.';
+comment on column tenantry.auth_event.message is 'The server''s message, unless it may quote values.';
+comment on column tenantry.auth_event.next_at is 'Earliest time of the next retry; the interval doubles, up to a day.';
 revoke all on tenantry.auth_event from public;
 
--- Whose address was confirmed once: later invitations are accepted by name, since nobody joins a tenant by an unrelated change.
+-- Accounts with a confirmed address: later invitations are accepted by id, so that an unrelated change never joins a tenant.
 create table if not exists tenantry.account_confirmed (
     account uuid primary key,
     at      timestamptz not null default clock_timestamp()
@@ -75,7 +75,7 @@ begin
 end
 $$;
 comment on function tenantry.note_auth_event(uuid, uuid, text, text, text, text) is
-    'Puts into the queue what could not be done for an account, or counts a further try.';
+    'Queues work that could not be completed for an account, or counts another attempt.';
 revoke all on function tenantry.note_auth_event(uuid, uuid, text, text, text, text) from public;
 
 -- name: bound_waits
@@ -84,14 +84,14 @@ create or replace function tenantry.bound_waits(budget interval) returns void
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Counted from the client's statement: all triggers and all rows of one statement share the budget. What needs no waiting
-    -- is done also when it is used up.
+    -- Counted from the client's statement: all its triggers and rows share the budget. Once it is used up, work that needs no
+    -- waiting is still done.
     perform set_config('lock_timeout', greatest(20, (1000 * extract(epoch from
         bound_waits.budget - (clock_timestamp() - statement_timestamp())))::integer) || 'ms', true);
 end
 $$;
 comment on function tenantry.bound_waits(interval) is
-    'Bounds what is left to the calling function for waiting for locks that clients may hold.';
+    'Limits the time for which the calling function waits for locks that clients may hold.';
 revoke all on function tenantry.bound_waits(interval) from public;
 
 -- name: settled
@@ -106,7 +106,7 @@ begin
      where account = settle_auth_event.account and kind = any (settle_auth_event.kinds) and done_at is null;
 end
 $$;
-comment on function tenantry.settle_auth_event(uuid, text[]) is 'What was to be done for an account is done.';
+comment on function tenantry.settle_auth_event(uuid, text[]) is 'Marks events of an account as completed.';
 revoke all on function tenantry.settle_auth_event(uuid, text[]) from public;
 
 -- name: owns
@@ -121,5 +121,5 @@ begin
 end
 $$;
 comment on function tenantry.owns_accounts() is
-    'Whether schema auth is Tenantry''s own, so that its rows may be changed here; a Supabase''s are changed by its admin API alone.';
+    'Whether Tenantry created schema auth, so that its rows may be changed here; Supabase changes its rows through the admin API only.';
 revoke all on function tenantry.owns_accounts() from public;

@@ -17,8 +17,8 @@ declare
     message  text;
 begin
     for look in 1 .. 2 loop
-        -- Locked one by one: one that was accepted, revoked or expired meanwhile is not open any more. What another session holds
-        -- is passed over, so that it keeps nobody from the other ones.
+        -- Locked one by one: an invitation may have been accepted, revoked or expired meanwhile. One that another session
+        -- holds is skipped, so that it does not block the others.
         for invited in
             select {i_key}, i.{tenant} as tenant, i.{i_role}::text as role, {i_made} as made
               from {invitations} as i
@@ -43,7 +43,7 @@ begin
                             values ({m_values});
                             exit;
                         exception when unique_violation then
-                            -- Another session made it in this moment.
+                            -- Another session created it just now.
                             if attempt = 2 then
                                 raise;
                             end if;
@@ -72,7 +72,7 @@ begin
         exit when here.failed or look = 2 or not exists (
             select from {invitations} as i where {i_wanted});
         begin
-            -- What is locked is waited for, but not for long.
+            -- Waits for locks, but only for a limited time.
             perform from {invitations} as i where {i_wanted} for update of i;
         exception when lock_not_available then
             if accept_open.invitation is not null then
@@ -91,12 +91,12 @@ begin
 end
 $$;
 comment on function tenantry.accept_open(uuid, uuid, text, timestamptz, text) is
-    'Makes a membership of each open invitation to an address that its owner has confirmed, and marks the invitation accepted: '
-    'of those that were made before a moment, or of the one that is named.';
+    'Creates a membership for each open invitation to an address that its owner has confirmed, and marks the invitation accepted: '
+    'for invitations made before a given time, or for the one with a given id.';
 revoke all on function tenantry.accept_open(uuid, uuid, text, timestamptz, text) from public;
 
 -- name: reinstate
-                    -- Ended before. An invitation that was made since then brings them back; an older one is none to do that.
+                    -- Ended before. A newer invitation restores the membership; an older one does not.
                     if ({newer}) is not true then
                         raise exception 'the membership was ended after this invitation was made' using errcode = 'TN602',
                             hint = 'Invite the person again.';
@@ -137,7 +137,7 @@ begin
     end if;
     select p.id into here.person from {profiles} as p where p.{p_account} = follow_account.account;
     if here.deleted is not null then
-        -- Without a lock on the profile, which its owner can hold themselves.
+        -- Takes no lock on the profile, because its owner may hold one.
         if here.person is not null then
             perform tenantry.end_person(follow_account.account, here.person, here.deleted, false);
         end if;
@@ -145,7 +145,7 @@ begin
     end if;
     if exists (select from tenantry.auth_event as e
                 where e.account = follow_account.account and e.kind in ('account_delete', 'deletion') and e.done_at is null) then
-        return here.person;  -- they are forgotten; only the account is not deleted yet
+        return here.person;  -- the person was forgotten; only the account is not deleted yet
     end if;
     select p.id, {is_gone} into here.person, here.is_gone
       from {profiles} as p where p.{p_account} = follow_account.account
@@ -153,7 +153,7 @@ begin
     if here.person is not null and exists (
         select from tenantry.auth_event as e
          where e.account = follow_account.account and e.kind = 'gone' and e.done_at is null) then
-        -- The account was deleted, and is there again before its memberships could be ended.
+        -- The account was deleted and restored before its memberships could be ended.
         perform tenantry.end_earlier(here.person);
     end if;
 
@@ -186,7 +186,7 @@ begin
                     here.person := here.made;
                     exit;
                 exception when unique_violation then
-                    -- Another session made it in this moment; the next look finds it.
+                    -- Another session created it just now; the next lookup finds it.
                     if attempt = 3 then
                         raise;
                     end if;
@@ -198,7 +198,7 @@ begin
                     'its e-mail address is that of a profile that has another account');
                 return null;
             elsif not here.trusted then
-                -- Whoever signs up can name any address; the profile waits for the one who confirms it.
+                -- A sign-up can name any address; the profile is reserved for the person who confirms it.
                 if here.confirmed then
                     perform tenantry.note_auth_event(follow_account.account, here.found_one.id, 'conflict',
                         'its e-mail address is that of a profile without an account, but it is not confirmed in a way that links them');
@@ -252,24 +252,24 @@ begin
 end
 $$;
 comment on function tenantry.follow_account(uuid) is
-    'Brings the profile of an account in line with what auth.users says of it now; can be called again. Gives the profile.';
+    'Updates the profile of an account to the current state in auth.users; can be repeated. Returns the profile.';
 revoke all on function tenantry.follow_account(uuid) from public;
 
 -- name: back_again
     if here.is_gone then
-        -- The account is there again. What ended with it stays ended: memberships come back by invitation.
+        -- The account exists again. Memberships that ended with it stay ended: an invitation restores them.
         update {profiles} as p set {gone} = null where p.id = here.person;
     end if;
 
 -- name: accept_trusted
-    -- A sign-up takes up what waits for its address. Later invitations wait for the person's word: see accept_invitations().
+    -- A sign-up accepts the open invitations to its address. The person accepts later ones: see accept_invitations().
     if here.trusted and coalesce(here.address, '') <> '' and not exists (
         select from tenantry.account_confirmed as c where c.account = follow_account.account) then
         begin
             perform tenantry.bound_waits('1s');
             perform tenantry.accept_open(follow_account.account, here.person, here.address, clock_timestamp(), null);
         exception when others then
-            -- Whatever happens to an invitation, the profile is made.
+            -- The profile is created even if an invitation fails.
             get stacked diagnostics code = returned_sqlstate, message = message_text;
             perform tenantry.note_auth_event(follow_account.account, here.person, 'invitation',
                 'accept the invitations to this e-mail address', here.code, here.message);
@@ -290,7 +290,7 @@ declare
     code    text;
     message text;
 begin
-    -- The invented people of a proof get their profiles from the proof.
+    -- A proof creates the profiles of its synthetic people.
     if exists (select from tenantry.proof_fixture as f
                 where f.table_schema = 'auth' and f.table_name = 'users' and f.key ->> 'id' = new.id::text) then
         return null;
@@ -299,7 +299,7 @@ begin
     perform tenantry.follow_account(new.id);
     return null;
 exception when others then
-    -- Nobody is kept from signing up or in by what happens to their profile.
+    -- A failure with the profile never prevents a sign-up or a sign-in.
     get stacked diagnostics code = returned_sqlstate, message = message_text;
     begin
         perform tenantry.note_auth_event(
@@ -314,7 +314,7 @@ exception when others then
 end
 $$;
 comment on function tenantry.account_in_step() is
-    'Trigger of auth.users: keeps the profile of the account in step. Never refuses; what fails stands in tenantry.auth_event.';
+    'Trigger of auth.users: keeps the profile of the account synchronized. Never fails; failures are recorded in tenantry.auth_event.';
 revoke all on function tenantry.account_in_step() from public;
 
 -- name: on_profile_email
@@ -330,7 +330,7 @@ declare
 begin
     select u.id, {u_folded} as address, u.is_sso_user into here.account
       from auth.users as u where u.id = new.{p_account} and u.deleted_at is null;
-    -- What single sign-on says of somebody is the identity provider's to change.
+    -- The identity provider owns the data of single sign-on accounts.
     if not found or here.account.address is not distinct from here.address or here.account.is_sso_user then
         return null;
     end if;
@@ -353,8 +353,8 @@ create or replace function tenantry.membership_in_step() returns trigger
 as $$
 #variable_conflict use_column
 begin
-    -- An older invitation must not bring back a membership that was ended since, whoever ended it: triggers that say when a row was
-    -- changed pass over some sessions, such as the owner's.
+    -- An older invitation must not restore a membership that ended later, whatever ended it: triggers that record the time of
+    -- a change skip some sessions, such as the owner's.
     if new.updated_at is not distinct from old.updated_at
        and (select ({active}) from (select old.*) as m) is true and (select ({active}) from (select new.*) as m) is not true then
         new.updated_at := clock_timestamp();
@@ -362,5 +362,5 @@ begin
     return new;
 end
 $$;
-comment on function tenantry.membership_in_step() is 'Trigger of the memberships: says when one was ended.';
+comment on function tenantry.membership_in_step() is 'Trigger of the memberships: records when one ended.';
 revoke all on function tenantry.membership_in_step() from public;

@@ -13,7 +13,7 @@ begin
 end
 $$;
 comment on function tenantry.end_memberships(uuid, uuid, timestamptz) is
-    'Ends the memberships of a person whose account is gone, as [membership] end says; rows that hang on them stay.';
+    'Ends the memberships of a person whose account was deleted, as [membership] end defines; dependent rows stay.';
 revoke all on function tenantry.end_memberships(uuid, uuid, timestamptz) from public;
 
 -- name: end_by_update
@@ -55,8 +55,8 @@ begin
 end
 $$;
 comment on function tenantry.end_earlier(uuid) is
-    'Ends the memberships that a person had with an account that was deleted, before another one gets the profile. '
-    'False: there are memberships that cannot be ended.';
+    'Ends the memberships that a person had with a deleted account, before another account gets the profile. '
+    'False: some memberships cannot be ended.';
 revoke all on function tenantry.end_earlier(uuid) from public;
 
 -- name: end_person
@@ -71,7 +71,7 @@ declare
     code   text;
     message text;
 begin
-    -- Memberships first, and each by itself: the person may hold a lock on their own profile.
+    -- Memberships first, one by one: the person may hold a lock on their own profile.
     begin
         perform tenantry.end_memberships(end_person.account, end_person.person, end_person.since);
     exception when others then
@@ -95,8 +95,8 @@ begin
 end
 $$;
 comment on function tenantry.end_person(uuid, uuid, timestamptz, boolean) is
-    'An account is deleted: the memberships of its person end; the profile is marked so and stays, with its name, for those rows '
-    'that name it. False: something of it is queued.';
+    'An account is deleted: ends the memberships of its person and marks the profile, which keeps its name for rows that refer to it. '
+    'False: part of the work is queued.';
 revoke all on function tenantry.end_person(uuid, uuid, timestamptz, boolean) from public;
 
 -- name: on_account_gone
@@ -118,14 +118,15 @@ begin
             perform tenantry.end_person(old.id, here.person, now(), true);
         end if;
         if exists (select from {profiles} as p where p.{p_account} = old.id) then
-            -- The profile cannot let go of the account: most likely the person holds a lock on it. The foreign key would wait for
-            -- that for as long as they like, and meanwhile they would be in. So they are out now, and the row goes later.
+            -- The profile cannot be unlinked: most likely the person holds a lock on it. The foreign key would wait as long
+            -- as they hold it, and they would keep their access meanwhile. So their access ends now, and the row is updated
+            -- later.
             update tenantry.account as a set forgotten_at = coalesce(a.forgotten_at, now()) where a.user_id = old.id;
             perform tenantry.note_auth_event(old.id, here.person, 'deletion',
                 'delete the account: its profile was locked, or refused to let go of it', '', '');
             return null;
         end if;
-        -- Otherwise a later look at the source would link the person to an account that is not there.
+        -- Otherwise a later derivation from the source would link the person to an account that no longer exists.
         update tenantry.account_link set account_id = null, made = false, situation = 'account_deleted' where account_id = old.id;
         delete from tenantry.account_confirmed as c where c.account = old.id;
         perform tenantry.settle_auth_event(old.id, '{{profile,conflict,email,invitation,account_email,account_delete,deletion}}');
@@ -143,8 +144,8 @@ begin
 end
 $$;
 comment on function tenantry.account_gone() is
-    'Trigger of auth.users, before a row is deleted: its profile lets go of it and stays. What fails stands in tenantry.auth_event; '
-    'while the profile cannot let go, the deletion is put off, and the account lets nobody in any more.';
+    'Trigger of auth.users, before a row is deleted: unlinks its profile, which stays. Failures are recorded in tenantry.auth_event; '
+    'while the profile cannot be unlinked, the deletion is postponed, and the account cannot sign in any more.';
 revoke all on function tenantry.account_gone() from public;
 
 -- name: sign_out
@@ -166,7 +167,7 @@ begin
 end
 $$;
 comment on function tenantry.sign_out(uuid) is
-    'Ends the sessions of an account and what was sent to its old address: links to recover it, to confirm, to sign in.';
+    'Ends the sessions of an account and invalidates what was sent to its old address: links to recover, to confirm, to sign in.';
 revoke all on function tenantry.sign_out(uuid) from public;
 
 -- name: forget_rest
@@ -192,8 +193,8 @@ begin
 end
 $$;
 comment on function tenantry.forget_rest(uuid, boolean) is
-    'What is left of a person who is forgotten: open invitations go. hard: also memberships on which nothing hangs, and what is '
-    'personal in the profile. Gives how many memberships were removed.';
+    'Removes the remaining data of a person who is forgotten: deletes open invitations. hard: also deletes memberships without '
+    'dependent rows, and overwrites personal data in the profile. Returns the number of deleted memberships.';
 revoke all on function tenantry.forget_rest(uuid, boolean) from public;
 
 -- name: close_invitations
@@ -222,7 +223,7 @@ declare
     code    text;
     message text;
 begin
-    -- No lock on the profile: the person may hold one, and must not stay for as long as they hold it.
+    -- Takes no lock on the profile: the person may hold one, and must not keep their access as long as they hold it.
     select p.id, p.{p_account} as account, coalesce(p.{p_account}, p.id) as whose into here.person
       from {profiles} as p where p.id = forget_person.profile;
     if not found then
@@ -287,6 +288,6 @@ begin
 end
 $$;
 comment on function tenantry.forget_person(uuid, boolean) is
-    'For the service: a person goes. hard: also what is personal in the profile is overwritten, and memberships on which nothing hangs '
-    'are removed. They are out at once; what could not be done for a lock is queued, and said.';
+    'For the service: removes a person. hard: also overwrites the personal data in the profile, and deletes memberships without '
+    'dependent rows. Access ends at once; work that a lock prevented is queued and reported.';
 revoke all on function tenantry.forget_person(uuid, boolean) from public;

@@ -1,5 +1,5 @@
 -- name: fates
--- Every user with what became of him: what was decided, or that he is in quarantine, or stands for by another.
+-- Every user with the outcome: the decision, quarantine, or the merge into another user.
 select l.source_key, coalesce(held.word, same.word, l.situation) as situation,
        coalesce(p.{email}::text, q.original ->> {source_email}) as email,
        p.id as profile, u.id as account, l.detail

@@ -30,7 +30,7 @@ begin
 end
 $$;
 comment on function tenantry.set_account_email(uuid, uuid, text, boolean) is
-    'Gives an account another e-mail address, or asks the admin API to.';
+    'Changes the e-mail address of an account, or requests the change from the admin API.';
 revoke all on function tenantry.set_account_email(uuid, uuid, text, boolean) from public;
 
 -- name: accept_invitations
@@ -48,11 +48,11 @@ begin
       from auth.users as u where u.id = accept_invitations.account;
     if not found or here.someone.deleted_at is not null then
         raise exception 'there is no account %', coalesce(accept_invitations.account::text, 'null') using errcode = 'no_data_found',
-            hint = 'It was never made, or is deleted.';
+            hint = 'It never existed, or was deleted.';
     end if;
     if here.someone.is_sso_user then
-        raise exception 'account % signs in by single sign-on: its e-mail address is what an identity provider says', accept_invitations.account
-            using errcode = 'insufficient_privilege', hint = 'Make the membership yourself once you know who it is.';
+        raise exception 'account % signs in by single sign-on: the identity provider owns its e-mail address', accept_invitations.account
+            using errcode = 'insufficient_privilege', hint = 'Create the membership yourself once you know who the person is.';
     end if;
     if here.someone.email_confirmed_at is null or here.someone.is_anonymous or coalesce(here.someone.address, '') = '' then
         raise exception 'account % has not confirmed an e-mail address', accept_invitations.account
@@ -62,19 +62,19 @@ begin
     here.person := tenantry.follow_account(accept_invitations.account);
     if here.person is null then
         raise exception 'account % has no profile', accept_invitations.account using errcode = 'no_data_found',
-            hint = 'tenantry users events says why: the address may be another person''s.';
+            hint = 'tenantry users events shows why: the address may belong to another person.';
     end if;
     if accept_invitations.invitation is null then
         raise exception 'the id of the invitation is missing' using errcode = 'invalid_parameter_value',
-            hint = 'Nobody joins a tenant that they were not asked about: name the invitation that the person has taken up.';
+            hint = 'A person only joins a tenant by their own decision: pass the id of the invitation that they accepted.';
     end if;
     perform tenantry.accept_open(accept_invitations.account, here.person, here.someone.address, null, accept_invitations.invitation);
     return {count_accepted};
 end
 $$;
 comment on function tenantry.accept_invitations(uuid, text) is
-    'For the service: a person who has an account already takes up an open invitation to their confirmed e-mail address, by its id. '
-    'Gives how many invitations with this id they have accepted in this transaction: 0 or 1.';
+    'For the service: a person who already has an account accepts an open invitation to their confirmed e-mail address, by its id. '
+    'Returns how many invitations with this id they have accepted in this transaction: 0 or 1.';
 revoke all on function tenantry.accept_invitations(uuid, text) from public;
 
 -- name: change_email
@@ -99,9 +99,9 @@ begin
     if here.person.account is not null and exists (
         select from auth.users as u where u.id = here.person.account and u.is_sso_user) then
         raise exception 'profile % signs in by single sign-on', change_email.profile using errcode = 'insufficient_privilege',
-            hint = 'Its e-mail address is the identity provider''s to change.';
+            hint = 'Only the identity provider can change its e-mail address.';
     end if;
-    -- The account first: the profile's trigger then finds nothing to do, and the confirmation stands.
+    -- The account first: the profile's trigger then finds nothing to do, and the confirmation stays valid.
     if here.person.account is not null and tenantry.owns_accounts() then
         perform tenantry.set_account_email(here.person.account, here.person.id, here.folded, coalesce(change_email.verified, false));
     end if;
@@ -109,7 +109,7 @@ begin
         update {profiles} as p set {p_email} = here.stored where p.id = here.person.id and p.{p_email} is distinct from here.stored;
     exception when unique_violation then
         raise exception 'another profile has this e-mail address' using errcode = 'unique_violation',
-            hint = 'Change the other one first, or let the two become one person.';
+            hint = 'Change the other one first, or merge the two people.';
     end;
     if here.person.account is not null and not tenantry.owns_accounts() then
         perform tenantry.set_account_email(here.person.account, here.person.id, here.folded, coalesce(change_email.verified, false));
@@ -117,7 +117,7 @@ begin
 end
 $$;
 comment on function tenantry.change_email(uuid, text, boolean) is
-    'For the service: a person gets another e-mail address, in the profile and in the account. Unless it was verified, its owner confirms it.';
+    'For the service: changes the e-mail address of a person, in the profile and in the account. Unless it was verified, its owner confirms it.';
 revoke all on function tenantry.change_email(uuid, text, boolean) from public;
 
 -- name: retry
@@ -143,15 +143,15 @@ begin
          order by e.next_at, e.id
          limit retry_auth_events.most
     loop
-        -- Claimed by a lock of its own: a row lock would be taken in another order than sign-ups take theirs. Its name is secret, and
-        -- another one for each try: whoever could take it would keep the deletion of an account from ever being carried out.
+        -- Claimed by a lock of its own: a row lock would be taken in another order than sign-ups take theirs. The lock's name
+        -- is secret and new for each attempt: otherwise anyone could take it and block the deletion of an account forever.
         continue when not pg_try_advisory_xact_lock(hashtextextended(event.claim::text, event.tries));
         continue when not exists (select from tenantry.auth_event as e where e.id = event.id and e.done_at is null and e.tries = event.tries);
         retry_auth_events.tried := retry_auth_events.tried + 1;
         begin
             perform tenantry.bound_waits('5s');
             perform tenantry.try_auth_event(event.account, event.profile, event.kind, event.what, event.at);
-            -- Whoever notes it again counts a further try.
+            -- The function that queues it again counts the attempt.
             update tenantry.auth_event set done_at = clock_timestamp()
              where id = event.id and done_at is null and tries = event.tries;
         exception when others then
@@ -167,7 +167,7 @@ begin
 end
 $$;
 comment on function tenantry.retry_auth_events(integer, boolean) is
-    'Works off tenantry.auth_event: those whose time has come, or everything. Several may do so at once.';
+    'Retries the events of tenantry.auth_event that are due, or all of them. Several sessions may do so at once.';
 revoke all on function tenantry.retry_auth_events(integer, boolean) from public;
 
 -- name: try
@@ -198,7 +198,8 @@ begin
         elsif here.gone and (here.person.account is null or here.person.account = try_auth_event.account) then
             perform tenantry.end_person(try_auth_event.account, here.person.id, coalesce(here.someone.deleted_at, now()), here.someone.id is null);
         elsif exists (select from {membership} as m where m.{m_profile} = here.person.id and {lasting}) then
-            -- The account is there again, or another one was given the profile: which of its memberships it should have, an operator knows.
+            -- The account exists again, or another one got the profile: an operator knows which of its memberships it should
+            -- have.
             perform tenantry.note_auth_event(try_auth_event.account, here.person.id, try_auth_event.kind,
                 'end memberships that the person had with a deleted account: an account has their profile again', '', '');
         end if;
@@ -207,7 +208,7 @@ begin
             perform tenantry.forget_rest(here.person.id, try_auth_event.kind = 'forget_hard');
         end if;
     when here.someone.id is null then
-        null;  -- an account that is gone wants nothing any more
+        null;  -- a deleted account needs no address any more
     when try_auth_event.kind = 'account_email' then
         if here.someone.deleted_at is null and exists (
             select from {profiles} as p
@@ -219,7 +220,7 @@ begin
             perform tenantry.note_auth_event(try_auth_event.account, try_auth_event.profile, try_auth_event.kind, try_auth_event.what);
         end if;
     when try_auth_event.kind = 'deletion' then
-        -- The trigger notes it again where the profile is still locked.
+        -- The trigger queues it again if the profile is still locked.
         delete from auth.users as u where u.id = try_auth_event.account;
     else
         here.person.id := tenantry.follow_account(try_auth_event.account);
@@ -228,11 +229,11 @@ begin
 end
 $$;
 comment on function tenantry.try_auth_event(uuid, uuid, text, text, timestamptz) is
-    'Tries once more what an event says; notes it again where it still cannot be done.';
+    'Retries one event; queues it again if it still cannot be completed.';
 revoke all on function tenantry.try_auth_event(uuid, uuid, text, text, timestamptz) from public;
 
 -- name: accept_again
-        -- What was open when it could not be accepted, and nothing that came later.
+        -- The invitations that were open at the failed attempt, and none that came later.
         if try_auth_event.kind = 'invitation' and here.person.id is not null and exists (
             select from auth.users as u where u.id = try_auth_event.account and {u_trusted}) then
             perform tenantry.accept_open(try_auth_event.account, here.person.id, here.someone.address, try_auth_event.at, null);
