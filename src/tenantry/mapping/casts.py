@@ -1,4 +1,4 @@
-"""Plain casts as SQL: a value carried over as it is, or null where the target's type cannot hold it."""
+"""Plain casts as SQL: the value unchanged, or null if the target's type cannot hold it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _FAMILIES: dict[str, str] = {
     **dict.fromkeys(("json", "jsonb"), "json"),
 }
 
-# ISO 8601 alone: what else PostgreSQL reads ('today', 01/02/2024) is a guess, or depends on settings.
+# Only ISO 8601: other forms that PostgreSQL reads ('today', 01/02/2024) are ambiguous or depend on settings.
 _DAY = (
     r"(?!0000)(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     r"|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
 )
 _OFFSET = r"(?:Z|[-+](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
-# PostgreSQL prints the word in capitals, and nothing else so but texts and quoted names.
+# PostgreSQL prints this word in capitals; only texts and quoted names can contain the same letters.
 _VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
 _UUID = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 
 
 def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
-    """The value carried over as it is; null where the target's type cannot hold it.
+    """Return the value unchanged; null if the target's type cannot hold it.
 
     Args:
-        raw: the value, of a type that is no domain.
-        labels: those of the target's type where it is an enum.
-        server_version: as libpq counts; before 160000 the server cannot be asked whether it can read a text.
+        raw: the value; its type is not a domain.
+        labels: the labels of the target's type if it is an enum.
+        server_version: in libpq's form; before 160000 the server cannot test whether a type can read a text.
     """
     if source.type == target.type:
         return raw
@@ -74,18 +74,18 @@ def cast(raw: str, source: CatalogColumn, target: CatalogColumn, labels: tuple[s
         case ("timestamp with time zone", "timestamp without time zone"):
             return f"({raw} at time zone 'UTC')::{to}"
     if source.type_kind == target.type_kind and target.type_kind in ("range", "composite", "enum"):
-        # Types of a user's own have no cast, and each reads the text of the other.
+        # User-defined types have no cast between them: each reads the other's text.
         return _readable(f"{raw}::text", to, server_version)
     return f"{raw}::{to}"
 
 
 def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple[str, ...], server_version: int) -> str:
-    """The inverse of a cast: a target's value as one of the source, from which the cast makes the same value again; null where
-    there is none.
+    """Invert a cast: convert a target value to a source value from which the cast makes the same value again; null if none
+    exists.
 
     Args:
-        value: of a type that is no domain, as is the source's.
-        labels: those of the source's type where it is an enum.
+        value: its type is not a domain, nor is the source's.
+        labels: the labels of the source's type if it is an enum.
     """
     if source.type == target.type:
         return value
@@ -99,7 +99,7 @@ def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple
             return as_text(f"({value} at time zone 'UTC')::text || '+00'", source.type)
         return as_text(f"{value}::text", source.type)
     if (held, wanted) == ("real", "double precision"):
-        # The shortest digits that tell it, as the way there takes them; and some servers read a few of these a bit beside.
+        # The shortest exact digits, as in the forward direction; some servers read a few of these slightly off.
         there = f"{value}::text::{source.type}"
         return f"case when ({there})::text::numeric = {value}::text::numeric then {there} end"
     if (held, wanted) == ("double precision", "real"):
@@ -117,7 +117,7 @@ def back(value: str, target: CatalogColumn, source: CatalogColumn, labels: tuple
 
 
 def loses(source: CatalogColumn, target: CatalogColumn) -> bool:
-    """A plain cast drops part of the value: the manifest must say how."""
+    """Whether a plain cast drops part of the value, so that the manifest must say how to convert it."""
     before, after = base_type(source.type), base_type(target.type)
     if before.startswith("timestamp") and (after == "date" or after in _TIMES):
         return True
@@ -128,7 +128,7 @@ def loses(source: CatalogColumn, target: CatalogColumn) -> bool:
 
 
 def impossible(source: CatalogColumn, target: CatalogColumn) -> bool:
-    """PostgreSQL has no cast between the types, or none that keeps a meaning."""
+    """Whether PostgreSQL has no cast between the types, or none that preserves the meaning."""
     if is_text(source) or is_text(target) or source.type == target.type:
         return False
     if (source.type_kind == "array") != (target.type_kind == "array"):
@@ -175,11 +175,11 @@ _STRING = literal(r'"(?:[^"\\]|\\.)*"')
 
 
 def _fits_jsonb(text: str, server_version: int) -> str:
-    """A condition that jsonb takes a text that json took: that refuses the escape of the character 0, halves of surrogate pairs,
-    and numbers that numeric cannot hold."""
+    """Return a condition that jsonb accepts a text that json accepted: jsonb rejects the escape of character 0, unpaired
+    surrogates, and numbers that numeric cannot hold."""
     if server_version >= 160000:
         return f"pg_input_is_valid({text}, 'jsonb')"
-    # Backslashes stand in strings only, in which two of them are one that escapes nothing.
+    # Backslashes occur in strings only, and two in a row are an escaped backslash, which escapes nothing else.
     escapes = f"replace({text}, {_BACKSLASH}, '')"
     return (
         f"{escapes} !~ {_ZERO} and regexp_replace({escapes}, {_PAIR}, '', 'g') !~ {_HALF}"
@@ -188,12 +188,13 @@ def _fits_jsonb(text: str, server_version: int) -> str:
 
 
 def _outside_strings(text: str) -> str:
-    """A JSON document's text without its strings, keys among them."""
+    """Return a JSON document's text without its strings, keys included."""
     return f"regexp_replace({text}, {_STRING}, '', 'g')"
 
 
 def doubled_keys(raw: str, made: str) -> str:
-    """A condition that a json document has a key twice in one object, of which jsonb keeps the last: each key has one colon."""
+    """Return a condition that a json document repeats a key within one object (jsonb keeps the last): each key has one
+    colon."""
     before, after = (
         f"(length({_outside_strings(text)}) - length(replace({_outside_strings(text)}, ':', '')))"
         for text in ("v.json", "v.jsonb")
@@ -205,13 +206,13 @@ def _renumbered(raw: str, source: CatalogColumn, to: str) -> str:
     before, after = base_type(source.type), base_type(to)
     if _widens(before, source.type, after, to):
         return f"{raw}::{to}"
-    # The text of a float is the shortest that tells it; a cast to numeric would keep 15 digits and drop the rest.
+    # The text of a float is the shortest exact one; a cast to numeric would keep 15 digits and drop the rest.
     value = f"{raw}::text::numeric" if before in ("real", "double precision") else f"{raw}::numeric"
     return exact(value, to) if after != "numeric" or numeric_limits(to).whole is not None else value
 
 
 def _widens(before: str, source_type: str, after: str, to: str) -> bool:
-    """Every value of the one type is a value of the other."""
+    """Whether every value of one type is a value of the other."""
     sizes = ("smallint", "integer", "bigint")
     if before in sizes and after in sizes:
         return sizes.index(before) <= sizes.index(after)
@@ -233,10 +234,11 @@ def _widens(before: str, source_type: str, after: str, to: str) -> bool:
 
 
 def into_domain(made: str, domain: str, checks: Sequence[str]) -> str:
-    """A value of the type under a domain as one of the domain; null where a check refuses it, which the cast would raise.
+    """Convert a value of a domain's base type to the domain; null if a check rejects it, for which the cast would raise an
+    error.
 
     Args:
-        checks: the expressions of the domain's checks (and of domains under it), over VALUE.
+        checks: the expressions of the checks of the domain, and of domains it is based on, over VALUE.
     """
     held = ["v.made is not null", *(f"({_VALUE.sub(_made, check)}) is not false" for check in checks)]
     return (

@@ -1,4 +1,4 @@
-"""The part of a manifest that says who may do what, checked against the target. Pure."""
+"""Checks the access rules of a manifest against the target. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 
 
 def resolve_access(manifest: Manifest, target: Catalog) -> Project:
-    """A project that knows the target and who may do what there, and nothing of the source: for a database whose migration is
-    over. Tables that only one side knows are passed over; `tenantry.access.diff` reports them.
+    """Build a project that has the target and the access rules, and no source: for a database whose migration is over. Tables
+    that only one of the manifest and the target has are skipped; `tenantry.access.diff` reports them.
 
     Raises:
-        ManifestError: everything that does not fit, with file, line, key and the nearest right name.
+        ManifestError: all mismatches, each with file, line, key and the closest valid name.
     """
     checks = TargetChecks(manifest, target)
     checks.check_ground()
@@ -39,7 +39,7 @@ def resolve_access(manifest: Manifest, target: Catalog) -> Project:
 
 
 class TargetChecks:
-    """Collects what does not fit the target."""
+    """Collects the mismatches with the target."""
 
     def __init__(self, manifest: Manifest, target: Catalog) -> None:
         self.manifest = manifest
@@ -55,7 +55,7 @@ class TargetChecks:
     def stop_at_problems(self) -> None:
         """
         Raises:
-            ManifestError: there were some.
+            ManifestError: there were mismatches.
         """
         if self.problems:
             raise ManifestError(in_order(self.problems))
@@ -82,7 +82,7 @@ class TargetChecks:
     # -- tenants, members, shares ------------------------------------------------------------------------------------
 
     def check_ground(self) -> None:
-        """Tenant, membership and roles, on which all else stands."""
+        """Check tenant, membership and roles; all other checks depend on them."""
         manifest = self.manifest
         root = self.target_table(manifest.tenant.table, ("tenant", "table"))
         if root is not None:
@@ -182,7 +182,7 @@ class TargetChecks:
         self._check_columns(table, access)
 
     def _check_rows(self, table: Table, access: Access, *, in_tenant: bool) -> None:
-        """Rows without a tenant, of tenants that share, and for everybody."""
+        """Check rows without a tenant, rows of tenants that share, and public rows."""
         tenant = self.manifest.tenant
         key: Key = ("tables", table.name, "access")
         if access.system is not None:
@@ -231,7 +231,7 @@ class TargetChecks:
                     self.say((*key, field, place), f"{table.name}.{name} {why}; take it out")
 
     def _check_parent(self, name: str, cell: Own, key: Key) -> None:
-        """What follows the arrow in own = "column -> table": another table of the target whose rows clients may see."""
+        """Check the table after the arrow in own = "column -> table": another target table whose rows clients may see."""
         if cell.parent is None:
             return
         parent = self.target_table(cell.parent, key)
@@ -247,7 +247,7 @@ class TargetChecks:
             self._check_readable(parent, rule.access, (ROW_ID, self.manifest.tenant.column), key)
 
     def _check_through(self, name: str, cell: Own, key: Key) -> None:
-        """The table that says what is whose: policies read it with the caller's own rights."""
+        """Check the table that determines ownership: policies read it with the caller's own privileges."""
         if cell.through is None:
             return
         through = cell.through
@@ -273,7 +273,7 @@ class TargetChecks:
                 self.say(key, f"{table.name}.{column} is hidden, but clients need it to find their rows; show it")
 
     def check_circles(self) -> None:
-        """Who sees rows of a table must not depend, by way of others, on who sees rows of that table."""
+        """Check that visibility has no cycle: who sees a table's rows must not depend, through other tables, on itself."""
         leads = {
             name: set(_leads_to(rule.access)) - {name}
             for name, rule in self.manifest.tables.items()

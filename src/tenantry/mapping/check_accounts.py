@@ -1,4 +1,4 @@
-"""The part of a manifest that keeps auth.users and profiles in step, checked against the target. Pure."""
+"""Checks the part of a manifest that keeps auth.users and profiles synchronized against the target. Pure."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ ACCOUNTS = Table(
         )
     ),
 )
-"""auth.users as every Supabase has it: what `new` may name as `u`."""
+"""The columns of auth.users that every Supabase has: `new` may refer to them as `u`."""
 
 _SECRETS = {name for column in ACCOUNTS.columns if "token" in (name := column.name)} | {"encrypted_password"}
 
 
 def profile_email(manifest: Manifest, target: Catalog) -> Column | None:
-    """The column of the profiles into which the e-mail addresses of users are carried; None where there is none."""
+    """Return the column of the profiles that is filled with the users' e-mail addresses, or None."""
     users = manifest.users
     rule = None if users is None else manifest.tables.get(users.profile)
     table = None if users is None else target.table(users.profile)
@@ -80,7 +80,7 @@ def profile_email(manifest: Manifest, target: Catalog) -> Column | None:
 
 
 def email_rule(manifest: Manifest, column: str) -> str | None:
-    """The transform by which that column gets its values."""
+    """Return the transform of that column."""
     users = manifest.users
     assert users is not None
     for part in manifest.tables[users.profile].parts().values():
@@ -90,7 +90,7 @@ def email_rule(manifest: Manifest, column: str) -> str | None:
 
 
 def check_in_step(checks: TargetChecks) -> None:
-    """Say what is wrong with [users] in_step, new and gone, [membership] end, and [invitations]."""
+    """Report mistakes in [users] in_step, new and gone, [membership] end, and [invitations]."""
     manifest = checks.manifest
     users = manifest.users
     _check_end(checks)
@@ -108,7 +108,7 @@ def check_in_step(checks: TargetChecks) -> None:
 def _check_people(checks: TargetChecks, users: Users) -> None:
     table = checks.target.table(users.profile)
     if table is None:
-        return  # said where it is named
+        return  # reported where it is named
     email = profile_email(checks.manifest, checks.target)
     if email is None:
         checks.say(
@@ -146,7 +146,7 @@ def _check_people(checks: TargetChecks, users: Users) -> None:
                 ("users", "gone"),
                 f"{table.name}.{column.name} must be timestamptz, and null as long as the account is there",
             )
-    if not table.triggers:  # a trigger may fill what is missing
+    if not table.triggers:  # a trigger may fill missing values
         for column in table.columns:
             if (
                 column.nullable
@@ -174,7 +174,7 @@ def _check_rights(checks: TargetChecks, table: Table, column: str, why: str) -> 
 
 
 def _is_unique(table: Table, column: str) -> bool:
-    """A unique index over the column alone, or over an expression of it."""
+    """Whether a unique index covers the column alone, or an expression of it."""
     return any(
         index.unique
         and len(index.columns) == 1

@@ -1,4 +1,4 @@
-"""What gives access must not be writable by those who would gain by it: shares, invitations, memberships. Pure."""
+"""Checks that nobody can write the rows that give themselves access: shares, invitations, memberships. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONSTANT = re.compile(r"'((?:[^']|'')*)'(?:::[\w\". ()\[\]]+)?|-?\d+(?:\.\d+)?"
 
 
 def check_share(checks: TargetChecks, table: Table, share: Share, key: Key) -> None:
-    """The tenant that shares must not be able to agree for the other one, nor use for something else what was agreed to."""
+    """Check that the sharing tenant cannot consent for the other one, and cannot change what the consent was given for."""
     rule = checks.manifest.tables.get(table.name)
     if rule is None:
         return
@@ -58,7 +58,8 @@ def check_share(checks: TargetChecks, table: Table, share: Share, key: Key) -> N
 
 
 def check_who_lets_in(checks: TargetChecks) -> None:
-    """Clients who write invitations or memberships give roles: only those with the highest role may, or the manifest says why."""
+    """Check who may write invitations or memberships, which assign roles: only the highest role, unless the manifest says
+    why."""
     manifest = checks.manifest
     membership = manifest.membership
     table = checks.target.table(membership.table)
@@ -89,7 +90,7 @@ def _say_who(checks: TargetChecks, table: Table, telling: set[str], key: Key, ha
 
 
 def _written(table: Table, access: Access, manifest: Manifest) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """By command, what clients write who do not need the highest role for it."""
+    """Return, by command, the columns that clients without the highest role may write."""
     enough = ("service", "super", manifest.roles.order[-1])
     for command, cell, columns in (
         ("insert", access.insert, given_columns),
@@ -101,7 +102,7 @@ def _written(table: Table, access: Access, manifest: Manifest) -> Iterator[tuple
 
 
 def _with_sources(names: set[str], table: Table) -> set[str]:
-    """Also the columns from which generated ones among them are made."""
+    """Add the columns from which generated columns among them are computed."""
     found = set(names)
     for name in names:
         column = table.column(name)
@@ -111,7 +112,7 @@ def _with_sources(names: set[str], table: Table) -> set[str]:
 
 
 def _is_harmless(default: str, accepted: str) -> bool:
-    """Whether a default is a constant that the condition does not ask for. What cannot be read counts as none."""
+    """Whether a default is a constant for which the condition is false. Unreadable expressions do not count."""
     if default.split("::", 1)[0].strip().lower() in ("null", "false"):
         return True
     constant = _CONSTANT.fullmatch(default.strip())

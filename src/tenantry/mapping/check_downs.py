@@ -1,4 +1,4 @@
-"""Checks of [source.down]: SQL by which source columns get their values back."""
+"""Checks of [source.down]: SQL that restores the values of source columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tenantry.mapping.expressions import Expressions, Say
 
 
 def check_downs(manifest: Manifest, source: Catalog, target: Catalog, say: Say, expressions: Expressions) -> None:
-    """Say what is wrong with [source.down]: tables and columns that do not exist, SQL that is no expression over known rows."""
+    """Report mistakes in [source.down]: unknown tables and columns, and SQL that is not an expression over known rows."""
     feeding: dict[str, list[tuple[str, bool]]] = {}
     for name, rule in manifest.tables.items():
         for part in rule.parts().values():

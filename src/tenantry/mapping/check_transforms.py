@@ -1,4 +1,4 @@
-"""Which transforms a manifest names, and whether the keys beside them are theirs. Needs no catalog. Pure."""
+"""Checks the transforms that a manifest names, and that their options belong to them. Needs no catalog. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TREATMENTS = ("missing", "null", "empty", "invalid")
 
 
 def check_transforms(manifest: Manifest) -> Iterator[tuple[Key, str]]:
-    """What is wrong with the `as` of columns and with the options of transforms, each with its place."""
+    """Return the problems with the `as` of columns and the options of transforms, each with its position."""
     for table, rule in manifest.tables.items():
         for label, part in rule.parts().items():
             place: Key = ("tables", table, "sources", label) if label else ("tables", table)
@@ -44,7 +44,7 @@ def _check(rule: ColumnRule, key: Key) -> Iterator[tuple[Key, str]]:
 
 
 def _owners(known: Mapping[str, Transform]) -> dict[str, list[str]]:
-    """By option, the transforms that read it."""
+    """Return the transforms that read each option."""
     found: dict[str, list[str]] = {}
     for name, transform in known.items():
         for option in transform.options:

@@ -1,4 +1,4 @@
-"""Which columns of a table clients give and change, as its access section says. Pure."""
+"""Derives from a table's access section which columns clients may set and change. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tenantry.manifest.model import Access, Own, TenantSection
 from tenantry.mapping.project import LEGACY_ID, ROW_ID
 
 AUDIT_COLUMNS = ("created_at", "updated_at", "created_by", "updated_by")
-"""Set by triggers of the application; nobody states them."""
+"""Columns that the application's triggers set; clients never set them."""
 
 
 def given_columns(table: Table, access: Access, tenant: TenantSection) -> tuple[str, ...]:
-    """What a client may give for a new row: the tenant, but neither the id, nor the past, nor the authors. A list in the manifest
-    says otherwise: the listed columns and the tenant.
+    """Return the columns that a client may set in a new row: the tenant, but neither the id, nor timestamps, nor authors. A
+    list in the manifest replaces this: the listed columns and the tenant.
 
-    The server draws ids. One that a client states may be the id of another tenant's row, and meets it wherever ids alone are
-    keys: in the source, in files, in caches. Where the id is what makes a row the caller's own, the policy says which it is.
+    The server generates ids. An id that a client chooses may be the id of another tenant's row, and collide with it wherever
+    ids alone are keys: in the source, in files, in caches. If the id makes a row the caller's own, the policy fixes it.
     """
     listed = access.insert_columns
     return tuple(
@@ -35,8 +35,8 @@ def given_columns(table: Table, access: Access, tenant: TenantSection) -> tuple[
 
 
 def changed_columns(table: Table, access: Access, tenant: TenantSection) -> tuple[str, ...]:
-    """What a client may change: neither id nor tenant, so that no row ever leaves its tenant, nor what is fixed, nor what a list
-    in the manifest leaves out. Columns that name another tenant have to be listed."""
+    """Return the columns that a client may change: not the id and tenant, so that no row leaves its tenant, not fixed
+    columns, and no column that a list in the manifest omits. Columns that refer to another tenant must be listed."""
     others = tenant_references(table, tenant)
     return tuple(
         column.name
@@ -48,7 +48,7 @@ def changed_columns(table: Table, access: Access, tenant: TenantSection) -> tupl
 
 
 def written_columns(table: Table, access: Access, tenant: TenantSection) -> frozenset[str]:
-    """What clients write at all, by the commands that they have."""
+    """Return the columns that clients can write with their commands."""
     given = given_columns(table, access, tenant) if access.insert != "service" else ()
     changed = changed_columns(table, access, tenant) if access.update != "service" else ()
     return frozenset(given) | frozenset(changed)
@@ -79,7 +79,7 @@ def _is_open(column: Column) -> bool:
 
 
 def columns_in(expression: str | None, table: Table) -> set[str]:
-    """The columns of a table that an expression names."""
+    """Return the columns of a table that an expression refers to."""
     names = _Names()
     if expression is not None:
         names(pglast.parse_sql(f"select ({expression})"))

@@ -1,4 +1,4 @@
-"""Column rules as SQL: each target column's value, and the conditions under which it is missing, invalid or noted."""
+"""Compiles column rules to SQL: each target column's value, and when it is missing, invalid or recorded."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _OF_SOURCE = re.compile(r"""'(?:[^']|'')*'|\bs\.(?:"((?:[^"]|"")*)"|([A-Za-z_][\
 
 @dataclass(frozen=True, slots=True)
 class ColumnCompiler:
-    """Makes columns of one mapping."""
+    """Compiles the columns of one mapping."""
 
     manifest: Manifest
     source: Table
     target: Table
     root: Table | None
     scoped: bool
-    """Rows have a tenant, so that expressions and zones may name its row."""
+    """Whether rows have a tenant, so that expressions and time zones may refer to its row."""
     source_catalog: Catalog
     target_catalog: Catalog
     expressions: Expressions
@@ -43,7 +43,7 @@ class ColumnCompiler:
     parents: Callable[[str], Table | None]
 
     def column(self, target: CatalogColumn, rule: ColumnRule, *, given: bool, key: Key) -> MappedColumn | None:
-        """The column, or None where it is left to its default (or a problem was said)."""
+        """Compile the column; None if it keeps its default, or a problem was reported."""
         if rule.up is not None:
             return self._expression(target, rule, key)
         name = rule.source or target.name
@@ -90,7 +90,7 @@ class ColumnCompiler:
     def _document(
         self, document: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> MappedColumn:
-        """A document in which the derivation replaces ids, there and back."""
+        """Describe a document in which the derivation replaces ids, in both directions."""
         present = f"{raw} is not null"
         return MappedColumn(
             target.name, target.type, target.nullable, "json_ids", source.name, f"({document})",
@@ -102,7 +102,8 @@ class ColumnCompiler:
     def _array(
         self, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> MappedColumn | None:
-        """An array of old ids: a list, for the derivation. An element that names no row is dropped: no uuid could stand for it."""
+        """Describe an array of old ids, which the derivation treats as a list. Elements that name no row are dropped: they
+        have no uuid."""
         assert isinstance(rule.ref, str)
         if target.type != "uuid[]" or source.element_type is None:
             self.say(
@@ -121,7 +122,7 @@ class ColumnCompiler:
             )
         return MappedColumn(
             target.name, target.type, target.nullable, "json_ids", source.name,
-            # Of several dimensions there is no list of ids: such a value is invalid.
+            # An array of several dimensions is not a list of ids: such a value is invalid.
             f"(case when coalesce(array_ndims({raw}), 1) = 1 then to_jsonb({raw}) end)",
             present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null",
             ids=(DocumentIds("[*]", rule.ref),), drop_stale=True,
@@ -151,7 +152,7 @@ class ColumnCompiler:
                       zoned=names(rule.up, "tenant"))  # fmt: skip
 
     def _column_of(self, target: CatalogColumn, up: str, key: Key) -> str | None:
-        """The source column that a `down` gives: the one of the same name, or the only one that `up` reads."""
+        """Return the source column that a `down` restores: the one of the same name, or the only one that `up` reads."""
         if self.source.column(target.name) is not None:
             return target.name
         read: set[str] = {
@@ -167,10 +168,10 @@ class ColumnCompiler:
     def _down(
         self, original: CatalogColumn, between: Between, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> str | None:
-        """The source's value again, over the target's row `t` and its `tenant`; null where there is none.
+        """Return SQL that restores the source's value from the target's row `t` and its `tenant`; null if it has none.
 
         Args:
-            original, target: the columns themselves; those of `between` are without their domains.
+            original, target: the columns themselves; domains are removed from those in `between`.
         """
         source, held = between.source, between.target
         value = f"t.{ident(target.name)}"
@@ -192,7 +193,7 @@ class ColumnCompiler:
         return into_column(made, original, self.source_catalog)
 
     def _unmapped(self, value: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str:
-        """The first of the source's words that mean the value."""
+        """Return the first of the source's words for the value."""
         assert rule.map is not None
         words: dict[str, str] = {}
         for given, meant in rule.map.items():
@@ -205,7 +206,8 @@ class ColumnCompiler:
 
     @staticmethod
     def _no_value(source: CatalogColumn, target: CatalogColumn, rule: ColumnRule) -> str | None:
-        """The text that stands for a null of the target where the source cannot hold, or does not mean, a null."""
+        """Return the text that replaces a null of the target if the source column cannot hold a null, or a null there means
+        another value."""
         default: Treatment = "carry" if target.nullable else "quarantine"
         null = rule.null or default
         if not target.nullable or not is_text(source) or (source.nullable and null == "carry"):
@@ -227,7 +229,7 @@ class ColumnCompiler:
             yield DocumentIds(path, parent)
 
     def _transformed(self, raw: str, between: Between, rule: ColumnRule, key: Key) -> str | None:
-        """The value for a raw value that is neither null nor counted as empty; null where that is invalid."""
+        """Return the converted value of a raw value that is neither null nor treated as empty; null if it is invalid."""
         source, target = between.source, between.target
         if rule.map is not None:
             return self._mapped(raw, target, rule, key)
@@ -252,7 +254,7 @@ class ColumnCompiler:
         return enum_labels(target, self.target_catalog)
 
     def _constant(self, value: str | int | float, target: CatalogColumn, key: Key) -> None:
-        """Say what is wrong with a constant that shall stand in a column."""
+        """Report a constant that does not fit its column."""
         if wrong := unfit(value, plain_column(target, self.target_catalog).type, self._labels(target)):
             self.say(key, wrong)
 
@@ -260,7 +262,7 @@ class ColumnCompiler:
         assert rule.map is not None
         for given, value in rule.map.items():
             self._constant(value, target, (*key, "map", given))
-        # As texts, so that every branch has one type: the cast makes of them what the column holds.
+        # As texts, so that all branches have one type; the cast converts them to the column's type.
         whens = " ".join(
             f"when {literal(given)} then {literal(constant_text(value))}" for given, value in rule.map.items()
         )
@@ -287,7 +289,7 @@ class ColumnCompiler:
     def _treated(
         self, made: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
     ) -> MappedColumn:
-        """Put what null, empty and invalid mean around a transformed value."""
+        """Add the handling of null, empty and invalid values to a transformed value."""
         text_source = is_text(source)
         plain_text = text_source and is_text(plain_column(target, self.target_catalog))
         reads = rule.transform is not None or rule.map is not None or not plain_text
@@ -362,7 +364,7 @@ class ColumnCompiler:
         )
 
     def _reads_no(self, rule: ColumnRule, target: CatalogColumn, words: Sequence[str]) -> bool:
-        """Whether these words are invalid by themselves, so that each value need not be compared with them first."""
+        """Whether these words are invalid for the transform anyway, so values need not be compared with them first."""
         if rule.map is not None:
             return not set(words) & set(rule.map)
         labels = self._labels(target)
@@ -379,12 +381,12 @@ class ColumnCompiler:
 
 
 def _transform(rule: ColumnRule) -> Transform | None:
-    """The transform that a rule names; check_transforms has seen that there is one of this name."""
+    """Return the transform that a rule names; check_transforms has checked that it exists."""
     return transforms()[rule.transform] if rule.transform is not None else None
 
 
 def constant_text(value: str | int | float) -> str:
-    """A constant as PostgreSQL reads it for any type that it fits."""
+    """Return a constant in the form in which PostgreSQL reads it for any type that it fits."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,4 +1,4 @@
-"""Constants of a manifest against the types of columns, so that a run never meets one that PostgreSQL refuses."""
+"""Checks constants of a manifest against column types, so that a run never uses one that PostgreSQL rejects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _RANGES = {"smallint": 15, "integer": 31, "bigint": 63}
 
 
 def unfit(value: str | int | float, type_name: str, labels: Sequence[str] | None) -> str | None:
-    """What is wrong with a constant for a column, in words; None where it fits, or where only a server can tell.
+    """Return why a constant does not fit a column; None if it fits, or if only a server can tell.
 
     Args:
-        type_name: the column's type; for a domain the type under it.
-        labels: those of an enum, None for any other type.
+        type_name: the column's type; for a domain its base type.
+        labels: the labels of an enum; None for any other type.
     """
     if labels is not None:
         if str(value) in labels:

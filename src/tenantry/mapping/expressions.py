@@ -1,4 +1,4 @@
-"""SQL that people wrote in the manifest, checked with PostgreSQL's own grammar before any server sees it."""
+"""Checks the SQL in a manifest with PostgreSQL's own grammar before any server sees it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tenantry.manifest.positions import Key
 
 Say = Callable[[Key, str], None]
 Scopes = Mapping[str, Table]
-"""The rows that an expression may name, by alias; under "" the row whose columns need no alias."""
+"""The columns of the rows that an expression may refer to, by alias; under "" the row whose columns need no alias."""
 
 
 class _Columns(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no types
-    """The column references of an expression, and whether it holds a sub-select (whose names are not ours to judge)."""
+    """Return the column references of an expression, and whether it has a sub-select (whose names are not checked here)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,21 +37,21 @@ class _Columns(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no t
 
 
 def names(sql: str, alias: str) -> bool:
-    """Whether an expression that was found right names a row by its alias."""
+    """Whether a valid expression refers to a row by its alias."""
     columns = _Columns()
     columns(pglast.parse_sql(f"select {sql}")[0])
     return any(name[0] == alias for name in columns.found)
 
 
 def has_select(sql: str) -> bool:
-    """Whether an expression that was found right holds a query of its own."""
+    """Whether a valid expression contains a query of its own."""
     columns = _Columns()
     columns(pglast.parse_sql(f"select {sql}")[0])
     return columns.has_select
 
 
 class _Reads(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no types
-    """The tables and functions that a statement names, and whether it asks for the time."""
+    """Return the tables and functions that a statement names, and whether it reads the current time or user."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,12 +75,12 @@ class _Reads(Visitor):  # type: ignore[misc, unused-ignore]  # pglast has no typ
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What an expression reads besides the rows that it may name.
+    """What an expression reads besides the rows it may refer to.
 
     Attributes:
-        tables: (schema, table); the schema is empty where the expression names none.
-        functions: names as they are written, with or without their schema.
-        asks_for_time: current_date, current_user and their like.
+        tables: (schema, table); the schema is empty if the expression does not state it.
+        functions: names as written, with or without a schema.
+        asks_for_time: uses current_date, current_user or the like.
     """
 
     tables: tuple[tuple[str, str], ...]
@@ -89,7 +89,7 @@ class Reads:
 
 
 def reads(sql: str) -> Reads:
-    """What an expression or a query reads; nothing where it is no SQL (which is said elsewhere)."""
+    """Return what an expression or a query reads; nothing for invalid SQL, which another check reports."""
     found = _Reads()
     for statement in (f"select {sql}", f"select 1 order by {sql}", sql):
         try:
@@ -104,21 +104,21 @@ def reads(sql: str) -> Reads:
 
 
 class Expressions:
-    """Says what is wrong with expressions."""
+    """Reports mistakes in expressions."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
 
     def check(self, sql: str, scopes: Scopes, key: Key) -> bool:
-        """Whether `sql` is one expression over known columns; says what is wrong where it is not."""
+        """Return whether `sql` is one expression over known columns; report what is wrong otherwise."""
         return self._check(f"select {sql}", f"select ({sql})::text", sql, scopes, key)
 
     def check_order(self, sql: str, scopes: Scopes, key: Key) -> bool:
-        """The same for what stands behind ORDER BY."""
+        """Check an ORDER BY list in the same way."""
         return self._check(f"select 1 order by {sql}", f"select 1 order by {sql}, 1", sql, scopes, key)
 
     def check_query(self, sql: str, key: Key) -> bool:
-        """Whether `sql` is one query that only reads; its names are not looked at."""
+        """Check that `sql` is one read-only query; does not check its names."""
         try:
             parsed = pglast.parse_sql(sql)
         except ParseError as error:

@@ -1,4 +1,4 @@
-"""Parents before children, in an order that is the same in every process."""
+"""Sorts parents before children, in the same order in every process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from graphlib import TopologicalSorter
 
 
 def sorter(graph: Mapping[str, Collection[str]]) -> TopologicalSorter[str]:
-    """A sorter of names by those that each waits for: sets are sorted, whose order would be another in each process."""
+    """Build a topological sorter from names and their prerequisites; sorts the sets, whose order differs between
+    processes."""
     return TopologicalSorter({name: sorted(parents) for name, parents in graph.items()})
 
 

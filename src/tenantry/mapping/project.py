@@ -1,9 +1,9 @@
-"""A resolved manifest: every mapping of a source table onto a target table, checked against both catalogs.
+"""A resolved manifest: every mapping of a source table to a target table, checked against both catalogs.
 
-A mapping holds ready SQL expressions over fixed aliases: `s` the source row, `r_<column>` a reference's (old, new,
-tenant), `tenant` the row of the tenant table. `derive` puts them together into statements. Columns may have any of these
-names: every column is written behind its alias, and a whole row as `s.*` inside a function or before a cast, since a bare `s`
-would be the column of that name.
+A mapping holds complete SQL expressions over fixed aliases: `s` is the source row, `r_<column>` a reference's (old, new,
+tenant), `tenant` the row of the tenant table. The derivation assembles them into statements. Columns may have the same names
+as these aliases: every column is therefore written with its alias, and a whole row as `s.*` inside a function or before a
+cast, because a bare `s` would mean the column of that name.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ ROW_ID = "id"
 
 
 def plain_name(kind: str, *parts: str) -> str:
-    """A name for use within a statement, made of others that may be long, quoted, or alike but for case: never quoted, never
-    cut, different for different kinds and parts: two underscores part them, so that none may hold two itself."""
+    """Build a name for use within a statement from names that may be long, quoted, or equal except for case. The result is
+    never quoted or truncated, and differs for different kinds and parts: two underscores separate them, so no part may
+    contain two."""
     name = f"{kind}_{'__'.join(parts)}"
     if len(name) <= 63 and all(re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", part) for part in parts):
         return name
@@ -33,7 +34,7 @@ def plain_name(kind: str, *parts: str) -> str:
 
 
 def own_prefix(taken: Iterable[str]) -> str:
-    """What names of ours begin with where they stand beside others: none of those begins so."""
+    """Return a prefix for generated names that none of the given names starts with."""
     names = tuple(taken)
     prefixes = ("__" if number == 0 else f"__{number}_" for number in count())
     return next(prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names))
@@ -44,22 +45,22 @@ ColumnKind = Literal["id", "tenant", "legacy", "reference", "account", "value", 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A source column (or several) that names a row of another source table."""
+    """Source columns that refer to a row of another source table."""
 
     alias: str
     columns: tuple[str, ...]
-    """Source columns that hold the reference."""
+    """The source columns of the reference."""
     parent: str
-    """Target table whose row is meant."""
+    """Target table of the referenced row."""
     by: tuple[str, ...]
-    """Columns of the parent's source table that are named; its row key, or another unique key."""
+    """The referenced columns of the parent's source table: its row key or another unique key."""
     late: bool = False
-    """The parent is copied after, or with, this table (a cycle): its ids are computed from the source."""
+    """The parent is copied later than this table or together with it (a cycle): its ids are computed from the source."""
     source: str | None = None
-    """The source table that is meant, where several feed the parent: their ids may look alike."""
+    """The source table of the parent, if several feed its target table: their ids may look alike."""
     column: str = ""
-    """Of several columns the one that is null where no row is named, since the others may have a meaning of their own; the last,
-    where this is empty."""
+    """In a reference of several columns: the column that is null if the reference is empty, since the others may have a
+    meaning of their own. If this is empty: the last column."""
 
     @property
     def named_by(self) -> str:
@@ -67,16 +68,17 @@ class Reference:
 
 
 def orphan_alias(ref: Reference) -> str:
-    """The alias of the row that stands in where a reference names none that exists."""
+    """The alias of the row that replaces a reference to a row that does not exist."""
     return f"o{ref.alias}"
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentIds:
-    """Ids of another table inside a JSON document.
+    """Ids of another table's rows inside a JSON document.
 
     Attributes:
-        path: keys with dots, `[*]` for every element of a list, `*` for every member of an object; a `*` at the end means its keys.
+        path: keys separated by dots, `[*]` for every element of a list, `*` for every member of an object; a final `*` means
+            its keys.
     """
 
     path: str
@@ -84,68 +86,68 @@ class DocumentIds:
 
     @property
     def jsonpath(self) -> str:
-        """The same as SQL's jsonpath, which finds the ids."""
+        """Return the path as SQL jsonpath, which finds the ids."""
         made = "$"
         steps = re.findall(r"\[\*\]|[^.\[\]]+", self.path)
         for place, step in enumerate(steps):
             if step != "*":
                 made += step if step == "[*]" else f".{step}"
             else:
-                # Anything else than an object has neither members nor keys.
+                # Other values have neither members nor keys.
                 made += ' ? (@.type() == "object")' + (".keyvalue().key" if place == len(steps) - 1 else ".*")
         return made
 
 
 @dataclass(frozen=True, slots=True)
 class MappedColumn:
-    """How one target column is filled. SQL expressions are over `s`, references and `tenant`."""
+    """How one target column is filled. The SQL expressions refer to `s`, references and `tenant`."""
 
     name: str
     type: str
     nullable: bool
     kind: ColumnKind
     source: str | None
-    """The source column that it is made from, for messages; None where there is not just one."""
+    """The source column it is made from, for messages; None if it is not exactly one."""
     value: str
     present: str | None = None
-    """Condition under which a value is there; present and null means that it is invalid."""
+    """Condition that the source has a value; if it has one and the result is null, the value is invalid."""
     fallback: str | None = None
-    """Stands in for an invalid value."""
+    """Replaces an invalid value."""
     missing: str | None = None
-    """Condition under which the row is quarantined for a null or an empty value."""
+    """Condition that the row is quarantined because the value is null or empty."""
     noted: str | None = None
-    """Condition under which the change log keeps the original."""
+    """Condition that the change log records the original."""
     rule: str = ""
-    """What happened to a noted value, in a word."""
+    """The kind of change that is recorded, in one word."""
     zoned: bool = False
-    """Needs the tenant's time zone: without a tenant it cannot be judged."""
+    """Needs the tenant's time zone: for rows without a tenant its value is not checked."""
     down: str | None = None
     reference: Reference | None = None
     orphan: str | None = None
-    """SQL of the old id that stands in for a reference to a row that does not exist; null leaves it empty; None: quarantine."""
+    """SQL of the old id that replaces a reference to a row that does not exist. A null leaves it empty; None: quarantine."""
     ids: tuple[DocumentIds, ...] = ()
     drop_stale: bool = False
     python: PythonTransform | None = None
 
     @property
     def is_array(self) -> bool:
-        """Whether the ids are the elements of an array, which is derived as a document that is a list."""
+        """Whether the ids are the elements of an array, which is derived like a document that is a list."""
         return self.kind == "json_ids" and self.type.endswith("[]")
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One source table onto one target table."""
+    """A mapping of one source table to one target table."""
 
     name: str
-    """The target's name, with the part's behind a dot where several sources feed it; unique, used in the journal."""
+    """The target's name and, if several sources feed it, a dot and the part's name; unique, used in the journal."""
     target: Table
     source: Table
     namespace: str
-    """What stands for the table in derived ids: the source's name, and the part's behind a slash."""
+    """The table's namespace in derived ids: the source's name and, if any, a slash and the part's name."""
     key: tuple[str, ...]
     scoped: bool
-    """The target has the tenant column."""
+    """Whether the target has the tenant column."""
     is_root: bool
     tenant_paths: tuple[Reference, ...]
     references: tuple[Reference, ...]
@@ -156,9 +158,9 @@ class Mapping:
     secrets: tuple[str, ...] = ()
     profile: bool = False
     reads: tuple[str, ...] = ()
-    """Source tables that its expressions read: a change of one has all of its rows derived again."""
+    """Source tables that its expressions read: after a change of one, all rows of this mapping are derived again."""
     tenants_from: tuple[str, ...] = ()
-    """Further target tables that must be complete before: in them the tenants of parents that come late are looked up."""
+    """Other target tables that must be complete before: they give the tenants of parents that are copied later."""
     _prefix: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -170,11 +172,11 @@ class Mapping:
         return f"the mapping {self.name},{where}"
 
     def ours(self, name: str) -> str:
-        """A name of a column of ours that stands beside columns of the source or the target, which no column of these has."""
+        """Return a generated column name that no column of the source or the target has."""
         return self._prefix + name
 
     def is_secret(self, column: MappedColumn) -> bool:
-        """Whether a target column is made from a source column that nobody may show."""
+        """Whether a target column is made from a source column that must not be shown."""
         named = (f"s.{ident(secret)}" for secret in self.secrets)
         return (column.source or column.name) in self.secrets or any(name in column.value for name in named)
 
@@ -186,19 +188,19 @@ class Mapping:
         return next(column for column in self.columns if column.name == name)
 
     def parents(self) -> tuple[str, ...]:
-        """Target tables that must be complete before this one is copied."""
+        """Return the target tables that must be complete before this one is copied."""
         found = {ref.parent: None for ref in (*self.references, *self.tenant_paths) if not ref.late}
         return tuple({**found, **dict.fromkeys(self.tenants_from)})
 
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """The tenants with which a run begins.
+    """The tenants that a run begins with.
 
     Attributes:
-        condition: as it was given, over the tenants' source table.
-        state: trial: only these; rest: all others are carried over too, or have been.
-        tenants, of: how many were chosen, of how many.
+        condition: the condition as given, over the tenants' source table.
+        state: trial: only these tenants; rest: all others are being migrated too, or have been.
+        tenants, of: the number of chosen tenants, and of all tenants.
     """
 
     condition: str
@@ -212,17 +214,17 @@ class Subset:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A manifest resolved against its source and target: what analysis, plan, migration and proof work from."""
+    """A manifest resolved against its source and target: the input of analysis, plan, migration and proof."""
 
     manifest: Manifest
     digest: str
     source: Catalog
     target: Catalog
     mappings: tuple[Mapping, ...]
-    """In an order in which parents come before children."""
+    """In an order with parents before children."""
     by_target: dict[str, tuple[Mapping, ...]] = field(default_factory=dict)
     subset: Subset | None = None
-    """The run takes, or began with, some tenants only."""
+    """Whether the run is limited to some tenants, or began with some."""
 
     def __iter__(self) -> Iterator[Mapping]:
         return iter(self.mappings)
@@ -234,7 +236,7 @@ class Project:
         return tuple(mapping for mapping in self.mappings if mapping.source.name == table)
 
     def feeding(self, ref: Reference) -> tuple[Mapping, ...]:
-        """The mappings whose rows a reference can mean."""
+        """Return the mappings whose rows a reference can refer to."""
         parents = self.by_target[ref.parent]
         if ref.source is not None:
             return tuple(parent for parent in parents if parent.source.name == ref.source)
@@ -242,7 +244,7 @@ class Project:
 
     @property
     def trial(self) -> str:
-        """Where only some tenants are carried over: how many, in words; else empty."""
+        """For a pilot run, describe how many tenants it includes; otherwise empty."""
         return str(self.subset) if self.subset is not None and self.subset.state == "trial" else ""
 
     @property
@@ -251,15 +253,15 @@ class Project:
 
     @property
     def source_tables(self) -> tuple[Table, ...]:
-        """The source tables that are read, each once, in the mappings' order."""
+        """Return the source tables that are read, each once, in the mappings' order."""
         return tuple({mapping.source.name: mapping.source for mapping in self.mappings}.values())
 
     @property
     def new_tables(self) -> tuple[Table, ...]:
-        """Target tables that no source feeds."""
+        """Return the target tables that no source feeds."""
         return tuple(table for table in self.target.tables if table.name not in self.by_target)
 
     def scoped(self, table: str) -> bool:
-        """Whether a target table belongs to tenants by its tenant column."""
+        """Whether a target table has the tenant column."""
         found = self.target.table(table)
         return found is not None and found.column(self.manifest.tenant.column) is not None

@@ -1,7 +1,7 @@
-"""Reason codes of the quarantine in words: what is wrong, and what would mend it.
+"""Describes the reason codes of the quarantine in words: what is wrong, and how to fix it.
 
-A row's problems are one text: `reason:name` for each, with semicolons between. A name may hold anything, so that a semicolon and a
-backslash in it are written `\\s` and `\\b`.
+A row's problems are one text: `reason:name` for each, separated by semicolons. A name may hold any character, so a semicolon
+and a backslash in it are written `\\s` and `\\b`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class Explanation:
 
 
 def written(problem: str) -> str:
-    """A problem, `reason:name`, as it stands in the list."""
+    """Encode a problem, `reason:name`, for the list."""
     return problem.replace("\\", "\\b").replace(";", "\\s")
 
 
 def read(problem: str) -> str:
-    """What `written` wrote."""
+    """Decode the result of `written`."""
     return problem.replace("\\s", ";").replace("\\b", "\\")
 
 
 def first_problem(problems: str) -> str:
-    """SQL of a row source: `reason` and `name` (or null) of the first problem in a list.
+    """Return SQL of a row source: `reason` and `name` (or null) of the first problem in a list.
 
     Args:
         problems: the list, as SQL.
@@ -43,7 +43,7 @@ def first_problem(problems: str) -> str:
 
 
 def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> Explanation:
-    """The words for a code; with the mapping they name source columns."""
+    """Describe a code; given the mapping, the text names source columns."""
     source = column or ""
     if mapping is not None and column:
         for each in mapping.columns:

@@ -1,4 +1,4 @@
-"""Which columns are references when the manifest does not say so: what the foreign keys of source and target tell."""
+"""Infers from the foreign keys of source and target which columns are references when the manifest does not say so."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from tenantry.mapping.project import ROW_ID, Reference, plain_name
 from tenantry.mapping.types import plain_column
 
 _DEEPEST = 8
-"""Foreign keys that are followed from a column to the row that it names."""
+"""Maximum number of foreign keys followed from a column to the row it refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedReference:
-    """Rows of a source table that a source column names.
+    """A reference of a source column to rows of a source table.
 
     Attributes:
         column: the column itself.
-        columns, by: all columns of the foreign key, and those of the table that they name.
-        certain: the column names such a row wherever it stands. False where it does so only together with others, or by being
+        columns, by: all columns of the foreign key, and the columns of the other table that they refer to.
+        certain: the column refers to such a row wherever its value is used. False if it does so only together with other
+            columns, or as the row's own key: then the target must confirm the reference.
             the row's own key, so that the target must confirm that this is meant.
     """
 
@@ -36,14 +37,15 @@ class NamedReference:
 
 
 class References:
-    """Reads foreign keys of one manifest's source and target."""
+    """Reads the foreign keys of one manifest's source and target."""
 
     def __init__(
         self, manifest: Manifest, source: Catalog, target: Catalog, primary: Mapping[str, str], say: Say
     ) -> None:
         """
         Args:
-            primary: by source table the target table that its foreign keys lead to; filled before references are asked for.
+            primary: for each source table, the target table that its foreign keys lead to; filled before references are
+                resolved.
         """
         self._manifest, self._source, self._target, self._primary = manifest, source, target, primary
         self._say = say
@@ -53,8 +55,8 @@ class References:
     def by_default(
         self, target: Table, source: Table, part: SourceRule, column: CatalogColumn, rule: ColumnRule | None, key: Key
     ) -> Reference | None:
-        """A reference by the foreign keys of the source, which those of the target must not contradict. Says so where an old id
-        would become a new one by a mere cast."""
+        """Resolve a reference by the foreign keys of the source; those of the target must not contradict it. Report it if a
+        mere cast would turn an old id into a new one."""
         name = (rule.source if rule is not None else None) or column.name
         if source.column(name) is None:
             return None
@@ -102,7 +104,7 @@ class References:
         return None
 
     def _by_row_key(self, source: Table, column: str) -> str | None:
-        """The target table whose old ids a column holds by a foreign key of its own."""
+        """Return the target table whose old ids a column holds by a foreign key of its own."""
         for fk in self._keys(source, column):
             parent = self._source.table(fk.ref_table or "")
             if len(fk.columns) == 1 and parent is not None and parent.row_key == fk.ref_columns:
@@ -112,8 +114,8 @@ class References:
     def leading(
         self, source: Table, part: SourceRule, column: str, parent: str, feeding: Table, alias: str, key: Key
     ) -> Reference | None:
-        """What a column that is said to lead to a target table names: by a foreign key to one of the tables that feed it;
-        without one by the row key of the first of them."""
+        """Resolve a column that the manifest declares a reference to a target table: by a foreign key to one of the source
+        tables that feed it, otherwise by the row key of the first of these."""
         found = [
             named
             for named in self.named(source, part, column)
@@ -140,7 +142,7 @@ class References:
         return Reference(alias, (column,), parent, by, column=column)
 
     def way(self, source: Table, part: SourceRule, column: str) -> Reference | None:
-        """The way on which a column leads by foreign keys: to the tenant or a table that has one, if it can."""
+        """Return the path along which foreign keys lead from a column: if possible, to the tenant or a table that has one."""
         ways = [
             reference(named, self._primary[named.table], plain_name("t", column))
             for named in self.named(source, part, column)
@@ -155,8 +157,9 @@ class References:
     # -- the source ----------------------------------------------------------------------------------------------------
 
     def named(self, source: Table, part: SourceRule, column: str) -> list[NamedReference]:
-        """What a source column names, the surest first: by a foreign key of its own; as the only column of a key that is not the
-        tenant; together with all others of a key; by what such a key leads to; as its own row's key."""
+        """Return the references of a source column, the most certain first: by a foreign key of its own; as the only column
+        of a key besides the tenant; with all other columns of a key; through the referenced column's own keys; as its own
+        row's key."""
         found = [
             NamedReference(column, fk.columns, fk.ref_table or "", fk.ref_columns, certain=True)
             for fk in self._keys(source, column)
@@ -179,20 +182,20 @@ class References:
         return list(dict.fromkeys(found))
 
     def _keys(self, source: Table, column: str) -> Iterator[Constraint]:
-        """The foreign keys within the source schema that a column has a part in."""
+        """Return the foreign keys within the source schema that include the column."""
         for fk in source.foreign_keys:
             if column in fk.columns and fk.ref_schema == self._source.schema:
                 yield fk
 
     def _by_id(self, fk: Constraint, column: str, by: str) -> NamedReference:
-        """A key that also carries the tenant: by the id alone where that is unique by itself."""
+        """Resolve a key that includes the tenant: by the id alone if the id is unique by itself."""
         parent = self._source.table(fk.ref_table or "")
         if parent is not None and _is_unique(parent, by):
             return NamedReference(column, (column,), parent.name, (by,), certain=True)
         return replace(self._whole(fk, column), certain=True)
 
     def _whole(self, fk: Constraint, column: str) -> NamedReference:
-        """All columns of a key, in the order of its parent's row key where they are that."""
+        """Return all columns of a key, in the order of its parent's row key if they form that key."""
         pairs = list(zip(fk.columns, fk.ref_columns, strict=True))
         parent = self._source.table(fk.ref_table or "")
         key = (parent.row_key if parent is not None else None) or ()
@@ -207,7 +210,7 @@ class References:
         )
 
     def _is_tenant(self, source: Table, part: SourceRule, column: str, fk: Constraint) -> bool:
-        """Whether a column of a foreign key only repeats the tenant of the row that is named."""
+        """Whether a column of a foreign key only repeats the tenant of the referenced row."""
         tenant = self._manifest.tenant.table
         roots = self._feeds(tenant)
         ways = [[piece.strip() for piece in way.split("->")] for way in part.tenant]
@@ -221,7 +224,8 @@ class References:
         return any(len(fk.columns) == 1 and fk.ref_table in roots for fk in self._keys(table, column))
 
     def _beyond(self, several: list[Constraint], column: str) -> Iterator[tuple[str, str]]:
-        """The rows that a part of a key names where it comes from: (order, line) of a line, order of an order."""
+        """Resolve the rows that a part of a composite key refers to in its own table: (order, line) of a line, order of an
+        order."""
         queue = [(fk, column, 0) for fk in several]
         seen: set[tuple[str, str]] = set()
         while queue:
@@ -240,8 +244,8 @@ class References:
     # -- the target ----------------------------------------------------------------------------------------------------
 
     def meant(self, target: Table, column: str) -> frozenset[str]:
-        """The target tables whose ids a target column holds, by its foreign keys within the target's schema, also where these
-        lead to another table's column that is such a reference."""
+        """Return the target tables whose ids a target column holds: by its foreign keys within the target's schema, followed
+        through columns that are references themselves."""
         found: set[str] = set()
         queue, seen = [(target.name, column)], set()
         while queue:
@@ -266,7 +270,7 @@ class References:
 
 
 def is_default(rule: ColumnRule | None) -> bool:
-    """A column whose value the manifest does not say how to make, but at most where it comes from."""
+    """Whether the manifest does not say how to make the column's value, except possibly its source column."""
     if rule is None:
         return True
     return rule.ref is None and rule.transform is None and rule.map is None and rule.up is None and rule.python is None
@@ -277,7 +281,7 @@ def reference(named: NamedReference, parent: str, alias: str) -> Reference:
 
 
 def _is_own(named: NamedReference, source: Table) -> bool:
-    """The row itself, by its key."""
+    """Return a reference to the row itself, by its key."""
     return named.table == source.name and named.by == named.columns == (named.column,)
 
 

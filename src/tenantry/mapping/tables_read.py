@@ -1,7 +1,8 @@
-"""Which other tables the manifest's expressions read. Their changes must be followed, or what was decided by them drifts.
+"""Finds the other tables that the manifest's expressions read. A change there must be followed, or earlier results become
+stale.
 
-A table that is carried over has a log of its changes: whatever reads it is derived again when it changes. A change of any other
-table would be seen by nobody, so that an expression over one is refused.
+A table that is migrated has a log of its changes, so rows that depend on it are derived again. A change of any other table
+would go unnoticed, so an expression that reads one is rejected.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tenantry.mapping.project import Mapping, Project
 
 
 def expressions_of(part: SourceRule, key: Key) -> Iterator[tuple[Key, str]]:
-    """The expressions by which a source's rows are carried over, each with its place."""
+    """Yield the expressions that derive a source's rows, each with its position."""
     if part.where:
         yield (*key, "where"), part.where
     for name, rule in part.columns.items():
@@ -30,7 +31,7 @@ def expressions_of(part: SourceRule, key: Key) -> Iterator[tuple[Key, str]]:
 
 
 def expressions_of_users(manifest: Manifest) -> Iterator[tuple[Key, str]]:
-    """The expressions that decide about accounts."""
+    """Yield the expressions that decide about accounts."""
     users = manifest.users
     for name in ("super", "verified", "deleted", "system", "metadata") if users is not None else ():
         sql = getattr(users, name)
@@ -39,14 +40,14 @@ def expressions_of_users(manifest: Manifest) -> Iterator[tuple[Key, str]]:
 
 
 class TablesRead:
-    """Says which tables cannot be followed."""
+    """Report tables whose changes cannot be followed."""
 
     def __init__(self, manifest: Manifest, source: Catalog, target: Catalog, say: Say) -> None:
         self._source, self._target, self._say = source, target, say
         self._carried = {part.source for rule in manifest.tables.values() for part in rule.parts().values()}
 
     def tables(self, sql: str, key: Key) -> tuple[str, ...]:
-        """The source tables that an expression over a source row reads."""
+        """Return the source tables that an expression over a source row reads."""
         found = []
         for schema, name in reads(sql).tables:
             if schema in ("", self._source.schema) and name in self._carried:
@@ -66,7 +67,7 @@ class TablesRead:
         return tuple(found)
 
     def none(self, sql: str, key: Key) -> None:
-        """An order that decides which of several rows stays may read nothing but these rows."""
+        """Check that an order that selects one of several rows reads only these rows."""
         for schema, name in reads(sql).tables:
             self._say(
                 key,
@@ -75,7 +76,7 @@ class TablesRead:
             )
 
     def of_target(self, sql: str, key: Key) -> None:
-        """What is asked of the target, on the way back or as a rule, reads the target and carried tables of the source."""
+        """Check expressions over the target, in reverse or as a rule: they may read the target and migrated source tables."""
         for schema, name in reads(sql).tables:
             known = (schema in ("", self._target.schema) and self._target.table(name) is not None) or (
                 schema in ("", self._source.schema) and name in self._carried
@@ -91,7 +92,7 @@ class TablesRead:
 
 
 def unsteady(found: Reads, source: Catalog) -> list[str]:
-    """What an expression calls that can answer otherwise another time, in words."""
+    """Return, in words, what an expression uses whose result can change over time."""
     said = ["the time or the session"] if found.asks_for_time else []
     known = {function.name: function for function in source.functions}
     for name in found.functions:
@@ -106,7 +107,8 @@ def unsteady(found: Reads, source: Catalog) -> list[str]:
 
 
 def unsteady_expressions(project: Project) -> Iterator[tuple[Mapping, str, str, str]]:
-    """(mapping, column or where, expression, what it asks): what the same rows do not always give the same answer to."""
+    """Return (mapping, column or where, expression, what it uses) for expressions that are not deterministic for the same
+    rows."""
     for mapping in project:
         part = project.manifest.tables[mapping.target.name].parts()[mapping.legacy_prefix.removesuffix(":")]
         for key, sql in expressions_of(part, ()):

@@ -1,4 +1,5 @@
-"""What a built-in transform is: a class, in a file of its own in the folder `transforms`; CONTRIBUTING.md shows how to add one."""
+"""Base of the built-in transforms, each a class in a file of its own in the folder `transforms`; CONTRIBUTING.md shows how to
+add one."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from tenantry.mapping.values.type_names import base_type, is_number, is_text
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Columns that a transform reads or gives.
+    """Columns that a transform can read or produce.
 
     Attributes:
-        words: what they hold, as in "reads text".
-        holds: whether a column, without its domain, is one of them.
-        otherwise: what is added to the message about one that is not.
+        words: description of their values, as in "reads text".
+        holds: whether a column, with its domain removed, is one of them.
+        otherwise: explanation added to the message about a column that is not.
     """
 
     words: str
@@ -29,7 +30,7 @@ class Kind:
 
 
 def of_types(words: str, *names: str, otherwise: str = "") -> Kind:
-    """The columns of some types, whatever their modifiers."""
+    """Return the columns of some types, with any modifiers."""
     return Kind(words, lambda column: base_type(column.type) in names, otherwise)
 
 
@@ -52,8 +53,8 @@ class Option:
     """A key of a column's rule that only some transforms read.
 
     Attributes:
-        name: of the key, which `manifest.model.ColumnRule` has.
-        needed: how to write it, where the transform cannot be without; empty where it can.
+        name: the key, a field of `manifest.model.ColumnRule`.
+        needed: how to write it, if the transform requires it; otherwise empty.
     """
 
     name: str
@@ -67,11 +68,11 @@ ZONE = Option("zone", 'zone = "tenant.<column>" or a time zone\'s name')
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The two columns that a value goes between, both without their domains.
+    """The two columns between which a value is converted, both with their domains removed.
 
     Attributes:
-        zone: SQL of the time zone's name that the rule states; UTC without one.
-        known, wanted: what is known of the source's types, and of the target's.
+        zone: SQL of the name of the rule's time zone; UTC without one.
+        known, wanted: catalog facts about the source's types, and about the target's.
     """
 
     source: CatalogColumn
@@ -81,28 +82,28 @@ class Between:
     wanted: Catalog = _UNKNOWN
 
     def cast(self, raw: str) -> str:
-        """A plain cast there."""
+        """Return a plain cast from source to target."""
         return types.carried(raw, self.source, self.known, self.target, self.wanted)
 
     def cast_back(self, value: str) -> str:
-        """The inverse of a plain cast, by the types alone: numbers, words and moments become plain text."""
+        """Invert a plain cast, by the types alone: numbers, words and timestamps become plain text."""
         return types.carried_back(value, self.target, self.wanted, self.source, self.known)
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """What stands in an example for a value that is invalid."""
+    """Shown in an example as the result of an invalid value."""
 
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Values of one type, and what becomes of them; the documentation shows them, and a test runs them on PostgreSQL.
+    """Values of one type and their results; the documentation shows them, and a test runs them on PostgreSQL.
 
     Attributes:
-        zone: of a transform that has the option `zone`.
-        rows: by the text of a value, the text of what is made of it.
+        zone: for a transform with the option `zone`.
+        rows: the text of the result, by the text of the value.
     """
 
     source: str
@@ -115,11 +116,11 @@ class Transform(ABC):
     """A transform; its docstring is the text of its section in docs/reference/transforms.md.
 
     Attributes:
-        name: as the manifest writes it, and the name of the file.
-        reads: what the source's column must be, each asked in turn.
-        gives: what the target's column must be.
-        back: the way back in words. `back_never`: values for which there is none.
-        becomes: `json_ids` where the ids inside a document are replaced by those of rows, both ways, by the derivation.
+        name: the name in the manifest and of the file.
+        reads: requirements for the source column, checked in turn.
+        gives: requirements for the target column.
+        back: describes the reverse conversion. `back_never`: values that have none.
+        becomes: `json_ids` if the derivation replaces the ids inside a document, in both directions.
     """
 
     name: ClassVar[str]
@@ -133,14 +134,15 @@ class Transform(ABC):
 
     @abstractmethod
     def up(self, raw: str, between: Between) -> str:
-        """SQL of the target's value; null where `raw` is invalid, which is neither null nor blank. It never raises."""
+        """Return SQL of the target's value; null if `raw`, which is neither null nor blank, is invalid. It never raises an
+        error."""
 
     def down(self, value: str, between: Between) -> str:
-        """SQL of a value of the source that `up` makes the target's again; null where there is none."""
+        """Return SQL of a source value that `up` converts to the target's value again; null if none exists."""
         return between.cast_back(value)
 
     def misfit(self, source: CatalogColumn, target: CatalogColumn) -> str | None:
-        """Why it cannot stand between two columns, in words; both without their domains."""
+        """Explain why it cannot convert between two columns, whose domains are removed."""
         for kind in self.reads:
             if not kind.holds(source):
                 return f"{self.name!r} reads {kind.words}, but {source.name} is {source.type}{kind.otherwise}"
@@ -149,14 +151,14 @@ class Transform(ABC):
         return None
 
     def normal(self, raw: str) -> str | None:
-        """SQL of the form in which a text is kept, where a change of it goes into the change log."""
+        """Return SQL of the form in which a text is stored, if the change log records changes of it."""
         return None
 
     def refuses_word(self, word: str) -> bool:
-        """Whether a word of `missing` is invalid by itself, so that values need not be compared with it first."""
+        """Whether a word of `missing` is invalid for the transform anyway, so values need not be compared with it first."""
         return False
 
 
 def no_digit_no_at(word: str) -> bool:
-    """Whether a word is certainly no number and no address."""
+    """Whether a word can be neither a number nor an address."""
     return not any(char.isdigit() or char == "@" for char in word)

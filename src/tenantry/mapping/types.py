@@ -1,4 +1,4 @@
-"""Types of columns, with what both catalogs say of them: domains, enums, arrays, ranges, and how a value of one becomes one of another."""
+"""Column types according to both catalogs (domains, enums, arrays, ranges), and conversions between them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from tenantry.postgres import ident
 
 
 def enum_labels(column: CatalogColumn, catalog: Catalog) -> tuple[str, ...] | None:
-    """The labels of a column's enum; None for any other type, and for an enum of another schema."""
+    """Return the labels of a column's enum; None for other types, and for an enum of another schema."""
     return next((e.labels for e in catalog.enums if (e.schema, e.name) == (column.type_schema, column.type_name)), None)
 
 
 def plain_column(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
-    """The column itself, or one of a domain as one of the type under it."""
+    """Return the column; if its type is a domain, with the base type instead."""
     domains = _domains(column, catalog)
     return described(column, domains[-1].base, catalog) if domains else column
 
 
 def into_column(made: str, column: CatalogColumn, catalog: Catalog) -> str:
-    """A value of the type under a column's domain as one of the domain, null where the domain refuses it; any other as it is."""
+    """Convert a value of a domain's base type to the column's domain, null if the domain rejects it; other values are
+    unchanged."""
     domains = _domains(column, catalog)
     if not domains:
         return made
@@ -35,10 +36,10 @@ def into_column(made: str, column: CatalogColumn, catalog: Catalog) -> str:
 
 
 def carried(raw: str, source: CatalogColumn, known: Catalog, target: CatalogColumn, wanted: Catalog) -> str:
-    """The value carried over as it is; null where the target's type cannot hold it. Neither column is of a domain.
+    """Return the value unchanged; null if the target's type cannot hold it. Neither column has a domain.
 
     Args:
-        known, wanted: what is known of the source's types, and of the target's.
+        known, wanted: catalog facts about the source's types, and about the target's.
     """
     if _both_arrays(source, target):
         one, other = element(source, known), element(target, wanted)
@@ -47,7 +48,7 @@ def carried(raw: str, source: CatalogColumn, known: Catalog, target: CatalogColu
 
 
 def carried_back(value: str, target: CatalogColumn, known: Catalog, source: CatalogColumn, wanted: Catalog) -> str:
-    """The inverse: a target's value as one of the source, from which the cast makes the same value again; null where there is none."""
+    """Invert a cast: return a source value from which the cast makes the target's value again; null if none exists."""
     if _both_arrays(target, source):
         one, other = element(target, known), element(source, wanted)
         plain_one, plain_other = plain_column(one, known), plain_column(other, wanted)
@@ -59,7 +60,7 @@ def carried_back(value: str, target: CatalogColumn, known: Catalog, source: Cata
 
 
 def apart(source: CatalogColumn, known: Catalog, target: CatalogColumn, wanted: Catalog) -> bool:
-    """Whether no cast leads from the one type to the other, or none that keeps a meaning."""
+    """Whether no cast leads from one type to the other, or none that preserves the meaning."""
     if _both_arrays(source, target):
         one, other = (plain_column(element(source, known), known), plain_column(element(target, wanted), wanted))
         return "array" in (one.type_kind, other.type_kind) or casts.impossible(one, other)
@@ -76,12 +77,12 @@ def loses(source: CatalogColumn, known: Catalog, target: CatalogColumn, wanted: 
 
 
 def element(column: CatalogColumn, catalog: Catalog) -> CatalogColumn:
-    """An array's element as a column."""
+    """Return an array's element as a column."""
     return described(column, column.type.removesuffix("[]"), catalog)
 
 
 def described(column: CatalogColumn, written: str, catalog: Catalog) -> CatalogColumn:
-    """A column as one of another type, by that type's text: of a domain's base, of an array's element."""
+    """Return a column with another type, given as text: a domain's base type, or an array's element type."""
     kinds: dict[TypeKind, tuple[tuple[str, str], ...]] = {
         "enum": tuple((each.schema, each.name) for each in catalog.enums),
         "domain": tuple((each.schema, each.name) for each in catalog.domains),
@@ -109,7 +110,7 @@ _RANGES = {
 }
 _NONE = Catalog("pg_catalog")
 _VALUE = "e.v"
-"""An element of an array."""
+"""Return an element of an array."""
 
 
 def _both_arrays(one: CatalogColumn, other: CatalogColumn) -> bool:
@@ -128,11 +129,11 @@ def _element_cast(one: CatalogColumn, known: Catalog, other: CatalogColumn, want
 
 
 def _array(raw: str, source: CatalogColumn, target: CatalogColumn, made: str, *, into: CatalogColumn) -> str:
-    """An array cast as a whole, which keeps its dimensions and nulls; null where one of its elements cannot be carried over.
+    """Cast an array as a whole, which keeps its dimensions and nulls; null if an element cannot be converted.
 
     Args:
-        made: an element's cast.
-        into: the element that comes out.
+        made: the cast of an element.
+        into: the element after the cast.
     """
     before = base_type(source.type).removesuffix("[]")
     after = base_type(into.type)
@@ -146,7 +147,7 @@ def _array(raw: str, source: CatalogColumn, target: CatalogColumn, made: str, *,
     elif after in NUMBERS and is_text(described(source, before, _NONE)):
         way = f"{raw}::numeric[]"
     elif after not in FLOATS and before in FLOATS:
-        # The digits that tell it, as for a value by itself.
+        # The shortest exact digits, as for a single value.
         way = f"{raw}::text[]::numeric[]"
     value = f"{way}::{target.type}"
     if "case " not in made:
@@ -155,7 +156,7 @@ def _array(raw: str, source: CatalogColumn, target: CatalogColumn, made: str, *,
 
 
 def _fields(column: CatalogColumn, catalog: Catalog) -> tuple[str, ...] | None:
-    """The names of a composite type's fields."""
+    """Return the names of a composite type's fields."""
     return next(
         (
             tuple(field.name for field in each.columns)
@@ -176,7 +177,8 @@ class _Domain:
 
 
 def _domains(column: CatalogColumn, catalog: Catalog) -> list[_Domain]:
-    """The domain of a column, and those under it, outermost first; none where the type is no domain, or of another schema."""
+    """Return the domain of a column and the domains it is based on, outermost first; empty for other types and other
+    schemas."""
     if column.type_kind != "domain":
         return []
     known = {ident(domain.schema, domain.name): domain for domain in catalog.domains}

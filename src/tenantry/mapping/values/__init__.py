@@ -1,5 +1,5 @@
-"""Values as SQL: what a type's name says, and expressions that read, change and write values of each kind.
+"""Values as SQL: properties of a type by its name, and expressions that read, convert and write values of each kind.
 
-An expression is null where a value is invalid, and never raises; nothing is rounded away. Patterns name ASCII digits and a fixed set
-of blanks, since what `\\d` and `\\s` mean depends on the database's locale.
+An expression is null for an invalid value, and never raises an error; nothing is rounded. Patterns use ASCII digits and a
+fixed set of blanks, because the meaning of `\\d` and `\\s` depends on the database's locale.
 """

@@ -1,4 +1,4 @@
-"""Numbers in texts: the forms that are read, and what a type holds without rounding."""
+"""Numbers in texts: the accepted forms, and the range that a type holds without rounding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tenantry.mapping.values.type_names import FLOATS, INTEGERS, base_type, nume
 from tenantry.postgres import literal
 
 LONGEST = 255
-"""Bytes of a text that may be a number, blanks included: no number of this length overflows numeric or a float."""
+"""Maximum bytes of a text that may be a number, blanks included: no number of this length overflows numeric or a float."""
 _BLANK = r"[ \t\r\n\u00a0]*"
 
 
@@ -18,8 +18,8 @@ def number(
 ) -> str:
     """`1546.27` `1,546.27` ` $ 1,322.35 ` `-$459.08` `$-459.08` `(459.08)` `+3` `.5` and, with percent, `-77%` → -0.77.
 
-    The plain form comes first, since it is what most values have; anything else is read as numeric and then compared
-    with what the type holds.
+    The plain form is tried first, because most values have it; any other is read as numeric and then compared with the type's
+    range.
 
     Args:
         grouped: commas may separate thousands, and parentheses mean a negative number.
@@ -42,22 +42,22 @@ def number(
     cases.append(_number_case(raw, forms, type_name, "", whole=whole))
     if percent:
         forms = rf"(?:[-+]?{_BLANK}{amount}{_BLANK}%|\({_BLANK}{amount}{_BLANK}(?:\){_BLANK}%|%{_BLANK}\)))"
-        # Not / 100: a quotient has 16 digits at least, but not all that there are.
+        # Not / 100: a quotient has at least 16 digits, but not always all of them.
         cases.append(_number_case(raw, forms, type_name, " * 0.01", whole=whole))
     return f"case {' '.join(cases)} end"
 
 
 def exact(value: str, type_name: str) -> str:
-    """A value of type numeric as the given type; null where the type cannot hold it as it is.
+    """Convert a numeric value to the given type; null if the type cannot hold it exactly.
 
-    `value` is named up to four times: it should be a column.
+    `value` is used up to four times, so it should be a column.
     """
     base = base_type(type_name)
     if base in INTEGERS:
         low, high = INTEGERS[base]
         held = f"{value} = trunc({value}) and {value} between {low} and {high}"
     elif base in FLOATS:
-        # In the float's range, and the same number again in the shortest digits that tell the float.
+        # Within the float's range, and the same number again in the float's shortest exact digits.
         least, most = ("1e-37", "1e38") if base == "real" else ("1e-300", "1e300")
         held = (
             f"case when {value} = 0 or abs({value}) >= {least} and abs({value}) < {most}"
@@ -72,7 +72,7 @@ def exact(value: str, type_name: str) -> str:
 
 
 def _plain_number(type_name: str, *, whole: bool) -> str | None:
-    """The pattern of digits that fit the type for certain."""
+    """Return the pattern of digits that always fit the type."""
     limits = numeric_limits(type_name)
     if limits.whole is None or limits.scale is None:
         before, after = 100, 100
@@ -85,8 +85,8 @@ def _plain_number(type_name: str, *, whole: bool) -> str | None:
 
 
 def _common_number_cases(raw: str, type_name: str, *, currency: bool, percent: bool, whole: bool) -> Iterator[str]:
-    """The forms that offices use most, by patterns that cost half of the full ones'. Short enough to fit for certain, they
-    need no comparison with what the type holds; whatever else there is falls through to the full patterns."""
+    """Return expressions for the most common forms, with patterns that cost half as much as the full ones. They are short
+    enough to always fit, so they need no range check; all other values fall through to the full patterns."""
     limits = numeric_limits(type_name)
     if whole or limits.whole is None or limits.scale is None or limits.scale < 3:
         return
@@ -114,13 +114,13 @@ def _number_case(raw: str, forms: str, type_name: str, factor: str, *, whole: bo
 
 
 def number_text(value: str, type_name: str) -> str:
-    """A number as the plain text that every transform for numbers reads back as the same number; null for what no text of
-    digits is: NaN, infinity, and more digits than are read."""
+    """Return a number as plain text that every numeric transform reads back as the same number; null for values without such
+    a text: NaN, infinity, and more digits than are read."""
     if base_type(type_name) in INTEGERS:
         return f"{value}::text"
     if numeric_limits(type_name).whole is not None and base_type(type_name) == "numeric":
         return f"case when {value} <> 'NaN' then trim_scale({value})::text end"
-    # The text of a float is the shortest that tells it, though perhaps with an exponent.
+    # The text of a float is the shortest exact one, but may have an exponent.
     number = f"{value}::text::numeric" if base_type(type_name) in FLOATS else value
     return (
         f"(select case when v.digits ~ '^-?[0-9]' and octet_length(v.digits) <= {LONGEST} then v.digits end"

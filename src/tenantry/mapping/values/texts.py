@@ -1,4 +1,4 @@
-"""Texts and words: trimmed, folded, as boolean, and what a text type holds."""
+"""Texts and words: trimmed, folded, as boolean, and the limits of text types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FALSE_WORDS = ("false", "f", "no", "n", "off", "0")
 
 
 def plain_source(source: CatalogColumn, raw: str) -> str:
-    """The raw value under rules that no collation bends: patterns refuse nondeterministic ones, citext folds case."""
+    """Return the raw value in a fixed collation: patterns reject nondeterministic ones, and citext folds case."""
     if is_text(source) and (source.collation is not None or base_type(source.type) not in TEXTS - {"citext"}):
         return f'{raw}::text collate "C"'
     return raw
@@ -23,12 +23,12 @@ def trimmed(raw: str) -> str:
 
 
 def folded(raw: str) -> str:
-    """Trimmed, and A to Z in lower case, whatever the database's locale makes of other letters."""
+    """Trim a text and lower-case A to Z, whatever the database's locale does with other letters."""
     return f'lower({trimmed(raw)} collate "C")'
 
 
 def no_longer(value: str, type_name: str) -> str:
-    """A value of a text type; null where it is longer than the type."""
+    """Convert to a text type; null if the value is longer than the type allows."""
     length = text_length(type_name)
     if length is None:
         return f"{value}::{type_name}"
@@ -36,23 +36,23 @@ def no_longer(value: str, type_name: str) -> str:
 
 
 def as_text(text: str, type_name: str) -> str:
-    """A text as a value of a text type; null where that is too short for it."""
+    """Convert a text to a text type; null if the type is too short for it."""
     return no_longer(f"({text})", type_name)
 
 
 def boolean(raw: str) -> str:
-    """true, t, yes, y, on, 1 and false, f, no, n, off, 0; in any case, blanks around ignored."""
+    """Read true, t, yes, y, on, 1 and false, f, no, n, off, 0; ignores case and surrounding blanks."""
     word = folded(raw)
     return f"case when {word} in ({literals(TRUE_WORDS)}) then true when {word} in ({literals(FALSE_WORDS)}) then false end"
 
 
 def boolean_text(value: str, type_name: str) -> str:
-    """true or false, or their first letters where the type holds no more."""
+    """Write true or false, or their first letters if the type holds no more."""
     length = text_length(type_name)
     word = f"left({value}::text, 1)" if length is not None and length < len("false") else f"{value}::text"
     return as_text(word, type_name)
 
 
 def escaped(text: str) -> str:
-    """A literal in which each character is an escape, so that blanks can be told apart."""
+    """Return a literal in which each character is an escape, so that different blanks can be distinguished."""
     return "E'" + "".join(f"\\u{ord(char):04x}" for char in text) + "'"

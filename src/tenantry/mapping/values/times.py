@@ -1,4 +1,4 @@
-"""Moments: instants, the clock of a zone, and the digits of a second that a type holds."""
+"""Times: instants, local times of a zone, and the fractional digits that a type holds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from tenantry.mapping.values.type_names import has_zone, precision
 
 
 def instant(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str:
-    """A timestamp without time zone, or a date's midnight, that states the local time of a zone.
+    """Convert a timestamp without time zone, or midnight of a date, from the local time of a zone.
 
-    A time that the clock skips is moved on by the gap; one that it shows twice is the second (standard time).
+    A local time that the clock skips is moved forward by the gap; one that occurs twice means the second (standard time).
     """
     if has_zone(source):
         return f"{raw}::{type_name}"
@@ -18,10 +18,10 @@ def instant(raw: str, source: CatalogColumn, zone: str, type_name: str) -> str:
 
 
 def wall_clock(value: str, source: CatalogColumn, zone: str) -> str:
-    """The inverse of `instant`: what the clock of a zone showed at an instant, as the source's type.
+    """Invert `instant`: return the local time of a zone at an instant, as the source's type.
 
-    Fractions of a second that the source does not hold are cut off. Null where the clock's time would be read as another
-    instant (the first of two hours that it shows twice), and for a date where it is no midnight.
+    Fractional digits that the source does not hold are cut off. Null if the local time would be read as another instant (the
+    first of two occurrences), and for a date if it is not midnight.
     """
     to = source.type
     if has_zone(source):
@@ -38,7 +38,7 @@ def wall_clock(value: str, source: CatalogColumn, zone: str) -> str:
 
 
 def within_precision(value: str, type_name: str) -> str:
-    """A time without the fractions of a second that a type does not hold: cut off, since a cast would round up."""
+    """Cut off fractional digits that a type does not hold; a cast would round up."""
     match precision(type_name) if "(" in type_name else 6:
         case 6:
             return value
@@ -51,7 +51,7 @@ def within_precision(value: str, type_name: str) -> str:
 
 
 def fewer_digits(source: CatalogColumn, target: CatalogColumn) -> str | None:
-    """What is wrong where the target holds fewer digits of a second than the source, in words."""
+    """Explain the problem if the target holds fewer fractional digits of a second than the source."""
     if precision(source.type) <= precision(target.type):
         return None
     return f"{source.name} is {source.type} and {target.name} is {target.type}: digits of the second would be lost"

@@ -1,4 +1,4 @@
-"""What the name of a type says: its kind, its limits."""
+"""Properties of a type by its name: its kind and its limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTEGERS = {
     "integer": (-(2**31), 2**31 - 1),
     "bigint": (-(2**63), 2**63 - 1),
 }
-# Numbers of this many digits (before the point, behind it) are exact in a binary float, and far from its limits.
+# Numbers with this many digits (before and after the point) are exact in a binary float, and far from its limits.
 _FLOATS = {"real": (4, 2), "double precision": (9, 6)}
 FLOATS = frozenset(_FLOATS)
 NUMBERS = frozenset({*INTEGERS, *_FLOATS, "numeric"})
@@ -22,14 +22,14 @@ NUMBERS = frozenset({*INTEGERS, *_FLOATS, "numeric"})
 
 @dataclass(frozen=True, slots=True)
 class NumericLimits:
-    """Digits before and after the point that a numeric type holds for certain; None: no limit."""
+    """Return the digits before and after the point that a numeric type always holds; None: no limit."""
 
     whole: int | None
     scale: int | None
 
 
 def base_type(name: str) -> str:
-    """A type's name without its modifier: 'numeric(14,2)' → 'numeric'."""
+    """Return a type's name without its modifier: 'numeric(14,2)' → 'numeric'."""
     return re.sub(r"\(.*?\)", "", name).strip()
 
 
@@ -42,13 +42,13 @@ def is_number(column: CatalogColumn) -> bool:
 
 
 def text_length(type_name: str) -> int | None:
-    """The characters that a text type holds; None: no limit, or no text."""
+    """Return the maximum number of characters of a text type; None: no limit, or not a text type."""
     found = re.fullmatch(r"(?:character varying|character)\((\d+)\)", type_name)
     return int(found[1]) if found else None
 
 
 def precision(type_name: str) -> int:
-    """Digits of a second's fraction that a time or timestamp type holds."""
+    """Return the number of fractional digits that a time or timestamp type holds."""
     found = re.search(r"\((\d+)\)", type_name)
     return int(found[1]) if found else 6
 
