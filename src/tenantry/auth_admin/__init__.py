@@ -1,1 +1,1 @@
-"""The admin API of Supabase Auth, for a hosted Supabase whose database cannot be reached."""
+"""The admin API of Supabase Auth, for a hosted Supabase whose database is not accessible."""

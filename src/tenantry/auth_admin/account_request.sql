@@ -1,10 +1,10 @@
 -- name: make
--- The list of what is asked of the admin API, one row for each action; beside the journal, and made without one too.
+-- The list of requests to the admin API, one row for each action; next to the journal, and created without one, too.
 do $$
 begin
     if to_regnamespace('tenantry') is null then
         create schema tenantry;
-        comment on schema tenantry is 'Tenantry: what was asked of the admin API of accounts.';
+        comment on schema tenantry is 'Tenantry: requests to the admin API of accounts.';
         revoke all on schema tenantry from public;
     end if;
 end
@@ -22,14 +22,14 @@ create table if not exists tenantry.account_request (
     primary key (source_key, kind)
 );
 create index if not exists account_request_open_idx on tenantry.account_request (state) where state in ('wanted', 'sent', 'refused');
-comment on table tenantry.account_request is 'What was asked of the admin API of Supabase Auth for each person, and what came of it.';
-comment on column tenantry.account_request.state is 'sent: it was on its way when the run stopped; the next one looks whether it arrived.';
-comment on column tenantry.account_request.made is 'The account was made by this action, not found: going back deletes it.';
-comment on column tenantry.account_request.first_sent is 'When the first request went out, by the clock of this database.';
+comment on table tenantry.account_request is 'Requests to the admin API of Supabase Auth for each person, and their results.';
+comment on column tenantry.account_request.state is 'sent: it was in flight when the run stopped; the next run checks whether it arrived.';
+comment on column tenantry.account_request.made is 'This action created the account, so undoing it deletes the account.';
+comment on column tenantry.account_request.first_sent is 'When the first request was sent, by the clock of this database.';
 revoke all on tenantry.account_request from public;
 
 -- name: want
--- Note a batch of actions; those that are known keep their state. Gives all of the batch as they stand.
+-- Record a batch of actions; known ones keep their state. Returns the current state of the whole batch.
 with given as (
     select * from unnest(%(keys)s::text[], %(kinds)s::text[], %(accounts)s::uuid[]) as g (source_key, kind, account_id)
 ), added as (
@@ -45,20 +45,20 @@ select r.source_key, r.kind, r.account_id, r.state, r.made
  where not exists (select from added as a where a.source_key = r.source_key and a.kind = r.kind)
 
 -- name: sent
--- A request goes out now. Gives the moment of the first one.
+-- A request is being sent. Returns the time of the first one.
 update tenantry.account_request
    set state = 'sent', tries = tries + 1, error_code = '', first_sent = coalesce(first_sent, clock_timestamp()), at = clock_timestamp()
  where source_key = %(key)s and kind = %(kind)s
 returning first_sent
 
 -- name: created
--- The account is there. That this action made it is never unsaid.
+-- The account exists. Once recorded, it stays recorded that this action created it.
 update tenantry.account_request
    set made = made or %(made)s, at = clock_timestamp()
  where source_key = %(key)s and kind = %(kind)s
 
 -- name: settled
--- An answer that holds.
+-- A final answer.
 update tenantry.account_request
    set state = %(state)s, error_code = %(error_code)s, at = clock_timestamp()
  where source_key = %(key)s and kind = %(kind)s
@@ -71,7 +71,7 @@ select state, count(*) from tenantry.account_request group by state
 select source_key, kind, account_id, error_code, at from tenantry.account_request where state = 'refused' order by source_key, kind
 
 -- name: to_undo
--- Accounts that were made, or may have been: the answer was lost and nobody has looked since.
+-- Accounts that were created, or may have been: the answer was lost and nothing has checked since.
 select source_key, kind, account_id, made, first_sent
   from tenantry.account_request
  where kind <> 'update' and (made or state = 'sent')
@@ -79,7 +79,7 @@ select source_key, kind, account_id, made, first_sent
  limit %(limit)s
 
 -- name: undone
--- As if it had never been asked for.
+-- As if it had never been requested.
 update tenantry.account_request
    set state = 'wanted', made = false, error_code = '', first_sent = null, at = clock_timestamp()
  where source_key = %(key)s and kind = %(kind)s

@@ -1,12 +1,12 @@
-"""Runs a plan of account actions over the admin API: in batches, paced, and from where it was when it was stopped.
+"""Runs a plan of account actions over the admin API: in batches, rate-limited, resuming where it stopped.
 
     actions = (AccountAction("create", key, AccountFields(id=…, email=…, password_hash=…)) for …)
     with AdminClient(url, key) as client:
         done = run_actions(connection, client, actions)
 
-What was asked for, and what came of it, stands in tenantry.account_request. An action whose answer was lost, by a broken
-connection or because this process was killed, is looked up by the id of its account, which was fixed beforehand: nobody gets
-two. Only one process may work on the list at a time.
+tenantry.account_request records each request and its result. If an answer was lost, because the connection broke or this
+process was killed, the account is looked up by its id, which was chosen beforehand: no account is created twice. Only one
+process at a time may work on the list.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Kind = Literal["create", "invite", "update"]
 
 _LOCK = 7304871220352
 _CLOCKS = timedelta(minutes=10)
-"""By how much the clocks of this database and of the other server may differ."""
+"""Maximum difference between the clocks of this database and of the other server."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountAction:
-    """One thing to do for one person.
+    """An action for one person.
 
     Attributes:
-        kind: create an account; invite: create it and send an invitation; update: change one that is there.
+        kind: create an account; invite: create it and send an invitation; update: change an existing one.
         source_key: the person's key in the source.
         user: with the id of the account, and for create and invite an e-mail address.
     """
@@ -70,11 +70,11 @@ class AccountAction:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a run of actions did.
+    """The result of a run of actions.
 
     Attributes:
-        done, refused: actions that this run settled.
-        before: actions that were settled already, by an earlier run or earlier in this one.
+        done, refused: actions that this run completed.
+        before: actions that were already completed, by an earlier run or earlier in this one.
     """
 
     done: int
@@ -84,10 +84,10 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An action that was refused for good, for an administrator to decide.
+    """An action that was finally refused, for an administrator to decide.
 
     Attributes:
-        error_code: `email_taken`: an account of another id has the address; else what Supabase Auth said.
+        error_code: `email_taken`: an account with another id has the address; otherwise Supabase Auth's code.
     """
 
     source_key: str
@@ -107,19 +107,19 @@ def run_actions(
     progress: Callable[[Ran], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Ran:
-    """Carry out actions that are not settled yet, each once.
+    """Run actions that are not completed yet, each once.
 
     Args:
-        connection: in autocommit mode; schema tenantry is there, or may be made.
+        connection: in autocommit mode; schema tenantry exists, or may be created.
         actions: read one batch at a time.
-        batch: how many are noted, sent and settled together.
-        again: also those that were refused before.
-        progress: told after each batch.
-        stopped: asked before each batch.
+        batch: number of actions that are recorded, sent and completed together.
+        again: also retry actions that were refused before.
+        progress: called after each batch.
+        stopped: called before each batch; true ends the run.
 
     Raises:
-        AuthUnreachable, AuthKeyRefused, RunInterrupted: nothing is lost, and the same call goes on.
-        AuthRefused: the API itself is not there.
+        AuthUnreachable, AuthKeyRefused, RunInterrupted: nothing is lost; the same call resumes.
+        AuthRefused: the API itself does not exist.
         RunInProgress: another process works on the list.
         JournalMismatch: the list has another account for the same person.
     """
@@ -138,14 +138,14 @@ def run_actions(
 
 
 def refused(connection: Connection) -> tuple[Refused, ...]:
-    """The actions that were refused for good."""
+    """Yield the actions that were finally refused."""
     if not _exists(connection):
         return ()
     return tuple(Refused(*row) for row in connection.execute(_block("refused")))
 
 
 def counts(connection: Connection) -> dict[str, int]:
-    """How many actions are in which state: wanted, sent, done, refused."""
+    """Count the actions by state: wanted, sent, done, refused."""
     if not _exists(connection):
         return {}
     return {str(state): int(number) for state, number in connection.execute(_block("counts"))}
@@ -158,9 +158,9 @@ def undo_actions(
     batch: int = 200,
     stopped: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Delete the accounts that actions made, and no other; returns how many. What was updated stays as it is.
+    """Delete only the accounts that actions created; return their number. Updated accounts are unchanged.
 
-    It can be stopped and called again. Afterwards the actions are as if they had not been asked for.
+    It can be interrupted and repeated. Afterwards the actions count as never requested.
 
     Raises:
         as run_actions()
@@ -180,11 +180,11 @@ def undo_actions(
 
 
 def _act(client: AdminClient, requests: _Requests, action: AccountAction, unsure: bool, made: bool) -> bool:
-    """Carry out one action. Returns whether it was done; else it was refused.
+    """Run one action. Return whether it was done; otherwise it was refused.
 
     Args:
-        unsure: an earlier process had sent it, and did not live to see the answer.
-        made: the account is known to have been made by it.
+        unsure: an earlier process sent it and ended before the answer.
+        made: the account is known to have been created by it.
     """
     first_sent = requests.sent(action)
     try:
@@ -229,7 +229,7 @@ def _undo(
 
 
 def _older(user: dict[str, Any], first_sent: datetime) -> bool:
-    """Whether the account was there before it was asked for."""
+    """Whether the account existed before the request."""
     try:
         return datetime.fromisoformat(str(user["created_at"])) < first_sent - _CLOCKS
     except (KeyError, ValueError):
@@ -237,8 +237,8 @@ def _older(user: dict[str, Any], first_sent: datetime) -> bool:
 
 
 def _together(pool: ThreadPoolExecutor, client: AdminClient, tasks: Sequence[Callable[[], bool]]) -> list[bool]:
-    """Run tasks side by side. The first that fails, or Ctrl-C, keeps the others from beginning; those that have begun are
-    waited for, so that their answers are noted."""
+    """Run tasks in parallel. The first failure, or Ctrl-C, prevents others from starting; started ones are awaited, so that
+    their answers are recorded."""
     futures: list[Future[bool]] = [pool.submit(task) for task in tasks]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
@@ -263,13 +263,14 @@ def _interrupted() -> RunInterrupted:
 
 
 class _Requests:
-    """The rows of tenantry.account_request; threads share the connection, which commits each statement by itself."""
+    """The rows of tenantry.account_request; threads share the connection, which commits each statement on its own."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._guard = connection, threading.Lock()
 
     def want(self, actions: list[AccountAction], *, again: bool) -> list[tuple[AccountAction, bool, bool]]:
-        """Note them. Returns those that are not settled: the action, whether it was sent before, whether it made its account."""
+        """Record a batch. Return the actions not completed yet: the action, whether it was sent before, whether it created
+        its account."""
         wanted = {(action.source_key, action.kind): action for action in reversed(actions)}
         rows = self._say(
             "want",
@@ -319,7 +320,7 @@ class _Requests:
 
 @contextmanager
 def _list(connection: Connection) -> Iterator[_Requests]:
-    """The list, made where there is none, and held so that no other process works on it."""
+    """Create the list if it does not exist, and lock it against other processes."""
     if not connection.autocommit:
         raise SettingsError("The connection for the list of account requests must be in autocommit mode.")
     row = connection.execute("select pg_try_advisory_lock(%s)", [_LOCK]).fetchone()

@@ -1,4 +1,4 @@
-"""Reading answers of the admin API: accounts, pages, error codes. The key is in none of them."""
+"""Reads answers of the admin API: accounts, pages, error codes. The key is in none of them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class AdminAnswer:
     headers: httpx.Headers
     value: Any
     looked_up: bool = False
-    """The answer was lost, and this is what was found afterwards."""
+    """The answer was lost, and a later lookup found this."""
 
 
 class Secret:
-    """A key that repr(), str() and pickle do not show."""
+    """A key that repr(), str() and pickle do not reveal."""
 
     __slots__ = ("_key",)
 
@@ -50,19 +50,19 @@ class Secret:
 
 
 class Lost:
-    """Whether the answer to a try was lost."""
+    """Whether the answer to an attempt was lost."""
 
     happened = False
 
 
 class Window:
-    """The last ids seen, a bounded number."""
+    """The most recent ids, in a bounded number."""
 
     def __init__(self, size: int) -> None:
         self._size, self._ids = size, OrderedDict[str, None]()
 
     def add(self, name: str) -> bool:
-        """Whether it is new."""
+        """Add an id; return whether it is new."""
         if name in self._ids:
             return False
         self._ids[name] = None
@@ -88,7 +88,7 @@ def checked_url(url: str) -> str:
 
 
 def json_of(response: httpx.Response) -> Any:
-    """The body; None where it is no JSON. An empty one counts as an empty object."""
+    """Return the body; None if it is not JSON. An empty body counts as an empty object."""
     if not response.content:
         return {}
     try:
@@ -102,7 +102,7 @@ def user_of(answer: AdminAnswer) -> User:
     if isinstance(value, dict) and isinstance(value.get("user"), dict):
         value = value["user"]
     if not isinstance(value, dict) or "id" not in value:
-        raise AuthUnreachable("The admin API answered without the user that was asked for.")
+        raise AuthUnreachable("The admin API answered without the requested user.")
     return value
 
 
@@ -111,7 +111,7 @@ def same_email(user: Mapping[str, Any], email: str | None) -> bool:
 
 
 def next_page(link: str | None, page: int) -> int | None:
-    """The number of the next page, from the Link header; only the number is used, wherever the link leads."""
+    """Return the number of the next page from the Link header; only the number is used, wherever the link leads."""
     found = _NEXT.search(link or "")
     if found is None:
         return None
@@ -120,7 +120,7 @@ def next_page(link: str | None, page: int) -> int | None:
 
 
 def code_of_error(response: httpx.Response, value: Any) -> str:
-    """Supabase Auth's own code: `code` of newer answers, `error_code` of older ones, or the header."""
+    """Return Supabase Auth's own code: `code` in newer answers, `error_code` in older ones, or the header."""
     said = value if isinstance(value, dict) else {}
     code = said.get("error_code") or (said.get("code") if isinstance(said.get("code"), str) else None)
     return str(code or response.headers.get("x-sb-error-code") or "")

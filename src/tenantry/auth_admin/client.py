@@ -1,14 +1,15 @@
-"""The admin API of Supabase Auth, for a hosted Supabase whose database cannot be reached.
+"""A client of the admin API of Supabase Auth, for a hosted Supabase whose database is not accessible.
 
     with AdminClient("https://project.example", key) as client:
         for user in client.users():
             ...
 
-Requests are paced (a token bucket, shared by threads) and bounded in number. Tries without an answer (timeouts, broken
-connections, 5xx) and refusals for haste (429) are repeated, with growing waits that differ by chance; other refusals are not.
-A call that makes or changes something and whose answer was lost first looks whether it was done.
+A token bucket, shared by threads, limits the rate of requests, and their number in flight is bounded. Attempts without an
+answer (timeouts, broken connections, 5xx) and rate-limited ones (429) are repeated with growing, randomized waits; other
+refusals are not. If the answer of a call that creates or changes something was lost, the client first checks whether it was
+done.
 
-The key is in the headers of requests and nowhere else: no repr, error or log has it.
+The key is only sent in request headers: no repr, error or log contains it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 
 class AdminClient:
-    """Administers accounts over HTTP. Threads may share it; it is to be closed, as by `with`."""
+    """Administers accounts over HTTP. Threads may share it; close it, for example with `with`."""
 
     def __init__(
         self,
@@ -61,14 +62,15 @@ class AdminClient:
     ) -> None:
         """
         Args:
-            url: of the project, as https://project.example; the API is below it at /auth/v1. Without TLS only on this machine.
+            url: the project's, such as https://project.example; the API is below it at /auth/v1. Without TLS only on this
+                machine.
             key: the service key.
-            pace: see there.
-            bucket: one that is shared with other clients, or has a clock of its own; instead of pace.rate and pace.burst.
-            transport: instead of the network.
+            pace: limits of rate, attempts and waits; see Pace.
+            bucket: a token bucket shared with other clients, or with a clock of its own; replaces pace.rate and pace.burst.
+            transport: replaces the network.
 
         Raises:
-            SettingsError: the URL or the key cannot be; neither is repeated.
+            SettingsError: the URL or the key is malformed; the message repeats neither.
         """
         self._url = checked_url(url)
         if not key or not re.fullmatch(r"[!-~]+", key):
@@ -100,24 +102,24 @@ class AdminClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back; the client is of no use afterwards."""
+        """Close the connections; the client cannot be used afterwards."""
         self.stop()
         self._http.close()
 
     def stop(self) -> None:
-        """Let no further request go out, and end all waits: these raise RunInterrupted. What is on its way is waited for."""
+        """Send no further request, and end all waits: these raise RunInterrupted. Requests in flight are awaited."""
         self._stopping.set()
 
     # -- reading ---------------------------------------------------------------------------------------------------------
 
     def users(self, *, per_page: int = 200, filter: str = "") -> Iterator[User]:
-        """All users, page by page; memory does not grow with their number.
+        """Yield all users, page by page; memory does not grow with their number.
 
-        Users that are added meanwhile may be among them or not. None comes twice because of them, and none of those who were
-        there is missed; only users that are deleted meanwhile can hide others: read again then.
+        Users that are added meanwhile may be included or not. They cause neither duplicates nor omissions. Only deleted users
+        can hide others: then read again.
 
         Args:
-            filter: a part of the e-mail address; servers that do not know it give all.
+            filter: a part of the e-mail address; servers that do not support it return all users.
         """
         page, seen = 1, Window(_REMEMBERED)
         while True:
@@ -126,7 +128,7 @@ class AdminClient:
             users = answer.value.get("users") if isinstance(answer.value, dict) else None
             if not isinstance(users, list):
                 raise AuthUnreachable(
-                    f"{self._url} answers, but it is not the admin API of Supabase Auth: it gives no list of users.",
+                    f"{self._url} answers, but it is not the admin API of Supabase Auth: it returns no list of users.",
                     hint="Give the project's URL, without a path.",
                 )
             for user in users:
@@ -138,12 +140,12 @@ class AdminClient:
             page = following or page + 1
 
     def count(self) -> int | None:
-        """How many users there are, as the server says; None where it does not."""
+        """Return the number of users according to the server; None if it does not say."""
         text = self._call("GET", "/admin/users", parameters={"page": "1", "per_page": "1"}).headers.get("x-total-count")
         return int(text) if text is not None and text.isdigit() else None
 
     def user(self, user: UUID) -> User | None:
-        """The user of this id, or None."""
+        """Return the user with this id, or None."""
         try:
             answer = self._call("GET", f"/admin/users/{user}")
         except AuthRefused as error:
@@ -153,8 +155,8 @@ class AdminClient:
         return user_of(answer)
 
     def find_by_email(self, email: str) -> User | None:
-        """The user who has this e-mail address, whatever its case; None without one. An SSO user with it counts only where
-        there is no other."""
+        """Return the user with this e-mail address, ignoring case, or None. An SSO user with it counts only if no other user
+        has it."""
         wanted = email.strip().lower()
         found = None
         for user in self.users(filter=wanted):
@@ -167,11 +169,11 @@ class AdminClient:
     # -- writing ---------------------------------------------------------------------------------------------------------
 
     def create(self, fields: AccountFields) -> Made:
-        """Make an account. One of the same id and e-mail that is there already counts as made.
+        """Create an account. An existing one with the same id and e-mail address counts as created.
 
         Raises:
-            EmailTaken: an account of another id has the e-mail address.
-            AuthRefused: something else is wrong with it; `error_code` id_taken: the id belongs to another address.
+            EmailTaken: an account with another id has the e-mail address.
+            AuthRefused: another problem; `error_code` id_taken: the id belongs to another address.
         """
         body = {"id": str(uuid4())} | fields.body()
         account, lost = UUID(body["id"]), Lost()
@@ -205,10 +207,10 @@ class AdminClient:
         return Made(user_of(answer), None if answer.looked_up else True)
 
     def update(self, user: UUID, fields: AccountFields) -> User:
-        """Change an account; what is None in `fields` stays.
+        """Change an account; fields that are None are unchanged.
 
         Raises:
-            EmailTaken, AuthRefused: `error_code` user_not_found: there is none of this id.
+            EmailTaken, AuthRefused: `error_code` user_not_found: no account has this id.
         """
         body = fields.body()
         body.pop("id", None)
@@ -222,15 +224,16 @@ class AdminClient:
             raise
 
     def invite(self, email: str, data: Mapping[str, Any] | None = None, *, user: UUID | None = None) -> User:
-        """Send an invitation; an account is made where there is none of this address.
+        """Send an invitation; create an account if none has this address.
 
         Args:
             data: for the user's metadata.
-            user: the id of the account to invite, where it is there: an answer that was lost is then looked up, so that no
+            user: the id of the account to invite, if it exists: a lost answer is then looked up, so that no second mail is
+                sent.
                 second mail goes out.
 
         Raises:
-            EmailTaken: the address is that of an account that has confirmed it.
+            EmailTaken: the address belongs to an account that has confirmed it.
         """
 
         def sent() -> User | None:
@@ -250,8 +253,8 @@ class AdminClient:
             raise
 
     def delete(self, user: UUID, *, soft: bool = False) -> bool:
-        """Delete an account with all that hangs on it, or (soft) make it unusable and forget its personal data. Returns
-        whether there was one."""
+        """Delete an account with all its data, or (soft) make it unusable and erase its personal data. Return whether it
+        existed."""
         try:
             self._call("DELETE", f"/admin/users/{user}", body={"should_soft_delete": True} if soft else None)
         except AuthRefused as error:
@@ -272,11 +275,11 @@ class AdminClient:
         lost: Lost | None = None,
         done: Callable[[], User | None] | None = None,
     ) -> AdminAnswer:
-        """Send until there is an answer.
+        """Send a request until there is an answer.
 
         Args:
-            lost: is told when an answer was lost.
-            done: after a lost answer: the user, if the request was carried out.
+            lost: called when an answer was lost.
+            done: after a lost answer: returns the user if the request was carried out.
         """
         why = ""
         for attempt in range(1, self.pace.tries + 1):
@@ -310,7 +313,7 @@ class AdminClient:
             pause = backoff(attempt, base=self.pace.wait, limit=self.pace.longest_wait)
             if response is not None and response.status_code == 429:
                 asked = retry_after(response.headers.get("retry-after"))
-                # Everybody has been too fast, not this request alone.
+                # All requests together were too fast, not just this one.
                 self._bucket.hold(min(self.pace.longest_wait, pause if asked is None else max(asked, 0.0)))
                 continue
             self._stopping.wait(pause)

@@ -1,4 +1,4 @@
-"""What the admin API, or the way to it, can refuse."""
+"""Errors of the admin API and of the connection to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tenantry.errors import TenantryError
 
 
 class AuthUnreachable(TenantryError):
-    """The admin API gave no answer that means anything, after all tries."""
+    """The admin API gave no usable answer in any attempt."""
 
     code: ClassVar[str] = "TN-213"
     exit_code: ClassVar[int] = 1
@@ -16,18 +16,18 @@ class AuthUnreachable(TenantryError):
 
 
 class AuthKeyRefused(TenantryError):
-    """The admin API answered, but the key is none that may administer accounts."""
+    """The admin API answered, but the key may not administer accounts."""
 
     code: ClassVar[str] = "TN-214"
     remedy: ClassVar[str] = "Give the service key of this project, not the anon or publishable one."
 
 
 class AuthRefused(TenantryError):
-    """The admin API refused one request for good.
+    """The admin API finally refused one request.
 
     Attributes:
-        status: of HTTP.
-        error_code: Supabase Auth's, as `email_exists`; empty where it gave none.
+        status: the HTTP status.
+        error_code: Supabase Auth's code, such as `email_exists`; empty if it sent none.
     """
 
     code: ClassVar[str] = "TN-215"

@@ -1,7 +1,7 @@
-"""A hosted Supabase that is seen only through its admin API: its accounts are mirrored here, and what a run made is made there.
+"""A hosted Supabase that is only accessible through its admin API: its accounts are mirrored here, and created there.
 
-fetch()  before the run: every account of the project, into our own auth.users, so that the same plan links users to them
-push()   after it: the accounts that the run made, with the same ids, and the super flag of those that it linked
+fetch()  before the run: copies every account of the project to our own auth.users, so that the same plan links users to them
+push()   after it: creates the run's accounts there, with the same ids, and sets the super flag of linked ones
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BANNED = "876000h"
 def fetch(
     connection: Connection, client: AdminClient, progress: Callable[[int, int], None] = lambda _a, _b: None
 ) -> int:
-    """Mirror the accounts of the project; how many there are. Reading it again brings the mirror up to date.
+    """Mirror the accounts of the project; return their number. Repeating it updates the mirror.
 
     Raises:
-        SettingsError: this database has an auth schema of its own that Tenantry did not make: it is the one that counts.
-        AuthUnreachable, AuthKeyRefused: see there; what was read stays.
+        SettingsError: this database has a schema auth that Tenantry did not create, and that one is used.
+        AuthUnreachable, AuthKeyRefused: see there; what was already read stays.
     """
     if complete_auth_schema(connection) is AuthSchema.FOREIGN:
         raise SettingsError(
@@ -54,7 +54,7 @@ def fetch(
 
 
 def actions(connection: Connection) -> Iterator[AccountAction]:
-    """What is to be done at the project after a run, streamed."""
+    """Yield the actions for the project after a run, streamed."""
     with connection.transaction(), connection.cursor(name="tenantry_push") as cursor:
         cursor.execute(load_blocks("tenantry.auth_admin", "mirror")["pushed"])
         for key, situation, account, email, password, confirmed, theirs, ours, banned, made in cursor:
@@ -79,7 +79,7 @@ def actions(connection: Connection) -> Iterator[AccountAction]:
 
 
 def count_actions(connection: Connection) -> int:
-    """How many actions() there are at most, for a progress bar."""
+    """Return the maximum number of actions(), for a progress bar."""
     row = connection.execute(load_blocks("tenantry.auth_admin", "mirror")["pushed_count"]).fetchone()
     return 0 if row is None else int(row[0])
 

@@ -1,7 +1,7 @@
--- A hosted Supabase behind its admin API: what it has, and what is to be done there.
+-- A hosted Supabase behind its admin API: the accounts it has, and the actions to run there.
 
 -- name: mirror_user
--- An account as the admin API tells of it, into our own auth.users. What the API does not tell, as passwords, is not there.
+-- Store an account from the admin API in our own auth.users. What the API does not reveal, such as passwords, is missing.
 insert into auth.users as u (id, aud, role, email, phone, email_confirmed_at, phone_confirmed_at, invited_at, last_sign_in_at,
                              banned_until, deleted_at, raw_app_meta_data, raw_user_meta_data, created_at, updated_at,
                              is_sso_user, is_anonymous)
@@ -25,7 +25,7 @@ on conflict (id) do update
  where u.updated_at is distinct from excluded.updated_at or u.banned_until is distinct from excluded.banned_until
 
 -- name: pushed
--- The accounts that a run made, or made super admin, as the admin API shall have them.
+-- The accounts that a run created, or made super admin, as the admin API should have them.
 select l.source_key, l.situation, u.id, u.email, nullif(u.encrypted_password, '') as password_hash,
        u.email_confirmed_at is not null as confirmed, u.raw_user_meta_data, u.raw_app_meta_data,
        coalesce(u.banned_until > now(), false) as banned, l.made
@@ -35,5 +35,5 @@ select l.source_key, l.situation, u.id, u.email, nullif(u.encrypted_password, ''
  order by l.source_key
 
 -- name: pushed_count
--- How many rows `pushed` has at most.
+-- Maximum number of rows of `pushed`.
 select count(*)::int from tenantry.account_link where made or flagged

@@ -1,4 +1,4 @@
-"""How fast requests may go out: a token bucket that threads share, and the waits between tries."""
+"""Limits the rate of requests: a token bucket that threads share, and the waits between attempts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 
 class TokenBucket:
-    """Lets `rate` calls a second through, at most `burst` of them at once after a pause. Threads share it and go in turn."""
+    """Allows `rate` calls a second, at most `burst` of them at once after a pause. Threads share it and proceed in order."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class TokenBucket:
         self._filled_at = clock()
 
     def take(self) -> float:
-        """Wait until one more call may go. Returns the seconds that were waited."""
+        """Wait until one more call is allowed. Return the seconds waited."""
         with self._guard:
             now = self._clock()
             self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled_at) * self._rate)
             self._filled_at = max(now, self._filled_at)
-            # Those who wait have taken their token already: it is below zero for them, and each waits his turn.
+            # Waiting threads have already taken their token: the count is below zero, and each waits for its turn.
             self._tokens -= 1
             wait = max(0.0, -self._tokens / self._rate) + max(0.0, self._filled_at - now)
         if wait > 0:
@@ -48,7 +48,7 @@ class TokenBucket:
         return wait
 
     def hold(self, seconds: float) -> None:
-        """Let nobody through for so long, as a server asked for; those who wait already are not held."""
+        """Block new calls for some time, as a server requested; calls that already wait are not delayed."""
         with self._guard:
             until = self._clock() + seconds
             if until > self._filled_at:
@@ -57,19 +57,19 @@ class TokenBucket:
 
 
 def backoff(attempt: int, *, base: float, limit: float, chance: Callable[[], float] = random.random) -> float:
-    """Seconds before try number `attempt` + 1: anywhere up to twice as long as before, so that many do not come at once.
+    """Return the seconds before attempt number `attempt` + 1: random, up to a bound that doubles, so that clients spread out.
 
     Args:
-        attempt: the number of tries that failed, from 1.
-        base, limit: seconds; the first wait's bound, and the bound of all.
-        chance: a number from 0 to 1.
+        attempt: the number of failed attempts, from 1.
+        base, limit: seconds; the bound of the first wait, and of all waits.
+        chance: a random number from 0 to 1.
     """
     bound = min(limit, base * 2 ** min(attempt - 1, 30))
     return float(bound * (0.5 + chance() / 2))
 
 
 def retry_after(value: str | None, *, now: datetime | None = None) -> float | None:
-    """What a Retry-After header asks for, in seconds: a number or a date; None where it says nothing that can be read."""
+    """Return the wait in seconds that a Retry-After header requests: a number or a date; None if it is not readable."""
     if not value:
         return None
     text = value.strip()

@@ -1,4 +1,4 @@
-"""Accounts as the admin API takes and gives them, and the pace of requests."""
+"""Accounts as the admin API takes and returns them, and the rate of requests."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from uuid import UUID
 from tenantry.errors import SettingsError
 
 User = dict[str, Any]
-"""A user as the API shows him; tenantry.accounts.user_json.user_json() makes the same from rows."""
+"""A user as the API returns it; tenantry.accounts.user_json.user_json() builds the same from rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountFields:
-    """What an account shall have; None: left as it is, or the server's default.
+    """The desired fields of an account; None: unchanged, or the server's default.
 
     Attributes:
-        id: fixed beforehand, so that a call whose answer was lost can be repeated.
-        password_hash: bcrypt, argon2 or Firebase scrypt, as Supabase Auth takes them. Never shown.
+        id: chosen beforehand, so that a call whose answer was lost can be repeated.
+        password_hash: bcrypt, argon2 or Firebase scrypt, as Supabase Auth accepts them. Never shown.
         email_confirm: the address counts as confirmed.
-        app_metadata: what no user can edit; given keys are added to those that are there.
-        ban_duration: Go's notation, as `24h`; `none` lifts a ban.
+        app_metadata: data that no user can edit; the given keys are added to existing ones.
+        ban_duration: in Go's notation, such as `24h`; `none` lifts a ban.
         role: the database role of the user's tokens.
     """
 
@@ -36,7 +36,7 @@ class AccountFields:
     role: str | None = None
 
     def body(self) -> dict[str, Any]:
-        """The JSON of a request; `id` as text."""
+        """Return the JSON of a request; `id` as text."""
         given = {
             "id": None if self.id is None else str(self.id),
             "email": self.email,
@@ -52,16 +52,16 @@ class AccountFields:
 
 @dataclass(frozen=True, slots=True)
 class RequestPace:
-    """How a client goes about it.
+    """Limits of a client's requests.
 
     Attributes:
         rate: requests a second, over all threads.
-        burst: how many may go at once after a pause.
+        burst: requests at once after a pause.
         in_flight: requests that wait for an answer at the same time.
         timeout: seconds until an answer counts as lost.
-        tries: of one request, before it is given up.
-        wait: seconds before the second try; later waits double, each shortened by up to a half by chance.
-        longest_wait: seconds between two tries, at most, whatever the server asks for.
+        tries: attempts of one request before it fails.
+        wait: seconds before the second attempt; later waits double, each shortened randomly by up to a half.
+        longest_wait: maximum seconds between two attempts, whatever the server requests.
     """
 
     rate: float = 10.0
@@ -82,10 +82,11 @@ class RequestPace:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An account that is there as it was asked for.
+    """An account that exists as requested.
 
     Attributes:
-        created: by this call; False where it was there before, None where that cannot be told: the answer of a try was lost,
+        created: by this call; False if it existed before, None if unknown: the answer of an attempt was lost, and the account
+            existed afterwards.
             and afterwards the account was there.
     """
 

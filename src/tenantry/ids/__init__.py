@@ -1,1 +1,1 @@
-"""Old ids and new ones: computed, looked up, and translated in files."""
+"""Old and new ids: computed, looked up, and translated in files."""

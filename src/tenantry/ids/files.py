@@ -1,4 +1,4 @@
-"""The id map as a file, and files of ids translated: streams, of which no more than a batch is ever held."""
+"""The id map as a file, and translation of files of ids: streamed, with at most one batch in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tenantry.ids.lookup import BATCH, IdUnknown
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[int], None]
-"""Is told how many rows are done."""
+"""Called with the number of rows processed so far."""
 
 COLUMNS = ("source_table", "target_table", "old_id", "new_id", "state")
 _ROWS_OF_A_GROUP = 100_000
@@ -29,7 +29,7 @@ _ROWS_OF_A_GROUP = 100_000
 
 @contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that stands under its name when it is whole, and not before.
+    """Write a file that appears under its name only when it is complete.
 
     Raises:
         SettingsError: it cannot be written.
@@ -49,7 +49,8 @@ def written(path: Path) -> Iterator[IO[bytes]]:
 
 
 def export_csv(connection: Connection, file: IO[bytes], table: str | None, progress: Progress) -> int:
-    """Write the id map as CSV with a header (UTF-8; no new id: an empty cell), as the server sends it; returns the rows."""
+    """Write the id map as CSV with a header (UTF-8; an empty cell if there is no new id), as the server sends it; return the
+    rows."""
     rows = -1
     with connection.cursor() as cursor:
         with cursor.copy(_map(table, " with (format csv, header)")) as copy:
@@ -61,7 +62,7 @@ def export_csv(connection: Connection, file: IO[bytes], table: str | None, progr
 
 
 def export_parquet(connection: Connection, file: IO[bytes], table: str | None, progress: Progress) -> int:
-    """Write the id map as Parquet, all columns texts; returns the rows.
+    """Write the id map as Parquet, all columns texts; return the rows.
 
     Raises:
         SettingsError: pyarrow is not installed.
@@ -120,19 +121,19 @@ def _arrow() -> tuple[ModuleType, ModuleType]:
 
 Unknown = Literal["error", "keep", "empty"]
 Translate = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
-"""(id, what it becomes or None), in the order given."""
+"""Yield (id, its translation or None), in the order given."""
 
 
 @dataclass(slots=True)
 class TranslationTally:
-    """What became of a file.
+    """The result of translating a file.
 
     Attributes:
-        rows: lines of ids, without the header.
-        translated: ids that became others.
-        same: ids that stayed as they were, since they are of the wanted form already.
+        rows: lines with ids, without the header.
+        translated: ids that were replaced.
+        same: ids that already had the requested form.
         empty: cells without an id.
-        unknown: ids of which no row is known; the first ones are listed.
+        unknown: ids that belong to no known row; the first ones are listed.
     """
 
     rows: int = 0
@@ -160,11 +161,11 @@ def translate_file(
 
     Args:
         column: the header of the column; without it each line is an id.
-        unknown: what becomes of ids that are not known: an error, the id as it is, or an empty cell.
+        unknown: what to do with unknown ids: fail, keep the id, or write an empty cell.
 
     Raises:
-        IdUnknown: the first of them, with its line.
-        SettingsError: there is no such column, or the file is no UTF-8 or no CSV.
+        IdUnknown: the first unknown id, with its line.
+        SettingsError: the column does not exist, or the file is not UTF-8 or not CSV.
     """
     lines = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
     result = io.TextIOWrapper(target, encoding="utf-8", newline="", write_through=False)

@@ -1,4 +1,4 @@
-"""SQL that finds rows by an id of either form, for those who see one tenant and for those who see all."""
+"""SQL that finds rows by an id of either form, for callers who see one tenant and for callers who see all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
 
 def names_taken(project: Project) -> Iterator[tuple[str, tuple[Mapping, ...]]]:
-    """Every name that can be asked for, with the mappings that are meant: a target table, or one source of several of it."""
+    """Return every name that callers may use, with its mappings: a target table, or one of its several sources."""
     for table, mappings in project.by_target.items():
         yield table, mappings
         if len(mappings) > 1:
@@ -35,11 +35,12 @@ def _leads(table: Table, column: str) -> bool:
 
 
 def find_rows(project: Project, table: Table, column: str, condition: str, *, apart: bool, what: str) -> str:
-    """A statement that finds rows `t`.
+    """Return a statement that finds rows `t`.
 
     Args:
-        column: by which they are found.
-        apart: for a caller who sees every tenant: each tenant is asked, where no index of the table begins with the column.
+        column: the column to search.
+        apart: for a caller who sees every tenant: search tenant by tenant if no index of the table begins with the column. As
+            long as there is one (until the contract step Tenantry has one over old ids), the server uses that.
             As long as there is one (until the contract Tenantry has one over old ids), the server uses that.
         what: what is selected.
     """
@@ -55,26 +56,26 @@ def find_rows(project: Project, table: Table, column: str, condition: str, *, ap
 
 
 def keys_condition(mappings: Sequence[Mapping], old: str) -> str:
-    """A condition over legacy_id: the old id as the source has it, behind each prefix that the target gave it."""
+    """Return a condition over legacy_id: the source's old id with each prefix that the target may have added."""
     keys = list(dict.fromkeys([old, *(legacy_of(m, old) for m in mappings if m.legacy_prefix)]))
     return f"= {old}" if len(keys) == 1 else f"= any (array[{', '.join(keys)}])"
 
 
 def of_one_source(mappings: Sequence[Mapping], name: str) -> str:
-    """Of a target table's rows those of the one source that is named."""
+    """Restrict a target table's rows to those of the named source."""
     if name != mappings[0].name or not mappings[0].legacy_prefix:
         return ""
     return from_part(mappings[0], " and")
 
 
 def bare_old_id(mappings: Sequence[Mapping]) -> str:
-    """A row's old id as the source has it."""
+    """Return a row's old id as in the source."""
     cases = "".join(f"{from_part(m, ' when')} then {source_key(m)}" for m in mappings if m.legacy_prefix)
     return f"case{cases} else t.{LEGACY_ID} end" if cases else f"t.{LEGACY_ID}"
 
 
 def unless_ambiguous(project: Project, mappings: Sequence[Mapping], name: str, *, apart: bool) -> str:
-    """The id of the one row with an old id; several sources may have the same one."""
+    """Return the id of the row with an old id; several sources may have the same one."""
     table = mappings[0].target
     condition = f"t.{LEGACY_ID} {keys_condition(mappings, 'id_of.old')}{of_one_source(mappings, name)}"
     if len(mappings) == 1:
@@ -107,7 +108,7 @@ def is_client_sql(project: Project) -> str:
 
 
 def select_into(statement: str, variable: str) -> str:
-    """A statement as an assignment."""
+    """Turn a statement into an assignment."""
     return f"{variable} := (\n{indent(statement, '    ')})"
 
 

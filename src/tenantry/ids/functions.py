@@ -1,10 +1,10 @@
-"""The functions that look ids up in the database: old to new, new to old, and either form while clients still use both.
+"""The functions that look up ids in the database: old to new, new to old, and either form while clients still use both.
 
-Each is made for one manifest, with a static statement for every target table: nothing is put together when it is called, the
-server keeps the plans, and what a client may see is decided by the policies of the very table. Pure: a project in, SQL out.
+They are generated for one manifest, with a static statement for every target table: no SQL is built at run time, the server
+caches the plans, and the policies of the table itself decide what a client may see. Pure: takes a project and returns SQL.
 
-Who calls decides how a row is found. For clients the policies bring the tenants along, by which the keys of the target begin; the
-owner and the service see every tenant, and so ask for each of them where no index begins with the id itself.
+The caller decides how a row is found. For clients the policies add the tenant, with which the keys of the target begin. The
+owner and the service see every tenant, so their statements search tenant by tenant if no index begins with the id itself.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tenantry.postgres import ident, literals, load_blocks
 
 
 def lookup_statements(project: Project) -> tuple[str, ...]:
-    """What makes the functions, the counters and their rights; to be run in one transaction, and again whenever `[ids] both` has
-    changed. Counters are kept."""
+    """Return the SQL that creates the functions, the counters and their grants; to be run in one transaction, and again after
+    a change of `[ids] both`. Counters are kept."""
     blocks = load_blocks("tenantry.ids", "functions")
     return (
         blocks["counters"],
@@ -54,7 +54,7 @@ def lookup_statements(project: Project) -> tuple[str, ...]:
 
 
 def drop_statements(project: Project) -> tuple[str, ...]:
-    """What takes them away again, counters included."""
+    """Return the SQL that drops them, counters included."""
     sequences = [
         name for table in project.manifest.ids.both for form in FORMS for name in counter_sequences(table, form)
     ]
@@ -101,7 +101,7 @@ def _counters(project: Project) -> Iterator[str]:
 
 
 def _as_definer(project: Project, statements: Sequence[str]) -> Iterator[str]:
-    """The role of the context functions makes its functions itself, as those are made: see access.context."""
+    """Create the functions as the role that owns the context functions, as these are created: see access.context."""
     definer = ident(project.manifest.database_roles.definer)
     yield f"grant select (mapping, source_key, into_key, derived) on {JOURNAL}.merged to {definer}"
     for table in project.manifest.ids.both:
@@ -127,7 +127,7 @@ def _as_definer(project: Project, statements: Sequence[str]) -> Iterator[str]:
 
 
 def _callers(project: Project) -> tuple[str, ...]:
-    """Who may ask for single ids; visitors only where rows are public."""
+    """Grant lookups of single ids; to anonymous only if some rows are public."""
     roles = project.manifest.database_roles
     visitors = (ident(roles.anon),) if has_visitors(project) else ()
     return (*visitors, ident(roles.authenticated), ident(roles.service))

@@ -1,5 +1,5 @@
--- Old and new ids side by side: the counters of the forms that are used, and what gives rows their old ids. Every statement can
--- be run again. The functions that look ids up are made for each manifest: see tenantry/ids/functions.py.
+-- Old and new ids side by side: counters of the forms in use, and the trigger that sets old ids. Every statement can be run
+-- again. The functions that look up ids are generated for each manifest: see tenantry/ids/functions.py.
 
 -- name: counters
 create table if not exists tenantry.id_counter (
@@ -11,9 +11,9 @@ create table if not exists tenantry.id_counter (
     times        text        not null,
     primary key (target_table, form)
 );
-comment on table tenantry.id_counter is 'Where it is counted which form of ids applications use, for the tables that [ids] both names or has named.';
-comment on column tenantry.id_counter.accepted is 'The table still takes both forms.';
-comment on column tenantry.id_counter.uses is 'The sequence that counts: it takes no row lock, waits for nobody, and counts what is rolled back as well.';
+comment on table tenantry.id_counter is 'Counters of the id forms that applications use, for the tables that [ids] both lists or has listed.';
+comment on column tenantry.id_counter.accepted is 'The table still accepts both forms.';
+comment on column tenantry.id_counter.uses is 'The sequence that counts: it takes no row lock, never waits, and also counts transactions that are rolled back.';
 comment on column tenantry.id_counter.times is 'The sequence that holds the first and the last use, in seconds since 2020 (UTC): the upper and the lower 32 bits.';
 
 -- name: note
@@ -28,7 +28,7 @@ declare
     present constant bigint := floor(extract(epoch from clock_timestamp()))::bigint - 1577836800;
 begin
     if current_setting('transaction_read_only')::boolean then
-        -- Nothing can be written here, but the server counts who scans a sequence.
+        -- A read-only transaction cannot write, but the server counts scans of a sequence.
         case target_table || ' ' || form
 {scans}
         else null;
@@ -49,7 +49,7 @@ begin
 end
 $$;
 comment on function tenantry.note_id_use(text, text) is
-    'Counts that an id of this form was used; the last use is kept to within ten seconds. It never waits, and writes nothing but sequences.';
+    'Counts the use of an id of this form; the time of the last use is accurate to ten seconds. Never waits, and writes sequences only.';
 
 -- name: uses
 create or replace view tenantry.id_use as
@@ -59,7 +59,7 @@ select c.target_table, c.form, c.accepted, coalesce(pg_sequence_last_value(c.use
        c.since, pg_stat_get_numscans(c.uses::regclass) as read_only_uses, c.uses as counter
   from tenantry.id_counter as c;
 comment on view tenantry.id_use is
-    'How often each form of ids was used, since when it is counted, first and last. read_only_uses: in read-only transactions, on this server, since its statistics were reset.';
+    'Uses of each id form: number, start of counting, first and last use. read_only_uses: in read-only transactions on this server since its statistics were reset.';
 
 -- name: born
 create or replace function tenantry.born_here() returns trigger
@@ -72,5 +72,5 @@ begin
 end
 $$;
 comment on function tenantry.born_here() is
-    'Trigger that gives a row which was born in the target its own id as its old one, for tables whose own triggers do not.';
+    'Trigger for tables whose own triggers do not set an old id: gives a target-native row its own id as old id.';
 revoke all on function tenantry.born_here() from public;

@@ -1,14 +1,14 @@
-"""Old ids into new ones and back: computed without a database, or looked up in one.
+"""Converts old ids to new ones and back: computed without a database, or looked up in one.
 
     from tenantry.ids import lookup
 
     lookup.id_of("clinic", "clinics", "cla6wu2oc68muf4tfnss4x2oy")     # computed: the same in any program, see docs/reference/ids.md
-    lookup.look_up(connection, "clinics", "cla6wu2oc68muf4tfnss4x2oy")  # as the database says: merged rows too; None if unknown
+    lookup.look_up(connection, "clinics", "cla6wu2oc68muf4tfnss4x2oy")  # from the database: merged rows, too; None if unknown
     lookup.old_id_of(connection, "clinics", new)
     dict(lookup.ids_of(connection, "metric_values", many))
 
-What is computed holds for every row that was carried over. It does not say whether there is such a row, and is wrong for rows that
-were merged: these have the id of the row that stands for them, which the database alone knows.
+A computed id is valid for every migrated row. Computing does not check that the row exists, and is wrong for merged rows:
+these have the id of the surviving row, which only the database knows.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from tenantry.manifest.model import SourceRule
 Connection = psycopg.Connection[Any]
 
 BATCH = 50_000
-"""Ids that one round trip carries."""
+"""Number of ids per round trip."""
 
 
 class IdsMissing(TenantryError):
-    """There is no id map in the database."""
+    """The database has no id map."""
 
     code: ClassVar[str] = "TN-508"
-    remedy: ClassVar[str] = "Run `tenantry migrate`, or `tenantry ids apply` where an older version made the run."
+    remedy: ClassVar[str] = "Run `tenantry migrate`, or `tenantry ids apply` if an older version made the run."
 
 
 class NoSuchTable(TenantryError):
-    """No target table of this name has old ids."""
+    """No target table with this name has old ids."""
 
     code: ClassVar[str] = "TN-505"
-    remedy: ClassVar[str] = "Use one of the names that the message lists."
+    remedy: ClassVar[str] = "Use one of the names in the message."
 
 
 class IdAmbiguous(TenantryError):
     """Several sources of a target table have a row with this old id."""
 
     code: ClassVar[str] = "TN-506"
-    remedy: ClassVar[str] = "Say which source table is meant."
+    remedy: ClassVar[str] = "Name the source table."
 
 
 class IdUnknown(TenantryError):
@@ -69,31 +69,32 @@ class IdUnknown(TenantryError):
 
 
 def id_of(manifest_or_namespace: Manifest | str, source_table: str, old: str | Sequence[str]) -> UUID:
-    """The new id of a carried row, without a database.
+    """Compute the new id of a migrated row without a database.
 
     Args:
         manifest_or_namespace: the manifest, or its `[ids] namespace`.
-        source_table: the source's table; with `/part` behind it where the manifest gives the target table a part; with
+        source_table: the source's table; followed by `/part` if the manifest gives the target table a part, or by `/account`
+            for the account that was created for a user.
             `/account` for the account that was made for a user.
-        old: the old id as text; for a key of several columns the texts of all, in the key's order.
+        old: the old id as text; for a key of several columns all texts, in the key's order.
     """
     namespace = manifest_or_namespace if isinstance(manifest_or_namespace, str) else manifest_or_namespace.ids.namespace
     return derive_id(namespace, source_table, old if isinstance(old, str) else key_text(old))
 
 
 def key_text(parts: Sequence[str]) -> str:
-    """The key of a row as the old id writes it: the text itself, or the JSON array of several."""
+    """Return the key of a row as old ids write it: the text itself, or a JSON array of several."""
     return parts[0] if len(parts) == 1 else json.dumps(list(parts), ensure_ascii=False)
 
 
 def source_of(manifest: Manifest, table: str) -> str:
-    """What stands for a target table in its derived ids: the source table, with the part where there is one.
+    """Return the namespace of a target table's derived ids: the source table and the part, if any.
 
     Args:
-        table: the target's; `table.source` where several sources feed it.
+        table: the target table; `table.source` if several sources feed it.
 
     Raises:
-        NoSuchTable: it is none of the manifest's, or has no source, or several.
+        NoSuchTable: the manifest does not have it, or it has no source, or several.
     """
     known: dict[str, SourceRule] = {}
     for name, rule in manifest.tables.items():
@@ -103,7 +104,7 @@ def source_of(manifest: Manifest, table: str) -> str:
     if part is None:
         several = [name for name in known if name.startswith(f"{table}.")]
         raise NoSuchTable(
-            f"{table} has several sources, whose ids are apart."
+            f"{table} has several sources with ids of their own."
             if several
             else f"The manifest has no target table {table!r} with a source.",
             hint=_did_you_mean(table, several or list(known)),
@@ -119,8 +120,8 @@ class IdTable:
     """One source of a target table.
 
     Attributes:
-        name: what the functions here call it: the target table, or `table.source` where several sources feed it.
-        profile: its rows are people.
+        name: its name in this module: the target table, or `table.source` if several sources feed it.
+        profile: whether its rows are people.
     """
 
     source: str
@@ -131,10 +132,10 @@ class IdTable:
 
 
 def id_tables(connection: Connection) -> tuple[IdTable, ...]:
-    """The tables whose rows have old ids.
+    """Return the tables whose rows have old ids.
 
     Raises:
-        IdsMissing: there are none.
+        IdsMissing: the database has no id map.
     """
     with _explained():
         rows = connection.execute(
@@ -144,9 +145,9 @@ def id_tables(connection: Connection) -> tuple[IdTable, ...]:
 
 
 def look_up(connection: Connection, table: str, old: str) -> UUID | None:
-    """The new id of a row by its old one; None for rows that are unknown, in quarantine, or that the caller may not see.
+    """Return the new id for an old one; None for rows that are unknown, in quarantine, or invisible to the caller.
 
-    A merged row has the id of the one that stands for it; a new id gives itself.
+    A merged row has the id of the surviving row; a new id returns itself.
     """
     with _explained():
         row = connection.execute("select tenantry.id_of(%s, %s)", [table, old]).fetchone()
@@ -154,7 +155,7 @@ def look_up(connection: Connection, table: str, old: str) -> UUID | None:
 
 
 def old_id_of(connection: Connection, table: str, new: UUID | str) -> str | None:
-    """The old id of a row by its new one; its own id, as text, for a row that was born in the target; None for unknown ones."""
+    """Return the old id for a new one; for a target-native row its own id as text; None for unknown ids."""
     with _explained():
         row = connection.execute("select tenantry.old_id_of(%s, %s::uuid)", [table, str(new)]).fetchone()
     return row[0] if row is not None else None
@@ -163,12 +164,12 @@ def old_id_of(connection: Connection, table: str, new: UUID | str) -> str | None
 def ids_of(
     connection: Connection, table: str, olds: Iterable[str], *, batch: int = BATCH
 ) -> Iterator[tuple[str, UUID | None]]:
-    """(old id, new id or None), in the order given: as look_up(), in one round trip for each batch.
+    """Yield (old id, new id or None) in the order given: like look_up(), with one round trip per batch.
 
-    For the owner of the target and the service; nothing is held but a batch.
+    For the owner of the target and the service. Holds one batch at a time.
 
     Raises:
-        IdAmbiguous: a row of another source has the same old id; name the source, as `table.source`.
+        IdAmbiguous: rows of several sources have the same old id; name the source, as `table.source`.
     """
     for chunk in _batches(olds, batch):
         with _explained():
@@ -180,7 +181,7 @@ def ids_of(
             if found.setdefault(old, new) != new:
                 raise IdAmbiguous(
                     f"Several rows of {table} have the old id {old!r}.",
-                    hint=f"Say which source is meant: {', '.join(_sources(connection, table))}.",
+                    hint=f"Name the source: {', '.join(_sources(connection, table))}.",
                 )
         for old in chunk:
             yield old, found.get(old)
@@ -189,7 +190,8 @@ def ids_of(
 def old_ids_of(
     connection: Connection, table: str, news: Iterable[UUID | str], *, batch: int = BATCH
 ) -> Iterator[tuple[UUID | str, str | None]]:
-    """(new id as given, old id or None), in the order given, in one round trip for each batch. What is no uuid has no old id."""
+    """Yield (new id as given, old id or None) in the order given, one round trip per batch. A text that is not a uuid has no
+    old id."""
     for chunk in _batches(news, batch):
         given = [(new, _uuid(new)) for new in chunk]
         with _explained():
@@ -204,13 +206,15 @@ def old_ids_of(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How often a form of a table's ids was given to tenantry.to_id().
+    """How often a form of a table's ids was passed to tenantry.to_id().
 
     Attributes:
         uses: in transactions that may write.
-        read_only_uses, read_only_last: in read-only transactions, on the server that was asked, since its statistics were reset;
+        read_only_uses, read_only_last: in read-only transactions, on the queried server, since its statistics were reset;
+        PostgreSQL
+            records the time from version 16 on.
             PostgreSQL tells the time from 16 on.
-        accepted: the table still takes both forms.
+        accepted: whether the table still accepts both forms.
     """
 
     table: str
@@ -225,7 +229,7 @@ class Use:
 
     @property
     def latest(self) -> datetime | None:
-        """The last use of which anything is known; None where there was none, or its time is not known."""
+        """The last known use; None if there was none, or its time is unknown."""
         return max((at for at in (self.last, self.read_only_last) if at is not None), default=None)
 
     @property
@@ -234,7 +238,7 @@ class Use:
 
 
 def id_uses(connection: Connection) -> tuple[Use, ...]:
-    """What was counted, by table; the old form before the new one."""
+    """Return the counters by table, the old form before the new one."""
     last = "pg_stat_get_lastscan(u.counter::regclass)" if connection.info.server_version >= 160000 else "null"
     with _explained():
         rows = connection.execute(
@@ -246,12 +250,13 @@ def id_uses(connection: Connection) -> tuple[Use, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A row whose ids were looked for.
+    """A row found by one of its ids.
 
     Attributes:
-        state: carried; merged: the new id is that of the row which stands for it; quarantined: it has no new one yet; same: a uuid
+        state: carried; merged: the new id is the surviving row's; quarantined: it has no new id yet; same: a uuid that was
+            kept, or a target-native row.
             that was kept, or a row that was born in the target.
-        account: of a person, the account in auth.users.
+        account: for a person, the account in auth.users.
     """
 
     source_table: str | None
@@ -263,8 +268,8 @@ class Seen:
 
 
 def look(connection: Connection, given: str) -> tuple[Seen, ...]:
-    """Where an id occurs, whatever form it has: as an old id, a new one, or that of an account. For the owner of the target; by
-    index, table by table."""
+    """Find an id in any form: as an old id, a new one, or an account's id. For the owner of the target; searches by index,
+    table by table."""
     tables = id_tables(connection)
     seen: dict[tuple[str | None, str, str], Seen] = {}
     with _explained():
@@ -340,8 +345,8 @@ def _explained() -> Iterator[None]:
         yield
     except (errors.UndefinedFunction, errors.UndefinedTable, errors.InvalidSchemaName) as error:
         raise IdsMissing(
-            "There is no id map in this database, or one of an older Tenantry.",
-            hint="`tenantry migrate` makes it; `tenantry ids apply` brings that of an older one up to date.",
+            "There is no id map in this database, or an older version made it.",
+            hint="`tenantry migrate` creates it; `tenantry ids apply` updates an older one.",
         ) from error
     except errors.InvalidParameterValue as error:
         raise NoSuchTable(

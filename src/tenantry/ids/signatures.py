@@ -20,20 +20,20 @@ SIGNATURES = {
 
 COMMENTS = {
     "id_of": (
-        "The new id of a row by its old one: of a merged row that of the one which stands for it; a new id "
-        "gives itself. Null for rows that are unknown, in quarantine, or that the caller may not see."
+        "The new id for an old one; for a merged row the id of the surviving row. A new id "
+        "returns itself. Null for rows that are unknown, in quarantine, or invisible to the caller."
     ),
-    "ids_of": ("As id_of(), for many at once: a row for each id that is known. For the owner and the service."),
+    "ids_of": ("Like id_of(), for many ids: a row for each known id. For the owner and the service."),
     "old_id_of": (
-        "The old id of a row by its new one, without the prefix that tells several sources apart; a row that "
-        "was born in the target has its own id as text. Null for rows that are unknown, or that the caller "
-        "may not see."
+        "The old id for a new one, without the prefix that distinguishes several sources; a target-native row "
+        "has its own id as text. Null for rows that are unknown or "
+        "invisible to the caller."
     ),
-    "old_ids_of": ("As old_id_of(), for many at once: a row for each id that is known. For the owner and the service."),
+    "old_ids_of": ("Like old_id_of(), for many ids: a row for each known id. For the owner and the service."),
     "to_id": (
-        "The new id for either form: tables of [ids] both accept old ids, which are counted in "
+        "The new id for either form. Tables of [ids] both accept old ids, which are counted in "
         "tenantry.id_use, and new ids; other tables accept new ids only. A new id is not looked up; an old id "
-        "that is unknown, or that the caller may not see, gives null."
+        "that is unknown or invisible to the caller returns null."
     ),
     "merged_into": (
         "The old id of the row that a row was merged into, for members of its tenant; null for other callers."

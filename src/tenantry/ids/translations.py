@@ -1,4 +1,4 @@
-"""The bodies of the functions: old to new, new to old, and either form."""
+"""The bodies of the lookup functions: old to new, new to old, and either form."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def id_of_function(project: Project) -> str:
         lines = [by_role(by_old(False), by_old(True))]
         if len(mappings) > 1:
             prefixes = " or ".join(f"{m.legacy_prefix}…" for m in mappings)
-            hint = (
-                f"Say which source is meant: {' or '.join(m.name for m in mappings)} as the table; or write {prefixes}."
-            )
+            hint = f"Name the source: {' or '.join(m.name for m in mappings)} as the table; or write {prefixes}."
             lines.append(
                 "if cardinality(several) > 1 then\n"
                 f"    raise exception 'several rows of % have the old id %', {literal(name)}, quote_literal(id_of.old)\n"
@@ -167,7 +165,7 @@ def old_id_of_function(project: Project) -> str:
 
         def by_new(apart: bool, mappings: tuple[Mapping, ...] = mappings, name: str = name) -> str:
             condition = f"t.{ROW_ID} = old_id_of.new{of_one_source(mappings, name)}"
-            # An id is given once, but for what a client wrote into a tenant of his own: that has no past.
+            # An id is used once, except for ids that a client wrote into their own tenant: these have no past.
             what = f"{bare_old_id(mappings)} as old, t.{LEGACY_ID} = t.{ROW_ID}::text as same"
             found = find_rows(project, mappings[0].target, ROW_ID, condition, apart=apart, what=what)
             return f"return (select x.old from (\n{indent(found, '    ')}) as x order by x.same limit 1)"
@@ -291,9 +289,9 @@ def note_function(project: Project, text: str) -> str:
 
 
 def merged_into_function(project: Project) -> str:
-    """For clients, who do not read the list of merged rows: what was merged is told to those only who have the role by which the
-    table is read, in the tenant or as colleagues of the person, and to super admins, before the policies decide whether they see
-    the row that stands for it."""
+    """Return the branch for clients, who cannot read the list of merged rows. A merge is shown only to callers who may read
+    the table: with the required role in the tenant, as colleagues of the person, or as super admins. The policies then decide
+    whether they see the surviving row."""
     branches = []
     for mapping in project:
         if mapping.merge is None:
@@ -337,7 +335,7 @@ $function$"""
 
 
 def _read_with(project: Project, mapping: Mapping) -> str | None:
-    """The least role with which rows of a table are read that are not one's own; none where clients below super admins do not."""
+    """Return the lowest role that may read rows other than one's own; none if only super admins may."""
     roles = project.manifest.roles.order
     cell = project.manifest.tables[mapping.target.name].access.select
     if isinstance(cell, Own):

@@ -1,4 +1,4 @@
-"""What the dual-write window has changed, as the journal remembers it."""
+"""What the dual-write window has changed, according to the journal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tenantry.journal.names import JOURNAL
 
 
 def own_definitions(connection: Connection) -> dict[tuple[str, str], str]:
-    """The definitions of triggers that are changed for the time of the window, by (quoted table, trigger)."""
+    """Return the definitions of triggers that are changed during the window, by (quoted table, trigger)."""
     return {
         (str(relation), str(name)): str(definition)
         for relation, name, definition in connection.execute(

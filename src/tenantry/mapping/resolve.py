@@ -1,6 +1,6 @@
-"""Check a manifest against source and target, and resolve it into mappings. Pure: catalogs in, a project out.
+"""Check a manifest against source and target, and resolve it into mappings. Pure: takes catalogs and returns a project.
 
-All problems are collected and raised together, each with its place in the file.
+All problems are collected and raised together, each with its position in the file.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["AUDIT_COLUMNS", "resolve"]
 
 
 def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
-    """The project that a manifest describes.
+    """Return the project that a manifest describes.
 
     Raises:
-        ManifestError: everything that does not fit, with file, line, key and the nearest right name.
+        ManifestError: all mismatches, each with file, line, key and the closest valid name.
     """
     return _Resolver(manifest, source, target).project()
 
@@ -53,7 +53,7 @@ class _Resolver(TargetChecks):
     def __init__(self, manifest: Manifest, source: Catalog, target: Catalog) -> None:
         super().__init__(manifest, target)
         self.source = source
-        # Which target table stands for a source table when a foreign key names it: the one without a part.
+        # The target table that foreign keys to a source table lead to: the one without a part.
         self.primary: dict[str, str] = {}
         self.followed = TablesRead(manifest, source, target, self.say)
         self.references = References(manifest, source, target, self.primary, self.say)
@@ -62,7 +62,7 @@ class _Resolver(TargetChecks):
         for key, message in check_transforms(self.manifest):
             self.say(key, message)
         self.check_ground()
-        self.stop_at_problems()  # without tenant and membership hardly a word below could be right
+        self.stop_at_problems()  # without tenant and membership hardly any message below could be right
         self._check_sections()
         self.check_shares()
         self._check_tables()
@@ -90,7 +90,7 @@ class _Resolver(TargetChecks):
         )
 
     def _check_ways(self, mappings: Sequence[Mapping]) -> None:
-        """A tenant that is to be found by way of the table itself is found nowhere."""
+        """Report paths to the tenant that lead back to the table itself."""
         leads: dict[str, set[str]] = {}
         for mapping in mappings:
             leads.setdefault(mapping.target.name, set()).update(path.parent for path in mapping.tenant_paths)
@@ -145,7 +145,7 @@ class _Resolver(TargetChecks):
                 self.followed.of_target(query.sql, ("rules", place, "sql"))
 
     def _check_both(self) -> None:
-        """Old ids can be accepted where there are any."""
+        """Check that [ids] both only names tables that have old ids."""
         for place, name in enumerate(self.manifest.ids.both):
             key: Key = ("ids", "both", place)
             rule = self.manifest.tables.get(name)
@@ -166,7 +166,7 @@ class _Resolver(TargetChecks):
                     f"the target table {table.name} is not decided: add [tables.{table.name}] with its access",
                 )
         read = {part.source for rule in self.manifest.tables.values() for part in rule.parts().values()}
-        # Whose rows stand in a table that is read are carried over with it.
+        # The rows that own the rows of a read table are migrated with them.
         read |= {
             each.name
             for table in self.source.tables
@@ -182,7 +182,7 @@ class _Resolver(TargetChecks):
                 )
 
     def _check_parts(self) -> None:
-        """Ids are derived from the source table and the part: no two target tables may share both."""
+        """Check that no two target tables share source table and part, from which ids are derived."""
         self._check_labels()
         taken: dict[tuple[str, str | None], tuple[str, str]] = {}
         for name, rule in self.manifest.tables.items():
@@ -206,7 +206,8 @@ class _Resolver(TargetChecks):
                     )
 
     def _check_labels(self) -> None:
-        """The journal knows a source of a target table by both names, and its rows by the label before their keys."""
+        """Check names and labels: the journal knows a source of a target table by both names, and its rows by label and
+        key."""
         known: dict[str, str] = {}
         spaces: dict[str, str] = {}
         for name, rule in sorted(self.manifest.tables.items(), key=lambda each: bool(each[1].sources)):
@@ -342,7 +343,7 @@ class _Resolver(TargetChecks):
         )
 
     def _reads(self, part: SourceRule, key: Key, *, profile: bool) -> tuple[str, ...]:
-        """The source tables that a mapping's expressions read."""
+        """Return the source tables that a mapping's expressions read."""
         for name, rule in part.columns.items():
             if rule.down is not None:
                 self.followed.of_target(rule.down, (*key, "columns", name, "down"))
@@ -350,7 +351,7 @@ class _Resolver(TargetChecks):
         return tuple(dict.fromkeys(table for place, sql in texts for table in self.followed.tables(sql, place)))
 
     def _with_orphan(self, column: MappedColumn, orphan: str | Correct, source: Table, key: Key) -> MappedColumn:
-        """What becomes of a reference to a row that does not exist."""
+        """Compile what replaces a reference to a row that does not exist."""
         if orphan == "quarantine":
             return column
         if isinstance(orphan, Correct):
@@ -365,7 +366,7 @@ class _Resolver(TargetChecks):
     def _check_reference(
         self, target: Table, column: CatalogColumn, ref: Reference, given: ColumnRule | None, key: Key
     ) -> None:
-        """A reference becomes a uuid of the table that the target's foreign key names, and nothing else is done to it."""
+        """Check a reference's type and table: it becomes a uuid of the table that the target's foreign key refers to."""
         if column.type != "uuid" and column.type_kind != "domain":
             self.say(
                 key, f"{target.name}.{column.name} is {column.type}, but holds ids of {ref.parent}, which are uuid"
@@ -388,7 +389,7 @@ class _Resolver(TargetChecks):
     def _special(
         self, column: CatalogColumn, references: MappingType[str, Reference], *, scoped: bool, profile: bool
     ) -> MappedColumn | None:
-        """The columns that Tenantry fills by itself: row id, tenant, legacy id, account, references."""
+        """Compile the columns that Tenantry fills by itself: row id, tenant, legacy id, account, references."""
         users = self.manifest.users
         kind: str | None = None
         if column.name == ROW_ID:
@@ -416,7 +417,7 @@ class _Resolver(TargetChecks):
         return None
 
     def _references(self, target: Table, source: Table, part: SourceRule, key: Key) -> dict[str, Reference]:
-        """References by target column: from the rules with `ref`, and from the foreign keys of source and target."""
+        """Return references by target column: from rules with `ref`, and from the foreign keys of source and target."""
         found: dict[str, Reference] = {}
         for column in target.columns:
             rule = part.columns.get(column.name)
@@ -432,7 +433,7 @@ class _Resolver(TargetChecks):
         return found
 
     def _filled(self, target: Table) -> set[str]:
-        """The columns that Tenantry fills by itself."""
+        """Return the columns that Tenantry fills by itself."""
         filled = {ROW_ID, LEGACY_ID, self.manifest.tenant.column}
         users = self.manifest.users
         if users is not None and target.name == users.profile:
@@ -442,7 +443,7 @@ class _Resolver(TargetChecks):
     def _stated(
         self, source: Table, part: SourceRule, column: CatalogColumn, rule: ColumnRule, key: Key
     ) -> Reference | None:
-        """A reference that the manifest states."""
+        """Resolve a reference that the manifest states."""
         assert isinstance(rule.ref, str)
         column_key = (*key, "columns", column.name, "ref")
         name = rule.source or column.name
@@ -458,7 +459,7 @@ class _Resolver(TargetChecks):
         return self.references.leading(source, part, name, rule.ref, feeding, plain_name("r", column.name), column_key)
 
     def _parent_of(self, target_table: str) -> Table | None:
-        """The source table that feeds a target table (the first, where several do)."""
+        """Return the source table that feeds a target table; the first one if there are several."""
         rule = self.manifest.tables.get(target_table)
         if rule is None:
             return None
@@ -487,7 +488,7 @@ class _Resolver(TargetChecks):
                 if path is None:
                     continue
                 if known is not None and replace(known, alias=path.alias) == path:
-                    path = known  # so that what the manifest says of the reference holds for the way, too
+                    path = known  # so that the manifest's rules for the reference apply to the path, too
             elif known is not None:
                 path = known
             else:
@@ -500,14 +501,14 @@ class _Resolver(TargetChecks):
                     continue
             if path.parent != tenant.table and not self._scoped(path.parent):
                 if self.target.table(path.parent) is None:
-                    continue  # said where that table is named
+                    continue  # reported where that table is named
                 self.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
                 continue
             paths.append(path)
         return tuple(paths)
 
     def _default_paths(self, source: Table) -> Sequence[str]:
-        """Without a word in the manifest: the foreign key to the tenant table itself, where there is one."""
+        """Return the default path: the foreign key to the tenant table itself, if there is one."""
         return [
             fk.columns[-1]
             for fk in source.foreign_keys
@@ -528,7 +529,7 @@ def _namespace(part: SourceRule) -> str:
 
 
 def _part_key(name: str, label: str) -> Key:
-    """Where a source of a target table stands in the manifest."""
+    """Return the position of a target table's source in the manifest."""
     return ("tables", name, "sources", label) if label else ("tables", name)
 
 
@@ -543,7 +544,7 @@ def _fills_itself(column: MappedColumn) -> str:
 
 
 def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
-    """Parents first. References inside a cycle (a row of the same table included) are made late."""
+    """Sort parents first. References inside a cycle (also within one table) are marked as late."""
     by_target: dict[str, list[Mapping]] = {}
     for mapping in mappings:
         by_target.setdefault(mapping.target.name, []).append(mapping)
@@ -551,7 +552,7 @@ def _in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
     late: set[tuple[str, str]] = set()
 
     def tenants_from(name: str) -> set[str]:
-        """Where the tenants of late parents are looked up, when they are computed from the source."""
+        """Return where the tenants of late parents are looked up if they are computed from the source."""
         found: set[str] = set()
         stack = [parent for child, parent in late if child == name]
         while stack:

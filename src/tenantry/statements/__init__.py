@@ -1,4 +1,4 @@
-"""SQL of what a run makes beside the application: capture and fences, keys while a run works, copies and merges.
+"""SQL of what a run creates besides the application: capture and fences, keys during a run, copies and merges.
 
-Pure. Plans hold these statements, and a run needs some of them by themselves.
+Pure. Plans contain these statements, and a run also executes some of them directly.
 """

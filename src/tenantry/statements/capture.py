@@ -1,4 +1,4 @@
-"""Capture: triggers that note the keys of changed rows, and fences on the side that is not written."""
+"""Capture: triggers that record the keys of changed rows, and fences that block writes to the inactive side."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ CAPTURE, FENCE, GUARD = "tenantry_capture", "tenantry_fence", "tenantry_guard"
 
 
 OURS = (CAPTURE, f"{CAPTURE}_truncate", f"{CAPTURE}_moved", FENCE, f"{FENCE}_truncate", GUARD)
-"""The names of Tenantry's triggers; they are no part of a schema that is compared."""
+"""The names of Tenantry's triggers, which a schema comparison ignores."""
 
 
 DERIVED = "case when pg_trigger_depth() > 1 then row_to_json(old) end"
-"""In a trigger that notes an update: the row before it, where another trigger made the update."""
+"""In a trigger that records an update: the row before it, if another trigger made the update."""
 
 
-# Types whose text is the same in every session.
+# Types whose text does not depend on session settings.
 _STEADY = {"bigint", "boolean", "character varying", "integer", "smallint", "text", "uuid"}
 
 
 def leaves(project: Project, table: Table) -> list[str]:
-    """The quoted names of the tables that hold a source table's rows."""
+    """Return the quoted names of the tables that hold a source table's rows."""
     return _leaves(project.source, table)
 
 
 def source_fence(project: Project, *, on: bool) -> list[str]:
-    """Make the source refuse writes of applications, or take them again."""
+    """Block or allow writes of applications to the source."""
     return [
         _switch(leaf, on, FENCE, f"{FENCE}_truncate")
         for table in project.source_tables
@@ -42,17 +42,17 @@ def source_fence(project: Project, *, on: bool) -> list[str]:
 
 
 def target_fence(project: Project, *, on: bool) -> list[str]:
-    """Make the target refuse writes of applications, or take them; and note the state in which its triggers are."""
+    """Block or allow writes of applications to the target, and record the state of its triggers."""
     return [*_on_target(project, FENCE, on=on), f"update {JOURNAL}.run set guards = {guards_sql(project)}"]
 
 
 def guards_sql(project: Project) -> str:
-    """SQL of a digest of Tenantry's triggers on the target, which nobody can switch off and on without changing it."""
+    """Return SQL of a digest of Tenantry's triggers on the target; disabling one and enabling it again changes the digest."""
     return f"{JOURNAL}.guards({literal(project.target.schema)})"
 
 
 def direction_sql(direction: str) -> str:
-    """What makes every fence know which side applications write: forward the source, reverse the target, both."""
+    """Set, for every fence, the side that applications write: forward the source, reverse the target, both."""
     return (
         f"create or replace function {JOURNAL}.direction() returns text language sql stable"
         f" set search_path = pg_catalog, pg_temp return {literal(direction)}"
@@ -60,7 +60,7 @@ def direction_sql(direction: str) -> str:
 
 
 def source_triggers(project: Project, *, on: bool) -> list[str]:
-    """The application's own triggers and rewrite rules on the source: they sleep while nobody but Tenantry writes it."""
+    """Disable or enable the application's own triggers and rewrite rules on the source: off while only Tenantry writes it."""
     names = ", ".join(literal(ident(project.source.schema, table.name)) for table in project.source_tables)
     if on:
         return [f"select {JOURNAL}.wake_rules(array[{names}])", f"select {JOURNAL}.wake_triggers()"]
@@ -68,7 +68,7 @@ def source_triggers(project: Project, *, on: bool) -> list[str]:
 
 
 def source_capture(project: Project, *, on: bool) -> list[str]:
-    """Note changes of the source, or note them no longer."""
+    """Start or stop recording changes of the source."""
     state = "enable always" if on else "disable"
     return [
         f"alter table {leaf} {state} trigger {CAPTURE}, {state} trigger {CAPTURE}_truncate"
@@ -78,12 +78,12 @@ def source_capture(project: Project, *, on: bool) -> list[str]:
 
 
 def target_capture(project: Project, *, on: bool) -> list[str]:
-    """Note changes of the target, or note them no longer."""
+    """Start or stop recording changes of the target."""
     return _on_target(project, CAPTURE, on=on)
 
 
 def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]:
-    """Make the target's triggers, switched on: the fence, and those that note changes; and what drops them."""
+    """Return the statements that create the target's triggers, enabled (the fence, and capture), and those that drop them."""
     made, dropped = [], []
     for table in fed_tables(project):
         name = ident(table.schema, table.name)
@@ -91,7 +91,7 @@ def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]
         noted = f"execute function {JOURNAL}.capture_target({literal(table.name)})"
         others = f"when (session_user <> {literal(login)})"
         fenced = _refused("target", login, homes)
-        # Accounts that the migrator makes fire triggers as well, and these are not its own writes.
+        # Accounts that the migrator creates also fire triggers, whose writes are not its own.
         nested = f"when (session_user <> {literal(login)} or pg_trigger_depth() > 0)"
         made += [
             f"create or replace trigger {CAPTURE} after insert or update or delete on {name} for each row {others} {noted}",
@@ -116,7 +116,7 @@ def target_triggers(project: Project, login: str) -> tuple[list[str], list[str]]
 
 
 def fed_tables(project: Project) -> list[Table]:
-    """The target tables that a source feeds, each once."""
+    """Return the target tables that a source feeds, each once."""
     names = dict.fromkeys(mapping.target.name for mapping in project.mappings)
     return [table for name in names if (table := project.target.table(name)) is not None]
 
@@ -127,7 +127,7 @@ def _on_target(project: Project, trigger: str, *, on: bool) -> list[str]:
         name = ident(table.schema, table.name)
         moved = [f"{CAPTURE}_moved"] if trigger == CAPTURE and project.scoped(table.name) else []
         found.append(_switch(name, on, trigger, f"{trigger}_truncate", *moved))
-        # Row triggers of a partitioned table are its partitions' as well; those on TRUNCATE are not.
+        # Partitions inherit row triggers of a partitioned table, but not TRUNCATE triggers.
         found += [_switch(leaf, on, f"{trigger}_truncate") for leaf in _leaves(project.target, table) if leaf != name]
     return found
 
@@ -147,19 +147,19 @@ def _leaves(catalog: Catalog, table: Table) -> list[str]:
 
 
 def capture_function(table: Table) -> str:
-    # Beside capture_target(): no table's name makes that of it.
+    # Cannot collide with capture_target(): no table name yields it.
     return ident(JOURNAL, short_name("capture_of", table.name))
 
 
 def capture_body(table: Table, *, images: bool = False, derived: bool = False) -> str:
-    """The function that notes which rows of a source table change.
+    """Return the statements of the function that records changed rows of a source table.
 
-    A key column that was renamed or dropped makes no write of an application fail: what cannot be named is noted as a change of the
-    whole table. Keys are read in a block of their own, which writes nothing and so costs no transaction id.
+    A renamed or dropped key column must not make an application's write fail: the change is then recorded as one of the whole
+    table. Keys are read in a block of their own, which writes nothing and so uses no transaction id.
 
     Args:
-        images: note the rows too, as the dual-write window needs it.
-        derived: of updates that a trigger made, note also what was there before.
+        images: record the rows, too, as the dual-write window needs.
+        derived: for updates by a trigger, also record the row before.
     """
     old, new = (_key(table, alias) for alias in ("old", "new"))
     name = literal(table.name)
@@ -225,7 +225,7 @@ def capture_statements(project: Project, table: Table, environment: Environment)
             f" disable trigger {FENCE}, disable trigger {FENCE}_truncate"
         )
         if environment.auth_triggers:
-            # Accounts that are made fire the triggers of auth.users, and what these write is not the migrator's.
+            # Created accounts fire the triggers of auth.users, whose writes are not the migrator's.
             yield (
                 f"create or replace trigger {GUARD} before insert or update or delete on {leaf} for each row"
                 f" when (session_user = {literal(login)} and pg_trigger_depth() > 0)"
@@ -238,7 +238,7 @@ def release_statements(project: Project, table: Table) -> Iterable[str]:
     for leaf in leaves(project, table):
         for trigger in OURS:
             yield f"drop trigger if exists {trigger} on {leaf}"
-    # Also off a table that was renamed or detached meanwhile.
+    # Also from a table that was renamed or detached meanwhile.
     yield f"drop function if exists {capture_function(table)}() cascade"
 
 

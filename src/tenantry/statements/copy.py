@@ -1,4 +1,4 @@
-"""The statement that carries a range of rows over, and what it quarantines."""
+"""The statement that copies a range of rows, and quarantines rows with problems."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def copy_statement(
     mended: frozenset[str] = frozenset(),
     strangers: frozenset[str] = frozenset(),
 ) -> str:
-    """What carries a range of rows over; yields (source rows, target rows, quarantined rows, changed cells).
+    """Return a statement that copies a range of rows; it yields (source rows, target rows, quarantined rows, changed cells).
 
     Args:
-        rows: a relation that takes the source table's place.
-        into: a table that takes the target's place; it has the columns of the mapping.
-        few: only a few rows are meant, so that parents are looked up one by one.
-        mended: mappings of which rows were mended in the quarantine.
-        strangers: target tables of which some rows are no parents, since their old id is that of another tenant's row.
+        rows: a relation that replaces the source table.
+        into: a table that replaces the target; it has the columns of the mapping.
+        few: the statement copies only a few rows, so parents are looked up one by one.
+        mended: mappings with rows that were corrected in the quarantine.
+        strangers: target tables with rows that must not be parents, because another tenant's row has their old id.
     """
     derivation = Deriver(project, Reading.COPY, mended=mended, strangers=strangers).derive(mapping, rows=rows)
     names = [column.name for column in mapping.columns]
@@ -71,5 +71,5 @@ def copy_statement(
 
 
 def identity_clause(mapping: Mapping) -> str:
-    """Identity columns take over the values that they are given."""
+    """Allow explicit values for identity columns."""
     return "overriding system value\n" if any(column.identity for column in mapping.target.columns) else ""

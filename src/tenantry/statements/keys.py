@@ -1,4 +1,4 @@
-"""Keys of the target as they are while a run works, and as they are for good."""
+"""Keys of the target while a run works, and their final form."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LEGACY_INDEX = "tenantry_legacy"
 
 
 def legacy_index(table: Table) -> str | None:
-    """The name of the index by which replay finds rows of a table by their old ids, or None where the table has one itself."""
+    """Return the name of the index by which replay finds rows by old id, or None if the table has its own."""
     if any(index.columns[:1] == (LEGACY_ID,) and index.predicate is None for index in table.indexes):
         return None
     return short_name(LEGACY_INDEX, table.name)
 
 
 def in_transition(project: Project, table: Table, key: Constraint) -> Constraint:
-    """A foreign key as it stands until the contract: replay applies many rows at once, in an order that is right only at the
-    end, so every foreign key can wait for that, which RESTRICT could not."""
+    """Define a foreign key for the time until the contract step: replay applies many rows at once, in an order that is
+    consistent only at the end, so every foreign key must be deferrable. RESTRICT cannot be deferred."""
     if key.kind != "foreign" or (table.kind == "partitioned" and key.inherited) or not can_wait(project, table, key):
         return key
     definition = re.sub(r" ON (DELETE|UPDATE) RESTRICT", "", key.definition)
@@ -43,8 +43,8 @@ def in_transition(project: Project, table: Table, key: Constraint) -> Constraint
 
 
 def can_wait(project: Project, table: Table, fk: Constraint) -> bool:
-    """Whether replay may write either side of a foreign key, or what hangs on it: all but those by which tables that nothing feeds
-    refer to other schemas."""
+    """Whether replay may write either side of a foreign key, or rows that depend on it. False only for keys by which tables
+    without a source refer to other schemas."""
     return fk.ref_schema == project.target.schema or any(each.name == table.name for each in fed_tables(project))
 
 
@@ -65,8 +65,8 @@ def key_constraints(table: Table) -> list[Constraint]:
 
 
 def backing_indexes(table: Table) -> list[Index]:
-    """Indexes of constraints that can be built by themselves and attached; exclusion constraints, and keys of partitioned
-    tables, cannot."""
+    """Return indexes of constraints that can be built separately and attached; this excludes exclusion constraints, and keys
+    of partitioned tables."""
     if table.kind == "partitioned":
         return []
     attachable = {key.index for key in key_constraints(table) if key.kind != "exclusion"}
@@ -74,7 +74,7 @@ def backing_indexes(table: Table) -> list[Index]:
 
 
 def over_ids_alone(project: Project, index: Index) -> bool:
-    """Whether an index is over ids alone, which cannot be there twice, in whatever order rows were read."""
+    """Whether an index only covers ids, which are unique in whatever order rows were read."""
     ids = {ROW_ID, LEGACY_ID, project.manifest.tenant.column}
     return not index.unique or (
         index.predicate is None and bool({ROW_ID, LEGACY_ID} & set(index.columns)) and set(index.columns) <= ids
@@ -118,7 +118,7 @@ def comments_on(table: Table) -> Iterable[str]:
 
 
 def replica_identity(project: Project, table: Table) -> Iterable[str]:
-    """What tells the rows of a table, and of its partitions, from each other in a replication stream, as its files say."""
+    """Return the statements that set the replica identity of a table and its partitions as its files define it."""
     for each in table.holding:
         there = project.target.table(each.name) or table
         how = (

@@ -1,4 +1,4 @@
-"""Merging rows that mean the same, and taking that back."""
+"""Merging duplicate rows, and undoing it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tenantry.statements.copy import identity_clause
 
 
 def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
-    """Of rows equal in the merge's columns all but the first leave the target and are listed as merged.
+    """Return statements that keep the first of the rows that are equal in the merge's columns, delete the others and list
+    them as merged.
 
-    The equal ones are few, and found by hash first: by sorting, since the planner expects far fewer groups than there are, and
-    in statements of their own, since parallel workers help neither with a DELETE nor with what feeds it.
+    There are few duplicates. They are found by hash first: by sorting, because the planner expects far fewer groups than
+    exist, and in separate statements, because parallel workers help neither a DELETE nor its inputs.
     """
     merge = mapping.merge
     assert merge is not None
@@ -31,7 +32,7 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
         f"create unlogged table {found} as\nselect t.ctid as tid from {target} t where {same} in (select h from {hashes})",
         f"with ranked as (\n  select t.ctid as tid, t.legacy_id, to_json(t.*) as derived,\n"
         "         first_value(t.legacy_id) over w as into_key, row_number() over w as place\n"
-        # The order is the manifest's, over columns without an alias: no other relation stands beside the target's.
+        # The manifest's order uses columns without an alias: the statement has no other relation than the target.
         f"    from {target} t where t.ctid in (select f.tid from {found} f)\n"
         f"  window w as (partition by {keys} order by {qualified_order(mapping, 't')})\n),\n"
         f"gone as (\n  delete from {target} t using ranked r where t.ctid = r.tid and r.place > 1\n"
@@ -45,7 +46,7 @@ def merge_statements(project: Project, mapping: Mapping) -> tuple[str, ...]:
 
 
 def unmerge_statement(project: Project, mapping: Mapping) -> str:
-    """Puts the merged rows back as they were derived."""
+    """Insert the merged rows again, as they were derived."""
     target = ident(project.target.schema, mapping.target.name)
     names = [column.name for column in mapping.columns]
     return (
@@ -56,7 +57,7 @@ def unmerge_statement(project: Project, mapping: Mapping) -> str:
 
 
 def same_as_listed(project: Project, mapping: Mapping) -> str:
-    """The statement that lists the rows which would be merged with one that is listed."""
+    """Return the statement that lists the rows which would be merged with a listed one."""
     key, same = mapping.ours("key"), mapping.ours("same")
     return merging(
         project,
@@ -70,9 +71,8 @@ def same_as_listed(project: Project, mapping: Mapping) -> str:
 
 
 def merging(project: Project, mapping: Mapping, tail: str, *, rows: str | None = None, few: bool = False) -> str:
-    """`with … hashed … tail`: source rows with what tells those that would be merged (the columns of the rule, and `key` and `same`
-    as `Mapping.ours` names them), without those that have problems of their own. A value that two rows share by chance merely
-    lists a row too many."""
+    """Return `with … hashed … tail`: the source rows that take part in a merge, with the rule's columns, and `key` and `same`
+    as `Mapping.ours` names them. Rows with problems are excluded. A hash collision merely lists one row too many."""
     assert mapping.merge is not None
     by, key = idents(mapping.merge.by, prefix="d"), mapping.ours("key")
     return (

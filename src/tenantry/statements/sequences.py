@@ -1,4 +1,4 @@
-"""Sequences that go on behind the largest value that was carried over."""
+"""Moves sequences beyond the largest migrated value."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tenantry.postgres import ident, literal
 
 
 def sequences(project: Project) -> list[str]:
-    """Identity and serial columns of the target go on behind the largest value that was carried over."""
+    """Move identity and serial columns of the target beyond the largest migrated value."""
     return _go_on(project.target, {table.name for table in project.target.tables})
 
 
 def source_sequences(project: Project) -> list[str]:
-    """The same for the source, on the way back."""
+    """Do the same for the source, before switching back."""
     return _go_on(project.source, {table.name for table in project.source_tables})
 
 
@@ -33,8 +33,8 @@ def _go_on(catalog: Catalog, tables: Collection[str]) -> list[str]:
 def _behind(catalog: Catalog, sequence: CatalogSequence, table: str, column: str) -> str:
     largest, beyond, first = ("min", "<", "+") if sequence.increment < 0 else ("max", ">", "-")
     name = literal(ident(sequence.schema, sequence.name))
-    # Never back: a value that was given out may be in use by a client that has not written it yet. Who dropped the sequence
-    # meanwhile has no numbers to draw.
+    # Never backwards: a client may use a drawn value that it has not written yet. If a sequence was dropped meanwhile, there
+    # are no numbers to draw.
     return (
         f"select setval(q.id, m.v) from (select to_regclass({name}) as id) q, (select {largest}({ident(column)}) as v from"
         f" {ident(catalog.schema, table)}) m where q.id is not null and m.v is not null"

@@ -1,4 +1,4 @@
-"""The target's own triggers and rewrite rules, which are off until applications write it."""
+"""Disables the target's own triggers and rewrite rules until applications write it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tenantry.statements.keys import (
 
 
 def triggers(project: Project, *, on: bool) -> list[str]:
-    """The target's own triggers and rewrite rules, which sleep until applications write it: what is carried over is as it shall be
-    already."""
+    """Disable the target's own triggers and rewrite rules until applications write it: migrated rows are already in their
+    final form."""
     switch = triggers_on if on else triggers_off
     return [*(statement for table in fed_tables(project) for statement in switch(table)), *rules(project, on=on)]
 
@@ -33,7 +33,7 @@ def triggers_off(table: Table) -> Iterable[str]:
 
 
 def triggers_on(table: Table) -> Iterable[str]:
-    """Each trigger back to the state that it had."""
+    """Restore the earlier state of each trigger."""
     states = {"origin": "enable", "always": "enable always", "replica": "enable replica"}
     switched = [
         f"{states[trigger.enabled]} trigger {ident(trigger.name)}"

@@ -1,6 +1,6 @@
--- Schema auth as in Supabase Auth, for servers without Supabase. Only created if there is no auth.users. -- instance_id is
--- the nil UUID, and token columns hold empty strings, never null: official clients and servers expect this. -- Repeatable as
--- one script: completes a schema that an earlier version created, and rejects one that another system created.
+-- Schema auth as in Supabase Auth, for servers without Supabase. Only created if there is no auth.users.
+-- instance_id is the nil UUID, and token columns hold empty strings, never null: official clients and servers expect this.
+-- Repeatable as one script: completes a schema that an earlier version created, and rejects one that another system created.
 
 do $$
 declare

@@ -1,4 +1,4 @@
-"""The built-in transforms, one file each: a file that is put into this folder is a transform of the manifest."""
+"""The built-in transforms, one file each: every file in this folder is a transform of the manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tenantry.mapping.transform import Transform
 
 @cache
 def transforms() -> Mapping[str, Transform]:
-    """Every transform of the folder by its name, in name order."""
+    """Return every transform of the folder by its name, in name order."""
     modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     made = [
         each()

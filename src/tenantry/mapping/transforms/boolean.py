@@ -5,7 +5,7 @@ from tenantry.mapping.values import texts
 
 
 class Boolean(Transform):
-    """The words true, t, yes, y, on, 1 and false, f, no, n, off, 0, in any case, blanks around them ignored."""
+    """Reads true, t, yes, y, on, 1 and false, f, no, n, off, 0; ignores case and surrounding blanks."""
 
     name = "boolean"
     reads = (TEXT,)

@@ -5,7 +5,7 @@ from tenantry.mapping.values.texts import folded, trimmed
 from tenantry.mapping.values.type_names import text_length
 
 LONGEST = 254
-# The form that HTML's input type=email accepts, with at least one dot in the domain and no dots side by side.
+# The form that HTML's input type=email accepts, with at least one dot in the domain and no two dots in a row.
 PATTERN = (
     r"^[a-z0-9!#$%&''*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&''*+/=?^_`{|}~-]+)*"
     r"@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
@@ -13,8 +13,8 @@ PATTERN = (
 
 
 class Email(Transform):
-    """Blanks at both ends are removed and A to Z become lower case; such a change is listed in the change log. An address is valid
-    if HTML's e-mail field accepts it, its domain has at least one dot, and it has at most 254 characters.
+    """Trims blanks and converts A to Z to lower case; the change log lists such a change. An address is valid if HTML's
+    e-mail field accepts it, its domain has at least one dot, and it has at most 254 characters.
     """
 
     name = "email"

@@ -6,8 +6,8 @@ from tenantry.mapping.values import numbers
 
 
 class Integer(Numeral):
-    """Whole numbers, with commas and parentheses as for [number](#number); no dollar sign, no percentage. A fraction of zeros is
-    allowed.
+    """Reads whole numbers, with commas and parentheses as in [number](#number), but no dollar or percent sign. A fraction of
+    zeros is allowed.
     """
 
     name = "integer"

@@ -6,19 +6,19 @@ from tenantry.mapping.transform import JSON, Between, Option, Transform
 
 
 class JsonIds(Transform):
-    """Ids inside a JSON document become the new ids of their rows:
+    """Replaces ids inside a JSON document with the new ids of their rows:
 
     ```toml
     config = { as = "json_ids", ids = { "providerIds[*]" = "providers", "widgets[*].id" = "widgets" }, stale = "drop" }
     ```
 
-    A path is keys with dots, `[*]` for every element of a list, and `*` for every member of an object: `"[*].ruleId"` begins at a list,
-    `"byDay.*.authorId"` looks into each member. A `*` at the end means the keys themselves: `"*"` are the keys of the document,
-    `"votes.*"` those of the object `votes`. An id that names no row is kept
-    (`stale = "keep"`, the default), or dropped, with the element of the list that it stands in (`stale = "drop"`; listed in
-    the change log). An id of another tenant's row counts as one that names no row (finding TA-138); rows without a tenant may be
-    named by every tenant. Where several sources feed the table, the first that has the id counts. Values on no path stay as they
-    are. Source and target are `jsonb` or `json`.
+    A path consists of keys separated by dots, `[*]` for every element of a list, and `*` for every member of an object.
+    `"[*].ruleId"` begins at a list, `"byDay.*.authorId"` reads each member. A `*` at the end means the keys themselves: `"*"`
+    are the keys of the document, `"votes.*"` those of the object `votes`. An id that matches no row is kept (`stale =
+    "keep"`, the default) or dropped together with its list element (`stale = "drop"`; listed in the change log). An id of
+    another tenant's row counts as unmatched (finding TA-138); every tenant may refer to rows without a tenant. If several
+    sources feed the table, the first that has the id decides. Values outside the paths are unchanged. Source and target are
+    `jsonb` or `json`.
     """
 
     name = "json_ids"
@@ -29,6 +29,6 @@ class JsonIds(Transform):
     becomes = "json_ids"
 
     def up(self, raw: str, between: Between) -> str:
-        """The document with its old ids, as `jsonb`."""
+        """Return the document with its old ids, as `jsonb`."""
         document = Column("document", "jsonb", type_name="jsonb")
         return casts.cast(raw, between.source, document, (), between.known.server_version)

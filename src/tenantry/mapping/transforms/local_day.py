@@ -5,8 +5,8 @@ from tenantry.mapping.values.type_names import has_zone
 
 
 class LocalDay(Transform):
-    """The day in the tenant's zone. A timestamp at midnight states a day already, whatever the zone; any other time is an
-    instant in UTC, and becomes the day that it falls on in the zone. `zone` is as for local_time; the target is a `date`.
+    """Returns the day in the tenant's time zone. A timestamp at midnight already states a day, whatever the zone. Any other
+    time is an instant in UTC and becomes the local day in the zone. `zone` works as in local_time; the target is a `date`.
     """
 
     name = "local_day"
@@ -46,7 +46,7 @@ class LocalDay(Transform):
         to, zone = between.source.type, between.zone
         if to == "date":
             return value
-        # Days that no timestamp reaches, and those that the zone never had, have no way back.
+        # Days outside the range of timestamps, and days that a zone skipped, cannot be converted back.
         reached = f"not isfinite({value}) or {value} between date '4713-01-02 BC' and date '294276-12-30'"
         if not has_zone(between.source):
             return f"case when {reached} then {value}::{to} end"

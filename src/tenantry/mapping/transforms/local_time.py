@@ -6,11 +6,11 @@ from tenantry.mapping.values import times
 
 
 class LocalTime(Transform):
-    """A timestamp without time zone that states the local time of a zone becomes an instant; a date becomes its midnight there.
+    """Reads a timestamp without time zone as local time of a zone and returns the instant; a date becomes its local midnight.
     `zone` is a time zone's name, or `tenant.<column>`: a column of the tenant's row in the target.
 
-    A time that the clock skips in spring is read with the offset from before the change. A time that the clock shows twice in
-    autumn is read as the second of the two.
+    A local time that the clock skips in spring is read with the offset before the change. A time that occurs twice in autumn
+    is read as the second one.
     """
 
     name = "local_time"

@@ -6,7 +6,7 @@ from tenantry.mapping.values import numbers
 
 
 class Money(Numeral):
-    """As [number](#number), without percentages."""
+    """Works like [number](#number), without percentages."""
 
     name = "money"
     examples = (Examples("text", "numeric(14,2)", {"$1,322.35": "1322.35", "(5.00)": "-5.00", "5%": Invalid()}),)

@@ -5,9 +5,9 @@ from tenantry.mapping.values import numbers
 
 
 class Numeral(Transform):
-    """Numbers as people write them: commas between thousands, a dollar sign, a minus or plus sign, parentheses for a negative
-    number, a percent sign. The decimal separator is a point. Blanks may stand at both ends and around signs. A text of more
-    than 255 bytes is invalid.
+    """Reads numbers as people write them: commas between thousands, a dollar sign, a minus or plus sign, parentheses for a
+    negative number, a percent sign. The decimal separator is a point. Blanks may be at both ends and around signs. A text of
+    more than 255 bytes is invalid.
 
     The target is any number type: `smallint`, `integer`, `bigint`, `numeric`, `real`, `double precision`.
     """

@@ -6,7 +6,8 @@ from tenantry.mapping.values import numbers
 
 
 class Percent(Numeral):
-    """As [number](#number), without a dollar sign. A percentage becomes its hundredth; a number without `%` stays as it is."""
+    """Works like [number](#number), without a dollar sign. A percentage is divided by 100; a number without `%` is
+    unchanged."""
 
     name = "percent"
     examples = (

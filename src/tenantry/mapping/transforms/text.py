@@ -4,7 +4,7 @@ from tenantry.mapping.transform import TEXT, Between, Examples, Transform
 
 
 class Text(Transform):
-    """The value as PostgreSQL prints it. The target is a text type."""
+    """Returns the value as PostgreSQL prints it. The target is a text type."""
 
     name = "text"
     gives = TEXT

@@ -5,7 +5,7 @@ from tenantry.mapping.values.texts import no_longer, trimmed
 
 
 class Trim(Transform):
-    """Blanks at both ends are removed; such a change is listed in the change log."""
+    """Removes blanks at both ends; the change log lists such a change."""
 
     name = "trim"
     reads = (TEXT,)

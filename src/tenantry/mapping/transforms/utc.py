@@ -6,8 +6,8 @@ from tenantry.mapping.values import times
 
 
 class Utc(Transform):
-    """A timestamp without time zone that means UTC, as Prisma writes it, becomes an instant; a date becomes its midnight in UTC.
-    The target is a `timestamp with time zone`. Results are shown in UTC.
+    """Reads a timestamp without time zone as UTC, which is what Prisma writes, and returns the instant; a date becomes its
+    midnight in UTC. The target is a `timestamp with time zone`. Results are shown in UTC.
     """
 
     name = "utc"
