@@ -279,7 +279,6 @@ create index if not exists audit_logs_instance_id_idx on auth.audit_log_entries 
 comment on table auth.audit_log_entries is 'Auth: actions of users and administrators on accounts.';
 
 -- privileges: the owner alone. Row security is on and there are no policies; default privileges of the database are revoked.
--- ------
 
 do $$
 declare
