@@ -34,7 +34,7 @@ def need_events(connection: Connection) -> None:
     if connection.execute(_block("exists")).fetchone() != (True,):
         raise NoRun(
             "Accounts and profiles are not synchronized in this database (there is no tenantry.auth_event).",
-            "`tenantry migrate` sets this up if the manifest has [users] in_step = true.",
+            hint="`tenantry migrate` sets this up if the manifest has [users] in_step = true.",
         )
 
 

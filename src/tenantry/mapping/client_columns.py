@@ -55,9 +55,9 @@ def written_columns(table: Table, access: Access, tenant: TenantSection) -> froz
 
 
 def tenant_references(table: Table, tenant: TenantSection) -> dict[str, str]:
-    """The columns, other than the tenant column, by which a foreign key names a tenant: column → the tenant table's column.
+    """Return the columns, besides the tenant column, that refer to a tenant by a foreign key: column → the tenant table's column.
 
-    The check of a foreign key sees every row, whatever the policies say: its answer alone tells whether a tenant exists.
+    The check of a foreign key sees every row despite the policies, so its result reveals whether a tenant exists.
     """
     return {
         mine: theirs
