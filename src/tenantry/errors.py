@@ -87,6 +87,25 @@ class SchemaFilesWrong(TenantryError):
     remedy = "Correct the file and line that the message names."
 
 
+class ExportInTheWay(TenantryError):
+    """Files that no export wrote, or that were changed since, stand where `tenantry export` would write."""
+
+    code = "TN-113"
+    remedy = "Choose another folder, or replace the files that the message lists with `--force`."
+
+    def __init__(self, paths: Sequence[str], *, reason: str = "") -> None:
+        shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        super().__init__(
+            f"{shown} cannot be written: {reason}."
+            if reason
+            else f"{shown}: no export wrote this, or it was changed since. Nothing was written.",
+            hint="Check the folder, its space and its rights, and run the same command again."
+            if reason
+            else "Give another folder with --output, or replace what is there with --force.",
+            detail={"paths": list(paths)},
+        )
+
+
 class DemoMissing(TenantryError):
     """No application registers itself as a demo in the entry-point group."""
 

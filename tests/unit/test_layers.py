@@ -39,6 +39,7 @@ FLOORS = (
     "migrate.observe",
     "migrate",
     "draft",
+    "export",
     "prove.expected",
     "prove.model",
     "prove.formats",

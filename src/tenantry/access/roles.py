@@ -15,16 +15,20 @@ PINNED = {**STATED, "idle_session_timeout": "0", "default_transaction_read_only"
 """What the script states of the login, in the database. Not `role`: parallel workers would take it for the transaction's."""
 
 
-def roles_sql(manifest: Manifest | Named, *, owner: str, database: str) -> str:
+def roles_sql(manifest: Manifest | Named, *, owner: str, database: str | None) -> str:
     """The script that makes the roles, for PostgreSQL 15 and newer; it can be run again, from any database.
 
     Args:
         owner: the role that owns, or will own, the tables of the target, and that migrates.
-        database: the database whose temporary tables are closed to PUBLIC.
+        database: the database whose temporary tables are closed to PUBLIC; None: the one in which the script is run.
     """
-    names = {**manifest.database_roles.model_dump(), "owner": owner, "database": database}
+    names = {**manifest.database_roles.model_dump(), "owner": owner}
     stated = ",\n                ".join(f"({literal(name)}, {literal(value)})" for name, value in PINNED.items())
-    given = {**{name: literal(value) for name, value in names.items()}, "stated": stated}
+    given = {
+        **{name: literal(value) for name, value in names.items()},
+        "database": "current_database()" if database is None else literal(database),
+        "stated": stated,
+    }
     return re.sub(r"\{(\w+)\}", lambda found: given[found[1]], load_sql("tenantry.access.sql", "roles"))
 
 

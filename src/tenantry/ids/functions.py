@@ -48,9 +48,14 @@ def lookup_statements(project: Project) -> tuple[str, ...]:
         old_ids_of_function(project),
         *_rights(project),
         *(comment_on(name) for name in COMMENTS if name != "merged_into"),
-        blocks["born"],
+        born_function(),
         close_sql(project.manifest),
     )
+
+
+def born_function() -> str:
+    """The trigger function that gives a row of the target its own id as `legacy_id`."""
+    return load_blocks("tenantry.ids", "functions")["born"]
 
 
 def drop_statements(project: Project) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
             phase="expand",
             kind="sql",
             title=f"Create schema {schema} with {tables} tables from {len(files)} files",
-            sql=(*schema_statements(schema, files), *_closed(project)),
+            sql=(*schema_statements(schema, files), *close_statements(project)),
             undo=(f"drop schema if exists {ident(schema)} cascade",),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment, where a table references it; the source is not locked",
             risk="none",
@@ -51,7 +51,12 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
     ]
 
 
-def _closed(project: Project) -> tuple[str, ...]:
+def drop_context() -> str:
+    """The SQL that removes the mirror of auth.users; the other functions are dropped with schema `tenantry`."""
+    return load_sql("tenantry.plan.operations", "drop_context")
+
+
+def close_statements(project: Project) -> tuple[str, ...]:
     """Keep readers out while the tables are filled: revoke the rights that the owner's default privileges granted."""
     roles = project.manifest.database_roles
     schema = ident(project.target.schema)
@@ -88,7 +93,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
             kind="sql",
             title="Create the functions that identify the caller",
             sql=(context_sql(manifest),),
-            undo=(load_sql("tenantry.plan.operations", "drop_context"),),
+            undo=(drop_context(),),
             lock="SHARE ROW EXCLUSIVE on auth.users for a moment: a trigger mirrors bans, deletions and the super flag",
             risk="low",
             risk_note="The trigger on auth.users runs at every sign-up and every change of an account.",

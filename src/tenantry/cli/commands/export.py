@@ -1,0 +1,80 @@
+"""tenantry export: the target for other tools."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenantry.cli.command import HelpSection, command
+from tenantry.cli.console import err, print_json, written
+from tenantry.cli.database import prepared_project
+from tenantry.cli.options import AsJson, Dsn, ManifestPath
+from tenantry.errors import SettingsError
+from tenantry.export import all_forms, find_form, read_subject, write_export
+
+_FORMS = tuple(all_forms().values())
+
+
+@command(
+    *(f"tenantry export {each.name} --output {each.example}" for each in _FORMS),
+    section=HelpSection.BEFORE,
+)
+def export(
+    form: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(each.name for each in _FORMS)}.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to write to; it is created.", show_default=False)
+    ] = None,
+    dsn: Dsn = None,
+    manifest: ManifestPath = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            help="The role that shall own the tables where the files are applied; default: the one of this connection; for supabase postgres.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there, whoever wrote them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    found = find_form(form)
+    if output is None:
+        raise SettingsError(
+            f"Which folder should the {found.title} be written to?", hint=f"Give it with --output {found.example}."
+        )
+    with prepared_project(dsn, manifest) as (_, connection, prepared):
+        subject = read_subject(connection, prepared, owner=owner or found.owner)
+    result = write_export(output, found.name, found.files(subject), now=datetime.now(UTC), force=force)
+    if as_json:
+        print_json(
+            {
+                "form": found.name, "folder": str(output), "written": [str(path) for path in result.written],
+                "unchanged": [str(path) for path in result.unchanged], "left_out": list(found.left_out), "apply": found.apply,
+            }
+        )  # fmt: skip
+        return
+    for path in result.written:
+        written(path)
+    if result.unchanged:
+        err.print(f"Unchanged: {len(result.unchanged)} files that an earlier export wrote.", markup=False)
+    for each in found.left_out:
+        err.print(f"Not stated: {each}.", markup=False)
+    err.print(f"Next: {found.apply}", markup=False)
+
+
+export.__doc__ = "\n".join(
+    [
+        "Write the target's schema for another tool: SQL files, a migrations folder, or models. Changes nothing in the database.",
+        "",
+        "The schema is that of the manifest: what the plan would create or, after the cut-over, what is in the database now. The forms:",
+        "",
+        *(f"- `{each.name}`: {each.title}" for each in _FORMS),
+        "",
+        "Files that an earlier export wrote are replaced. A file that was written by somebody else, or changed since, stops the export"
+        " before anything is written, unless --force is given.",
+    ]
+)

@@ -1,0 +1,1 @@
+"""A file for each form of export; a file that is put here counts."""
