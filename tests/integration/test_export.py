@@ -196,7 +196,7 @@ def auth_of_others(database: Database, owner: str) -> None:
     """Schema auth as on a Supabase: somebody else's, with the rights on it that the owner of the tables has there."""
     with database.connect() as admin:
         admin.execute(auth_script())
-        admin.execute("comment on schema auth is null")
+        admin.execute("comment on schema auth is null; alter table auth.users disable row level security")
         admin.execute(f"grant usage on schema auth to {owner}; grant all on all tables in schema auth to {owner}")
 
 
