@@ -366,6 +366,36 @@ def test_a_database_in_use_is_copied_by_dump_and_its_rights_with_it(database: Da
     assert _made(database) == []
 
 
+def test_an_owner_who_may_not_dump_forced_tables_proves_a_copy_with_synthetic_rows(database: Database) -> None:
+    """No superuser, no BYPASSRLS, and sessions are connected, so that nothing is copied by template."""
+    built = build_clinic(database)
+    maker, roles = f"{database.name}_maker", built.project.manifest.database_roles
+    with database.connect() as admin:
+        run(admin, f"create role {maker} login createdb createrole", f"grant {OWNER}, {roles.definer} to {maker}")
+        run(admin, f"grant {roles.anon}, {roles.authenticated} to {maker} with admin option")
+        try:
+            run(admin, "insert into clinic.clinics (name, location, time_zone) values ('of the original', 'x', 'UTC')")
+            with attack_copy(built.project, database.dsn_as(maker)) as copy:
+                assert copy.method == "dump and restore"
+                with psycopg.connect(copy.owner_dsn) as there:
+                    assert there.execute("select count(*) from clinic.clinics").fetchone() == (0,)
+                results = run_attacks(
+                    built.project,
+                    owner_dsn=copy.owner_dsn,
+                    login_dsn=copy.login_dsn,
+                    own_login=True,
+                    attacks={"read_by_id", "token_altered"},
+                )
+                psycopg.connect(copy.login_dsn)  # a session that an attack leaves behind
+            assert [each.outcome for each in results] == ["held", "held"]
+            said = [note for note in copy.notes if "without rows" in note]
+            assert said and "clinic.appointment_metrics, " in said[0] and "synthetic" in said[0]
+            assert "\n".join(note for note in copy.notes if note not in said) == ""
+            assert _made(database) == []
+        finally:
+            run(admin, f"reassign owned by {maker} to postgres", f"drop owned by {maker}", f"drop role {maker}")
+
+
 def test_what_was_granted_to_the_applications_login_is_found_by_its_twin(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:

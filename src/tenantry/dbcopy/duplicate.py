@@ -22,6 +22,7 @@ from tenantry.access import missing_roles, roles_sql
 from tenantry.catalog import read_catalog
 from tenantry.dbcopy.checks import drop_database, emptied_tables, lacking_parts, named_sessions, roles_missing
 from tenantry.dbcopy.original import QUICK_BYTES, SQL, Copy, CopyRefused, Count, Original
+from tenantry.dbcopy.owners import restore_owners
 from tenantry.dbcopy.pg_programs import fitting_programs, in_short, run_program, unread
 from tenantry.errors import RightsMissing, TenantryError
 from tenantry.journal.journal import Connection
@@ -55,6 +56,7 @@ def duplicated(
     notice: Callable[[str], None] = lambda _text: None,
     count: Count = lambda _name, _done, _total: None,
     left: list[str] | None = None,
+    every_row: bool = True,
 ) -> Iterator[Copy]:
     """A copy, for as long as this lasts, or for longer with `keep`.
 
@@ -65,11 +67,14 @@ def duplicated(
         jobs: connections of pg_dump and of pg_restore.
         scratch: a folder with room for the dump.
         left: is given what could not be dropped in the end, with the reason; it is marked, and the next rehearsal drops it.
+        every_row: False: tables that row-level security keeps from pg_dump are copied without their rows, which the copy's notes say.
 
     Raises:
         RightsMissing, RolesMissing, CopyRefused: with what to do; nothing was left behind.
     """
-    maker = _Maker(connection, original, manifest, jobs, scratch, notice, count, left if left is not None else [])
+    maker = _Maker(
+        connection, original, manifest, jobs, scratch, notice, count, left if left is not None else [], every_row
+    )
     begun = time.monotonic()
     if copy_dsn is not None:
         home = maker.elsewhere(copy_dsn)
@@ -99,7 +104,9 @@ class _Maker:
         notice: Callable[[str], None],
         count: Count,
         left: list[str],
+        every_row: bool,
     ) -> None:
+        self.every_row = every_row
         self.connection, self.original, self.manifest = connection, original, manifest
         self.jobs, self.scratch, self.notice, self.count = jobs, scratch, notice, count
         self.kept, self.left = False, left
@@ -398,7 +405,10 @@ class _Maker:
         folder = Path(tempfile.mkdtemp(prefix="tenantry-rehearsal-", dir=self.scratch))
         try:
             arguments, environment = program_environment(self.original.dsn)
-            shape = ["--format=directory", "--compress=1", f"--jobs={self.jobs}", "--no-sync"]
+            left_empty = self._left_empty(copy)
+            # In parallel a policy could come before a foreign key, whose check it would then filter.
+            jobs = 1 if left_empty else self.jobs
+            shape = ["--format=directory", "--compress=1", f"--jobs={self.jobs}", "--no-sync", *left_empty]
             code, errors = run_program(
                 [programs[0], *arguments, "--no-password", "--verbose", *shape, "--no-subscriptions",
                  "--lock-wait-timeout=10000", f"--file={folder / 'dump'}"],
@@ -412,7 +422,7 @@ class _Maker:
                 )
             arguments, environment = program_environment(restore or copy.dsn)
             code, errors = run_program(
-                [programs[1], *arguments, "--no-password", "--verbose", f"--jobs={self.jobs}", "--no-subscriptions",
+                [programs[1], *arguments, "--no-password", "--verbose", f"--jobs={jobs}", "--no-subscriptions",
                  str(folder / "dump")],
                 environment, "processing data for table", lambda done: self._count("restoring tables", done),
             )  # fmt: skip
@@ -421,18 +431,34 @@ class _Maker:
             shutil.rmtree(folder, ignore_errors=True)
         # Newer programs set it in older servers, which do not know it; it limits nothing.
         errors = [error for error in errors if "transaction_timeout" not in error]
-        copy.notes += [f"not restored: {error}" for error in errors[:20]]
-        if len(errors) > 20:
-            copy.notes.append(f"not restored: {len(errors) - 20} more")
+        told = bool(errors)
         with connect(restore or copy.dsn, name="tenantry: rehearsal") as connection:
+            errors = restore_owners(self.connection, connection, errors)
+            copy.notes += [f"not restored: {error}" for error in errors[:20]]
+            if len(errors) > 20:
+                copy.notes.append(f"not restored: {len(errors) - 20} more")
             lacking = lacking_parts(self.original.catalog, read_catalog(connection, self.original.catalog.schema))
         lost = [error for error in errors if "COPY failed" in error]
-        if lacking or lost or (code != 0 and not errors):
+        if lacking or lost or (code != 0 and not told):
             raise CopyRefused(
                 f"pg_restore could not make a whole copy: {in_short([*lost, *errors, *lacking])}.",
                 hint="Fix the cause: the login needs the right to create what the original has (extensions, schemas, owners).",
                 detail={"errors": errors, "lacking": lacking},
             )
+
+    def _left_empty(self, copy: Copy) -> list[str]:
+        """What makes pg_dump pass over rows that it is not to, or may not, read."""
+        if self.every_row:
+            return []
+        rows = self.connection.execute(load_blocks(SQL, "duplicate")["without_rows"]).fetchall()
+        if rows:
+            shown = ", ".join(ident(schema, table) for schema, table in rows[:5])
+            more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+            copy.notes.append(
+                f"copied without rows, which row-level security keeps from {self.original.login}: {shown}{more}; only synthetic rows"
+                " are tried there"
+            )
+        return [f"--exclude-table-data={_quoted(schema)}.{_quoted(table)}" for schema, table in rows]
 
     def _count(self, name: str, done: int) -> None:
         total = max(self.original.tables, 1)
@@ -466,6 +492,11 @@ class _Maker:
         for name, _, granted in made:
             for other in granted:
                 admin.execute(f"grant {ident(other)} to {ident(name)}".encode())
+
+
+def _quoted(name: str) -> str:
+    """A name in a pattern of pg_dump, where a bare one is folded and may hold wildcards."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 __all__ = ["duplicated"]

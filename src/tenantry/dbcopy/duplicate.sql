@@ -26,6 +26,36 @@ select current_database()::text as database,
        coalesce((select s.setconfig from pg_db_role_setting s where s.setdatabase = d.oid and s.setrole = 0), '{}') as settings
   from pg_database d where d.datname = current_database()
 
+-- name: without_rows
+-- The tables that pg_dump refuses to read for this login, since row-level security applies to it (FORCE, or another owner's), and those
+-- that cannot be filled without them: what references them, and their partitions and children.
+with recursive edges (parent, child) as (
+    select confrelid, conrelid from pg_constraint where contype = 'f'
+     union
+    select inhparent, inhrelid from pg_inherits
+), hidden (id) as (
+    select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and row_security_active(c.oid)
+     union
+    select e.child from edges e join hidden h on e.parent = h.id
+)
+select n.nspname::text, c.relname::text from hidden h join pg_class c on c.oid = h.id join pg_namespace n on n.oid = c.relnamespace
+ order by 1, 2
+
+-- name: owners
+-- Relations and routines as ALTER names them, with schema and owner. What belongs to a table or an extension has its owner.
+select format('alter table %I.%I', n.nspname, c.relname), n.nspname::text, pg_get_userbyid(c.relowner)::text
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass
+                      and (d.deptype = 'e' or (c.relkind = 'S' and d.deptype in ('a', 'i'))))
+ union all
+select 'alter routine ' || i.identity, n.nspname::text, pg_get_userbyid(p.proowner)::text
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+ cross join lateral pg_identify_object('pg_proc'::regclass, p.oid, 0) i
+ where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+   and not exists (select from pg_depend d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e')
+
 -- name: leftovers
 select d.datname::text, shobj_description(d.oid, 'pg_database'),
        (select count(*) from pg_stat_activity a where a.datid = d.oid and a.usesysid is not null),

@@ -99,12 +99,16 @@ class Copy:
 
 
 @contextmanager
-def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original]]:
+def reading(dsn: str, manifest: Manifest, *, every_row: bool = True) -> Iterator[tuple[Connection, Original]]:
     """The original over a connection that cannot write, and what is to be known of it.
+
+    Args:
+        every_row: whether all rows of its tables are needed.
 
     Raises:
         RunInProgress: another rehearsal of it is under way.
         SchemaMissing: there is no source schema.
+        RowsHidden: row-level security hides rows that are needed.
     """
     with connect(dsn, name="tenantry: rehearsal") as connection:
         connection.execute("set default_transaction_read_only = on; set idle_session_timeout = 0")
@@ -113,10 +117,10 @@ def reading(dsn: str, manifest: Manifest) -> Iterator[tuple[Connection, Original
                 f"Another rehearsal of this database is running: {lock_holder(connection, _LOCK)}.",
                 hint="Wait until it ends. Its lock ends with its connection.",
             )
-        yield connection, _look(connection, dsn, manifest)
+        yield connection, _look(connection, dsn, manifest, every_row)
 
 
-def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
+def _look(connection: Connection, dsn: str, manifest: Manifest, every_row: bool) -> Original:
     blocks = load_blocks(SQL, "duplicate")
     schema = manifest.source.schema_name
     catalog = read_catalog(connection, schema)
@@ -124,7 +128,8 @@ def _look(connection: Connection, dsn: str, manifest: Manifest) -> Original:
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(blocks["original"], {"schema": schema, "tables": sorted(fed)}).fetchone()
     assert row is not None
-    need_rows_of(connection, [ident(schema, table) for table in sorted(fed)])
+    if every_row:
+        need_rows_of(connection, [ident(schema, table) for table in sorted(fed)])
     return Original(dsn=dsn, catalog=catalog, **_tuples(row))
 
 

@@ -97,8 +97,7 @@ def unread(errors: Sequence[str], login: str) -> str:
         return (
             "Row-level security is forced on these tables, also for their owner, and pg_dump leaves out no rows silently. Run the command"
             f" as a superuser, or ask one to run: alter role {ident(login)} bypassrls; (afterwards: nobypassrls). With no other session"
-            " connected a small database is copied by template, which needs neither. `tenantry prove` without --copy proves the matrix"
-            " in place."
+            " connected a small database is copied by template, which needs neither. `tenantry prove --copy` needs no rows of them."
         )
     return (
         "Fix the cause: the login needs to read every table of the database; --scratch gives another folder for the dump if the"

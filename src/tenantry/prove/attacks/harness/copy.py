@@ -74,7 +74,7 @@ def attack_copy(
     """
     manifest = _of_target(project.manifest)
     lost: list[str] = [] if left is None else left
-    with reading(dsn, manifest) as (connection, original):
+    with reading(dsn, manifest, every_row=False) as (connection, original):
         rights = connection.execute(load_blocks(_SQL, "copy")["database_rights"]).fetchall()
         # Outermost: the login can be dropped only after the copy, with everything that was granted there.
         with (
@@ -89,6 +89,7 @@ def attack_copy(
                 scratch=scratch,
                 notice=notice,
                 left=lost,
+                every_row=False,
             ) as copy,
         ):
             with connect(copy.dsn, name="tenantry proof: copy") as admin:
@@ -150,6 +151,9 @@ class _Logins:
         try:
             admin.execute(f"create role {ident(name)} login noinherit password {literal(digest)}".encode())
             admin.execute(f"comment on role {ident(name)} is {literal(mark)}".encode())
+            with suppress(psycopg.errors.InsufficientPrivilege), admin.transaction():
+                # Only members of a role end its sessions, and take away what it owns.
+                admin.execute(f"grant {ident(name)} to current_user".encode())
             admin.execute(f"grant connect on database {ident(database)} to {ident(name)}".encode())
         except psycopg.errors.InsufficientPrivilege as error:
             raise NoLogin(
