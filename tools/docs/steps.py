@@ -47,11 +47,14 @@ The columns:
 
 
 def plans() -> Iterator[Plan]:
-    """Plans that have every kind of step between them: of two applications, of a pilot, of foreign keys that cannot wait."""
+    """Plans that have every kind of step between them: of two applications, of a pilot, of foreign keys that cannot wait, of one
+    tenant that the manifest states."""
     yield from (fixtures.plan(name) for name in fixtures.APPLICATIONS)
     clinic = fixtures.project("clinic")
     yield fixtures.plan_of("clinic", replace(clinic, subset=Subset("id = 'c1'", "trial", 1, 2)))
     yield fixtures.plan_of("clinic", _with_restrict(clinic))
+    tenant = clinic.manifest.tenant.model_copy(update={"constant": {"name": "One"}})
+    yield fixtures.plan_of("clinic", replace(clinic, manifest=clinic.manifest.model_copy(update={"tenant": tenant})))
 
 
 def _with_restrict(project: Project) -> Project:

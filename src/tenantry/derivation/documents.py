@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tenantry.derivation.ids import id_sql, key_sql
+from tenantry.derivation.ids import constant_tenant_sql, id_sql, key_sql
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import Mapping, Project
 from tenantry.mapping.values.type_names import is_text
@@ -90,6 +90,8 @@ def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, d
                 f" and m.source_key = {key}), {key})"
             )
         return id_sql(project.manifest.ids.namespace, mapping.namespace, key)
+    if mapping.scoped and not mapping.tenant_paths:
+        return constant_tenant_sql(project.manifest)
     found = []
     for path in mapping.tenant_paths:
         for parent in project.feeding(path):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from tenantry.derivation.derived import RANGE, Derivation, Reading
 from tenantry.derivation.documents import as_array, known_ids
-from tenantry.derivation.ids import id_sql
+from tenantry.derivation.ids import constant_tenant_sql, id_sql
 from tenantry.derivation.keys import plain_text, reference_text, references_equal
 from tenantry.derivation.parents import ParentPairs
 from tenantry.derivation.reverse.moved import standing
@@ -76,7 +76,8 @@ class Deriver(ParentPairs):
             for path in mapping.tenant_paths:
                 if path.alias not in {ref.alias for ref in mapping.references}:
                     self._reference_flags(mapping, path, path.columns[0], flag, problems, parents)
-            problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
+            if mapping.tenant_paths:
+                problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
             conflict = self._conflict(mapping)
             if conflict:
                 problems.append(("tenant_conflict", flag(conflict)))
@@ -246,7 +247,8 @@ class Deriver(ParentPairs):
                 made = f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
                 return as_array(made, "uuid") if column.is_array else made
             case "json_ids" if column.is_array:
-                return f"null::{column.type}"
+                # What it holds is not asked here, only whether it can be read.
+                return f"case when {column.value} is not null then '{{}}'::{column.type} end"
         return column.value
 
     # -- references and tenants --------------------------------------------------------------------------------------
@@ -320,6 +322,8 @@ class Deriver(ParentPairs):
 
     def _conflict(self, mapping: Mapping) -> str:
         """Return a condition: paths, or references to tenant tables, lead to different tenants."""
+        if not mapping.tenant_paths:
+            return ""  # there is but one tenant
         aliases = {
             ref.alias: ref
             for ref in (*mapping.tenant_paths, *mapping.references)
@@ -380,8 +384,7 @@ class Deriver(ParentPairs):
                 stand_in = f"case when {self._orphaned(mapping, ref)} then ({column.orphan})::text end"
                 yield f"left join {self._pairs(ref)} {orphan_alias(ref)} on {orphan_alias(ref)}.old = {stand_in}"
         if mapping.scoped:
-            tenants = ", ".join(f"{path.alias}.tenant" for path in mapping.tenant_paths)
-            yield f"cross join lateral (select coalesce({tenants}) as tenant) x"
+            yield f"cross join lateral (select {self._tenant_by_ways(mapping)} as tenant) x"
             if any(column.zoned for column in mapping.columns):
                 yield f"left join {self._tenants()} tenant on tenant.{ident(ROW_ID)} = x.tenant"
         elif mapping.is_root and any(column.zoned for column in mapping.columns):
@@ -397,23 +400,39 @@ class Deriver(ParentPairs):
 
     def _tenants(self) -> str:
         """Return the rows of the tenant table: read from the target, or derived from the source."""
-        root = self.project.root
+        if self.project.constant:
+            return f"({self.tenants_of_source()})"
         if self.reading is Reading.COPY:
-            return ident(self._target, root.target.name)
+            return ident(self._target, self.project.root_table.name)
         if _TENANTS not in self._common:
             self._common[_TENANTS] = ""
-            body = f"select d.*{self.unfed()} from ({self._select(root, self._relation(root), 'true')}) d"
+            body = self.tenants_of_source()
             del self._common[_TENANTS]
             self._common[_TENANTS] = body
         return _TENANTS
 
+    def tenants_of_source(self) -> str:
+        """Return a select of the tenants' rows as the source, or a constant of the manifest, gives them."""
+        return f"select d.*{self.unfed()} from ({self._fed_tenants()}) d"
+
+    def _fed_tenants(self) -> str:
+        constant = self.project.manifest.tenant.constant
+        if constant is None:
+            root = self.project.root
+            return self._select(root, self._relation(root), "true")
+        held = {column.name: column for column in self.project.root_table.columns}
+        stated = {name: literal(str(value)) for name, value in constant.items() if name != ROW_ID}
+        given = [f"{value}::{held[name].type} as {ident(name)}" for name, value in stated.items()]
+        return f"select {', '.join([f'{constant_tenant_sql(self.project.manifest)} as {ident(ROW_ID)}', *given])}"
+
     def unfed(self) -> str:
         """Return the columns of the tenant's row that no source column fills, for a derived row `d`: from the target's row if
         it exists, otherwise from the column's default."""
-        root = self.project.root
-        fed = {column.name for column in root.columns}
+        root = self.project.root_table
+        constant = self.project.manifest.tenant.constant
+        fed = {ROW_ID, *constant} if constant is not None else {each.name for each in self.project.root.columns}
         found = []
-        for column in root.target.columns:
+        for column in root.columns:
             if column.name in fed:
                 continue
             if self.reading is Reading.PREVIEW:
@@ -421,7 +440,7 @@ class Deriver(ParentPairs):
                 value = f"({default or 'null'})::{column.type}"
             else:
                 value = (
-                    f"(select t.{ident(column.name)} from {ident(self._target, root.target.name)} t"
+                    f"(select t.{ident(column.name)} from {ident(self._target, root.name)} t"
                     f" where t.{ident(ROW_ID)} = d.{ident(ROW_ID)})"
                 )
             found.append(f", {value} as {ident(column.name)}")

@@ -14,6 +14,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
+from tenantry.manifest.model import Manifest
 from tenantry.postgres import ident, literal
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -27,6 +28,22 @@ def derive_id(namespace: str, table: str, old: str) -> uuid.UUID:
     made = bytearray(hashlib.sha256(SEPARATOR.join((namespace, table, old)).encode()).digest()[:16])
     made[6] = made[8] = 0x80
     return uuid.UUID(bytes=bytes(made))
+
+
+def constant_tenant(manifest: Manifest) -> str | None:
+    """The id of the one tenant that all rows of the source belong to; None if rows have tenants of their own.
+
+    It depends on `[ids] namespace` and the tenant table alone, so that the tenant can get another name.
+    """
+    if manifest.tenant.constant is None:
+        return None
+    stated = manifest.tenant.constant.get("id")
+    return str(stated or derive_id(manifest.ids.namespace, manifest.tenant.table, "constant"))
+
+
+def constant_tenant_sql(manifest: Manifest) -> str:
+    """The same as a SQL literal, for a manifest that states such a tenant."""
+    return f"{literal(constant_tenant(manifest) or '')}::uuid"
 
 
 def id_sql(namespace: str, table: str, old: str) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from tenantry.derivation.derived import Reading
-from tenantry.derivation.ids import id_sql
+from tenantry.derivation.ids import constant_tenant_sql, id_sql
 from tenantry.derivation.keys import mapping_key, plain_text, reference_text
 from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
@@ -142,7 +142,7 @@ class ParentPairs(ABC):
         if parent.is_root:
             tenant = new
         elif parent.scoped:
-            tenant = "coalesce(" + ", ".join(f"{alias}.tenant" for alias in references) + ")"
+            tenant = self._tenant_by_ways(parent)
         else:
             tenant = "null::uuid"
         joins = "".join(
@@ -164,6 +164,13 @@ class ParentPairs(ABC):
         if mapping.is_root:
             return f"{alias}.{ident(ROW_ID)}"
         return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
+
+    def _tenant_by_ways(self, mapping: Mapping) -> str:
+        """The tenant of a row with one, over the joins of its ways; the constant one if there are none."""
+        if not mapping.tenant_paths:
+            return constant_tenant_sql(self.project.manifest)
+        # A way that is also a reference is joined once.
+        return f"coalesce({', '.join(dict.fromkeys(f'{path.alias}.tenant' for path in mapping.tenant_paths))})"
 
     def _key(self, mapping: Mapping, alias: str = "s") -> str:
         return mapping_key(mapping, alias)

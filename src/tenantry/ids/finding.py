@@ -46,9 +46,9 @@ def find_rows(project: Project, table: Table, column: str, condition: str, *, ap
     """
     name = ident(table.schema, table.name)
     tenant = table.column(project.manifest.tenant.column)
-    if not apart or tenant is None or project.root.target.name == table.name or _leads(table, column):
+    if not apart or tenant is None or project.root_table.name == table.name or _leads(table, column):
         return f"select {what} from {name} as t where {condition}"
-    key, root = ident(tenant.name), ident(project.root.target.schema, project.root.target.name)
+    key, root = ident(tenant.name), ident(project.root_table.schema, project.root_table.name)
     found = f"select {what} from {root} as c join {name} as t on t.{key} = c.{ROW_ID} where {condition}"
     if tenant.nullable:
         found += f"\nunion all\nselect {what} from {name} as t where t.{key} is null and {condition}"

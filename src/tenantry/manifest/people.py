@@ -12,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from tenantry.manifest.scalars import ManifestRecord, Name, Sql
+from tenantry.manifest.scalars import UUID, ManifestRecord, Name, Scalar, Sql
 
 
 class TenantSection(ManifestRecord):
@@ -20,6 +20,15 @@ class TenantSection(ManifestRecord):
     column: Name
     active: Sql | None = None
     """SQL expression over a row of the tenant table; members get no access while it is not true."""
+    constant: Mapping[Name, Scalar] | None = None
+    """The row of the one tenant that everything in the source belongs to, by column; its id is derived, or stated as `id`."""
+
+    @field_validator("constant")
+    @classmethod
+    def _stated_id(cls, value: Mapping[str, str | int | float] | None) -> Mapping[str, str | int | float] | None:
+        if value is not None and "id" in value and not UUID.fullmatch(str(value["id"])):
+            raise ValueError("id: must be a uuid, in lower case and with hyphens")
+        return value
 
 
 class Membership(ManifestRecord):

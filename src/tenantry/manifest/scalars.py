@@ -44,6 +44,7 @@ Way = Annotated[str, AfterValidator(_one_or_two_names)]
 
 _STEP = r"(?:[^\W\d]\w*|\*)(?:\[\*\])*"
 PATH = re.compile(rf"(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -56,4 +57,4 @@ class ManifestRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-__all__ = ["FUNCTION", "PATH", "ManifestRecord", "Name", "Scalar", "Sql", "Way", "listed", "table_or_none"]
+__all__ = ["FUNCTION", "PATH", "UUID", "ManifestRecord", "Name", "Scalar", "Sql", "Way", "listed", "table_or_none"]

@@ -150,6 +150,7 @@ class Mapping:
     """Whether the target has the tenant column."""
     is_root: bool
     tenant_paths: tuple[Reference, ...]
+    """Empty if the rows have no tenant, or all have the manifest's constant one."""
     references: tuple[Reference, ...]
     columns: tuple[MappedColumn, ...]
     where: str | None = None
@@ -250,6 +251,18 @@ class Project:
     @property
     def root(self) -> Mapping:
         return next(mapping for mapping in self.mappings if mapping.is_root)
+
+    @property
+    def root_table(self) -> Table:
+        """The target's table of tenants, whether it has a source or not."""
+        found = self.target.table(self.manifest.tenant.table)
+        assert found is not None
+        return found
+
+    @property
+    def constant(self) -> bool:
+        """Whether everything in the source belongs to one tenant, which the manifest states."""
+        return self.manifest.tenant.constant is not None
 
     @property
     def source_tables(self) -> tuple[Table, ...]:

@@ -18,6 +18,7 @@ from tenantry.manifest.positions import Key
 from tenantry.mapping.check_access import TargetChecks
 from tenantry.mapping.check_accounts import check_in_step
 from tenantry.mapping.check_consent import check_who_lets_in
+from tenantry.mapping.check_constant import check_constant
 from tenantry.mapping.check_downs import check_downs
 from tenantry.mapping.check_transforms import check_transforms
 from tenantry.mapping.client_columns import AUDIT_COLUMNS
@@ -138,6 +139,7 @@ class _Resolver(TargetChecks):
             if profile is not None:
                 self.need_column(profile, manifest.users.account, ("users", "account"))
         self._check_both()
+        check_constant(self)
         check_in_step(self)
         check_who_lets_in(self)
         for place, query in enumerate(manifest.rules):
@@ -275,11 +277,11 @@ class _Resolver(TargetChecks):
         scoped = target.column(tenant.column) is not None and not is_root
         references = self._references(target, source, part, key)
         before = len(self.problems)
-        paths = self._tenant_paths(source, part, references, key) if scoped else ()
+        paths = self._tenant_paths(source, part, references, key) if scoped and tenant.constant is None else ()
         if part.tenant and not scoped:
             why = "is the tenant table" if is_root else f"has no column {tenant.column}"
             self.say((*key, "tenant"), f"{name} {why}, so its rows need no way to a tenant")
-        if scoped and not paths and len(self.problems) == before:
+        if scoped and not paths and tenant.constant is None and len(self.problems) == before:
             self.say(
                 (*key, "tenant"),
                 f"how do rows of {source.name} reach their tenant? Name the columns that lead to it, the surest"

@@ -7,7 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NewTable(AnalysisRule):
-    """It starts empty, and the application fills it."""
+    """It starts empty, and the application fills it. The table of a constant tenant starts with that tenant."""
 
     code = "TA-101"
     severity = "info"
@@ -16,4 +16,9 @@ class NewTable(AnalysisRule):
 
     def find(self, case: Case) -> Iterator[Finding]:
         for table in case.project.new_tables:
-            yield self.finding(table.name, "new table", advice="Starts empty.")
+            if case.project.constant and table.name == case.project.manifest.tenant.table:
+                yield self.finding(
+                    table.name, "new table", advice="Starts with one tenant, which everything in the source belongs to."
+                )
+            else:
+                yield self.finding(table.name, "new table", advice="Starts empty.")

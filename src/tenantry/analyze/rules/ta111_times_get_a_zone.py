@@ -24,8 +24,9 @@ class TimesGetAZone(AnalysisRule):
                     mapping.target.name, f"{column.source}: {source.type} becomes {column.name}: {target.type}", column=column.name,
                     severity="info", advice="The source's times are taken for UTC.",
                 )  # fmt: skip
-        root = case.project.root.target
+        root = case.project.root_table
         filled = {column.name for mapping in case.project if mapping.is_root for column in mapping.columns}
+        filled |= set(case.project.manifest.tenant.constant or ())
         for name, columns in sorted(zone_columns(case.project).items()):
             zone = root.column(name)
             if zone is not None and name not in filled:

@@ -321,9 +321,11 @@ class Feeds:
     def _tenant_row(self, mapping: Mapping) -> str:
         """Return the tenant's row as derived from the source, because the restored value will be derived with that row
         again."""
-        root = self.project.root
         deriver = Deriver(self.project, Reading.VERIFY)
-        derived = deriver.derive(root).statement(f"select d.*{deriver.unfed()} from derived d")
+        if self.project.constant:
+            derived = deriver.tenants_of_source()
+        else:
+            derived = deriver.derive(self.project.root).statement(f"select d.*{deriver.unfed()} from derived d")
         own = ident(ROW_ID) if mapping.is_root else ident(self.project.manifest.tenant.column)
         return f"left join ({derived}) tenant on tenant.{ident(ROW_ID)} = t.{own}"
 

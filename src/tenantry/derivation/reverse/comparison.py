@@ -12,7 +12,7 @@ from tenantry.derivation.keys import equal, key_parts_sql, mapping_key, same_key
 from tenantry.derivation.reverse import alternatives
 from tenantry.derivation.reverse.columns import Feeds, Part, by_id, direct_path, held, image, permitted, primary
 from tenantry.derivation.reverse.moved import held_elsewhere, left_all
-from tenantry.derivation.reverse.strangers import STRANGER, without_strangers
+from tenantry.derivation.reverse.strangers import STRANGER, of_another_tenant, without_strangers
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import key_of, legacy_of, of_part
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, plain_name
@@ -265,6 +265,8 @@ class Comparison:
         """Return a statement that records which target rows, of any tenant, claim the places to be examined."""
         tenant = ident(self.project.manifest.tenant.column)
         whole = ident(self.project.target.schema, part.target)
+        if self.project.constant:
+            whole = f"(select z.* from {whole} z where not {of_another_tenant(self.project, 'z')})"
         said = f"exists (select from {self.rows} s where {self.same_key('s', 'k')})"
         claimed = (
             f"select k.key, t.legacy_id, t.{tenant}::text as tenant, t.legacy_id = t.{ident(ROW_ID)}::text as born, {said} as said"
@@ -490,6 +492,8 @@ class Comparison:
         lacks = [
             f"when {f'not {good[name]}' if name in good else 'true'} then {literal(name)}" for name in self.required
         ]
+        if self.project.constant and self.first.profile:
+            lacks.insert(0, f"when h0 and {self._no_member('y.legacy0')} then ''")
         lack = f"case {' '.join(lacks)} end" if lacks else "null::text"
         outer.append(f"{lack} as lacks")
         outer.append(f"not has_s and ({alone}) and {lack} is null as ins")
@@ -506,6 +510,17 @@ class Comparison:
             )
             outer.append(f"array_remove(array[{named}]::text[], null) as d{i}")
         return "select " + ",\n       ".join(outer) + f"\n  from (\n{first}\n  offset 0) y"
+
+    def _no_member(self, legacy: str) -> str:
+        """SQL over the comparison: a person is no member of the one tenant that the source has. The application that writes the source
+        knows no other tenants, and would let them in."""
+        manifest, schema = self.project.manifest, self.project.target.schema
+        member = manifest.membership
+        return (
+            f"not exists (select from {ident(schema, member.table)} q join {ident(schema, self.first.target.name)} p"
+            f" on q.{ident(member.profile)} = p.{ident(ROW_ID)} where p.legacy_id = {legacy}"
+            f" and not {of_another_tenant(self.project, 'q')})"
+        )
 
     def _chosen(self, slot: Slot) -> tuple[str, str, str]:
         """Return SQL of the value, whether it applies, and whether a difference exists that writing it would repair."""

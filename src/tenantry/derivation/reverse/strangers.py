@@ -5,12 +5,16 @@ two tenants can claim one place in the source. The place belongs to the tenant t
 copied or not. A row of another tenant gets the place only if an application moved that very row (`tenantry.tenant_move`). If
 the source has no such row yet, the first one to claim the place gets it. The other row is a stranger: the reverse replay and
 the verification ignore it, its children wait for it, and it is listed as a conflict.
+
+If the manifest states one tenant for the whole source, the rows of all other tenants are strangers without being listed: the
+source has no place for them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tenantry.derivation.ids import constant_tenant_sql
 from tenantry.derivation.reverse.refused import once_listed
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import Project
@@ -40,16 +44,24 @@ def without_strangers(project: Project, name: str) -> str:
     table = ident(project.target.schema, name)
     if not project.scoped(name):
         return table
-    return f"(select z.* from {table} z where not exists ({_listed(project, name, 'z')}))"
+    return f"(select z.* from {table} z where not {strangers_of(project, name, 'z')})"
 
 
 def strangers_of(project: Project, name: str, alias: str) -> str:
     """Return a condition: a row of a target table with tenants is a stranger."""
-    return f"exists ({_listed(project, name, alias)})"
+    listed = f"exists ({_listed(project, name, alias)})"
+    return f"({of_another_tenant(project, alias)} or {listed})" if project.constant else listed
 
 
-def strangers_in(connection: Connection) -> frozenset[str]:
-    """Return the target tables that have strangers."""
+def of_another_tenant(project: Project, alias: str) -> str:
+    """Return a condition: a row of a target table with tenants does not belong to the one tenant that the source has."""
+    return f"{alias}.{ident(project.manifest.tenant.column)} <> {constant_tenant_sql(project.manifest)}"
+
+
+def strangers_in(connection: Connection, project: Project) -> frozenset[str]:
+    """Return the target tables that have strangers, or may have them."""
+    if project.constant:
+        return frozenset(name for name in project.by_target if project.scoped(name))
     return frozenset(
         str(row[0]) for row in connection.execute(f"select distinct table_name from {STRANGER}").fetchall()
     )
@@ -175,6 +187,7 @@ __all__ = [
     "list_strangers",
     "moved_from",
     "no_stranger",
+    "of_another_tenant",
     "put_aside",
     "stranger_keys",
     "strangers_in",

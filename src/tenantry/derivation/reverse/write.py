@@ -26,6 +26,8 @@ from tenantry.mapping.project import ROW_ID, Mapping, Project
 from tenantry.mapping.values.type_names import base_type, is_text, text_length
 from tenantry.postgres import ident, idents, literal, literals
 
+NO_MEMBER = "the person is a member of other tenants only, which the source does not have"
+
 
 def source_order(project: Project) -> list[Table]:
     """Return the source tables, parents first; tables with circular references come in any order."""
@@ -230,6 +232,8 @@ class SourceTable(Comparison):
         for i, part in enumerate(self.parts):
             waits = f"{literal(WAITS[0])} || w.waits || {literal(WAITS[1])}"
             lacks = f"{literal(f'{self.name}.')} || w.lacks || ' cannot be made'"
+            if self.project.constant:
+                lacks = f"case when w.lacks = '' then {literal(NO_MEMBER)} else {lacks} end"
             alone = f"no row of {self.name} to stand in" if i else "refused: see tenantry.conflict"
             made.append(
                 f"select {literal(part.target)}, w.legacy{i}, coalesce({waits}, {f'{lacks}, ' if not i else ''}{literal(alone)})"

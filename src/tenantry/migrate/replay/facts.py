@@ -114,7 +114,7 @@ class ReplayFacts:
     @cached_property
     def tenant_columns(self) -> tuple[str, ...]:
         """The columns of the tenant's row that some value is made with."""
-        root = self.project.root.target
+        root = self.project.root_table
         texts = [
             text
             for mapping in self.project.mappings

@@ -114,7 +114,7 @@ class Replayer:
             self._facts,
             self._target_only,
             corrected=_corrected(connection),
-            strangers=strangers_in(connection),
+            strangers=strangers_in(connection, self.project),
             loose=self._loose,
             deadline=self.deadline,
             statements=self._statements,

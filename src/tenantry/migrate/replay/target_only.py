@@ -72,7 +72,7 @@ class LeftAlone:
         ).fetchone()
         assert row is not None
         self._active, self._kept = bool(row[0]), set(row[1] or ())
-        self._strangers = strangers_in(connection)
+        self._strangers = strangers_in(connection, self.project)
 
     # -- before rows are deleted or changed ----------------------------------------------------------------------------
 

@@ -224,6 +224,11 @@ def _derived_again(project: Project) -> list[str]:
 
 def _root(project: Project) -> Mapping:
     roots = [mapping for mapping in project if mapping.is_root]
+    if not roots:
+        raise SubsetWrong(
+            "Everything in the source belongs to one tenant ([tenant] constant), so --only has nothing to choose from.",
+            hint="Migrate the tenant. `tenantry rehearse` tries everything on a copy.",
+        )
     if len(roots) > 1:
         raise SubsetWrong(
             f"Tenants come from several tables ({', '.join(each.source.name for each in roots)}), so --only cannot choose some.",

@@ -88,7 +88,7 @@ def _without_cast(connection: Connection, project: Project, places: Places) -> I
         rows = f"from {ident(mapping.source.schema, mapping.source.name)} s"
         back = f"from {_row(mapping.target, 't')}"
         if mapping.scoped:
-            tenant = f" cross join {_row(project.root.target, 'tenant')}"
+            tenant = f" cross join {_row(project.root_table, 'tenant')}"
             rows, back = rows + tenant, back + tenant
         label = mapping.legacy_prefix.removesuffix(":")
         key: Key = ("tables", mapping.target.name, *(("sources", label) if label else ()), "columns")
@@ -125,7 +125,7 @@ def _queries(project: Project) -> Iterator[tuple[Key, str, str]]:
         part = rule.parts()[label]
         key: Key = ("tables", mapping.target.name, *(("sources", label) if label else ()))
         source = f"from {ident(mapping.source.schema, mapping.source.name)} s"
-        tenant = f" cross join {_row(project.root.target, 'tenant')}" if mapping.scoped else ""
+        tenant = f" cross join {_row(project.root_table, 'tenant')}" if mapping.scoped else ""
         if part.where:
             yield (*key, "where"), part.where, f"select {source} where ({part.where}) limit 0"
         for name, column in part.columns.items():

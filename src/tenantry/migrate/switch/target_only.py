@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import psycopg
 
-from tenantry.derivation.reverse.strangers import STRANGER, strangers_of
+from tenantry.derivation.ids import constant_tenant_sql
+from tenantry.derivation.reverse.strangers import STRANGER, of_another_tenant, strangers_of
 from tenantry.errors import NotReady
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
+from tenantry.mapping.project import ROW_ID
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.postgres import ident, literal, load_blocks, short_name, verbatim
 
@@ -37,18 +39,44 @@ class Kept:
 def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int], ...]:
     """Return what is only in the target: rows of new tables (including tables created there since) and rows that could not be
     replayed into the source."""
-    found = []
+    found: list[tuple[str, int]] = []
+    counts: dict[str, int] = {}
     for name in _whole_tables(connection, project)[0]:
-        count = connection.execute(f"select count(*) from {ident(project.target.schema, name)}").fetchone()
+        count = connection.execute(
+            f"select count(*) from {ident(project.target.schema, name)} t{_but_stated(project, name)}"
+        ).fetchone()
         assert count is not None
         if count[0]:
             found.append((name, int(count[0])))
+    if project.constant:
+        # Rows of other tenants, which the source does not have.
+        for name in project.by_target:
+            if project.scoped(name):
+                others = f"{ident(project.target.schema, name)} t where {of_another_tenant(project, 't')}"
+                count = connection.execute(f"select count(*) from {others}").fetchone()
+                assert count is not None
+                if count[0]:
+                    counts[name] = int(count[0])
     for name, number in connection.execute(
         f"select z.table_name, count(*) from (select k.table_name from {JOURNAL}.kept k where k.column_name = ''"
         f" union all select n.table_name from {STRANGER} n) z group by 1 order by 1"
     ):
-        found.append((str(name), int(number)))
-    return tuple(found)
+        counts[str(name)] = counts.get(str(name), 0) + int(number)
+    return (*found, *sorted(counts.items()))
+
+
+def _but_stated(project: Project, name: str) -> str:
+    """Of the tenant table: all rows but that of the constant tenant as the manifest states it, which a next run makes again."""
+    stated = project.manifest.tenant.constant
+    if stated is None or name != project.manifest.tenant.table:
+        return ""
+    same = [f"t.{ident(ROW_ID)} = {constant_tenant_sql(project.manifest)}"]
+    same += [
+        f"t.{ident(column.name)}::text = {literal(str(stated[column.name]))}::{column.type}::text"
+        for column in project.root_table.columns
+        if column.name in stated and column.name != ROW_ID
+    ]
+    return f" where ({' and '.join(same)}) is not true"
 
 
 def _whole_tables(connection: Connection, project: Project) -> tuple[list[str], list[str]]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from tenantry.analyze import Case
 from tenantry.analyze.rules.ta106_column_left_behind import ColumnLeftBehind
+from tenantry.derivation.reverse.strangers import of_another_tenant
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project
@@ -152,6 +153,10 @@ def _rows(connection: Connection, project: Project, mapping: Mapping) -> Iterato
             if row is not None and row[0]:
                 yield NotCompared(target, column.name, int(row[0]), "are target-native, with an account of their own")
     mappings = project.by_target[mapping.target.name]
+    if project.constant and mapping.scoped and mapping is mappings[0]:
+        row = connection.execute(f"select count(*) from {target} t where {of_another_tenant(project, 't')}").fetchone()
+        if row is not None and row[0]:
+            yield NotCompared(target, "", int(row[0]), "belong to tenants that the source does not have")
     if mapping is mappings[0] and all(each.legacy_prefix for each in mappings):
         row = connection.execute(
             f"select count(*) from {target} t where {_nobodys(mappings)} and t.legacy_id = t.id::text"

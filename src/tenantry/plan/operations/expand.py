@@ -11,11 +11,13 @@ from tenantry.access import context_sql
 from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.catalog.build import schema_statements
 from tenantry.catalog.environment import Environment
+from tenantry.derivation.ids import constant_tenant, constant_tenant_sql
 from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project
+from tenantry.mapping.project import LEGACY_ID, ROW_ID
 from tenantry.plan.model import Step
-from tenantry.postgres import ident, idents, load_sql
+from tenantry.postgres import ident, idents, literal, load_sql
 
 
 def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
     schema = project.manifest.target.schema_name
     tables = len(project.target.tables)
     before = _steps_before(project.manifest, environment)
-    return [
+    made = [
         *before,
         Step(
             id="expand.schema",
@@ -49,6 +51,35 @@ def expand(project: Project, environment: Environment, files: Sequence[Path]) ->
             after=(before[-1].id,),
         ),
     ]
+    if project.constant:
+        made.append(_first_tenant(project, made[-1].id))
+    return made
+
+
+def _first_tenant(project: Project, after: str) -> Step:
+    """Insert the tenant that everything in the source belongs to."""
+    table, stated = project.root_table, project.manifest.tenant.constant or {}
+    rest = {name: literal(str(value)) for name, value in stated.items() if name != ROW_ID}
+    if table.column(LEGACY_ID) is not None:
+        rest.setdefault(LEGACY_ID, literal(constant_tenant(project.manifest) or ""))
+    return Step(
+        id="expand.tenant",
+        does="inserts the tenant that everything in the source belongs to; only with `[tenant] constant`",
+        phase="expand",
+        kind="sql",
+        title=f"Insert the tenant of all rows into {table.name}",
+        sql=(
+            f"insert into {ident(table.schema, table.name)} ({idents([ROW_ID, *rest])})"
+            f" values ({', '.join([constant_tenant_sql(project.manifest), *rest.values()])})"
+            f" on conflict ({ROW_ID}) do nothing",
+        ),
+        undo=(),
+        lock="none that others notice",
+        risk="none",
+        seconds=0.01,
+        after=(after,),
+        gone_with_target=True,
+    )
 
 
 def drop_context() -> str:

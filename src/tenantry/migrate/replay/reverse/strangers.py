@@ -43,7 +43,7 @@ def look_for_strangers(state: ReverseRound, table: SourceTable) -> bool:
 
 
 def see_strangers(state: ReverseRound, tables: Sequence[SourceTable]) -> None:
-    found = strangers_in(state.connection)
+    found = strangers_in(state.connection, state.project)
     for table in tables:
         table.strangers = found
 

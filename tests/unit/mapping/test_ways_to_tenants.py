@@ -1,0 +1,60 @@
+"""What does not fit in what a manifest says of tenants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenantry.derivation.ids import constant_tenant, derive_id
+from tests.unit.test_manifest import MANIFEST, problems, resolved
+
+ONE = (
+    MANIFEST.replace('active = "is_open"', 'constant = { name = "One" }')
+    .replace('[tables.orgs]\nfrom = "orgs"', "[tables.orgs]")
+    .replace('tenant = ["org_id"]\n', "")
+    .replace('tenant = ["author_id -> members", "org_id"]\n', "")
+    .replace('ignore = ["migrations"]', 'ignore = ["migrations", "orgs"]')
+)
+
+
+def test_everything_belongs_to_the_stated_tenant(tmp_path: Path) -> None:
+    project = resolved(tmp_path, ONE)
+    assert project.constant
+    assert [mapping.tenant_paths for mapping in project] == [(), (), ()]
+    assert project.root_table.name == "orgs"
+    derived = constant_tenant(project.manifest)
+    assert derived == str(derive_id("app", "orgs", "constant"))
+    named = ONE.replace('name = "One"', 'name = "Another name"')
+    assert constant_tenant(resolved(tmp_path, named).manifest) == derived
+    stated = ONE.replace('name = "One"', 'name = "One", id = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"')
+    assert constant_tenant(resolved(tmp_path, stated).manifest) == "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        (
+            "constant = {",
+            "constant = { nam = 1,",
+            "tenant.constant.nam",
+            "orgs has no column 'nam'; did you mean 'name'?",
+        ),
+        ('{ name = "One" }', '{ name = "One", id = "7" }', "tenant.constant", "id: must be a uuid"),
+        (
+            '{ name = "One" }',
+            '{ name = "One", is_open = "perhaps" }',
+            "tenant.constant.is_open",
+            "does not fit boolean",
+        ),
+        ('{ name = "One" }', "{}", "tenant.constant", "orgs.name is NOT NULL without a default"),
+        ("[tables.orgs]\n", '[tables.orgs]\nfrom = "orgs"\n', "tables.orgs", "take one of the two out"),
+        ('from = "notes"\n', 'from = "notes"\ntenant = ["org_id"]\n', "tables.notes.tenant", "take tenant out"),
+        ('constant = { name = "One" }\n', "", "tables.orgs", "state the one tenant that everything belongs to"),
+    ],
+)
+def test_what_does_not_fit_a_constant_tenant_is_said(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:
+    assert ONE.count(old) == 1
+    found = problems(tmp_path, ONE.replace(old, new))
+    assert key in [each.key for each in found], [*map(str, found)]
+    assert any(words in each.message for each in found), [*map(str, found)]
