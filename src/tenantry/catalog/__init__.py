@@ -1,4 +1,4 @@
-"""The model of a schema, and what reads it and prints it."""
+"""The model of a schema, its reader, and its output as documents."""
 
 from tenantry.catalog.diagram import entity_diagram_mermaid
 from tenantry.catalog.dictionary import dictionary_markdown

@@ -1,4 +1,4 @@
-"""The target's catalog before the target exists: its files are run in a transaction that is rolled back."""
+"""Reads the target's catalog before the target exists: runs its files in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def build_catalog(connection: Connection, *, schema: str, files: Sequence[Path], before: Sequence[str] = ()) -> Catalog:
-    """The catalog of a schema made by `files`, after `before`; nothing of it stays.
+    """Return the catalog of a schema made by `files`, after `before`; the database is unchanged afterwards.
 
     Raises:
         TargetFilesWrong: a statement of a file fails, with file and line.
@@ -38,7 +38,7 @@ def build_catalog(connection: Connection, *, schema: str, files: Sequence[Path],
 
 
 def schema_statements(schema: str, files: Sequence[Path]) -> tuple[str, ...]:
-    """What makes the target schema: the files verbatim, under the search path that they expect."""
+    """Return the statements that create the target schema: the files verbatim, under the search path that they expect."""
     texts = [f"-- {file.name}\n{file.read_text(encoding='utf-8').strip()}" for file in files]
     return (
         f"create schema {ident(schema)}",
@@ -52,7 +52,7 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
     """Run the target's files in the open transaction.
 
     Raises:
-        TargetFilesWrong: with file, line, and what PostgreSQL says of it.
+        TargetFilesWrong: with file, line, and PostgreSQL's message.
     """
     create, path, *texts, end = schema_statements(schema, files)
     connection.execute(create)
@@ -75,11 +75,11 @@ def run_files(connection: Connection, *, schema: str, files: Sequence[Path]) -> 
 
 
 def place_of(error: psycopg.Error, file: str, text: str, *, before: int = 0) -> tuple[str, int]:
-    """Where a statement of a file failed: `file:line`, and the line; the file alone, and 0, where the server does not say.
+    """Return where a statement of a file failed: `file:line` and the line; only the file, and 0, if the server does not say.
 
     Args:
-        text: what was sent.
-        before: its lines that are not the file's.
+        text: the text that was sent.
+        before: its number of lines before the file's.
     """
     position = int(error.diag.statement_position or 0)
     line = text.count("\n", 0, position) + 1 - before if position else 0
@@ -87,10 +87,10 @@ def place_of(error: psycopg.Error, file: str, text: str, *, before: int = 0) -> 
 
 
 def type_statements(catalog: Catalog) -> tuple[str, ...]:
-    """The schema, its types and its functions, without tables: what expressions over a target's columns need.
+    """Return the schema, its types and its functions, without tables: enough for expressions over a target's columns.
 
-    Probes of the source run inside a transaction that makes just these and is rolled back, so that analysis takes no lock on
-    any table.
+    Probes of the source run inside a transaction that creates only these and is rolled back, so analysis does not lock any
+    table.
     """
     statements = [f"create schema if not exists {ident(catalog.schema)}", "set local check_function_bodies = off"]
     for enum in catalog.enums:

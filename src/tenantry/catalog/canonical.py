@@ -1,7 +1,7 @@
-"""Frozen dataclasses as plain JSON values and back, and a digest of what is not volatile.
+"""Converts frozen dataclasses to plain JSON values and back, and computes a digest of their non-volatile fields.
 
 The annotations of a dataclass are its schema: str, int, bool, None, Literal, tuples, unions with None and other such
-dataclasses. Fields declared with `volatile()` change without any DDL (sizes, estimates, positions) and stay out of the
+dataclasses. Fields declared with `volatile()` change without any DDL (sizes, estimates, positions) and are not part of the
 digest.
 """
 
@@ -21,12 +21,12 @@ _VOLATILE = "volatile"
 
 
 def volatile(default: Any) -> Any:
-    """A dataclass field that the digest leaves out."""
+    """Declare a dataclass field that the digest ignores."""
     return field(default=default, metadata={_VOLATILE: True})
 
 
 def to_plain(value: object, *, with_volatile: bool = True) -> Any:
-    """`value` as dicts (keys sorted), lists, strings, integers, booleans and None."""
+    """Convert `value` to dicts (keys sorted), lists, strings, integers, booleans and None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             item.name: to_plain(getattr(value, item.name), with_volatile=with_volatile)
@@ -39,10 +39,10 @@ def to_plain(value: object, *, with_volatile: bool = True) -> Any:
 
 
 def from_plain(kind: type[_T], plain: object) -> _T:
-    """The inverse of to_plain().
+    """Invert to_plain().
 
     Raises:
-        ValueError: `plain` is not what to_plain() returns for a `kind`; the message names the place.
+        ValueError: `plain` is not a result of to_plain() for a `kind`; the message names the position.
     """
     try:
         return cast(_T, _decoder(cast(Any, kind))(plain))
@@ -51,14 +51,14 @@ def from_plain(kind: type[_T], plain: object) -> _T:
 
 
 def digest(value: object) -> str:
-    """SHA-256, in hex, of the canonical JSON of `value` without its volatile fields."""
+    """Return the SHA-256, in hex, of the canonical JSON of `value` without its volatile fields."""
     plain = to_plain(value, with_volatile=False)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Misfit(ValueError):
-    """A value that does not fit, with the place in what was decoded, which grows on the way out."""
+    """A value that does not match; its position in the input is completed while the error propagates."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -70,7 +70,7 @@ _Decode = Callable[[object], object]
 
 @cache
 def _decoder(kind: Any) -> _Decode:
-    """Return what decodes a value of a kind. A catalog has some ten thousand values: each kind is looked at once."""
+    """Return the decoder of a kind. A catalog has some ten thousand values, so each kind is inspected once."""
     origin = get_origin(kind)
     if is_dataclass(kind):
         return _record(cast(type, kind))

@@ -1,5 +1,5 @@
-"""Tables whose rows a source table shows without holding them: partitions, and children by inheritance. They are captured and
-fenced like the table itself, where PostgreSQL has what it takes. Pure."""
+"""Tables whose rows a query of a source table includes: partitions, and children by inheritance. They are captured and fenced
+like the table itself if PostgreSQL supports that. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantry.postgres import ident
 
 @dataclass(frozen=True, slots=True)
 class UnfitTable:
-    """Why changes of a table's rows could not all be noted, and what to do."""
+    """Return why some changes of a table's rows would not be recorded, and what to do."""
 
     table: str
     why: str
@@ -20,7 +20,7 @@ class UnfitTable:
 
 
 def unfit_below(tables: Sequence[Table]) -> Iterator[UnfitTable]:
-    """What stands below these source tables and cannot be carried over with them."""
+    """Return the descendants of these source tables that cannot be migrated with them."""
     read = {(table.schema, table.name) for table in tables}
     shown_by: dict[tuple[str, str], str] = {}
     for table in tables:

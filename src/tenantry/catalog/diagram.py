@@ -1,4 +1,4 @@
-"""A schema as a picture: a Mermaid entity-relationship diagram, with key columns only."""
+"""Draws a schema as a Mermaid entity-relationship diagram, with key columns only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tenantry.catalog.model import Catalog, Column, Constraint, Table
 
-# What Mermaid takes as one word inside an entity.
+# Mermaid reads these as one word inside an entity.
 _NOT_IN_WORDS = re.compile(r"[^A-Za-z0-9_\[\]()\-\u00c0-\uffff]+")
 _NOT_IN_STRINGS = re.compile(r'["%\\\s]+')
 _SHORT_TYPES = (
@@ -20,10 +20,10 @@ _SHORT_TYPES = (
 
 
 def entity_diagram_mermaid(catalog: Catalog) -> str:
-    """The tables of a schema with their primary, foreign and unique key columns, and a line for each foreign key.
+    """Return the tables of a schema with their primary, foreign and unique key columns, and a line for each foreign key.
 
-    A line is solid where the reference is part of the child's primary key. The parent's end says whether there always
-    is a parent, the child's whether there can be more than one. Partitions are left out: their parent stands for them.
+    A line is solid if the reference is part of the child's primary key. The parent's end shows whether the parent is
+    required, the child's whether there can be more than one. Partitions are omitted; their parent represents them.
     """
     tables = [table for table in catalog.tables if table.partition_of is None]
     lines = ["erDiagram"]
@@ -56,7 +56,7 @@ def _marks(table: Table, column: str) -> list[str]:
 
 
 def _unique_keys(table: Table) -> list[tuple[str, ...]]:
-    """The column lists of which each value occurs in one row at most."""
+    """Return the column lists that are unique."""
     return [key.columns for key in (*table.uniques, table.primary_key) if key is not None] + [
         tuple(column for column in index.columns if column is not None)
         for index in table.indexes
@@ -93,5 +93,5 @@ def _word(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quoted always: a table may be called like a word of Mermaid's."""
+    """Quote a name in all cases: a table's name may be a keyword of Mermaid."""
     return f'"{_NOT_IN_STRINGS.sub(" ", text)}"'

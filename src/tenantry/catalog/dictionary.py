@@ -1,7 +1,6 @@
-"""A schema for people: a data dictionary in Markdown.
+"""Prints a schema for people: a data dictionary in Markdown.
 
-Pure and deterministic: equal schemas give equal text, which holds no sizes, versions or dates, so that it can be
-committed and compared.
+Pure and deterministic: equal schemas give equal text without sizes, versions or dates, so it can be committed and compared.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9]+")
 
 
 def dictionary_markdown(catalog: Catalog, *, title: str) -> str:
-    """The data dictionary of a schema: contents, then every table, view, enum and domain.
+    """Return the data dictionary of a schema: contents, then every table, view, enum and domain.
 
-    Partitions stand under their parent and have no section of their own.
+    Partitions are listed under their parent and have no section of their own.
     """
     anchors = _anchors(catalog)
     tables = [table for table in catalog.tables if not _is_leaf(catalog, table)]
@@ -212,7 +211,8 @@ def _is_leaf(catalog: Catalog, table: Table) -> bool:
 
 
 def _anchors(catalog: Catalog) -> dict[tuple[str, str], str]:
-    """An anchor for each table, view and enum that has a section; names that differ only in signs stay apart."""
+    """Return an anchor for each table, view and enum that has a section; names that differ only in punctuation stay
+    distinct."""
     named = [
         *(("table", table.name) for table in catalog.tables if not _is_leaf(catalog, table)),
         *(("view", view.name) for view in catalog.views),
@@ -240,7 +240,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text on one line, whose signs mean nothing to Markdown or HTML."""
+    """Return text on one line, with the special characters of Markdown and HTML escaped."""
     line = " ".join(text.split())
     return re.sub(r"([\\`*_\[\]])", r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;")
 

@@ -1,4 +1,4 @@
-"""What a plan must know of the server besides the two schemas; gathered once, passed in as a value."""
+"""Facts about the server, besides the two schemas, that a plan needs; read once, passed on as a value."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Environment:
     database: str
     user: str
     login: str
-    """session_user: by it Tenantry's own writes are told from those of applications."""
+    """session_user: distinguishes Tenantry's own writes from those of applications."""
     server_version: int
     has_auth: bool
-    """There is a table auth.users: a Supabase, or what an earlier run made."""
+    """Whether the table auth.users exists: from Supabase, or from an earlier run."""
     owns_auth: bool = False
     auth_triggers: tuple[str, ...] = ()
-    """Triggers of others on the tables of schema auth, as `on_auth_user_created on auth.users`."""
+    """Triggers that others created on the tables of schema auth, such as `on_auth_user_created on auth.users`."""
 
 
 def read_environment(connection: psycopg.Connection[tuple[object, ...]]) -> Environment:
-    """The facts, in one round trip."""
+    """Read the facts in one round trip."""
     sql = load_sql("tenantry.catalog.sql", "environment")
     row = connection.execute(sql).fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""Whether a login sees every row of a table, or only those that row-level security lets it see, without a word."""
+"""Detects tables in which row-level security silently hides rows from a login."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tenantry.postgres.sql import ident, load_sql
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A table of which the acting role may not see every row."""
+    """A table in which the acting role may not see every row."""
 
     table: str
-    """With its schema, quoted where PostgreSQL needs it."""
+    """The name with its schema, quoted if PostgreSQL needs it."""
     owner: str
     role: str
     forced: bool
@@ -31,7 +31,7 @@ class Hidden:
 
     @property
     def mend(self) -> str:
-        """What makes every row visible, as statements."""
+        """Return the statements that make every row visible."""
         role = ident(self.role)
         off = "no force row level security" if self.owner == self.role else "disable row level security"
         return (
@@ -42,17 +42,17 @@ class Hidden:
 
 
 def hidden_tables(connection: psycopg.Connection[Any], names: Iterable[str]) -> tuple[Hidden, ...]:
-    """Those of these tables (quoted names with their schemas) in which the acting role may not see every row. Tables that are
-    not there are left out."""
+    """Return those of these tables (quoted names with their schemas) in which the acting role may not see every row. Missing
+    tables are ignored."""
     rows = connection.execute(load_sql("tenantry.catalog.sql", "hidden"), {"names": list(names)}).fetchall()
     return tuple(Hidden(str(name), str(owner), str(role), bool(forced)) for name, owner, role, forced in rows)
 
 
 def need_rows_of(connection: psycopg.Connection[Any], names: Iterable[str], *, doing: str = "") -> None:
-    """The same for some tables, by their quoted names.
+    """Check some tables, given by their quoted names.
 
     Raises:
-        RowsHidden: naming those of which rows are hidden.
+        RowsHidden: names the tables with hidden rows.
     """
     found = hidden_tables(connection, names)
     if found:

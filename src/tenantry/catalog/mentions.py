@@ -1,11 +1,11 @@
-"""Which relations a body of SQL or PL/pgSQL names, where PostgreSQL itself keeps only the text."""
+"""Finds the relations that a body of SQL or PL/pgSQL names; PostgreSQL itself stores only its text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-# Strings are kept: dynamic SQL names relations inside them. They are matched first, so that `--` in one is no comment.
+# Strings are kept, because dynamic SQL names relations in them. They match first, so `--` in a string is not a comment.
 _COMMENT_OR_STRING = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _IDENTIFIER = r'(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$]*)'
 _CHAIN = re.compile(rf"{_IDENTIFIER}(?:\s*\.\s*{_IDENTIFIER})*")
@@ -13,10 +13,9 @@ _PART = re.compile(_IDENTIFIER)
 
 
 def mentioned(body: str, schema: str, relations: Collection[str]) -> tuple[tuple[str, str], ...]:
-    """The relations of `schema` that `body` names, bare or qualified: (schema, relation), in order of name.
+    """Return the relations of `schema` that `body` names, bare or qualified: (schema, relation), in order of name.
 
-    A column, variable or word in a string that is called like a relation counts as well; a name that is put together
-    at run time does not.
+    Also counts a column, variable or word in a string with the name of a relation; misses names that are built at run time.
     """
     text = _COMMENT_OR_STRING.sub(lambda match: match[0] if match[0].startswith("'") else " ", body)
     found = set()
@@ -30,7 +29,7 @@ def mentioned(body: str, schema: str, relations: Collection[str]) -> tuple[tuple
 
 
 def _fold(identifier: str) -> str:
-    """The name that PostgreSQL takes an identifier for."""
+    """Return the name that PostgreSQL reads from an identifier."""
     quoted = identifier.startswith('"')
     name = identifier[1:-1].replace('""', '"') if quoted else identifier.lower()
     return name.encode()[:63].decode(errors="ignore")

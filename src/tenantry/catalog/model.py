@@ -1,10 +1,10 @@
-"""The catalog: a frozen model of one schema as PostgreSQL states it.
+"""The catalog: a frozen model of one schema as PostgreSQL reports it.
 
-Every value here is immutable and holds no connection. Collections are tuples in a fixed order (columns by position,
-everything else by name), whatever order they were given in, so that two catalogs of the same schema are equal.
+Every value is immutable and holds no connection. Collections are tuples in a fixed order (columns by position, everything
+else by name), whatever their input order, so two catalogs of the same schema are equal.
 
-SQL texts (types, defaults, definitions) are as PostgreSQL prints them when no schema but `pg_catalog` is on the
-search path: whatever belongs to a user schema is written with its schema. Names are bare and unquoted.
+SQL texts (types, defaults, definitions) are as PostgreSQL prints them with only `pg_catalog` on the search path: objects of
+user schemas are written with their schema. Names are bare and unquoted.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view, materialized or not. `depends_on` are the relations that its query reads, in any schema."""
+    """A view, materialized or not. `depends_on` lists the relations that its query reads, in any schema."""
 
     schema: str
     name: str
@@ -92,9 +92,9 @@ class View:
 class Function:
     """A function, procedure, aggregate or window function; its identity is its name with its `arguments`.
 
-    `depends_on` are the relations that PostgreSQL knows it to use: row types in its signature, and everything in a
-    BEGIN ATOMIC body. `mentions` are the relations of the schema whose names stand in a body that PostgreSQL keeps as
-    text: a hint that can be wrong both ways. `definition` is None for an aggregate.
+    `depends_on` lists the relations that PostgreSQL knows it to use: row types in its signature, and everything in a BEGIN
+    ATOMIC body. `mentions` lists the schema's relations whose names occur in a body that PostgreSQL stores as text: a hint
+    that can be wrong in both directions. `definition` is None for an aggregate.
     """
 
     schema: str
@@ -120,9 +120,9 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence. `owned_by` is the (table, column) that it serves and dies with, by serial or by identity.
+    """A sequence. `owned_by` is the (table, column) that it serves and is dropped with, by serial or by identity.
 
-    `last_value` is None where it was never called, or where the login may not read it.
+    `last_value` is None if it was never called, or if the login may not read it.
     """
 
     schema: str
@@ -205,9 +205,9 @@ class CompositeType:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One schema of one database. `server_version` is as libpq counts: 180004 is 18.4.
+    """One schema of one database. `server_version` is in libpq's form: 180004 is 18.4.
 
-    What belongs to an extension is left out, and the extension named.
+    Objects that belong to an extension are omitted, and the extension is listed.
     """
 
     schema: str
@@ -224,7 +224,7 @@ class Catalog:
     domains: tuple[DomainType, ...] = ()
     composites: tuple[CompositeType, ...] = ()
     ranges: tuple[RangeType, ...] = volatile(())
-    """Left out of the digest, which plans of before they were read hold."""
+    """Not part of the digest: plans made before it was read store digests without it."""
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -258,7 +258,7 @@ class Catalog:
         return find(name, self.domains)
 
     def references_to(self, table: str) -> tuple[tuple[Table, Constraint], ...]:
-        """The foreign keys, with the tables they stand on, that lead to a table of this schema."""
+        """Return the foreign keys, with their tables, that lead to a table of this schema."""
         return tuple(
             (other, key)
             for other in self.tables
@@ -267,23 +267,23 @@ class Catalog:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, keys sorted, the same for equal catalogs."""
+        """Return plain JSON values with sorted keys, the same for equal catalogs."""
         plain: dict[str, Any] = canonical.to_plain(self)
         return plain
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """The catalog that to_json() was called on.
+        """Invert to_json().
 
         Raises:
-            ValueError: the value is not one of to_json(); the message names the place.
+            ValueError: the value is not a result of to_json(); the message names the position.
         """
         return canonical.from_plain(cls, plain)
 
     def digest(self) -> str:
-        """SHA-256, in hex, of the schema without what changes while it stays the same.
+        """Return the SHA-256, in hex, of the schema without facts that change while the schema stays the same.
 
-        Left out: sizes, row estimates, sequence positions, the server's version and the database's name, so that a
-        restored copy of a database has the digest of the original.
+        It excludes sizes, row estimates, sequence positions, the server's version and the database's name, so a restored copy
+        of a database has the original's digest.
         """
         return canonical.digest(self)

@@ -1,4 +1,4 @@
-"""Reading the catalog of a schema from a live database: a fixed number of queries, however many objects there are."""
+"""Reads the catalog of a schema from a live database: a fixed number of queries, however many objects it has."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ _Grouped = Mapping[int, tuple[_T, ...]]
 
 
 def read_catalog(conn: psycopg.Connection[Any], schema: str) -> Catalog:
-    """The catalog of `schema`, read without changing anything, not even the settings of the session.
+    """Read the catalog of `schema` without changing anything, not even the settings of the session.
 
-    On an idle connection all queries see one snapshot. Inside a transaction they run under a savepoint, see what the
-    transaction has made so far, and are as consistent as its isolation level. No rights on the objects are needed;
-    sequences that the login may not read have no last value.
+    On an idle connection all queries see one snapshot. Inside a transaction they run under a savepoint, see the transaction's
+    own changes, and are as consistent as its isolation level. No privileges on the objects are needed; sequences that the
+    login may not read have no last value.
 
     Raises:
-        SchemaMissing: there is no such schema; the error names those that there are.
+        SchemaMissing: the schema does not exist; the error lists the existing ones.
     """
     with _undisturbed(conn):
         return _Reader(conn, schema).catalog()
 
 
 def has_schema(conn: psycopg.Connection[Any], schema: str) -> bool:
-    """Whether there is such a schema."""
+    """Whether a schema exists."""
     return conn.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None
 
 
 def need_schema(conn: psycopg.Connection[Any], schema: str) -> None:
     """
     Raises:
-        SchemaMissing: there is no such schema; the error names those that there are.
+        SchemaMissing: the schema does not exist; the error lists the existing ones.
     """
     if not has_schema(conn, schema):
         rows = conn.execute("select nspname::text from pg_namespace where nspname !~ '^pg_' order by 1").fetchall()
@@ -73,7 +73,7 @@ def need_schema(conn: psycopg.Connection[Any], schema: str) -> None:
 
 @contextmanager
 def _undisturbed(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    """A transaction, or a savepoint in the one that is open, rolled back at the end: that restores every setting."""
+    """Open a transaction, or a savepoint in the open one, and roll it back at the end, which restores every setting."""
     idle = conn.info.transaction_status == TransactionStatus.IDLE
     with conn.transaction(force_rollback=True):
         if idle:
@@ -83,7 +83,7 @@ def _undisturbed(conn: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 class _Reader:
-    """Runs the queries of one reading and puts their rows together."""
+    """Runs the queries of one reading and assembles their rows."""
 
     def __init__(self, conn: psycopg.Connection[Any], schema: str) -> None:
         self._conn = conn
@@ -183,7 +183,7 @@ class _Reader:
         return found
 
     def _named(self, query: str, kind: type[_T], **parts: _Grouped[Any]) -> tuple[_T, ...]:
-        """The objects that `query` lists, with their grants and the given parts of each, found by its oid."""
+        """Return the objects that `query` lists, with their grants and the given parts of each, found by its oid."""
         parts["grants"] = self._grants
         return tuple(
             _make(kind, row, schema=self._schema, **{name: found.get(row["oid"], ()) for name, found in parts.items()})
@@ -191,7 +191,7 @@ class _Reader:
         )
 
     def _grouped(self, query: str, kind: type[_T], owner: str = "relation") -> _Grouped[_T]:
-        """What `query` lists, by the oid of the object that each belongs to."""
+        """Return the rows of `query` by the oid of the object that each belongs to."""
         found: dict[int, list[_T]] = defaultdict(list)
         for row in self._rows(query):
             found[row[owner]].append(_make(kind, row))
@@ -205,7 +205,7 @@ class _Reader:
 
 
 def _make(kind: type[_T], row: _Row, **more: object) -> _T:
-    """A record from the columns of a row that are called like its fields, and from `more`, which comes first."""
+    """Build a record from the columns of a row with the names of its fields, and from `more`, which takes precedence."""
     names = _names(cast(Any, kind))
     values = {**row, **more} if more else row
     return kind(**{name: _frozen(value) for name, value in values.items() if name in names})

@@ -1,4 +1,4 @@
-"""A scratch database: schemas that are files are made there, read back, and the database is dropped."""
+"""A scratch database: schemas given as files are created there and read, and the database is dropped."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SETTINGS = re.compile(r"^(SELECT pg_catalog\.set_config\('search_path'.*|SET tr
 
 @contextmanager
 def scratch_database(dsn: str, scripts: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A connection string of a new database of the same server, in which the scripts (name, text) have run.
+    """Yield the connection string of a new database on the same server, in which the scripts (name, text) have run.
 
     Raises:
-        SchemaFilesWrong: a statement fails, with file, line and what PostgreSQL says.
+        SchemaFilesWrong: a statement fails, with file, line and PostgreSQL's message.
         RightsMissing: the login may not create databases.
     """
     name = _PREFIX + secrets.token_hex(6)
@@ -49,10 +49,10 @@ def scratch_database(dsn: str, scripts: Sequence[tuple[str, str]]) -> Iterator[s
 
 
 def read_scripts(paths: Sequence[Path]) -> list[tuple[str, str]]:
-    """SQL files, and those of folders at any depth by name (as migrations are), as (name, text).
+    """Return SQL files, and those of folders at any depth in name order (as migrations are), as (name, text).
 
     Raises:
-        SchemaFilesWrong: a file that cannot be read, or that holds rows for psql.
+        SchemaFilesWrong: a file cannot be read, or contains rows for psql.
     """
     found = [file for path in paths for file in (sorted(path.rglob("*.sql")) if path.is_dir() else [path])]
     if not found:

@@ -1,4 +1,4 @@
-"""Tables, and what belongs to them: columns, constraints, indexes, triggers, policies, grants, publications."""
+"""Tables and their parts: columns, constraints, indexes, triggers, policies, grants, publications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def put_in_order(record: object, **keys: Callable[[Any], Any]) -> None:
 
 
 def find(name: str, items: Iterable[_N]) -> _N | None:
-    """The one of `items` that has this name."""
+    """Return the one of `items` with this name."""
     for item in items:
         if item.name == name:
             return item
@@ -46,7 +46,8 @@ def by_name(item: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A right on an object, or on one column of it. What an owner has anyway is left out while he has all of it."""
+    """A privilege on an object, or on one column of it. An owner's default privileges are omitted while the owner has all of
+    them."""
 
     grantee: str
     privilege: str
@@ -63,8 +64,8 @@ def grant_order(grant: Grant) -> tuple[str, str, str, str]:
 class Column:
     """A column of a table, a view or a composite type.
 
-    `nullable` is False only where no null can be: a NOT NULL constraint that is not validated (PostgreSQL 18) does not
-    count. `position` counts the columns that exist, from 1. `element_type` is set for arrays.
+    `nullable` is False only if no null can occur: a NOT NULL constraint that is not validated (PostgreSQL 18) does not count.
+    `position` counts the existing columns, from 1. `element_type` is set for arrays.
     """
 
     name: str
@@ -88,9 +89,9 @@ class Column:
 class Constraint:
     """A table constraint, or a check of a domain. NOT NULL is `Column.nullable`, whatever the version lists.
 
-    `index` backs this very constraint; a foreign key has none. `on_delete_columns` is the list of SET NULL (…) or
-    SET DEFAULT (…), empty where all columns are meant. `inherited` says that a parent table has it too and hands it
-    down. `enforced` is False only for NOT ENFORCED (PostgreSQL 18).
+    `index` backs this constraint; a foreign key has none. `on_delete_columns` is the list of SET NULL (…) or SET DEFAULT (…),
+    empty for all columns. `inherited` means that a parent table has the constraint too and passes it on. `enforced` is False
+    only for NOT ENFORCED (PostgreSQL 18).
     """
 
     name: str
@@ -117,7 +118,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index, also one that backs a constraint. `columns` are its keys, None standing for an expression."""
+    """An index, including those that back a constraint. `columns` are its keys; None represents an expression."""
 
     name: str
     definition: str
@@ -137,7 +138,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger that somebody made; those that enforce constraints are left out. `function` is written as in SQL."""
+    """A user-defined trigger; those that enforce constraints are omitted. `function` is written as in SQL."""
 
     name: str
     definition: str
@@ -149,7 +150,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A row-level security policy. `roles` holds PUBLIC where it binds everybody."""
+    """A row-level security policy. `roles` holds PUBLIC if it applies to everyone."""
 
     name: str
     command: Literal["all", "select", "insert", "update", "delete"] = "all"
@@ -175,8 +176,8 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """A table whose rows a query of another one shows: a partition that is not partitioned itself, or a child by inheritance, at
-    any depth and in any schema."""
+    """A table whose rows a query of another one includes: a partition that is not partitioned itself, or a child by
+    inheritance, at any depth and in any schema."""
 
     schema: str
     name: str
@@ -187,9 +188,9 @@ class Below:
 class Table:
     """A table that holds rows, or a partitioned parent.
 
-    A partition that is partitioned itself has kind 'partitioned', a foreign one 'foreign', and both have
-    `partition_of`. `row_estimate` is PostgreSQL's own, -1 where it never looked; `size_bytes` has indexes and TOAST in
-    it and is 0 for a partitioned parent. `rules` and `statistics` are definitions.
+    A partition that is partitioned itself has kind 'partitioned', a foreign one 'foreign', and both have `partition_of`.
+    `row_estimate` is PostgreSQL's own, -1 if it was never analyzed. `size_bytes` includes indexes and TOAST and is 0 for a
+    partitioned parent. `rules` and `statistics` are definitions.
     """
 
     schema: str
@@ -238,7 +239,7 @@ class Table:
 
     @property
     def holding(self) -> tuple[Below, ...]:
-        """The tables that hold its rows: itself, unless it is partitioned, and all below it."""
+        """Return the tables that hold its rows: itself, unless it is partitioned, and all its descendants."""
         own = () if self.kind == "partitioned" and self.below else (Below(self.schema, self.name),)
         return (*own, *self.below)
 
@@ -266,10 +267,10 @@ class Table:
 
     @property
     def row_key(self) -> tuple[str, ...] | None:
-        """The columns that tell each row from every other.
+        """Return the columns that identify each row.
 
-        That is the primary key, else the narrowest (then first by name) valid unique index, or constraint, that covers
-        all rows, holds in every moment (is not deferrable), and is over columns that are never null; else None.
+        These are the primary key, or otherwise the columns of the narrowest (then first by name) valid unique index or
+        constraint that covers all rows, is not deferrable, and has no nullable column; None if there is none.
         """
         if self.primary_key is not None:
             return self.primary_key.columns

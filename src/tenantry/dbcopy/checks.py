@@ -1,4 +1,4 @@
-"""What a copy lacks, and what stands in its way."""
+"""Checks what a copy lacks, and what prevents one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tenantry.postgres import (
 
 
 def drop_database(name: str, run: Callable[[str], object]) -> None:
-    """Drop a database of ours, whoever is connected.
+    """Drop a database that we created, whoever is connected.
 
-    By force only at last: nobody but a superuser may end an autovacuum worker by force, while a plain drop makes it go.
+    By force only as the last resort: only a superuser may end an autovacuum worker by force, while a plain drop makes it
+    stop.
     """
     for force in ("", " with (force)", "", " with (force)"):
         try:
@@ -46,7 +47,7 @@ def named_sessions(sessions: Sequence[str]) -> str:
 
 
 def lacking_parts(original: Catalog, copy: Catalog) -> list[str]:
-    """Tables, columns, constraints, indexes, triggers and functions of the original that the copy does not have."""
+    """Return tables, columns, constraints, indexes, triggers and functions of the original that the copy lacks."""
 
     def parts(catalog: Catalog) -> set[str]:
         found = {f"function {each.name}({each.arguments})" for each in catalog.functions}
@@ -63,14 +64,14 @@ def lacking_parts(original: Catalog, copy: Catalog) -> list[str]:
 
 
 def emptied_tables(home: Connection) -> list[str]:
-    """Drop everything in a database that was empty before the copy went into it; what could not be dropped, and why."""
+    """Drop everything in a database that was empty before the copy; return what could not be dropped, and why."""
     blocks = load_blocks(SQL, "duplicate")
     refused = []
     for (statement,) in home.execute(blocks["everything"]).fetchall():
         try:
             home.execute(str(statement).encode())
         except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
-            pass  # it went with something else
+            pass  # it was dropped together with something else
         except psycopg.Error as error:
             refused.append(f"{statement}: {error.diag.message_primary}")
     return refused

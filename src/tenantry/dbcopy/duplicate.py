@@ -1,7 +1,7 @@
-"""A copy of a whole database to rehearse on: by template where nobody is connected, else by pg_dump and pg_restore.
+"""Copies a whole database for rehearsals: by template if nobody is connected, otherwise by pg_dump and pg_restore.
 
-The original is only read: over a connection whose transactions are read-only, and by pg_dump. What is made is marked by a
-comment on the database, and nothing without that mark is ever dropped.
+The original is only read: over a connection whose transactions are read-only, and by pg_dump. A comment on the database marks
+every copy, and nothing without that mark is ever dropped.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def duplicated(
     left: list[str] | None = None,
     every_row: bool = True,
 ) -> Iterator[Copy]:
-    """A copy, for as long as this lasts, or for longer with `keep`.
+    """Provide a copy while the context is open, or for longer with `keep`.
 
     Args:
-        connection: of `reading`.
-        copy_dsn: an empty database elsewhere, owned by its login, that the copy goes into.
-        embedded: the folder of an embedded server that the copy goes to.
+        connection: a result of `reading`.
+        copy_dsn: an empty database elsewhere, owned by its login, to copy into.
+        embedded: the folder of an embedded server to copy to.
         jobs: connections of pg_dump and of pg_restore.
         scratch: a folder with room for the dump.
-        left: is given what could not be dropped in the end, with the reason; it is marked, and the next rehearsal drops it.
-        every_row: False: tables that row-level security keeps from pg_dump are copied without their rows, which the copy's notes say.
+        left: receives what could not be dropped in the end, with the reason; it is marked, and the next rehearsal drops it.
+        every_row: False: tables whose rows row-level security hides from pg_dump are copied empty; the copy's notes list them.
 
     Raises:
-        RightsMissing, RolesMissing, CopyRefused: with what to do; nothing was left behind.
+        RightsMissing, RolesMissing, CopyRefused: with what to do; nothing is left behind.
     """
     maker = _Maker(
         connection, original, manifest, jobs, scratch, notice, count, left if left is not None else [], every_row
@@ -92,7 +92,7 @@ def duplicated(
 
 
 class _Maker:
-    """Makes one copy, and takes it away."""
+    """Makes one copy, and drops it."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Maker:
 
     @contextmanager
     def embedded(self, folder: Path) -> Iterator[Copy]:
-        """A new database on an embedded server, for a login like the original's."""
+        """A new database on an embedded server, for a login with the original's attributes."""
         original = self.original
         with EmbeddedServer(folder) as server:
             if server.version < original.version // 10000:
@@ -173,7 +173,7 @@ class _Maker:
                 try:
                     run(f"create database {ident(name)} {self._like()} owner {ident(original.user)}")
                 except psycopg.Error:
-                    # The locale of another machine may be unknown here.
+                    # The locale of another machine may not exist here.
                     run(f"create database {ident(name)} template template0 owner {ident(original.user)}")
                     self.notice(
                         "The copy has another locale than the original, whose locale this machine does not know."
@@ -186,14 +186,14 @@ class _Maker:
                     )
                     if original.user != original.login:
                         copy.dsn = with_parameters(copy.dsn, options=f"-c role={original.user}")
-                    # As superuser, so that everything comes to be owned by who owns it in the original.
+                    # As superuser, so that every object gets the owner it has in the original.
                     self._fill(copy, server.version * 10000, restore=server.dsn(name))
                     self._finish(copy)
                     yield copy
 
     @contextmanager
     def elsewhere(self, dsn: str) -> Iterator[Copy]:
-        """An empty database that the user gave."""
+        """An empty database that the user provided."""
         blocks = load_blocks(SQL, "duplicate")
         with connect(dsn, name="tenantry: rehearsal") as home:
             with home.cursor(row_factory=dict_row) as cursor:
@@ -254,7 +254,7 @@ class _Maker:
     # -- creating and dropping -----------------------------------------------------------------------------------------
 
     def _administer(self, statement: str) -> None:
-        """One statement about databases, over the connection that else only reads."""
+        """Run one statement about databases over the connection that otherwise only reads."""
         self.connection.execute("set default_transaction_read_only = off")
         try:
             self.connection.execute(statement.encode())
@@ -278,7 +278,7 @@ class _Maker:
 
     @contextmanager
     def _marked(self, name: str, run: Callable[[str], None], connection: Connection) -> Iterator[None]:
-        """The database from its mark to its end."""
+        """Create and mark the database, and drop it at the end."""
         try:
             run(f"comment on database {ident(name)} is {literal(self._comment())}")
             yield
@@ -295,7 +295,7 @@ class _Maker:
         except psycopg.Error as error:
             why = error.diag.message_primary or type(error).__name__
         if connection.closed and connection is self.connection:
-            # The connection went, as at a restart of the server: once more, over a new one.
+            # The connection was lost, for example because the server restarted: try once more over a new one.
             with (
                 suppress(psycopg.Error, TenantryError),
                 connect(self.original.dsn, name="tenantry: rehearsal") as again,
@@ -312,7 +312,8 @@ class _Maker:
         return name
 
     def _remove_leftovers(self, run: Callable[[str], None], connection: Connection) -> None:
-        """Drop copies of this very database that an earlier rehearsal could not drop; name those that it was to keep."""
+        """Drop copies of this database that an earlier rehearsal could not drop; return the names of those it was asked to
+        keep."""
         rows = connection.execute(
             load_blocks(SQL, "duplicate")["leftovers"], {"mark": f"{self.original.mark},"}
         ).fetchall()
@@ -327,14 +328,14 @@ class _Maker:
                 drop_database(name, run)
 
     def _set_up(self, run: Callable[[str], None], name: str) -> None:
-        """What belongs to the database itself: settings, and that strangers cannot get at the copy."""
+        """Copy the database's own settings, and keep other roles from connecting to the copy."""
         login = self.manifest.database_roles.login
         run(f"revoke all on database {ident(name)} from public")
         run(f"grant connect on database {ident(name)} to {ident(login)}")
         for setting in self.original.settings:
             key, _, value = setting.partition("=")
             try:
-                # A list, as of schemas, comes as it is written.
+                # A list, such as of schemas, is already in its written form.
                 shown = value if key in ("search_path", "temp_tablespaces") else literal(value)
                 run(f"alter database {ident(name)} set {ident(*key.split('.'))} to {shown}")
             except psycopg.Error:
@@ -343,7 +344,7 @@ class _Maker:
     # -- filling -----------------------------------------------------------------------------------------------------
 
     def _way(self) -> tuple[bool, str]:
-        """Whether to copy by template, and what to say where that is not so."""
+        """Return whether to copy by template, and otherwise the reason why not."""
         original = self.original
         programs = self._programs(original.version)
         if original.sessions:
@@ -369,7 +370,7 @@ class _Maker:
         )
 
     def _like(self) -> str:
-        """The options of an empty database with the original's encoding and locale."""
+        """Return the options of an empty database with the original's encoding and locale."""
         facts = self.original.facts
         options = ["template template0", f"encoding {literal(self.original.facts['encoding_name'])}"]
         provider = {"c": "libc", "i": "icu", "b": "builtin"}.get(str(facts.get("datlocprovider")), "libc")
@@ -386,7 +387,8 @@ class _Maker:
         return " ".join(options)
 
     def _programs(self, copy_version: int) -> tuple[str, str] | None:
-        """pg_dump and pg_restore that read the original's server, and where there are several, as old as the copy's."""
+        """Find pg_dump and pg_restore that can read the original's server and, if there are several, match the copy's
+        version."""
         found = find_program("pg_dump")
         if found is None:
             return None
@@ -396,8 +398,8 @@ class _Maker:
         """Dump the original and restore it into the copy.
 
         Args:
-            version: of the copy's server.
-            restore: the DSN to restore by, where that is not the copy's own.
+            version: the version of the copy's server.
+            restore: the DSN to restore with, if it is not the copy's own.
         """
         programs = self._programs(version)
         if programs is None:
@@ -429,7 +431,7 @@ class _Maker:
             self._count("restoring tables", self.original.tables)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        # Newer programs set it in older servers, which do not know it; it limits nothing.
+        # Newer programs set it on older servers, which do not know it; it limits nothing.
         errors = [error for error in errors if "transaction_timeout" not in error]
         told = bool(errors)
         with connect(restore or copy.dsn, name="tenantry: rehearsal") as connection:
@@ -471,12 +473,13 @@ class _Maker:
     # -- roles -------------------------------------------------------------------------------------------------------
 
     def _make_roles(self, admin: Connection) -> None:
-        """On an embedded server: the roles that the original's objects belong to, and a login like the migrator's."""
+        """Create, on an embedded server, the roles that own the original's objects, and a login with the migrator's
+        attributes."""
         catalog, original = self.original.catalog, self.original
         wanted = {original.user, original.login, catalog.owner, *(grant.grantee for grant in catalog.grants)}
         objects: list[Any] = [*catalog.tables, *catalog.views, *catalog.functions, *catalog.sequences]
         for each in (*objects, *catalog.enums, *catalog.domains, *catalog.composites):
-            # Tables alone have policies.
+            # Only tables have policies.
             roles = [role for policy in getattr(each, "policies", ()) for role in policy.roles]
             wanted |= {each.owner, *(grant.grantee for grant in each.grants), *roles}
         wanted = {name for name in wanted if name and name.upper() != "PUBLIC" and not name.startswith("pg_")}
@@ -488,7 +491,7 @@ class _Maker:
                 f"do $$ begin if to_regrole({literal(ident(name))}) is null then create role {ident(name)} {attributes};"
                 " end if; exception when duplicate_object or unique_violation then null; end $$".encode()
             )
-        # All of them first: any may be granted to any other.
+        # Create all of them first: any role may be granted to any other.
         for name, _, granted in made:
             for other in granted:
                 admin.execute(f"grant {ident(other)} to {ident(name)}".encode())

@@ -1,4 +1,4 @@
--- What is to be known of a database that is copied, and of where the copy goes.
+-- Facts about a database to copy, and about the destination of the copy.
 
 -- name: original
 select current_database()::text as database,
@@ -18,7 +18,7 @@ select current_database()::text as database,
                 and c.relname = any (%(tables)s) and not pg_has_role(c.relowner, 'usage') order by 1)
            || array(select format('there is no right to CREATE in database %%s', current_database())
                      where not has_database_privilege(d.oid, 'create')) as lacking,
-       -- Autovacuum has no user, and gives way; a transaction that was prepared counts as a session.
+       -- Autovacuum has no user, and yields; a prepared transaction counts as a session.
        array(select coalesce(nullif(application_name, ''), usename, 'no name')::text from pg_stat_activity
               where datid = d.oid and pid <> pg_backend_pid() and usesysid is not null)
            || array(select 'prepared transaction ' || gid from pg_prepared_xacts where database = d.datname) as sessions,
@@ -77,7 +77,7 @@ select current_database()::text as database,
   from pg_database d where d.datname = current_database()
 
 -- name: everything
--- The statements that drop all that a restore can have made.
+-- The statements that drop everything a restore can have created.
 select format('drop publication %I', pubname) from pg_publication
  union all
 select format('drop extension if exists %I cascade', extname) from pg_extension where extname <> 'plpgsql'
@@ -92,7 +92,7 @@ select 'grant usage on schema public to public'
 select format('select lo_unlink(%s)', oid) from pg_largeobject_metadata
 
 -- name: roles
--- The roles of a cluster as another one needs them: only the migrator's login keeps its attributes.
+-- The roles of a cluster, as another cluster needs them: only the migrator's login keeps its attributes.
 select r.rolname::text,
        case when r.rolname = %(login)s
             then concat_ws(' ', 'login', case when r.rolsuper then 'superuser' end, case when r.rolcreaterole then 'createrole' end,

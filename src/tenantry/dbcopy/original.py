@@ -1,4 +1,4 @@
-"""The database that is copied: what it is, and what was read of it."""
+"""The database to copy, and the facts that were read about it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tenantry.postgres import (
 from tenantry.postgres.advisory import lock_holder
 
 Count = Callable[[str, int, int], None]
-"""Called with what is counted, how many are done, and how many there are."""
+"""Called with the kind of object counted, the number done, and the total."""
 
 MARK = "made by tenantry rehearse"
 _LOCK = 7304871220353
-"""Advisory lock on the original: one rehearsal at a time, so that a marked copy that is found is nobody's."""
+"""Advisory lock on the original: one rehearsal at a time, so a marked copy found meanwhile is not in use."""
 
 QUICK_BYTES = 2 * 1024**3
-"""While a template is copied nobody can connect to it: larger databases are dumped, where there is a pg_dump."""
+"""Nobody can connect to a template while it is copied, so larger databases are dumped if a pg_dump is available."""
 
 SQL = "tenantry.dbcopy"
 
 
 class CopyRefused(TenantryError):
-    """The copy to rehearse on cannot be made here."""
+    """The copy for the rehearsal cannot be made here."""
 
     code: ClassVar[str] = "TN-211"
     remedy: ClassVar[str] = "Correct what the message names, or rehearse elsewhere: `--copy-dsn` or `--embedded`."
@@ -43,14 +43,14 @@ class CopyRefused(TenantryError):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The database that is copied, as it was found.
+    """Facts about the database to copy.
 
     Attributes:
         user, login: current_user and session_user of the DSN.
-        system: the server's identifier, by which it is told from every other.
-        sessions: programs that are connected, but for this one.
+        system: the server's identifier, which distinguishes it from every other.
+        sessions: connected programs, except this one.
         facts: the row of pg_database.
-        settings: what ALTER DATABASE … SET says.
+        settings: the settings of ALTER DATABASE … SET.
     """
 
     dsn: str
@@ -63,12 +63,12 @@ class Original:
     size: int
     tables: int
     may_create: bool
-    """This login, or the role that it acts as, may create databases."""
+    """Whether this login, or the role that it acts as, may create databases."""
     login_creates: bool
-    """Only as the login itself, not as the role that it acts as."""
+    """Whether only the login itself may, not the role that it acts as."""
     owned: bool
     lacking: tuple[str, ...]
-    """Rights that a migration needs here, and that the copy, which belongs to the login, cannot show the lack of."""
+    """Rights that a migration needs here. A copy belongs to the login, so it cannot reveal that they are missing."""
     sessions: tuple[str, ...]
     facts: Mapping[str, Any]
     settings: tuple[str, ...]
@@ -81,12 +81,12 @@ class Original:
 
 @dataclass(slots=True)
 class Copy:
-    """A database with everything that the original had when it was made.
+    """A database with everything that the original had when the copy was made.
 
     Attributes:
-        server: where it is, in words.
-        method: how it was made, in words.
-        same_server: it shares the original's server, so that durations there say something about the original.
+        server: description of its server.
+        method: description of how it was made.
+        same_server: whether it is on the original's server, so that its durations are comparable.
     """
 
     dsn: str
@@ -100,14 +100,14 @@ class Copy:
 
 @contextmanager
 def reading(dsn: str, manifest: Manifest, *, every_row: bool = True) -> Iterator[tuple[Connection, Original]]:
-    """The original over a connection that cannot write, and what is to be known of it.
+    """Open a read-only connection to the original, and read the facts about it.
 
     Args:
         every_row: whether all rows of its tables are needed.
 
     Raises:
-        RunInProgress: another rehearsal of it is under way.
-        SchemaMissing: there is no source schema.
+        RunInProgress: another rehearsal of it is running.
+        SchemaMissing: the source schema does not exist.
         RowsHidden: row-level security hides rows that are needed.
     """
     with connect(dsn, name="tenantry: rehearsal") as connection:

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: which of them fit, and running one to its end."""
+"""PostgreSQL's own programs: finding suitable versions, and running one until it ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tenantry.postgres.embedded import binaries
 
 
 def fitting_programs(found: Path, oldest: int, fitting: int) -> tuple[str, str] | None:
-    """pg_dump and pg_restore that read servers of version `oldest`, and where there are several, of version `fitting`.
+    """Find pg_dump and pg_restore that can read servers of version `oldest` and, if there are several, match version
+    `fitting`.
 
     Args:
-        found: a pg_dump; others are looked for where the embedded server's are.
+        found: a pg_dump; others are searched for next to the embedded server's.
     """
     folders = [found.parent]
     for version in (fitting, oldest):
@@ -35,7 +36,7 @@ def fitting_programs(found: Path, oldest: int, fitting: int) -> tuple[str, str] 
 
 
 def _version(program: Path) -> int:
-    """The major version of a PostgreSQL program; 0 where it does not run."""
+    """Return the major version of a PostgreSQL program; 0 if it does not run."""
     try:
         said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
@@ -47,10 +48,10 @@ def _version(program: Path) -> int:
 def run_program(
     command: Sequence[str], environment: Mapping[str, str], line: str, told: Callable[[int], None]
 ) -> tuple[int, list[str]]:
-    """Run a PostgreSQL program to its end; its exit code and what it calls errors. Ended with us, however we end.
+    """Run a PostgreSQL program; return its exit code and its error messages. It ends when we end, however we end.
 
     Args:
-        line: what its messages about each table hold; `told` is called with their number.
+        line: text of its messages about each table; `told` is called with their number.
     """
     process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, with arguments of ours
         list(command),
@@ -92,7 +93,7 @@ def run_program(
 
 
 def unread(errors: Sequence[str], login: str) -> str:
-    """What to do where pg_dump could not read a database, from what it said."""
+    """Return what to do about pg_dump's failure to read a database, given its message."""
     if any("row-level security" in error for error in errors):
         return (
             "Row-level security is forced on these tables, also for their owner, and pg_dump leaves out no rows silently. Run the command"

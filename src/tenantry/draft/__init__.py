@@ -1,4 +1,4 @@
-"""Drafts: from a survey to a manifest, the target's SQL files, and the questions that remain."""
+"""Drafts: from a survey to a manifest, the target's SQL files, and the open questions."""
 
 from tenantry.draft.make import make_draft
 from tenantry.draft.model import Draft, DraftOptions, Question

@@ -1,4 +1,5 @@
-"""Whether a draft fits its database: the target is made in a transaction that is rolled back, and the manifest resolved against it."""
+"""Checks that a draft fits its database: creates the target in a transaction that is rolled back, and resolves the
+manifest."""
 
 from __future__ import annotations
 
@@ -21,19 +22,20 @@ _ACCOUNTS = "create schema if not exists auth; create table auth.users (id uuid 
 
 
 def project_of_files(connection: psycopg.Connection[Any], files: Mapping[str, str]) -> Project:
-    """The project that the texts of a draft describe, as if they lay in a folder. Nothing of it stays."""
+    """Resolve the project that the texts of a draft describe, as if they were in a folder. The database is unchanged
+    afterwards."""
     with tempfile.TemporaryDirectory(prefix="tenantry-draft-") as folder:
         write_files(Path(folder), files)
         return project_of_folder(connection, Path(folder))
 
 
 def project_of_folder(connection: psycopg.Connection[Any], folder: Path) -> Project:
-    """The project of a folder that has a tenantry.toml.
+    """Resolve the project of a folder that has a tenantry.toml.
 
     Raises:
-        ManifestError, TargetFilesWrong: the draft, or what was edited in it, does not fit the database.
+        ManifestError, TargetFilesWrong: the draft, or an edit of it, does not fit the database.
         RightsMissing: the login may not create schemas, as on a standby.
-        TargetNotOurs: the database has a schema of the target's name.
+        TargetNotOurs: the database already has a schema with the target's name.
     """
     manifest = load_manifest(folder / "tenantry.toml")
     schema = manifest.target.schema_name
@@ -43,7 +45,7 @@ def project_of_folder(connection: psycopg.Connection[Any], folder: Path) -> Proj
             hint="Name another: tenantry init --target-schema NAME.",
         )
     source = read_catalog(connection, manifest.source.schema_name)
-    # The roles may not be there yet, which the functions of schema auth are granted to: its table is enough for references.
+    # The roles that the functions of schema auth are granted to may not exist yet; its table is enough for references.
     known = connection.execute("select to_regclass('auth.users') is not null").fetchone()
     before = () if known is not None and known[0] else (_ACCOUNTS,)
     try:

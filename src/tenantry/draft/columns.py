@@ -1,4 +1,4 @@
-"""The columns of a drafted table: plain ones, references, documents, generated ones."""
+"""Drafts the columns of a table: plain ones, references, documents, generated ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
 
 
 def add_types(work: Drafting) -> None:
-    """The target's own enums, domains and composite types, as the source has them."""
+    """Draft the target's own enums, domains and composite types from the source's."""
     for enum in work.catalog.enums:
         labels = ", ".join(literal(label) for label in enum.labels)
         work.out.types.append(f"create type {ident(enum.name)} as enum ({labels});")
@@ -45,7 +45,7 @@ def _column_name(work: Drafting, column: str, table: DraftTable) -> str:
 
 
 def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set[str]:
-    """Source columns that have no place of their own in the target."""
+    """Source columns that get no column of their own in the target."""
     dropped: set[str] = set()
     key = table.row_key or ()
     if len(key) == 1 and not _says_something(work, table, key[0]):
@@ -68,7 +68,7 @@ def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set
 
 
 def _says_something(work: Drafting, table: Table, key: str) -> bool:
-    """Whether a key is more than a number of the row: a country's code, a user's name."""
+    """Whether a key is more than a row number: a country's code, a user's name."""
     if any(key in each.columns for each in work.references.get(table.name, ()) if each.place.form == "value"):
         return True
     shapes = next((each.shapes for each in work.survey.ids if (each.table, each.column) == (table.name, key)), {})
@@ -82,7 +82,7 @@ def _says_something(work: Drafting, table: Table, key: str) -> bool:
 
 
 def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogColumn) -> None:
-    """Add what a source column becomes; nothing where it cannot be carried, which is asked about."""
+    """Add the target column of a source column; add a question instead if it cannot be migrated."""
     name = _column_name(work, column.name, made)
     reference = _reference_of(work, table.name, column.name)
     drafted = DraftColumn(
@@ -118,7 +118,7 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
 
 
 def _reference_of(work: Drafting, table: str, column: str) -> FoundReference | None:
-    """The row that a column names: by a key of its own before one of several columns, whose other columns are the tenant's."""
+    """Return the row that a column refers to: by a key of its own, before one of several columns that includes the tenant."""
     mine = [each for each in work.by_value(table) if column in each.columns]
     single = [each for each in mine if len(each.columns) == 1]
     if single:
@@ -161,7 +161,8 @@ def _calls_source(work: Drafting, default: str) -> bool:
 def _inner_references(
     work: Drafting, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn
 ) -> None:
-    """References within documents, arrays and texts: carried where the manifest can say it, else asked about."""
+    """Draft references inside documents, arrays and texts: as rules if the manifest can express them, otherwise as
+    questions."""
     inner = [
         each for each in work.references.get(table.name, ())
         if each.place.column == column.name and (each.place.form != "value" or each.when is not None)
@@ -172,7 +173,7 @@ def _inner_references(
     for each in inner:
         parent = work.target_of.get(each.parent)
         path = each.place.path
-        # The manifest's paths end with a star for keys alone.
+        # In the manifest a final star means keys only.
         plain = (
             (each.place.form == "json key" or (each.place.form == "json" and not path.endswith("*")))
             and not each.place.json_text
@@ -189,7 +190,7 @@ def _inner_references(
 
 
 def _array_of_ids(work: Drafting, made: DraftTable, inner: list[FoundReference], drafted: DraftColumn) -> bool:
-    """Make an array of old ids one of references, where all its elements name rows of one table."""
+    """Turn an array of old ids into one of references if all its elements refer to rows of one table."""
     parents = {each.parent for each in inner}
     plain = all(each.place.form == "element" and not each.place.pattern and each.when is None for each in inner)
     if len(parents) != 1 or not plain or inner[0].parent not in work.target_of:

@@ -1,4 +1,4 @@
-"""What drafting knows and gathers, for the functions that each draft a part."""
+"""What drafting knows and collects, shared by the functions that draft one part each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW_ID, LEGACY_ID = "id", "legacy_id"
 
 @dataclass(slots=True)
 class Drafted:
-    """What drafting gives: tables, roles, what is left out and what has to be asked."""
+    """The result of drafting: tables, roles, omissions and questions."""
 
     tables: list[DraftTable] = field(default_factory=list)
     roles: tuple[str, ...] = ("member", "owner")
@@ -36,16 +36,16 @@ class Drafted:
 
 @dataclass(slots=True)
 class Drafting:
-    """A draft at work.
+    """A draft in progress.
 
     Attributes:
         users: the users table of the source.
-        root: the source table whose rows are the tenants; empty where each person is one.
-        target_of: source table -> target table, for those that are carried over.
-        distance: source table -> steps to its tenant; those that have none are missing.
+        root: the source table whose rows are the tenants; empty if each person is a tenant.
+        target_of: source table -> target table, for migrated tables.
+        distance: source table -> steps to its tenant; tables without a path are missing.
         scoped: source tables whose rows belong to a tenant.
-        lead: source table -> the tables to which its chosen ways lead.
-        member_name: the table of memberships, where it is a new one.
+        lead: source table -> the tables that its chosen paths lead to.
+        member_name: the table of memberships, if it is a new one.
     """
 
     catalog: Catalog
@@ -70,23 +70,23 @@ class Drafting:
             self.references.setdefault(each.place.table, []).append(each)
 
     def ways(self, table: str) -> list[FoundReference]:
-        """References that a way to the tenant can follow: plain columns that name one row of another table."""
+        """Return references that a path to the tenant can follow: plain columns that refer to one row of another table."""
         return [each for each in self.by_value(table) if each.parent != table]
 
     def by_value(self, table: str) -> list[FoundReference]:
-        """References that a plain column holds, also to the table itself. Several columns need a foreign key, which a manifest
-        can follow."""
+        """Return references that a plain column holds, also to its own table. Several columns need a foreign key, which a
+        manifest can follow."""
         return [
             each for each in self.references.get(table, ())
             if each.place.form == "value" and each.when is None and (each.declared or len(each.columns) == 1)
         ]  # fmt: skip
 
     def is_tenant_column(self, table: Table, name: str) -> bool:
-        """Whether a column of a source table names the tenant itself."""
+        """Whether a column of a source table refers to the tenant itself."""
         return any(each.parent == self.root and each.columns == (name,) for each in self.ways(table.name))
 
     def unqualified(self, text: str) -> str:
-        """SQL of the source in which types of its schema are the target's, which have the same names."""
+        """Rewrite SQL of the source to use the target's types, which have the same names."""
         catalog = self.catalog
         names = [
             *(x.name for x in catalog.enums),

@@ -1,4 +1,4 @@
-"""Unique keys, indexes, checks and foreign keys of a drafted table."""
+"""Drafts unique keys, indexes, checks and foreign keys of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tenantry.draft.model import DraftTable, Question
 
 
 def add_keys_and_indexes(work: Drafting, table: Table, made: DraftTable) -> None:
-    """Unique keys become unique in a tenant; checks stay where their columns do."""
+    """Draft unique keys, which become unique within a tenant, and checks, which follow their columns."""
     key = table.row_key or ()
     for index in table.indexes:
         if index.method != "btree" or not index.valid:
@@ -55,7 +55,7 @@ def _ask_index(work: Drafting, made: DraftTable, definition: str) -> None:
 
 
 def settle_foreign_keys(work: Drafting) -> None:
-    """Keys lead to unique columns that exist; a circle of not-null keys can be written, since all are deferrable."""
+    """Draft foreign keys to existing unique columns; cycles of not-null keys are possible because all keys are deferrable."""
     for table in work.out.tables:
         table.keys = [
             each for each in table.keys

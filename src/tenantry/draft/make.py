@@ -1,4 +1,4 @@
-"""From a catalog and a survey to the files of a draft. Pure."""
+"""Builds the files of a draft from a catalog and a survey. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tenantry.survey.model import Survey
 
 
 def make_draft(catalog: Catalog, survey: Survey, options: DraftOptions) -> Draft:
-    """The files that `tenantry init` writes, by their path below the folder."""
+    """Return the files that `tenantry init` writes, by path below the folder."""
     drafted = draft_target(catalog, survey, options)
     files = {
         "tenantry.toml": manifest_toml(drafted, survey, options),

@@ -1,7 +1,7 @@
-"""Drafting again: what was edited since the last draft stays, section by section; the rest follows the new draft.
+"""Merges a new draft: sections edited since the last draft stay; the rest follows the new draft.
 
-A section is a table of tenantry.toml, the block of one table in a SQL file, or a question. It is edited where it differs from what
-the last draft wrote, which is kept beside the files.
+A section is a table of tenantry.toml, the block of one table in a SQL file, or a question. It counts as edited if it differs
+from the last draft, which is stored with the files.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _HEAD = re.compile(r"^(\[[^\[\]]+\]|\[\[[^\[\]]+\]\]|-- .+|## .+)$")
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge gives.
+    """The result of a merge.
 
     Attributes:
-        kept: sections, as `file: section`, that were edited and stay as they are.
-        conflicts: those of them that the new draft would write in another way than the last one.
+        kept: edited sections, as `file: section`, that stay unchanged.
+        conflicts: the kept sections for which the new draft differs from the last one.
     """
 
     files: Mapping[str, str]
@@ -31,7 +31,7 @@ class Merged:
 
 
 def merge_files(folder: Path, base: Path, drafted: Mapping[str, str]) -> Merged:
-    """The texts to write into a folder: drafted ones, with what was edited there since the draft that `base` keeps."""
+    """Return the texts to write into a folder: the new draft, with edits made there since the draft in `base`."""
     files: dict[str, str] = {}
     kept: list[str] = []
     conflicts: list[str] = []
@@ -56,12 +56,12 @@ def merge_files(folder: Path, base: Path, drafted: Mapping[str, str]) -> Merged:
 
 
 def remember(base: Path, drafted: Mapping[str, str]) -> None:
-    """Keep what was drafted, for the next merge."""
+    """Store the draft for the next merge."""
     write_files(base, drafted)
 
 
 def sections(text: str) -> dict[str, str]:
-    """The sections of a text by their headings, in their order; "" is what stands before the first."""
+    """Return the sections of a text by heading, in order; "" is the text before the first heading."""
     found: dict[str, list[str]] = {"": []}
     name = ""
     for line in text.splitlines():

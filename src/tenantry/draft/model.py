@@ -1,4 +1,4 @@
-"""A drafted target: tables, columns, keys and the manifest's rules for them, as values. Texts are made of them elsewhere."""
+"""A drafted target as values: tables, columns, keys and the manifest's rules. Other modules turn them into texts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Names = Literal["kept", "snake"]
 
 @dataclass(frozen=True, slots=True)
 class DraftOptions:
-    """What the owner decided; everything else is drafted from the survey.
+    """The owner's choices; everything else is drafted from the survey.
 
     Attributes:
-        schema: of the target.
+        schema: the target's name.
         names: as in the source, or in snake_case.
-        tenant: a table; None for the likeliest.
-        users: the users table; None for the likeliest.
+        tenant: a table; None: the most likely one.
+        users: the users table; None: the most likely one.
     """
 
     schema: str = "app"
@@ -33,8 +33,8 @@ class DraftColumn:
     """A column of the target.
 
     Attributes:
-        rule: the manifest's keys for it; empty where the value comes from the source column of the same name by a plain cast.
-        source: the source column that it is made of; "" for those that Tenantry fills.
+        rule: the manifest's keys for it; empty if a plain cast of the source column with the same name is enough.
+        source: the source column that it is made from; "" for columns that Tenantry fills.
     """
 
     name: str
@@ -60,7 +60,7 @@ class DraftKey:
 
 @dataclass(slots=True)
 class DraftTable:
-    """A table of the target, and where its rows come from."""
+    """A table of the target, and the source of its rows."""
 
     name: str
     source: str
@@ -87,12 +87,12 @@ class DraftTable:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A decision that a person has to look at.
+    """A decision that a person must review.
 
     Attributes:
-        evidence: what speaks for it, with numbers.
-        chosen: what the draft does now; the safe way.
-        alternatives: what else can be done, and how it is written.
+        evidence: the facts in its favor, with numbers.
+        chosen: what the draft does now; the safe choice.
+        alternatives: other choices, and how to write them.
     """
 
     about: str
@@ -101,12 +101,12 @@ class Question:
     chosen: str
     alternatives: tuple[str, ...] = ()
     weight: int = 1
-    """How much hangs on it; the greatest come first."""
+    """The weight of the decision; the greatest come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """All that `tenantry init` writes.
+    """Everything that `tenantry init` writes.
 
     Attributes:
         files: path below the folder → text.
@@ -116,4 +116,4 @@ class Draft:
     questions: tuple[Question, ...]
     files: Mapping[str, str]
     left_out: Mapping[str, str]
-    """Source table → why it is not carried over."""
+    """Source table → why it is not migrated."""

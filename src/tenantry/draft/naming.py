@@ -1,4 +1,4 @@
-"""Names of the target: as in the source, or in snake_case, each once, and none that Tenantry needs itself."""
+"""Names of the target: as in the source, or in snake_case, each unique, and distinct from those that Tenantry needs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MOST = 63
 
 
 def target_name(name: str, names: Names) -> str:
-    """The name in the target."""
+    """Return the name in the target."""
     if names == "kept":
         return name
     return "_".join(words(name)) or name
 
 
 def column_for(table: str, names: Names) -> str:
-    """The name of a column that names rows of a table: `organization_id`, or `organizationId` beside camelCase names."""
+    """Name a column that refers to a table: `organization_id`, or `organizationId` among camelCase names."""
     parts = [singular(word) for word in words(table)]
     if names == "kept" and any(letter.isupper() for letter in table[1:]):
         return "".join([parts[0], *(word.capitalize() for word in parts[1:]), "Id"])
@@ -26,7 +26,7 @@ def column_for(table: str, names: Names) -> str:
 
 
 def free(wanted: str, taken: Collection[str]) -> str:
-    """The name, or the first with a number behind it that is not taken."""
+    """Return the name, with the first free number after it if it is taken."""
     wanted = wanted[:_MOST]
     if wanted not in taken:
         return wanted

@@ -1,4 +1,4 @@
-"""Memberships, roles, and who may do what."""
+"""Drafts memberships, roles and access rules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LADDER = (
     *("maintainer", "supervisor", "lead", "manager", "office_manager", "director", "admin", "administrator", "owner"),
     "superadmin",
 )
-"""Usual words for roles, the least first."""
+"""Common words for roles, lowest first."""
 
 
 def add_membership(work: Drafting) -> None:
-    """The table of memberships: the source's own, or a new one that is made of the users table."""
+    """Draft the table of memberships: the source's own, or a new one made from the users table."""
     existing = work.survey.membership if not work.person else ""
     if existing in work.target_of:
         _own_membership(work, existing)
@@ -86,7 +86,7 @@ def _role_of_user(work: Drafting, users: Table) -> DraftColumn:
 
 
 def _has_tenant(work: Drafting, table: Table, column: str) -> str:
-    """A person without a tenant gets a profile and no membership."""
+    """Report that a person without a tenant gets a profile and no membership."""
     found = table.column(column)
     if found is None or not found.nullable:
         return ""
@@ -95,7 +95,7 @@ def _has_tenant(work: Drafting, table: Table, column: str) -> str:
 
 
 def decide_roles(work: Drafting) -> None:
-    """The order of the roles that the source has, by what such words usually mean."""
+    """Order the roles of the source by the usual meaning of their names."""
     values = [] if work.person else list(work.survey.roles)
     known = [value for value in values if value.lower() in _LADDER]
     if len(values) < 2:
@@ -115,7 +115,7 @@ def decide_roles(work: Drafting) -> None:
 
 
 def decide_access(work: Drafting) -> None:
-    """Who may do what, by the kind of each table."""
+    """Draft the access rules by the kind of each table."""
     lowest, highest = work.out.roles[0], work.out.roles[-1]
     for table in work.out.tables:
         if table.name == work.out.tenant:

@@ -1,4 +1,4 @@
-"""What is known of a database that has no manifest: its survey, and the findings of the migration that a draft would be."""
+"""Analyzes a database that has no manifest: its survey, and the findings of the migration that a draft would be."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tenantry.survey import Survey, survey
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A survey, with what analysis says of the drafted migration.
+    """A survey, with the analysis of the drafted migration.
 
     Attributes:
-        not_drafted: why there is no draft to analyse, in words; empty where there is one.
+        not_drafted: why there is no draft to analyze; empty if there is one.
     """
 
     survey: Survey
@@ -40,11 +40,11 @@ def preview(
     most_rows: int,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Preview:
-    """Survey a database and analyse its drafted migration; everything is rolled back. On a standby, and for a login that may not
-    create schemas, there is the survey alone.
+    """Survey a database and analyze its drafted migration; everything is rolled back. On a standby, or for a login that must
+    not create schemas, only the survey is returned.
 
     Raises:
-        SchemaMissing: there is no such schema.
+        SchemaMissing: the schema does not exist.
     """
     found = survey(connection, schema, tenant=options.tenant, users=options.users, progress=progress)
     connection.rollback()
@@ -69,7 +69,7 @@ def preview(
 def need_tenant_and_users(found: Survey, options: DraftOptions) -> None:
     """
     Raises:
-        SettingsError: nothing was found that could be a tenant, or a table of people who sign in.
+        SettingsError: no table can be the tenant's, or no table of people who sign in was found.
     """
     if options.users is None and not found.users:
         raise SettingsError(

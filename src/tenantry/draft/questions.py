@@ -1,4 +1,4 @@
-"""The questions that hang on the whole: what a tenant is, what belongs to none, where ways disagree."""
+"""Questions about the whole: what a tenant is, what belongs to none, where paths disagree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tenantry.draft.model import Question
 
 
 def ask_the_rest(work: Drafting) -> None:
-    """Ask what no single column raises."""
+    """Add the questions that no single column raises."""
     out, survey = work.out, work.survey
     ranked = [each for each in survey.tenants if each.table or each.form != "table"]
     out.questions.append(

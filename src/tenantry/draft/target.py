@@ -1,4 +1,4 @@
-"""The target's tables, drafted from what a survey found: uuid ids, tenant columns, composite keys and references."""
+"""Drafts the target's tables from a survey: uuid ids, tenant columns, composite keys and references."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tenantry.survey.model import Survey
 
 
 def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Drafted:
-    """Draft the target of a database whose tenants are the rows of a table, or each person."""
+    """Draft the target of a database whose tenants are the rows of a table, or single persons."""
     found = survey.tenant
     person = options.person or (options.tenant is None and found is not None and found.form == "person")
     root = options.tenant or (found.table if found is not None and found.form == "table" else "")

@@ -1,4 +1,4 @@
-"""Which tables belong to a tenant, by which ways, and what the tenants of single persons are made of."""
+"""Decides which tables belong to a tenant and by which paths, and drafts tenants for single persons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantry.postgres import ident
 
 
 def carried_tables(work: Drafting) -> list[Table]:
-    """The source tables that get a target table; the others are left behind, with the reason."""
+    """Return the source tables that get a target table; omit the others, with the reason."""
     found = []
     for table in work.catalog.tables:
         known = work.kinds.get(table.name)
@@ -39,7 +39,7 @@ def carried_tables(work: Drafting) -> list[Table]:
 
 
 def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
-    """Find the tables whose rows belong to a tenant: by a way of references, in each step to a table that is nearer to the tenant."""
+    """Find the tables whose rows belong to a tenant: each step of a path leads to a table that is closer to the tenant."""
     start = {work.users} if work.person else {work.root}
     distance = dict.fromkeys(start, 0)
     names = {table.name for table in carried}
@@ -58,12 +58,12 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
 
 
 def _users_lead(work: Drafting) -> bool:
-    """Whether a user belongs to one tenant, so that what is a user's is this tenant's."""
+    """Whether a user belongs to one tenant, so that the user's rows are this tenant's."""
     return any(each.parent == work.root for each in work.ways(work.users)) and not work.survey.membership
 
 
 def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
-    """The name of the tenant column: the one that most source tables have for it."""
+    """Return the name of the tenant column: the most frequent one among the source tables."""
     counts: dict[str, int] = {}
     for table in carried:
         for each in work.ways(table.name):
@@ -75,7 +75,7 @@ def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
 
 
 def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
-    """The columns that lead to the tenant, the surest first."""
+    """Return the columns that lead to the tenant, the most certain first."""
     far = work.distance.get(table.name, 99)
     known = {path.hops[0].columns: path for path in work.kinds[table.name].paths if path.hops}
     found: list[tuple[tuple[float, int], str]] = []
@@ -93,16 +93,16 @@ def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
         reach = path.reached / path.rows if path is not None and path.rows else 1.0
         column = next((name for name in each.columns if not work.is_tenant_column(table, name)), each.columns[0])
         by_person = each.parent == work.users
-        # A person has no tenant in the target: the person's own one has, or the membership that is made of the same row.
+        # A person has no tenant in the target; their own tenant has one, or the membership made from the same row.
         target = work.target_of[each.parent] if not by_person else work.out.tenant if work.person else work.member_name
         way = column if each.declared and not by_person else f"{column} -> {target}"
-        # A composite key carries the tenant itself: that column is a way of its own.
+        # A composite key includes the tenant: that column is a path of its own.
         found.append(((-round(reach, 3), near), way))
     return tuple(dict.fromkeys(way for _, way in sorted(found, key=lambda pair: pair[0])))
 
 
 def _leads_back(work: Drafting, table: str, parent: str) -> bool:
-    """Whether the ways that are chosen lead from the parent back to the table."""
+    """Whether the chosen paths lead from the parent back to the table."""
     queue, seen = [parent], set()
     while queue:
         at = queue.pop()
@@ -115,7 +115,7 @@ def _leads_back(work: Drafting, table: str, parent: str) -> bool:
 
 
 def own_tenants(work: Drafting) -> DraftTable:
-    """Each person's tenant, made of the users table."""
+    """Draft a tenant for each person, made from the users table."""
     columns = work.survey.users_columns
     name = columns.name or columns.email
     made = DraftTable(

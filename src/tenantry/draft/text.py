@@ -1,4 +1,4 @@
-"""The texts of a draft: SQL files of the target, tenantry.toml, QUESTIONS.md."""
+"""Writes the texts of a draft: SQL files of the target, tenantry.toml, QUESTIONS.md."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tenantry.survey.model import Survey
 
 
 def types_sql(drafted: Drafted) -> str:
-    """The file of the target's own types; empty where it has none."""
+    """Return the file of the target's own types; empty if there are none."""
     return "-- Types, as in the source.\n\n" + "\n".join(drafted.types) + "\n" if drafted.types else ""
 
 
 def tables_sql(drafted: Drafted) -> str:
-    """The file of the tables, with their keys; foreign keys follow in a file of their own, so that no order matters."""
+    """Return the file of the tables and their keys. Foreign keys are in a file of their own, so the order does not matter."""
     return "\n\n".join(
         ["-- Tables. Rows of a tenant are told apart by (tenant, id): no key can lead into another tenant.",
          *(_table_sql(drafted, table) for table in drafted.tables)]
@@ -60,7 +60,7 @@ def _column_sql(column: DraftColumn) -> str:
 
 
 def references_sql(drafted: Drafted) -> str:
-    """The file of foreign keys and indexes."""
+    """Return the file of foreign keys and indexes."""
     tenant, root = drafted.tenant_column, drafted.tenant
     parts = ["-- References and indexes."]
     for table in drafted.tables:
@@ -88,7 +88,7 @@ def _key_sql(table: str, columns: Sequence[str], parent: str, there: Sequence[st
     if on_delete == "cascade":
         does = " on delete cascade"
     elif on_delete == "set null":
-        # The tenant stays: only the reference is emptied.
+        # The tenant column stays: only the reference is set to null.
         does = " on delete set null" + (f" ({ident(columns[-1])})" if len(columns) > 1 else "")
     return (
         f"alter table {ident(table)} add foreign key ({_list(columns)}) references {target} ({_list(there)}){does}"
@@ -104,7 +104,7 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> str:
-    """The text of tenantry.toml."""
+    """Return the text of tenantry.toml."""
     users = survey.users_columns
     out = [
         "# Drafted by `tenantry init`; QUESTIONS.md lists what a person has to decide. docs/reference/manifest.md explains every key.",
@@ -171,7 +171,7 @@ def _value(value: object) -> str:
 
 
 def questions_md(questions: Sequence[Question], *, database: str) -> str:
-    """The text of QUESTIONS.md, the weightiest first."""
+    """Return the text of QUESTIONS.md, the most important question first."""
     out = [
         f"# Questions about {database}",
         "Each decision below was taken the safe way. Look at it, change the files where you decide otherwise, and delete the question.",

@@ -1,4 +1,4 @@
-"""Read `tenantry.toml`: every problem names file, line and key, and the nearest right name where there is one."""
+"""Reads `tenantry.toml`: every problem names file, line and key, and the closest valid name if there is one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Key", "Named", "Places", "Problem", "load_manifest", "load_named", "
 
 
 class Named(BaseModel):
-    """What the script of the roles needs of a manifest."""
+    """The parts of a manifest that the script of the roles needs."""
 
     name: Name
     database_roles: DatabaseRoles = DatabaseRoles()
 
 
 def load_manifest(path: Path) -> Manifest:
-    """The manifest at `path`.
+    """Read the manifest at `path`.
 
     Raises:
-        SettingsError: no such file, or one that cannot be read.
-        ManifestError: all problems found, each with its place.
+        SettingsError: the file does not exist or cannot be read.
+        ManifestError: all problems, each with its position.
     """
     text, data = _parsed(path)
     places = Places(str(path), text)
@@ -48,10 +48,11 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_named(path: Path) -> Named:
-    """The manifest's name and its [database_roles], whatever is wrong in the rest of it: the roles can be made meanwhile.
+    """Read the manifest's name and its [database_roles], despite errors elsewhere, so that the roles can be created
+    meanwhile.
 
     Raises:
-        SettingsError: no such file, or one that cannot be read.
+        SettingsError: the file does not exist or cannot be read.
         ManifestError: problems of the file's syntax, of the name or of this section.
     """
     text, data = _parsed(path)
@@ -62,8 +63,8 @@ def load_named(path: Path) -> Named:
 
 
 def manifest_digest(manifest: Manifest) -> str:
-    """SHA-256 over what the manifest says of the migration, and over the target's files; not over comments, layout, what a run
-    makes way for, or who may do what and which ids are accepted, which `tenantry access apply` and `tenantry ids apply` change."""
+    """Return the SHA-256 of the manifest's migration and of the target's files. It excludes comments, layout, [throttle],
+    access rules and accepted ids, which `tenantry access apply` and `tenantry ids apply` change."""
     left_out: dict[str, Any] = {"throttle": True, "shares": True, "ids": {"both"}, "tables": {"__all__": {"access"}}}
     digest = hashlib.sha256(manifest.model_dump_json(by_alias=True, exclude=left_out).encode())
     for file in target_files(manifest):
@@ -72,10 +73,10 @@ def manifest_digest(manifest: Manifest) -> str:
 
 
 def target_files(manifest: Manifest) -> tuple[Path, ...]:
-    """The target's SQL files, in name order.
+    """Return the target's SQL files in name order.
 
     Raises:
-        ManifestError: a pattern that matches nothing.
+        ManifestError: a pattern matches no file.
     """
     found: dict[Path, None] = {}
     problems = []
@@ -167,7 +168,7 @@ def _nul(value: object, key: Key) -> Iterator[Key]:
             yield from _nul(inner, (*key, place))
 
 
-# -- what the model says ----------------------------------------------------------------------------------------------
+# errors of the model ----------------------------------------------------------------------------------------------
 
 _UNKNOWN = "extra_forbidden"
 _WORDS = {
@@ -181,7 +182,7 @@ _WORDS = {
 
 
 def _problems(error: ValidationError, places: Places) -> list[Problem]:
-    # The names of a union's alternatives stand in angle brackets; see model.py.
+    # The model writes the names of a union's alternatives in angle brackets; see model.py.
     items = [(tuple(piece for piece in item["loc"] if not str(piece).startswith("<")), item) for item in error.errors()]
     meant = {
         (*key[:-1], nearest(str(key[-1]), _known_keys(key[:-1]))) for key, item in items if item["type"] == _UNKNOWN
@@ -189,7 +190,7 @@ def _problems(error: ValidationError, places: Places) -> list[Problem]:
     problems: dict[tuple[int, str], Problem] = {}
     for key, item in items:
         if item["type"] == "missing" and key in meant:
-            continue  # it is there, under a name that is said to be wrong
+            continue  # the key exists, under a name that is reported as wrong
         problem = places.problem(key, _message(item["type"], item, key))
         problems.setdefault((problem.line, problem.key), problem)
     return in_order(problems.values())
@@ -221,7 +222,7 @@ def _message(kind: str, item: Mapping[str, Any], key: Key) -> str:
 
 
 def _annotations(path: Sequence[str | int]) -> list[object]:
-    """The types that the model has at a place; keys of mappings and places in lists are passed over."""
+    """Return the types that the model allows at a position; skips keys of mappings and positions in lists."""
     current: list[object] = [Manifest]
     for piece in path:
         following: list[object] = []
@@ -237,7 +238,7 @@ def _annotations(path: Sequence[str | int]) -> list[object]:
 
 
 def _plain(annotation: object) -> list[object]:
-    """The alternatives of a type, without what is merely noted on them."""
+    """Return the alternatives of a type, without annotations."""
     if get_origin(annotation) in (tuple, Mapping) or not get_args(annotation):
         return [annotation]
     return [plain for inner in get_args(annotation) for plain in _plain(inner)]
@@ -248,7 +249,7 @@ def _records(annotation: object) -> list[type[BaseModel]]:
 
 
 def _known_keys(path: Sequence[str | int]) -> list[str]:
-    """The keys that the records at `path` know."""
+    """Return the keys that the records at `path` know."""
     records = [record for annotation in _annotations(path) for record in _records(annotation)]
     return list(
         dict.fromkeys(
@@ -260,7 +261,7 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
     )
 
 
-# -- what no single record can see ------------------------------------------------------------------------------------
+# checks across records --------------------------------------------------------------------------------------------
 
 _RESERVED_SCHEMAS = ("tenantry", "auth", "information_schema")
 

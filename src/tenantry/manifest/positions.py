@@ -1,5 +1,5 @@
-"""Where a key stands in a TOML text. The parser gives values without places, so a text that it accepted is scanned here
-once more for keys alone."""
+"""Finds the line of a key in a TOML text. The parser returns values without positions, so a text that it accepted is scanned
+again for its keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 Key = tuple[str | int, ...]
-"""The way to a value: keys of tables, and places in lists from 0."""
+"""The path to a value: keys of tables, and positions in lists from 0."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -24,7 +24,7 @@ _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing in a manifest that does not fit."""
+    """One mistake in a manifest."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class Problem:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Each once, by line and key."""
+    """Remove duplicates, and sort by line and key."""
     return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.key))
 
 
@@ -50,7 +50,7 @@ class Places:
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
-        """Computed where there is a problem to report."""
+        """Computed only when there is a problem to report."""
         lines: dict[Key, int] = {}
         for key, line in _Scanner(self._text).scan():
             for length in range(1, len(key) + 1):
@@ -58,7 +58,7 @@ class Places:
         return lines
 
     def line(self, key: Key) -> int:
-        """The line of the key, or of the nearest thing that contains it."""
+        """Return the line of the key, or of the closest table or list that contains it."""
         for length in range(len(key), 0, -1):
             if key[:length] in self._lines:
                 return self._lines[key[:length]]
@@ -69,7 +69,7 @@ class Places:
 
 
 def written(key: Key) -> str:
-    """A key as one would write it: `tables."my table".tenant[0]`."""
+    """Format a key as in a manifest: `tables."my table".tenant[0]`."""
     text = ""
     for piece in key:
         if isinstance(piece, int):
@@ -81,7 +81,7 @@ def written(key: Key) -> str:
 
 
 class _Scanner:
-    """Passes over a valid TOML text and says each key with its line."""
+    """Scans a valid TOML text and yields each key with its line."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -144,7 +144,7 @@ class _Scanner:
             self._at = found.end()
 
     def _name(self) -> tuple[str, ...]:
-        """A key, dotted or not, up to what stands behind it."""
+        """Read a key, dotted or not, up to what follows it."""
         pieces: list[str] = []
         while True:
             self._skip_blank()
@@ -160,7 +160,7 @@ class _Scanner:
             self._at += 1
 
     def _skip_blank(self) -> bool:
-        """Go on to what is neither blank nor comment; False at the end."""
+        """Skip blanks and comments; return False at the end."""
         found = _BLANK.match(self._text, self._at)
         assert found is not None
         self._at = found.end()

@@ -1,7 +1,6 @@
-"""Kinds of tables: what `access = "tenant"` and its like stand for. Pure, over the manifest's text as it was parsed.
+"""Kinds of tables: the meaning of `access = "tenant"` and other short forms. Pure, over the manifest's parsed text.
 
-The cells that a kind gives are put in where the manifest says nothing, before anything is checked: everything behind sees
-cells alone.
+The cells of a kind are filled in where the manifest has none, before any check: all later code only sees cells.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ _COMMANDS = ("select", "insert", "update", "delete")
 
 
 def with_cells(manifest: object) -> object:
-    """The same manifest, in which every table of a kind has its four cells. What is not as it should be is left for the model
-    to say."""
+    """Return the manifest with all four cells for every table of a kind. Malformed values are left for the model to
+    report."""
     if not isinstance(manifest, Mapping) or not isinstance(manifest.get("tables"), Mapping):
         return manifest
     order = _get(manifest, "roles", "order")
@@ -43,11 +42,12 @@ def _expanded(access: object, roles: list[str], profile: object) -> object:
 
 
 def cells_of(kind: object, roles: list[str], own: object = None) -> dict[str, object]:
-    """What a kind says of a table, given the roles of a tenant, least first, and the column that holds a profile.
+    """Return the cells of a kind, given the tenant roles, lowest first, and the column that holds a profile.
 
-    tenant: read by all members, written from the second role on, deleted by the highest. managed: read by all members, written
-    by the highest. own: one's own rows. shared: read by all who are signed in, written by super admins. system: managed, and
-    rows without a tenant for everybody who is signed in. append_only: read by all members, added from the second role on.
+    tenant: read by all members, written from the second role on, deleted by the highest. managed: read by all members,
+    written by the highest. own: one's own rows. shared: read by all signed-in users, written by super admins. system:
+    managed, and every signed-in user reads rows without a tenant. append_only: read by all members, added from the second
+    role on.
     service: no client.
     """
     lowest, next_one, highest = (roles[0], roles[min(1, len(roles) - 1)], roles[-1]) if roles else ("service",) * 3
@@ -64,7 +64,7 @@ def cells_of(kind: object, roles: list[str], own: object = None) -> dict[str, ob
         case "append_only":
             cells = (lowest, next_one, "service", "service")
         case _:
-            # 'service', and words that are no kind, which the model says.
+            # 'service', and unknown words, which the model reports.
             cells = ("service", "service", "service", "service")
     found: dict[str, object] = dict(zip(_COMMANDS, cells, strict=True))
     return {**found, "system": "signed_in"} if kind == "system" else found

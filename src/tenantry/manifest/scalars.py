@@ -1,4 +1,4 @@
-"""Names, SQL and plain values, as a manifest gives them."""
+"""Names, SQL and plain values in a manifest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def table_or_none(value: object) -> object:
 Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
 Name = Annotated[str, Field(min_length=1)]
 Sql = Annotated[str, Field(min_length=1)]
-"""A SQL expression; docs/reference/manifest.md says over which rows."""
+"""A SQL expression; docs/reference/manifest.md defines the rows it may refer to."""
 Way = Annotated[str, AfterValidator(_one_or_two_names)]
 """A column, or "column -> target table" if no foreign key names the table."""
 

@@ -1,4 +1,4 @@
-"""What a manifest says of tables and columns: `[tables.*]`."""
+"""The part of a manifest about tables and columns: `[tables.*]`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _kind_of_treatment(value: object) -> str:
     return "<word>"
 
 
-# The alternative is chosen before it is validated, so that errors are about the one that was meant.
+# The alternative is chosen before validation, so that errors are about the intended one.
 Treatment = Annotated[
     Annotated[Literal["carry", "quarantine"], Tag("<word>")]
     | Annotated[Default, Tag("<default>")]

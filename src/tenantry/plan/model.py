@@ -100,7 +100,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All steps of one migration, in an order in which each may run."""
+    """All steps of one migration, in an order in which each can run."""
 
     name: str
     manifest_digest: str

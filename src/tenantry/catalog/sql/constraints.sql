@@ -1,6 +1,6 @@
 -- Reads the primary, unique, foreign key, check and exclusion constraints of all tables of the schema.
--- A foreign key to a partitioned table has one more entry on the same table for each partition: not a constraint that
--- anybody made. `enforced` is read through jsonb because its column is new in PostgreSQL 18.
+-- A foreign key to a partitioned table has one more entry on the same table for each partition, which nobody defined.
+-- `enforced` is read through jsonb because its column is new in PostgreSQL 18.
 select
     con.conrelid as relation,
     con.conname::text as name,

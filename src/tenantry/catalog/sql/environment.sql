@@ -1,4 +1,4 @@
--- Who and where we are, and whether accounts exist already.
+-- Reads the current user, the server, and whether accounts already exist.
 select current_database(),
        current_user,
        session_user,

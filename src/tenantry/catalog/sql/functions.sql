@@ -1,5 +1,6 @@
 -- Reads the functions, procedures and aggregates of the schema, with the relations that PostgreSQL knows them to use.
--- Those that came with a range type are its own. `body` is set where PostgreSQL keeps the body as text and so knows nothing of what it uses.
+-- Functions that a range type brings along are omitted. `body` is set if PostgreSQL stores the body as text and so does not
+-- know what it uses.
 select
     p.oid,
     p.proname::text as name,

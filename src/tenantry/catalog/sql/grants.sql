@@ -1,5 +1,5 @@
 -- Reads the rights on the schema and on all its relations, columns, functions and types.
--- The rights that an owner has without being granted them are left out while he has all of them.
+-- The rights that an owner has by default are omitted as long as the owner has all of them.
 with objects as (
     select n.oid, n.nspowner as owner, n.nspacl as acl, acldefault('n', n.nspowner) as defaults
     from pg_namespace n

@@ -1,5 +1,5 @@
--- Of these tables those in which row-level security stands between the acting role and some row, to read or to write it: it
--- is active, and not every command has a policy for this role that lets every row through, or a restrictive one takes that back.
+-- Selects the given tables in which row-level security may hide a row from the acting role, or keep it from writing one: it
+-- is active, and either some command has no policy that allows this role every row, or a restrictive policy takes that away.
 select w.named, pg_get_userbyid(c.relowner)::text, current_user::text, c.relforcerowsecurity
   from unnest(%(names)s::text[]) with ordinality w (named, place)
   join pg_catalog.pg_class c on c.oid = to_regclass(w.named)

@@ -1,4 +1,4 @@
--- Reads by which publications the tables of the schema are published, and which columns and rows of them.
+-- Reads the publications of the schema's tables, and which columns and rows they publish.
 select
     r.prrelid as relation,
     p.pubname::text as name,

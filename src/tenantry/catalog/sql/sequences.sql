@@ -1,4 +1,4 @@
--- Reads the sequences of the schema, those behind serial and identity columns included, and how far each has come.
+-- Reads the sequences of the schema, including those of serial and identity columns, with their last values.
 select
     c.oid,
     c.relname::text as name,

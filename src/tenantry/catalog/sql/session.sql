@@ -1,5 +1,5 @@
--- Makes PostgreSQL print names and constants the same way whatever the session was set to, until the transaction ends.
--- Not an empty search_path: with that a temporary table named pg_class would be found before the real one.
+-- Makes PostgreSQL print names and constants the same way, whatever the session's settings, until the transaction ends.
+-- An empty search_path would not do: a temporary table named pg_class would be found before the real one.
 select set_config(name, value, true)
 from (values
     ('search_path', 'pg_catalog, pg_temp'),

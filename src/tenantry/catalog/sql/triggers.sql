@@ -1,4 +1,4 @@
--- Reads the triggers of all tables and views of the schema that somebody made, not those that enforce constraints.
+-- Reads the user-defined triggers of all tables and views of the schema, not those that enforce constraints.
 select
     t.tgrelid as relation,
     t.tgname::text as name,

@@ -26,7 +26,7 @@ def prerequisites(manifest: Manifest, environment: Environment) -> tuple[str, ..
 
 
 def before_the_run(environment: Environment, steps: Collection[str]) -> Environment:
-    """The environment as the run found it, by the ids of its steps: what a step of it has created was not there."""
+    """Return the environment as the run found it, given the ids of its steps: what one of them created did not exist."""
     return replace(environment, has_auth=_accounts("").id not in steps)
 
 

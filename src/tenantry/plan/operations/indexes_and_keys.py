@@ -37,7 +37,7 @@ _OURS = "none that others notice: the target is not in use yet"
 
 
 def defer(project: Project, after: str) -> Step:
-    """Foreign keys first, since they hang on the keys of others."""
+    """Foreign keys first, because they depend on the keys of other tables."""
     tables = fed_tables(project)
     foreign = [drop_constraint(table, fk) for table in tables for fk in foreign_keys(table)]
     keys = [drop_constraint(table, key) for table in tables for key in key_constraints(table)]
