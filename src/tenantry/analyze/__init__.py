@@ -1,4 +1,4 @@
-"""Analysis: findings about the schemas and the data. `probes` reads; `rules` says what follows from it, and is pure."""
+"""Analysis: findings about the schemas and the data. `probes` reads; `rules` draws conclusions, and is pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def analyze(project: Project, evidence: Sequence[Evidence], around: Surroundings = NOTHING_ELSE) -> tuple[Finding, ...]:
-    """All findings, the gravest first, then by code, table and column."""
+    """Return all findings, the most severe first, then by code, table and column."""
     case = Case(project, tuple(evidence), around)
     found = [finding for rule in all_rules() for finding in rule.find(case)]
     order = {severity: position for position, severity in enumerate(SEVERITIES)}

@@ -1,4 +1,4 @@
-"""What analysis says: findings with evidence."""
+"""Findings of the analysis, with evidence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class Finding:
     """A difference, a risk or a data-quality defect.
 
     Attributes:
+        code: stable; the code of a rule, which docs/reference/findings.md lists.
         code: stable; that of a rule, which docs/reference/findings.md lists.
-        count: rows or objects concerned.
-        keys: some of them; keys only, never values.
-        advice: what to do about it, or why nothing need be done.
+        count: number of affected rows or objects.
+        keys: some of their keys, never values.
+        advice: what to do, or why nothing needs to be done.
     """
 
     code: str
@@ -49,14 +50,14 @@ class Evidence:
     """What probes of one mapping's source rows found.
 
     Attributes:
-        rows: rows looked at; all, unless `sampled`.
-        refused: rows that would go to the quarantine, by their first problem `code:column`.
-        problems: every problem, a row may have several.
-        merged: rows that mean the same as another.
+        rows: number of rows read; all, unless `sampled`.
+        refused: rows that would be quarantined, by their first problem `code:column`.
+        problems: every problem; a row may have several.
+        merged: duplicates of other rows.
         changes: cells that a treatment would change, by (column, rule).
-        stale: ids inside JSON documents that do not exist, by column: documents concerned.
-        foreign: ids inside JSON documents that name rows of another tenant, by column: documents concerned.
-        failed: what the server said where the probe could not be run.
+        stale: by column, documents with ids that do not exist.
+        foreign: by column, documents with ids of another tenant's rows.
+        failed: the server's message if the probe failed.
     """
 
     mapping: str
@@ -73,7 +74,7 @@ class Evidence:
 
     @property
     def of_sample(self) -> str:
-        """What is added to a statement about all rows that holds for a sample."""
+        """Return a suffix for statements that are based on a sample."""
         return "  (of a sample)" if self.sampled else ""
 
     @property

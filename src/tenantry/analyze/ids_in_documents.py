@@ -1,4 +1,4 @@
-"""Ids inside JSON documents that name no row they may name: what the rules say of them is the same but for why."""
+"""Findings about ids inside JSON documents that match no allowed row, shared by rules that differ in the reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def ids_in_documents(
     dropped: str,
     kept: str,
 ) -> Iterator[Finding]:
-    """The findings of one mapping.
+    """Yield the findings of one mapping.
 
     Args:
-        found: by column, the ids that were found in a look at the rows.
-        named: what the documents name, as "rows that do not exist".
-        dropped, kept: the advice where the column drops such ids, and where it keeps them.
+        found: the ids found by a probe, by column.
+        named: what the documents refer to, such as "rows that do not exist".
+        dropped, kept: the advice if the column drops such ids, and if it keeps them.
     """
     for column, tally in sorted(found.items()):
         drops = case.project.mapping(evidence.mapping).column(column).drop_stale

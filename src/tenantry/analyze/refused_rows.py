@@ -1,4 +1,4 @@
-"""Rules about rows that would go to the quarantine: one for each reason. Pure."""
+"""Rules about rows that would be quarantined: one for each reason. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tenantry.mapping.reasons import explain_reason
 
 
 class RefusedRows(AnalysisRule):
-    """Rows that would go to the quarantine.
+    """Rows that would be quarantined.
 
     Attributes:
-        reason: the code of the quarantine; None for all that no other rule is about.
+        reason: the quarantine's code; None for all codes without a rule of their own.
     """
 
     reason: ClassVar[str | None]

@@ -1,4 +1,5 @@
-"""What a rule of analysis is: a class, in a file of its own in the folder `rules`; CONTRIBUTING.md shows how to add one."""
+"""Base of the rules of analysis, each a class in a file of its own in the folder `rules`; CONTRIBUTING.md shows how to add
+one."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tenantry.mapping import Project
 
 @dataclass(frozen=True)
 class Case:
-    """What rules look at: the mapped schemas, evidence from the data, and what else lives in the database. All of it was read before."""
+    """The input of rules: the mapped schemas, evidence from the data, and facts about the database, all read beforehand."""
 
     project: Project
     evidence: tuple[Evidence, ...] = ()
@@ -25,12 +26,12 @@ class Case:
 
     @cached_property
     def reverse(self) -> tuple[SourceTable, ...]:
-        """The way back into each source table."""
+        """The reverse direction of each source table."""
         return reverse_statements(self.project)
 
     @cached_property
     def numbers(self) -> tuple[NumbersOfBothSides, ...]:
-        """The columns whose numbers may stand once, with the sequences that they are drawn from."""
+        """The columns whose numbers must be unique, with the sequences that fill them."""
         return tuple(numbers_of_both_sides(self.project))
 
 
@@ -38,9 +39,9 @@ class AnalysisRule(ABC):
     """A rule of analysis. It is pure; its docstring is the text of its section in docs/reference/findings.md.
 
     Attributes:
-        code: of its findings: TA-1xx the schemas and what surrounds them, TA-2xx tenancy, TA-3xx the data, TA-4xx performance and
-            order. The name of the file begins with it.
-        severity: the greatest that its findings have.
+        code: of its findings: TA-1xx the schemas and their surroundings, TA-2xx tenancy, TA-3xx the data, TA-4xx performance
+            and order. The name of the file begins with it.
+        severity: the highest of its findings.
         title: what is found, in a few words.
     """
 
@@ -51,7 +52,7 @@ class AnalysisRule(ABC):
 
     @abstractmethod
     def find(self, case: Case) -> Iterator[Finding]:
-        """The findings, in the order of tables and columns; `analyze` sorts those of all rules."""
+        """Return the findings in the order of tables and columns; `analyze` sorts those of all rules."""
 
     def finding(
         self,
@@ -64,9 +65,9 @@ class AnalysisRule(ABC):
         advice: str = "",
         severity: Severity | None = None,
     ) -> Finding:
-        """A finding with the rule's code; see `Finding`.
+        """Build a finding with the rule's code; see `Finding`.
 
         Args:
-            severity: where it is less than the rule's.
+            severity: if it is lower than the rule's.
         """
         return Finding(self.code, severity or self.severity, self.area, table, title, count, column, keys, advice)

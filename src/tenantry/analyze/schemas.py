@@ -1,4 +1,4 @@
-"""What several rules ask of a project's schemas. Pure."""
+"""Facts about a project's schemas that several rules use. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tenantry.manifest.model import LinkColumn
 from tenantry.mapping import MappedColumn, Mapping, Project
 
 NumbersOfBothSides = tuple[Mapping, MappedColumn, tuple[tuple[str, int], ...]]
-"""A column of numbers, and by table.column of each side that draws them from a sequence, how many are left there."""
+"""A column of numbers and, by table.column of each side that fills it from a sequence, how many numbers are left."""
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
 def carried_pairs(project: Project) -> Iterator[tuple[Mapping, MappedColumn, CatalogColumn, CatalogColumn]]:
-    """Columns that are made of one source column, with both columns; but for ids and references."""
+    """Return columns that are made from one source column, with both columns; not ids and references."""
     for mapping in project:
         for column in mapping.columns:
             if column.source is not None and column.kind not in ("reference", "id"):
@@ -34,7 +34,7 @@ def is_zoned(source: CatalogColumn, target: CatalogColumn) -> bool:
 
 
 def columns_used(project: Project, table: Table) -> set[str]:
-    """The columns of a source table that something is made of."""
+    """Return the columns of a source table that are used for target columns."""
     used = set(table.row_key or ())
     for mapping in project.of_source(table.name):
         used.update(column.source for column in mapping.columns if column.source is not None)
@@ -47,7 +47,7 @@ def columns_used(project: Project, table: Table) -> set[str]:
 
 
 def _used_for_accounts(project: Project, table: Table) -> set[str]:
-    """The columns of the users table that [users] reads."""
+    """Return the columns of the users table that [users] reads."""
     users = project.manifest.users
     if users is None or users.source != table.name:
         return set()
@@ -59,7 +59,7 @@ def _used_for_accounts(project: Project, table: Table) -> set[str]:
 
 
 def _named(sql: str) -> set[str]:
-    """The columns that an expression names as columns of `s`; unquoted ones are folded as the server does."""
+    """Return the columns of `s` that an expression uses; unquoted names are folded as the server does."""
     return {
         quoted.replace('""', '"') or plain.lower()
         for quoted, plain in re.findall(r'\bs\.(?:"((?:[^"]|"")+)"|([A-Za-z_][\w$]*))', sql)
@@ -67,7 +67,7 @@ def _named(sql: str) -> set[str]:
 
 
 def zone_columns(project: Project) -> dict[str, set[str]]:
-    """By column of the tenant's row that names a time zone, the columns whose times are read in it, as table.column."""
+    """By column of the tenant's row that holds a time zone: the columns whose times are read in it, as table.column."""
     found: dict[str, set[str]] = {}
     for table, rule in project.manifest.tables.items():
         for part in rule.parts().values():
@@ -81,7 +81,7 @@ def zone_columns(project: Project) -> dict[str, set[str]]:
 
 
 def shown_by(project: Project) -> dict[str, str]:
-    """Tables of the source's schema whose rows a query of a source table shows, with that table."""
+    """Return the tables of the source's schema whose rows a query of a source table includes, with that table."""
     return {
         each.name: table.name
         for table in project.source_tables
@@ -94,7 +94,7 @@ def shown_by(project: Project) -> dict[str, str]:
 
 
 def numbers_of_both_sides(project: Project) -> Iterator[NumbersOfBothSides]:
-    """Columns whose numbers are carried over and may stand once."""
+    """Return the migrated columns whose numbers must be unique."""
     there, here = _drawn(project.source), _drawn(project.target)
     for mapping, column in carried_numbers(project):
         places = (
@@ -105,7 +105,7 @@ def numbers_of_both_sides(project: Project) -> Iterator[NumbersOfBothSides]:
 
 
 def _drawn(catalog: Catalog) -> dict[Place, int]:
-    """By column, how many numbers its sequence can still give out."""
+    """Return, by column, how many numbers its sequence has left."""
     found: dict[Place, int] = {}
     for sequence, places in columns_of(catalog):
         at = sequence.start if sequence.last_value is None else sequence.last_value

@@ -1,5 +1,5 @@
-"""What else lives in the database: row-level security that hides rows, publications, event triggers; and who is at work in it.
-Values alone; `probes` reads them."""
+"""Other facts about the database: row-level security that hides rows, publications, event triggers, and current activity.
+Values only; `probes` reads them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 
 SESSIONS = 7
-"""What `tenantry migrate` opens: two workers, and five sessions beside them."""
+"""The sessions that `tenantry migrate` opens: two workers and five others."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTransaction:
-    """A transaction that has not ended.
+    """An open transaction.
 
     Attributes:
-        tables: source tables that others cannot lock against writers meanwhile.
+        tables: source tables on which it blocks locks of others.
         who: the session, or the prepared transaction, in words.
-        seconds: None where the login may not see it: longer than one second.
-        gid: of a prepared one, which has no session.
+        seconds: None if the login may not see it: longer than one second.
+        gid: of a prepared transaction, which has no session.
     """
 
     tables: tuple[str, ...]
@@ -32,7 +32,7 @@ class OpenTransaction:
 
     @property
     def table(self) -> str:
-        """The only table; empty where there are several, or none."""
+        """The only table; empty if there are several or none."""
         return self.tables[0] if len(self.tables) == 1 else ""
 
 
@@ -41,7 +41,7 @@ class Limit:
     """A limit of sessions.
 
     Attributes:
-        what: whose, as it stands in ALTER: role x, database y; or the server.
+        what: the object as in ALTER: role x, database y; or the server.
     """
 
     what: str
@@ -51,10 +51,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """Who is at work in the database at this moment.
+    """The current activity in the database.
 
     Attributes:
-        limits: those that leave too little room for a run.
+        limits: those that leave too few sessions for a run.
     """
 
     transactions: tuple[OpenTransaction, ...] = ()
@@ -67,10 +67,10 @@ NOBODY = AtWork()
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """A publication that takes in every table of the database, also those that are made later.
+    """A publication of all tables of the database, including later ones.
 
     Attributes:
-        changes: it publishes updates or deletes, for which a table needs an identity.
+        changes: whether it publishes updates or deletes, which require a replica identity.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An event trigger that runs when tables are made or altered."""
+    """An event trigger on the creation or change of tables."""
 
     name: str
     function: str
@@ -87,10 +87,10 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Outsider:
-    """A trigger of a table that is not carried over, whose function writes tables that are.
+    """A trigger of a table that is not migrated, whose function writes migrated tables.
 
     Attributes:
-        accounts: it is one of schema auth, which applications write before and behind the cut-over.
+        accounts: whether its table is in schema auth, which applications write before and after the cut-over.
     """
 
     trigger: str
@@ -102,7 +102,7 @@ class Outsider:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Something of the application that has a name which Tenantry needs; `what` says what it is and where."""
+    """An object of the application with a name that Tenantry needs; `what` describes it and its place."""
 
     table: str
     what: str
@@ -110,7 +110,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """What event triggers do to a new table: row-level security is on, and binds the owner."""
+    """The effect of event triggers on a new table: row-level security is on, and applies to the owner."""
 
     enabled: bool = False
     forced: bool = False
@@ -118,17 +118,17 @@ class Secured:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What else lives in the database.
+    """Other facts about the database.
 
     Attributes:
         hidden: tables of source and accounts in which the login does not see every row.
-        tables, temporary: what became of a table, and of a temporary one, that was made to see it.
-        refused: what the server said where no table could be made.
-        unprepared: the script of the roles was not run in this database.
+        tables, temporary: the effects on a table, and on a temporary one, created for the test.
+        refused: the server's message if no table could be created.
+        unprepared: the role script was not run in this database.
         outsiders: triggers of other tables that write source tables.
-        at_work: open transactions, and for how many sessions there is room.
-        opened: default privileges by which the application's roles get rights on whatever is made later.
-        taken: names that a run needs and others have.
+        at_work: open transactions, and remaining sessions.
+        opened: default privileges that grant the application's roles privileges on later objects.
+        taken: names that a run needs and other objects have.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -145,23 +145,23 @@ class Surroundings:
 
 
 UNPREPARED_HINT = (
-    "A temporary object can stand in for what a function of higher rights means. Let a DBA run the script in this database:"
+    "A temporary object can replace a name in a function with higher privileges. Let a DBA run the script in this database:"
     " tenantry roles --sql | psql …; a superuser can run `tenantry roles --apply`."
 )
 
 NOTHING_ELSE = Surroundings()
-"""A database with nothing in it but source and target."""
+"""A database that contains only source and target."""
 
 
 # -- in words --------------------------------------------------------------------------------------------------------
 
 
 def own_schemas(project: Project) -> str:
-    """The schemas in which a run makes tables."""
+    """Return the schemas in which a run creates tables."""
     return f"{JOURNAL} and {project.target.schema}"
 
 
 def event_triggers(around: Surroundings) -> str:
-    """All event triggers, with their functions."""
+    """Return all event triggers with their functions, in words."""
     names = ", ".join(f"{each.name} (function {each.function})" for each in around.listeners)
     return f"event trigger{'' if len(around.listeners) == 1 else 's'} {names}"

@@ -1,5 +1,5 @@
-"""References to rows whose key has several columns, of which all but the last stand in the child under the same names: the
-company's number beside the number of its order."""
+"""References to rows whose key has several columns, where the child has all but the last under the same names: the company's
+number and the number of its order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def composite_references(
     found: Sequence[FoundReference],
     evidence: KeyEvidence,
 ) -> list[FoundReference]:
-    """The references of one table to keys of several columns."""
+    """Find the references of one table to keys of several columns."""
     taken = {each.place.column for each in found if each.place.form == "value"}
     made: list[FoundReference] = []
     for column in table.columns:
@@ -65,7 +65,7 @@ def _reference(table: Table, column: str, key: Key, values: int, there: int) -> 
 
 
 def _looked_up(connection: Connection, catalog: Catalog, key: Key, sample: Sample, column: str) -> tuple[int, int]:
-    """Distinct values of the sample, and how many of them the key has."""
+    """Return the distinct values of the sample, and how many of them the key has."""
     names = [*key.beside, column]
     rows = list(dict.fromkeys(zip(*(sample.column(name) for name in names), strict=True)))
     rows = [row for row in rows if all(row)][:MOST_VALUES]

@@ -1,4 +1,4 @@
-"""The survey of a database: what is there, what could be the tenant, and what a migration would meet. Reads only."""
+"""Surveys a database: its tables, the likely tenant, and what a migration would encounter. Reads only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tenantry.survey.references import discover_references
 from tenantry.survey.sample import Sample, read_rows, sample_tables
 
 Progress = Callable[[str, int, int], None]
-"""What is done, how many of it are, of how many."""
+"""Called with the current activity, the number done, and the total."""
 
 
 def survey(
@@ -34,15 +34,15 @@ def survey(
     users: str | None = None,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> Survey:
-    """Look at a database that has no manifest. It works on a standby too: nothing is written, not even a temporary table.
+    """Survey a database that has no manifest. Works on a standby, too: it writes nothing, not even a temporary table.
 
     Args:
-        tenant: take this table for the tenant, whatever the scores say.
-        users: the same for the users table.
+        tenant: use this table as the tenant, whatever the scores.
+        users: use this table as the users table, whatever the scores.
 
     Raises:
-        SchemaMissing: there is no such schema.
-        SettingsError: a table that was named does not exist.
+        SchemaMissing: the schema does not exist.
+        SettingsError: a given table does not exist.
     """
     started = time.monotonic()
     catalog = read_catalog(connection, schema)
@@ -65,7 +65,7 @@ def _need_tables(catalog: Catalog, tenant: str | None, users: str | None) -> Non
 
 
 def tables_to_read(catalog: Catalog) -> list[Table]:
-    """Tables whose rows are the application's: a partitioned table stands for its partitions, a parent for its children."""
+    """Return the tables with the application's rows: a partitioned table represents its partitions, a parent its children."""
     return [table for table in catalog.tables if table.partition_of is None and table.kind != "partition"]
 
 
@@ -127,7 +127,7 @@ def _people(asked: str | None, found: Sequence[Candidate]) -> tuple[Candidate, .
 
 
 def _role_place(catalog: Catalog, member: str, user: str, columns: UsersColumns) -> tuple[str, str] | None:
-    """Where roles in a tenant stand: in the memberships, else in the users table."""
+    """Find the column of roles in a tenant: in the memberships, otherwise in the users table."""
     table = catalog.table(member) if member else None
     found = next((each.name for each in table.columns if words(each.name)[-1:] == ("role",)), "") if table else ""
     if found:
@@ -152,7 +152,8 @@ def _version(number: int) -> str:
 def _followed(
     connection: psycopg.Connection[Any], catalog: Catalog, graph: Graph, paths: Sequence[TenantPath], most: int = 50_000
 ) -> tuple[TenantPath, ...]:
-    """The same paths with what a sample of rows says: how many reach a tenant, and how many another than the first path's."""
+    """Add facts from a sample of rows to the paths: how many reach a tenant, and how many another one than by the first
+    path."""
     if not paths or not paths[0].hops:
         return tuple(paths)
     child = ident(catalog.schema, paths[0].table)

@@ -1,4 +1,4 @@
-"""How sure it is that the values of a place name rows of a table."""
+"""Decides how certain it is that the values of a place refer to rows of a table."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tenantry.survey.shapes import is_strong, shape_of
 STRONG_SHARE = 0.3
 WEAK_SHARE = 0.9
 NAMED_SHARE = 0.7
-"""Of weak values, where the names agree well: some rows may have died."""
+"""Required share of weak values if the names agree well: some referenced rows may have been deleted."""
 NOTHING = ("0", "-1")
-"""What stands for no row in columns that may not be null."""
+"""Values that mean "no row" in columns that must not be null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class KeyEvidence:
     prefixes: frozenset[str]
 
     def agreement(self, column: str, table: str) -> int:
-        """How well a column's name says that it names rows of a table; see names.agrees()."""
+        """How well a column's name matches a table's; see names.agrees()."""
         plain = plain_table(table, self.prefixes)
         mine = stem(column)
         return 3 if mine == plain and mine else agrees(column, table)
@@ -45,7 +45,7 @@ class Match:
     found: int
     strong: bool
     tight: bool = False
-    """Of numbers: they fill the key's range, as those of a reference do, and no other table's."""
+    """For numbers: they fill the key's range, as a reference's do, and no other table's."""
 
     @property
     def share(self) -> float:
@@ -53,7 +53,7 @@ class Match:
 
 
 def reference_of(table: Table, each: PlaceValues, evidence: KeyEvidence) -> FoundReference | None:
-    """The table that a place most likely names; None where it is most likely no reference."""
+    """The table that a place most likely refers to; None if it is most likely no reference."""
     looked = [value for value in each.values if value not in NOTHING]
     ranked = []
     for key in evidence.keys:
@@ -82,7 +82,7 @@ def made(place: Place, best: Match, reasons: tuple[str, ...], when: tuple[str, s
 
 
 def match(place: Place, key: Key, values: Sequence[str], evidence: KeyEvidence) -> Match | None:
-    """What a key has of some values; None where it has none, or is the place itself."""
+    """Return a key's matches with some values; None if there are none, or if the key is the place itself."""
     if (key.table, key.column) == (place.table, place.column) and place.form == "value":
         return None
     if place.table == key.table and not key.primary and place.form != "json" and not names_itself(place.column):
@@ -108,7 +108,7 @@ def _is_tight(key: Key, found: Sequence[str], looked: int) -> bool:
 
 
 def name_of(place: Place) -> str:
-    """The name that speaks for a place: the column's, or the last one of the path in a document."""
+    """Return the name that describes a place: the column's, or the last one of the path in a document."""
     if place.form == "json" and place.path:
         last = [part for part in place.path.replace("[*]", "").split(".") if part not in ("", "*")]
         return last[-1] if last else place.column
@@ -116,7 +116,7 @@ def name_of(place: Place) -> str:
 
 
 def _rank(table: Table, each: PlaceValues, found: Match, evidence: KeyEvidence) -> tuple[float, ...]:
-    """(0,) where it is no reference; else the greater the likelier."""
+    """Return (0,) if it is no reference; otherwise the greater the more likely."""
     place, key = each.place, found.key
     name = name_of(place)
     agreement = evidence.agreement(name, key.table)
@@ -144,7 +144,7 @@ def _rank(table: Table, each: PlaceValues, found: Match, evidence: KeyEvidence) 
 def _weak_holds(
     each: PlaceValues, found: Match, name: str, agreement: int, *, person: bool, itself: bool, evidence: KeyEvidence
 ) -> bool:
-    """Whether values that may be there by chance are taken for a reference."""
+    """Whether values that could match by chance count as a reference."""
     place, key = each.place, found.key
     named = agreement >= 2 or person or itself
     if found.share < (NAMED_SHARE if named and found.values >= 8 else WEAK_SHARE):
@@ -159,7 +159,7 @@ def _weak_holds(
             return True
         return named or (says and found.tight and _is_only(found, each, evidence))
     if not key.primary:
-        # A natural key: country_code names countries.code, product_slug names products.slug.
+        # A natural key: country_code refers to countries.code, product_slug to products.slug.
         same = (
             name == key.column or stem(name)[-1:] == stem(key.column)[-1:] or name.lower().endswith(key.column.lower())
         )
@@ -173,7 +173,7 @@ def _weak_holds(
 
 
 def _is_only(found: Match, each: PlaceValues, evidence: KeyEvidence) -> bool:
-    """Whether no other table has as many of the values, in so tight a range."""
+    """Whether no other table matches as many values within as narrow a range."""
     values = [value for value in each.values if value not in NOTHING]
     others = [
         match(each.place, key, values, evidence)

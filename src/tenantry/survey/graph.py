@@ -1,4 +1,4 @@
-"""The references of a database as a graph, and the ways through it to the tenant."""
+"""The references of a database as a graph, and the paths through it to the tenant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_PATHS = 6
 
 
 class Graph:
-    """Edges from child tables to their parents; only those that a plain column holds can be followed by a join."""
+    """Edges from child tables to their parents; a join can only follow those that a plain column holds."""
 
     def __init__(self, catalog: Catalog, references: Sequence[FoundReference]) -> None:
         self.prefixes = prefixes_of([table.name for table in catalog.tables])
@@ -51,7 +51,7 @@ class Graph:
         return [hop for hops in self._forward.values() for hop in hops if hop.to == table]
 
     def reaching(self, root: str) -> set[str]:
-        """The tables from which forward references lead to this one, at any distance; itself too."""
+        """Return the tables from which forward references lead to this one, at any distance; includes itself."""
         found, queue = {root}, deque([root])
         back = defaultdict(set)
         for hops in self._forward.values():
@@ -64,7 +64,8 @@ class Graph:
         return found
 
     def paths(self, table: str, root: str, *, without: Iterable[str] = ()) -> list[TenantPath]:
-        """The simple ways from a table to the root, the shortest first; a way against a unique key only where no other is."""
+        """Return the simple paths from a table to the root, shortest first; a path against a unique key only if there is no
+        other."""
         if table == root:
             return [TenantPath(table, ())]
         for backwards in (False, True):

@@ -1,4 +1,4 @@
-"""Keys that columns may name, with what their values look like; and the look-up of sampled values in them."""
+"""Keys that columns may refer to, the shapes of their values, and the lookup of sampled values in them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tenantry.survey.shapes import STRONG, shape_of, shapes_of
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column whose values tell the rows of a table from each other, by itself or beside the columns in `beside`.
+    """A column whose values identify the rows of a table, alone or together with the columns in `beside`.
 
     Attributes:
-        primary: it is the primary key, or the table has none and it is the first unique one.
-        beside: columns that stand before it in a key of several, as the company's number does everywhere.
-        rows, low, high: of numbers: how many there are, the least and the greatest; 0 where that is not known.
+        primary: it is the primary key, or the first unique key of a table without one.
+        beside: columns that precede it in a composite key, such as the company's number.
+        rows, low, high: for numbers: their count, minimum and maximum; 0 if unknown.
     """
 
     table: str
@@ -44,13 +44,13 @@ class Key:
 
 
 Known = Mapping[tuple[str, str, tuple[str, ...]], set[str]]
-"""By key the values, of all places, that it has."""
+"""By key: the values, from all places, that it has."""
 
 
 def find_keys(
     connection: Connection, catalog: Catalog, tables: Iterable[Table], samples: Mapping[str, Sample]
 ) -> list[Key]:
-    """All single columns that are unique, and the last column of primary keys whose other columns stand in many tables."""
+    """Return all unique single columns, and the last column of primary keys whose other columns occur in many tables."""
     found = []
     for table in tables:
         sample = samples[table.name]
@@ -101,7 +101,7 @@ def _key(
 
 
 def look_up(connection: Connection, catalog: Catalog, keys: Sequence[Key], values: Iterable[str]) -> Known:
-    """By key of one column the values that it has: one query for a key."""
+    """By key of one column: the values that it has; one query for each key."""
     by_shape: dict[str, set[str]] = defaultdict(set)
     for value in values:
         by_shape[shape_of(value)].add(value)
@@ -122,7 +122,7 @@ def look_up(connection: Connection, catalog: Catalog, keys: Sequence[Key], value
 
 
 def _may_be(shape: str, key: Key) -> bool:
-    """Whether a value of this shape may stand in the key."""
+    """Whether a value of this shape may occur in the key."""
     if key.numeric:
         return shape == "integer"
     if key.kind == "uuid":
@@ -135,13 +135,13 @@ def _may_be(shape: str, key: Key) -> bool:
 
 
 def plain_table(name: str, prefixes: frozenset[str]) -> tuple[str, ...]:
-    """The words of a table's name in the singular, without a prefix that many tables have: `t_client` is (client,)."""
+    """Return the words of a table's name in the singular, without a common prefix: `t_client` is (client,)."""
     found = stem(name)
     return found[1:] if len(found) > 1 and (found[0] in prefixes or len(found[0]) == 1) else found
 
 
 def prefixes_of(names: Sequence[str]) -> frozenset[str]:
-    """The first words that say nothing, since several tables' names begin with them, and which are no table themselves."""
+    """Return first words that carry no meaning: several tables' names begin with them, and no table is named like them."""
     counts: dict[str, int] = defaultdict(int)
     for name in names:
         found = stem(name)

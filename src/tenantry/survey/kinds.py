@@ -1,4 +1,4 @@
-"""What each table is taken for, and which could be the tenant."""
+"""Classifies each table, and finds candidates for the tenant."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _MEMBERS = frozenset(("member", "membership", "role", "access", "seat", "assignm
 
 
 def is_framework(table: Table) -> bool:
-    """Whether the table belongs to a framework or to a tool for migrations."""
+    """Whether the table belongs to a framework or to a migration tool."""
     return FRAMEWORK.fullmatch(table.name) is not None
 
 
 def own_columns(table: Table, graph: Graph) -> list[str]:
-    """The columns besides key, references and times."""
+    """Return the columns other than key, references and times."""
     taken = {column for hop in graph.parents(table.name) for column in hop.columns} | set(table.row_key or ())
     return [
         column.name for column in table.columns
@@ -64,7 +64,8 @@ def own_columns(table: Table, graph: Graph) -> list[str]:
 def membership_table(
     catalog: Catalog, graph: Graph, tenant: str, users: str, samples: Mapping[str, Sample]
 ) -> tuple[str, str]:
-    """The table that says who belongs to which tenant, and why; empty where there is none: a column of the users may say it."""
+    """Return the table of memberships and the reason; empty if there is none: a column of the users may hold the
+    membership."""
     best: tuple[int, str, str] = (0, "", "")
     for table in catalog.tables:
         if table.name in (tenant, users) or table.name not in samples:
@@ -94,7 +95,7 @@ def membership_table(
 def tenant_candidates(
     catalog: Catalog, graph: Graph, samples: Mapping[str, Sample], users: str, references: Sequence[FoundReference]
 ) -> tuple[Candidate, ...]:
-    """What could be the tenant, the likeliest first: tables, each person, a column's values, or one constant."""
+    """Return the candidates for the tenant, most likely first: tables, each person, a column's values, or one constant."""
     tables = [table for table in catalog.tables if table.name in samples and not is_framework(table)]
     data = {table.name for table in tables} - {users}
     found = [each for table in tables if (each := _as_tenant(catalog, table, graph, data, samples, users)) is not None]
@@ -170,7 +171,7 @@ def _as_tenant(
 
 
 def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[FoundReference]) -> list[Candidate]:
-    """Columns of one name, in several tables, that name a tenant without a table of tenants."""
+    """Find columns of one name, in several tables, that identify a tenant without a table of tenants."""
     named = {(each.place.table, column) for each in references for column in each.columns}
     counts: Counter[str] = Counter()
     for table in tables:
@@ -194,7 +195,7 @@ def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Fou
 def kind_of(
     table: Table, graph: Graph, sample: Sample, *, tenant: str, users: str, membership: str, passwords: str, rows: int
 ) -> tuple[TableKind, str]:
-    """What a table is, and why."""
+    """Classify a table, with the reason."""
     name = stem(table.name)
     if table.name == tenant:
         return "tenant", "the likeliest tenant"

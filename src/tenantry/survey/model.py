@@ -1,4 +1,4 @@
-"""What a survey finds out about a database that has no manifest. Values alone; nothing here knows a connection."""
+"""The results of a survey of a database without a manifest. Values only; nothing here knows a connection."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TableKind = Literal["tenant", "users", "membership", "join", "lookup", "log", "c
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where ids stand.
+    """A place that holds ids.
 
     Attributes:
-        path: within a JSON document, as `rows[*].id`; `*` stands for keys that are ids themselves.
-        pattern: of an embedded id: the text before it, with `{}` for the id, as `/orders/{}`.
-        json_text: the document is kept as text.
+        path: within a JSON document, such as `rows[*].id`; `*` represents keys that are ids themselves.
+        pattern: for an id within a text: the surrounding text with `{}` for the id, such as `/orders/{}`.
+        json_text: the document is stored as text.
     """
 
     table: str
@@ -36,15 +36,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class FoundReference:
-    """A column, or a part of one, that names rows of a table.
+    """A column, or a part of one, that refers to rows of a table.
 
     Attributes:
-        columns: of the child; several where a foreign key has several.
-        declared: a foreign key says so.
+        columns: of the child; several if a foreign key has several.
+        declared: a foreign key states the reference.
         when: of a polymorphic pair: the column that names the table, and its value for this parent.
-        values: distinct values that were looked up; 0 where nothing was (the table is empty).
+        values: distinct values that were looked up; 0 if the table is empty.
         found: how many of them the parent has.
-        reasons: why it is taken for a reference, in words.
+        reasons: why it counts as a reference, in words.
     """
 
     place: Place
@@ -59,12 +59,12 @@ class FoundReference:
 
     @property
     def share(self) -> float:
-        """Of the values that were looked up, the part that the parent has; 0.0 where none was."""
+        """The share of the looked-up values that the parent has; 0.0 without any."""
         return self.found / self.values if self.values else 0.0
 
     @property
     def proved(self) -> bool:
-        """Whether a foreign key or values say so, and not the name alone."""
+        """Whether a foreign key or values support it, and not only the name."""
         return self.declared or self.values > 0
 
 
@@ -79,7 +79,7 @@ class ExternalIds:
 
 @dataclass(frozen=True, slots=True)
 class IdShape:
-    """What the values of a table's key look like, with the share of each shape in the sample."""
+    """The shapes of a table's key values, with the share of each shape in the sample."""
 
     table: str
     column: str
@@ -94,10 +94,10 @@ class IdShape:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A table (or a column, or nothing at all) that could be the tenant, or the users table; the higher the score the likelier.
+    """A candidate for the tenant or the users table: a table, a column, or a constant; a higher score is more likely.
 
     Attributes:
-        form: what makes a tenant: a row of the table, each user, each distinct value of a column, or one constant.
+        form: what a tenant is: a row of the table, each user, each distinct value of a column, or one constant.
     """
 
     table: str
@@ -109,12 +109,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class UsersColumns:
-    """What the columns of a users table mean; empty where there is none."""
+    """The meaning of a users table's columns; empty if there is none."""
 
     email: str = ""
     password: str = ""
     password_table: str = ""
-    """Another table that holds the hashes, as NextAuth's and better-auth's accounts."""
+    """Another table that holds the hashes, such as the accounts of NextAuth and better-auth."""
     name: str = ""
     role: str = ""
     verified: str = ""
@@ -124,7 +124,7 @@ class UsersColumns:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step of a way to the tenant: from a table to its parent by the child's columns, or against a key to a child."""
+    """One step of a path to the tenant: from a table to its parent by the child's columns, or against a key to a child."""
 
     table: str
     columns: tuple[str, ...]
@@ -138,12 +138,12 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class TenantPath:
-    """A way from a table's rows to their tenant.
+    """A path from a table's rows to their tenant.
 
     Attributes:
-        rows: of the sample for which it was followed; 0 where it was not.
-        reached: of these, the rows that reach a tenant.
-        disagree: rows for which it leads to another tenant than the first path of the table.
+        rows: the number of sampled rows for which it was followed; 0 if it was not.
+        reached: those that reach a tenant.
+        disagree: rows for which it leads to another tenant than the table's first path.
     """
 
     table: str
@@ -158,20 +158,20 @@ class TenantPath:
 
 @dataclass(frozen=True, slots=True)
 class SurveyedTable:
-    """A table, what it is taken for, and why."""
+    """A table, its classification, and the reason."""
 
     name: str
     kind: TableKind
     reason: str
     rows: int
-    """PostgreSQL's estimate, or a count where the table is small; -1 unknown."""
+    """PostgreSQL's estimate, or a count if the table is small; -1 if unknown."""
     bytes: int
     paths: tuple[TenantPath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All that is found out."""
+    """All results of a survey."""
 
     database: str
     schema: str
@@ -185,16 +185,16 @@ class Survey:
     users_columns: UsersColumns = UsersColumns()
     membership: str = ""
     role_place: tuple[str, str] | None = None
-    """Table and column that say what somebody may do in a tenant."""
+    """Table and column with a person's role in a tenant."""
     roles: tuple[str, ...] = ()
-    """Its values, in no order."""
+    """Its values, in no particular order."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     hidden: tuple[str, ...] = ()
 
     @property
     def tenant(self) -> Candidate | None:
-        """The likeliest tenant."""
+        """The most likely tenant."""
         return self.tenants[0] if self.tenants else None
 
     @property

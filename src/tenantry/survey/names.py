@@ -1,4 +1,4 @@
-"""Words of names: `createdByUserId` and `created_by_user_id` are the same words."""
+"""The words of names: `createdByUserId` and `created_by_user_id` have the same words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ACTORS = frozenset(
         *("subscriber", "participant", "attendee", "host", "organizer", "commenter", "updater", "deleter", "signer"),
     )
 )
-"""Nouns for somebody who did something: they name a person."""
+"""Nouns for a person who did something."""
 TENANTS = frozenset(
     (
         *(
@@ -96,12 +96,12 @@ TENANTS = frozenset(
         *("depot", "warehouse", "station", "garage", "farm", "group", "institution", "publisher", "provider"),
     )
 )
-"""Nouns for what a tenant is called."""
+"""Nouns for common names of a tenant."""
 _ID = frozenset(("id", "ids", "uuid", "guid", "key", "ref", "fk", "no", "number", "code", "uid", "pk"))
 
 
 def words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case."""
+    """Return the words of a name, in lower case."""
     return tuple(word.lower() for word in _WORD.findall(name))
 
 
@@ -114,7 +114,7 @@ def _english() -> Any:
 
 @cache
 def singular(word: str) -> str:
-    """A word in the singular, as English forms it."""
+    """Return an English word in the singular."""
     if len(word) < 3 or word.endswith("ss"):
         return word
     found = _english().singular_noun(word)
@@ -123,7 +123,7 @@ def singular(word: str) -> str:
 
 @cache
 def stem(name: str) -> tuple[str, ...]:
-    """The words of a name without what says that it is an id, in the singular: `authorIds` is (author,)."""
+    """Return the words of a name without the suffix of an id, in the singular: `authorIds` is (author,)."""
     found = [singular(word) for word in words(name)]
     while len(found) > 1 and found[-1] in _ID:
         found.pop()
@@ -141,7 +141,7 @@ _LAST = frozenset(("id", "ids", "uuid", "uuids", "guid", "fk", "ref", "refs", "u
 
 
 def names_ids(name: str) -> bool:
-    """Whether a column's name says that it holds ids."""
+    """Whether a column's name suggests that it holds ids."""
     last = words(name)[-1:] or ("",)
     return last[0] in _LAST and len(words(name)) > 1
 
@@ -203,23 +203,23 @@ MEASURES = frozenset(
         ),
     )
 )
-"""Words for numbers that are no ids."""
+"""Words for numbers that are not ids."""
 
 
 def is_measure(column: str) -> bool:
-    """Whether a column's name says that it holds a number, not an id."""
+    """Whether a column's name suggests that it holds a number, not an id."""
     found = [singular(word) for word in words(column)]
     return bool(found) and (found[-1] in MEASURES or (found[-1] == "id" and len(found) > 1 and found[-2] in MEASURES))
 
 
 def names_itself(column: str) -> bool:
-    """Whether a column's name says that it names another row of its own table: parent_id, replaces."""
+    """Whether a column's name suggests that it refers to another row of its own table: parent_id, replaces."""
     found = stem(column)
     return bool(found) and (found[-1] in SELF or found[0] in SELF)
 
 
 def is_short_for(word: str, whole: str) -> bool:
-    """Whether a word is a usual abbreviation: `usr` of user, `grp` of group, `cust` of customer."""
+    """Whether a word is a common abbreviation: `usr` of user, `grp` of group, `cust` of customer."""
     if not 2 < len(word) < len(whole) or word[0] != whole[0]:
         return False
     letters = iter(whole)
@@ -227,7 +227,7 @@ def is_short_for(word: str, whole: str) -> bool:
 
 
 def agrees(column: str, table: str) -> int:
-    """How well a column's name says that it names rows of a table: 3 as itself, 2 by its last words, 1 by one word, 0 not."""
+    """How well a column's name matches a table's: 3 by the whole name, 2 by its last words, 1 by one word, 0 not."""
     mine, theirs = _canonical(stem(column)), _canonical(stem(table))
     if not mine or not theirs:
         return 0
@@ -246,7 +246,7 @@ def agrees(column: str, table: str) -> int:
 
 
 def names_a_person(column: str) -> bool:
-    """Whether a column's name says that it names a person: author, owner, created_by."""
+    """Whether a column's name suggests that it refers to a person: author, owner, created_by."""
     found = stem(column)
     return bool(found) and (
         found[-1] in ACTORS | PEOPLE or found[-1] in ("by", "to") or (len(found) > 1 and found[-2] == "by")

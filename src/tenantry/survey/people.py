@@ -1,4 +1,4 @@
-"""Which table holds the people who sign in, and what its columns mean."""
+"""Finds the table of people who sign in, and the meaning of its columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PASSWORD = frozenset(("password", "passwd", "pwd", "passphrase"))
 def users_candidates(
     catalog: Catalog, samples: Mapping[str, Sample], references: Sequence[FoundReference] = ()
 ) -> tuple[Candidate, ...]:
-    """Tables of persons who sign in, the likeliest first."""
+    """Return tables of people who sign in, most likely first."""
     found = []
     prefixes = prefixes_of([table.name for table in catalog.tables])
     for table in catalog.tables:
@@ -66,13 +66,13 @@ def _as_users(
 
 
 def _emails(sample: Sample, column: str) -> float | None:
-    """The share of addresses among the values; None where there are no rows."""
+    """Return the share of e-mail addresses among the values; None without rows."""
     values = sample.distinct(column)
     return sum(bool(EMAIL.fullmatch(value.strip())) for value in values) / len(values) if values else None
 
 
 def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersColumns:
-    """What the columns of a users table mean, by names and values."""
+    """Determine the meaning of a users table's columns, by names and values."""
     email = password = name = role = verified = deleted = ""
     kinds: tuple[str, ...] = ()
     for column in table.columns:
@@ -108,7 +108,7 @@ def columns_of_users(catalog: Catalog, table: Table, sample: Sample) -> UsersCol
 
 
 def _by_hashes(sample: Sample) -> tuple[str, tuple[str, ...]]:
-    """A column whatever its name whose values are hashes of passwords, of kinds that nothing else has."""
+    """Find a column, whatever its name, whose values are password hashes of recognizable kinds."""
     for column in sample.columns:
         values = sample.distinct(column)
         kinds = hash_kinds(values)
@@ -118,7 +118,7 @@ def _by_hashes(sample: Sample) -> tuple[str, tuple[str, ...]]:
 
 
 def hash_kinds(values: Sequence[str]) -> tuple[str, ...]:
-    """The kinds of hashes among some values, the most frequent first."""
+    """Return the kinds of hashes among some values, most frequent first."""
     counts: dict[str, int] = {}
     for value in values:
         kind = next((name for name, pattern in HASHES if pattern.fullmatch(value)), "unknown")
@@ -133,7 +133,7 @@ def with_password_table(
     columns: UsersColumns,
     references: Sequence[FoundReference],
 ) -> UsersColumns:
-    """Passwords that stand in a table beside the users, as NextAuth's and better-auth's accounts have them."""
+    """Find passwords in a table related to the users, such as the accounts of NextAuth and better-auth."""
     if columns.password:
         return columns
     for each in references:

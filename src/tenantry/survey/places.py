@@ -1,4 +1,5 @@
-"""Where ids may stand: columns, elements of arrays, paths in JSON documents, pieces of texts; with the values found there."""
+"""Places that may hold ids: columns, elements of arrays, paths in JSON documents, parts of texts; with the values found
+there."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from tenantry.survey.shapes import EMAIL, INSIDE, is_strong, shape_of
 
 
 class Add(Protocol):
-    """Note a value of a place."""
+    """Record a value of a place."""
 
     def __call__(self, place: Place, row: int, value: str) -> None: ...
 
 
 @dataclass(slots=True)
 class PlaceValues:
-    """The values of one place, each once, up to a limit.
+    """The distinct values of one place, up to a limit.
 
     Attributes:
         by_row: row → its values, for pairs with another column of the same row.
@@ -39,7 +40,7 @@ class PlaceValues:
 
 
 def places_of(catalog: Catalog, table: Table, sample: Sample) -> list[PlaceValues]:
-    """The places of a table that may hold ids, with what the sample has there."""
+    """Return the places of a table that may hold ids, with the sample's values."""
     found: dict[Place, PlaceValues] = {}
 
     def add(place: Place, row: int, value: str) -> None:
@@ -95,7 +96,7 @@ def _document(add: Add, table: str, column: str, row: int, document: object, *, 
 
 
 def embedded(value: str) -> Iterator[tuple[str, str]]:
-    """Pieces of a text that may be ids, with the text before them: `/orders/42` is (`/orders/{}`, 42)."""
+    """Return parts of a text that may be ids, with the text before them: `/orders/42` is (`/orders/{}`, 42)."""
     if EMAIL.fullmatch(value):
         return
     for match in INSIDE.finditer(value[:4000]):
@@ -109,7 +110,7 @@ def embedded(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _context(before: str) -> str:
-    """The word before an id, with what separates them: the part of `https://x/orders/` that says what the id is."""
+    """Return the word before an id, with its separators: the part of `https://x/orders/` that describes the id."""
     end = len(before)
     while end and not before[end - 1].isalnum():
         end -= 1
@@ -122,7 +123,7 @@ def _context(before: str) -> str:
 
 
 def walk(document: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str, bool]]:
-    """The leaves of a document as (path, text, whether it is a key). Keys that look like ids become `*` in the path."""
+    """Yield the leaves of a document as (path, text, whether it is a key). Keys that look like ids become `*` in the path."""
     if depth > 12:
         return
     if isinstance(document, Mapping):
@@ -159,8 +160,8 @@ _TYPES = frozenset(("type", "class", "kind", "model", "table", "entity", "module
 
 
 def pairs_of(table: Table, places: Sequence[PlaceValues]) -> Iterator[tuple[str, PlaceValues]]:
-    """Pairs of a column that names a table and a column that holds ids of it: (subject_type, subject_id), (content_type_id,
-    object_id), (table_name, row_id), (module, object)."""
+    """Find pairs of a column that names a table and a column that holds its ids: (subject_type, subject_id),
+    (content_type_id, object_id), (table_name, row_id), (module, object)."""
     scalars = {each.place.column: each for each in places if each.place.form == "value"}
     for column in table.columns:
         found = words(column.name)

@@ -1,4 +1,4 @@
-"""Columns that name rows of one of several tables, as another column of the row says."""
+"""Columns that refer to rows of one of several tables, depending on another column of the row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAIR_SHARE = 0.6
 
 
 class ContentTypes:
-    """Django's table of models: the number of a model stands for `app_label_model`."""
+    """Read Django's table of models: the number of a model means `app_label_model`."""
 
     def __init__(self, samples: Mapping[str, Sample]) -> None:
         self._tables: dict[str, str] = {}
@@ -28,15 +28,15 @@ class ContentTypes:
             self._tables = {str(number): f"{label}_{model}" for number, label, model in rows}
 
     def named(self, column: str, kind: str) -> str:
-        """What a value of a type column says: the table's name for a content type, else the value itself."""
+        """Translate a value of a type column: the table's name for a content type, otherwise the value itself."""
         return self._tables.get(kind, kind) if "content_type" in column.lower() else kind
 
 
 def polymorphic(
     table: Table, sample: Sample, places: Sequence[PlaceValues], evidence: KeyEvidence, types: ContentTypes
 ) -> Iterator[tuple[Place, list[FoundReference]]]:
-    """Places with their references by the value of the column that names the table: pairs by their names first, then those that
-    the values alone show."""
+    """Find places with their references by the value of the column that names the table: first pairs recognized by their
+    names, then pairs recognized by values alone."""
     few = {*_few(sample), *(column for column in sample.columns if len(set(filter(None, sample.column(column)))) == 1)}
     named = [pair for pair in pairs_of(table, places) if pair[0] in few or "content_type" in pair[0].lower()]
     for type_, each in named:
@@ -56,7 +56,8 @@ def polymorphic(
 
 
 def conditional(sample: Sample, each: PlaceValues, evidence: KeyEvidence) -> list[FoundReference]:
-    """A place that names rows only where another column has certain values, as an account's id does for one provider."""
+    """Find a place that refers to rows only if another column has certain values, such as an account's id for one
+    provider."""
     if each.place.pattern or each.place.form != "value":
         return []
     for type_ in _few(sample):
@@ -83,7 +84,7 @@ def conditional(sample: Sample, each: PlaceValues, evidence: KeyEvidence) -> lis
 
 
 def _few(sample: Sample) -> list[str]:
-    """Columns with few values, which are words."""
+    """Return columns with few values, which are words."""
     found = []
     for column in sample.columns:
         values = set(filter(None, sample.column(column)))
@@ -116,7 +117,7 @@ def _by_type(
             found.append(made(each.place, best, (_said(type_, kind, best),), (type_, kind)))
     if named:
         return found
-    # Without the names of a pair: each value of the type leads to one table, and there are several.
+    # For pairs without telling names: each value of the type leads to one table, and there are several.
     parents = {one.parent for one in found}
     return found if len(found) >= len(groups) * 0.6 and len(parents) == len(found) else []
 
@@ -135,7 +136,8 @@ def _of_type(
 
 
 def _type_names(kind: str, table: str, evidence: KeyEvidence) -> int:
-    """How well the value of a type column names a table: `App\\Models\\BlogPost`, `blog.post`, `post` and `SO` (sales_order)."""
+    """How well the value of a type column names a table: `App\\Models\\BlogPost`, `blog.post`, `post` and `SO`
+    (sales_order)."""
     if kind == table:
         return 5
     plain = kind.replace("::", "\\").replace(".", "\\").replace(":", "\\")

@@ -1,7 +1,7 @@
-"""References that no foreign key states, by evidence from the data: the values of a column that a key of another table has.
+"""Finds references without a foreign key by evidence from the data: another table's key has the values of the column.
 
-Values of an id's shape (a cuid, a uuid) are in two tables only if one names the other, so that a few of them are enough. Numbers
-and short codes are in many tables by chance: for these names have to agree, and nearly all values have to be found.
+If values have the shape of an id (a cuid, a uuid), two tables share them only if one refers to the other, so a few matches
+are enough. Numbers and short codes match many tables by chance: their names must agree, and nearly all values must be found.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Discovered:
 def discover_references(
     connection: Connection, catalog: Catalog, samples: Mapping[str, Sample], people: Sequence[str]
 ) -> Discovered:
-    """All references: the declared ones, and those that the data shows.
+    """Find all references: the declared ones, and those that the data shows.
 
     Args:
-        people: tables of persons, the likeliest first: `author` and `created_by` name one of these.
+        people: tables of people, most likely first: `author` and `created_by` refer to one of these.
     """
     tables = [table for table in catalog.tables if table.name in samples]
     keys = find_keys(connection, catalog, tables, samples)
@@ -69,7 +69,7 @@ def discover_references(
 
 
 def _no_data(table: Table) -> bool:
-    """Tables of tools, whose rows are not the application's; logs of an administration site are."""
+    """Return tables of tools, whose rows are not the application's; this includes logs of an administration site."""
     return is_framework(table) and table.name != "django_admin_log"
 
 
@@ -114,7 +114,7 @@ def _undeclared(
 def _by_name(
     catalog: Catalog, table: Table, keys: Sequence[Key], stated: set[str], people: Sequence[str]
 ) -> Iterable[FoundReference]:
-    """Columns without a value, of which the name alone speaks; what they are taken for is not proved."""
+    """Find references of columns without values, by the name alone; they are unproven."""
     for column in table.columns:
         kind = base_type(catalog, column)
         if column.name in stated or not names_ids(column.name) or column.name in (table.row_key or ()):
@@ -136,7 +136,7 @@ def _by_name(
 
 
 def _one_way(references: Sequence[FoundReference]) -> Iterable[FoundReference]:
-    """Two tables that share their ids name each other by value: the one whose key says so, or has a foreign key, is the child."""
+    """Choose the child of two tables that share their ids: the one whose key says so, or has a foreign key."""
     sure = {(each.parent, each.parent_columns, each.place.table, each.columns) for each in references if each.declared}
     weak = [
         (each.place.table, each.columns, each.parent, each.parent_columns) for each in references if not each.declared
@@ -153,7 +153,7 @@ def _one_way(references: Sequence[FoundReference]) -> Iterable[FoundReference]:
 
 
 def _without_repeats(found: Sequence[FoundReference]) -> list[FoundReference]:
-    """A place names a table once; the text around an id says the same for many of its neighbours."""
+    """Keep one reference of a place to a table; in a text, neighbouring patterns often repeat it."""
     kept: dict[tuple[object, ...], FoundReference] = {}
     for each in found:
         place = each.place

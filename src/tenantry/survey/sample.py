@@ -1,4 +1,5 @@
-"""Samples of tables: bounded reads, as text, each under a statement timeout of its own and a savepoint, also on a standby."""
+"""Samples tables: bounded reads, as text, each with a statement timeout and a savepoint of its own; works on a standby,
+too."""
 
 from __future__ import annotations
 
@@ -19,20 +20,21 @@ from tenantry.postgres import ident
 Connection = psycopg.Connection[Any]
 
 ROWS = 1000
-"""Rows of a sample."""
+"""Rows per sample."""
 MOST_VALUES = 100
-"""Distinct values of one place that are looked up."""
+"""Distinct values per place that are looked up."""
 LARGE = 20_000
 """Tables with more rows than this are sampled by pages."""
 LONGEST = 20_000
-"""Characters of a value that are read; longer documents are left out of the sample."""
+"""Maximum length of a value in characters; longer documents are not sampled."""
 TIMEOUT = "5s"
 
 DOCUMENTS = frozenset(("json", "jsonb"))
 
 
 def base_type(catalog: Catalog, column: Column) -> str:
-    """The type below domains, without its length: `character varying(30)` is `character varying`. Arrays end in `[]`."""
+    """Return the type below domains, without its length: `character varying(30)` is `character varying`. Arrays end in
+    `[]`."""
     plain = plain_column(column, catalog)
     if plain.type.endswith("[]"):
         return f"{base_type(catalog, element(plain, catalog))}[]"
@@ -50,7 +52,7 @@ class Sample:
     """Some rows of a table: by column the values as text, None for null, arrays and documents as JSON.
 
     Attributes:
-        rows: PostgreSQL's estimate, or the number of rows where the whole table was read.
+        rows: PostgreSQL's estimate, or the number of rows if the whole table was read.
         said: why it could not be read.
     """
 
@@ -60,16 +62,16 @@ class Sample:
     rows: int = -1
     said: str = ""
     whole: bool = False
-    """Every row was read."""
+    """Whether every row was read."""
     more: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """By column further distinct values, where the sample had hardly any that is not null."""
+    """By column: more distinct values, if the sample had hardly any that is not null."""
 
     def column(self, name: str) -> list[str | None]:
         at = self.columns.index(name) if name in self.columns else -1
         return [row[at] for row in self.values] if at >= 0 else []
 
     def distinct(self, name: str) -> list[str]:
-        """Distinct values of a column, in the order in which they were read; empty texts are none."""
+        """Return the distinct values of a column in the order of reading, without empty texts."""
         found = dict.fromkeys(value for value in self.column(name) if value)
         return [*found, *(value for value in self.more.get(name, ()) if value not in found)]
 
@@ -82,7 +84,7 @@ def sample_tables(
     rows: int = ROWS,
     progress: Callable[[str], None] = lambda _name: None,
 ) -> dict[str, Sample]:
-    """A sample of each table. The caller opened a transaction, read only."""
+    """Sample each table. The caller must have opened a read-only transaction."""
     found = {}
     for table in tables:
         progress(table.name)
@@ -104,7 +106,7 @@ def _sample(connection: Connection, catalog: Catalog, table: Table, rows: int) -
     estimate = table.row_estimate
     part = ""
     if estimate > LARGE and table.kind != "foreign":
-        # Pages hold many rows that were written together: several times as many are read as are kept.
+        # A page holds many rows that were written together: several times as many are read as are used.
         part = f" tablesample system ({min(100.0, 100.0 * 20 * rows / estimate):.6f}) repeatable (1)"
     order = f" order by random() limit {rows}" if part else f" limit {rows}"
     read = read_rows(connection, f"select {listed} from {relation} s{part}{order}")
@@ -133,7 +135,7 @@ def _as_text(column: Column, kind: str) -> str:
 
 
 def _rare(connection: Connection, relation: str, column: Column, kind: str) -> tuple[str, ...]:
-    """Values of a column that is nearly always null."""
+    """Return values of a column that is nearly always null."""
     read = read_rows(
         connection,
         f"select v from (select {_as_text(column, kind)} as v from {relation} s where s.{ident(column.name)} is not null"
@@ -143,7 +145,7 @@ def _rare(connection: Connection, relation: str, column: Column, kind: str) -> t
 
 
 def read_rows(connection: Connection, statement: str, values: object = None) -> list[Any] | str:
-    """The rows, or what the server said. The text of an error may quote a value: only what kind it is leaves this place."""
+    """Return the rows, or the kind of the server's error. An error's text may quote a value, so only its kind is returned."""
     try:
         with connection.transaction():
             connection.execute("select set_config('statement_timeout', %s, true)", [TIMEOUT], prepare=False)
@@ -159,7 +161,7 @@ def read_rows(connection: Connection, statement: str, values: object = None) -> 
 
 
 def looked_up(connection: Connection, relation: str, column: str, kind: str, values: Sequence[str]) -> set[str]:
-    """Those of some values that a key column has. Values that its type cannot have are not asked for."""
+    """Return which of some values a key column has. Values that its type cannot hold are not looked up."""
     cast = "uuid" if kind == "uuid" else "numeric" if kind in INTEGERS or kind == "numeric" else "text"
     plain = kind if kind in INTEGERS or kind in ("uuid", "numeric") else "text"
     found: set[str] = set()
@@ -179,7 +181,7 @@ def looked_up(connection: Connection, relation: str, column: str, kind: str, val
 
 
 def parsed(value: str | None) -> object:
-    """The document of a JSON text; None where it is none."""
+    """Parse the document of a JSON text; None if it is not JSON."""
     if not value or value.lstrip()[:1] not in ("{", "["):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Shapes of ids: what a value looks like says which tables it can belong to, and whether it can be there by chance."""
+"""Shapes of ids: the form of a value limits the tables it can belong to, and shows whether a match can be chance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 STRONG = frozenset(("uuid", "ulid", "cuid", "objectid", "cuid2", "ksuid", "nanoid", "prefixed", "token"))
-"""Shapes that no two tables share by chance."""
+"""Shapes that two tables do not share by chance."""
 
 EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]+\.[^\s@<>.]{2,}")
 
@@ -37,12 +37,12 @@ INSIDE = re.compile(
 
 
 def shape_of(value: str) -> str:
-    """The name of a value's shape; "text" where it is no id at all."""
+    """Return the name of a value's shape; "text" if it cannot be an id."""
     return next((name for name, pattern in _SHAPES if pattern.fullmatch(value)), "text")
 
 
 def shapes_of(values: Iterable[str]) -> dict[str, float]:
-    """The shapes of some values with their shares, the most frequent first."""
+    """Return the shapes of some values with their shares, most frequent first."""
     counted = Counter(shape_of(value) for value in values)
     total = sum(counted.values())
     return {name: count / total for name, count in counted.most_common()} if total else {}
@@ -60,4 +60,4 @@ HASHES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("crypt", re.compile(r"\$(1|5|6)\$.+")),
     ("hex digest", re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}")),
 )
-"""What the hash of a password looks like, by kind."""
+"""The forms of password hashes, by kind."""

@@ -1,1 +1,1 @@
-"""What analysis reads of a database: bounded, read-only, and apart from the rules, which are pure."""
+"""The reads of the analysis: bounded, read-only, and separate from the rules, which are pure."""

@@ -1,5 +1,5 @@
-"""Ask the server who is at work in the database: open transactions that a run would have to wait for, and the sessions for which
-there is room."""
+"""Reads the current activity: open transactions that a run would have to wait for, and the sessions that are still
+available."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from tenantry.postgres import ident, literal, load_blocks
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LONG = 5.0
-"""Seconds from which a transaction is one that others notice; locks are tried for 900 ms at a time."""
+"""Seconds after which a transaction can delay others; locks are tried for 900 ms at a time."""
 _LOOK_AGAIN = 1.1
 
 
 def look_who_is_at_work(connection: Connection, project: Project) -> AtWork:
-    """Ask the server's views. Where they do not say how old a transaction is, a second look a moment later tells who is still there."""
+    """Query the server's views. If they do not show the age of a transaction, a second look shows whether it is still
+    open."""
     blocks = load_blocks("tenantry.analyze.probes", "surroundings")
     tables = [
         ident(each.schema, each.name)

@@ -1,7 +1,7 @@
-"""Gather evidence: bounded, read-only probes of the source, before anything exists of the target.
+"""Gathers evidence: bounded, read-only probes of the source, before the target exists.
 
-A probe derives the rows as the copy would, and counts what would be refused, merged or changed. The target's types are made
-for it in a transaction that is rolled back; no table is locked but for reading.
+A probe derives the rows like the copy, and counts which would be quarantined, merged or changed. It creates the target's
+types in a transaction that is rolled back, and locks tables for reading only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tenantry.postgres import about, ident, literal
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 MOST_ROWS = 5_000_000
-"""Larger tables are sampled by pages, and the findings say so."""
+"""Tables with more rows are sampled by pages, and the findings mention it."""
 TIMEOUT = "10min"
 SAMPLES = 5
 
@@ -38,7 +38,7 @@ def gather(
     most_rows: int = MOST_ROWS,
     progress: Callable[[str, int], None] = lambda _name, _rows: None,
 ) -> tuple[Evidence, ...]:
-    """Evidence for every mapping; `progress` is told each mapping's name and rows when it begins."""
+    """Gather evidence for every mapping; calls `progress` with each mapping's name and rows when it starts."""
     found = []
     with connection.transaction(force_rollback=True):
         connection.execute("set local work_mem = '128MB'")
@@ -154,7 +154,7 @@ def _stale(project: Project, ids: Sequence[DocumentIds], document: str) -> str:
 
 
 def _foreign(project: Project, mapping: Mapping, ids: Sequence[DocumentIds], document: str) -> str:
-    """Whether a document names a row of another tenant; empty where none can."""
+    """Return a condition: a document refers to a row of another tenant; empty if none can."""
     if not mapping.scoped and not mapping.is_root:
         return ""
     own = tenant_of(project, mapping, "s", merged=False)

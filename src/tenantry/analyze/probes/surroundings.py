@@ -1,4 +1,4 @@
-"""Ask the server what else lives in the database; see `analyze.surroundings`."""
+"""Reads what else is in the database; see `analyze.surroundings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def look_around(connection: Connection, project: Project) -> Surroundings:
-    """Ask the catalogs, and make two empty tables in a transaction that is rolled back, to see what event triggers do to them."""
+    """Read the catalogs, and create two empty tables in a transaction that is rolled back, to see what event triggers do to
+    them."""
     blocks = load_blocks("tenantry.analyze.probes", "surroundings")
     names = [*(ident(table.schema, table.name) for table in project.source_tables), "auth.users", "auth.identities"]
     hidden = hidden_tables(connection, names)
@@ -66,7 +67,7 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
 
 
 def _written(project: Project, body: str) -> tuple[str, ...]:
-    """The source tables that a function writes, by its text."""
+    """Return the source tables that a function writes, according to its text."""
     return tuple(
         table.name
         for table in project.source_tables
@@ -80,6 +81,6 @@ def _written(project: Project, body: str) -> tuple[str, ...]:
 
 
 def is_unprepared(connection: Connection) -> bool:
-    """Whether the script of the roles was run in another database of the cluster only: everybody may make temporary objects here."""
+    """Whether the role script did not run in this database: every role may create temporary objects here."""
     row = connection.execute(load_blocks("tenantry.analyze.probes", "surroundings")["temporary_for_all"]).fetchone()
     return row is not None and bool(row[0])

@@ -1,15 +1,15 @@
--- What else lives in a database and meets what a run makes.
+-- Other objects in a database that affect what a run creates.
 
 -- name: publications
--- Publications of every table, also of those that are made later. Tables without an
--- identity refuse the updates and deletes that these publish.
+-- Publications of all tables, including later ones. Tables without a replica identity reject the updates and deletes that
+-- these publish.
 select p.pubname::text, p.puballtables, p.pubupdate or p.pubdelete
   from pg_catalog.pg_publication p
  where p.puballtables
  order by 1
 
 -- name: event_triggers
--- Enabled event triggers that run when tables are made or altered, with the function that each calls.
+-- Enabled event triggers on the creation or change of tables, with their functions.
 select e.evtname::text, format('%I.%I', n.nspname, f.proname)
   from pg_catalog.pg_event_trigger e
   join pg_catalog.pg_proc f on f.oid = e.evtfoid
@@ -20,26 +20,26 @@ select e.evtname::text, format('%I.%I', n.nspname, f.proname)
  order by 1
 
 -- name: probe
--- A table as a run makes them, and one for a session; in a transaction that is rolled back.
+-- A table like those of a run, and a temporary one; in a transaction that is rolled back.
 create schema tenantry_probe;
 create table tenantry_probe.made (id integer primary key);
 create temporary table tenantry_probe_made (id integer);
 
 -- name: probed
--- What became of them: row-level security is on, and binds the owner too; which are published.
+-- The result: whether row-level security is on and applies to the owner, and which tables are published.
 select c.relpersistence = 't', c.relrowsecurity, c.relforcerowsecurity
   from pg_catalog.pg_class c
  where c.oid in ('tenantry_probe.made'::regclass, 'pg_temp.tenantry_probe_made'::regclass)
 
 -- name: temporary_for_all
--- Whether everybody may make temporary objects in this database, which the script of the roles forbids.
+-- Whether every role may create temporary objects in this database, which the role script forbids.
 select exists (select from pg_catalog.pg_database d,
                       pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) g
                 where d.datname = pg_catalog.current_database() and g.grantee = 0 and g.privilege_type = 'TEMPORARY')
 
 -- name: opened
--- What is open to the application's roles, or to everybody, as soon as a role makes it; in every schema, or in those of a run. That
--- functions are open to PUBLIC is what PostgreSQL does by itself.
+-- Privileges of the application's roles, or of everyone, on objects that a role will create; in every schema, or in those of
+-- a run. PostgreSQL itself grants EXECUTE on functions to PUBLIC.
 select format('%%s made by %%I%%s: %%s', case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' else 'functions' end,
               pg_catalog.pg_get_userbyid(d.defaclrole), ' in schema ' || d.defaclnamespace::pg_catalog.regnamespace,
               string_agg(g.privilege_type || ' for ' || coalesce(r.rolname, 'PUBLIC'), ', ' order by g.privilege_type, r.rolname))
@@ -54,7 +54,7 @@ select format('%%s made by %%I%%s: %%s', case d.defaclobjtype when 'r' then 'tab
  order by 1
 
 -- name: outside
--- Triggers of tables that are not carried over, with what their functions say: one may write a table that is.
+-- Triggers of tables that are not migrated, with the text of their functions, which may write a migrated table.
 select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'auth', p.oid::regprocedure::text, p.prosrc
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid
@@ -67,8 +67,8 @@ select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'aut
  order by 2, 1
 
 -- name: open_transactions
--- Transactions that hold locks of writers on source tables, and prepared ones of this database, which hold theirs without a
--- session. What a login may not see of others (pg_read_all_stats) is null.
+-- Transactions that hold writers' locks on source tables, and prepared ones of this database, which hold locks without a
+-- session. Facts that a login may not see (pg_read_all_stats) are null.
 with held as materialized (
     select l.pid, l.virtualtransaction, array_agg(distinct l.relation::regclass::text) as tables
       from pg_catalog.pg_locks l
@@ -94,7 +94,7 @@ select p.transaction::text,
  order by 7 desc nulls last, 1
 
 -- name: room
--- For how many more sessions each limit has room, this one left out; the limits of roles and databases do not bind superusers.
+-- Remaining sessions of each limit, this session excluded; the limits of roles and databases do not apply to superusers.
 with me as (
     select r.oid, r.rolname, r.rolsuper, r.rolconnlimit from pg_catalog.pg_roles r where r.rolname = session_user
 ),

@@ -1,4 +1,4 @@
-"""The rules of analysis, one file each: a file that is put into this folder is a rule."""
+"""The rules of analysis, one file each: every file in this folder is a rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantry.analyze.rule import AnalysisRule
 
 @cache
 def all_rules() -> tuple[AnalysisRule, ...]:
-    """Every rule of the folder, by code."""
+    """Return every rule of the folder, by code."""
     modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     made = [
         each()

@@ -8,15 +8,15 @@ from tenantry.analyze.schemas import shown_by
 
 
 class TableLeftBehind(AnalysisRule):
-    """`[source] ignore` names it. Its rows stay in the source, and go when the migration is made final."""
+    """`[source] ignore` lists it. Its rows stay in the source, and are dropped by `tenantry contract`."""
 
     code = "TA-102"
     severity = "notice"
     area = "schema"
-    title = "a source table is left behind, as the manifest says"
+    title = "a source table is not migrated, because the manifest ignores it"
 
     def find(self, case: Case) -> Iterator[Finding]:
         shown = shown_by(case.project)
         for name in case.project.manifest.source.ignore:
             if name not in shown:
-                yield self.finding(name, "left behind, as [source] ignore says")
+                yield self.finding(name, "not migrated, because [source] ignore lists it")

@@ -7,7 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NoPrimaryKey(AnalysisRule):
-    """Rows are told apart by the unique key instead. Every column of it must be NOT NULL. A table without any key is
+    """The unique key identifies its rows instead. Every column of the key must be NOT NULL. A table without any key is
     refused.
     """
 

@@ -10,8 +10,8 @@ _LIKE_A_REFERENCE = re.compile(r".*(_id|Id|_ids|Ids)$")
 
 
 class LooksLikeReference(AnalysisRule):
-    """Its name ends in `_id`, `Id`, `_ids` or `Ids`. If it names rows of a table, `ref` says which; otherwise old ids
-    stay in it.
+    """Its name ends in `_id`, `Id`, `_ids` or `Ids`. If it refers to rows of a table, state that table with `ref`; otherwise
+    the column keeps the old ids.
     """
 
     code = "TA-107"
@@ -31,5 +31,5 @@ class LooksLikeReference(AnalysisRule):
                 ):
                     yield self.finding(
                         table.name, f"column {column.name} looks like a reference, but has no foreign key", column=column.name,
-                        advice='If it names rows of a table, say so: ref = "<target table>".',
+                        advice='If it refers to rows of a table, state it: ref = "<target table>".',
                     )  # fmt: skip

@@ -8,9 +8,7 @@ from tenantry.analyze.schemas import carried_pairs, is_zoned
 
 
 class TypeChanges(AnalysisRule):
-    """Its values go through a plain cast or the transform of its rule. A value that the new type does not hold is
-    invalid.
-    """
+    """A plain cast or the transform of its rule converts the values. A value that the new type cannot hold is invalid."""
 
     code = "TA-110"
     severity = "info"

@@ -8,8 +8,8 @@ from tenantry.analyze.schemas import carried_pairs, is_zoned, zone_columns
 
 
 class TimesGetAZone(AnalysisRule):
-    """Without a rule they are taken for UTC, which is worth knowing. It is a warning where they are read in the zone
-    of the tenant's row and no source column fills that zone: every tenant would have the column's default.
+    """Without a rule, times are read as UTC (info). It is a warning if they are read in a zone of the tenant's row that no
+    source column fills: every tenant would have the column's default zone.
     """
 
     code = "TA-111"
@@ -22,7 +22,7 @@ class TimesGetAZone(AnalysisRule):
             if source.type != target.type and is_zoned(source, target):
                 yield self.finding(
                     mapping.target.name, f"{column.source}: {source.type} becomes {column.name}: {target.type}", column=column.name,
-                    severity="info", advice="The source's times are taken for UTC.",
+                    severity="info", advice="The source's times are read as UTC.",
                 )  # fmt: skip
         root = case.project.root_table
         filled = {column.name for mapping in case.project if mapping.is_root for column in mapping.columns}
@@ -33,5 +33,5 @@ class TimesGetAZone(AnalysisRule):
                 yield self.finding(
                     root.name, f"times of {', '.join(sorted(columns))} are read in the zone {zone.default or 'null'}: no source column fills"
                     f" {root.name}.{name}", column=name,
-                    advice=f'Say where the zone comes from: {name} = {{ from = "…" }} or up = "…".',
+                    advice=f'State the source of the zone: {name} = {{ from = "…" }} or up = "…".',
                 )  # fmt: skip

@@ -8,16 +8,16 @@ from tenantry.analyze.schemas import carried_pairs
 
 
 class NullNoMore(AnalysisRule):
-    """A row whose value is null is quarantined, unless the manifest says what stands in: `null = { default = … }` or
-    `{ correct = … }`.
+    """A row whose value is null is quarantined, unless the manifest replaces it: `null = { default = … }` or `{ correct = …
+    }`.
     """
 
     code = "TA-112"
     severity = "notice"
     area = "schema"
-    title = "a column may not be null any more"
+    title = "a column must not be null any more"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for mapping, column, source, target in carried_pairs(case.project):
             if source.nullable and not target.nullable:
-                yield self.finding(mapping.target.name, f"{column.name} may not be null any more", column=column.name)
+                yield self.finding(mapping.target.name, f"{column.name} must not be null any more", column=column.name)

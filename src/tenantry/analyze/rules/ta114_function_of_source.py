@@ -7,8 +7,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class FunctionOfSource(AnalysisRule):
-    """It keeps using the source after the cut-over. Write its counterpart into the target's SQL files. The text of a
-    function can mislead: what it mentions counts as used.
+    """It keeps using the source after the cut-over. Write its counterpart into the target's SQL files. The check searches the
+    function's text, so it can be wrong: every name in it counts as used.
     """
 
     code = "TA-114"

@@ -7,9 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class HiddenRows(AnalysisRule):
-    """The run would take rows that it does not see for rows that do not exist. The advice names the statements that
-    make every row visible.
-    """
+    """The run would treat hidden rows as missing. The advice has the statements that make every row visible."""
 
     code = "TA-120"
     severity = "blocker"
@@ -21,5 +19,5 @@ class HiddenRows(AnalysisRule):
             yield self.finding(
                 each.table,
                 each.why,
-                advice=f"What is not seen would be taken for not there. Before the run, {each.mend}.",
+                advice=f"Hidden rows would be treated as missing. Before the run, {each.mend}.",
             )

@@ -9,23 +9,23 @@ from tenantry.journal.names import JOURNAL
 
 
 class NoTablesHere(AnalysisRule):
-    """The run makes tables of its own. Let the event trigger leave out the schemas of the run and temporary tables, or
-    disable it for as long as the run lasts.
+    """The run creates tables. Exclude the schemas of the run and temporary tables in the event trigger, or disable it during
+    the run.
     """
 
     code = "TA-123"
     severity = "blocker"
     area = "risk"
-    title = "tables cannot be made here, or an event trigger hides rows of temporary tables"
+    title = "the run cannot create tables, or an event trigger hides rows of temporary tables"
 
     def find(self, case: Case) -> Iterator[Finding]:
         around, schemas = case.around, own_schemas(case.project)
         triggers = event_triggers(around)
         if around.refused:
             yield self.finding(
-                JOURNAL, f"tables cannot be made here: {around.refused}",
-                advice=f"It may be the {triggers}: let it leave out the schemas {schemas}, or disable it for the time of the run."
-                if around.listeners else "Mend the cause.",
+                JOURNAL, f"the run cannot create tables: {around.refused}",
+                advice=f"The cause may be the {triggers}: exclude the schemas {schemas} in it, or disable it during the run."
+                if around.listeners else "Fix the cause.",
             )  # fmt: skip
         elif around.temporary.forced:
             yield self.finding(

@@ -9,18 +9,18 @@ from tenantry.journal.names import JOURNAL
 
 
 class EventTrigger(AnalysisRule):
-    """See that it does no harm to the schemas of the journal and the target."""
+    """Check that it does no harm to the schemas of the journal and the target."""
 
     code = "TA-125"
     severity = "notice"
     area = "risk"
-    title = "an event trigger will run for what the run makes"
+    title = "an event trigger will fire for the tables of the run"
 
     def find(self, case: Case) -> Iterator[Finding]:
         around = case.around
         harmless = not (around.refused or around.temporary.forced or around.tables.enabled or around.tables.forced)
         if around.listeners and harmless:
             yield self.finding(
-                JOURNAL, f"{event_triggers(around)} will run for what the run makes",
-                advice=f"See that it does no harm to the schemas {own_schemas(case.project)}.",
+                JOURNAL, f"{event_triggers(around)} will fire for the tables of the run",
+                advice=f"Check that it does no harm to the schemas {own_schemas(case.project)}.",
             )  # fmt: skip

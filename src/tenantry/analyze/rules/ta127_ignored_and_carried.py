@@ -8,21 +8,21 @@ from tenantry.analyze.schemas import shown_by
 
 
 class IgnoredAndCarried(AnalysisRule):
-    """A query of the table above it shows its rows. Take the name out of `ignore`; or take the table off its parent
-    before the run, if its rows are to stay behind.
+    """A query of its parent includes its rows. Remove the name from `ignore`; or detach the table from its parent before the
+    run, if its rows should not be migrated.
     """
 
     code = "TA-127"
     severity = "warning"
     area = "schema"
-    title = "a table named in `ignore` is carried over all the same"
+    title = "a table named in `ignore` is migrated anyway"
 
     def find(self, case: Case) -> Iterator[Finding]:
         shown = shown_by(case.project)
         for name in case.project.manifest.source.ignore:
             if name in shown:
                 yield self.finding(
-                    name, f"is named in [source] ignore, and its rows are carried over all the same, with those of {shown[name]}",
-                    advice=f"A query of {shown[name]} shows them. Take the name out of ignore; or take the table off"
-                    f" {shown[name]} before the run, if its rows are to stay behind.",
+                    name, f"is named in [source] ignore, but its rows are migrated with those of {shown[name]}",
+                    advice=f"A query of {shown[name]} includes them. Remove the name from ignore; or detach the table from"
+                    f" {shown[name]} before the run, if its rows should not be migrated.",
                 )  # fmt: skip

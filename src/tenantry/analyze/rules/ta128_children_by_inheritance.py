@@ -8,8 +8,8 @@ from tenantry.postgres import ident
 
 
 class ChildrenByInheritance(AnalysisRule):
-    """They are captured and refuse writes like the table itself, and go with it. Rows that are born in the target go
-    back into the table itself, not into a child.
+    """They are captured, refuse writes and are dropped like the table itself. Replay into the source inserts target-native
+    rows into the table itself, not into a child.
     """
 
     code = "TA-128"
@@ -22,7 +22,7 @@ class ChildrenByInheritance(AnalysisRule):
             if table.kind != "partitioned" and table.below:
                 names = ", ".join(ident(each.schema, each.name) for each in table.below)
                 yield self.finding(
-                    table.name, f"children by inheritance hold rows of it: {names}", count=len(table.below),
-                    advice="They are captured and refuse writes like the table itself, and the contract drops them with it. Rows that are"
-                    " born in the target are carried back into the table itself, not into a child.",
+                    table.name, f"inheritance children hold rows of it: {names}", count=len(table.below),
+                    advice="They are captured and refuse writes like the table itself, and the contract step drops them with it. Replay into the"
+                    " source inserts target-native rows into the table itself, not into a child.",
                 )  # fmt: skip

@@ -8,8 +8,8 @@ from tenantry.mapping.tables_read import unsteady_expressions
 
 
 class UnsteadyExpression(AnalysisRule):
-    """A row is derived again when it changes. When the answer of such an expression changes by itself, nothing says
-    so: only a full comparison finds it. The cut-over begins with one.
+    """A row is derived again when it changes. If the result of such an expression changes on its own, only a full comparison
+    detects it. The cut-over begins with one.
     """
 
     code = "TA-136"
@@ -21,5 +21,5 @@ class UnsteadyExpression(AnalysisRule):
         for mapping, where, _sql, what in unsteady_expressions(case.project):
             yield self.finding(
                 mapping.name, f"{where} depends on {what}", column="" if where == "where" else where,
-                advice="A change of its answer is found by nothing but a full comparison; the cut-over begins with one.",
+                advice="Only a full comparison detects a change of its result; the cut-over begins with one.",
             )  # fmt: skip

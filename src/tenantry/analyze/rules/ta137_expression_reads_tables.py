@@ -7,9 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ExpressionReadsTables(AnalysisRule):
-    """With each change in such a table all rows of the mapping are derived again. A column of the row itself is
-    cheaper.
-    """
+    """After each change in such a table, all rows of the mapping are derived again. A column of the row itself is cheaper."""
 
     code = "TA-137"
     severity = "notice"
@@ -21,5 +19,5 @@ class ExpressionReadsTables(AnalysisRule):
             if mapping.reads:
                 yield self.finding(
                     mapping.name, f"its expressions read {', '.join(mapping.reads)}",
-                    advice="With each change there all of its rows are derived again; a column of the row itself is cheaper.",
+                    advice="After each change there, all of its rows are derived again; a column of the row itself is cheaper.",
                 )  # fmt: skip

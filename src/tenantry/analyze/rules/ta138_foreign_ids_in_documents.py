@@ -8,19 +8,17 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ForeignIdsInDocuments(AnalysisRule):
-    """Kept as they are they mean nothing in the target. `stale = "drop"` drops them; the originals are kept in the
-    change log.
-    """
+    """Ids that are kept mean nothing in the target. `stale = "drop"` drops them; the change log keeps the originals."""
 
     code = "TA-138"
     severity = "warning"
     area = "tenancy"
-    title = "ids inside JSON documents name rows of another tenant"
+    title = "ids inside JSON documents refer to rows of another tenant"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for each in case.evidence:
             yield from ids_in_documents(
                 self, case, each, each.foreign, named="rows of another tenant",
                 dropped="These ids will be dropped; the originals are kept in the change log.",
-                kept='These ids are kept as they are, and mean nothing in the target; stale = "drop" drops them.',
+                kept='These ids are kept, and mean nothing in the target; stale = "drop" drops them.',
             )  # fmt: skip

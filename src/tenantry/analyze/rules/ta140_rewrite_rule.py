@@ -10,14 +10,14 @@ _RULE = re.compile(r'(?i)^\s*create rule (?P<name>"(?:[^"]|"")*"|\S+) as\s+on (?
 
 
 class RewriteRule(AnalysisRule):
-    """What the rule does besides is not done for these changes. A cut-over with `--dual-write` is refused while the
-    rule is awake (TN-422).
+    """The other effects of the rule are missing for these changes. A cut-over with `--dual-write` is refused while the rule
+    is enabled (TN-422).
     """
 
     code = "TA-140"
     severity = "warning"
     area = "risk"
-    title = "a rewrite rule of a source table sleeps while changes are carried back"
+    title = "a rewrite rule of a source table is disabled during replay into the source"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for source in case.reverse:
@@ -26,6 +26,6 @@ class RewriteRule(AnalysisRule):
                 name, event = (found["name"], found["event"].upper()) if found else ("", "")
                 yield self.finding(
                     source.name, f"rewrite rule {name.strip(chr(34))} acts on {event}",
-                    advice="It sleeps while changes are carried back, and wakes as it was: what it does besides is not done for them. A"
-                    " cut-over with --dual-write is refused while it is awake (TN-422).",
+                    advice="It is disabled while changes are replayed into the source, so its other effects are missing for them. A"
+                    " cut-over with --dual-write is refused while it is enabled (TN-422).",
                 )  # fmt: skip

@@ -10,14 +10,14 @@ from tenantry.mapping import Project
 
 
 class NoPlaceInSource(AnalysisRule):
-    """Their ids are uuids, which the key of no source can hold, and nothing else says which source row is meant. They
-    stay in the target and are listed in `tenantry.kept`; after a rollback the application does not see them.
+    """Their ids are uuids, which no source key can hold, and nothing else identifies a source row. They stay in the target
+    and are listed in `tenantry.kept`; after a rollback the application does not see them.
     """
 
     code = "TA-142"
     severity = "notice"
     area = "risk"
-    title = "rows born in the target have no place in the source"
+    title = "target-native rows have no place in the source"
 
     def find(self, case: Case) -> Iterator[Finding]:
         placed = {
@@ -28,14 +28,15 @@ class NoPlaceInSource(AnalysisRule):
         }
         for target in sorted(case.project.by_target.keys() - placed):
             yield self.finding(
-                target, "rows born in the target have no place in the source",
-                advice="Their ids are uuids, which the key of no source can hold, and nothing else says which source row is meant."
+                target, "target-native rows have no place in the source",
+                advice="Their ids are uuids, which no source key can hold, and nothing else identifies a source row."
                 " They stay in the target and are listed in tenantry.kept; after a rollback the application does not see them.",
             )  # fmt: skip
 
 
 def _has_place(project: Project, part: Part, *, first: bool) -> bool:
-    """Whether a row with a new id can stand in the source: under that id, or by what its key, or another row, says."""
+    """Whether a row with a new id can be stored in the source: under that id, or by its key's columns or another row's
+    reference."""
     if part.link != "same":
         return True
     return first and not part.mapping.legacy_prefix and key_takes(project.source, part.mapping)

@@ -8,8 +8,8 @@ from tenantry.postgres import literal
 
 
 class PreparedTransaction(AnalysisRule):
-    """It holds its locks until it is ended with `COMMIT PREPARED` or `ROLLBACK PREPARED`. Where it has written
-    source tables the run can set no triggers there; otherwise it is a notice, since it keeps VACUUM from its work.
+    """It holds its locks until it ends with `COMMIT PREPARED` or `ROLLBACK PREPARED`. If it has written source tables, the
+    run cannot create triggers there; otherwise it is a notice, because it prevents VACUUM from removing rows.
     """
 
     code = "TA-150"
@@ -25,7 +25,7 @@ class PreparedTransaction(AnalysisRule):
                 yield self.finding(
                     each.table, f"{each.who}, prepared {each.seconds or 0:.0f} s ago{locked}",
                     severity="warning" if each.tables else "notice",
-                    advice=("It holds its locks until somebody ends it, however long that takes: the run can set no triggers there, and cannot"
-                    " be cut over. " if each.tables else "It keeps VACUUM from its work, and nobody may know of it. ")
+                    advice=("It holds its locks until someone ends it: meanwhile the run can create no triggers there, and cannot"
+                    " be cut over. " if each.tables else "It prevents VACUUM from removing rows, and may be forgotten. ")
                     + f"Run commit prepared {name} or rollback prepared {name} in this database.",
                 )  # fmt: skip

@@ -8,8 +8,8 @@ from tenantry.analyze.surroundings import SESSIONS
 
 
 class NoRoomForSessions(AnalysisRule):
-    """The limit of the role, the database or the server is nearly reached. Raise it, or close sessions that nobody
-    needs. `tenantry migrate --workers 1` needs one session less.
+    """The limit of the role, the database or the server is nearly reached. Raise it, or close unneeded sessions. `tenantry
+    migrate --workers 1` needs one session less.
     """
 
     code = "TA-152"
@@ -21,7 +21,7 @@ class NoRoomForSessions(AnalysisRule):
         for limit in case.around.at_work.limits:
             mend = "raise max_connections" if limit.what == "the server" else f"alter {limit.what} connection limit …"
             yield self.finding(
-                "", f"{limit.what} may have {limit.most} sessions, of which {limit.used} are taken: a run needs {SESSIONS}",
-                advice=f"It would end with TN-207 in the middle of its work. Before the run, {mend}, or close sessions that nobody needs;"
+                "", f"{limit.what} may have {limit.most} sessions, and {limit.used} are in use: a run needs {SESSIONS}",
+                advice=f"It would stop with TN-207 halfway. Before the run, {mend}, or close unneeded sessions;"
                 " `tenantry migrate --workers 1` needs one less.",
             )  # fmt: skip

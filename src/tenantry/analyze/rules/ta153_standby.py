@@ -7,8 +7,8 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class Standby(AnalysisRule):
-    """`tenantry analyze` and `tenantry plan` can read it. `tenantry migrate` and all that follows need the primary
-    server (TN-408).
+    """`tenantry analyze` and `tenantry plan` can read it. `tenantry migrate` and all later commands need the primary server
+    (TN-408).
     """
 
     code = "TA-153"
@@ -19,7 +19,7 @@ class Standby(AnalysisRule):
     def find(self, case: Case) -> Iterator[Finding]:
         if case.around.at_work.standby:
             yield self.finding(
-                "", "this server is a standby, which nobody can write",
-                advice="`tenantry analyze` and `plan` may read it. Give `tenantry migrate` and all that follows the address of the primary"
-                " server: here they refuse to begin (TN-408).",
+                "", "this server is a standby, which is read-only",
+                advice="`tenantry analyze` and `plan` can read it. Give `tenantry migrate` and all later commands the address of the primary"
+                " server: here they stop with TN-408.",
             )  # fmt: skip

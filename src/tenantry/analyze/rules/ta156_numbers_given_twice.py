@@ -7,14 +7,14 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class NumbersGivenTwice(AnalysisRule):
-    """With `cutover --dual-write` two applications can make the same number. One of the rows is then refused on the
-    other side, and named.
+    """With `cutover --dual-write` two applications can assign the same number. The other side then refuses one of the rows,
+    and the row is reported.
     """
 
     code = "TA-156"
     severity = "notice"
     area = "risk"
-    title = "numbers that stand once are not drawn from sequences on both sides"
+    title = "unique numbers are not drawn from sequences on both sides"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for mapping, column, sides in case.numbers:
@@ -22,6 +22,6 @@ class NumbersGivenTwice(AnalysisRule):
                 yield self.finding(
                     mapping.target.name, f"numbers in {column.name} are given out once, and not drawn from sequences on both sides",
                     column=column.name,
-                    advice="With `cutover --dual-write` two applications can make the same number; one of the rows is then refused on"
-                    " the other side, and named. Give both columns a sequence, or cut over without a dual-write window.",
+                    advice="With `cutover --dual-write` two applications can assign the same number; the other side then refuses"
+                    " one of the rows, and the row is reported. Give both columns a sequence, or cut over without a dual-write window.",
                 )  # fmt: skip

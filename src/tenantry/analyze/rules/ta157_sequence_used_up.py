@@ -9,8 +9,8 @@ _ROOM = 100_000
 
 
 class SequenceUsedUp(AnalysisRule):
-    """Fewer than 100,000 numbers are left, and `cutover --dual-write` needs some thousand. `ALTER SEQUENCE … MAXVALUE
-    …`, and a column type that holds more.
+    """Fewer than 100,000 numbers are left, and `cutover --dual-write` needs some thousand. Raise the limit with `ALTER
+    SEQUENCE … MAXVALUE …`, and use a larger column type.
     """
 
     code = "TA-157"
@@ -24,6 +24,6 @@ class SequenceUsedUp(AnalysisRule):
                 if room < _ROOM:
                     yield self.finding(
                         mapping.target.name, f"the sequence of {name} has room for {room:,} numbers", count=max(room, 0), column=column.name,
-                        advice="ALTER SEQUENCE … MAXVALUE …, and a column type that holds more. `cutover --dual-write` needs some"
+                        advice="Use ALTER SEQUENCE … MAXVALUE …, and a larger column type. `cutover --dual-write` needs some"
                         " thousand numbers.",
                     )  # fmt: skip

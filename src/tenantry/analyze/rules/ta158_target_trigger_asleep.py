@@ -7,14 +7,14 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class TargetTriggerAsleep(AnalysisRule):
-    """Rows arrive as the source has them. What the trigger writes into columns or tables that no source feeds is
-    missing for them: fill it by the manifest, or afterwards.
+    """Rows are migrated as they are in the source. Values that the trigger writes into columns or tables without a source are
+    missing: fill them by the manifest, or afterwards.
     """
 
     code = "TA-158"
     severity = "notice"
     area = "risk"
-    title = "a trigger of the target does not fire for what is carried over"
+    title = "a trigger of the target does not fire for migrated rows"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for name in case.project.by_target:
@@ -22,7 +22,7 @@ class TargetTriggerAsleep(AnalysisRule):
             for trigger in table.triggers if table is not None else ():
                 if trigger.enabled in ("origin", "always"):
                     yield self.finding(
-                        name, f"trigger {trigger.name} does not fire for rows that are carried over",
-                        advice="They are as the source has them. What the trigger writes into columns or tables that no source"
-                        " feeds is missing for them: fill it by the manifest, or afterwards.",
+                        name, f"trigger {trigger.name} does not fire for migrated rows",
+                        advice="They are as in the source. Values that the trigger writes into columns or tables without a source"
+                        " are missing: fill them by the manifest, or afterwards.",
                     )  # fmt: skip

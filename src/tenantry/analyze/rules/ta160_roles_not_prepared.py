@@ -8,18 +8,18 @@ from tenantry.analyze.surroundings import UNPREPARED_HINT
 
 
 class RolesNotPrepared(AnalysisRule):
-    """Everybody may make temporary objects here, and one of them can stand in for what a function of higher rights
-    means. Let a DBA run `tenantry roles --sql` in this database. The proof fails until then.
+    """Every role may create temporary objects here, and one of them could replace a name in a function with higher
+    privileges. Let a DBA run `tenantry roles --sql` in this database. The proof fails until then.
     """
 
     code = "TA-160"
     severity = "warning"
     area = "risk"
-    title = "the script of the roles was not run in this database"
+    title = "the role script was not run in this database"
 
     def find(self, case: Case) -> Iterator[Finding]:
         if case.around.unprepared:
             yield self.finding(
-                "", "the script of the roles was not run in this database: everybody may make temporary objects",
+                "", "the role script was not run in this database: every role may create temporary objects",
                 advice=f"{UNPREPARED_HINT} The proof fails until then.",
             )  # fmt: skip

@@ -7,7 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ReservedName(AnalysisRule):
-    """No run begins (TN-423). Rename it, in the source or in the target's SQL files."""
+    """The run does not start (TN-423). Rename the object, in the source or in the target's SQL files."""
 
     code = "TA-161"
     severity = "blocker"
@@ -18,5 +18,5 @@ class ReservedName(AnalysisRule):
         for taken in case.around.taken:
             yield self.finding(
                 taken.table, f"{taken.what} has a name that Tenantry needs",
-                advice="No run begins (TN-423). Rename it, in the source or in the target's files.",
+                advice="The run does not start (TN-423). Rename it, in the source or in the target's files.",
             )  # fmt: skip

@@ -15,14 +15,14 @@ _FROZEN = re.compile(
 
 
 class FrozenTime(AnalysisRule):
-    """The time of these functions stands still in a transaction, or in a statement. Whoever keeps a transaction open goes on with a
-    share or a membership that has ended. Write `clock_timestamp()`.
+    """These functions return the same time throughout a transaction or a statement. A caller who keeps a transaction open
+    would keep using a share or a membership that has ended. Use `clock_timestamp()`.
     """
 
     code = "TA-163"
     severity = "warning"
     area = "tenancy"
-    title = "a condition of access asks a time that stands still"
+    title = "an access condition uses a time that is fixed during a transaction"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for where, table, condition in _conditions(case.project.manifest):
@@ -30,14 +30,14 @@ class FrozenTime(AnalysisRule):
             if found is not None:
                 name = found[0].rstrip("( ")
                 yield self.finding(
-                    table, f"{where} asks {name}, which stands still in an open transaction",
+                    table, f"{where} uses {name}, which is fixed during a transaction",
                     advice="What has ended meanwhile goes on there until the transaction ends. Write clock_timestamp()"
                     " (for a date: clock_timestamp()::date).",
                 )  # fmt: skip
 
 
 def _conditions(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
-    """The conditions that decide what a caller sees, with the key of the manifest and the table."""
+    """Yield the conditions that decide what a caller sees, with the manifest's key and the table."""
     if manifest.tenant.active:
         yield "[tenant] active", manifest.tenant.table, manifest.tenant.active
     if manifest.membership.active:

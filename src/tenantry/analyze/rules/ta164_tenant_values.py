@@ -13,15 +13,15 @@ _OF_TENANT, _OF_SOURCE = (re.compile(_NAME.format(alias)) for alias in ("tenant"
 
 
 class TenantValues(AnalysisRule):
-    """Rows were converted with a value of their tenant's row (`tenant.<column>`, as a time zone). If a client changes a column that this
-    value is derived from after the cut-over, these rows would be converted in another way now: `verify` reports them, and a later
-    cut-over stops. Leave the named columns out of `update_columns`, so that the service alone changes them.
+    """Rows were converted with a value of their tenant's row (`tenant.<column>`, such as a time zone). If a client changes a
+    source of this value after the cut-over, these rows would be converted differently: `verify` reports them, and a later
+    cut-over stops. Omit the named columns from `update_columns`, so that only the service changes them.
     """
 
     code = "TA-164"
     severity = "warning"
     area = "tenancy"
-    title = "clients can change what other rows were converted with"
+    title = "clients can change a value that other rows were converted with"
 
     def find(self, case: Case) -> Iterator[Finding]:
         manifest = case.project.manifest
@@ -38,13 +38,13 @@ class TenantValues(AnalysisRule):
                 named = f"{', '.join(derived[:5])}{' …' if len(derived) > 5 else ''}"
                 yield self.finding(
                     root.target.name, f"clients can change {', '.join(writable)}, and {named} were converted with it",
-                    advice=f"Leave {', '.join(writable)} out of update_columns (or name them in fixed): a change after the cut-over makes verify"
+                    advice=f"Omit {', '.join(writable)} from update_columns (or name them in fixed): a change after the cut-over makes verify"
                     " and the next cut-over report those rows.",
                 )  # fmt: skip
 
 
 def _readers(case: Case, root: Mapping) -> dict[str, set[str]]:
-    """By column of the tenant's row, the columns whose values are made with it, as table.column."""
+    """By column of the tenant's row: the columns that are converted with its value, as table.column."""
     found: dict[str, set[str]] = {}
     for mapping in case.project:
         for column in mapping.columns:
@@ -56,7 +56,7 @@ def _readers(case: Case, root: Mapping) -> dict[str, set[str]]:
 
 
 def _sources(root: Mapping, name: str) -> set[str]:
-    """The source columns that a target column of the tenant's row is made of."""
+    """Return the source columns that a target column of the tenant's row is made from."""
     column = next((each for each in root.columns if each.name == name), None)
     if column is None:
         return set()

@@ -7,7 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class WayToTenant(AnalysisRule):
-    """One way is worth knowing. Several are a notice: rows in which they disagree are quarantined, not guessed."""
+    """A single path is information. Several paths are a notice: rows for which they disagree are quarantined, not guessed."""
 
     code = "TA-201"
     severity = "notice"
@@ -21,5 +21,5 @@ class WayToTenant(AnalysisRule):
                 paths = ", then ".join(f"{path.columns[0]} → {path.parent}" for path in mapping.tenant_paths)
                 yield self.finding(
                     mapping.target.name, f"reaches its tenant by {paths}", severity="info" if direct else "notice",
-                    advice="" if direct else "Rows on which the paths disagree are quarantined, not guessed.",
+                    advice="" if direct else "Rows for which the paths disagree are quarantined, not guessed.",
                 )  # fmt: skip

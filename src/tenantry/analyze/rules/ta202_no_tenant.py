@@ -4,7 +4,7 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class NoTenant(RefusedRows):
-    """They go to the quarantine. Fill a tenant column of the row, or of the row that it hangs on."""
+    """They are quarantined. Fill a tenant column of the row, or of the row that owns it."""
 
     code = "TA-202"
     severity = "warning"

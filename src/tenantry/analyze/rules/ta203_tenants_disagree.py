@@ -4,7 +4,7 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class TenantsDisagree(RefusedRows):
-    """They go to the quarantine. Decide to which tenant such a row belongs, and change the reference that is wrong."""
+    """They are quarantined. Decide to which tenant such a row belongs, and correct the wrong reference."""
 
     code = "TA-203"
     severity = "warning"

@@ -7,7 +7,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class ProbeFailed(AnalysisRule):
-    """Some value makes an expression of the manifest fail. The copy finds the row and quarantines it."""
+    """A value makes an expression of the manifest fail. The copy finds the row and quarantines it."""
 
     code = "TA-300"
     severity = "warning"
@@ -19,5 +19,5 @@ class ProbeFailed(AnalysisRule):
             if each.failed:
                 yield self.finding(
                     each.mapping, f"the probe failed: {each.failed}",
-                    advice="Some value makes an expression of the manifest fail; the copy will find and quarantine the row.",
+                    advice="A value makes an expression of the manifest fail; the copy will find and quarantine the row.",
                 )  # fmt: skip

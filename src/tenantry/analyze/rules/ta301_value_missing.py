@@ -4,8 +4,8 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class ValueMissing(RefusedRows):
-    """They go to the quarantine. Fill the column in the source, or say in the manifest what stands in: `null` and
-    `empty` of the column's rule.
+    """They are quarantined. Fill the column in the source, or state a replacement in the manifest: `null` and `empty` of the
+    column's rule.
     """
 
     code = "TA-301"

@@ -4,8 +4,8 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class ValueInvalid(RefusedRows):
-    """They go to the quarantine. Correct the value in the source, or say in the manifest what stands in: `invalid` of
-    the column's rule.
+    """They are quarantined. Correct the value in the source, or state a replacement in the manifest: `invalid` of the
+    column's rule.
     """
 
     code = "TA-302"

@@ -4,8 +4,8 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class DeadReference(RefusedRows):
-    """They go to the quarantine. Correct the reference in the source, or say in the manifest what becomes of it:
-    `orphan` of the column's rule.
+    """They are quarantined. Correct the reference in the source, or state a replacement in the manifest: `orphan` of the
+    column's rule.
     """
 
     code = "TA-303"

@@ -4,7 +4,7 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class ParentQuarantined(RefusedRows):
-    """They follow it there, and come along when it is admitted again."""
+    """They are quarantined with it, and admitted with it."""
 
     code = "TA-304"
     severity = "notice"

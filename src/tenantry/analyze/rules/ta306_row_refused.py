@@ -4,7 +4,7 @@ from tenantry.analyze.refused_rows import RefusedRows
 
 
 class RowRefused(RefusedRows):
-    """They go to the quarantine. The detail says why."""
+    """They are quarantined. The detail has the server's reason."""
 
     code = "TA-306"
     severity = "warning"

@@ -8,8 +8,8 @@ from tenantry.analyze.schemas import zone_columns
 
 
 class CellsChange(AnalysisRule):
-    """The originals are kept in the change log. It is a warning where a tenant's time zone is filled by its default:
-    times of that tenant's rows are read in it.
+    """The change log keeps the originals. It is a warning if a tenant's time zone is filled by its default: times of that
+    tenant's rows are read in it.
     """
 
     code = "TA-311"
@@ -26,6 +26,6 @@ class CellsChange(AnalysisRule):
                 yield self.finding(
                     each.mapping, f"{column} will be {rule}{each.of_sample}", count=tally.count, column=column, keys=tally.keys,
                     severity="warning" if zone else "notice",
-                    advice=f"Times of rows of these tenants will be read in the zone of the default ({', '.join(sorted(zones[column]))})."
-                    " Fill the column in the source where another zone is meant." if zone else "The originals are kept in the change log.",
+                    advice=f"Times of rows of these tenants will be read in the default zone ({', '.join(sorted(zones[column]))})."
+                    " Fill the column in the source for tenants in another zone." if zone else "The originals are kept in the change log.",
                 )  # fmt: skip

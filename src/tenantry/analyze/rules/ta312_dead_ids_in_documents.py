@@ -8,9 +8,7 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class DeadIdsInDocuments(AnalysisRule):
-    """They are kept as they are, or dropped where the rule says `stale = "drop"`; the originals are then kept in the
-    change log.
-    """
+    """They are kept, or dropped if the rule has `stale = "drop"`; then the change log keeps the originals."""
 
     code = "TA-312"
     severity = "notice"
@@ -22,5 +20,5 @@ class DeadIdsInDocuments(AnalysisRule):
             yield from ids_in_documents(
                 self, case, each, each.stale, named="rows that do not exist",
                 dropped="The dead ids will be dropped; the originals are kept in the change log.",
-                kept="The dead ids are kept as they are.",
+                kept="The dead ids are kept.",
             )  # fmt: skip

@@ -7,17 +7,17 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class CircleOfReferences(AnalysisRule):
-    """Rows whose parent is quarantined are found behind the copy, and follow it then."""
+    """Rows whose parent is quarantined are found after the copy, and then quarantined, too."""
 
     code = "TA-402"
     severity = "notice"
     area = "risk"
-    title = "a table takes part in a circle of references"
+    title = "a table is part of a reference cycle"
 
     def find(self, case: Case) -> Iterator[Finding]:
         for mapping in case.project:
             if any(ref.late for ref in mapping.references):
                 yield self.finding(
-                    mapping.target.name, "takes part in a cycle of references",
-                    advice="Rows whose parent is quarantined are swept behind the copy.",
+                    mapping.target.name, "is part of a reference cycle",
+                    advice="Rows whose parent is quarantined are found after the copy.",
                 )  # fmt: skip
