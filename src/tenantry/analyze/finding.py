@@ -17,7 +17,6 @@ class Finding:
 
     Attributes:
         code: stable; the code of a rule, which docs/reference/findings.md lists.
-        code: stable; that of a rule, which docs/reference/findings.md lists.
         count: number of affected rows or objects.
         keys: some of their keys, never values.
         advice: what to do, or why nothing needs to be done.

@@ -1,4 +1,4 @@
-"""The admin API of a hosted Supabase, as commands are told of it."""
+"""Options of commands for the admin API of a hosted Supabase."""
 
 from __future__ import annotations
 

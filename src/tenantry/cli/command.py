@@ -42,7 +42,7 @@ class HelpSection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What @command says of a function."""
+    """The arguments of @command for a function."""
 
     name: str
     function: Callable[..., Any]
@@ -61,7 +61,7 @@ class Group:
     """A command with sub-commands.
 
     Attributes:
-        callback: runs before a sub-command, and alone where none is given; its docstring is the help text.
+        callback: runs before a sub-command, and on its own if none is given; its docstring is the help text.
         help: the help text of a group without a callback.
     """
 
@@ -111,7 +111,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def declared(module: ModuleType) -> list[Declared]:
-    """The commands that a module declares itself, in their order; those that it imports are not among them."""
+    """Yield the commands that a module declares itself, in order, without those it imports."""
     marked = [getattr(each, _MARK, None) for each in vars(module).values() if inspect.isfunction(each)]
     return [each for each in marked if each is not None and each.function.__module__ == module.__name__]
 
@@ -168,7 +168,7 @@ def _under_former_name(each: Declared) -> Callable[..., Any]:
 
 
 class _Command(TyperCommand):
-    """A command that also takes options by the names that they had before."""
+    """A command that also accepts the former names of its options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {name for parameter in self.params for name in parameter.opts}

@@ -10,19 +10,19 @@ import typer
 from tenantry.errors import SettingsError
 from tenantry.report.foreign_text import Terminal, escape
 
-# Into a pipe or a file lines need not fit a screen.
+# Lines in a pipe or a file need not fit a screen.
 _WIDE = 160
 out = Terminal(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 err = Terminal(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(data: object, *, one_line: bool = False) -> None:
-    """One JSON object; with `one_line` one of many, each on its own line and at once."""
+    """Print one JSON object; with `one_line`, each object on a line of its own, flushed at once."""
     print(json.dumps(data, indent=None if one_line else 1, default=str), flush=one_line)  # noqa: T201 - this is the output
 
 
 def print_text(text: str) -> None:
-    """A script, Markdown or another text that other programs read: rich would wrap its lines."""
+    """Print a script, Markdown or another text that other programs read: rich would wrap its lines."""
     print(text)  # noqa: T201 - this is the output
 
 
@@ -35,7 +35,7 @@ def confirmed(question: str, *, otherwise: str, hint: str) -> bool:
     """Ask at the terminal.
 
     Args:
-        otherwise: what would be done, for the message where there is no terminal to ask at.
+        otherwise: what would be done, for the message if there is no terminal.
 
     Raises:
         SettingsError: there is no terminal.

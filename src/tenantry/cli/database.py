@@ -43,7 +43,7 @@ def prepared_project(
 def any_database(
     dsn: str | None, manifest: Path | None
 ) -> Iterator[tuple[str, psycopg.Connection[Any], Manifest | None]]:
-    """For commands that need no manifest: one that is found names the embedded server's database, and its settings count."""
+    """For commands that need no manifest: if one is found, it provides the embedded server's database and the settings."""
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     with connected(settings, loaded) as (address, connection):
@@ -52,7 +52,7 @@ def any_database(
 
 @contextmanager
 def run_address(dsn: str | None, manifest: Path | None) -> Iterator[tuple[str, Manifest]]:
-    """For library calls that make their own connections: the address, once it was reached, and the manifest."""
+    """For library calls that open their own connections: provide the address, after a test connection, and the manifest."""
     settings = read_settings(dsn=dsn, manifest=manifest)
     loaded = load_manifest(settings.need_manifest())
     with connected(settings, loaded) as (address, connection):
@@ -71,7 +71,7 @@ def need_run(prepared: Prepared, hint: str = "`tenantry migrate` begins one.") -
 
 @contextmanager
 def described(settings: Settings, prisma: Path | None, sql: Sequence[Path]) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to the database itself, or to a scratch database in which a schema was made of files."""
+    """Connect to the database itself, or to a scratch database with a schema created from files."""
     if prisma is None and not sql:
         with connected(settings, None) as (_, connection):
             yield connection

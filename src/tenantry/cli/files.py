@@ -1,4 +1,4 @@
-"""Findings of lint and prove as files for other programs."""
+"""Writes findings of lint and prove to files for other programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_findings(
     junit: Path | None,
     sarif: Path | None,
 ) -> None:
-    """Write the files that were asked for, and say so.
+    """Write the requested files, and report each on stderr.
 
     Args:
         suite: name of the test suite in JUnit XML.

@@ -1,4 +1,4 @@
-"""Keeping both sides synchronized, with its progress at the terminal."""
+"""Keeps both sides synchronized, and shows the progress at the terminal."""
 
 from __future__ import annotations
 

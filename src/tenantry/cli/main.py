@@ -52,7 +52,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _main(
-    # Eager: it is answered before a command is missed.
+    # Eager: it is handled before a missing command is reported.
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
@@ -63,7 +63,7 @@ def _main(
 assemble(app, commands)
 
 
-# Every usage error of the library; it gives only the leaves of the hierarchy a public name.
+# The base of the library's usage errors, which gives public names only to the leaves of the hierarchy.
 _WrongUsage: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 
 
@@ -116,7 +116,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except _WrongUsage as error:
-        # Wrong usage: the library words it, with the command's usage line.
+        # Wrong usage: the library formats it, with the command's usage line.
         error.show()
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - whatever it is, no user is left with a traceback

@@ -1,4 +1,4 @@
-"""Rows that an application has written and that the serving side does not have: reported last, with exit code 1."""
+"""Reports rows that an application has written and the serving side does not have: last, with exit code 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tenantry.report.terminal.missing import missing as show_missing
 
 
 class MissingRows:
-    """As they are when this is made."""
+    """The missing rows at the time of this call."""
 
     def __init__(self, address: str) -> None:
         with connect(address, name="tenantry: rows that are missing") as connection:
@@ -25,7 +25,7 @@ class MissingRows:
     def end(self) -> None:
         """
         Raises:
-            typer.Exit: there are such rows.
+            typer.Exit: rows are missing.
         """
         if self._count:
             show_missing(err, self._count, self._rows)

@@ -1,4 +1,4 @@
-"""Options that commands share, and the forms in which durations and times are typed."""
+"""Options that several commands share, and the formats of durations and times."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def moment(text: str) -> float:
 def manifest_or_discovery(manifest: Path | None, discovery: bool) -> None:
     """
     Raises:
-        SettingsError: both are asked for.
+        SettingsError: both are given.
     """
     if discovery and manifest is not None:
         raise SettingsError(
@@ -189,12 +189,12 @@ def manifest_or_discovery(manifest: Path | None, discovery: bool) -> None:
 def one_copy(copy_dsn: str | None, embedded: bool) -> None:
     """
     Raises:
-        SettingsError: two places for one copy.
+        SettingsError: two destinations are given for one copy.
     """
     if copy_dsn and embedded:
         raise SettingsError("--copy-dsn and --embedded exclude each other.", hint="Give one of them, or none.")
 
 
 def embedded_folder(settings: Settings, embedded: bool) -> Path | None:
-    """Where the embedded server keeps a copy; None: beside the original, which may itself be on the embedded server."""
+    """Return where the embedded server keeps a copy; None: with the original, which may itself be on the embedded server."""
     return settings.folder / DATA_FOLDER if embedded and not settings.embedded else None

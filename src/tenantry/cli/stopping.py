@@ -12,7 +12,7 @@ from tenantry.cli.console import err
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether it was asked to stop; a second signal interrupts at once."""
+    """Whether a stop was requested; a second signal interrupts at once."""
     asked: list[int] = []
 
     def ask(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The report as data: one JSON object that terminal, HTML and other programs read alike."""
+"""The report as data: one JSON object for the terminal, the HTML page and other programs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tenantry.report.timeline import read_timeline
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How long a stage took."""
+    """The duration of a stage."""
 
     stage: str
     seconds: float
 
 
 def recorded_durations(connection: Connection, run: int) -> list[Duration]:
-    """How long each phase of a run took, from its first step to its last, as the journal has it."""
+    """Return the duration of each phase of a run, from its first step to its last, according to the journal."""
     times: dict[str, list[datetime]] = {}
     for row in Journal(run).say(connection, "steps"):
         times.setdefault(row[7], []).extend(moment for moment in (row[2], row[3]) if moment is not None)
@@ -41,7 +41,7 @@ def recorded_durations(connection: Connection, run: int) -> list[Duration]:
 
 
 def quarantine_summary(connection: Connection, project: Project) -> list[dict[str, Any]]:
-    """Open quarantine by table and reason: what is wrong, what would mend it, how many, some keys."""
+    """Return the open quarantine by table and reason: what is wrong, how to fix it, the number of rows, and some keys."""
     summary = []
     for mapping, reason, column, count, keys in run_sql(connection, "quarantine_summary"):
         said = explain_reason(reason, column, next((each for each in project if each.name == mapping), None))
@@ -60,11 +60,11 @@ def quarantine_summary(connection: Connection, project: Project) -> list[dict[st
 
 
 _PEOPLE = 500
-"""Users in the report's list of those for whom something is to be done; `tenantry users list` has all of them."""
+"""Users in the report's list who need an action; `tenantry users list` has all of them."""
 
 
 def users_summary(connection: Connection, project: Project) -> dict[str, Any] | None:
-    """What became of the users: counts by fate."""
+    """Return the outcomes for the users: counts by fate."""
     users = project.manifest.users
     mapping = next((each for each in project if each.profile), None)
     if users is None or mapping is None:
@@ -104,11 +104,11 @@ def build_report(
     planted: Sequence[Mapping[str, Any]] | None = None,
     command_prefix: str,
 ) -> dict[str, Any]:
-    """Everything that was found, done and shown, as plain JSON types.
+    """Return everything that was found, done and shown, as plain JSON types.
 
     Args:
         proof: `Proof.to_json()`.
-        planted: for sample data, what was planted and what was found of it.
+        planted: for sample data, the planted defects and how many of each were found.
     """
     row = connection.execute("select current_database(), current_setting('server_version')").fetchone()
     assert row is not None
@@ -185,7 +185,7 @@ def build_report(
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """The report in a few plain sentences."""
+    """Summarize the report in a few sentences."""
     said = []
     tables = report["source"]["tables"]
     warnings = sum(finding["severity"] in ("warning", "blocker") for finding in report["findings"])
@@ -244,7 +244,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def next_steps(report: Mapping[str, Any], prefix: str) -> list[str]:
-    """What to do now, as commands where there are any."""
+    """Return the next steps, as commands if possible."""
     steps = []
     if report["quarantine"]:
         first = report["quarantine"][0]

@@ -1,4 +1,4 @@
-"""A whole proof as an HTML page and as Markdown."""
+"""Prints a whole proof as an HTML page and as Markdown."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ UNPROVED_HINT = (
     "A proof needs rows of two tenants, and a member of one of them: `tenantry prove --copy` creates them on a copy of the database."
     " Or name what was not discovered with --tenant-column, --schema and --role."
 )
-"""What to do where nothing could be tried."""
+"""The advice if nothing could be tried."""
 
 _MOST = 200
-"""Lines of one kind on the page; --json has all of them."""
+"""Maximum number of lines of one kind on the page; --json has all of them."""
 
 
 def render_evidence(evidence: ProofEvidence, project: Project | None) -> str:
-    """The proof as one HTML file without anything to load; with the access matrix in words, where there is a manifest."""
+    """Return the proof as one self-contained HTML file; with the access matrix in words if there is a manifest."""
     families = [(family, _of(evidence.attacks, family)) for family in FAMILIES]
     return (
         environment()
@@ -47,7 +47,7 @@ def render_evidence(evidence: ProofEvidence, project: Project | None) -> str:
 
 
 def write_evidence(evidence: ProofEvidence, project: Project | None, file: Path) -> None:
-    """Write the page; the folder is made where it is missing."""
+    """Write the page; create the folder if it is missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(render_evidence(evidence, project), encoding="utf-8")
 
@@ -61,7 +61,7 @@ def _of(attacks: tuple[AttackResult, ...], family: str) -> list[AttackResult]:
 
 
 def evidence_markdown(evidence: ProofEvidence) -> str:
-    """The table of what was covered, what failed, what was not tried; then the matrix as it was executed."""
+    """Return a table of what was covered, failures, and what was not tried; then the executed matrix."""
     return "\n".join([*_lines(evidence), ""])
 
 

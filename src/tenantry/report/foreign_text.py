@@ -1,7 +1,7 @@
-"""Text that others chose, on a terminal: names of clients, keys, values, what a server said.
+"""Prints text from outside on a terminal: names of clients, keys, values, messages of a server.
 
-It is no markup, and it moves no cursor: control characters, and those that change the direction of writing, are shown as a sign.
-`escape` is for text within markup; `Terminal` is a console that lets no such character through, whatever it prints.
+Such text must not act as markup or move the cursor: control characters, and those that change the writing direction, are
+shown as a symbol. `escape` is for text within markup; `Terminal` is a console that never prints such a character.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _KEPT = "\t\n"
 
 
 def visible(text: str) -> str:
-    """A text without characters that act on a terminal, and without halves of surrogate pairs, which no encoding has."""
+    """Replace characters that act on a terminal, and unpaired surrogates, which no encoding has."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(SIGN if _acts(sign) else sign for sign in text)
 
 
 def _acts(sign: str) -> bool:
-    # Cc: control characters. Cf: marks that cannot be seen, such as those of direction. Cs: halves of surrogate pairs.
+    # Cc: control characters. Cf: invisible marks, such as those of direction. Cs: unpaired surrogates.
     return sign not in _KEPT and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def escape(text: object) -> str:
-    """Foreign text within the markup of a console."""
+    """Prepare foreign text for the markup of a console."""
     return rich.markup.escape(visible(str(text)))
 
 
 class Terminal(Console):
-    """A console that prints nothing that acts on the terminal but its own styles."""
+    """A console that acts on the terminal with its own styles only."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of what is printed."""
+        """Return the segments of printed text."""
         for segment in super().render(renderable, options):
             if segment.control is not None or (segment.text.isascii() and segment.text.isprintable()):
                 yield segment

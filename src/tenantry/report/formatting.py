@@ -25,7 +25,7 @@ def seconds(value: float) -> str:
 
 
 def duration(value: float) -> str:
-    """The same, with milliseconds where it is that short: `19 ms`."""
+    """Like seconds(), with milliseconds for short durations: `19 ms`."""
     if 0 < value < 0.001:
         return "< 1 ms"
     return f"{1000 * value:.0f} ms" if 0 < value < 0.095 else seconds(value)
@@ -41,7 +41,7 @@ def size(value: float) -> str:
 
 
 def when(text: str) -> str:
-    """`22 November 2026, 12:43 UTC`; the text as it is where it is no time."""
+    """`22 November 2026, 12:43 UTC`; other texts are unchanged."""
     try:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
@@ -50,8 +50,8 @@ def when(text: str) -> str:
 
 
 def marked_up(text: str) -> Markup:
-    """Escaped, with `commands` between backticks as code that can be copied."""
-    # Every second piece stands between backticks; one without a partner stays as it is.
+    """Escape a text, and mark `commands` between backticks as code that can be copied."""
+    # Every second piece is between backticks; an unpaired backtick stays.
     return Markup("").join(
         Markup('<code class="command">{}</code>').format(piece) if odd % 2 else escape(piece)
         for odd, piece in enumerate(re.split(r"`([^`]*)`", text))

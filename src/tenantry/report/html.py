@@ -1,4 +1,4 @@
-"""The report as files: report.json, and report.html in one self-contained piece; the plan as one such page."""
+"""Writes the report as files: report.json, and a self-contained report.html; the plan as such a page."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from tenantry.report.shortened import lock_lines
 from tenantry.report.timeline_svg import clock, course_of
 
 State = Literal["ok", "failed", "open"]
-"""'open' is what was not done, or not yet."""
+"""'open': not done, or not done yet."""
 
 _MOST = 100
-"""Failures of one kind on the page; report.json holds all of them."""
+"""Maximum number of failures of one kind on the page; report.json holds all of them."""
 
 _RISKS = ("none", "low", "medium", "high")
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> None:
-    """Write report.json and report.html into `folder`, which is made where it is missing."""
+    """Write report.json and report.html into `folder`, which is created if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
@@ -54,7 +54,7 @@ def write_plan(plan: Plan, file: Path) -> None:
 
 
 def render_html(report: Mapping[str, Any]) -> str:
-    """The report as one HTML file without anything to load."""
+    """Return the report as one self-contained HTML file."""
     proof = proof_of(report)
     accounts = accounts_of(report)
     verdicts = verdicts_of(report, proof, accounts)
@@ -88,7 +88,7 @@ def render_html(report: Mapping[str, Any]) -> str:
 
 
 def render_plan(plan: Plan) -> str:
-    """The plan as one HTML file without anything to load."""
+    """Return the plan as one self-contained HTML file."""
     phases = [(phase, plan.phase(phase)) for phase in PHASES]
     return (
         environment()
@@ -96,7 +96,7 @@ def render_plan(plan: Plan) -> str:
         .render(
             plan=plan,
             phases=[(phase, steps) for phase, steps in phases if steps],
-            # Ids may hold any name of a table, and so are no anchors.
+            # Ids may contain any table name, so they cannot be anchors.
             anchors={step.id: f"step-{number}" for number, step in enumerate(plan, 1)},
             locks=lock_lines(plan),
             risks=counted(step.risk_note for step in plan if step.risk_note),
@@ -107,7 +107,7 @@ def render_plan(plan: Plan) -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates, with the words that they use; everything is escaped."""
+    """Load the templates with their helper functions; everything is escaped."""
     environment = Environment(
         loader=PackageLoader("tenantry.report", "templates"),
         autoescape=select_autoescape(("html", "j2")),

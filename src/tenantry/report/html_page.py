@@ -1,4 +1,4 @@
-"""What the report's page says, worked out from a report of which any part may be missing; templates only lay it out."""
+"""Computes the contents of the report's page from a report whose parts may be missing; the templates only lay them out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tenantry.prove import Cell, Check, Proof
 from tenantry.report.formatting import count, duration, size
 
 State = Literal["ok", "failed", "open"]
-"""'open' is what was not done, or not yet."""
+"""'open': not done, or not done yet."""
 
 _MOST = 100
-"""Failures of one kind on the page; report.json holds all of them."""
+"""Maximum number of failures of one kind on the page; report.json holds all of them."""
 
 _RISKS = ("none", "low", "medium", "high")
 
@@ -31,7 +31,7 @@ class PageVerdict:
 
 @dataclass(frozen=True, slots=True)
 class PageFailure:
-    """One thing that failed, and the section that has the details."""
+    """A failure, and the section that has the details."""
 
     said: str
     section: str
@@ -39,7 +39,7 @@ class PageFailure:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number worth knowing."""
+    """A number for the overview."""
 
     value: str
     label: str
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Accounted:
-    """What became of one mapping's rows; shares are percentages of its bar."""
+    """The outcome of one mapping's rows; shares are percentages of its bar."""
 
     mapping: str
     source_table: str
@@ -64,7 +64,7 @@ class Accounted:
 
     @property
     def off(self) -> int:
-        """Source rows that are nowhere; negative where there are more than there should be."""
+        """Number of source rows that are missing; negative if there are too many."""
         return self.source - self.target - self.quarantined - self.merged - self.outside
 
 
@@ -111,7 +111,7 @@ def _state(done: bool, passed: bool) -> State:
 
 
 def failures_of(report: Mapping[str, Any], proof: ProofPage | None, accounts: Sequence[Accounted]) -> list[PageFailure]:
-    """Everything that must not be overlooked."""
+    """All failures that the reader must not overlook."""
     failures = [
         PageFailure(
             f"Accounting: {account.mapping} does not add up: of {account.source:,} source rows "
@@ -191,7 +191,7 @@ def figures_of(report: Mapping[str, Any], proof: ProofPage | None) -> list[Figur
 
 
 def accounts_of(report: Mapping[str, Any]) -> list[Accounted]:
-    """The accounting, what does not add up first, then by size."""
+    """Return the accounts: first those that do not add up, then by size."""
     accounts = []
     for entry in report.get("accounts") or ():
         parts = {part: entry.get(part, 0) for part in ("target", "quarantined", "merged", "outside")}
@@ -216,7 +216,7 @@ def accounts_of(report: Mapping[str, Any]) -> list[Accounted]:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stage, or a phase within one, on the line of time; start and width are percentages."""
+    """A stage, or a phase within one, on the time axis; start and width are percentages."""
 
     name: str
     seconds: float
@@ -227,7 +227,7 @@ class Bar:
 
 
 def timeline_of(report: Mapping[str, Any]) -> list[Bar]:
-    """Stages one after the other, the phases of the migration within it."""
+    """Return the consecutive stages, with the phases of the migration inside it."""
     phases = report.get("phases") or ()
     inside = sum(phase["seconds"] for phase in phases)
     names = {phase["phase"] for phase in phases}
@@ -251,7 +251,7 @@ def timeline_of(report: Mapping[str, Any]) -> list[Bar]:
 
 
 def planted_of(report: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]] | None:
-    """What was planted and looked for, the wrong ones first; and what was carried over."""
+    """Return the planted and searched defects, first the mismatches; and the planted rows that were migrated."""
     lines = report.get("planted")
     if lines is None:
         return None
@@ -263,7 +263,7 @@ def planted_of(report: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list
 
 
 def phases_of(report: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any]], float]]:
-    """Phase, its steps, its estimated seconds; in order."""
+    """Return each phase with its steps and estimated seconds, in order."""
     plan = report.get("plan") or {"steps": ()}
     return [
         (phase, steps, sum(step["estimated_seconds"] for step in steps))
@@ -272,7 +272,7 @@ def phases_of(report: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, An
 
 
 def command_of(report: Mapping[str, Any]) -> str:
-    """How the commands of this report begin, as its next steps write them."""
+    """Return the prefix of the commands in this report's next steps."""
     for step in report.get("next") or ():
         for command in step.split("`")[1::2]:
             before, found, _ = command.rpartition(" quarantine list")
@@ -282,7 +282,7 @@ def command_of(report: Mapping[str, Any]) -> str:
 
 
 def grouped(entries: Iterable[Mapping[str, Any]], key: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Grouped by a key, groups and entries in the order in which they come."""
+    """Group by a key; groups and entries keep their order."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         groups.setdefault(entry[key], []).append(entry)
@@ -301,7 +301,7 @@ def counted(texts: Iterable[str]) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class ProofPage:
-    """A proof as the page shows it: the matrix by table, and everything that is no plain yes."""
+    """A proof as shown on the page: the matrix by table, and everything that is not a plain yes."""
 
     passed: bool
     login: str
@@ -309,7 +309,7 @@ class ProofPage:
     counts: Mapping[str, int]
     callers: tuple[str, ...]
     matrix: tuple[tuple[str, tuple[tuple[str, Mapping[str, str]], ...]], ...]
-    """Table, then command and the mark of each caller; tables with failures first."""
+    """Return each table, with the mark of each command and caller; tables with failures first."""
     failures: tuple[Cell, ...]
     untried: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     """Table, command, reason, callers."""

@@ -1,4 +1,4 @@
-"""Lists for the terminal, one line for what is said of many tables alike; the JSON of the same command has every entry."""
+"""Shortens lists for the terminal: one line for many tables with the same statement; the command's JSON has every entry."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from tenantry.migrate.verify.not_compared import NotCompared
 from tenantry.plan import Step
 
 _MOST = 5
-"""Names that a line has at most."""
+"""Maximum number of names in a line."""
 
 
 def names(found: Sequence[str], one: str = "table") -> str:
     """`goals, notes and 3 more tables`: the first few, and how many more."""
     shown = list(dict.fromkeys(found))
     more = len(shown) - _MOST
-    if more <= 1:  # the last name is not longer than to say that there is one
+    if more <= 1:  # naming the last one takes no more room than counting it
         return ", ".join(shown[:-1]) + f" and {shown[-1]}" if len(shown) > 1 else shown[0]
     return f"{', '.join(shown[:_MOST])} and {more:,} more {one}s"
 
 
 def lock_lines(steps: Iterable[Step]) -> list[str]:
-    """The locks that others can feel, in the order of the plan; those that differ in the name of the table only are one line."""
+    """Return the locks that others can notice, in the plan's order; locks that differ in the table's name only share one
+    line."""
     tables: dict[tuple[str, str], list[str]] = {}
     for step in steps:
         if step.lock.startswith("none"):
@@ -35,7 +36,7 @@ def lock_lines(steps: Iterable[Step]) -> list[str]:
 
 
 def not_compared_lines(found: Iterable[NotCompared]) -> list[str]:
-    """What was left out, one line for each reason."""
+    """Return what was omitted, one line for each reason."""
     reasons: dict[tuple[str, bool], list[NotCompared]] = {}
     for each in found:
         reasons.setdefault((each.why, each.rows is None), []).append(each)

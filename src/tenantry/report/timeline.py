@@ -1,5 +1,5 @@
-"""How a run went, as data: rates and lag over time from the samples of the journal, thinned to what a picture can show, with
-its phases and turns. drawing.py makes pictures of it."""
+"""The course of a run as data: rates and lag over time from the journal's samples, reduced to what a picture can show, with
+phases and switchovers. timeline_svg.py draws it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tenantry.migrate.observe.status import gained
 from tenantry.postgres import load_blocks
 
 POINTS = 300
-"""About how many points a line has, however long a run lasted."""
+"""Approximate number of points of a line, however long the run lasted."""
 
 PAUSE = 10.0
-"""Seconds without a sample after which nobody was at work: samples are written about once a second."""
+"""Seconds without a sample after which no process counts as active: samples are written about once a second."""
 
 TURNS: Mapping[str, str] = {
     "cut_over": "cut over",
@@ -38,22 +38,22 @@ _EVENTS: Mapping[str, str] = {
     "contracted": "contracted",
 }
 _FOLLOWS = ("target follows", "source follows")
-"""What is done when no phase is: before the cut-over, and after it."""
+"""The activity between phases: before the cut-over, and after it."""
 _RAGGED = 1.5
-"""Seconds by which samples, which know only the second, are off."""
+"""Maximum error, in seconds, of samples: their time has whole seconds only."""
 _FINE = 5_000
-"""Points that are held in memory while the samples are read."""
+"""Maximum number of points in memory while the samples are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A stretch of time; times in seconds since the run was begun.
+    """An interval; times in seconds since the run began.
 
     Attributes:
-        band: what was being done: a phase, or which side followed the other.
+        band: the activity: a phase, or which side followed the other.
         copied, replayed: rows a second, on average.
-        lag_entries, lag_seconds: the most that there was.
-        p50_ms, p99_ms: the application's latency, where somebody measured it: the average, and the worst.
+        lag_entries, lag_seconds: the maximum.
+        p50_ms, p99_ms: the application's latency, if it was measured: the average, and the worst.
     """
 
     begun: float
@@ -73,7 +73,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A phase, from its begin to its end."""
+    """A phase, from start to end."""
 
     name: str
     begun: float
@@ -82,7 +82,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at a moment. `stall_ms`: for how long writers waited; None where they did not."""
+    """An event. `stall_ms`: how long writers waited; None if they did not."""
 
     at: float
     code: str
@@ -128,7 +128,7 @@ def _rounded(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_timeline(connection: Connection) -> Timeline | None:
-    """How the newest run went; None where there is no run, or none that lasted long enough to be sampled."""
+    """Return the course of the newest run; None if there is no run, or none long enough for samples."""
     if not journal_exists(connection):
         return None
     blocks = load_blocks("tenantry.report", "timeline")
@@ -136,7 +136,7 @@ def read_timeline(connection: Connection) -> Timeline | None:
     if row is None or row[2] == 0:
         return None
     run, started, _, first, last = row
-    # Weeks of samples go by here one after the other.
+    # Weeks of samples may be read here, one by one.
     with connection.cursor() as cursor:
         samples = (
             {"at": at, "phase": phase, "rows": rows, "lag_entries": entries, "lag_seconds": seconds, "data": data}
@@ -156,12 +156,12 @@ def read_timeline(connection: Connection) -> Timeline | None:
 
 
 def stretches(samples: Iterable[Mapping[str, Any]], started: datetime) -> Iterator[Point]:
-    """What lies between each sample and the next; where nobody was at work there is nothing."""
+    """Yield the interval between each sample and the next; nothing while no process was active."""
     before: Mapping[str, Any] | None = None
     for sample in samples:
         at = sample["at"]
         if before is None and (at - started).total_seconds() < PAUSE:
-            # The run's first second: nothing was carried over when it was begun.
+            # The run's first second: nothing had been migrated when it began.
             before = {**sample, "at": started, "rows": 0, "data": {**sample["data"], "replayed": 0}}
         if before is not None and 0 < (seconds := (at - before["at"]).total_seconds()) < PAUSE:
             copied, replayed = gained(before, sample)
@@ -191,9 +191,9 @@ def _number(value: object) -> float | None:
 
 
 def thin(points: Iterable[Point], width: float) -> list[Point]:
-    """Neighbours made one until each is at least `width` seconds long: the average of rates, the most of lags.
+    """Join neighbours until each is at least `width` seconds long: average the rates, keep the maximum of lags.
 
-    What is not next to each other, or belongs to another phase, stays apart.
+    Intervals that are not adjacent, or belong to different phases, stay separate.
     """
     thinned: list[Point] = []
     for point in points:
@@ -231,8 +231,8 @@ def _joined(a: Point, b: Point) -> Point:
 
 
 def bands(points: Sequence[Point], steps: Sequence[Band], marks: Sequence[Mark] = ()) -> list[Band]:
-    """Phases side by side. Steps say to the millisecond when they were done, the last time; samples know of earlier times too,
-    and of those in which no step was under way. Marks say when one side ceased to follow and the other began."""
+    """Return the phases in order. Steps record to the millisecond when they last ran; samples also cover earlier attempts,
+    and times without a running step. Marks record when a direction ended and the next began."""
     painted: list[_Painted] = []
     for point in points:
         painted = _paint(painted, Band(point.band, point.begun, point.ended), exact=False)
@@ -246,7 +246,7 @@ def bands(points: Sequence[Point], steps: Sequence[Band], marks: Sequence[Mark] 
         follows = found[n + 1] if n + 1 < len(found) else None
         scrap = not exact and band.ended - band.begun < _RAGGED
         if scrap and kept and kept[-1][1] and kept[-1][0].ended == band.begun:
-            # Between two steps a sample says no more than they do, and may say it too early.
+            # Between two steps a sample adds nothing, and its time may be too early.
             kept[-1] = (replace(kept[-1][0], ended=band.ended), True)
         elif scrap and follows is not None and follows[1] and follows[0].begun == band.ended:
             before = band.begun
@@ -257,7 +257,7 @@ def bands(points: Sequence[Point], steps: Sequence[Band], marks: Sequence[Mark] 
 
 
 def _turned(found: list[Band], marks: Sequence[Mark]) -> list[Band]:
-    """The border between two directions is their turn, which the sample behind it says too early."""
+    """Return the border between two directions: their switchover. The next sample would place it too early."""
     for n in range(1, len(found)):
         before, behind = found[n - 1], found[n]
         if {before.name, behind.name} == set(_FOLLOWS) and before.ended == behind.begun:
@@ -267,11 +267,11 @@ def _turned(found: list[Band], marks: Sequence[Mark]) -> list[Band]:
 
 
 _Painted = tuple[Band, bool]
-"""A band, and whether a step says so."""
+"""Return a band, and whether it comes from a step."""
 
 
 def _neighbours(painted: Iterable[_Painted]) -> list[_Painted]:
-    """In order; what has the same name and stands next to each other is one."""
+    """Join adjacent entries with the same name, in order."""
     found: list[_Painted] = []
     for band, exact in sorted(painted, key=lambda each: each[0].begun):
         last = found[-1] if found else None
@@ -283,7 +283,7 @@ def _neighbours(painted: Iterable[_Painted]) -> list[_Painted]:
 
 
 def _paint(painted: list[_Painted], over: Band, *, exact: bool) -> list[_Painted]:
-    """One band over the others, which keep what is left of them on either side."""
+    """Lay one band over the others, which keep their remainder on either side."""
     left: list[_Painted] = []
     for band, was_exact in painted:
         if band.ended <= over.begun or band.begun >= over.ended:
@@ -301,7 +301,7 @@ def _paint(painted: list[_Painted], over: Band, *, exact: bool) -> list[_Painted
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A phase in numbers, for those who do not see the picture."""
+    """A phase in numbers, for readers who cannot see the picture."""
 
     name: str
     begun: float
@@ -314,9 +314,9 @@ class Row:
 
 
 def rows_of(timeline: Timeline) -> list[Row]:
-    """Each band with what was carried over in it (rows), the highest lag and the worst latency.
+    """Return each band with its migrated rows, the highest lag and the worst latency.
 
-    A point on the border of two phases counts for the one that it was taken in; rows are copied in the copy alone.
+    A point on the border of two phases counts for the one in which it was measured; only the copy phase copies rows.
     """
     if not timeline.bands:
         return []

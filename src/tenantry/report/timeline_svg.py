@@ -1,6 +1,6 @@
-"""A timeline as a picture: SVG that needs nothing from outside, once for each width of the page, so that letters keep their size.
+"""Draws a timeline as self-contained SVG, once for each page width, so that letters keep their size.
 
-Colours are the page's own: classes begin with `tl-` and stand in style.css, so that dark pages and print need no other picture.
+The page's style.css defines the colours of classes with the prefix `tl-`, so dark pages and print use the same picture.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tenantry.migrate.observe.status import MOST_ENTRIES
 from tenantry.report.timeline import PAUSE, Band, Mark, Point, Row, Timeline, rows_of, thin
 
 _LETTER = 6.4
-"""Width of a letter of the picture's 12 px, on the safe side."""
+"""Upper bound of a letter's width at the picture's font size of 12 px."""
 _LINE = 15
 _LANES = 3
-"""Lines of labels of marks above the picture."""
+"""Lines of mark labels above the picture."""
 _STEPS = (
     0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
 )  # fmt: skip
-"""Seconds between two ticks that people can read."""
+"""Readable distances between two ticks, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One width for which the picture is drawn; in units that are about pixels."""
+    """One width for which the picture is drawn; in units of about one pixel."""
 
     name: str
     width: int
@@ -49,7 +49,7 @@ SIZES = (
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line. The first of a panel is filled, the second dashed, so that colour is not all that tells them apart."""
+    """A line. The first of a panel is filled, the second dashed, so that they can be distinguished without colour."""
 
     name: str
     kind: str
@@ -62,7 +62,7 @@ class Panel:
     series: tuple[Series, ...]
     unit: str = ""
     whole: bool = False
-    """There is nothing between one and two."""
+    """Whether there is a gap between two points."""
 
 
 RATES = Panel(
@@ -79,19 +79,19 @@ LATENCY = Panel(
 
 
 def panels_of(timeline: Timeline) -> list[Panel]:
-    """What there is to show; latency only where somebody measured it."""
+    """The series to show; latency only if it was measured."""
     measured = any(point.p50_ms is not None or point.p99_ms is not None for point in timeline.points)
     return [RATES, ENTRIES, AGE, *([LATENCY] if measured else [])]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What the page shows of how a run went.
+    """The parts of the page that show the course of a run.
 
     Attributes:
-        begun: when the run was begun, as text.
-        capped: the lag was higher than what is counted.
-        measured: somebody measured the application's latency.
+        begun: when the run began, as text.
+        capped: the lag exceeded the counted maximum.
+        measured: the application's latency was measured.
     """
 
     begun: str
@@ -104,7 +104,7 @@ class Curve:
 
 
 def course_of(report: Mapping[str, Any]) -> Curve | None:
-    """The pictures and their numbers; None where nothing was sampled."""
+    """Draw the pictures and collect their numbers; None without samples."""
     said = report.get("timeline")
     if said is None or not said["points"]:
         return None
@@ -125,7 +125,7 @@ def course_of(report: Mapping[str, Any]) -> Curve | None:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch in which somebody was at work, and where it stands in the picture."""
+    """An interval of activity, and its position in the picture."""
 
     begun: float
     ended: float
@@ -134,12 +134,13 @@ class Segment:
 
 
 class Axis:
-    """Time from left to right. Pauses in which nobody worked take a fixed width, or a night would leave no room for the run."""
+    """The time axis, from left to right. Idle pauses have a fixed width, otherwise a night would leave no room for the
+    run."""
 
     def __init__(self, spans: Iterable[tuple[float, float]], left: float, right: float) -> None:
         """
         Args:
-            spans: stretches of work, in seconds; in any order, overlapping or not.
+            spans: intervals of activity, in seconds; in any order, overlapping or not.
         """
         merged: list[tuple[float, float]] = []
         for begun, ended in sorted(spans):
@@ -149,7 +150,7 @@ class Axis:
                 merged.append((begun, ended))
         merged = merged or [(0.0, 1.0)]
         worked = sum(ended - begun for begun, ended in merged)
-        # A pause that is short beside the whole is drawn as long as it was.
+        # A short pause is drawn at its real length.
         short = max(PAUSE, 0.05 * worked)
         joined = [merged[0]]
         for begun, ended in merged[1:]:
@@ -170,14 +171,14 @@ class Axis:
         self._begins = [segment.begun for segment in self.segments]
 
     def x(self, seconds: float) -> float:
-        """Where a moment stands; one within a pause, at the end of what was before."""
+        """Return the position of a moment; for one within a pause, the end of the interval before it."""
         segment = self.segments[max(0, bisect_right(self._begins, seconds) - 1)]
         inside = min(max(seconds, segment.begun), segment.ended)
         return segment.left + (inside - segment.begun) * self.scale
 
     def ticks(self, room: float) -> list[tuple[float, float]]:
-        """Moments to be written beneath, at least `room` apart, with where they stand; each stretch has its begin, if there is
-        room for it."""
+        """Return the moments to label, at least `room` apart, with their positions; each interval's start is labelled if
+        there is room."""
         step = next((each for each in _STEPS if each * self.scale >= room), _STEPS[-1])
         found: list[tuple[float, float]] = []
         for segment in self.segments:
@@ -191,7 +192,7 @@ class Axis:
 
 
 def clock(seconds: float) -> str:
-    """Time since the begin, short: `0`, `45 s`, `12 min`, `2 h 30`, `3 d 4 h`."""
+    """Format the time since the start briefly: `0`, `45 s`, `12 min`, `2 h 30`, `3 d 4 h`."""
     if seconds < 0.05:
         return "0"
     if seconds < 90:
@@ -210,7 +211,7 @@ def clock(seconds: float) -> str:
 
 
 def nice_top(value: float) -> float:
-    """The smallest readable number that is not below `value`; 1 at least has a height."""
+    """Return the smallest readable number that is not below `value`, at least 1, so that the panel has a height."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -246,7 +247,7 @@ def draw(timeline: Timeline, size: Size) -> Markup:
     parts = [_bands(timeline.bands, axis, band_top, bottom), _pauses(axis, size, band_top, bottom, tops[1])]
     parts += [_chart(panel, points, axis, size, at, left, right) for panel, at in zip(panels, tops, strict=True)]
     parts += [_mark(mark, axis, band_top, bottom) for mark in timeline.marks]
-    # Words come last, so that no line runs through them.
+    # Words are drawn last, on top of all lines.
     parts.append(_names(timeline.bands, axis, band_top + 14))
     parts += [_head(panel, at - 8, left, right) for panel, at in zip(panels, tops, strict=True)]
     parts += labels
@@ -261,7 +262,7 @@ def draw(timeline: Timeline, size: Size) -> Markup:
 
 
 def in_words(timeline: Timeline) -> str:
-    """The picture in a sentence or two, for those who do not see it; the table beneath has the numbers."""
+    """Describe the picture in a sentence or two, for readers who cannot see it; the table below has the numbers."""
     said = ["Rows copied and replayed per second, and the replay lag, over time"]
     if timeline.bands:
         names = dict.fromkeys(band.name for band in timeline.bands)
@@ -281,7 +282,7 @@ def in_words(timeline: Timeline) -> str:
 def _spans(timeline: Timeline) -> list[tuple[float, float]]:
     spans = [(point.begun, point.ended) for point in timeline.points]
     spans += [(band.begun, band.ended) for band in timeline.bands]
-    # A turn that another command did while nobody sampled has a little room of its own.
+    # A switchover by another command, outside all samples, gets a little room of its own.
     spans += [(mark.at - 0.2, mark.at + 0.2) if mark.at > 0.2 else (0.0, 0.4) for mark in timeline.marks]
     return spans
 
@@ -303,7 +304,7 @@ def _bands(bands: Sequence[Band], axis: Axis, top: float, bottom: float) -> Mark
 
 
 def _names(bands: Sequence[Band], axis: Axis, y: float) -> Markup:
-    """Names of the phases that are wide enough for them."""
+    """Return the names of the phases that are wide enough for them."""
     return Markup("").join(
         _text(axis.x(band.begun) + 4, y, band.name, "tl-name tl-clear")
         for band in bands
@@ -312,7 +313,7 @@ def _names(bands: Sequence[Band], axis: Axis, y: float) -> Markup:
 
 
 def _pauses(axis: Axis, size: Size, top: float, bottom: float, panel: float) -> Markup:
-    """What was left out; its length stands upright within a panel, where no other words are."""
+    """Draw an omitted pause; its length is written vertically within a panel that has no other words."""
     parts = []
     for a, b in pairwise(axis.segments):
         length, width = clock(b.begun - a.ended), b.left - a.right
@@ -331,7 +332,7 @@ def _pauses(axis: Axis, size: Size, top: float, bottom: float, panel: float) -> 
 
 
 def _head(panel: Panel, y: float, left: float, right: float) -> Markup:
-    """Title and legend of a chart, above it."""
+    """Draw title and legend above a chart."""
     parts = [_text(left, y, panel.title, "tl-title tl-clear")]
     at = right
     for series in reversed(panel.series if len(panel.series) > 1 else ()):
@@ -349,7 +350,7 @@ def _head(panel: Panel, y: float, left: float, right: float) -> Markup:
 def _chart(
     panel: Panel, points: Sequence[Point], axis: Axis, size: Size, top: float, left: float, right: float
 ) -> Markup:
-    """One chart: three lines with their values, and the series."""
+    """Draw one chart: three lines with their values, and the series."""
     bottom = top + size.panel
     values = [value for point in points for series in panel.series if (value := series.value(point)) is not None]
     ceiling = nice_top(max(values, default=0.0))
@@ -374,7 +375,7 @@ def _chart(
 
 
 def _paths(points: Sequence[Point], series: Series, axis: Axis, bottom: float, scale: float) -> tuple[str, str]:
-    """Line and area: a stair, since each point stands for a stretch of time. It breaks where there is nothing."""
+    """Draw line and area as steps, since each point represents an interval. They break at gaps."""
     lines: list[str] = []
     areas: list[str] = []
     run: list[str] = []
@@ -416,7 +417,8 @@ def label_of(mark: Mark) -> str:
 
 
 def _labels(marks: Sequence[Mark], axis: Axis, left: float, right: float) -> tuple[list[Markup], int]:
-    """Labels in lanes, so that none lies on another; turns first. What finds no room has its line, and stands in the table."""
+    """Arrange labels in lanes without overlap, switchovers first. A label without room keeps its line, and is listed in the
+    table."""
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_LANES)]
     placed: list[tuple[int, float, Mark]] = []
     for mark in sorted(marks, key=lambda each: (not each.is_turn, each.at)):
@@ -458,7 +460,7 @@ def _time(axis: Axis, size: Size, bottom: float) -> Markup:
 
 
 def _hover(points: Sequence[Point], axis: Axis, top: float, bottom: float, panels: Sequence[Panel]) -> Markup:
-    """What the pointer rests on is told in numbers."""
+    """Return the numbers shown for the position of the pointer."""
     parts = []
     for point in points:
         values = [

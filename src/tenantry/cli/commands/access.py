@@ -1,4 +1,4 @@
-"""tenantry access: the access matrix, how the database departs from it, and its repair."""
+"""tenantry access: the access matrix, how the database differs from it, and its repair."""
 
 from __future__ import annotations
 

@@ -49,9 +49,9 @@ def analyze(
 
     Reads only. Each finding has a code, a count and sample keys; docs/reference/findings.md explains the codes.
 
-    Without a manifest it says what is in the database: the kind of each table, what a tenant could be and which table holds the people
-    who sign in, with reasons; references that no foreign key states, with the share of sampled values that prove them; and the findings
-    of the migration that `tenantry init` would draft.
+    Without a manifest it reports what is in the database: the kind of each table, candidates for the tenant and for the table
+    of people who sign in, with reasons; references without a foreign key, with the share of sampled values that support them;
+    and the findings of the migration that `tenantry init` would draft.
     """
     settings = read_settings(dsn=dsn, manifest=manifest)
     if prisma is not None or sql or (settings.manifest is None and settings.dsn is not None):

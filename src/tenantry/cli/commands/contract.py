@@ -1,4 +1,4 @@
-"""tenantry contract: the migration is completed."""
+"""tenantry contract: complete the migration."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def contract(
 def _ask(schema: str, archive: Path | None) -> None:
     """
     Raises:
-        SettingsError: something else than the schema's name was typed.
+        SettingsError: the typed text is not the schema's name.
     """
     undo = f"Only the archive {archive} will have them." if archive else "This cannot be undone."
     err.print(f"[bold red]This drops the source tables in schema {escape(schema)}. {escape(undo)}[/]")

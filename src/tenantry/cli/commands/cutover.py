@@ -1,4 +1,4 @@
-"""tenantry cutover: applications write the target."""
+"""tenantry cutover: switch applications over to the target."""
 
 from __future__ import annotations
 

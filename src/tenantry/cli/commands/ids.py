@@ -42,14 +42,14 @@ turned off.
 
 
 class Format(StrEnum):
-    """Of an exported map."""
+    """The format of an exported map."""
 
     CSV = "csv"
     PARQUET = "parquet"
 
 
 class OnUnknown(StrEnum):
-    """What becomes of ids that are not known."""
+    """How to handle unknown ids."""
 
     ERROR = "error"
     KEEP = "keep"
@@ -158,7 +158,7 @@ def translate(
         size = file.stat().st_size if file.is_file() else 0
 
         def progress(rows: int) -> None:
-            # How many there will be is estimated by how much of the file was read for those that are done.
+            # The total is estimated from the share of the file that was read.
             read = source.tell() if size else 0
             if read:
                 bars.count("translating ids", rows, max(rows, rows * size // read) + (read < size))

@@ -56,12 +56,12 @@ def init(
 
     Reads the database and samples of its rows; nothing in it is changed. The draft is complete: `tenantry analyze` and `tenantry
     plan` run on it. Where more than one decision is possible it takes the safe one (rows that cannot be placed go to the quarantine,
-    tables that belong to nobody are the service's) and lists it in QUESTIONS.md with its evidence and the alternatives.
+    tables without an owner are only open to the service) and lists it in QUESTIONS.md with its evidence and the alternatives.
 
-    Without a database, --prisma or --sql give the schema alone; then nothing is known of the rows.
+    Without a database, --prisma or --sql give the schema alone; then it knows nothing about the rows.
 
-    At a terminal it asks what a tenant is and who signs in; elsewhere flags say so, or the likeliest is taken. Run again, it keeps what
-    was edited since.
+    At a terminal it asks what a tenant is and who signs in; otherwise options decide, or the most likely candidate is used. A rerun
+    keeps your edits.
     """
     settings = read_settings(dsn=dsn)
     if settings.dsn is None and prisma is None and not sql:
@@ -136,7 +136,7 @@ def init(
 
 
 def _name(found: Survey, folder: Path, *, from_files: bool) -> str:
-    """The database's name, or that of the folder."""
+    """Return the database's name, or the folder's."""
     return folder.resolve().name if from_files else found.database
 
 
@@ -153,7 +153,7 @@ def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
 
 
 def _number_up_to(most: int) -> Callable[[str], int]:
-    """Read an answer as a number from 1 to `most`; another answer is asked for again."""
+    """Read an answer as a number from 1 to `most`; other answers are rejected."""
 
     def read(answer: str) -> int:
         if answer.strip().isdecimal() and 1 <= int(answer) <= most:

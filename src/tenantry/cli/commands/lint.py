@@ -88,7 +88,7 @@ def lint(
     settings = read_settings(dsn=dsn, manifest=manifest)
     guess = discover or bool(schema or role or tenant_column)
     manifest_or_discovery(manifest, guess)
-    # The database of the embedded server is named by the manifest, also where nothing else is taken from it.
+    # The manifest names the embedded server's database, even if nothing else of it is used.
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     folder = loaded.folder if loaded is not None else settings.folder
     allowed = load_exceptions(exceptions) if exceptions is not None else find_exceptions(folder)

@@ -75,7 +75,7 @@ def migrate(
     It can be stopped or killed at any moment: rerun it, and it resumes from its journal. At the end it reports whether the run is
     ready; the next step is `tenantry cutover`. `tenantry rollback --everything` undoes it all.
 
-    **--only** migrates some tenants as a pilot, with the people whom their rows reference and all rows that tenants share. A pilot
+    **--only** migrates some tenants as a pilot, with the people that their rows reference and all rows that tenants share. A pilot
     is compared, secured and kept synchronized like any run, but it is never cut over. Its tenants are fixed when the run begins:
     rerun without --only to resume it. **--rest** then adds all other tenants in the same run; `tenantry rollback --everything`
     undoes the pilot.

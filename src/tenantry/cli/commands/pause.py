@@ -1,4 +1,4 @@
-"""tenantry pause: a run waits."""
+"""tenantry pause: pause a run."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _discovered(
     on_copy: bool,
     quiet: bool,
 ) -> ProofEvidence:
-    # The database of the embedded server is named by the manifest, also where nothing else is taken from it.
+    # The manifest names the embedded server's database, even if nothing else of it is used.
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     with connected(settings, loaded) as (address, _), Bars(err, quiet=quiet) as bars:
         return gather_found(

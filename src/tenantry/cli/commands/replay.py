@@ -1,4 +1,4 @@
-"""tenantry replay: both sides stay synchronized."""
+"""tenantry replay: keep both sides synchronized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tenantry resume: a paused run continues."""
+"""tenantry resume: continue a paused run."""
 
 from __future__ import annotations
 

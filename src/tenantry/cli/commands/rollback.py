@@ -1,4 +1,4 @@
-"""tenantry rollback: back to the source, or back to before the run."""
+"""tenantry rollback: back to the source, or to the state before the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tenantry seal: the keys with which applications prove for whom they act."""
+"""tenantry seal: the keys that applications use to prove their context."""
 
 from __future__ import annotations
 

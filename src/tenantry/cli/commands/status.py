@@ -1,4 +1,4 @@
-"""tenantry status: how a run stands, once or continuously."""
+"""tenantry status: the status of a run, once or continuously."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.report.terminal import status as view
 
 _PAUSES = 3
-"""Looks without a process that has the run, after which no one works on it: `tenantry replay` lets others in between."""
+"""Number of refreshes without an active process after which the run counts as idle: `tenantry replay` pauses for other
+commands."""
 
 
 class Until(StrEnum):
-    """What can be waited for."""
+    """States that --until can wait for."""
 
     READY = "ready"
     CUT_OVER = "cut-over"
@@ -100,10 +101,10 @@ def status(
 
 
 def _look(connection: Connection, before: Status | None, throttle: Throttle, until: Until | None) -> Status | None:
-    """The run as it is; None where it was there before, and was taken back with its whole journal meanwhile.
+    """Return the current status of the run; None if its whole journal was rolled back since the last look.
 
     Raises:
-        NoRun: there is none, or it was taken back while something else was waited for.
+        NoRun: there is no run, or it was rolled back while the command waited for something else.
     """
     try:
         return read_status(connection, before=before, throttle=throttle)
@@ -114,7 +115,7 @@ def _look(connection: Connection, before: Status | None, throttle: Throttle, unt
 
 
 class _Ended:
-    """Whether there is nothing more to wait for."""
+    """Whether the wait is over."""
 
     def __init__(self, until: Until | None) -> None:
         self._until = until
@@ -134,7 +135,7 @@ class _Ended:
 
 
 def is_reached(until: Until, now: Status) -> bool:
-    """Whether the run is where somebody waits for it to be, or beyond that."""
+    """Whether the run has reached the requested state, or a later one."""
     match until:
         case Until.READY:
             return now.status in ("ready", "cut over", "contracted")
@@ -150,7 +151,7 @@ def is_reached(until: Until, now: Status) -> bool:
 
 @contextmanager
 def _shown(watching: bool, as_json: bool) -> Iterator[Callable[[Status], None]]:
-    """How each look is shown: one object, an object a line, a picture that is renewed in its place, or a line each."""
+    """How each refresh is shown: one object, an object per line, a picture that is redrawn in place, or a line each."""
     with ExitStack() as stack:
         if as_json and watching:
             yield lambda now: print_json(now.to_json(), one_line=True)

@@ -1,4 +1,4 @@
-"""tenantry throttle: the limits under which a run works."""
+"""tenantry throttle: the limits of a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _YES, _NO = ("true", "on", "yes"), ("false", "off", "no")
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """The options that every command here has, wherever they stand: before `set` or behind it."""
+    """The options of every command in this group, before or after `set`."""
 
     dsn: str | None
     manifest: Path | None
@@ -45,7 +45,7 @@ class _Given:
 
 @contextmanager
 def _database(given: _Given) -> Iterator[tuple[Manifest | None, Settings, psycopg.Connection[Any]]]:
-    """The manifest, its settings (the defaults where there is no manifest), and a connection."""
+    """Provide the manifest, its settings (the defaults without a manifest), and a connection."""
     with any_database(given.dsn, given.manifest) as (_, connection, loaded):
         yield loaded, loaded.throttle if loaded else Settings(), connection
 
@@ -162,7 +162,7 @@ def _row(
 
 
 def _concerns(manifest: Manifest | None, reason: Reason) -> bool:
-    """Whether it could throttle the run that the manifest describes: autovacuum is always at work somewhere."""
+    """Whether a reading could throttle the run that the manifest describes: autovacuum is always active somewhere."""
     if manifest is None or not reason.tables:
         return True
     schema = ident(manifest.source.schema_name)

@@ -1,4 +1,4 @@
-"""tenantry verify: source and target compared."""
+"""tenantry verify: compare source and target."""
 
 from __future__ import annotations
 

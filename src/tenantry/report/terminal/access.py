@@ -1,4 +1,4 @@
-"""How a database departs from its access matrix, and the statements that repair it."""
+"""Prints how a database differs from its access matrix, and the statements that repair it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def differences(console: Console, found: Sequence[AccessDifference]) -> None:
 
 
 def warnings(console: Console, project: Project) -> None:
-    """Columns about which the manifest has to decide once; they change no exit code."""
+    """Print columns that need one decision in the manifest; they do not change the exit code."""
     found = doubts(project)
     for each in found:
         console.print(f"[yellow]warning[/] {escape(str(each))}", soft_wrap=True)
@@ -46,7 +46,7 @@ def warnings(console: Console, project: Project) -> None:
 
 
 def changes(console: Console, planned: Sequence[AccessChange]) -> None:
-    """What would be removed, then what would be added."""
+    """Print what would be removed, then what would be added."""
     for title, group in _groups(planned):
         console.print(f"[bold]{title}[/]")
         for change in group:
@@ -54,7 +54,7 @@ def changes(console: Console, planned: Sequence[AccessChange]) -> None:
 
 
 def changes_sql(planned: Sequence[AccessChange]) -> str:
-    """The same as a script for review."""
+    """Print the same as a script for review."""
     lines = []
     for title, group in _groups(planned):
         lines.append(f"-- {title}")

@@ -14,7 +14,7 @@ _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": 
 
 
 def findings(console: Console, found: Sequence[Finding], *, everything: bool = False) -> None:
-    """Findings by severity; the merely informative ones are counted unless everything is asked for."""
+    """Print findings by severity; those of level info are only counted unless `everything` is set."""
     shown = [finding for finding in found if everything or finding.severity != "info"]
     table = new_table("code", "severity", "table", "rows", "finding", right=("rows",), wrapped=("table", "finding"))
     for finding in shown:

@@ -1,4 +1,4 @@
-"""Faults at the terminal: the worst first, each with its places below it, every text within its column."""
+"""Prints faults: the worst first, each with its places below, every text within its column."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tenantry.prove.faults import Fault
 
 STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _SHOWN = 40
-"""Places of one fault."""
+"""Maximum number of places per fault."""
 
 
 def show_faults(console: Console, found: Sequence[Fault]) -> None:
-    """Print them, and name first the one to begin with."""
+    """Print the faults, and name the one to begin with."""
     if not found:
         return
     first = found[0]

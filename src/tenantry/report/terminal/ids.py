@@ -1,4 +1,4 @@
-"""Ids: what was translated, what an id stands for, and which form applications still use."""
+"""Prints ids: translations, the rows of an id, and the forms that applications still use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tenantry.report.terminal.tables import new_table
 
 
 def translated(console: Console, tally: TranslationTally, *, derived: bool) -> None:
-    """How many ids were translated, and which were unknown."""
+    """Print how many ids were translated, and which were unknown."""
     said = f"{tally.rows:,} rows: {tally.translated:,} ids translated"
     for count, words in ((tally.same, "had that form already"), (tally.empty, "empty"), (tally.unknown, "unknown")):
         said += f", {count:,} {words}" if count else ""
@@ -27,7 +27,7 @@ def translated(console: Console, tally: TranslationTally, *, derived: bool) -> N
 
 
 def found(console: Console, rows: Sequence[Seen]) -> None:
-    """What an id is the old or the new id of."""
+    """Print the rows whose old or new id it is."""
     columns = ("from", "to", "old id", "new id", "state", "account")
     table = new_table(*columns, wrapped=columns)
     for each in rows:
@@ -38,7 +38,7 @@ def found(console: Console, rows: Sequence[Seen]) -> None:
 
 
 def uses(console: Console, by_table: Mapping[str, Mapping[str, Use]]) -> None:
-    """How often each form was used, and since when old ids are unused."""
+    """Print how often each form was used, and since when old ids are unused."""
     columns = ("table", "form", "uses", "in read-only", "first", "last")
     table = new_table(*columns, right=("uses", "in read-only"), wrapped=columns)
     for each in (use for forms in by_table.values() for use in forms.values()):

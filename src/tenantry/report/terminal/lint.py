@@ -1,4 +1,4 @@
-"""The findings of a lint, and the list of its checks."""
+"""Prints the findings of a lint, and the list of its checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tenantry.report.terminal.tables import new_table
 
 
 def checks(console: Console, found: Sequence[CheckFile]) -> None:
-    """Every check, with what holds where it finds nothing."""
+    """Print every check, with what its absence of findings guarantees."""
     table = new_table("check", "level", "what a database without findings guarantees")
     table.columns[-1].no_wrap = False
     for each in found:
@@ -26,7 +26,7 @@ def checks(console: Console, found: Sequence[CheckFile]) -> None:
 
 
 def lint(console: Console, found: Lint) -> None:
-    """What was checked, what is wrong, what is accepted, and what could not be checked."""
+    """Print what was checked, what is wrong, what is accepted, and what could not be checked."""
     for sentence in found.scope.sentences:
         console.print(f"[dim]{escape(sentence)}[/]")
     show_faults(console, faults(found.results(), found.rules))

@@ -1,4 +1,4 @@
-"""What a migration did with every row, and whether the cutover can follow."""
+"""Prints what a migration did with every row, and whether the cutover can follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that the serving side does not have."""
+"""Prints rows that the serving side does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenantry.report.foreign_text import escape
 
 
 def missing(console: Console, count: int, rows: Sequence[Missing]) -> None:
-    """How many, the first of them, and what to do."""
+    """Print their number, the first of them, and what to do."""
     console.print(f"[red]✗[/] {count:,} rows that applications have written are not on the side that serves them:")
     for each in rows:
         console.print(f"    {escape(str(each))}")

@@ -1,4 +1,4 @@
-"""A plan, as tables and as a script for review."""
+"""Prints a plan, as tables and as a script for review."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plan(console: Console, planned: Plan) -> None:
 
 
 def plan_sql(planned: Plan) -> str:
-    """The plan as a script that people review: every step with what it is, does and undoes."""
+    """Return the plan as a script for review: each step with its description, its SQL and its undo."""
     parts = [
         comment(
             f"Plan of {planned.name}: schema {planned.source_schema} to {planned.target_schema}; digest {planned.digest()}"

@@ -1,4 +1,4 @@
-"""A proof: the matrix as it was executed, what failed, and what was covered."""
+"""Prints a proof: the executed matrix, failures, and what was covered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tenantry.report.terminal.tables import new_table
 
 
 def _letters(marks: Mapping[str, str]) -> Text:
-    """SIUD for one role and table."""
+    """Format SIUD for one role and table."""
     text = Text()
     for command in ("select", "insert", "update", "delete"):
         letter = command[0].upper()
@@ -39,7 +39,7 @@ def _letters(marks: Mapping[str, str]) -> Text:
 
 
 def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: bool = True) -> None:
-    """The matrix, then what failed and what was not tried; at last, unless others say it, how it ended."""
+    """Print the matrix, failures, and what was not tried; and the conclusion, unless the caller prints it."""
     rows = shown.matrix_rows()
     roles = list(dict.fromkeys(role for row in rows for role, _ in row.marks))
     tables: dict[str, dict[str, dict[str, str]]] = {}
@@ -76,7 +76,7 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: boo
 
 
 def evidence(console: Console, shown: ProofEvidence) -> None:
-    """The matrix, what failed, and the table of what was covered."""
+    """Print the matrix, failures, and the table of what was covered."""
     if shown.matrix is not None:
         proof(console, replace(shown.matrix, checks=()), verdict=False, failures=False)
         console.print()
@@ -111,7 +111,7 @@ def evidence(console: Console, shown: ProofEvidence) -> None:
 
 
 def _verdict(shown: ProofEvidence) -> str:
-    """How it ended, and how much of what there is it is about."""
+    """Return the conclusion, and how much of the database it covers."""
     matrix = shown.matrix
     tried = (
         "" if matrix is None else f" ({len(matrix.cells) - len(matrix.untried):,} of {len(matrix.cells):,} cells tried)"

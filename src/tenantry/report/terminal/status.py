@@ -1,4 +1,4 @@
-"""Where a run stands: as a page, and as one line for logs."""
+"""Prints the status of a run: as a page, and as one line for logs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _STANDING = {
 
 
 def status(console: Console, now: Status) -> None:
-    """Where a run stands."""
+    """Print the status of a run."""
     console.print(status_view(now))
 
 
 def status_view(now: Status, *, everything: bool = True) -> Group:
-    """All that is known of a run at one moment.
+    """Return everything known about a run at one moment.
 
     Args:
-        everything: also finished copies and the latest events: more than fits on a screen.
+        everything: also finished copies and the latest events, which may not fit on a screen.
     """
     parts: list[Any] = [
         Text.assemble(
@@ -80,7 +80,7 @@ def status_view(now: Status, *, everything: bool = True) -> Group:
 
 
 def status_line(now: Status) -> str:
-    """The same in one line, for logs."""
+    """Return the same in one line, for logs."""
     steps = next(((phase.done, phase.steps) for phase in now.phases if phase.phase == now.phase), (0, 0))
     said = [
         f"{now.at:%H:%M:%S} run {now.run} {now.status}, {now.phase} {steps[0]}/{steps[1]} steps",
@@ -133,13 +133,13 @@ def _copies(shown: Sequence[CopyStatus]) -> RichTable:
 
 
 def _figures(now: Status) -> RichTable:
-    """What has one line each, by its name."""
+    """Return the facts that take one line each, by name."""
     table = RichTable.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
 
     def line(name: str, said: str) -> None:
-        # Names of hosts, folders and programs are no markup.
+        # Names of hosts, folders and programs are not markup.
         table.add_row(name, Text(said))
 
     rates = now.rates

@@ -1,4 +1,4 @@
-"""What a survey found, on the terminal."""
+"""Prints the results of a survey."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenantry.survey.model import Candidate
 
 
 def survey(console: Console, found: Survey, *, everything: bool = False) -> None:
-    """Tables by kind, candidates with their reasons, and the references that no foreign key states."""
+    """Print tables by kind, candidates with their reasons, and the references without a foreign key."""
     console.print(
         f"Database {found.database}, schema {found.schema}, PostgreSQL {found.server}: {len(found.tables)} tables",
         markup=False,
@@ -60,7 +60,7 @@ def _candidates(console: Console, title: str, found: tuple[Candidate, ...], *, e
 
 
 def candidate_name(each: Candidate) -> str:
-    """What a candidate is, in a few words."""
+    """Describe a candidate in a few words."""
     match each.form:
         case "person":
             return f"each person ({each.table})"

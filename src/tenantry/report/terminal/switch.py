@@ -1,4 +1,4 @@
-"""Switching over, back, for good, and the replay that goes with it."""
+"""Prints switchovers: the cutover, the switch back, the contract step, and replay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIRECTIONS = {"forward": "source to target", "reverse": "target to source", "bo
 
 
 def switched(console: Console, done: Switchover) -> None:
-    """Which side applications write now, and how long writers waited."""
+    """Print which side applications write now, and how long writers waited."""
     console.print(f"[green]✓[/] {_SIDES[done.direction]}")
     if done.already:
         console.print("  Already done; nothing was changed.")
@@ -32,7 +32,7 @@ def switched(console: Console, done: Switchover) -> None:
 
 
 def cut_over(console: Console, done: Switchover) -> None:
-    """The cutover, and what follows it."""
+    """Print the cutover, and what follows it."""
     switched(console, done)
     if done.direction == "both":
         console.print(
@@ -45,7 +45,7 @@ def cut_over(console: Console, done: Switchover) -> None:
 
 
 def rolled_back(console: Console, done: RolledBack) -> None:
-    """What was undone, and which rows the source has no place for."""
+    """Print what was undone, and the rows for which the source has no place."""
     if done.turned is not None:
         switched(console, done.turned)
     if done.undone:
@@ -72,7 +72,7 @@ def rolled_back(console: Console, done: RolledBack) -> None:
 
 
 def contracted(console: Console, done: Contracted) -> None:
-    """That the migration is complete, and where the archive is."""
+    """Print that the migration is complete, and where the archive is."""
     if done.already:
         console.print("Already contracted; nothing was changed.")
         return
@@ -84,7 +84,7 @@ def contracted(console: Console, done: Contracted) -> None:
 
 
 def following_line(total: Followed, lag: int, age: float) -> str:
-    """One line of progress."""
+    """Return one line of progress."""
     sides = (
         f" ({total.from_source:,} from the source, {total.from_target:,} from the target)"
         if total.direction == "both"
@@ -94,7 +94,7 @@ def following_line(total: Followed, lag: int, age: float) -> str:
 
 
 def followed(console: Console, done: Followed) -> None:
-    """What was replayed in all."""
+    """Print the totals of a replay."""
     console.print(
         f"{done.entries:,} changes replayed in {done.rounds:,} rounds: {done.rows:,} rows written, {done.refused:,} into quarantine,"
         f" {done.conflicts:,} conflicts."

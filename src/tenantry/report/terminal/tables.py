@@ -1,4 +1,4 @@
-"""The tables of all views."""
+"""Builds the tables of all views."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 _LEAST = 12
-"""Characters that remain of a column that gives way."""
+"""Minimum width, in characters, of a column that shrinks."""
 
 
 class _PlainTable(Table):
-    """A table whose cells are text as it is: names and values of a database are no markup."""
+    """A table whose cells are plain text: names and values from a database are not markup."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 def new_table(*columns: str, right: Sequence[str] = (), wrapped: Sequence[str] = ()) -> Table:
-    """A table without lines. A cell with styles is given as a Text.
+    """Build a table without lines. A cell with styles must be a Text.
 
     Args:
         right: columns of numbers.
-        wrapped: columns that give way where the terminal is narrow. All others stay in one piece, so that keys can be copied and
+        wrapped: columns that shrink on a narrow terminal. All others are never wrapped or cut, so that keys can be copied and
+            numbers are complete.
             no number is cut off.
     """
     made = _PlainTable(box=None, pad_edge=False, header_style="bold")

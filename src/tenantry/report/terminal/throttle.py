@@ -1,4 +1,4 @@
-"""The throttle's settings, and what a run backs off from now."""
+"""Prints the throttle's settings, and what a run currently backs off from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tenantry.report.terminal.tables import new_table
 
 
 def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, ServerReading]) -> None:
-    """Each setting with its value, what is measured now, and where the value is from.
+    """Print each setting with its value, the current reading, and the source of the value.
 
     Args:
         rows: name, value, from, at, manifest and unknown of each setting.
@@ -30,7 +30,7 @@ def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapp
 
 
 def reasons(console: Console, found: Sequence[Reason]) -> None:
-    """What a run backs off from now, and how."""
+    """Print what a run currently backs off from, and how."""
     for reason in found:
         copy, replay = reason.effect("copy", next(iter(reason.tables), None)), reason.effect("replay")
         console.print(f"[bold red]{reason.code}[/] {escape(reason.text)}. [dim]Copy {copy}, replay {replay}.[/]")
@@ -39,7 +39,7 @@ def reasons(console: Console, found: Sequence[Reason]) -> None:
 
 
 def written(value: object) -> str:
-    """A value as it is typed."""
+    """Format a value as it is typed."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""tenantry users events: account events that are open."""
+"""tenantry users events: open account events."""
 
 from __future__ import annotations
 

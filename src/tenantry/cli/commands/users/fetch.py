@@ -1,4 +1,4 @@
-"""tenantry users fetch: accounts of a hosted Supabase are mirrored here."""
+"""tenantry users fetch: mirror the accounts of a hosted Supabase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tenantry users push: the accounts of a run are created at a hosted Supabase."""
+"""tenantry users push: create the accounts of a run at a hosted Supabase."""
 
 from __future__ import annotations
 

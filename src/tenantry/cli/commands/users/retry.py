@@ -1,4 +1,4 @@
-"""tenantry users retry: open account events are retried."""
+"""tenantry users retry: retry open account events."""
 
 from __future__ import annotations
 
