@@ -367,8 +367,7 @@ def test_analysis_says_who_a_run_would_have_to_wait_for_and_whether_it_has_room(
     assert '"Organization"' in waiting["title"]
     roles, database = sorted(said["TA-152"], key=lambda each: "database" in each["title"])
     assert (
-        f"role small_mig may have {SESSIONS - 1} sessions, and 0 are in use: a run needs {SESSIONS}"
-        in roles["title"]
+        f"role small_mig may have {SESSIONS - 1} sessions, and 0 are in use: a run needs {SESSIONS}" in roles["title"]
     )
     assert f"alter database {app.database.name} connection limit" in database["advice"]
     app.as_superuser("rollback prepared 'it''s one'", "rollback prepared 'elsewhere'")
