@@ -41,12 +41,14 @@ class Hosted:
         fault: from the number of the request (1 is the first), its method and path: what to do with it.
         watch: called with the number of each request when it was carried out and is not yet answered.
         slow: seconds of a slow answer.
+        auto_confirm: addresses count as confirmed at sign-up.
     """
 
     url: str
     fault: Callable[[int, str, str], Fault] = lambda _number, _method, _path: "ok"
     watch: Callable[[int], None] = lambda _number: None
     slow: float = 0.5
+    auto_confirm: bool = False
     asked: Counter[str] = field(default_factory=Counter)
     mails: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -183,6 +185,8 @@ class _Api:
             match method, parts.path:
                 case "GET", "/auth/v1/admin/users":
                     return self._list(connection, parse_qs(parts.query))
+                case "GET", "/auth/v1/settings":
+                    return 200, {"mailer_autoconfirm": self._state.auto_confirm}, {}
                 case "POST", "/auth/v1/admin/users":
                     return 200, self._create(connection, given), {}
                 case "POST", "/auth/v1/invite":

@@ -81,13 +81,17 @@ def test_behind_the_admin_api_the_same_plan_is_carried_out(
     api, there = project
     environment = {"TENANTRY_AUTH_URL": api.url, "TENANTRY_AUTH_KEY": KEY}
     with _world(database, tmp_path, FIRST, MERGE, (Case("", USERS, {}),)) as world:
+        api.auto_confirm = True
         said = _cli(world, "fetch", "--rate", "1000", "--json", **environment)
         assert (said.code, said.json) == (0, {"accounts": 2}), said.err
+        assert said.err.count("confirms every e-mail address at sign-up") == 1
         world.run()
         before = _accounts(there)
         said = _cli(world, "push", "--rate", "1000", "--json", **environment)
         assert said.code == 0, said.out + said.err
         assert said.json == {"done": 4, "before": 0, "refused": []}
+        assert "confirms every e-mail address at sign-up" in said.err
+        api.auto_confirm = False
         found = _accounts(there)
         assert set(found) == {_a(3), _a(4), _made("p1"), _made("p2"), _made("p5")}
         assert found[_made("p1")] == ("p1@x.example", BCRYPT, True, None)
@@ -100,6 +104,7 @@ def test_behind_the_admin_api_the_same_plan_is_carried_out(
         # Once more does nothing; the way back takes what was made, and nothing else.
         again = _cli(world, "push", "--rate", "1000", "--json", **environment)
         assert again.json == {"done": 0, "before": 4, "refused": []}
+        assert "at sign-up" not in again.err
         assert _cli(world, "push", "--undo", "--rate", "1000", **environment).code == 0
         assert set(_accounts(there)) == set(before)
 

@@ -144,6 +144,15 @@ class AdminClient:
         text = self._call("GET", "/admin/users", parameters={"page": "1", "per_page": "1"}).headers.get("x-total-count")
         return int(text) if text is not None and text.isdigit() else None
 
+    def confirms_at_sign_up(self) -> bool | None:
+        """Return whether every address counts as confirmed at sign-up, without a message; None if the server does not say."""
+        try:
+            value = self._call("GET", "/settings").value
+        except AuthRefused:
+            return None
+        found = value.get("mailer_autoconfirm") if isinstance(value, dict) else None
+        return found if isinstance(found, bool) else None
+
     def user(self, user: UUID) -> User | None:
         """Return the user with this id, or None."""
         try:

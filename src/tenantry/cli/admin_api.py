@@ -9,9 +9,16 @@ import typer
 
 from tenantry.auth_admin.client import AdminClient
 from tenantry.auth_admin.values import RequestPace
+from tenantry.cli.console import err
 from tenantry.errors import SettingsError
 
 _KEY = "TENANTRY_AUTH_KEY"
+
+AUTO_CONFIRM = (
+    "[yellow]warning[/] This project confirms every e-mail address at sign-up. Anybody who types in another person's address gets the"
+    " profile, memberships and invitations that wait for it. Switch on the confirmation of addresses in Supabase Auth before people"
+    " sign up (Email: Confirm email; GOTRUE_MAILER_AUTOCONFIRM=false)."
+)
 
 Url = Annotated[
     str,
@@ -23,6 +30,12 @@ Url = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(help="Requests per second.", min=0.1)]
+
+
+def warn_of_auto_confirm(client: AdminClient) -> None:
+    """Say it on the error stream, so that --json stays as it is."""
+    if client.confirms_at_sign_up():
+        err.print(AUTO_CONFIRM)
 
 
 def admin_client(url: str, rate: float) -> AdminClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tenantry.auth_admin.mirror import fetch as fetch_accounts
-from tenantry.cli.admin_api import Rate, Url, admin_client
+from tenantry.cli.admin_api import Rate, Url, admin_client, warn_of_auto_confirm
 from tenantry.cli.command import command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import prepared_project
@@ -28,6 +28,7 @@ def fetch(
         prepared_project(dsn, manifest) as (_, connection, _prepared),
         Bars(err, quiet=as_json) as bars,
     ):
+        warn_of_auto_confirm(client)
         read = fetch_accounts(connection, client, lambda done, total: bars.count("fetching accounts", done, total))
         bars.count("fetching accounts", read, read)
     if as_json:

@@ -8,7 +8,7 @@ import typer
 
 from tenantry.auth_admin.actions import Ran, refused, run_actions, undo_actions
 from tenantry.auth_admin.mirror import actions, count_actions
-from tenantry.cli.admin_api import Rate, Url, admin_client
+from tenantry.cli.admin_api import Rate, Url, admin_client, warn_of_auto_confirm
 from tenantry.cli.command import command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import need_run, prepared_project
@@ -51,6 +51,7 @@ def push(
             else:
                 out.print(f"{gone:,} accounts were deleted.")
             return
+        warn_of_auto_confirm(client)
         with connect(address, name="tenantry: users") as reading, Bars(err, quiet=as_json) as bars:
             total = count_actions(reading)
 
