@@ -25,3 +25,8 @@ def docstring(*sentences: str) -> str:
 def _harmless(text: str) -> str:
     """No text ends a docstring or escapes in it."""
     return re.sub(r'["\\]', "'", text)
+
+
+def call(*given: object, **named: object) -> str:
+    """The arguments of a call: texts of code as they are, named ones that are None left out."""
+    return ", ".join([*map(str, given), *(f"{name}={value}" for name, value in named.items() if value is not None)])

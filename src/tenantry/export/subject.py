@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tenantry.access import close_sql, context_sql, cutover_grants, cutover_revokes, roles_sql, secure_statements
+from tenantry.access import (
+    close_sql,
+    context_sql,
+    cutover_grants,
+    cutover_revokes,
+    insertable,
+    roles_sql,
+    secure_statements,
+)
 from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.accounts.sync import drop_functions_sql, functions_sql, triggers_sql
-from tenantry.catalog import Catalog, read_catalog
+from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.catalog.build import schema_statements
 from tenantry.ids.functions import born_function
 from tenantry.journal.journal import Connection
@@ -59,17 +67,25 @@ class Subject:
         catalog: the target's schema: as the plan creates it or, after a cut-over, as it is in the database now.
         roles: the script that makes the cluster's roles, for a superuser.
         parts: what makes the target: accounts, context, schema, access; the owner of the tables runs them.
-        manifest: for what a text says of contexts.
+        project: for what clients may read and write.
     """
 
     name: str
     catalog: Catalog
     roles: str
     parts: tuple[Part, ...]
-    manifest: Manifest
+    project: Project
 
-    def part(self, name: str) -> Part:
-        return next(part for part in self.parts if part.name == name)
+    def given(self, table: Table) -> frozenset[str]:
+        """The columns that a client may give for a new row; all, where the manifest says nothing of the table."""
+        if table.name not in self.project.manifest.tables:
+            return frozenset(column.name for column in table.columns)
+        return frozenset(insertable(self.project, table))
+
+    def hidden(self, table: Table) -> frozenset[str]:
+        """The columns that no client may read."""
+        rules = self.project.manifest.tables.get(table.name)
+        return frozenset(rules.access.hidden if rules is not None else ())
 
 
 def read_subject(connection: Connection, prepared: Prepared, *, owner: str | None = None) -> Subject:
@@ -104,7 +120,7 @@ def subject(project: Project, catalog: Catalog, files: Sequence[Path], *, owner:
         catalog,
         roles_sql(manifest, owner=owner, database=None),
         (_accounts(), _context(manifest), _schema(project, files), _access(project, owner, login)),
-        manifest,
+        project,
     )
 
 
