@@ -1,8 +1,8 @@
--- Who there is: clinics (the tenants), people, providers, and who may do what in which clinic.
---
--- In every table below a clinic: clinic_id stands first in the primary key, in each unique constraint and in each
--- foreign key, so that no row can point into another clinic. Foreign keys are deferrable and refuse with NO ACTION
--- rather than RESTRICT, which could not wait for the commit.
+-- Clinics (the tenants), people, providers, and who may do what in which clinic.
+
+-- In every table that belongs to a clinic, clinic_id comes first in the primary key, in each unique constraint and in each
+-- foreign key, so that no row can refer to another clinic. Foreign keys are deferrable and use NO ACTION, because RESTRICT
+-- cannot wait for the commit.
 
 create table clinics (
     id                 uuid           not null default gen_random_uuid(),
@@ -22,14 +22,14 @@ create table clinics (
     constraint clinics_legacy_id_key          unique (legacy_id),
     constraint clinics_registration_code_key  unique (registration_code),
     constraint clinics_clinic_code_key        unique (clinic_code),
-    -- timezone() raises for a zone that the server does not know
+    -- timezone() fails for a zone that the server does not know
     constraint clinics_time_zone_check        check (timezone(time_zone, timestamptz 'epoch') is not null)
 );
-comment on table  clinics                    is 'The tenants: one row for each clinic, which everything below belongs to.';
+comment on table  clinics                    is 'The tenants: one row for each clinic.';
 comment on column clinics.id                 is 'The clinic; the value of clinic_id in every other table.';
-comment on column clinics.name               is 'What the clinic calls itself.';
+comment on column clinics.name               is 'The clinic''s own name.';
 comment on column clinics.location           is 'Town or address, as the office states it.';
-comment on column clinics.status             is 'An inactive clinic keeps its data and is closed to its members.';
+comment on column clinics.status             is 'An inactive clinic keeps its data, but its members have no access.';
 comment on column clinics.time_zone          is 'IANA name of the zone in which the days of this clinic begin and end.';
 comment on column clinics.registration_code  is 'Code by which the group registered the clinic; null until it is set.';
 comment on column clinics.clinic_code        is 'Short stable code used by spreadsheet syncs, so that a new id does not break them; null until the clinic sets it.';
@@ -58,14 +58,14 @@ create table profiles (
     constraint profiles_auth_user_id_fkey   foreign key (auth_user_id) references auth.users (id)
         on delete set null deferrable initially immediate
 );
-comment on table  profiles                is 'People, with or without an account, in no clinic, one or several.';
-comment on column profiles.id             is 'The person; what created_by, updated_by and memberships point to.';
-comment on column profiles.auth_user_id   is 'The account with which the person signs in; null for people who have none, or no longer.';
-comment on column profiles.email          is 'E-mail address in its normal form, lower-case and without blanks around it.';
+comment on table  profiles                is 'People, with or without an account, and with any number of clinics.';
+comment on column profiles.id             is 'The person; created_by, updated_by and memberships refer to it.';
+comment on column profiles.auth_user_id   is 'The account with which the person signs in; null without one.';
+comment on column profiles.email          is 'E-mail address in its normal form, lower-case and without surrounding blanks.';
 comment on column profiles.name           is 'Name as shown to colleagues.';
 comment on column profiles.locale         is 'BCP 47 tag that decides language and number format.';
 comment on column profiles.last_login_at  is 'When the person last signed in; null if never.';
-comment on column profiles.deleted_at     is 'Since when the account of the person is deleted; null while it is not. The profile stays for the rows that name it.';
+comment on column profiles.deleted_at     is 'When the person''s account was deleted; null if it was not. The profile stays for rows that refer to it.';
 
 
 create table providers (
@@ -88,9 +88,9 @@ create table providers (
         deferrable initially immediate
 );
 comment on table  providers                is 'Dentists, hygienists and specialists of a clinic, whether or not they use the application.';
-comment on column providers.name           is 'Name as it stands in the schedule.';
+comment on column providers.name           is 'Name in the schedule.';
 comment on column providers.provider_type  is 'Profession of the provider.';
-comment on column providers.status         is 'An inactive provider keeps its figures and receives no new ones.';
+comment on column providers.status         is 'An inactive provider keeps its figures and gets no new ones.';
 comment on column providers.provider_code  is 'Short stable code used by spreadsheet syncs; null until the clinic sets it.';
 
 
@@ -119,9 +119,9 @@ create table user_clinic_roles (
 );
 comment on table  user_clinic_roles              is 'Memberships: which person may do what in which clinic, at most one role in each.';
 comment on column user_clinic_roles.profile_id   is 'The member.';
-comment on column user_clinic_roles.role         is 'What the member may do in this clinic; says nothing about any other clinic.';
-comment on column user_clinic_roles.is_active    is 'False suspends the membership without losing what hangs on it.';
-comment on column user_clinic_roles.provider_id  is 'The provider that this member is; null for people who treat nobody.';
+comment on column user_clinic_roles.role         is 'What the member may do in this clinic; has no effect in any other clinic.';
+comment on column user_clinic_roles.is_active    is 'False suspends the membership and keeps its dependent rows.';
+comment on column user_clinic_roles.provider_id  is 'The provider that this member is; null for people who do not treat patients.';
 
 create index user_clinic_roles_profile_id_idx            on user_clinic_roles (profile_id);
 create index user_clinic_roles_clinic_id_provider_id_idx on user_clinic_roles (clinic_id, provider_id);
@@ -154,14 +154,14 @@ create table clinic_invitations (
     constraint clinic_invitations_accepted_profile_id_fkey  foreign key (accepted_profile_id) references profiles (id)
         on delete set null deferrable initially immediate
 );
-comment on table  clinic_invitations                      is 'Invitations to join a clinic, each good for one person, once, for seven days.';
-comment on column clinic_invitations.email                is 'Address that was invited, in its normal form; only this address may accept.';
-comment on column clinic_invitations.role                 is 'Role that the membership gets on acceptance; chosen by the clinic, never by the invited.';
-comment on column clinic_invitations.token_hash           is 'SHA-256 of the token in the link; the token itself is stored nowhere.';
+comment on table  clinic_invitations                      is 'Invitations to join a clinic, each valid for one person, once, for seven days.';
+comment on column clinic_invitations.email                is 'The invited address, in its normal form; only this address may accept.';
+comment on column clinic_invitations.role                 is 'Role that the membership gets on acceptance; chosen by the clinic, never by the invited person.';
+comment on column clinic_invitations.token_hash           is 'SHA-256 of the token in the link; the token itself is not stored.';
 comment on column clinic_invitations.expires_at           is 'End of validity, at most 168 hours after creation.';
-comment on column clinic_invitations.accepted_at          is 'When the invitation was used; null while it was not.';
+comment on column clinic_invitations.accepted_at          is 'When the invitation was used; null if it was not.';
 comment on column clinic_invitations.accepted_profile_id  is 'The person who used it.';
-comment on column clinic_invitations.revoked_at           is 'When the clinic took the invitation back; null if it did not.';
+comment on column clinic_invitations.revoked_at           is 'When the clinic revoked the invitation; null if it did not.';
 
 create index        clinic_invitations_accepted_profile_id_idx on clinic_invitations (accepted_profile_id);
 create unique index clinic_invitations_open_key                on clinic_invitations (clinic_id, email)
@@ -191,11 +191,11 @@ create table clinic_shares (
     constraint clinic_shares_receiving_clinic_id_fkey  foreign key (receiving_clinic_id) references clinics (id)
         on delete cascade deferrable initially immediate
 );
-comment on table  clinic_shares                      is 'Explicit shares between clinics of one group: what the clinic of the row lets another clinic read.';
+comment on table  clinic_shares                      is 'Explicit shares between clinics of one group: data that the row''s clinic lets another clinic read.';
 comment on column clinic_shares.receiving_clinic_id  is 'The clinic whose members may read.';
-comment on column clinic_shares.kind                 is 'What they may read.';
-comment on column clinic_shares.since                is 'From when the share holds.';
-comment on column clinic_shares.until                is 'When the share ends; null while it is open-ended.';
-comment on column clinic_shares.accepted_at          is 'When an administrator of the receiving clinic accepted it, as the service notes; until then nobody reads anything by it.';
+comment on column clinic_shares.kind                 is 'The kind of data that they may read.';
+comment on column clinic_shares.since                is 'Start of the share.';
+comment on column clinic_shares.until                is 'End of the share; null if open-ended.';
+comment on column clinic_shares.accepted_at          is 'When an administrator of the receiving clinic accepted it, recorded by the service; before that it grants nothing.';
 
 create index clinic_shares_receiving_clinic_id_idx on clinic_shares (receiving_clinic_id, kind);

@@ -1,4 +1,4 @@
--- Where and when a clinic works, and what other systems call its providers and locations.
+-- Where and when a clinic works, and the names that other systems use for its providers and locations.
 
 create table locations (
     clinic_id      uuid         not null,
@@ -20,9 +20,9 @@ create table locations (
 );
 comment on table  locations                is 'The offices of a clinic.';
 comment on column locations.name           is 'Name of the office, unique within the clinic.';
-comment on column locations.address        is 'Postal address, if stated.';
+comment on column locations.address        is 'Postal address, if known.';
 comment on column locations.location_code  is 'Short stable code used by spreadsheet syncs; null until the clinic sets it.';
-comment on column locations.is_active      is 'False once the office is closed; its figures stay.';
+comment on column locations.is_active      is 'False once the office is closed; its figures are kept.';
 
 
 create table provider_locations (
@@ -52,8 +52,8 @@ comment on table  provider_locations              is 'Which provider works at wh
 comment on column provider_locations.provider_id  is 'The provider.';
 comment on column provider_locations.location_id  is 'The office.';
 comment on column provider_locations.starts_on    is 'First day at this office.';
-comment on column provider_locations.ends_on      is 'Last day at this office; null while it goes on.';
-comment on column provider_locations.is_primary   is 'True for the office that figures without a stated one are counted for.';
+comment on column provider_locations.ends_on      is 'Last day at this office; null while open-ended.';
+comment on column provider_locations.is_primary   is 'True for the office to which figures without an office are assigned.';
 
 create index        provider_locations_clinic_id_location_id_idx on provider_locations (clinic_id, location_id);
 create unique index provider_locations_primary_key               on provider_locations (clinic_id, provider_id)
@@ -84,8 +84,8 @@ create table clinic_calendar (
 comment on table  clinic_calendar            is 'Production days: the days on which a clinic works; goal pacing and month-end projection count these.';
 comment on column clinic_calendar.date       is 'The day, in the zone of the clinic.';
 comment on column clinic_calendar.is_open    is 'Whether the day is a production day.';
-comment on column clinic_calendar.opens_at   is 'Local opening time; null if closed or not stated.';
-comment on column clinic_calendar.closes_at  is 'Local closing time; null if closed or not stated.';
+comment on column clinic_calendar.opens_at   is 'Local opening time; null if closed or unknown.';
+comment on column clinic_calendar.closes_at  is 'Local closing time; null if closed or unknown.';
 comment on column clinic_calendar.note       is 'Why the day differs from the usual, such as a holiday.';
 
 
@@ -113,12 +113,12 @@ create table external_id_mappings (
     constraint external_id_mappings_clinic_id_location_id_fkey  foreign key (clinic_id, location_id) references locations (clinic_id, id)
         on delete cascade deferrable initially immediate
 );
-comment on table  external_id_mappings              is 'What other systems call the providers and locations of a clinic; one real foreign key for each kind of entity.';
+comment on table  external_id_mappings              is 'Identifiers of a clinic''s providers and locations in other systems; one foreign key for each kind of entity.';
 comment on column external_id_mappings.system       is 'The other system, such as the practice management software.';
 comment on column external_id_mappings.identifier   is 'Its identifier, exactly as that system writes it.';
-comment on column external_id_mappings.entity_type  is 'What the identifier stands for; decides which of the two references is set.';
-comment on column external_id_mappings.provider_id  is 'The provider, if the identifier stands for one.';
-comment on column external_id_mappings.location_id  is 'The office, if the identifier stands for one.';
+comment on column external_id_mappings.entity_type  is 'The kind of entity; decides which of the two references is set.';
+comment on column external_id_mappings.provider_id  is 'The provider, if the identifier refers to one.';
+comment on column external_id_mappings.location_id  is 'The office, if the identifier refers to one.';
 
 create index external_id_mappings_clinic_id_provider_id_idx on external_id_mappings (clinic_id, provider_id);
 create index external_id_mappings_clinic_id_location_id_idx on external_id_mappings (clinic_id, location_id);

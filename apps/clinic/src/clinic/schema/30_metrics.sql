@@ -1,4 +1,4 @@
--- What can be measured. The definitions are shared by all clinics.
+-- The metrics. All clinics share the definitions.
 
 create table metric_definitions (
     id                   uuid              not null default gen_random_uuid(),
@@ -17,9 +17,9 @@ create table metric_definitions (
     constraint metric_definitions_pkey           primary key (id),
     constraint metric_definitions_legacy_id_key  unique (legacy_id)
 );
-comment on table  metric_definitions                      is 'The metrics that every clinic can record; shared, read by everybody who is signed in, written by super admins.';
+comment on table  metric_definitions                      is 'The metrics that every clinic can record; shared: every signed-in user reads them, super admins write them.';
 comment on column metric_definitions.name                 is 'Name of the metric as shown.';
-comment on column metric_definitions.description          is 'What is counted and what is not.';
+comment on column metric_definitions.description          is 'What the metric counts, and what it does not.';
 comment on column metric_definitions.data_type            is 'How values are read, shown and aggregated.';
 comment on column metric_definitions.calculation_formula  is 'How the metric follows from others; null for metrics that are only recorded.';
 comment on column metric_definitions.category             is 'Heading under which the metric is listed.';

@@ -1,4 +1,4 @@
--- Spreadsheets that are read into Clinic: who grants access, which file, and which column is which metric.
+-- Spreadsheets that Clinic reads: who grants access, which file, and which column holds which metric.
 
 create table google_credentials (
     clinic_id                uuid         not null,
@@ -19,12 +19,12 @@ create table google_credentials (
     constraint google_credentials_clinic_id_fkey           foreign key (clinic_id) references clinics (id)
         deferrable initially immediate
 );
-comment on table  google_credentials                          is 'Access to Google that a clinic has granted; the tokens are for the service alone, the rest for its admins.';
-comment on column google_credentials.owner_label              is 'Whose Google account it is, as shown to the clinic; null if not known.';
+comment on table  google_credentials                          is 'Access to Google that a clinic has granted; only the service reads the tokens; admins read the rest.';
+comment on column google_credentials.owner_label              is 'Owner of the Google account, as shown to the clinic; null if unknown.';
 comment on column google_credentials.access_token_encrypted   is 'Access token, encrypted by the application; the key is not in the database.';
-comment on column google_credentials.refresh_token_encrypted  is 'Refresh token, encrypted likewise; null if Google gave none.';
-comment on column google_credentials.scope                    is 'OAuth scopes that were granted.';
-comment on column google_credentials.expires_at               is 'When the access token expires; null if not stated.';
+comment on column google_credentials.refresh_token_encrypted  is 'Refresh token, encrypted in the same way; null if Google gave none.';
+comment on column google_credentials.scope                    is 'Granted OAuth scopes.';
+comment on column google_credentials.expires_at               is 'When the access token expires; null if unknown.';
 
 
 create table spreadsheet_connections (
@@ -53,15 +53,15 @@ create table spreadsheet_connections (
         deferrable initially immediate
 );
 comment on table  spreadsheet_connections                   is 'Spreadsheets that a clinic has connected.';
-comment on column spreadsheet_connections.credential_id     is 'The grant with which the file is read.';
-comment on column spreadsheet_connections.name              is 'What the clinic calls the connection.';
+comment on column spreadsheet_connections.credential_id     is 'The grant used to read the file.';
+comment on column spreadsheet_connections.name              is 'The clinic''s name for the connection.';
 comment on column spreadsheet_connections.spreadsheet_id    is 'Google''s id of the file.';
 comment on column spreadsheet_connections.spreadsheet_name  is 'Title of the file when it was last read; null if it never was.';
 comment on column spreadsheet_connections.sheet_names       is 'Tabs that are read, in this order.';
-comment on column spreadsheet_connections.sync_status       is 'Whether the file is read, paused, or stopped by a fault.';
+comment on column spreadsheet_connections.sync_status       is 'Whether the file is read, paused, or stopped by an error.';
 comment on column spreadsheet_connections.sync_frequency    is 'How often the file is read, in words, such as daily or hourly.';
 comment on column spreadsheet_connections.app_script_id     is 'Google''s id of the script bound to the file, if there is one.';
-comment on column spreadsheet_connections.last_synced_at    is 'When the file was last read to the end; null if never.';
+comment on column spreadsheet_connections.last_synced_at    is 'When the file was last read completely; null if never.';
 
 create index spreadsheet_connections_clinic_id_credential_id_idx on spreadsheet_connections (clinic_id, credential_id);
 
@@ -95,15 +95,15 @@ create table column_mappings (
     constraint column_mappings_metric_definition_id_fkey     foreign key (metric_definition_id) references metric_definitions (id)
         deferrable initially immediate
 );
-comment on table  column_mappings                       is 'Which column of which tab holds which metric.';
+comment on table  column_mappings                       is 'Mappings of a column of a tab to a metric.';
 comment on column column_mappings.connection_id         is 'The spreadsheet.';
 comment on column column_mappings.metric_definition_id  is 'The metric that the column holds.';
 comment on column column_mappings.sheet_name            is 'The tab.';
 comment on column column_mappings.column_name           is 'Header of the column, as the office writes it.';
-comment on column column_mappings.transformation_rule   is 'How a cell becomes a value, if not as it stands.';
-comment on column column_mappings.mapping_config        is 'Everything a sync needs in one object: column name, metric id, transformation rule and what a template adds.';
+comment on column column_mappings.transformation_rule   is 'How a cell becomes a value; null if unchanged.';
+comment on column column_mappings.mapping_config        is 'The complete mapping for a sync: column name, metric id, transformation rule and additions of a template.';
 comment on column column_mappings.template_name         is 'Template that the mapping was made from; null if made by hand.';
-comment on column column_mappings.version               is 'Counts up from 1 with each change of the layout.';
+comment on column column_mappings.version               is 'Increases from 1 with each change of the layout.';
 comment on column column_mappings.is_active             is 'False for layouts that are no longer read.';
 
 create index column_mappings_clinic_id_connection_id_idx on column_mappings (clinic_id, connection_id);

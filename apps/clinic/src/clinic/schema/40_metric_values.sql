@@ -1,4 +1,4 @@
--- What was measured, and its sums. metric_values is the largest table: no index without a foreign key or a query.
+-- Measured values and their sums. metric_values is the largest table: it has no index without a foreign key or a query.
 
 create table metric_values (
     clinic_id             uuid           not null,
@@ -31,14 +31,14 @@ create table metric_values (
         on delete set null (connection_id) deferrable initially immediate
 );
 comment on table  metric_values                       is 'One value of one metric for one day, of a clinic or of one of its providers.';
-comment on column metric_values.metric_definition_id  is 'What was measured.';
-comment on column metric_values.provider_id           is 'Whose value it is; null for the clinic as a whole.';
-comment on column metric_values.connection_id         is 'Spreadsheet that it was read from; null if typed in, or if the connection is gone.';
+comment on column metric_values.metric_definition_id  is 'The metric that was measured.';
+comment on column metric_values.provider_id           is 'The provider of the value; null for the clinic as a whole.';
+comment on column metric_values.connection_id         is 'Spreadsheet that it was read from; null if typed in, or if the connection was deleted.';
 comment on column metric_values.date                  is 'The day, in the zone of the clinic.';
-comment on column metric_values.value                 is 'The value in the unit of the metric: money in the clinic''s currency, percentages as ratio (0.98), counts; null if stated as missing, which is not zero.';
+comment on column metric_values.value                 is 'The value in the unit of the metric: money in the clinic''s currency, percentages as ratio (0.98), counts; null if reported as missing, which is not zero.';
 comment on column metric_values.source_type           is 'Where the value comes from.';
 comment on column metric_values.source_sheet          is 'Tab that it was read from.';
-comment on column metric_values.external_id           is 'Identifier of the row in its source, if that has one.';
+comment on column metric_values.external_id           is 'Identifier of the row in its source, if any.';
 
 create index metric_values_clinic_id_provider_id_idx   on metric_values (clinic_id, provider_id, date);
 create index metric_values_clinic_id_connection_id_idx on metric_values (clinic_id, connection_id);
@@ -78,20 +78,20 @@ create table metric_aggregations (
     constraint metric_aggregations_clinic_id_provider_id_fkey  foreign key (clinic_id, provider_id) references providers (clinic_id, id)
         on delete cascade deferrable initially immediate
 );
-comment on table  metric_aggregations                       is 'Values of one metric summed over a period; derived from metric_values and never edited, so it goes with what it was derived from.';
-comment on column metric_aggregations.metric_definition_id  is 'What was measured; one aggregation never mixes metrics.';
-comment on column metric_aggregations.provider_id           is 'Whose values; null for all rows of the clinic, those of its providers included.';
+comment on table  metric_aggregations                       is 'Values of one metric summed over a period; derived from metric_values, never edited, and deleted with the values.';
+comment on column metric_aggregations.metric_definition_id  is 'The metric; one aggregation never mixes metrics.';
+comment on column metric_aggregations.provider_id           is 'The provider of the values; null for all rows of the clinic, including those of its providers.';
 comment on column metric_aggregations.grain                 is 'Length of the period.';
 comment on column metric_aggregations.period_start          is 'First day of the period.';
 comment on column metric_aggregations.period_end            is 'Last day of the period, included.';
-comment on column metric_aggregations.value_count           is 'How many values were there; missing ones do not count.';
-comment on column metric_aggregations.value_sum             is 'Their sum; null if there are none, and for percentages.';
+comment on column metric_aggregations.value_count           is 'Number of values; missing ones do not count.';
+comment on column metric_aggregations.value_sum             is 'Their sum; null without values, and for percentages.';
 comment on column metric_aggregations.value_min             is 'The smallest of them.';
 comment on column metric_aggregations.value_max             is 'The largest of them.';
 comment on column metric_aggregations.value_average         is 'Their arithmetic mean; for percentages the ratio of sums instead.';
 comment on column metric_aggregations.value_stddev          is 'Their sample standard deviation; null for fewer than two.';
-comment on column metric_aggregations.numerator             is 'For percentages: the sum above the line, so that longer periods remain a ratio of sums.';
-comment on column metric_aggregations.denominator           is 'For percentages: the sum below the line.';
+comment on column metric_aggregations.numerator             is 'For percentages: the sum of the numerators, so that longer periods remain a ratio of sums.';
+comment on column metric_aggregations.denominator           is 'For percentages: the sum of the denominators.';
 comment on column metric_aggregations.computed_at           is 'When the aggregation was computed.';
 
 create index metric_aggregations_clinic_id_provider_id_idx on metric_aggregations (clinic_id, provider_id);

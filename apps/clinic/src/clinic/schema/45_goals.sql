@@ -1,4 +1,4 @@
--- What a clinic wants to reach, and the templates that goals are made from: those of a clinic, and those for everybody.
+-- Goals of a clinic, and the templates that they are made from: the clinic's own, and templates for all clinics.
 
 create table system_goal_templates (
     id                    uuid         not null default gen_random_uuid(),
@@ -18,13 +18,13 @@ create table system_goal_templates (
     constraint system_goal_templates_metric_definition_id_fkey  foreign key (metric_definition_id) references metric_definitions (id)
         deferrable initially immediate
 );
-comment on table  system_goal_templates                       is 'Goal templates for every clinic, kept apart from a clinic''s own because a primary key cannot hold a null clinic.';
+comment on table  system_goal_templates                       is 'Goal templates for all clinics. They have a table of their own because a primary key cannot contain a null clinic.';
 comment on column system_goal_templates.name                  is 'Name of the template.';
 comment on column system_goal_templates.description           is 'When to use it.';
 comment on column system_goal_templates.metric_definition_id  is 'The metric that the goal is set for.';
-comment on column system_goal_templates.time_period           is 'Rhythm of the goals that it makes.';
-comment on column system_goal_templates.formula               is 'How the target follows from earlier figures, in the template language, evaluated at the goal''s own start.';
-comment on column system_goal_templates.is_active             is 'False hides the template from new goals.';
+comment on column system_goal_templates.time_period           is 'Period of the goals made from it.';
+comment on column system_goal_templates.formula               is 'Formula of the target over earlier figures, in the template language, evaluated at the start of the goal.';
+comment on column system_goal_templates.is_active             is 'False: the template is not offered for new goals.';
 
 create index system_goal_templates_metric_definition_id_idx on system_goal_templates (metric_definition_id);
 
@@ -54,9 +54,9 @@ comment on table  goal_templates                       is 'Goal templates of one
 comment on column goal_templates.name                  is 'Name of the template, unique within the clinic.';
 comment on column goal_templates.description           is 'When to use it.';
 comment on column goal_templates.metric_definition_id  is 'The metric that the goal is set for.';
-comment on column goal_templates.time_period           is 'Rhythm of the goals that it makes.';
-comment on column goal_templates.formula               is 'How the target follows from earlier figures, in the template language, evaluated at the goal''s own start.';
-comment on column goal_templates.is_active             is 'False hides the template from new goals.';
+comment on column goal_templates.time_period           is 'Period of the goals made from it.';
+comment on column goal_templates.formula               is 'Formula of the target over earlier figures, in the template language, evaluated at the start of the goal.';
+comment on column goal_templates.is_active             is 'False: the template is not offered for new goals.';
 
 create index goal_templates_metric_definition_id_idx on goal_templates (metric_definition_id);
 
@@ -67,16 +67,16 @@ select clinic_id, id, false as is_system, name, description, metric_definition_i
  union all
 select null, id, true, name, description, metric_definition_id, time_period, formula, is_active
   from system_goal_templates;
-comment on view   all_goal_templates                       is 'A clinic''s own templates and those for everybody, read with the rights of the reader.';
-comment on column all_goal_templates.clinic_id             is 'The clinic that owns the template; null for those for everybody.';
+comment on view   all_goal_templates                       is 'A clinic''s own templates and the templates for all clinics, read with the rights of the caller.';
+comment on column all_goal_templates.clinic_id             is 'The clinic that owns the template; null for a template for all clinics.';
 comment on column all_goal_templates.id                    is 'The template: goals.template_id or goals.system_template_id.';
-comment on column all_goal_templates.is_system             is 'True for templates for everybody.';
+comment on column all_goal_templates.is_system             is 'True for templates for all clinics.';
 comment on column all_goal_templates.name                  is 'Name of the template.';
 comment on column all_goal_templates.description           is 'When to use it.';
 comment on column all_goal_templates.metric_definition_id  is 'The metric that the goal is set for.';
-comment on column all_goal_templates.time_period           is 'Rhythm of the goals that it makes.';
-comment on column all_goal_templates.formula               is 'How the target follows from earlier figures, in the template language.';
-comment on column all_goal_templates.is_active             is 'False hides the template from new goals.';
+comment on column all_goal_templates.time_period           is 'Period of the goals made from it.';
+comment on column all_goal_templates.formula               is 'Formula of the target over earlier figures, in the template language.';
+comment on column all_goal_templates.is_active             is 'False: the template is not offered for new goals.';
 
 
 create table goals (
@@ -112,15 +112,15 @@ create table goals (
     constraint goals_system_template_id_fkey     foreign key (system_template_id) references system_goal_templates (id)
         on delete set null deferrable initially immediate
 );
-comment on table  goals                       is 'Targets of a clinic or of one of its providers for a span of days.';
-comment on column goals.metric_definition_id  is 'The metric that shall reach the target.';
-comment on column goals.provider_id           is 'Whose goal it is; null for the clinic as a whole, which counts the rows of all its providers.';
-comment on column goals.template_id           is 'Template of the clinic that the goal was made from, if any.';
-comment on column goals.system_template_id    is 'Template for everybody that the goal was made from, if any; never both.';
-comment on column goals.time_period           is 'Rhythm in which the goal recurs.';
+comment on table  goals                       is 'Targets of a clinic, or of one of its providers, for a range of days.';
+comment on column goals.metric_definition_id  is 'The metric that should reach the target.';
+comment on column goals.provider_id           is 'The provider whose goal it is; null for the clinic as a whole, including the rows of all its providers.';
+comment on column goals.template_id           is 'The clinic''s own template that the goal was made from, if any.';
+comment on column goals.system_template_id    is 'The template for all clinics that the goal was made from, if any. Never both are set.';
+comment on column goals.time_period           is 'Period after which the goal recurs.';
 comment on column goals.start_date            is 'First day that counts.';
 comment on column goals.end_date              is 'Last day that counts, included.';
-comment on column goals.target_value          is 'What shall be reached, in the unit of the metric; percentages as ratio (0.98).';
+comment on column goals.target_value          is 'Value to reach, in the unit of the metric; percentages as ratio (0.98).';
 
 create index goals_metric_definition_id_idx  on goals (metric_definition_id);
 create index goals_clinic_id_provider_id_idx on goals (clinic_id, provider_id);

@@ -1,4 +1,4 @@
--- What people see. A dashboard belongs to a membership: it is somebody's own, within one clinic.
+-- Dashboards. Each is owned by a membership: it is private to one person within one clinic.
 
 create table dashboards (
     clinic_id      uuid         not null,
@@ -20,11 +20,11 @@ create table dashboards (
     constraint dashboards_clinic_id_profile_id_fkey  foreign key (clinic_id, profile_id) references user_clinic_roles (clinic_id, profile_id)
         deferrable initially immediate
 );
-comment on table  dashboards                is 'Dashboards of a member, seen by this person within this clinic only.';
-comment on column dashboards.profile_id     is 'The member whose dashboard it is.';
+comment on table  dashboards                is 'Dashboards of a member; only this person sees them, within this clinic.';
+comment on column dashboards.profile_id     is 'The member who owns the dashboard.';
 comment on column dashboards.name           is 'Name of the dashboard.';
 comment on column dashboards.is_default     is 'Whether it opens first.';
-comment on column dashboards.layout_config  is 'Arrangement of the widgets, with their ids; null for the order in which they were made.';
+comment on column dashboards.layout_config  is 'Arrangement of the widgets, with their ids; null for the order of their creation.';
 
 create index dashboards_clinic_id_profile_id_idx on dashboards (clinic_id, profile_id);
 
@@ -59,15 +59,15 @@ create table widgets (
         on delete set null deferrable initially immediate
 );
 comment on table  widgets                       is 'The parts of a dashboard.';
-comment on column widgets.dashboard_id          is 'The dashboard that it stands on, and goes with.';
-comment on column widgets.metric_definition_id  is 'The metric shown; null if its configuration names several, or none is left.';
+comment on column widgets.dashboard_id          is 'The dashboard that owns the widget; deleted with it.';
+comment on column widgets.metric_definition_id  is 'The metric shown; null if its configuration names several, or if it was deleted.';
 comment on column widgets.widget_type           is 'How the metric is shown.';
-comment on column widgets.chart_type            is 'Kind of chart, such as line or bar; null if it is none.';
+comment on column widgets.chart_type            is 'Kind of chart, such as line or bar; null for other widgets.';
 comment on column widgets.position_x            is 'Column of the grid, from 0.';
 comment on column widgets.position_y            is 'Row of the grid, from 0.';
-comment on column widgets.width                 is 'Columns that it takes.';
-comment on column widgets.height                is 'Rows that it takes.';
-comment on column widgets.config                is 'Further settings, with ids of metric definitions and providers; null if there are none.';
+comment on column widgets.width                 is 'Width in columns.';
+comment on column widgets.height                is 'Height in rows.';
+comment on column widgets.config                is 'Further settings, with ids of metric definitions and providers; null without any.';
 
 create index widgets_clinic_id_dashboard_id_idx on widgets (clinic_id, dashboard_id);
 create index widgets_metric_definition_id_idx   on widgets (metric_definition_id);

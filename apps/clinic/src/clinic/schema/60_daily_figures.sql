@@ -1,5 +1,5 @@
--- The daily figures of a clinic. What is not stated is null, never zero. Rates are derived from the sums beside them
--- and read for one row only: over several rows the sums are added first, for a rate is a ratio of sums.
+-- The daily figures of a clinic. A missing figure is null, never zero. Rates are derived from the sums in the same row and
+-- only valid for that row: over several rows the sums are added first, because a rate is a ratio of sums.
 
 create table financial_metrics (
     clinic_id          uuid            not null,
@@ -34,12 +34,12 @@ comment on column financial_metrics.date               is 'The day, in the zone 
 comment on column financial_metrics.financial_type     is 'Production, collection, adjustment or refund.';
 comment on column financial_metrics.category           is 'Finer kind, such as scheduled, write_off, patient, insurance or unearned.';
 comment on column financial_metrics.amount             is 'Amount in the clinic''s currency, signed: write-offs and corrections are negative, and production may be.';
-comment on column financial_metrics.provider_id        is 'Provider that it is counted for; null for the clinic.';
-comment on column financial_metrics.location_id        is 'Office that it is counted for; null if not stated.';
+comment on column financial_metrics.provider_id        is 'Provider to which it is assigned; null for the clinic.';
+comment on column financial_metrics.location_id        is 'Office to which it is assigned; null if not stated.';
 comment on column financial_metrics.insurance_carrier  is 'Insurer that paid, for insurance income.';
-comment on column financial_metrics.payment_method     is 'How it was paid, for collections.';
+comment on column financial_metrics.payment_method     is 'Payment method, for collections.';
 comment on column financial_metrics.procedure_code     is 'Code of the treatment, for production.';
-comment on column financial_metrics.source_reference   is 'Where it comes from (source, tab, row), unique within the clinic so that nothing is counted twice; null if typed in.';
+comment on column financial_metrics.source_reference   is 'Its origin (source, tab, row), unique within the clinic so that no sum is counted twice; null if typed in.';
 
 create index financial_metrics_clinic_id_date_idx        on financial_metrics (clinic_id, date);
 create index financial_metrics_clinic_id_provider_id_idx on financial_metrics (clinic_id, provider_id, date);
@@ -79,13 +79,13 @@ create table appointment_metrics (
 );
 comment on table  appointment_metrics                           is 'Appointments by day, provider and type.';
 comment on column appointment_metrics.date                      is 'The day, in the zone of the clinic.';
-comment on column appointment_metrics.provider_id               is 'Provider that they were booked for; null for the clinic.';
-comment on column appointment_metrics.appointment_type          is 'Why the patients came.';
+comment on column appointment_metrics.provider_id               is 'Provider of the appointments; null for the clinic.';
+comment on column appointment_metrics.appointment_type          is 'The reason for the visits.';
 comment on column appointment_metrics.scheduled_count           is 'Visits that were scheduled; null if not stated.';
 comment on column appointment_metrics.completed_count           is 'Visits that took place; null if not stated.';
-comment on column appointment_metrics.cancelled_count           is 'Visits broken 24 hours before or earlier; null if not stated.';
-comment on column appointment_metrics.no_show_count             is 'Visits broken under 24 hours before, or not at all called off; null if not stated.';
-comment on column appointment_metrics.treated_minutes           is 'Minutes of the completed visits together; null if not stated.';
+comment on column appointment_metrics.cancelled_count           is 'Visits cancelled at least 24 hours before; null if not stated.';
+comment on column appointment_metrics.no_show_count             is 'Visits cancelled less than 24 hours before, or missed; null if not stated.';
+comment on column appointment_metrics.treated_minutes           is 'Total minutes of the completed visits; null if not stated.';
 comment on column appointment_metrics.available_minutes         is 'Minutes that could have been booked; null if not stated.';
 comment on column appointment_metrics.production                is 'Production of the completed visits in the clinic''s currency, signed; null if not stated.';
 comment on column appointment_metrics.average_duration_minutes  is 'Derived: treated minutes ÷ completed visits; null if undefined.';
@@ -123,13 +123,13 @@ create table call_metrics (
 );
 comment on table  call_metrics                         is 'Telephone calls by day, type and member of staff.';
 comment on column call_metrics.date                    is 'The day, in the zone of the clinic.';
-comment on column call_metrics.call_type               is 'Why the calls were made.';
+comment on column call_metrics.call_type               is 'The reason for the calls.';
 comment on column call_metrics.staff_profile_id        is 'Member who made them; null for the office.';
 comment on column call_metrics.total_count             is 'All calls; null if not stated.';
-comment on column call_metrics.connected_count         is 'Calls in which somebody was reached; null if not stated.';
+comment on column call_metrics.connected_count         is 'Calls in which a person answered; null if not stated.';
 comment on column call_metrics.voicemail_count         is 'Calls that ended at a voicemail; null if not stated.';
 comment on column call_metrics.scheduled_count         is 'Calls that ended with an appointment; null if not stated.';
-comment on column call_metrics.total_duration_seconds  is 'Seconds of all calls together; null if not stated.';
+comment on column call_metrics.total_duration_seconds  is 'Total seconds of all calls; null if not stated.';
 comment on column call_metrics.conversion              is 'Derived: scheduled ÷ all calls as ratio; null if undefined.';
 
 create index call_metrics_clinic_id_date_idx on call_metrics (clinic_id, date);
@@ -181,9 +181,9 @@ comment on column patient_metrics.new_count                    is 'Patients who 
 comment on column patient_metrics.reactivated_count            is 'Patients who came again after more than 18 months; null if not stated.';
 comment on column patient_metrics.lost_count                   is 'Patients whose last visit became older than 18 months, or who left; null if not stated.';
 comment on column patient_metrics.recare_due_count             is 'Patients due for recare; null if not stated.';
-comment on column patient_metrics.recare_scheduled_count       is 'Those of them with an appointment; null if not stated.';
+comment on column patient_metrics.recare_scheduled_count       is 'Those among them with an appointment; null if not stated.';
 comment on column patient_metrics.treatment_presented_count    is 'Patients who were offered treatment; null if not stated.';
-comment on column patient_metrics.treatment_accepted_count     is 'Those of them who accepted; null if not stated.';
+comment on column patient_metrics.treatment_accepted_count     is 'Those among them who accepted; null if not stated.';
 comment on column patient_metrics.treatment_presented_amount   is 'Amount of the treatment offered, in the clinic''s currency; null if not stated.';
 comment on column patient_metrics.treatment_accepted_amount    is 'Amount of the treatment accepted, in the clinic''s currency; null if not stated.';
 comment on column patient_metrics.production                   is 'Production of the day in the clinic''s currency, signed; null if not stated.';

@@ -1,4 +1,4 @@
--- What Clinic does for its people in the background, and the settings of the installation.
+-- Background work for the people of Clinic, and the settings of the installation.
 
 create table export_jobs (
     clinic_id      uuid           not null,
@@ -27,14 +27,14 @@ create table export_jobs (
     constraint export_jobs_clinic_id_profile_id_fkey  foreign key (clinic_id, profile_id) references user_clinic_roles (clinic_id, profile_id)
         deferrable initially immediate
 );
-comment on table  export_jobs                is 'Exports that a member has asked for; run with the rights of that member.';
-comment on column export_jobs.profile_id     is 'The member who asked.';
+comment on table  export_jobs                is 'Exports that a member requested; run with the rights of that member.';
+comment on column export_jobs.profile_id     is 'The member who requested it.';
 comment on column export_jobs.subject        is 'What is exported, such as metric_values or goals.';
 comment on column export_jobs.format         is 'Kind of file.';
 comment on column export_jobs.parameters     is 'Filters: period, providers, metrics.';
-comment on column export_jobs.status         is 'How far the export has come.';
+comment on column export_jobs.status         is 'The progress of the export.';
 comment on column export_jobs.started_at     is 'When work began; null while queued.';
-comment on column export_jobs.finished_at    is 'When work ended, well or not.';
+comment on column export_jobs.finished_at    is 'When work ended, with success or not.';
 comment on column export_jobs.row_count      is 'Rows written; null until done.';
 comment on column export_jobs.file_path      is 'Where the service keeps the file; null until done.';
 comment on column export_jobs.error_message  is 'Why it failed, without any values of rows.';
@@ -66,12 +66,12 @@ create table reports (
     constraint reports_clinic_id_fkey          foreign key (clinic_id) references clinics (id)
         deferrable initially immediate
 );
-comment on table  reports               is 'Reports on a clinic''s period, as they were when written.';
+comment on table  reports               is 'Reports on a period of a clinic, unchanged since they were written.';
 comment on column reports.name          is 'Name of the report.';
-comment on column reports.time_period   is 'Rhythm of the report.';
+comment on column reports.time_period   is 'Period of the report.';
 comment on column reports.period_start  is 'First day covered.';
 comment on column reports.period_end    is 'Last day covered, included.';
-comment on column reports.status        is 'How far the report has come.';
+comment on column reports.status        is 'The progress of the report.';
 comment on column reports.content       is 'Figures of the report; null until done.';
 comment on column reports.generated_at  is 'When the figures were taken; null until done.';
 comment on column reports.sent_at       is 'When the report was mailed; null if it was not.';
@@ -97,13 +97,13 @@ create table notifications (
     constraint notifications_clinic_id_profile_id_fkey  foreign key (clinic_id, profile_id) references user_clinic_roles (clinic_id, profile_id)
         on delete cascade deferrable initially immediate
 );
-comment on table  notifications             is 'Messages to a member, which go with the membership.';
-comment on column notifications.profile_id  is 'The member who is told.';
-comment on column notifications.kind        is 'What it is about.';
-comment on column notifications.title       is 'One line.';
-comment on column notifications.body        is 'The rest, if one line does not say it.';
-comment on column notifications.payload     is 'Ids of what it is about, for a link.';
-comment on column notifications.read_at     is 'When it was read; null while it was not.';
+comment on table  notifications             is 'Messages to a member, deleted with the membership.';
+comment on column notifications.profile_id  is 'The recipient.';
+comment on column notifications.kind        is 'The subject.';
+comment on column notifications.title       is 'The message in one line.';
+comment on column notifications.body        is 'More text, if one line is not enough.';
+comment on column notifications.payload     is 'Ids of the objects to link to.';
+comment on column notifications.read_at     is 'When it was read; null if it was not.';
 
 create index notifications_clinic_id_profile_id_idx on notifications (clinic_id, profile_id, created_at);
 
@@ -121,7 +121,7 @@ create table system_settings (
     constraint system_settings_pkey     primary key (id),
     constraint system_settings_key_key  unique (key)
 );
-comment on table  system_settings              is 'Settings of the installation, read by everybody who is signed in, written by super admins; never secrets.';
+comment on table  system_settings              is 'Settings of the installation, read by every signed-in user, written by super admins; never secrets.';
 comment on column system_settings.key          is 'Name of the setting.';
 comment on column system_settings.value        is 'Its value.';
-comment on column system_settings.description  is 'What it does.';
+comment on column system_settings.description  is 'Effect of the setting.';

@@ -1,4 +1,4 @@
--- Who did what. The log only grows: every other change is refused, to its owner too.
+-- The audit log. It only grows: every other change is refused, even for its owner.
 
 create table audit_log (
     clinic_id         uuid          not null,
@@ -15,14 +15,14 @@ create table audit_log (
     constraint audit_log_clinic_id_fkey  foreign key (clinic_id) references clinics (id)
         deferrable initially immediate
 );
-comment on table  audit_log                   is 'What was done in a clinic, by whom and when; append-only, read by the admins of that clinic.';
-comment on column audit_log.clinic_id         is 'The clinic in which it was done.';
-comment on column audit_log.at                is 'When the transaction that did it began.';
-comment on column audit_log.actor_profile_id  is 'The profile of the person who did it, without a foreign key so that history survives a deleted person; null for the service.';
-comment on column audit_log.action            is 'What was done.';
-comment on column audit_log.table_name        is 'Table of the row that it was done to.';
-comment on column audit_log.row_id            is 'The row, without a foreign key since it may be gone; null for actions on the clinic as a whole.';
-comment on column audit_log.changes           is 'Changed columns with old and new value; never tokens or other secrets.';
+comment on table  audit_log                   is 'Actions in a clinic, with person and time; append-only, read by the admins of that clinic.';
+comment on column audit_log.clinic_id         is 'The clinic of the action.';
+comment on column audit_log.at                is 'When the transaction of the action began.';
+comment on column audit_log.actor_profile_id  is 'The profile of the person, without a foreign key so that history outlives a deleted person; null for the service.';
+comment on column audit_log.action            is 'The action.';
+comment on column audit_log.table_name        is 'Table of the affected row.';
+comment on column audit_log.row_id            is 'The affected row, without a foreign key because it may be deleted; null for actions on the clinic as a whole.';
+comment on column audit_log.changes           is 'Changed columns with old and new values; never tokens or other secrets.';
 
 create index audit_log_clinic_id_at_idx     on audit_log (clinic_id, at);
 create index audit_log_clinic_id_row_id_idx on audit_log (clinic_id, table_name, row_id);
@@ -36,12 +36,12 @@ begin
     raise exception '% on %.% is refused', tg_op, tg_table_schema, tg_table_name
         using errcode = 'insufficient_privilege',
               detail  = 'The table is append-only.',
-              hint    = 'Write a further entry that corrects the earlier one.';
+              hint    = 'Add an entry that corrects the earlier one.';
 end
 $$;
 comment on function refuse_change() is 'Trigger that refuses the statement; keeps a table append-only.';
 
 create trigger refuse_change before update or delete or truncate on audit_log for each statement execute function refuse_change();
 
--- also where ordinary triggers are off (session_replication_role = replica)
+-- also if ordinary triggers are disabled (session_replication_role = replica)
 alter table audit_log enable always trigger refuse_change;

@@ -1,4 +1,4 @@
--- created_at, created_by, updated_at and updated_by are set by the database, and legacy_id for rows that have no past.
+-- The database sets created_at, created_by, updated_at and updated_by, and legacy_id for rows that were not migrated.
 
 create function set_audit_columns() returns trigger
     language plpgsql
@@ -7,16 +7,16 @@ as $$
 declare
     person constant uuid := tenantry.profile_id();
 begin
-    -- A session that may act as the table's owner could switch this trigger off, so nothing is lost by believing it:
-    -- this is how a migration carries times and authors over as they were. A person in context is stamped all the same.
+    -- A session that may act as the table's owner could disable this trigger, so trusting its values loses nothing: a
+    -- migration can keep original times and authors. A person in the context is recorded in any case.
     if person is null then
         if pg_has_role(session_user, (select c.relowner from pg_class as c where c.oid = tg_relid), 'MEMBER') then
             return new;
         end if;
-        -- The application's login acts for somebody, or as the service. SQL of a client can drop its own seal within a statement, and
-        -- its role too; what it writes then must not look like the service's.
+        -- The application's login acts for a person, or as the service. SQL of a client can drop its own seal within a
+        -- statement, and its role, too; its writes must then not look like the service's.
         if pg_has_role(session_user, 'authenticated', 'MEMBER') and current_setting('role') <> 'service_role' then
-            raise exception 'nobody is in context who could have written this' using errcode = 'insufficient_privilege';
+            raise exception 'the context names no person who could write this' using errcode = 'insufficient_privilege';
         end if;
     end if;
 
@@ -33,7 +33,7 @@ begin
 end
 $$;
 comment on function set_audit_columns() is
-    'Trigger that states who made and who last changed a row, and when; what the statement says about it counts only if no person is in context and the session may act as the owner of the table. Without a person, clients are refused.';
+    'Trigger that records who created and who last changed a row, and when. Values in the statement are only used if the context names no person and the session may act as the owner of the table. Clients without a person are refused.';
 
 
 create function set_legacy_id() returns trigger
@@ -46,7 +46,7 @@ begin
 end
 $$;
 comment on function set_legacy_id() is
-    'Trigger that gives a row which was born here its own id as the id it would have had before, so that the way back maps it to itself.';
+    'Trigger that gives a new row its own id as legacy id, so that replay into the source maps it to itself.';
 
 
 create trigger set_audit_columns before insert or update on clinics                 for each row execute function set_audit_columns();
@@ -93,7 +93,7 @@ create trigger set_legacy_id before insert on dashboards              for each r
 create trigger set_legacy_id before insert on widgets                 for each row when (new.legacy_id is null) execute function set_legacy_id();
 
 
--- These columns mean the same wherever they stand, so each is described once.
+-- These columns mean the same in every table, so each is described once.
 do $$
 declare
     target record;

@@ -1,5 +1,5 @@
 -- The source schema of Clinic, as `prisma migrate` writes it for schema.prisma.
--- Names are unqualified: run it under the search_path of the schema that shall hold it.
+-- Names are unqualified: run it under the search_path of the schema to create it in.
 
 -- CreateTable
 CREATE TABLE "clinics" (
