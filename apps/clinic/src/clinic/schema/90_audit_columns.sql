@@ -105,11 +105,11 @@ begin
           join (values
                 ('clinic_id',  'The clinic that the row belongs to; never changes.'),
                 ('id',         'The row, within its clinic if it has one; never changes.'),
-                ('legacy_id',  'Id of the row before the migration; its own id as text if the row was born after.'),
-                ('created_at', 'When the row was made.'),
+                ('legacy_id',  'Id of the row before the migration; its own id as text if the row was created afterwards.'),
+                ('created_at', 'When the row was created.'),
                 ('updated_at', 'When the row was last changed.'),
-                ('created_by', 'Profile of the person who made the row, null for the service; deliberately without a foreign key, so that history survives a deleted person.'),
-                ('updated_by', 'Profile of the person who last changed the row, null for the service; deliberately without a foreign key, so that history survives a deleted person.')
+                ('created_by', 'Profile of the person who created the row, null for the service; deliberately without a foreign key, so that history outlives a deleted person.'),
+                ('updated_by', 'Profile of the person who last changed the row, null for the service; deliberately without a foreign key, so that history outlives a deleted person.')
                ) as meaning (column_name, description) on meaning.column_name = a.attname
          where c.relnamespace = 'clinic'::regnamespace
            and c.relkind = 'r'
