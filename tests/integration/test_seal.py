@@ -610,7 +610,7 @@ def test_a_client_who_drops_their_context_within_a_statement_writes_nothing(worl
     with world.connection() as connection:
         for more in roles:
             with (
-                pytest.raises(errors.InsufficientPrivilege, match="nobody is in context"),
+                pytest.raises(errors.InsufficientPrivilege, match="the context names no person"),
                 tenant(connection, world.claims(), KEY, schema=SCHEMA) as me,
             ):
                 me.execute(f"{insert} where {more}".encode(), [world.clinics[0]])
