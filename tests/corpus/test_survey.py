@@ -9,6 +9,7 @@ from tenantry.draft import DraftOptions, make_draft
 from tenantry.draft.check import project_of_files
 from tenantry.postgres import EmbeddedServer
 from tenantry.survey import Survey, survey
+from tenantry.survey.model import CONSTANT
 from tests.conftest import _server, fresh_database
 from tests.corpus.answer import Answer
 from tests.corpus.load import load, names
@@ -74,9 +75,9 @@ def test_references_tenants_and_people_are_found_and_every_schema_gets_a_draft(
             assert answer.users is None or found.users[0].table == answer.users.table, (name, found.users)
             assert answer.users is None or found.users_columns.email == (answer.users.email or ""), name
 
-            if answer.tenant.form in ("table", "person"):
+            if answer.tenant.form != "column":
                 options = DraftOptions(
-                    tenant=answer.tenant.table if answer.tenant.form == "table" else None,
+                    tenant={"table": answer.tenant.table, "constant": CONSTANT}.get(answer.tenant.form),
                     person=answer.tenant.form == "person",
                 )
                 drafted = make_draft(read_catalog(connection, "public"), found, options)

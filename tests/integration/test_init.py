@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from tenantry.catalog import read_catalog
+from tenantry.manifest import load_manifest
 from tenantry.postgres import EmbeddedServer
 from tenantry.prisma import prisma_sql, read_prisma
 from tests.conftest import Database, _server, fresh_database
 from tests.corpus.load import load, names
-from tests.migrate_support import cli
+from tests.migrate_support import cli, let_own
 
 PRISMA = [name for name in names() if load(name).prisma is not None]
 
@@ -40,6 +41,31 @@ def test_clinic_is_drafted_migrated_proved_and_rolled_back_without_an_edit(legac
     assert cli("rollback", *here, "--yes").code == 0
     assert cli("rollback", *here, "--everything", "--yes").code == 0
     assert counted(legacy, "select count(*) from pg_namespace where nspname = 'app'") == 0
+
+
+def test_a_database_without_tenants_becomes_the_first_of_many(
+    servers: dict[int, EmbeddedServer], tmp_path: Path
+) -> None:
+    with fresh_database(_server(servers, 18)) as database:
+        corpus = load("single_shop")
+        with database.connect() as connection:
+            corpus.create(connection)
+            corpus.fill(connection, scale=0.1)
+        address = ("--dsn", database.dsn)
+        drafted = json.loads(
+            cli("init", str(tmp_path), *address, "--tenant", "constant", "--name", "shop", "--json").out
+        )
+        assert drafted["valid"], drafted["problem"]
+        here = ("--manifest", str(tmp_path / "tenantry.toml"), *address)
+        let_own(database, load_manifest(tmp_path / "tenantry.toml"))
+        for arguments in (["migrate"], ["cutover"], ["verify"]):
+            said = cli(*arguments, *here)
+            assert said.code == 0, said.everything
+        assert counted(database, "select name from app.tenants") == "shop"
+        assert counted(database, "select count(*) from app.memberships") == counted(
+            database, "select count(*) from staff"
+        )
+        assert counted(database, "select count(distinct tenant_id) from app.orders") == 1
 
 
 def test_analyze_without_a_manifest_changes_nothing_and_says_what_is_there(

@@ -44,7 +44,11 @@ SqlFiles = Annotated[
 ]
 TenantTable = Annotated[
     str | None,
-    typer.Option("--tenant", help="Without a manifest: the table whose rows are the tenants.", show_default=False),
+    typer.Option(
+        "--tenant",
+        help="Without a manifest: the table whose rows are the tenants, or `constant` if everything belongs to one.",
+        show_default=False,
+    ),
 ]
 UsersTable = Annotated[
     str | None,

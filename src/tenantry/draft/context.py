@@ -21,6 +21,8 @@ class Drafted:
     roles: tuple[str, ...] = ("member", "owner")
     tenant: str = ""
     tenant_column: str = ""
+    constant: dict[str, object] = field(default_factory=dict)
+    """The row of the one tenant that everything belongs to; empty if there is none."""
     membership: str = ""
     membership_profile: str = ""
     membership_role: str = "role"
@@ -40,7 +42,7 @@ class Drafting:
 
     Attributes:
         users: the users table of the source.
-        root: the source table whose rows are the tenants; empty if each person is a tenant.
+        root: the source table whose rows are the tenants; empty if each person is a tenant, or everything belongs to one.
         target_of: source table -> target table, for migrated tables.
         distance: source table -> steps to its tenant; tables without a path are missing.
         scoped: source tables whose rows belong to a tenant.
@@ -54,6 +56,7 @@ class Drafting:
     users: str
     root: str
     person: bool
+    constant: bool = False
     out: Drafted = field(default_factory=Drafted)
     target_of: dict[str, str] = field(default_factory=dict)
     distance: dict[str, int] = field(default_factory=dict)

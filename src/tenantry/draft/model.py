@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tenantry.survey.model import CONSTANT
+
 Names = Literal["kept", "snake"]
 
 
@@ -16,7 +18,7 @@ class DraftOptions:
     Attributes:
         schema: the target's name.
         names: as in the source, or in snake_case.
-        tenant: a table; None: the most likely one.
+        tenant: a table, or `constant` if everything belongs to one tenant; None: the most likely one.
         users: the users table; None: the most likely one.
     """
 
@@ -26,6 +28,11 @@ class DraftOptions:
     person: bool = False
     users: str | None = None
     name: str = ""
+
+    @property
+    def constant(self) -> bool:
+        """Whether everything belongs to one tenant."""
+        return self.tenant == CONSTANT
 
 
 @dataclass(slots=True)
@@ -60,7 +67,7 @@ class DraftKey:
 
 @dataclass(slots=True)
 class DraftTable:
-    """A table of the target, and the source of its rows."""
+    """A table of the target, and the source of its rows; `source` is empty for a new table."""
 
     name: str
     source: str

@@ -68,6 +68,9 @@ def _new_membership(work: Drafting) -> DraftTable:
         made.ways = (f"{key} -> {out.tenant}",)
         made.columns.append(DraftColumn("role", "text", True, rule={"up": literal(out.roles[-1])}))
         return made
+    if work.constant:
+        made.columns.append(_role_of_user(work, source))
+        return made
     way = next(each for each in work.ways(work.users) if each.parent == work.root)
     made.ways = (way.columns[0] if way.declared else f"{way.columns[0]} -> {out.tenant}",)
     made.where = _has_tenant(work, source, way.columns[0])

@@ -77,8 +77,10 @@ def need_tenant_and_users(found: Survey, options: DraftOptions) -> None:
             hint="Name it with --users. `tenantry analyze` shows what was found.",
         )
     tenant = found.tenant
-    if options.tenant is None and not options.person and (tenant is None or tenant.form not in ("table", "person")):
+    stated = options.tenant is not None or options.person or options.constant
+    if not stated and (tenant is None or tenant.form == "column"):
         raise SettingsError(
             "No table was found whose rows could be the tenants.",
-            hint="Name it with --tenant TABLE, or take each person for a tenant with --person. `tenantry analyze` shows the candidates.",
+            hint="Name it with --tenant TABLE, take each person for a tenant with --person, or everything for one with --tenant constant."
+            " `tenantry analyze` shows the candidates.",
         )

@@ -6,6 +6,12 @@ from tenantry.draft.context import Drafting
 from tenantry.draft.model import Question
 
 
+def _chosen(work: Drafting) -> str:
+    if work.constant:
+        return "the whole database is the first of many"
+    return f"each person ({work.users})" if work.person else f"a row of {work.root}"
+
+
 def ask_the_rest(work: Drafting) -> None:
     """Add the questions that no single column raises."""
     out, survey = work.out, work.survey
@@ -14,8 +20,7 @@ def ask_the_rest(work: Drafting) -> None:
         Question(
             "tenant", "What is a tenant?",
             tuple(f"{each.table or each.column or each.form} ({each.form}): {each.score} points; {'; '.join(each.reasons)}" for each in ranked[:4]),
-            f"each person ({work.users})" if work.person else f"a row of {work.root}",
-            ("tenantry init --tenant TABLE", "tenantry init --person"), 10,
+            _chosen(work), ("tenantry init --tenant TABLE", "tenantry init --tenant constant", "tenantry init --person"), 10,
         )
     )  # fmt: skip
     for name, reason in out.ignored.items():

@@ -10,7 +10,7 @@ from tenantry.draft.model import DraftColumn, DraftKey, DraftOptions, DraftTable
 from tenantry.draft.naming import free, target_name
 from tenantry.draft.people import add_membership, decide_access, decide_roles
 from tenantry.draft.questions import ask_the_rest
-from tenantry.draft.tenancy import carried_tables, find_scoped, own_tenants, tenant_column, tenant_ways
+from tenantry.draft.tenancy import carried_tables, find_scoped, own_tenants, tenant_column, tenant_ways, the_tenant
 from tenantry.survey.model import Survey
 
 
@@ -19,9 +19,10 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     found = survey.tenant
     person = options.person or (options.tenant is None and found is not None and found.form == "person")
     root = options.tenant or (found.table if found is not None and found.form == "table" else "")
+    constant = options.constant or (not person and options.tenant is None and not root)
     work = Drafting(
         catalog, survey, options, users=options.users or (survey.users[0].table if survey.users else ""),
-        root="" if person else root, person=person,
+        root="" if person or constant else root, person=person and not constant, constant=constant,
     )  # fmt: skip
     out = work.out
     add_types(work)
@@ -29,15 +30,20 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     work.target_of = {table.name: target_name(table.name, options.names) for table in carried}
     taken = set(work.target_of.values())
     out.profile = work.target_of.get(work.users, "")
-    out.tenant = free("workspaces", taken) if person else work.target_of[work.root]
+    if work.root:
+        out.tenant = work.target_of[work.root]
+    else:
+        out.tenant = free("tenants" if work.constant else "workspaces", taken)
     taken.add(out.tenant)
     out.tenant_column = tenant_column(work, carried)
     work.member_name = free("memberships", taken)
     find_scoped(work, carried)
     decide_roles(work)
     out.tables += [_table(work, table) for table in sorted(carried, key=lambda each: work.distance.get(each.name, 99))]
-    if person:
+    if work.person:
         out.tables.insert(0, own_tenants(work))
+    elif work.constant:
+        out.tables.insert(0, the_tenant(work))
     add_membership(work)
     settle_foreign_keys(work)
     decide_access(work)

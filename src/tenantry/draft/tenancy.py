@@ -40,6 +40,9 @@ def carried_tables(work: Drafting) -> list[Table]:
 
 def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
     """Find the tables whose rows belong to a tenant: each step of a path leads to a table that is closer to the tenant."""
+    if work.constant:
+        work.scoped = {table.name for table in carried} - {work.users} - _for_everybody(work, carried)
+        return
     start = {work.users} if work.person else {work.root}
     distance = dict.fromkeys(start, 0)
     names = {table.name for table in carried}
@@ -55,6 +58,17 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
                 changed = True
     work.distance = distance
     work.scoped = {name for name in distance if name in names and name not in (work.root, work.users)}
+
+
+def _for_everybody(work: Drafting, carried: Sequence[Table]) -> set[str]:
+    """Look-up tables, which tenants share, but for those that name rows of tenants."""
+    found = {table.name for table in carried if work.kinds[table.name].kind == "lookup"}
+    changed = True
+    while changed:
+        naming = {name for name in found if any(each.parent not in found | {work.users} for each in work.ways(name))}
+        changed = bool(naming)
+        found -= naming
+    return found
 
 
 def _users_lead(work: Drafting) -> bool:
@@ -76,6 +90,8 @@ def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
 
 def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
     """Return the columns that lead to the tenant, the most certain first."""
+    if work.constant:
+        return ()
     far = work.distance.get(table.name, 99)
     known = {path.hops[0].columns: path for path in work.kinds[table.name].paths if path.hops}
     found: list[tuple[tuple[float, int], str]] = []
@@ -128,3 +144,19 @@ def own_tenants(work: Drafting) -> DraftTable:
         if column is not None and column.nullable:
             made.columns[0].rule["null"] = {"default": "personal"}
     return made
+
+
+def the_tenant(work: Drafting) -> DraftTable:
+    """The table of tenants if everything belongs to one: a new table with one row."""
+    name = work.options.name or work.survey.database
+    work.out.constant = {"name": name}
+    work.out.questions.append(
+        Question(
+            "tenant.name", "What is the first tenant called?", ("No table of the source says it.",), name,
+            (f'[tenant] constant = {{ name = "…" }}; further columns of {work.out.tenant} can be stated beside it.',), 9,
+        )
+    )  # fmt: skip
+    return DraftTable(
+        work.out.tenant, "", "tenant", scoped=False, columns=[DraftColumn("name", "text", True)],
+        comment="Tenants; the first is what the database was.",
+    )  # fmt: skip

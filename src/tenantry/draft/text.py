@@ -32,12 +32,15 @@ def _table_sql(drafted: Drafted, table: DraftTable) -> str:
     lines = []
     if table.scoped:
         lines.append(f"{ident(tenant)} uuid not null")
-    lines += [f"{ROW_ID} uuid not null default gen_random_uuid()", f"{LEGACY_ID} text not null"]
+    lines.append(f"{ROW_ID} uuid not null default gen_random_uuid()")
+    if table.source:
+        lines.append(f"{LEGACY_ID} text not null")
     lines += [_column_sql(column) for column in table.columns]
     key = (tenant, ROW_ID) if table.scoped else (ROW_ID,)
     lines.append(f"primary key ({_list(key)})")
     old = (tenant, LEGACY_ID) if table.scoped else (LEGACY_ID,)
-    lines += [f"unique ({_list(each)})" for each in dict.fromkeys([old, *table.uniques]) if each != key]
+    uniques = dict.fromkeys([old, *table.uniques] if table.source else table.uniques)
+    lines += [f"unique ({_list(each)})" for each in uniques if each != key]
     lines += [f"check ({check})" for check in table.checks]
     name = ident(table.name)
     text = f"-- {table.name}\ncreate table {name} (\n    " + ",\n    ".join(lines) + "\n);"
@@ -106,6 +109,9 @@ def _list(columns: Sequence[str]) -> str:
 def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> str:
     """Return the text of tenantry.toml."""
     users = survey.users_columns
+    tenant: dict[str, object] = {"table": drafted.tenant, "column": drafted.tenant_column}
+    if drafted.constant:
+        tenant["constant"] = drafted.constant
     out = [
         "# Drafted by `tenantry init`; QUESTIONS.md lists what a person has to decide. docs/reference/manifest.md explains every key.",
         f"name = {_value(options.name or survey.database)}",
@@ -114,7 +120,7 @@ def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> st
     out += [
         _section("target", {"schema": options.schema, "files": ["schema/*.sql"]}),
         _section("ids", {"namespace": options.name or survey.database}),
-        _section("tenant", {"table": drafted.tenant, "column": drafted.tenant_column}),
+        _section("tenant", tenant),
         _section(
             "membership",
             {"table": drafted.membership, "profile": drafted.membership_profile, "role": drafted.membership_role},
@@ -134,7 +140,7 @@ def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> st
 
 
 def _table_toml(table: DraftTable) -> str:
-    keys: dict[str, object] = {"from": table.source}
+    keys: dict[str, object] = {"from": table.source} if table.source else {}
     if table.part:
         keys["part"] = table.part
     if table.where:

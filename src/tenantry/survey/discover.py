@@ -16,7 +16,7 @@ from tenantry.mapping.types import enum_labels
 from tenantry.postgres import ident
 from tenantry.survey.graph import Graph
 from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
-from tenantry.survey.model import Candidate, Survey, SurveyedTable, TenantPath, UsersColumns
+from tenantry.survey.model import CONSTANT, Candidate, Survey, SurveyedTable, TenantPath, UsersColumns
 from tenantry.survey.names import words
 from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
 from tenantry.survey.references import discover_references
@@ -37,7 +37,7 @@ def survey(
     """Survey a database that has no manifest. Works on a standby, too: it writes nothing, not even a temporary table.
 
     Args:
-        tenant: use this table as the tenant, whatever the scores.
+        tenant: use this table as the tenant, whatever the scores; `constant`: one tenant that everything belongs to.
         users: use this table as the users table, whatever the scores.
 
     Raises:
@@ -56,7 +56,7 @@ def survey(
 def _need_tables(catalog: Catalog, tenant: str | None, users: str | None) -> None:
     names = [table.name for table in tables_to_read(catalog)]
     for option, table in (("--tenant", tenant), ("--users", users)):
-        if table is not None and table not in names:
+        if table is not None and table not in names and (option, table) != ("--tenant", CONSTANT):
             near = nearest(table, names)
             raise SettingsError(
                 f"{option}: there is no table {table!r} in schema {catalog.schema}.",
@@ -92,7 +92,10 @@ def _survey(
     graph = Graph(catalog, found.references)
     tenants = tenant_candidates(catalog, graph, samples, user, found.references)
     if tenant is not None:
-        tenants = (Candidate(tenant, 100, ("as asked for",)), *(each for each in tenants if each.table != tenant))
+        asked = Candidate(tenant, 100, ("as asked for",))
+        if tenant == CONSTANT:
+            asked = Candidate("", 100, asked.reasons, "constant")
+        tenants = (asked, *(each for each in tenants if (each.table, each.form) != (asked.table, asked.form)))
     root = tenants[0] if tenants else None
     name = root.table if root is not None and root.form in ("table", "person") else ""
     member = membership_table(catalog, graph, name, user, samples)[0] if name and user and name != user else ""

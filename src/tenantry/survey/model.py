@@ -9,6 +9,9 @@ from typing import Any, Literal
 Form = Literal["value", "element", "json", "json key", "embedded"]
 """How a column holds ids: as its value, as elements of an array, as values or keys of a JSON document, or inside a text."""
 
+CONSTANT = "constant"
+"""Stands for a table's name if everything belongs to one tenant."""
+
 TableKind = Literal["tenant", "users", "membership", "join", "lookup", "log", "credentials", "framework", "data"]
 
 

@@ -23,12 +23,14 @@ from tenantry.errors import RightsMissing, SettingsError, TenantryError
 from tenantry.report.terminal.survey import candidate_name
 from tenantry.settings import DATA_FOLDER, read_settings
 from tenantry.survey import Survey, survey
+from tenantry.survey.model import CONSTANT
 
 
 @command(
     "tenantry init --dsn postgresql://…",
     "tenantry init --tenant organizations --users users",
     "tenantry init --prisma prisma/schema.prisma",
+    "tenantry init --tenant constant",
     "tenantry init --person --snake",
     section=HelpSection.BEFORE,
     exit_1="the draft does not fit the database yet; the message names file, line and key",
@@ -142,14 +144,18 @@ def _name(found: Survey, folder: Path, *, from_files: bool) -> str:
 
 def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
     """Ask at the terminal what a tenant is, with the candidates and their reasons."""
-    choices = [each for each in found.tenants if each.form in ("table", "person")][:5]
+    choices = [each for each in found.tenants if each.form != "column"][:5]
     if not choices:
         return options
     err.print("What is a tenant?", style="bold")
     for number, each in enumerate(choices, 1):
         err.print(f"  {number}. {candidate_name(each)} ({each.score} points: {'; '.join(each.reasons)})", markup=False)
     chosen = choices[typer.prompt("Number", value_proc=_number_up_to(len(choices)), default="1", err=True) - 1]
-    return replace(options, tenant=None if chosen.form == "person" else chosen.table, person=chosen.form == "person")
+    return replace(
+        options,
+        tenant={"table": chosen.table, "constant": CONSTANT}.get(chosen.form),
+        person=chosen.form == "person",
+    )
 
 
 def _number_up_to(most: int) -> Callable[[str], int]:
