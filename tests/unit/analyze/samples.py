@@ -74,6 +74,14 @@ def evidence(*, sampled: bool = False) -> tuple[Evidence, ...]:
     )
 
 
+def movable() -> Project:
+    """Clinic, but that the clients of a clinic may move it to another time zone."""
+    rules = dict(manifest("clinic").tables)
+    root = rules["clinics"]
+    rules["clinics"] = root.model_copy(update={"access": root.access.model_copy(update={"fixed": ("status",)})})
+    return resolve(manifest("clinic").model_copy(update={"tables": rules}), *catalogs("clinic"))
+
+
 def neglected() -> Project:
     """The depot with much that schemas can hold, and a manifest says nothing about."""
     source, target = catalogs("depot")

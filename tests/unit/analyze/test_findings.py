@@ -6,7 +6,7 @@ import pytest
 
 from tenantry.analyze import analyze
 from tests.fixtures import APPLICATIONS, project, same_as_snapshot
-from tests.unit.analyze.samples import AROUND, evidence, neglected, shown
+from tests.unit.analyze.samples import AROUND, evidence, movable, neglected, shown
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
@@ -16,6 +16,12 @@ def test_the_schemas_of_an_application_say_what_was_reviewed(application: str) -
 
 def test_what_a_manifest_passes_over_is_said() -> None:
     same_as_snapshot("neglected-findings.txt", shown(analyze(neglected(), (), AROUND["a busy database"])))
+
+
+def test_what_clients_can_change_that_rows_were_converted_with_is_said() -> None:
+    more = {*analyze(movable(), ())} - {*analyze(project("clinic"), ())}
+    assert [(each.code, each.table) for each in more] == [("TA-164", "clinics")]
+    assert "location, time_zone" in more.pop().title
 
 
 def test_what_surrounds_the_tables_is_said() -> None:
