@@ -1,1 +1,1 @@
-"""Clinic: a KPI platform for dental groups; the application that Tenantry takes from one tenant to many."""
+"""Clinic: a KPI platform for dental groups; the application that Tenantry migrates from one tenant to many."""

@@ -1,4 +1,4 @@
-"""How `tenantry demo` takes Clinic through a whole migration; announced in the entry-point group tenantry.demo."""
+"""Runs Clinic's whole migration for `tenantry demo`; registered in the entry-point group tenantry.demo."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _FOUND_AS: Mapping[str, tuple[str, str, str]] = {
     "goals.clinic_unknown": ("refused", "goals", "tenant_missing:"),
     "dashboards.layout_unknown_widget": ("stale", "dashboards", "layout_config"),
 }
-"""Planted defects that a migration must set aside, merge or mend, and where the journal counts them. The others are good
-rows: they must be carried over, which the comparison of rows shows."""
+"""Planted defects that a migration must quarantine, merge or correct, and where the journal counts them. The other planted
+rows are valid and must be migrated, which the comparison of rows shows."""
 
 
 class ClinicDemo:
-    """The legacy database with invented data, and the manifest that takes it further."""
+    """The legacy database with synthetic data, and the manifest that migrates it."""
 
     name = "clinic"
     manifest = MANIFEST
 
     def prepare_environment(self, folder: Path) -> None:
-        """The key that encrypts access tokens: from the environment, else one that is kept beside the demo's data."""
+        """Return the key that encrypts access tokens: from the environment, otherwise one stored with the demo's data."""
         if os.environ.get(tokens.VARIABLE):
             return
         file = folder / "clinic-token.key"
@@ -60,12 +60,12 @@ class ClinicDemo:
         seed: int,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Planted:
-        """Make the legacy schema and fill it."""
+        """Create the legacy schema and fill it."""
         create_schema(connection, "public")
         return load(connection, schema="public", clinics=clinics, values=values, seed=seed, progress=progress)
 
     def compare(self, planted: Planted, report: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """For each planted defect: how many there are, and how many the migration found and where it put them."""
+        """Return, for each planted defect, how many exist, how many the migration found, and where it put them."""
         lines = []
         for defect in planted.defects:
             line: dict[str, Any] = {"code": defect.code, "planted": defect.count, "note": defect.note}

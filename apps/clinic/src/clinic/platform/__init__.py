@@ -1,1 +1,1 @@
-"""What all features of Clinic stand on. It imports no feature, and of Tenantry only what is public."""
+"""The basis of all features of Clinic. It imports no feature, and only public modules of Tenantry."""

@@ -1,7 +1,7 @@
-"""Encryption of access tokens: AES-128-CBC with HMAC (Fernet), the key from the environment.
+"""Encrypts access tokens with AES-128-CBC and HMAC (Fernet); the key comes from the environment.
 
-CLINIC_TOKEN_KEY holds one or several Fernet keys separated by commas: the first encrypts, all decrypt, so that a key can be
-changed without a pause. Make one with `python -m clinic.platform.tokens`.
+CLINIC_TOKEN_KEY holds one or several Fernet keys separated by commas: the first encrypts, all decrypt, so a key can be
+changed without downtime. Create one with `python -m clinic.platform.tokens`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VARIABLE = "CLINIC_TOKEN_KEY"
 
 
 class TokenKeyError(Exception):
-    """The key is missing, malformed, or not the one a token was encrypted with. Never holds a key or a token."""
+    """The key is missing, malformed, or not the one a token was encrypted with. Never contains a key or a token."""
 
 
 def _cipher() -> MultiFernet:
@@ -35,10 +35,10 @@ def encrypt(tokens: Sequence[str]) -> list[bytes]:
 
 
 def decrypt(stored: Sequence[bytes]) -> list[str]:
-    """The inverse of encrypt.
+    """Decrypt tokens.
 
     Raises:
-        TokenKeyError: a token was made with another key, or was tampered with.
+        TokenKeyError: a token was encrypted with another key, or was tampered with.
     """
     cipher = _cipher()
     try:

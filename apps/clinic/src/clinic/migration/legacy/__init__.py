@@ -1,7 +1,7 @@
-"""Clinic before the migration: the source schema, and sample data with the defects that such data has.
+"""Clinic before the migration: the source schema, and sample data with typical defects.
 
-`create_schema` and `load` write to a database; `generate` yields the same rows without one. `Planted` lists every
-defect with its rows, so that a migration can be held to the exact counts.
+`create_schema` and `load` write to a database; `generate` yields the same rows without one. `Planted` lists every defect with
+its rows, so that tests can compare a migration with the exact counts.
 """
 
 from clinic.migration.legacy.defects import NOTES, RATES, Defect, Planted

@@ -1,4 +1,4 @@
-"""`python -m clinic.migration.legacy`: create the source schema where it is missing, load the sample, print what was planted."""
+"""`python -m clinic.migration.legacy`: create the source schema if it is missing, load the sample, print what was planted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dashboards and their widgets, with the ids that their JSON holds."""
+"""Generates dashboards and their widgets, with the ids in their JSON."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class _Dashboard:
 def board_rows(
     users: list[User], providers: list[Provider], metrics: list[Metric], rng: Random, ledger: Ledger
 ) -> tuple[list[Row], list[Row]]:
-    """The rows of dashboards and of widgets.
+    """Return the rows of dashboards and of widgets.
 
-    Most good users have one or two dashboards, two of three users with an invalid e-mail have them too, and every
-    second duplicate. A dashboard has about three widgets; a few have none and then no layout.
+    Most valid users have one or two dashboards; so do two of three users with an invalid e-mail, and every second duplicate.
+    A dashboard has about three widgets; a few have none, and then no layout.
     """
     maker = _Boards(providers, metrics, rng)
     boards: list[_Dashboard] = []
@@ -128,14 +128,15 @@ class _Boards:
             self._providers.setdefault(provider.clinic.id, []).append(provider)
 
     def of_user(self, user: User) -> list[_Dashboard]:
-        """One or two dashboards; the first is the default one, but a duplicate has no default of his own."""
+        """Return one or two dashboards; the first is the default one, but a duplicate user has no default dashboard."""
         boards = []
         names = self._rng.sample(_NAMES, self._rng.randint(1, 2))
         for place, name in enumerate(names):
             created = some_time(self._rng, user.created, 60)
             default = place == 0 and user.standing is not Standing.DUPLICATE
             board = _Dashboard(self._cuids.at(created), name, default, user, created)
-            # The first board of a user with an invalid e-mail is never empty: its widgets must follow him.
+            # The first dashboard of a user with an invalid e-mail is never empty: its widgets must be quarantined with the
+            # user.
             least = 2 if user.standing is Standing.INVALID and place == 0 else 0
             count = max(least, self._rng.choice((0, 2, 3, 3, 3, 4, 4, 5)))
             board.widgets = [self._widget(board, number) for number in range(count)]
@@ -143,7 +144,7 @@ class _Boards:
         return boards
 
     def lost_id(self, near: datetime) -> str:
-        """An id that belongs to no row."""
+        """Return an id that belongs to no row."""
         return self._cuids.at(near + timedelta(hours=2))
 
     def _widget(self, board: _Dashboard, number: int) -> _Widget:
@@ -160,7 +161,7 @@ class _Boards:
             y=number // 3 * 3,
             width=4,
             height=3,
-            # A widget over several metrics keeps them in its config alone.
+            # A widget over several metrics names them only in its config.
             metric_id=chosen[0].id if len(chosen) == 1 else None,
             metric_ids=[metric.id for metric in chosen],
             provider_ids=provider_ids,

@@ -1,4 +1,4 @@
-"""What is wrong, or merely odd, in the sample: the codes, how often each is planted, and the list of what was."""
+"""The defects and oddities of the sample: their codes, their rates, and the ledger of planted rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 KEYS_KEPT: Final = 1000
-"""A defect lists so many keys at most: the first in code point order (COLLATE "C")."""
+"""Maximum number of keys listed for a defect: the first in code point order (COLLATE "C")."""
 
 RATES: Final[Mapping[str, float]] = {
     "clinics.inactive": 0.08,
@@ -41,9 +41,9 @@ RATES: Final[Mapping[str, float]] = {
     "widgets.config_unknown_metric": 0.02,
     "widgets.config_unknown_provider": 0.02,
 }
-"""Planted rows as a share of all rows of their table (of users: of its good rows).
+"""Planted rows as a share of all rows of their table (for users: of its valid rows).
 
-Codes without a rate are consequences or properties of good rows, counted as they fall.
+Codes without a rate are consequences or properties of valid rows, and are counted as they occur.
 """
 
 _LEAST: Final[Mapping[str, int]] = {"clinics.inactive": 1, "users.group_admin": 2}
@@ -94,13 +94,13 @@ NOTES: Final[Mapping[str, str]] = {
 
 
 def planned(code: str, rows: int) -> int:
-    """How many rows of a table of `rows` shall carry a defect: its rate, but at least a few."""
+    """Return how many rows of a table of `rows` should have a defect: its rate, but at least a few."""
     return max(_LEAST.get(code, 3), round(RATES[code] * rows))
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One code and the rows that carry it. `keys` holds all ids, or the first `KEYS_KEPT`, sorted by code point."""
+    """One code and its rows. `keys` holds all ids, or the first `KEYS_KEPT`, sorted by code point."""
 
     code: str
     table: str
@@ -111,25 +111,25 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """What a sample holds: rows of each table, and each defect."""
+    """The contents of a sample: the rows of each table, and each defect."""
 
     rows: dict[str, int]
     defects: tuple[Defect, ...]
 
     def defect(self, code: str) -> Defect:
-        """The defect with this code; KeyError for a code that does not exist."""
+        """Return the defect with this code; KeyError for an unknown code."""
         for defect in self.defects:
             if defect.code == code:
                 return defect
         raise KeyError(code)
 
     def to_json(self) -> str:
-        """JSON text that `from_json` reads back to an equal value."""
+        """Return JSON text that `from_json` reads back to an equal value."""
         return json.dumps(asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Planted:
-        """The value that `to_json` wrote."""
+        """Read a value from the text of `to_json`."""
         data = json.loads(text)
         defects = tuple(Defect(**{**defect, "keys": tuple(defect["keys"])}) for defect in data["defects"])
         return cls(rows=data["rows"], defects=defects)
@@ -144,7 +144,7 @@ class Tally:
         self._limit = chr(0x10FFFF)
 
     def add(self, key: str) -> None:
-        """One more row."""
+        """Add one row."""
         self.count += 1
         if key < self._limit:
             self._kept.append(key)
@@ -153,7 +153,7 @@ class Tally:
                 self._limit = self._kept[-1]
 
     def keys(self) -> tuple[str, ...]:
-        """All keys, or the first `KEYS_KEPT`, sorted."""
+        """Return all keys, or the first `KEYS_KEPT`, sorted."""
         self._trim()
         return tuple(self._kept)
 
@@ -163,21 +163,21 @@ class Tally:
 
 
 class Ledger:
-    """The tallies of every code, filled while rows are made."""
+    """The tallies of every code, filled while rows are generated."""
 
     def __init__(self) -> None:
         self._tallies = {code: Tally() for code in NOTES}
 
     def tally(self, code: str) -> Tally:
-        """The tally of one code; KeyError for a code that does not exist."""
+        """Return the tally of one code; KeyError for an unknown code."""
         return self._tallies[code]
 
     def add(self, code: str, key: str) -> None:
-        """One more row with this defect."""
+        """Add one row with this defect."""
         self._tallies[code].add(key)
 
     def defects(self) -> tuple[Defect, ...]:
-        """All codes in their stated order, those without a row too."""
+        """Return all codes in their stated order, including those without rows."""
         return tuple(
             Defect(code, code.partition(".")[0], tally.count, tally.keys(), NOTES[code])
             for code, tally in self._tallies.items()

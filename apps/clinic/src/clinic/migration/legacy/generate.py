@@ -19,7 +19,7 @@ FEWEST_VALUES = 500
 
 
 class UnfinishedError(Exception):
-    """The planted defects were asked for before the last metric value was made."""
+    """The planted defects were requested before the last metric value was generated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,17 @@ class Sample:
             yield table, self.metric_values if table == "metric_values" else iter(self.tables[table])
 
     def planted(self) -> Planted:
-        """What was planted, once the stream of metric values is at its end; UnfinishedError before."""
+        """Return what was planted, once the stream of metric values has ended; UnfinishedError before."""
         if next(self.metric_values, None) is not None:
             raise UnfinishedError("read all metric values first: defects are counted while the rows are made")
         return Planted(rows=dict(self.totals), defects=self.ledger.defects())
 
 
 def generate(*, clinics: int = 12, values: int = 200_000, seed: int = 7) -> Sample:
-    """The sample for so many clinics and metric values.
+    """Generate the sample for so many clinics and metric values.
 
-    ValueError below FEWEST_CLINICS or FEWEST_VALUES (not every defect would have a place), or when the values would
-    reach back beyond 1970.
+    ValueError below FEWEST_CLINICS or FEWEST_VALUES (some defects would have no place), or if the values would begin before
+    1970.
     """
     if clinics < FEWEST_CLINICS or values < FEWEST_VALUES:
         raise ValueError(
@@ -55,7 +55,7 @@ def generate(*, clinics: int = 12, values: int = 200_000, seed: int = 7) -> Samp
         )
 
     def rng(part: str) -> Random:
-        # A stream for each part: more values leave the people as they are.
+        # A stream for each part: the number of values does not affect the people.
         return Random(f"{seed}/{part}")
 
     ledger = Ledger()

@@ -1,4 +1,4 @@
-"""Goals of clinics and providers, with their defects."""
+"""Generates goals of clinics and providers, with their defects."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class _Goal:
 def goal_rows(
     clinics: list[Clinic], providers: list[Provider], metrics: list[Metric], rng: Random, ledger: Ledger
 ) -> list[Row]:
-    """The rows of goals: about forty for each clinic, never two for one clinic, metric, provider, period and start.
+    """Return the rows of goals: about forty for each clinic, unique by clinic, metric, provider, period and start.
 
-    Defects lie on goals of active clinics only.
+    Only goals of active clinics have defects.
     """
     cuids = Cuids(rng)
     goals = [goal for clinic in clinics for goal in _of_clinic(clinic, providers, metrics, cuids, rng)]
@@ -59,7 +59,7 @@ def goal_rows(
 
     def plant(code: str, turns: Iterator[int]) -> Iterator[int]:
         for place in islice(turns, planned(code, len(goals))):
-            yield place  # the caller changes the goal, perhaps its id
+            yield place  # the caller changes the goal, and possibly its id
             ledger.add(code, goals[place].id)
 
     for place in plant("goals.clinic_from_provider", of_provider):
@@ -99,7 +99,7 @@ def _of_clinic(
 
 
 def _span(period: str, rng: Random) -> tuple[date, date]:
-    """First and last day of a period that touches the last eighteen months of the sample."""
+    """Return first and last day of a period that overlaps the last eighteen months of the sample."""
     day = LAST_DAY - timedelta(days=rng.randrange(540))
     if period == "daily":
         return day, day

@@ -1,4 +1,4 @@
-"""Ids as the old application made them: cuids, and the strays that other tools wrote into the same columns."""
+"""Ids as the old application created them: cuids, and other ids that tools wrote into the same columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def stamp(at: datetime) -> str:
-    """Eight base-36 digits for a time in UTC (no zone attached), in milliseconds since 1970; sorts like the time."""
+    """Return eight base-36 digits for a time in UTC (without a zone), in milliseconds since 1970; sorts like the time."""
     rest = (at - _EPOCH) // _MILLISECOND
     digits = ""
     for _ in range(8):
@@ -25,10 +25,10 @@ def stamp(at: datetime) -> str:
 
 
 class Cuids:
-    """cuids: `c`, 8 digits of time, 4 of a counter, 4 of the machine, 8 of chance.
+    """cuids: `c`, 8 digits of time, 4 of a counter, 4 of the machine, 8 random ones.
 
-    Two ids of one maker never agree: the counter returns to a value only after 36**4 ids, and a stamp of one
-    millisecond is never used for so many.
+    Two ids of one generator never agree: the counter repeats a value only after 36**4 ids, and no millisecond is used for
+    that many.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -37,7 +37,7 @@ class Cuids:
         self._count = rng.randrange(36**4)
 
     def make(self, time_stamp: str) -> str:
-        """One id for a `stamp()`."""
+        """Return one id for a `stamp()`."""
         self._count = count = (self._count + 1) % 1_679_616
         high, low = divmod(count, 1296)
         bits = self._bits(40)
@@ -47,29 +47,29 @@ class Cuids:
         )
 
     def at(self, at: datetime) -> str:
-        """One id for a time in UTC."""
+        """Return one id for a time in UTC."""
         return self.make(stamp(at))
 
 
 def canonical_uuid(rng: Random) -> str:
-    """A version 4 UUID in its canonical text: lower case, four hyphens, no braces."""
+    """Return a version 4 UUID in its canonical text: lower case, four hyphens, no braces."""
     return str(UUID(int=rng.getrandbits(128), version=4))
 
 
 def spelled_otherwise(canonical: str, braced: bool) -> str:
-    """The same UUID as Windows tools write it: upper case, and in braces if asked. Another text, one uuid."""
+    """Return the same UUID as Windows tools write it: upper case, and in braces if requested. Another text, the same uuid."""
     upper = canonical.upper()
     return "{" + upper + "}" if braced else upper
 
 
 class Numbers:
-    """Ids that were numbers in some older system: seven digits, no leading zero, never twice."""
+    """Ids that were numbers in an older system: seven digits, no leading zero, unique."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._last = 1_000_000
 
     def make(self) -> str:
-        """The next number, as text."""
+        """Return the next number as text."""
         self._last += self._rng.randint(1, 37)
         return str(self._last)

@@ -1,4 +1,4 @@
-"""Writing the sample into a database: the schema, then the rows by COPY."""
+"""Writes the sample into a database: the schema, then the rows by COPY."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from clinic.migration.legacy.generate import generate
 from clinic.migration.legacy.shape import COLUMNS, Row
 
 Progress = Callable[[str, int, int], None]
-"""Called with a table, its rows so far, and all its rows."""
+"""Called with a table, its number of rows so far, and its total."""
 
 _REPORT_EVERY = 10_000
 
 
 class LegacyError(Exception):
-    """The schema is not as loading needs it; `hint` says how to mend that."""
+    """The schema is not ready for loading; `hint` says how to fix that."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class TablesMissingError(LegacyError):
 
 
 class TablesExistError(LegacyError):
-    """Tables of the source schema exist where they shall be created."""
+    """Tables of the source schema already exist."""
 
     def __init__(self, schema: str, tables: list[str]) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ class TablesExistError(LegacyError):
 
 
 class TablesFilledError(LegacyError):
-    """Tables of the source schema hold rows already."""
+    """Tables of the source schema already hold rows."""
 
     def __init__(self, schema: str, tables: list[str]) -> None:
         super().__init__(
@@ -63,7 +63,7 @@ class TablesFilledError(LegacyError):
 def create_schema(conn: Connection[Any], schema: str) -> None:
     """Create the schema if it does not exist, and the ten source tables in it, in one transaction.
 
-    The connection's search_path is as before afterwards. TablesExistError if any of the tables is there.
+    Restores the connection's search_path afterwards. TablesExistError if any of the tables exists.
     """
     ddl = files("clinic.migration.legacy").joinpath("schema.sql").read_text(encoding="utf-8")
     with conn.transaction():
@@ -86,9 +86,9 @@ def load(
 ) -> Planted:
     """Fill the empty source tables with the sample, in one transaction, and return what was planted.
 
-    The arguments clinics, values and seed decide every byte. Rows stream by COPY in constant memory; ANALYZE follows
+    The arguments clinics, values and seed determine every byte. Rows are streamed by COPY in constant memory; ANALYZE runs
     after the transaction (inside it, if the caller has one open). The role must own the tables. TablesMissingError or
-    TablesFilledError if the schema is not ready, ValueError for sizes that `generate` refuses.
+    TablesFilledError if the schema is not ready, ValueError for sizes that `generate` rejects.
     """
     sample = generate(clinics=clinics, values=values, seed=seed)
     with conn.transaction():
@@ -100,7 +100,7 @@ def load(
         if filled:
             raise TablesFilledError(schema, filled)
         for table, rows in sample.rows():
-            # Checked row by row, foreign keys cost more than all else; added afterwards they are checked by one join.
+            # Checked row by row, foreign keys cost more than everything else; added afterwards, one join checks them.
             with _without_foreign_keys(conn, schema, table) if table == "metric_values" else nullcontext():
                 _copy(conn, schema, table, rows=rows, total=sample.totals[table], progress=progress)
         planted = sample.planted()
@@ -110,7 +110,7 @@ def load(
 
 
 def existing_tables(conn: Connection[Any], schema: str) -> list[str]:
-    """Those of the ten source tables that the schema has, in their order."""
+    """Return which of the ten source tables the schema has, in their order."""
     rows = conn.execute(
         "select relname from pg_class join pg_namespace n on n.oid = relnamespace"
         " where nspname = %s and relkind in ('r', 'p') and relname = any(%s)",
@@ -142,7 +142,7 @@ def _copy(
 
 @contextmanager
 def _without_foreign_keys(conn: Connection[Any], schema: str, table: str) -> Iterator[None]:
-    """Inside a transaction: drop the foreign keys of a table, and add the same again, validated, on success."""
+    """Inside a transaction: drop the foreign keys of a table, and on success add them again, validated."""
     name = sql.Identifier(schema, table)
     keys = conn.execute(
         "select conname, pg_get_constraintdef(oid) from pg_constraint"
@@ -153,7 +153,7 @@ def _without_foreign_keys(conn: Connection[Any], schema: str, table: str) -> Ite
         conn.execute(sql.SQL("alter table {} drop constraint {}").format(name, sql.Identifier(key)))
     yield
     for key, definition in keys:
-        # The definition is PostgreSQL's own text of the constraint that was there.
+        # The definition is PostgreSQL's own text of the dropped constraint.
         add = sql.SQL("alter table {} add constraint {} {}")
         conn.execute(add.format(name, sql.Identifier(key), sql.SQL(definition)))
 
@@ -166,11 +166,11 @@ def _copy_statement(schema: str, table: str) -> sql.Composed:
 
 @contextmanager
 def _search_path(conn: Connection[Any], schema: str) -> Iterator[None]:
-    """Inside a transaction: names without schema mean this one; afterwards what they meant before."""
+    """Inside a transaction: resolve unqualified names in this schema; restore the search path afterwards."""
     row = conn.execute("select current_setting('search_path')").fetchone()
     before = row[0] if row else ""
     quoted = sql.Identifier(schema).as_string(conn)
     conn.execute("select set_config('search_path', %s, true)", (quoted,))
     yield
-    # Only on success: after an error the transaction, or its savepoint, takes the setting back.
+    # Only on success: after an error, rolling back the transaction or its savepoint restores the setting.
     conn.execute("select set_config('search_path', %s, true)", (before,))

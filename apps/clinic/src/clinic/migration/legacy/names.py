@@ -1,4 +1,4 @@
-"""Invented names. The cities are real, since a time zone hangs on them; clinics and people are not."""
+"""Invented names. The cities are real, because they determine time zones; clinics and people are not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LAST: Final = (
 
 
 def clinic_names() -> Iterator[str]:
-    """Names of clinics, never one twice, without end."""
+    """Yield names of clinics, all different, without end."""
     turn = 0
     while True:
         suffix = f" {turn + 1}" if turn else ""
@@ -52,24 +52,24 @@ def clinic_names() -> Iterator[str]:
 
 
 def person(rng: Random) -> tuple[str, str]:
-    """First and last name of somebody who does not exist."""
+    """Return first and last name of a person who does not exist."""
     return rng.choice(_FIRST), rng.choice(_LAST)
 
 
 def slug(name: str) -> str:
-    """A clinic's name as the first label of its e-mail domain."""
+    """Return a clinic's name as the first label of its e-mail domain."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 class Addresses:
-    """E-mail addresses at domains that are reserved for examples, all lower case, never one twice."""
+    """E-mail addresses at domains that are reserved for examples, all lower case and all different."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._given: set[str] = set()
 
     def make(self, first: str, last: str, clinic_slug: str) -> str:
-        """One address for a person of a clinic."""
+        """Return one address for a person of a clinic."""
         domain = self._rng.choice((f"{clinic_slug}.example", f"{clinic_slug}.example", "example.com", "example.org"))
         local = f"{first}.{last}".lower()
         address = f"{local}@{domain}"

@@ -10,11 +10,11 @@ from clinic.migration.legacy.sources import Measure
 NOT_AVAILABLE: Final = "N/A"
 EMPTY: Final = ("", " ", "   ")
 INVALID: Final = ("abc", "12..5", "1,54,6.27", "--5", "#REF!", "1.2.3", "see note", "$", "#DIV/0!", "(45", "4O5")
-"""Texts that are no number in any form that this module writes."""
+"""Texts that are not numbers in any form that this module writes."""
 
 
 class Number(NamedTuple):
-    """One value: its text, its amount (currency in cents, percent in tenths, else units), and how it is dressed."""
+    """One value: its text, its amount (currency in cents, percent in tenths, otherwise units), and its format."""
 
     text: str
     amount: int
@@ -23,7 +23,7 @@ class Number(NamedTuple):
 
 
 def number(measure: Measure, rng: Random) -> Number:
-    """A value within the range of a measure, in one of the forms of its data type."""
+    """Return a value within the range of a measure, in one of the forms of its data type."""
     amount = rng.randint(measure.low, measure.high)
     if measure.data_type == "currency":
         text = _currency(amount, rng.random())

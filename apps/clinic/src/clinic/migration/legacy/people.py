@@ -1,4 +1,4 @@
-"""Clinics, users and providers, with the defects of users."""
+"""Generates clinics, users and providers, with the defects of users."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Provider:
 
 
 class Standing(Enum):
-    """What is the matter with a user, as far as his dashboards depend on it."""
+    """The defects of a user that affect their dashboards."""
 
     GOOD = "good"
     DUPLICATE = "duplicate"
@@ -78,7 +78,7 @@ class User:
 
 
 def make_clinics(count: int, rng: Random, ledger: Ledger) -> list[Clinic]:
-    """So many clinics over all locations in turn; the last few are inactive."""
+    """Return so many clinics, cycling through all locations; the last few are inactive."""
     cuids = Cuids(rng)
     closed = planned("clinics.inactive", count)
     clinics = []
@@ -92,7 +92,7 @@ def make_clinics(count: int, rng: Random, ledger: Ledger) -> list[Clinic]:
 
 
 def make_providers(clinics: list[Clinic], rng: Random, ledger: Ledger) -> list[Provider]:
-    """Four to eight providers for each clinic, in the order of the clinics."""
+    """Return four to eight providers for each clinic, in the order of the clinics."""
     cuids, numbers = Cuids(rng), Numbers(rng)
     providers = []
     for clinic in clinics:
@@ -115,7 +115,7 @@ def make_providers(clinics: list[Clinic], rng: Random, ledger: Ledger) -> list[P
 
 
 def make_users(clinics: list[Clinic], rng: Random, ledger: Ledger) -> list[User]:
-    """Four to ten good users for each clinic, then the rows that should not be, and the admins of the group."""
+    """Return four to ten valid users for each clinic, then the defective rows, and the admins of the group."""
     maker = _Users(clinics, rng)
     good = [user for clinic in clinics for user in maker.staff(clinic, rng.randint(6 if len(clinics) < 4 else 4, 10))]
     total = len(good)
@@ -146,14 +146,14 @@ def make_users(clinics: list[Clinic], rng: Random, ledger: Ledger) -> list[User]
 
 
 def _turns(count: int, rng: Random) -> Iterator[int]:
-    """Places 0 … count-1 in a shuffled order: whoever takes from it gets rows that no other defect has."""
+    """Yield positions 0 … count-1 in random order: a caller that takes from it gets rows that no other defect has."""
     places = list(range(count))
     rng.shuffle(places)
     return iter(places)
 
 
 def _disguised(email: str, number: int) -> str:
-    """The same address as people type it: letters in upper case, blanks around. Never the text that came in."""
+    """Return the same address as people type it: letters in upper case, surrounding blanks. Never the original text."""
     local, _, domain = email.partition("@")
     return (email.title(), f" {email}", email.upper(), f"{email}  ", f"{local}@{domain.title()}")[number % 5]
 
@@ -163,7 +163,7 @@ _BROKEN_ADDRESS = ("{0}.{1}(at)example.com", "{0}@@example.com", "{0}.{1}", "{0}
 
 
 class _Users:
-    """Makes users one by one, with ids and addresses that never repeat."""
+    """Creates users one by one, with unique ids and addresses."""
 
     def __init__(self, clinics: list[Clinic], rng: Random) -> None:
         self._clinics, self._rng = clinics, rng
@@ -171,7 +171,7 @@ class _Users:
         self._broken: set[str] = set()
 
     def staff(self, clinic: Clinic, count: int) -> Iterator[User]:
-        """The good users of a clinic: one office manager at least, never an admin."""
+        """Return the valid users of a clinic: at least one office manager, never an admin."""
         for place in range(count):
             role = (
                 "office_manager" if place == 0 else self._rng.choice(("dentist", "dentist", "front_desk", "front_desk"))
@@ -179,7 +179,7 @@ class _Users:
             yield self._user(clinic, role)
 
     def duplicate_of(self, user: User, number: int) -> User:
-        """A later row for the same person, every second time in another clinic."""
+        """Return a later row for the same person, every second time in another clinic."""
         clinic = user.clinic if number % 2 == 0 else self._other_clinic(user.clinic)
         created = some_time(self._rng, user.created, 300)
         email = _disguised(user.email, number)
@@ -189,7 +189,7 @@ class _Users:
         )  # fmt: skip
 
     def without_address(self, number: int) -> User:
-        """A user whose e-mail is not an address; no two of them share it."""
+        """Return a user whose e-mail is not a valid address; no two of them share it."""
         user = self._user(self._rng.choice(self._clinics), self._rng.choice(("office_manager", "dentist")))
         first, last = user.name.lower().split()[-2:]
         pattern = _BROKEN_ADDRESS[number // 2 % len(_BROKEN_ADDRESS)]
@@ -202,7 +202,7 @@ class _Users:
         return replace(user, email=email, standing=Standing.INVALID)
 
     def admin(self) -> User:
-        """A user who is admin of the whole group; his clinic is only a home."""
+        """Return a user who is admin of the whole group; the user's clinic is only a home."""
         return self._user(self._rng.choice(self._clinics), "admin")
 
     def _user(self, clinic: Clinic, role: str) -> User:

@@ -1,4 +1,4 @@
-"""The ten tables as rows: their order, their columns, and the calendar on which the sample's rows lie."""
+"""The ten tables as rows: their order, their columns, and the calendar of the sample's rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 Cell = str | int | bool | None
 Row = tuple[Cell, ...]
-"""One row in the order of COLUMNS; times as PostgreSQL reads them, JSON as its text."""
+"""One row in the order of COLUMNS; times as PostgreSQL reads them, JSON as text."""
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "clinics": ("id", "name", "location", "status", "created_at", "updated_at"),
@@ -44,23 +44,23 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 """Every table with its columns, parents before children."""
 
 LAST_DAY: Final = date(2025, 6, 30)
-"""The last day with metric values. The sample knows no other today."""
+"""The last day with metric values: the sample's "today"."""
 
 OPENED: Final = datetime(2022, 11, 7, 15)
-"""When the application went into use (UTC): clinics and metric definitions date from here."""
+"""When the application was launched (UTC): clinics and metric definitions date from here."""
 
 HISTORY_IMPORTED: Final = datetime(2022, 12, 12)
 """When the values of earlier years were imported (UTC)."""
 
 LAUNCHED: Final = date(2023, 1, 9)
-"""From this day on, values are stored on the day after."""
+"""From this day on, values are stored on the following day."""
 
 
 def text_of(at: datetime) -> str:
-    """A time in UTC as timestamp(3) prints it, always with its milliseconds."""
+    """Format a time in UTC as timestamp(3) prints it, always with milliseconds."""
     return at.isoformat(" ", "milliseconds")
 
 
 def some_time(rng: Random, after: datetime, days: int) -> datetime:
-    """A time within so many days after another, to the millisecond."""
+    """Return a time within so many days after another, with milliseconds."""
     return after + timedelta(milliseconds=rng.randrange(1000, days * 86_400_000))

@@ -1,4 +1,4 @@
-"""What is measured and where it is read: metric definitions, data sources, column mappings."""
+"""Generates metric definitions, data sources and column mappings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from clinic.migration.legacy.people import Clinic
 from clinic.migration.legacy.shape import LAST_DAY, OPENED, Row, some_time, text_of
 
 Kept = Literal["provider", "clinic", "form", "never"]
-"""How values of a metric come in: a sheet row for each provider, a sheet row for the clinic, a form, or not at all."""
+"""How values of a metric are entered: a sheet row for each provider, a sheet row for the clinic, a form, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a metric is: its type, and the range in which its values lie (currency in cents, percent in tenths)."""
+    """A metric's type, and the range of its values (currency in cents, percent in tenths)."""
 
     name: str
     data_type: str
@@ -106,9 +106,9 @@ def make_metrics(rng: Random) -> list[Metric]:
 
 
 def make_sources(clinics: list[Clinic], metrics: list[Metric], rng: Random) -> list[Source]:
-    """One to three spreadsheets for each clinic; they share out the metrics that are kept in sheets.
+    """Return one to three spreadsheets for each clinic; the metrics that are kept in sheets are divided among them.
 
-    About one metric in twelve is mapped by no sheet of a clinic any more: its rows know their sheet's name only.
+    About one metric in twelve is no longer mapped by any sheet of a clinic: its rows only know their sheet's name.
     """
     cuids = Cuids(rng)
     in_sheets = [metric for metric in metrics if metric.measure.kept in ("provider", "clinic")]
@@ -124,7 +124,7 @@ def make_sources(clinics: list[Clinic], metrics: list[Metric], rng: Random) -> l
 
 
 def source_rows(sources: list[Source], rng: Random) -> list[Row]:
-    """The rows of data_sources. Tokens are random and say that they are fake."""
+    """Return the rows of data_sources. Tokens are random and marked as fake."""
     rows: list[Row] = []
     last_sync = datetime.combine(LAST_DAY, time(11)) + timedelta(days=1)
     for source in sources:
@@ -144,7 +144,7 @@ def source_rows(sources: list[Source], rng: Random) -> list[Row]:
 
 
 def mapping_rows(sources: list[Source], rng: Random) -> list[Row]:
-    """The rows of column_mappings: one for each metric that a spreadsheet feeds."""
+    """Return the rows of column_mappings: one for each metric that a spreadsheet provides."""
     cuids = Cuids(rng)
     rules = {"currency": "strip_currency", "percentage": "strip_percent"}
     rows: list[Row] = []

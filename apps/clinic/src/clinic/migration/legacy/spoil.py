@@ -1,4 +1,4 @@
-"""Turning a good metric value into one with a given defect, so that it has this defect and no other."""
+"""Gives a valid metric value one defect, and no other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _PLACE: Final = {name: place for place, name in enumerate(COLUMNS["metric_values
 
 
 class Spoiler:
-    """Makes the changes, and remembers what must not be planted twice."""
+    """Makes the changes, and remembers keys that must not be used twice."""
 
     def __init__(self, providers: list[Provider], rng: Random) -> None:
         self.cuids = Cuids(rng)
@@ -71,7 +71,7 @@ class Spoiler:
         self._ways = {f"metric_values.{name}": way for name, way in ways.items()}
 
     def spoil(self, code: str, row: Row, figure: Number, slot: Slot, batch: Batch) -> list[tuple[Row, Number]] | None:
-        """The row with the defect first (and the second row of a day after it), or None if this row does not suit."""
+        """Return the row with the defect (and the second row of a day after it), or None if this row does not suit."""
         changes = self._ways[code](slot, batch)
         if changes is None:
             return None
@@ -83,7 +83,7 @@ class Spoiler:
     def _unknown(self, slot: Slot, batch: Batch) -> Changes | None:
         if not self._take(slot.metric_id, None, batch.day):
             return None
-        # Without a clinic nobody could say in which zone a local day began.
+        # Without a clinic it would be unknown in which zone a local day began.
         return {"clinic_id": None, "date": batch.plain}
 
     def _conflict(self, slot: Slot, batch: Batch) -> Changes | None:
@@ -101,7 +101,7 @@ class Spoiler:
         return {"id": spelled_otherwise(known or canonical_uuid(self._rng), braced=self._rng.random() < 0.5)}
 
     def _again(self, row: Row, figure: Number, slot: Slot, batch: Batch) -> tuple[Row, Number]:
-        """The same day once more, some hours later, with another number."""
+        """Return the same day again, some hours later, with another number."""
         other = self._rng.choice([other for other in slot.pool if other.amount != figure.amount])
         later = batch.created + timedelta(minutes=self._rng.randint(200, 1200))
         at, day = text_of(later), batch.local if self._rng.random() < 0.5 else batch.plain
@@ -109,7 +109,7 @@ class Spoiler:
         return _with(row, {**changes, "created_at": at, "updated_at": at}), other
 
     def _take(self, metric_id: str, provider_id: str | None, day: date) -> bool:
-        """Whether this key is still free; it is not afterwards."""
+        """Whether this key is unused; marks it as used."""
         key = (metric_id, provider_id, day)
         if key in self._taken:
             return False

@@ -1,4 +1,4 @@
-"""The stream of metric values: which rows there are, when, and what is wrong with some of them.
+"""Generates the stream of metric values: the rows, their times, and the defects of some of them.
 
 A row belongs to a *slot* of its clinic (a metric, for a provider or for the whole clinic). A slot has at most one row
 a day, so that (clinic, metric, provider, local day, source type) is unique; `same_day_twice` adds the only exceptions.
@@ -43,7 +43,7 @@ _OF_ANY_KIND: Final = (
 _POOL: Final = 2048
 _FEWEST_DAYS: Final = 60
 _FULLEST: Final = 0.9
-"""Share of all slots that have a row, at most: even a busy office leaves cells empty."""
+"""Maximum share of all slots that have a row: even a busy office leaves cells empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def value_rows(
     rng: Random,
     ledger: Ledger,
 ) -> Iterator[Row]:
-    """Exactly `count` rows of metric_values, day by day, in constant memory; planted rows go into the ledger.
+    """Yield exactly `count` rows of metric_values, day by day, in constant memory; record planted rows in the ledger.
 
-    The last day is LAST_DAY; more rows reach further back. ValueError if they would reach beyond 1970.
+    The last day is LAST_DAY; more rows begin earlier. ValueError if they would begin before 1970.
     """
     offices = _offices(clinics, providers, metrics, sources, rng)
     single = count - planned("metric_values.same_day_twice", count)
@@ -158,7 +158,7 @@ def _offices(
 
 
 def _days(count: int) -> list[date]:
-    """The last so many days that are no Sundays, the earliest first."""
+    """Return the last so many days other than Sundays, the earliest first."""
     days: list[date] = []
     day = LAST_DAY
     while len(days) < count:
@@ -171,7 +171,7 @@ def _days(count: int) -> list[date]:
 
 
 def _batches(days: list[date], offices: list[_Office]) -> Iterator[list[Batch]]:
-    """For each day the batches of all offices. Values of early days were imported at once, later ones a day after."""
+    """Yield the batches of all offices for each day. Early values were imported at once, later ones a day after."""
     zones = {office.zone: ZoneInfo(office.zone) for office in offices}
     for place, day in enumerate(days):
         begins = {name: text_of(_begin(day, zone)) for name, zone in zones.items()}
@@ -191,12 +191,12 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def _begin(day: date, zone: ZoneInfo) -> datetime:
-    """The UTC instant at which a day begins in a zone, without zone."""
+    """Return the UTC instant, without zone, at which a day begins in a zone."""
     return datetime.combine(day, time(), zone).astimezone(UTC).replace(tzinfo=None)
 
 
 class _Draw:
-    """Draws exactly the wanted number of slots of each kind, each slot with equal chance, in one pass."""
+    """Draws exactly the requested number of slots of each kind, each slot with equal probability, in one pass."""
 
     def __init__(self, available: list[int], wanted: int, rng: Random) -> None:
         total = sum(available)
@@ -215,7 +215,7 @@ class _Draw:
 
 
 class _Agenda:
-    """Which rows shall carry which defect: one defect a row, spread evenly over the rows of its kind."""
+    """Assigns defects to rows: one defect per row, spread evenly over the rows of its kind."""
 
     def __init__(self, rows: list[int], count: int, rng: Random) -> None:
         codes: list[list[str]] = [[], [], []]
@@ -234,11 +234,11 @@ class _Agenda:
         self._seen = [-1, -1, -1]
 
     def due(self, kind: int) -> str | None:
-        """Called once for each row: the defect that it shall carry, if it can."""
+        """Return the defect for the next row, if the row can have it; called once per row."""
         self._seen[kind] += 1
         due = self._due[kind]
         return due[1] if due is not None and self._seen[kind] >= due[0] else None
 
     def done(self, kind: int) -> None:
-        """The defect that was due has been planted."""
+        """Record that the pending defect was planted."""
         self._due[kind] = next(self._next[kind], None)
