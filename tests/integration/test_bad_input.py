@@ -151,7 +151,7 @@ def test_a_source_table_without_any_key(legacy: Database) -> None:
 @pytest.mark.parametrize(("before", "after", "words"), [
     ('from = "metric_values"', 'from = "metric_valuez"', ["did you mean 'metric_values'?"]),
     ('[tables.goals.columns]', '[tables.goals.columns]\nnonsense = { from = "id" }', ["goals has no column 'nonsense'"]),
-    ('select = "viewer"', 'select = "vieuwer"', ["'vieuwer' is no role; did you mean 'viewer'?"]),
+    ('select = "viewer"', 'select = "vieuwer"', ["'vieuwer' is not a role; did you mean 'viewer'?"]),
     ('as = "local_day"', 'as = "local_dai"', ["did you mean 'local_day'?"]),
     ('[ids]', '[idz]', ["unknown key; did you mean 'ids'?"]),
     ('files = ["../schema/*.sql"]', 'files = ["nothing/*.sql"]', ["no file matches 'nothing/*.sql'"]),

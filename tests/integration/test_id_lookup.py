@@ -527,7 +527,7 @@ def test_one_uuid_in_two_spellings_is_two_old_ids(members_alone: Members) -> Non
 def test_a_table_that_is_not_named_takes_new_ids_only_and_says_so(members: Members) -> None:
     goal, old = rows(members.database, "select id, legacy_id from clinic.goals where legacy_id <> id::text limit 1")[0]
     assert members.asks(members.me, "select tenantry.to_id('goals', %s)", str(goal)) == goal
-    with pytest.raises(errors.InvalidTextRepresentation, match="goals takes new ids only") as caught:
+    with pytest.raises(errors.InvalidTextRepresentation, match="goals accepts new ids only") as caught:
         members.asks(members.me, "select tenantry.to_id('goals', %s)", old)
     assert "tenantry ids apply" in (caught.value.diag.message_hint or "")
     # Tables without a source have no old ids.

@@ -226,7 +226,7 @@ def test_no_more_than_the_first_differences_are_listed_and_the_rest_is_counted(s
 def test_the_command_names_the_difference_and_exits_with_1(finished: Database) -> None:
     where = ("--dsn", finished.dsn_as(OWNER), "--manifest", str(clinic_manifest().path))
     assert cli("verify", *where).code == 0
-    # By Tenantry's own login: what any other writes is carried into the source, and is no difference.
+    # By Tenantry's own login: what any other writes is replayed into the source, and is not a difference.
     with finished.connect(user=OWNER) as admin:
         admin.execute(
             "update clinic.goals set target_value = 0.5 where legacy_id = (select min(legacy_id) from clinic.goals)"

@@ -235,7 +235,7 @@ def test_a_partition_has_no_door_of_its_own() -> None:
         ({"own": "noteId -> Remark", "role": "guest"}, "cannot decide about itself"),
         ({"own": "noteId -> Note"}, "least role"),
         ({"colleagues": "guest", "own": "noteId"}, "has a tenant"),
-        ("chief", "no role"),
+        ("chief", "not a role"),
     ],
 )
 def test_a_cell_that_cannot_be_is_said_with_its_place(cell: object, said: str) -> None:

@@ -267,7 +267,7 @@ def refusals(users: Users) -> Iterator[str]:
                 f"              from {JOURNAL}.account_link where situation = {literal(name)}) as l having count(*) > 0;\n"
                 "    if found is not null then\n"
                 f"        raise exception 'Of [users], {key} = \"refuse\": % {situation(name).title}.', found\n"
-                f"            using hint = 'Mend these accounts, or decide in the manifest: {key} = \"leave\".';\n"
+                f"            using hint = 'Fix these accounts, or decide in the manifest: {key} = \"leave\".';\n"
                 "    end if;\nend\n$$"
             )
 

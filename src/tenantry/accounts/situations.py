@@ -21,7 +21,7 @@ class Situation:
 
 
 SITUATIONS: tuple[Situation, ...] = (
-    Situation("system", "left", "is no person, by the manifest"),
+    Situation("system", "left", "is not a person, according to the manifest"),
     Situation("deleted", "left", "is deleted in the old application"),
     Situation("linked_by_column", "linked", "linked to the account that the old row names"),
     Situation("linked_by_file", "linked", "linked to the account that the file names"),

@@ -239,7 +239,6 @@ class AdminClient:
             data: for the user's metadata.
             user: the id of the account to invite, if it exists: a lost answer is then looked up, so that no second mail is
                 sent.
-                second mail goes out.
 
         Raises:
             EmailTaken: the address belongs to an account that has confirmed it.
@@ -255,7 +254,7 @@ class AdminClient:
         except AuthRefused as error:
             if error.error_code in ("email_exists", "user_already_exists"):
                 raise EmailTaken(
-                    "This address was confirmed already: there is nobody to invite.",
+                    "This address was confirmed already: the invitation was not sent.",
                     status=error.status,
                     error_code="email_taken",
                 ) from None

@@ -87,7 +87,6 @@ class Made:
     Attributes:
         created: by this call; False if it existed before, None if unknown: the answer of an attempt was lost, and the account
             existed afterwards.
-            and afterwards the account was there.
     """
 
     user: User

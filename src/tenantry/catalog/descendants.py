@@ -36,14 +36,14 @@ def unfit_below(tables: Sequence[Table]) -> Iterator[UnfitTable]:
             if (each.schema, each.name) in read:
                 yield UnfitTable(
                     table.name,
-                    f"{name} holds rows of it and is also a source table itself: its rows would be carried over twice",
+                    f"{name} holds rows of it and is also a source table itself: its rows would be migrated twice",
                     f"Let the manifest read only {table.name}, or detach {name} from it (alter table {name} no inherit …).",
                 )
             other = shown_by.setdefault((each.schema, each.name), table.name)
             if other != table.name:
                 yield UnfitTable(
                     table.name,
-                    f"{name} holds rows of it and of {other}: they would be carried over twice",
+                    f"{name} holds rows of it and of {other}: they would be migrated twice",
                     f"Let the manifest read only one of the two, or detach {name} from one of them (alter table {name} no inherit …).",
                 )
 

@@ -64,7 +64,7 @@ def _rows_hidden(found: tuple[Hidden, ...], doing: str) -> RowsHidden:
     before = f" Before {doing} it was looked at again." if doing else ""
     return RowsHidden(
         f"Row-level security hides rows of {tables} from {found[0].role}. Tenantry must see every row: a row that it does not see"
-        f" would count as deleted.{before} No row of these tables was carried over or compared.",
+        f" would count as deleted.{before} No row of these tables was migrated or compared.",
         hint=f"To see every row, {found[0].mend}. Then run the same command again.",
         detail={"tables": [each.table for each in found], "role": found[0].role},
     )

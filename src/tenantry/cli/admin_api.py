@@ -15,7 +15,7 @@ from tenantry.errors import SettingsError
 _KEY = "TENANTRY_AUTH_KEY"
 
 AUTO_CONFIRM = (
-    "[yellow]warning[/] This project confirms every e-mail address at sign-up. Anybody who types in another person's address gets the"
+    "[yellow]warning[/] This project confirms every e-mail address at sign-up. Anyone who enters another person's address gets the"
     " profile, memberships and invitations that wait for it. Switch on the confirmation of addresses in Supabase Auth before people"
     " sign up (Email: Confirm email; GOTRUE_MAILER_AUTOCONFIRM=false)."
 )

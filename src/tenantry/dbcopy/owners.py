@@ -1,4 +1,4 @@
-"""Who owns what of a copy, as in the original: pg_restore by a role that is no superuser cannot always say it."""
+"""Sets the owners of a copy's objects as in the original: pg_restore cannot always do so without a superuser."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _REFUSED = re.compile(r"\(ALTER (?:TABLE|(?:MATERIALIZED )?VIEW|SEQUENCE|FUNCTIO
 def restore_owners(original: Connection, copy: Connection, errors: Sequence[str]) -> list[str]:
     """Give relations and routines the owners that they have in the original.
 
-    An owner needs CREATE on the schema while it becomes one, which it may have lost since, as the owner of the context functions
-    has: it is granted for the moment.
+    A new owner needs CREATE on the schema at that moment. It may have lost the privilege since, like the owner of the context
+    functions, so it is granted temporarily.
 
     Args:
-        errors: what pg_restore said.
+        errors: the messages of pg_restore.
 
     Returns:
-        The errors that are left, and what could not be done.
+        The remaining errors, and what could not be done.
     """
     wanted, found = _owners(original), _owners(copy)
     left = [error for error in errors if not _REFUSED.search(error)]

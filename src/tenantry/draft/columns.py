@@ -215,7 +215,7 @@ def _ask_inner(work: Drafting, made: DraftTable, each: FoundReference) -> None:
         Question(
             f"{made.name}.{each.place.column}",
             f"It holds old ids of {each.parent}{where} ({each.place}).", each.reasons,
-            "The value is carried over as it is: old ids stay in it. tenantry.id_of() translates them.",
+            "The value is copied unchanged, with its old ids. tenantry.id_of() translates them.",
             ('Write an expression with up = "…", or translate these ids in the application.',), 5,
         )
     )  # fmt: skip

@@ -47,7 +47,7 @@ def ask_the_rest(work: Drafting) -> None:
                     (f"taken for: {work.kinds[table.source].kind}, {work.kinds[table.source].reason}",),
                     "They belong to no tenant, and only the service reads them.",
                     ("Say the way: tenant = [\"column -> table\"], with the tenant column in the target's file.",
-                     'access = "shared", if everybody who is signed in may read them.'), 7,
+                     'access = "shared", if every signed-in user may read them.'), 7,
                 )
             )  # fmt: skip
     for known in survey.tables:
@@ -65,7 +65,7 @@ def ask_the_rest(work: Drafting) -> None:
             out.questions.append(
                 Question(
                     f"{work.target_of[each.place.table]}.{each.place.column}", f"With others it names rows of {each.parent}.",
-                    each.reasons, "The value is carried over as it is.",
+                    each.reasons, "The value is copied unchanged.",
                     (f"Add the foreign key ({', '.join(each.columns)}) to the source, and run `tenantry init` again.",), 4,
                 )
             )  # fmt: skip

@@ -23,7 +23,7 @@ def carried_tables(work: Drafting) -> list[Table]:
         elif known.kind == "credentials" and table.name != work.users:
             work.out.ignored[table.name] = f"{known.reason}; accounts and sessions are Supabase Auth's afterwards"
         elif table.row_key is None:
-            work.out.ignored[table.name] = "it has no key, so that its rows cannot be told apart"
+            work.out.ignored[table.name] = "it has no key, so its rows cannot be identified"
             work.out.questions.append(
                 Question(
                     table.name, "How are rows of this table identified?",

@@ -22,7 +22,7 @@ def types_sql(drafted: Drafted) -> str:
 def tables_sql(drafted: Drafted) -> str:
     """Return the file of the tables and their keys. Foreign keys are in a file of their own, so the order does not matter."""
     return "\n\n".join(
-        ["-- Tables. Rows of a tenant are told apart by (tenant, id): no key can lead into another tenant.",
+        ["-- Tables. Rows of a tenant are identified by (tenant, id): no key can refer to another tenant.",
          *(_table_sql(drafted, table) for table in drafted.tables)]
     ) + "\n"  # fmt: skip
 

@@ -41,7 +41,6 @@ def find_rows(project: Project, table: Table, column: str, condition: str, *, ap
         column: the column to search.
         apart: for a caller who sees every tenant: search tenant by tenant if no index of the table begins with the column. As
             long as there is one (until the contract step Tenantry has one over old ids), the server uses that.
-            As long as there is one (until the contract Tenantry has one over old ids), the server uses that.
         what: what is selected.
     """
     name = ident(table.schema, table.name)

@@ -75,7 +75,6 @@ def id_of(manifest_or_namespace: Manifest | str, source_table: str, old: str | S
         manifest_or_namespace: the manifest, or its `[ids] namespace`.
         source_table: the source's table; followed by `/part` if the manifest gives the target table a part, or by `/account`
             for the account that was created for a user.
-            `/account` for the account that was made for a user.
         old: the old id as text; for a key of several columns all texts, in the key's order.
     """
     namespace = manifest_or_namespace if isinstance(manifest_or_namespace, str) else manifest_or_namespace.ids.namespace
@@ -211,9 +210,7 @@ class Use:
     Attributes:
         uses: in transactions that may write.
         read_only_uses, read_only_last: in read-only transactions, on the queried server, since its statistics were reset;
-        PostgreSQL
-            records the time from version 16 on.
-            PostgreSQL tells the time from 16 on.
+            PostgreSQL records the time from version 16 on.
         accepted: whether the table still accepts both forms.
     """
 
@@ -255,7 +252,6 @@ class Seen:
     Attributes:
         state: carried; merged: the new id is the surviving row's; quarantined: it has no new id yet; same: a uuid that was
             kept, or a target-native row.
-            that was kept, or a row that was born in the target.
         account: for a person, the account in auth.users.
     """
 

@@ -258,7 +258,7 @@ begin
         answer := {JOURNAL}.id_of(target_table, given);
         form := 'old';
     else
-        raise exception '% takes new ids only, and % is none', target_table, quote_literal(left(given, 80))
+        raise exception '% accepts new ids only, and % is not one', target_table, quote_literal(left(given, 80))
             using errcode = 'invalid_text_representation', hint = {literal(hint)};
     end if;
     if either and answer is not null then

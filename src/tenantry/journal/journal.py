@@ -115,7 +115,7 @@ def last_run(connection: Connection) -> Run | None:
 
 @lru_cache(maxsize=4)
 def _catalog(text: str) -> Catalog:
-    """Return the catalog of a JSON text. Those of a run stay as they are, and a process reads the run many times."""
+    """Return the catalog of a JSON text. A run's catalogs never change, and a process reads the run many times."""
     return Catalog.from_json(json.loads(text))
 
 

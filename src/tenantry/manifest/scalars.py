@@ -31,7 +31,7 @@ def _one_or_two_names(value: str) -> str:
 
 def table_or_none(value: object) -> object:
     if value is not False and not (isinstance(value, str) and value):
-        raise ValueError("must be a target table, or false if the column is no reference")
+        raise ValueError("must be a target table, or false if the column is not a reference")
     return value
 
 

@@ -200,7 +200,7 @@ class TableRule(ManifestRecord):
         ]
         if said and not self.sources and not self.source:
             verb = "says" if len(said) == 1 else "say"
-            raise ValueError(f"{listed(said)} {verb} how rows are carried over, but there is no from")
+            raise ValueError(f"{listed(said)} {verb} how rows are migrated, but from is missing")
         return self
 
     def parts(self) -> Mapping[str, SourceRule]:

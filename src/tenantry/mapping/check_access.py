@@ -108,7 +108,7 @@ class TargetChecks:
                         near = nearest(name, labels)
                         self.say(
                             ("roles", "order", place),
-                            f"{name!r} is no value of {membership.name}.{role.name}" + did_you_mean(near),
+                            f"{name!r} is not a value of {membership.name}.{role.name}" + did_you_mean(near),
                         )
             if manifest.membership.active:
                 self.expressions.check(manifest.membership.active, {"": membership}, ("membership", "active"))
@@ -135,7 +135,7 @@ class TargetChecks:
                 check_share(self, table, share, key)
             if share.role is not None and share.role not in self.manifest.roles.order:
                 near = nearest(share.role, self.manifest.roles.order)
-                self.say((*key, "role"), f"{share.role!r} is no role of a tenant" + did_you_mean(near))
+                self.say((*key, "role"), f"{share.role!r} is not a role of a tenant" + did_you_mean(near))
 
     # -- cells -------------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class TargetChecks:
             if role == "public" and (command != "select" or isinstance(cell, Own | Colleagues)):
                 self.say(key, "'public' means reading without signing in, and nothing else; name a role")
             if role is not None and role not in known:
-                self.say(key, f"{role!r} is no role" + did_you_mean(nearest(role, known)))
+                self.say(key, f"{role!r} is not a role" + did_you_mean(nearest(role, known)))
         self._check_rows(table, access, in_tenant=in_tenant)
         self._check_columns(table, access)
 

@@ -114,7 +114,7 @@ class ColumnCompiler:
             return None
         if self.parents(rule.ref) is None:
             known = [name for name, table in self.manifest.tables.items() if table.parts()]
-            self.say((*key, "ref"), f"{rule.ref!r} is no target table with a source{_near(rule.ref, known)}")
+            self.say((*key, "ref"), f"{rule.ref!r} is not a target table with a source{_near(rule.ref, known)}")
             return None
         if rule.orphan is not None:
             self.say(
@@ -224,7 +224,7 @@ class ColumnCompiler:
         for path, parent in (rule.ids or {}).items():
             if self.parents(parent) is None:
                 known = [name for name, table in self.manifest.tables.items() if table.parts()]
-                self.say((*key, "ids", path), f"{parent!r} is no target table with a source{_near(parent, known)}")
+                self.say((*key, "ids", path), f"{parent!r} is not a target table with a source{_near(parent, known)}")
                 continue
             yield DocumentIds(path, parent)
 
@@ -283,7 +283,7 @@ class ColumnCompiler:
             return f"tenant.{ident(column)}"
         if zone not in zoneinfo.available_timezones():
             near = _near(zone, sorted(zoneinfo.available_timezones()))
-            self.say((*key, "zone"), f"{zone!r} is no time zone{near}")
+            self.say((*key, "zone"), f"{zone!r} is not a time zone{near}")
         return literal(zone)
 
     def _treated(

@@ -26,7 +26,7 @@ def unfit(value: str | int | float, type_name: str, labels: Sequence[str] | None
         if str(value) in labels:
             return None
         near = nearest(str(value), labels)
-        return f"{value!r} is no value of {type_name}" + (f"; did you mean {near!r}?" if near else "")
+        return f"{value!r} is not a value of {type_name}" + (f"; did you mean {near!r}?" if near else "")
     base, length = base_type(type_name), text_length(type_name)
     fits = True
     if length is not None:

@@ -122,7 +122,7 @@ class Expressions:
         try:
             parsed = pglast.parse_sql(sql)
         except ParseError as error:
-            self._say(key, f"this is no SQL query: {error.args[0]}")
+            self._say(key, f"this is not an SQL query: {error.args[0]}")
             return False
         select = parsed[0].stmt if len(parsed) == 1 else None
         if not isinstance(select, ast.SelectStmt) or select.intoClause or select.lockingClause:
@@ -134,7 +134,7 @@ class Expressions:
         try:
             parsed = pglast.parse_sql(statement)
         except ParseError as error:
-            self._say(key, f"{sql!r} is no SQL expression: {error.args[0]}")
+            self._say(key, f"{sql!r} is not an SQL expression: {error.args[0]}")
             return False
         select = parsed[0].stmt if len(parsed) == 1 else None
         if not isinstance(select, ast.SelectStmt) or len(select.targetList or ()) != 1:
@@ -166,7 +166,11 @@ class Expressions:
         if table is None:
             aliases = " and ".join(alias for alias in scopes if alias)
             if scope:
-                can = f"only {aliases} can be named here" if aliases else "here columns stand without a table's name"
+                can = (
+                    f"only {aliases} can be named here"
+                    if aliases
+                    else "here columns are written without a table's name"
+                )
                 self._say(key, f"{sql!r} names {'.'.join(name)}, but {can}")
             else:
                 first = next(iter(scopes))

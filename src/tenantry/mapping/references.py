@@ -26,7 +26,6 @@ class NamedReference:
         columns, by: all columns of the foreign key, and the columns of the other table that they refer to.
         certain: the column refers to such a row wherever its value is used. False if it does so only together with other
             columns, or as the row's own key: then the target must confirm the reference.
-            the row's own key, so that the target must confirm that this is meant.
     """
 
     column: str
@@ -70,7 +69,7 @@ class References:
                 self._say(
                     place,
                     f"{there} is {column.type}, but {here} holds ids of {parent}, which are uuid; make it a uuid,"
-                    " or carry the old ids over as they are: ref = false",
+                    " or keep the old ids: ref = false",
                 )
             return None
         meant = self.meant(target, column.name)

@@ -180,7 +180,7 @@ class _Resolver(TargetChecks):
             if table.name not in read and table.name not in self.manifest.source.ignore and table.partition_of is None:
                 self.say(
                     ("source",),
-                    f"the source table {table.name} is not carried over: give it a target table, or name it in ignore",
+                    f"the source table {table.name} is not migrated: give it a target table, or name it in ignore",
                 )
 
     def _check_parts(self) -> None:
@@ -198,7 +198,7 @@ class _Resolver(TargetChecks):
                 if part.part is None:
                     self.say(
                         (*key, "from"),
-                        f"{part.source} is carried into {other[0]} already; give this one a part"
+                        f"{part.source} is already migrated into {other[0]} ; give this one a part"
                         ' (part = "…"), which keeps its derived ids apart',
                     )
                 else:

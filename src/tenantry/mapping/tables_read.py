@@ -55,14 +55,14 @@ class TablesRead:
                 continue
             table = self._source.table(name) if schema in ("", self._source.schema) else None
             why = (
-                "is not carried over, so its changes are not recorded"
+                "is not migrated, so its changes are not recorded"
                 if table is not None
-                else f"is no table of schema {self._source.schema}, so that its changes cannot be followed"
+                else f"is not a table of schema {self._source.schema}, so that its changes cannot be followed"
             )
             self._say(
                 key,
                 f"{sql!r} reads {f'{schema}.{name}' if schema else name}, which {why}; keep what it says in a column of the"
-                " row, or carry that table over as well",
+                " row, or migrate that table as well",
             )
         return tuple(found)
 
@@ -87,7 +87,7 @@ class TablesRead:
                 self._say(
                     key,
                     f"{f'{schema}.{name}' if schema else name} is neither a table of schema {self._target.schema} nor one"
-                    " that is carried over; its changes would not be followed",
+                    " that is migrated; its changes would not be followed",
                 )
 
 

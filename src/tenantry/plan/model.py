@@ -12,10 +12,10 @@ Phase = Literal["expand", "capture", "copy", "replay", "verify", "secure", "cut 
 PHASES: tuple[Phase, ...] = ("expand", "capture", "copy", "replay", "verify", "secure", "cut over", "contract")
 
 Kind = Literal["sql", "capture", "copy", "replay", "verify", "check", "cut over", "contract"]
-"""How a step is carried out: its statements in one transaction; the same on a table that applications use, retried with a
+"""How a step is run: its statements in one transaction; the same on a table that applications use, retried with a
 short lock_timeout; range by range; round by round from the change queue; by comparing every row of a mapping; by a check
 of the whole target; under the source's lock; only when the owner says that it is final. `migrate.run.executors` has one
-executor for each kind that a run carries out by itself."""
+executor for each kind that a run executes on its own."""
 
 Rerun = Literal["never", "rest", "always"]
 """Whether a completed step runs again: never; when a pilot run continues with all other tenants; on every resume,
@@ -26,7 +26,7 @@ Check = Literal["catalog", "ids", "references", "rules"]
 the manifest's business rules hold."""
 
 Effect = Literal["creates auth", "creates target", "fences target", "captures", "drops source"]
-"""What a run has to know that a step does: that it creates schema `auth` or the target's tables, refuses writes to the target,
+"""An effect of a step that a run must know: that it creates schema `auth` or the target's tables, refuses writes to the target,
 records changes of its table, or drops the source."""
 
 Risk = Literal["none", "low", "medium", "high"]
@@ -69,7 +69,7 @@ class Step:
         thorough: for a replay: the copied ranges were read at different moments, so each row is checked as if it had moved.
         check: for kind "check": which check it runs.
         effect: what a run has to know that it does. Nothing reads a meaning off the id.
-        does: what every step of this sort does, and when a plan has one, for docs/reference/steps.md; `title` says it of this step.
+        does: what every step of this sort does, and when a plan has one, for docs/reference/steps.md; `title` describes this step.
         about: what the name in the id is the name of, as "table".
     """
 

@@ -134,7 +134,7 @@ def _literal(schema: PrismaSchema, model: PrismaModel, each: PrismaField, value:
         enum = schema.enum(each.type)
         label = next((label for name, label in enum.labels if name == value.name), None) if enum else None
         if label is None:
-            raise _wrong(model, each, f"the default {value.name} is no value of {each.type}")
+            raise _wrong(model, each, f"the default {value.name} is not a value of {each.type}")
         return literal(label)
     if each.type in ("Int", "BigInt", "Float", "Decimal") and not isinstance(value, list):
         return str(value)

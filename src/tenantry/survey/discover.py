@@ -115,7 +115,7 @@ def _survey(
             paths = _followed(connection, catalog, graph, graph.paths(table.name, name))
         listed.append(SurveyedTable(table.name, kind, why, sample.rows, table.size_bytes, paths))
     progress("following ways to the tenant", len(tables), len(tables))
-    notes = [f"{each.table}: {each.said}; nothing is known of its rows" for each in samples.values() if each.said]
+    notes = [f"{each.table}: {each.said}; its rows are unknown" for each in samples.values() if each.said]
     notes += [f"{each.table}: {each.why}; only the visible ones were sampled" for each in hidden]
     return Survey(
         catalog.database, catalog.schema, _version(catalog.server_version), tuple(listed), found.references, found.external,

@@ -202,7 +202,7 @@ def kind_of(
     if table.name == users:
         return "users", "the likeliest users table"
     if table.name == membership:
-        return "membership", "it says who belongs to which tenant"
+        return "membership", "it has the memberships of people in tenants"
     if is_framework(table):
         return "framework", "it belongs to a framework or a tool for migrations"
     parents = {hop.to for hop in graph.parents(table.name)}
@@ -211,7 +211,7 @@ def kind_of(
     tokens = any({"token", "secret", "hash", "value"} & each for each in named)
     provider = any("provider" in each for each in named) and any({"access", "token"} <= each for each in named)
     if table.name == passwords or (name and (set(name) & _CREDENTIALS or "factor" in name) and tokens) or provider:
-        return "credentials", "it holds tokens or hashes of those who sign in"
+        return "credentials", "it holds tokens or hashes of people who sign in"
     if len(parents) == 2 and not own and len(graph.parents(table.name)) <= 3:
         return "join", f"it has nothing but references to {' and '.join(sorted(parents))}"
     children = graph.children(table.name)

@@ -8,9 +8,8 @@ from tenantry.catalog.descendants import unfit_below
 
 
 class RowsElsewhere(AnalysisRule):
-    """A foreign table, or a table that would be carried over twice, holds rows of a source table: triggers do not see
-    what is written there. Or a target table has children by inheritance, which its policies and triggers do not
-    cover.
+    """A foreign table, or a table that would be migrated twice, holds rows of a source table: triggers do not see
+    writes there. Or a target table has inheritance children, which its policies and triggers do not cover.
     """
 
     code = "TA-126"
@@ -24,6 +23,6 @@ class RowsElsewhere(AnalysisRule):
         for table in case.project.target.tables:
             if table.kind != "partitioned" and table.below:
                 yield self.finding(
-                    table.name, "is a target table with children by inheritance, which policies and triggers of the table do not cover",
+                    table.name, "is a target table with inheritance children, which its policies and triggers do not cover",
                     advice="Write it as a partitioned table, or as tables of their own.",
                 )  # fmt: skip

@@ -31,7 +31,7 @@ class FrozenTime(AnalysisRule):
                 name = found[0].rstrip("( ")
                 yield self.finding(
                     table, f"{where} uses {name}, which is fixed during a transaction",
-                    advice="What has ended meanwhile goes on there until the transaction ends. Write clock_timestamp()"
+                    advice="Access that has ended meanwhile remains until the transaction ends. Write clock_timestamp()"
                     " (for a date: clock_timestamp()::date).",
                 )  # fmt: skip
 

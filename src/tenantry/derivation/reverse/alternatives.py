@@ -74,7 +74,7 @@ def chosen(table: Comparison, ways: Ways) -> tuple[str, str, str]:
 
 
 def kept(table: Comparison, position: int) -> Iterator[str]:
-    """Return queries of (table, legacy id, column, reason): values for which the source has no room beside another one."""
+    """Return queries of (table, legacy id, column, reason): values for which the source has no room next to another one."""
     part = table.parts[position]
     for j, slot in enumerate(table.slots):
         places = dict(considered(table, slot)).get(position, [])

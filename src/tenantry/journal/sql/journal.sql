@@ -278,7 +278,7 @@ begin
         if jsonb_typeof(node) <> 'object' then
             return node;
         elsif cardinality(path) = 1 then
-            -- The keys are the ids. Of two that become one, as those of merged rows, the second stays as it is: no value is lost.
+            -- The keys are the ids. If two of them become one, such as ids of merged rows, the second key is not replaced: no value is lost.
             return coalesce(
                 (select jsonb_object_agg(case when m.place = 1 then m.new else m.key end, m.value)
                    from (select e.key, e.value, coalesce(ids ->> e.key, e.key) as new,

@@ -1,4 +1,4 @@
--- Keys of the rows that a proof created, written in the same transaction. The table belongs to the owner of its schema, whichever
+-- Keys of the rows that a proof created, written in the same transaction. The table belongs to the owner of its schema, whatever
 -- login creates it: the next proof may use another login.
 do $$
 declare

@@ -98,7 +98,7 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
         if right and has_select(condition):
             problems.append(f"{condition!r} holds a query of its own; it may only compare columns of {name}")
     except ParseError as error:
-        problems.append(f"{condition!r} is no SQL expression: {error.args[0]}")
+        problems.append(f"{condition!r} is not an SQL expression: {error.args[0]}")
     if problems:
         raise SubsetWrong(
             f"--only must be a condition over {name}, the table of the tenants: {problems[0]}.",

@@ -53,7 +53,7 @@ def final(project: Project, after: str) -> list[Step]:
         ),
         Step(
             id="contract.target",
-            does="removes what served the way back from the target",
+            does="removes the triggers and indexes of the target that only a rollback needs",
             phase="contract",
             kind="contract",
             title="Remove triggers and indexes from the target that only a rollback needs",

@@ -119,7 +119,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
     steps.append(
         Step(
             id="expand.context",
-            does="creates the functions that say who the caller is",
+            does="creates the functions that identify the caller",
             phase="expand",
             kind="sql",
             title="Create the functions that identify the caller",
@@ -138,7 +138,7 @@ def _steps_before(manifest: Manifest, environment: Environment) -> list[Step]:
 def _accounts(after: str) -> Step:
     return Step(
         id="expand.auth",
-        does="creates accounts: schema `auth`; only where there is none",
+        does="creates schema `auth` for accounts, if it does not exist",
         effect="creates auth",
         phase="expand",
         kind="sql",

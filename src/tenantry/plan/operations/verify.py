@@ -41,7 +41,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
             "Compare keys, checks, indexes, triggers and comments with the plan",
             "compares keys, checks, indexes, triggers and comments with the plan",
         ),
-        ("ids", "Search for ids that belong to two rows", "finds ids that stand for two rows"),
+        ("ids", "Search for ids that belong to two rows", "finds ids that belong to two rows"),
         ("references", "Search for rows whose parent is missing", "finds rows whose parent is missing"),
         ("rules", "Run the business rules", "runs the manifest's business rules"),
     )
@@ -70,7 +70,7 @@ def drain(after: Sequence[str]) -> Step:
     """Replay the change queue until it is nearly empty."""
     return Step(
         id="replay.drain",
-        does="replays changes until next to nothing is left",
+        does="replays changes until the queue is nearly empty",
         phase="replay",
         kind="replay",
         title="Replay changes until the change queue is nearly empty",

@@ -27,7 +27,6 @@ def new_table(*columns: str, right: Sequence[str] = (), wrapped: Sequence[str] =
         right: columns of numbers.
         wrapped: columns that shrink on a narrow terminal. All others are never wrapped or cut, so that keys can be copied and
             numbers are complete.
-            no number is cut off.
     """
     made = _PlainTable(box=None, pad_edge=False, header_style="bold")
     for column in columns:
