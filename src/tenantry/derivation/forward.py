@@ -75,7 +75,8 @@ class Deriver(ParentPairs):
             tenant_known = f"{ours('tenant')} is not null"
             for path in mapping.tenant_paths:
                 if path.alias not in {ref.alias for ref in mapping.references}:
-                    self._reference_flags(mapping, path, path.columns[0], flag, problems, parents)
+                    unless = self._found_before(mapping, path) if path.fallback else ""
+                    self._reference_flags(mapping, path, path.columns[0], flag, problems, parents, unless)
             if mapping.tenant_paths:
                 problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
             conflict = self._conflict(mapping)
@@ -284,6 +285,12 @@ class Deriver(ParentPairs):
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
 
+    @staticmethod
+    def _found_before(mapping: Mapping, fallback: Reference) -> str:
+        """Return a condition: a way before a fallback leads to the tenant; empty if it is the first."""
+        before = mapping.tenant_paths[: mapping.tenant_paths.index(fallback)]
+        return " or ".join(f"{path.alias}.tenant is not null" for path in before)
+
     def _orphaned(self, mapping: Mapping, ref: Reference) -> str:
         """Return a condition: the reference names a row that does not exist in the source. A row in quarantine exists."""
         missing = [_given(ref), f"{ref.alias}.new is null"]
@@ -326,7 +333,7 @@ class Deriver(ParentPairs):
             return ""  # there is but one tenant
         aliases = {
             ref.alias: ref
-            for ref in (*mapping.tenant_paths, *mapping.references)
+            for ref in (*(path for path in mapping.tenant_paths if not path.fallback), *mapping.references)
             if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
         }
         paths = {path.alias for path in mapping.tenant_paths}

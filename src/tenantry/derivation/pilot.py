@@ -84,8 +84,16 @@ class Inside:
                 return f"({self.listed(mapping, alias)} or ({needed}))"
         if mapping.is_root:
             return self._chosen(mapping_key(mapping, alias))
-        ways = dict.fromkeys(self.names(mapping, path, alias) for path in mapping.tenant_paths)
+        ways = dict.fromkeys(self._leads(mapping, path, alias) for path in mapping.tenant_paths)
         return f"({' or '.join(ways)})" if len(ways) > 1 else next(iter(ways))
+
+    def _leads(self, mapping: Mapping, path: Reference, alias: str) -> str:
+        """SQL: whether a way leads to a chosen tenant; a fallback only where no way before it leads to any."""
+        leads = self.names(mapping, path, alias)
+        if not path.fallback:
+            return leads
+        before = mapping.tenant_paths[: mapping.tenant_paths.index(path)]
+        return " and ".join([*(f"not {self.names(mapping, each, alias, inside=False)}" for each in before), leads])
 
     def names(self, mapping: Mapping, ref: Reference, alias: str, *, inside: bool = True) -> str:
         """Return SQL: the reference of the row `alias` leads to a source row; with `inside`, to one that belongs to the

@@ -168,6 +168,7 @@ class SourceRule(ManifestRecord):
     part: Part | None = None
     where: Sql | None = None
     tenant: tuple[Way, ...] = ()
+    fallback: tuple[Way, ...] = ()
     columns: Mapping[str, ColumnRule] = {}
 
 
@@ -178,6 +179,8 @@ class TableRule(ManifestRecord):
     part: Part | None = None
     where: Sql | None = None
     tenant: tuple[Way, ...] = ()
+    fallback: tuple[Way, ...] = ()
+    """Ways for rows that no way of `tenant` leads anywhere; in contrast to these they check nothing."""
     columns: Mapping[str, ColumnRule] = {}
     sources: Mapping[str, SourceRule] = {}
     merge: Merge | None = None
@@ -185,14 +188,17 @@ class TableRule(ManifestRecord):
 
     @model_validator(mode="after")
     def _one_form(self) -> TableRule:
-        if self.sources and (self.source or self.columns or self.tenant or self.where or self.part):
-            raise ValueError("with [sources], write the keys from, part, where, tenant and columns into each source")
+        if self.sources and (self.source or self.columns or self.tenant or self.fallback or self.where or self.part):
+            raise ValueError(
+                "with [sources], write the keys from, part, where, tenant, fallback and columns into each source"
+            )
         said = [
             name
             for name, given in (
                 ("part", self.part),
                 ("where", self.where),
                 ("tenant", self.tenant),
+                ("fallback", self.fallback),
                 ("columns", self.columns),
                 ("merge", self.merge),
             )
@@ -215,6 +221,7 @@ class TableRule(ManifestRecord):
                 part=self.part,
                 where=self.where,
                 tenant=self.tenant,
+                fallback=self.fallback,
                 columns=self.columns,
             )
         }

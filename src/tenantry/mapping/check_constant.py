@@ -54,11 +54,14 @@ def check_constant(checks: TargetChecks) -> None:
             )
     for name, each in manifest.tables.items():
         for label, part in each.parts().items():
-            if part.tenant and name != table.name:
-                checks.say(
-                    ("tables", name, *(("sources", label) if label else ()), "tenant"),
-                    "[tenant] constant states the tenant of all rows, so they need no way to it; take tenant out",
-                )
+            if name == table.name:
+                continue
+            for which, ways in (("tenant", part.tenant), ("fallback", part.fallback)):
+                if ways:
+                    checks.say(
+                        ("tables", name, *(("sources", label) if label else ()), which),
+                        f"[tenant] constant states the tenant of all rows, so they need no way to it; take {which} out",
+                    )
 
 
 __all__ = ["check_constant"]

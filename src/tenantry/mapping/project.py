@@ -62,6 +62,9 @@ class Reference:
     """In a reference of several columns: the column that is null if the reference is empty, since the others may have a
     meaning of their own. If this is empty: the last column."""
 
+    fallback: bool = False
+    """A way to the tenant that counts only for rows that no way before it leads to one."""
+
     @property
     def named_by(self) -> str:
         return self.column or self.columns[-1]

@@ -140,10 +140,10 @@ class References:
             return None
         return Reference(alias, (column,), parent, by, column=column)
 
-    def way(self, source: Table, part: SourceRule, column: str) -> Reference | None:
+    def way(self, source: Table, part: SourceRule, column: str, alias: str) -> Reference | None:
         """Return the path along which foreign keys lead from a column: if possible, to the tenant or a table that has one."""
         ways = [
-            reference(named, self._primary[named.table], plain_name("t", column))
+            reference(named, self._primary[named.table], alias)
             for named in self.named(source, part, column)
             if named.table in self._primary and not _is_own(named, source)
         ]

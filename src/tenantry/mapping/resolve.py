@@ -278,9 +278,10 @@ class _Resolver(TargetChecks):
         references = self._references(target, source, part, key)
         before = len(self.problems)
         paths = self._tenant_paths(source, part, references, key) if scoped and tenant.constant is None else ()
-        if part.tenant and not scoped:
-            why = "is the tenant table" if is_root else f"has no column {tenant.column}"
-            self.say((*key, "tenant"), f"{name} {why}, so its rows need no way to a tenant")
+        for which, ways in (("tenant", part.tenant), ("fallback", part.fallback)):
+            if ways and not scoped:
+                why = "is the tenant table" if is_root else f"has no column {tenant.column}"
+                self.say((*key, which), f"{name} {why}, so its rows need no way to a tenant")
         if scoped and not paths and tenant.constant is None and len(self.problems) == before:
             self.say(
                 (*key, "tenant"),
@@ -472,8 +473,11 @@ class _Resolver(TargetChecks):
     ) -> tuple[Reference, ...]:
         paths: list[Reference] = []
         tenant = self.manifest.tenant
-        for position, text in enumerate(part.tenant or self._default_paths(source)):
-            path_key: Key = (*key, "tenant", position) if part.tenant else (*key, "tenant")
+        stated: list[tuple[Key, str]] = [((*key, "tenant", place), text) for place, text in enumerate(part.tenant)]
+        ways = stated or [((*key, "tenant"), text) for text in self._default_paths(source)]
+        fallbacks: dict[Key, str] = {(*key, "fallback", place): text for place, text in enumerate(part.fallback)}
+        for path_key, text in (*ways, *fallbacks.items()):
+            kind = "e" if path_key in fallbacks else "t"
             column, _, to = (piece.strip() for piece in text.partition("->"))
             if self.need_column(source, column, path_key) is None:
                 continue
@@ -486,7 +490,7 @@ class _Resolver(TargetChecks):
                 if feeding is None:
                     self.say(path_key, f"{to} is a new table without a source")
                     continue
-                path = self.references.leading(source, part, column, to, feeding, plain_name("t", column), path_key)
+                path = self.references.leading(source, part, column, to, feeding, plain_name(kind, column), path_key)
                 if path is None:
                     continue
                 if known is not None and replace(known, alias=path.alias) == path:
@@ -494,7 +498,7 @@ class _Resolver(TargetChecks):
             elif known is not None:
                 path = known
             else:
-                path = self.references.way(source, part, column)
+                path = self.references.way(source, part, column, plain_name(kind, column))
                 if path is None:
                     self.say(
                         path_key,
@@ -506,7 +510,8 @@ class _Resolver(TargetChecks):
                     continue  # reported where that table is named
                 self.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
                 continue
-            paths.append(path)
+            # A way that is also a reference must lead to the same tenant whatever it is called.
+            paths.append(replace(path, fallback=True) if path_key in fallbacks and path != known else path)
         return tuple(paths)
 
     def _default_paths(self, source: Table) -> Sequence[str]:

@@ -92,7 +92,7 @@ def primary(mapping: Mapping) -> bool:
 def direct_path(project: Project, mapping: Mapping) -> Reference | None:
     """Return the feed that reads the tenant directly, if there is one."""
     root = project.manifest.tenant.table
-    return next((path for path in mapping.tenant_paths if path.parent == root), None)
+    return next((path for path in mapping.tenant_paths if path.parent == root and not path.fallback), None)
 
 
 def by_id(project: Project, parent: str, alias: str, value: str, child: Mapping, child_alias: str) -> str:
