@@ -9,9 +9,10 @@ SITE := .venv-site
 SITE_STAMP := $(SITE)/.installed
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md; without npm these tests are skipped, and say so.
-NODE_TESTS := tests/drivers/node
-NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS)/node_modules/.installed)
+# The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md, and Prisma, with which `tenantry export prisma` is tried;
+# without npm these tests are skipped, and say so.
+NODE_TESTS := tests/drivers/node tests/drivers/prisma
+NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS:%=%/node_modules/.installed))
 
 .PHONY: demo test wheel chaos fuzz lint bench site docs lock clean
 
@@ -19,7 +20,7 @@ demo: $(STAMP) ## take the sample database from one tenant to many, and show wha
 	$(BIN)/tenantry demo $(ARGS)
 
 test: $(STAMP) $(NODE_STAMP) ## all tests, on every PostgreSQL version that is here
-	@test -n "$(NODE_STAMP)" || echo "npm is not here: the tests of the Node drivers are skipped"
+	@test -n "$(NODE_STAMP)" || echo "npm is not here: the tests of the Node drivers and of Prisma are skipped"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 wheel: $(STAMP) ## build Tenantry and Clinic, install them into a new environment one after the other, and use them in an empty folder
@@ -69,8 +70,8 @@ $(STAMP): requirements.lock pyproject.toml apps/clinic/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e apps/clinic
 	touch $(STAMP)
 
-$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package-lock.json
-	cd $(NODE_TESTS) && npm ci --silent --ignore-scripts --no-audit --no-fund
+%/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --silent --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # pgrls needs another pglast than Tenantry does.

@@ -268,3 +268,41 @@ def made_by_export(server: EmbeddedServer, folder: Path) -> Iterator[World]:
         world = World(exported, database)
         world.fill()
         yield world
+
+
+def stated_by_prisma(catalog: Catalog) -> dict[str, object]:
+    """What the schema language of Prisma can say of a catalog, by table and enum."""
+    found: dict[str, object] = {each.name: each.labels for each in catalog.enums}
+    for table in catalog.tables:
+        if table.partition_of is not None:
+            continue
+        columns = {
+            each.name: (
+                each.type,
+                each.nullable or each.type.endswith("[]"),
+                None
+                if each.identity or each.generated or (each.default or "").startswith("nextval(")
+                else each.default,
+            )
+            for each in table.columns
+        }
+        keys = {
+            each.name: (
+                each.columns,
+                each.ref_table,
+                each.ref_columns,
+                each.on_update,
+                each.on_delete if not each.on_delete_columns else "no action",
+            )
+            for each in table.foreign_keys
+            if each.ref_schema == catalog.schema
+        }
+        indexes = {
+            each.name: (each.columns, each.unique, each.method)
+            for each in table.indexes
+            if each.predicate is None and not each.included and not each.nulls_not_distinct and None not in each.columns
+            if "exclude" not in each.name and " NULLS " not in each.definition and "_ops" not in each.definition
+            if each.constraint is None or table.constraint(each.constraint).kind != "exclusion"  # type: ignore[union-attr]
+        }
+        found[f"table {table.name}"] = (columns, keys, indexes)
+    return found

@@ -19,6 +19,7 @@ from tenantry.access import roles_sql
 from tenantry.accounts.auth_schema import auth_script
 from tenantry.manifest import load_manifest
 from tenantry.postgres import EmbeddedServer
+from tenantry.prisma import prisma_sql, read_prisma
 from tests.conftest import Database, _server, fresh_database
 from tests.export_support import (
     DRAFTED,
@@ -30,6 +31,7 @@ from tests.export_support import (
     models_of,
     run_scripts,
     same,
+    stated_by_prisma,
 )
 
 ENVIRONMENT = """
@@ -151,3 +153,31 @@ def test_models_of_sqlalchemy_are_the_tables(exported: Exported, empty: Database
             context = MigrationContext.configure(connection, opts=options)
             assert compare_metadata(context, models.Base.metadata) == []
         engine.dispose()
+
+
+def test_a_schema_of_prisma_is_read_back_as_it_was(exported: Exported, empty: Database, tmp_path: Path) -> None:
+    written = exported.export("prisma", tmp_path)["written"]
+    with empty.connect() as admin:
+        admin.execute(roles_sql(load_manifest(exported.manifest), owner=exported.owner, database=None))
+    migrations = [Path(path) for path in written if path.endswith("migration.sql")]
+    assert [path.parent.name.rpartition("_")[2] for path in migrations] == ["accounts", "context", "schema", "access"]
+    run_scripts(empty, migrations, exported.owner)
+    same(exported, catalog_of(empty, exported.catalog.schema))
+    # In a schema of the same name: types and defaults name it.
+    schema = exported.catalog.schema
+    with empty.connect() as admin:
+        admin.execute(f"alter schema {schema} rename to migrated")
+        admin.execute(f"create schema {schema}")
+        made = prisma_sql(read_prisma(tmp_path / "schema.prisma"))
+        for domain in exported.catalog.domains:
+            admin.execute(f"create domain {schema}.{domain.name} as {domain.base}")
+        # Functions that defaults call.
+        admin.execute(f"set search_path = {schema}; set check_function_bodies = off")
+        for function in exported.catalog.functions:
+            if function.returns != "trigger" and function.definition is not None:
+                admin.execute(function.definition.encode())
+        admin.execute(made.encode())
+    got, want = stated_by_prisma(catalog_of(empty, schema)), stated_by_prisma(exported.catalog)
+    assert got.keys() == want.keys()
+    for name in want:
+        assert got[name] == want[name], name

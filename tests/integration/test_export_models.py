@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.seal import claims_text
+from tenantry.postgres.stated import start_options
 from tests.conftest import _server
 from tests.drivers import with_sqlalchemy
 from tests.export_support import World, made_by_export, models_of
@@ -60,3 +68,54 @@ def test_models_of_sqlalchemy_read_and_write_as_a_tenant(world: World, tmp_path:
         assert world.titles() == [(world.orgs[0], "Of One"), (world.orgs[1], "Of Two")]
     finally:
         engine.dispose()
+
+
+PRISMA = Path(__file__).parents[1] / "drivers" / "prisma"
+
+
+@pytest.mark.skipif(
+    shutil.which("node") is None or not (PRISMA / "node_modules").is_dir(),
+    reason="Node or Prisma are not here: `make test` installs them where npm is",
+)
+def test_a_client_of_prisma_reads_and_writes_as_a_tenant(world: World, tmp_path: Path) -> None:
+    world.exported.export("prisma", tmp_path)
+    for name in ("notes.mts", "package.json", "prisma.config.ts", "tsconfig.json"):
+        shutil.copy(PRISMA / name, tmp_path)
+    (tmp_path / "node_modules").symlink_to(PRISMA / "node_modules")
+    environment = {
+        **os.environ, "PRISMA_SCHEMA": "schema.prisma", "PRISMA_SCHEMA_ENGINE_BINARY": sys.executable,
+        "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1",
+    }  # fmt: skip
+
+    def node(*arguments: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            ["node", *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, env=environment
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    # It validates first. The types are checked, and the code is run as JavaScript.
+    node("node_modules/prisma/build/index.js", "generate")
+    node("node_modules/typescript/bin/tsc", "--project", ".")
+    parts = psycopg.conninfo.conninfo_to_dict(world.login_dsn)
+    asked = {
+        "config": {
+            "host": parts["host"], "port": int(parts["port"] or 5432), "database": parts["dbname"], "user": parts["user"],
+            "options": start_options(),
+        },
+        "key": KEY.text(), "callers": [world.claims(0), world.claims(1)], "orgs": list(map(str, world.orgs)),
+    }  # fmt: skip
+    said = json.loads(node("notes.mjs", stdin=json.dumps(asked)))
+    made = said["made"]
+    assert UUID(made["id"]).version == 4
+    assert (made["org_id"], made["shout"], made["class"], made["tones"]) == (
+        str(world.orgs[0]),
+        "NEW",
+        "x",
+        ["light", "dark"],
+    )
+    assert said["other"] == [["Of Two"], None]
+    assert said["changed"] == ["Changed", "One"]
+    assert said["refused"] == "P2025"  # no such row
+    assert said["deleted"] == made["id"]
+    assert [(each["name"], each["notes"]) for each in said["left"]] == [("One", [{"title": "Of One"}])]

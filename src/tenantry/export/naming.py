@@ -29,11 +29,15 @@ def class_names(tables: Iterable[str], taken: Collection[str] = ()) -> Mapping[s
     return found
 
 
-def attribute_names(columns: Iterable[str], taken: Collection[str] = ()) -> Mapping[str, str]:
-    """An attribute for each column: its own name wherever that is one."""
+def attribute_names(columns: Iterable[str], taken: Collection[str] = (), *, python: bool = True) -> Mapping[str, str]:
+    """An attribute for each column: its own name wherever that is one.
+
+    Args:
+        python: a keyword of Python is none.
+    """
     found: dict[str, str] = {}
     for column in columns:
-        wanted = _identifier(column)
+        wanted = _identifier(column, python=python)
         found[column] = _free(f"{wanted}_" if wanted in taken else wanted, {*found.values(), *taken})
     return found
 
@@ -42,10 +46,11 @@ def _capital(part: str) -> str:
     return part[:1].upper() + part[1:]
 
 
-def _identifier(name: str) -> str:
-    found = re.sub(r"\W", "_", name)
-    found = f"c_{found}" if not found or found[0].isdecimal() or found[0] == "_" else found
-    return f"{found}_" if keyword.iskeyword(found) or (keyword.issoftkeyword(found) and found == "_") else found
+def _identifier(name: str, *, python: bool = True) -> str:
+    found = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if not found or not found[0].isalpha():
+        found = f"c_{found.lstrip('_') or 'x'}"
+    return f"{found}_" if python and keyword.iskeyword(found) else found
 
 
 def _free(wanted: str, taken: Collection[str]) -> str:
