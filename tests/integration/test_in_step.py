@@ -24,6 +24,7 @@ from tenantry.errors import ManifestError
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Membership
 from tenantry.mapping import resolve
+from tenantry.migrate.apply_access import apply_changes, compare_access
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds
@@ -827,7 +828,7 @@ def tenantry_triggers(database: Database) -> list[tuple[Any, ...]]:
     )
 
 
-def test_a_trigger_that_is_switched_off_is_named(world: World) -> None:
+def test_a_trigger_that_is_switched_off_is_named_and_created_again(world: World) -> None:
     with world.database.connect() as admin:
         project = project_of(world.database)
 
@@ -848,6 +849,16 @@ def test_a_trigger_that_is_switched_off_is_named(world: World) -> None:
                 "auth.users:": "tenantry_in_step_gone is disabled",
                 "clinic.profiles:": "tenantry_in_step is disabled",
             }
+            admin.execute("drop trigger tenantry_in_step on auth.users")
+            found = compare_access(admin, clinic_manifest())
+            assert {(each.on, each.what, each.state) for each in found.differences} == {
+                ("auth.users", "trigger tenantry_in_step", "missing"),
+                ("auth.users", "trigger tenantry_in_step_gone", "different"),
+                ("clinic.profiles", "trigger tenantry_in_step", "different"),
+            }
+            apply_changes(admin, found.live, found.changes())
+            assert named() == {}
+            assert compare_access(admin, clinic_manifest()).differences == ()
 
 
 def test_proofs_and_tests_of_applications_go_on(world: World) -> None:

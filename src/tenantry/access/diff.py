@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from tenantry.access.grants import (
 )
 from tenantry.access.helper_functions import helpers_sql
 from tenantry.access.policies import TablePolicy, table_policies
-from tenantry.access.read_live import CONTEXT, MIRRORS, LiveAccess, governed
+from tenantry.access.read_live import CONTEXT, MIRRORS, LiveAccess, WantedTrigger, governed
 from tenantry.access.script_parser import Script, ScriptFunction, read_script
 from tenantry.access.statements import default_privileges, is_invoker
 from tenantry.catalog import PUBLIC, Catalog, Function, Grant, Policy, Table, View
@@ -79,7 +79,12 @@ class AccessChange:
 
 
 def differences(
-    project: Project, live: LiveAccess, *, writes: bool = True, engine: Sequence[str] = ()
+    project: Project,
+    live: LiveAccess,
+    *,
+    writes: bool = True,
+    engine: Sequence[str] = (),
+    triggers: Mapping[WantedTrigger, str] | None = None,
 ) -> tuple[AccessDifference, ...]:
     """Everything that departs, by what it is about: the schema, functions, then table by table.
 
@@ -88,12 +93,14 @@ def differences(
         writes: False before the cut-over, when nobody has rights to write yet.
         engine: statements that make further functions of schema tenantry, such as those that accept invitations; those of them that
             are there are compared.
+        triggers: further triggers that should fire, and how each stands; see trigger_states().
     """
     return (
         *_tables_known(project),
         *_schema(project, live),
         *_context(project, live),
         *_engine_functions(live, engine),
+        *_triggers(live, triggers or {}),
         *_functions(project, live),
         *(found for table in governed(project) for found in _table(project, live, table, writes=writes)),
         *(found for view in project.target.views for found in _view(project, live, view)),
@@ -424,6 +431,17 @@ def _engine_functions(live: LiveAccess, statements: Sequence[str]) -> Iterator[A
             yield AccessDifference(
                 "function", "different", f"{want.name}()", f"function {want.signature}", ", ".join(fact[0] for fact in facts),
                 ", ".join(fact[1] for fact in facts), mend=mend,
+            )  # fmt: skip
+
+
+def _triggers(live: LiveAccess, states: Mapping[WantedTrigger, str]) -> Iterator[AccessDifference]:
+    there = {function.name for function in (live.context.functions if live.context else ())}
+    for want, state in states.items():
+        if state != "enabled":
+            made_with = () if want.function in there else want.made_with
+            yield AccessDifference(
+                "trigger", "missing" if state == "none" else "different", want.table, f"trigger {want.name}", "enabled", state,
+                mend=(*made_with, f"{want.statement};"),
             )  # fmt: skip
 
 

@@ -35,6 +35,41 @@ class DefaultRight:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedTrigger:
+    """A trigger that calls a function of schema tenantry.
+
+    Attributes:
+        table: as SQL, with its schema.
+        events: as pg_trigger.tgtype has them.
+        statement: creates it, in place of one of its name.
+        made_with: what creates its function.
+    """
+
+    table: str
+    name: str
+    function: str
+    events: int
+    statement: str
+    made_with: tuple[str, ...] = ()
+
+
+def trigger_states(connection: psycopg.Connection[Any], wanted: Sequence[WantedTrigger]) -> dict[WantedTrigger, str]:
+    """How each stands: 'enabled', 'disabled', 'another trigger', or 'none'."""
+    query = load_blocks("tenantry.access.sql", "live")["trigger"]
+    found = {}
+    for each in wanted:
+        values = {
+            "table": each.table,
+            "name": each.name,
+            "function": f"tenantry.{each.function}()",
+            "events": each.events,
+        }
+        row = connection.execute(query, values).fetchone()
+        found[each] = "none" if row is None else str(row[0])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class LiveAccess:
     """The database as it is. `owner` is who owns the tenant table, and should own all others."""
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tenantry.access import close_sql
+from tenantry.access.read_live import WantedTrigger
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.journal.ddl import proof_fixture_ddl
@@ -30,6 +31,8 @@ _WATCHED = ("id", "email", "email_confirmed_at", "deleted_at", "is_anonymous", "
 _PERSONAL = re.compile(
     r"(^|_)(name|firstname|lastname|surname|phone|mobile|address|avatar|photo|picture|birthday)(_|$)", re.I
 )
+_EVENTS = {"after insert": 5, "before delete": 11, "after update": 17, "before update": 19}
+"""As pg_trigger.tgtype has them, for each row."""
 _AFTER = "@deleted.invalid"
 _FILES = ("event_queue", "follow_account", "service_calls", "leaving")
 
@@ -89,32 +92,45 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
             f"do $$ begin\n    if to_regprocedure('tenantry.follow_account(uuid)') is not null then\n"
             f"        revoke execute on function {callable_} from {service};\n    end if;\nend $$",
         )
-    email, account = ident(_email(project).name), ident(users.account)
-    before, after = (", ".join(f"{row}.{name}" for name in _WATCHED) for row in ("old", "new"))
     return (
-        f"create or replace trigger {IN_STEP} after insert on auth.users\n"
-        "    for each row execute function tenantry.account_in_step()",
-        f"create or replace trigger {IN_STEP}_changed after update on auth.users\n"
-        f"    for each row when (({before})\n               is distinct from ({after}))\n"
-        "    execute function tenantry.account_in_step()",
-        f"create or replace trigger {IN_STEP}_gone before delete on auth.users\n"
-        "    for each row execute function tenantry.account_gone()",
-        f"create or replace trigger {IN_STEP} after update on {profiles}\n"
-        f"    for each row when (old.{email} is distinct from new.{email} and new.{account} is not null"
-        f" and session_user <> {literal(login)})\n"
-        "    execute function tenantry.profile_email_in_step()",
-        *(
-            (
-                f"create or replace trigger {IN_STEP} before update on {members}\n"
-                "    for each row execute function tenantry.membership_in_step()",
-            )
-            if compiled.says_when_ended
-            else ()
-        ),
+        *(each.statement for each in wanted_triggers(project, login)),
         # A person with a confirmed address has already signed up: later invitations are accepted by id.
         "insert into tenantry.account_confirmed (account)"
         " select u.id from auth.users as u where u.email_confirmed_at is not null on conflict do nothing",
         f"grant execute on function {callable_} to {service}",
+    )
+
+
+def wanted_triggers(project: Project, login: str) -> tuple[WantedTrigger, ...]:
+    """Return the triggers that call these functions from the cutover on; empty if the manifest does not ask for them."""
+    if not keeps_in_step(project):
+        return ()
+    compiled = _Compiler(project)
+    users = compiled.users
+    profiles, members = (ident(project.target.schema, name) for name in (users.profile, compiled.members.name))
+    email, account = ident(_email(project).name), ident(users.account)
+    before, after = (", ".join(f"{row}.{name}" for name in _WATCHED) for row in ("old", "new"))
+    changed = f" when (({before})\n               is distinct from ({after}))\n    execute"
+    renamed = f" when (old.{email} is distinct from new.{email} and new.{account} is not null and session_user <> {literal(login)})"
+    found = [
+        ("auth.users", IN_STEP, "account_in_step", "after insert", " execute"),
+        ("auth.users", f"{IN_STEP}_changed", "account_in_step", "after update", changed),
+        ("auth.users", f"{IN_STEP}_gone", "account_gone", "before delete", " execute"),
+        (profiles, IN_STEP, "profile_email_in_step", "after update", f"{renamed}\n    execute"),
+    ]
+    if compiled.says_when_ended:
+        found.append((members, IN_STEP, "membership_in_step", "before update", " execute"))
+    made_with = functions_sql(project)
+    return tuple(
+        WantedTrigger(
+            table,
+            name,
+            function,
+            _EVENTS[event],
+            f"create or replace trigger {name} {event} on {table}\n    for each row{how} function tenantry.{function}()",
+            made_with,
+        )
+        for table, name, function, event, how in found
     )
 
 
@@ -425,4 +441,12 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-__all__ = ["IN_STEP", "TRIGGERS", "drop_functions_sql", "functions_sql", "keeps_in_step", "triggers_sql"]
+__all__ = [
+    "IN_STEP",
+    "TRIGGERS",
+    "drop_functions_sql",
+    "functions_sql",
+    "keeps_in_step",
+    "triggers_sql",
+    "wanted_triggers",
+]

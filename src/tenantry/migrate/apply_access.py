@@ -12,8 +12,8 @@ from psycopg import errors as pg
 
 from tenantry.access import missing_roles
 from tenantry.access.diff import AccessChange, AccessDifference, changes, differences
-from tenantry.access.read_live import LiveAccess, lock_holders, read_live
-from tenantry.accounts.sync import functions_sql
+from tenantry.access.read_live import LiveAccess, WantedTrigger, lock_holders, read_live, trigger_states
+from tenantry.accounts.sync import functions_sql, wanted_triggers
 from tenantry.catalog import has_schema, read_catalog
 from tenantry.errors import NotReady, RightsMissing, RolesMissing, SourceLocked
 from tenantry.ids.translations import merged_into_function
@@ -62,8 +62,15 @@ def compare_access(connection: Connection, manifest: Manifest) -> AccessComparis
     project = resolve_access(manifest, read_catalog(connection, manifest.target.schema_name))
     live, writes = read_live(connection, project), has_writes(connection)
     engine = [*functions_sql(project), *_of_ids(connection, manifest, project)]
-    found = differences(project, live, writes=writes, engine=engine)
+    triggers = trigger_states(connection, _in_step(connection, project))
+    found = differences(project, live, writes=writes, engine=engine, triggers=triggers)
     return AccessComparison(project, live, writes, found)
+
+
+def _in_step(connection: Connection, project: Project) -> tuple[WantedTrigger, ...]:
+    """The triggers that keep accounts and profiles synchronized, between the cutover and a way back."""
+    run = last_run(connection)
+    return wanted_triggers(project, run.migrator) if run is not None and run.is_over else ()
 
 
 def _of_ids(connection: Connection, manifest: Manifest, live: Project) -> list[str]:

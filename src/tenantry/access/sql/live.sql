@@ -30,6 +30,16 @@ from pg_trigger t
 where t.tgrelid = to_regclass('auth.users') and t.tgname = any (%(names)s)
 order by 1;
 
+-- name: trigger
+-- How a trigger of a table stands; no row where there is none of its name.
+select case
+        when t.tgfoid is distinct from to_regprocedure(%(function)s) or t.tgtype <> %(events)s or t.tgattr <> '' then 'another trigger'
+        when t.tgenabled in ('A', 'O') then 'enabled'
+        else 'disabled'
+    end as state
+from pg_trigger t
+where t.tgrelid = to_regclass(%(table)s) and t.tgname = %(name)s and not t.tgisinternal;
+
 -- name: superusers
 select rolname::text as name from pg_roles where rolsuper order by 1;
 
