@@ -34,6 +34,8 @@ _FAST = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "jit": "off",
+    "shared_buffers": "'64MB'",
+    "autovacuum": "off",
     "max_connections": "120",
     "max_wal_size": "'512MB'",
 }

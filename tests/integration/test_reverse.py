@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,19 @@ from tenantry.mapping import Project, resolve
 from tenantry.migrate.copy.quarantine import entries, mend, retry
 from tenantry.migrate.replay.reverse import Counts, Reversed, Reverser
 from tenantry.migrate.verify.sums import mended_mappings
-from tenantry.postgres import ident, idents, load_sql
-from tests.conftest import Database
-from tests.migrate_support import OWNER, clinic_manifest, engine, let_own, migrate, project_of, rows
+from tenantry.postgres import EmbeddedServer, ident, idents, load_sql
+from tests.conftest import Database, _server, fresh_database, version_parameters
+from tests.migrate_support import (
+    OWNER,
+    clinic_manifest,
+    engine,
+    grant_rights,
+    let_own,
+    migrate,
+    project_of,
+    rows,
+    shared_template,
+)
 
 Row = dict[str, Any]
 AUDIT = {"created_at", "updated_at"}
@@ -908,20 +918,25 @@ def fill_lab(database: Database, manifest: Manifest) -> None:
     migrate(database, manifest, owner=LAB_OWNER)
 
 
-@pytest.fixture
-def lab(database_each: Database, tmp_path: Path) -> Sides:
-    (tmp_path / "target.sql").write_text(LAB_TARGET)
-    (tmp_path / "tenantry.toml").write_text(LAB_MANIFEST)
-    manifest = load_manifest(tmp_path / "tenantry.toml")
-    fill_lab(database_each, manifest)
-    return Sides(database_each, manifest, LAB_OWNER)
+def lab_manifest(folder: Path) -> Manifest:
+    (folder / "target.sql").write_text(LAB_TARGET)
+    (folder / "tenantry.toml").write_text(LAB_MANIFEST)
+    return load_manifest(folder / "tenantry.toml")
+
+
+@pytest.fixture(params=version_parameters())
+def lab(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sides]:
+    manifest = lab_manifest(tmp_path)
+    server = _server(servers, request.param)
+    template = shared_template(server, "reverse_lab", lambda made: fill_lab(made, manifest))
+    with fresh_database(server, template) as database:
+        grant_rights(database, manifest, owner=LAB_OWNER)
+        yield Sides(database, manifest, LAB_OWNER)
 
 
 @pytest.fixture
 def lab_project(database: Database, tmp_path: Path) -> Project:
-    (tmp_path / "target.sql").write_text(LAB_TARGET)
-    (tmp_path / "tenantry.toml").write_text(LAB_MANIFEST)
-    manifest = load_manifest(tmp_path / "tenantry.toml")
+    manifest = lab_manifest(tmp_path)
     with database.connect() as admin:
         for statement in LAB_SOURCE.split(";\n"):
             admin.execute(statement)

@@ -162,7 +162,6 @@ class Row:
         wrong: bad schemas on which it fired, but not on the object that is broken.
         fired: good schemas on which it fired.
         others: other checks that fired on a good schema, as `good: check`.
-        beside: other checks that fired on a bad schema, where more than one thing may be wrong.
     """
 
     check: str
@@ -173,7 +172,6 @@ class Row:
     wrong: list[str] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
 
     @property
     def right(self) -> bool:
@@ -189,18 +187,17 @@ class Row:
 
 
 def tried(connection: Connection, version: int, check: str) -> Row:
-    """All labs of one check, on one server. What else fires is looked at on the newest version only."""
+    """All labs of one check, on one server. What else fires on a sound schema is looked at on the newest version only."""
     wanted = cases(check, version)
     row = Row(check, version, sum(each.bad for each in wanted), sum(not each.bad for each in wanted))
     for each in wanted:
-        findings = lint(connection, each, only=check if version != _NEWEST else None).findings
+        findings = lint(connection, each, only=check if each.bad or version != _NEWEST else None).findings
         own = [finding for finding in findings if finding.check == check]
         others = sorted({finding.check for finding in findings} - {check})
         if not each.bad:
             row.fired.extend([each.kind] if own else [])
             row.others.extend(f"{each.kind}: {other}" for other in others)
             continue
-        row.beside.extend(others)
         if not own:
             row.silent.append(each.kind)
         elif not any(named(finding, each) for finding in own):
@@ -230,12 +227,11 @@ def confusion_lines(rows: list[Row]) -> list[str]:
     versions = sorted({row.version for row in rows})
     width = max(len(row.check) for row in rows)
     heads = "  ".join(f"{f'pg{version} bad good':15}" for version in versions)
-    lines = [f"{'check':{width}}  {heads}  beside it on bad"]
+    lines = [f"{'check':{width}}  {heads}"]
     for check in sorted({row.check for row in rows}):
         mine = {row.version: row for row in rows if row.check == check}
         cells = "  ".join(f"{mine[version].cell if version in mine else '':15}" for version in versions)
-        beside = sorted({other for row in mine.values() for other in row.beside})
-        lines.append(f"{check:{width}}  {cells}  {', '.join(beside)}".rstrip())
+        lines.append(f"{check:{width}}  {cells}".rstrip())
     bad, good = sum(row.bad for row in rows), sum(row.good for row in rows)
     missed = sum(len(row.silent) + len(row.wrong) for row in rows)
     alarms = sum(len(set(row.fired) | {other.partition(":")[0] for other in row.others}) for row in rows)

@@ -243,11 +243,11 @@ def _unexpected(results: Any) -> dict[str, str]:
     }
 
 
-def test_on_clinic_nothing_is_broken(database_each: Database) -> None:
-    built = build_clinic(database_each)
+def test_on_clinic_nothing_is_broken(database: Database) -> None:
+    built = build_clinic(database)
     seen: list[tuple[str, int, int]] = []
     left: list[str] = []
-    with attack_copy(built.project, database_each.dsn, left=left) as copy:
+    with attack_copy(built.project, database.dsn, left=left) as copy:
         results = run_attacks(
             built.project,
             owner_dsn=copy.owner_dsn,
@@ -266,7 +266,7 @@ def test_on_clinic_nothing_is_broken(database_each: Database) -> None:
     assert len(results) == len(ATTACKS) == seen[-1][1]
     assert sum(each.seconds for each in results) < 60
     assert left == []
-    assert _made(database_each) == []
+    assert _made(database) == []
 
 
 def test_a_schema_of_other_names_is_attacked_by_its_manifest_alone(database_each: Database, tmp_path: Path) -> None:

@@ -301,8 +301,8 @@ def _in_place(built: Built, *tables: str) -> Proof:
     return prove(built.project, owner_dsn=built.owner_dsn, login_dsn=None, tables=tables or None)
 
 
-def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database_each: Database) -> None:
-    built = build_clinic(database_each)
+def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database: Database) -> None:
+    built = build_clinic(database)
     names = [table.name for table in built.project.target.tables]
     counts = " union all ".join(f"select '{name}', count(*) from clinic.{name}" for name in names)
     with built.owner() as owner:
