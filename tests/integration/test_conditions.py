@@ -102,11 +102,11 @@ def test_an_expression_over_a_table_whose_changes_nobody_notes_is_refused(small:
     )
     said = app.run("migrate", code=2).everything
     for words in (
-        "tables.rules.where: 'not exists (select from archived a where a.rule_id = s.id)' reads archived, which is not carried"
-        " over, so its changes are not recorded; keep what it says in a column of the row, or migrate that table as well",
+        "tables.rules.where: 'not exists (select from archived a where a.rule_id = s.id)' reads archived, which is not"
+        " migrated, so its changes are not recorded; keep what it says in a column of the row, or migrate that table as well",
         "reads pg_catalog.pg_class, which is not a table of schema public, so that its changes cannot be followed",
         "tables.prices.merge.keep: '(select count(*) from archived)' reads archived, whose changes would not be followed",
-        "rules[0].sql: archived is neither a table of schema app nor one that is carried over",
+        "rules[0].sql: archived is neither a table of schema app nor one that is migrated",
     ):
         assert words in said, said
     assert "reads r," not in said

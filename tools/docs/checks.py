@@ -26,12 +26,12 @@ def page() -> str:
         "# Checks of `tenantry lint`",
         "",
         f"{len(checks)} checks: {said}. Each is one file in `src/tenantry/prove/sql`, from whose header this page is made"
-        " (`make docs`). The level is the greatest that a check gives; where less is at stake a finding has a lesser one.",
+        " (`make docs`). The level is the highest that a check reports; a less serious finding has a lower one.",
         "",
         "An **error** is a way into another tenant, or past the policies; a **warning** is a way to one, or slow enough to become one;"
-        " **info** is worth knowing. [How to lint](../how-to/lint.md) says what is looked at, and how to except what is meant.",
+        " **info** is worth knowing. [How to lint](../how-to/lint.md) describes what is checked, and how to accept intended exceptions.",
         "",
-        "| Check | Level | What holds where nothing is found |",
+        "| Check | Level | What a database without findings guarantees |",
         "| --- | --- | --- |",
         *(f"| [`{check.name}`](#{check.name}) | {check.level} | {_cell(check.title)} |" for check in checks),
         "",

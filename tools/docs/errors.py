@@ -37,8 +37,8 @@ _HEAD = """\
 
 # Errors
 
-Every error has a code, a message, and a hint that says what to do. With `--json` they are one object on stdout. The exit code is 1 where
-problems were found, 2 for wrong usage or configuration, 130 where you stopped a run.
+Every error has a code, a message, and a hint that says what to do. With `--json` they are one object on stdout. The exit code is 1 if
+problems were found, 2 for wrong usage or configuration, and 130 if you stopped a run.
 [When something goes wrong](../how-to/trouble.md) describes what to do about the most frequent ones.
 
 The table shows each error with the class that Python code catches; all derive from `tenantry.errors.TenantryError`. A message often has a
@@ -76,7 +76,7 @@ def page() -> str:
 
 
 def _row(error: type[TenantryError]) -> str:
-    what = "Something that Tenantry does not expect: a defect of its own." if error is TenantryError else sense(error)
+    what = "An unexpected error: a defect of Tenantry itself." if error is TenantryError else sense(error)
     more = f" {_MORE[error.__name__]}" if error.__name__ in _MORE else ""
     return f"| `{error.code}` `{error.__name__}` | {error.exit_code} | {_cell(what)} | {_cell(error.remedy)}{more} |"
 

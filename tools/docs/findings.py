@@ -10,8 +10,8 @@ from tenantry.analyze.rules import all_rules
 
 _HEAD = f"""# Findings
 
-What `tenantry analyze` says. The severities are {", ".join(SEVERITIES[:-1])} and {SEVERITIES[-1]}; the page names the greatest
-that a finding has. With a blocker about the schemas or the database `tenantry migrate` refuses to begin (TN-218). Keys of some rows are
+The findings of `tenantry analyze`. The severities are {", ".join(SEVERITIES[:-1])} and {SEVERITIES[-1]}; the page states the highest
+that a finding has. If there is a blocker about the schemas or the database, `tenantry migrate` does not start (TN-218). Keys of some rows are
 given, never values.
 
 Each code is one file in `src/tenantry/analyze/rules`, from which this page is made (`make docs`).

@@ -12,17 +12,17 @@ from tenantry.plan import Plan, Step
 from tests import fixtures
 
 _COMMANDS = {"cut over": "cutover", "contract": "contract"}
-"""The command that carries a phase out, where it is not `migrate`."""
+"""The command that runs a phase, if it is not `migrate`."""
 
 _PHASES = {
-    "expand": "The target comes into being beside the source.",
+    "expand": "The target is created next to the source.",
     "capture": "From here on the keys of changed source rows are recorded.",
     "copy": "Rows are copied range by range; then keys, indexes and foreign keys are built.",
     "replay": "Rows that changed since they were copied are derived again.",
     "verify": "Nothing is changed: source and target are compared.",
-    "secure": "Row-level security, rights and what keeps accounts and profiles synchronized.",
-    "cut over": "Applications change sides.",
-    "contract": "What the way back needed goes. There is no rollback after this.",
+    "secure": "Row-level security and privileges are created, and the functions that synchronize accounts and profiles.",
+    "cut over": "Applications switch over to the target.",
+    "contract": "Everything that only a rollback needs is dropped, and so is the source. This cannot be rolled back.",
 }
 
 _HEAD = """\
@@ -33,22 +33,22 @@ _HEAD = """\
 `tenantry plan` lists the steps for your schema, `tenantry plan --sql` prints their statements and undo, and `tenantry status` shows how
 far a run is. A step is done exactly when its transaction has committed.
 
-The id of a step is its phase and kind, and after a colon the name of the table, mapping or index that it is about. So a table of yours
-that is called `accounts` or `capture` can never be mistaken for a step.
+The id of a step is its phase and kind, and after a colon the name of the table, mapping or index that it is about. So a table
+named `accounts` or `capture` is never mistaken for a step.
 
 The columns:
 
-- **Lock**: the strongest lock that others can feel.
+- **Lock**: the strongest lock that others can notice.
 - **Rollback**: what `tenantry rollback --everything` does, which undoes the steps from the last to the first. *Own undo*: the step has
   statements that undo it. *With the target*: `expand.schema` removes the whole schema, so this step needs no undo
-  ([why](../decisions/0018-undo-skips-what-goes-with-the-target.md)). *Nothing*: the step leaves nothing behind that has to be undone.
-- **When resumed**: whether a step that is done is done again. *Pilot*: when a pilot run continues with all other tenants. *Always*: it
-  says how things stand now."""
+  ([why](../decisions/0018-undo-skips-what-goes-with-the-target.md)). *Nothing*: the step leaves nothing that must be undone.
+- **When resumed**: whether a completed step runs again. *Pilot*: when a pilot run continues with all other tenants. *Always*: it
+  checks the current state."""
 
 
 def plans() -> Iterator[Plan]:
-    """Plans that have every kind of step between them: of two applications, of a pilot, of foreign keys that cannot wait, of one
-    tenant that the manifest states."""
+    """Return plans that together contain every kind of step: of two applications, of a pilot, with RESTRICT foreign keys, and
+    with one constant tenant."""
     yield from (fixtures.plan(name) for name in fixtures.APPLICATIONS)
     clinic = fixtures.project("clinic")
     yield fixtures.plan_of("clinic", replace(clinic, subset=Subset("id = 'c1'", "trial", 1, 2)))

@@ -13,17 +13,17 @@ _ORDER = (NUMBER, BOOLEAN, TEXT, INSTANT, DATE, JSON)
 
 _OTHER_WAYS = (
     ("text cast into a number", "its digits", "NaN, infinity, texts longer than the column"),
-    ("text cast into `boolean`", "`true` and `false`; `t` and `f` where no more fit", ""),
-    ("`map`", "the first word of the source that means the value; `down` says another", "values that no word means"),
+    ("text cast into `boolean`", "`true` and `false`; `t` and `f` in shorter columns", ""),
+    ("`map`", "the first word of the source for the value, or the one in `down`", "values that no word means"),
     ("`python`", "its `down`", "values that it refuses"),
     ("`up`", "its `down`", "without it, every value"),
-    ("plain cast", "a plain cast", "what the source's type cannot hold as it is"),
+    ("plain cast", "a plain cast", "values that the source's type cannot hold"),
 )
 
 
 def page(text: str) -> str:
     """The page with its generated parts made again; each stands between `<!-- name -->` and `<!-- end of name -->`."""
-    for name, lines in (("transforms", _sections()), ("the way back", _ways_back())):
+    for name, lines in (("transforms", _sections()), ("reverse", _ways_back())):
         before, begun, rest = text.partition(f"<!-- {name} -->\n")
         _, ended, after = rest.partition(f"<!-- end of {name} -->\n")
         if not begun or not ended:
@@ -65,12 +65,12 @@ def _examples(transform: Transform, examples: Examples) -> Iterator[str]:
 
 
 def _ways_back() -> Iterator[str]:
-    """Transforms with the same way back share a row."""
+    """Yield the table; transforms with the same reverse conversion share a row."""
     shared: dict[tuple[str, str], list[str]] = {}
     for each in _in_order():
         shared.setdefault((each.back, each.back_never), []).append(f"`{each.name}`")
     rows = [(", ".join(names), back, never) for (back, never), names in shared.items()]
-    yield from ("| way there | way back | none for |", "| --- | --- | --- |")
+    yield from ("| forward | reverse | not possible for |", "| --- | --- | --- |")
     for there, back, never in (*rows, *_OTHER_WAYS):
         yield f"| {there} | {back} | {never}{' ' if never else ''}|"
     yield ""

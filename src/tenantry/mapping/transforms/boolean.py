@@ -10,7 +10,7 @@ class Boolean(Transform):
     name = "boolean"
     reads = (TEXT,)
     gives = BOOLEAN
-    back = "`true` and `false`; `t` and `f` where no more fit"
+    back = "`true` and `false`; `t` and `f` in shorter columns"
     examples = (
         Examples("text", "boolean", {" Yes ": "true", "OFF": "false", "1": "true", "2": Invalid(), "maybe": Invalid()}),
     )

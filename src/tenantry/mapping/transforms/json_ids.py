@@ -25,7 +25,7 @@ class JsonIds(Transform):
     reads = (JSON,)
     gives = JSON
     options = (Option("ids", 'ids = { "path[*].to.id" = "target table" }'), Option("stale"))
-    back = "the document with the old ids; ids that name no row stay"
+    back = "the document with the old ids; ids that match no row stay"
     becomes = "json_ids"
 
     def up(self, raw: str, between: Between) -> str:

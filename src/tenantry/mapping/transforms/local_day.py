@@ -14,7 +14,7 @@ class LocalDay(Transform):
     gives = DATE
     options = (ZONE,)
     back = "plain midnight; for a `timestamptz` the zone's"
-    back_never = "days that the zone never had"
+    back_never = "days that the zone skipped"
     examples = (
         Examples(
             "timestamp without time zone",

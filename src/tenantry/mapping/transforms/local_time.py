@@ -17,8 +17,8 @@ class LocalTime(Transform):
     reads = (MOMENT, WALL_CLOCK)
     gives = INSTANT
     options = (ZONE,)
-    back = "the clock of the zone"
-    back_never = "the first of two hours that the clock shows twice"
+    back = "the local time of the zone"
+    back_never = "the first hour of two that occur twice"
     examples = (
         Examples(
             "timestamp without time zone",

@@ -13,7 +13,7 @@ class Utc(Transform):
     name = "utc"
     reads = (MOMENT,)
     gives = INSTANT
-    back = "the clock of UTC"
+    back = "the time in UTC"
     back_never = "for a date: other times than midnight"
     examples = (
         Examples(
