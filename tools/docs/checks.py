@@ -18,17 +18,17 @@ _NEEDS = {
 
 
 def page() -> str:
-    """The reference of the checks, in Markdown."""
+    """Return the reference of the checks, in Markdown."""
     checks = check_files()
     counts = Counter(check.level for check in checks)
     said = ", ".join(f"{counts[level]} of level {level}" for level in LEVELS)
     lines = [
         "# Checks of `tenantry lint`",
         "",
-        f"{len(checks)} checks: {said}. Each is one file in `src/tenantry/prove/sql`, from whose header this page is made"
+        f"{len(checks)} checks: {said}. Each is one file in `src/tenantry/prove/lint/sql`; this page is made from the headers"
         " (`make docs`). The level is the highest that a check reports; a less serious finding has a lower one.",
         "",
-        "An **error** is a way into another tenant, or past the policies; a **warning** is a way to one, or slow enough to become one;"
+        "An **error** opens another tenant, or bypasses the policies; a **warning** may lead to an error;"
         " **info** is worth knowing. [How to lint](../how-to/lint.md) describes what is checked, and how to accept intended exceptions.",
         "",
         "| Check | Level | What a database without findings guarantees |",

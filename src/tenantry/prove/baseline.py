@@ -1,4 +1,4 @@
-"""What was found on some day, so that only what is new fails: a file of fingerprints, sorted, to be kept with the code."""
+"""Baselines: a sorted file of fingerprints of known findings, kept with the code, so that only new findings fail."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ REASON = "in the baseline"
 
 
 def fingerprint(name: str, shown: str, detail: str) -> str:
-    """What stays the same from run to run: neither counts nor times are part of findings."""
+    """Return a hash that stays the same from run to run: findings contain neither counts nor times."""
     return f"{name}|{shown}|{detail}"
 
 
 def of_result(result: Result) -> str:
-    """A cell of the matrix is known by who tries what on which row; what the server says of it may differ."""
+    """Return the fingerprint of a result. For a cell of the matrix: caller, command and row, but not the server's message."""
     return fingerprint(result.name, result.object, "" if result.group == "matrix" else result.message)
 
 
 def load_baseline(file: Path) -> frozenset[str]:
-    """The fingerprints of a file that save_baseline() wrote.
+    """Load the fingerprints of a file that save_baseline() wrote.
 
     Raises:
-        SettingsError: there is no such file, or it is another.
+        SettingsError: the file does not exist, or is no baseline.
     """
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def load_baseline(file: Path) -> frozenset[str]:
 
 
 def save_baseline(results: Iterable[Result], file: Path, *, kept: Iterable[str] = ()) -> int:
-    """Write down what failed, whatever its level, and what an older baseline accepted and is still there; how much that is."""
+    """Write the fingerprints of everything that failed, at any level, and of old accepted findings that remain; return their number."""
     accepted = sorted({*(of_result(each) for each in results if each.outcome == "failed"), *kept})
     file.write_text(json.dumps({"version": 1, "accepted": accepted}, indent=1) + "\n", encoding="utf-8")
     return len(accepted)

@@ -1,4 +1,4 @@
-"""The whole proof of one database: lint, matrix and attacks, as one table of what was covered, passed, failed or left out."""
+"""The whole proof of one database: lint, matrix and attacks, with a table of what was covered, passed, failed or left out."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "not applicable", "not tri
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """One line of the summary: how much of one part there is, and what came of it."""
+    """One line of the summary: the size of one part, and its results."""
 
     part: str
     counts: Mapping[Outcome, int]
     accepted: int
     said: str
-    """How it was looked at, or why it was not."""
+    """How the part was checked, or why it was not."""
 
     @property
     def total(self) -> int:
@@ -61,16 +61,16 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class ProofEvidence:
-    """All that a proof found.
+    """All results of a proof.
 
     Attributes:
         database: its name.
-        mode: where statements were run.
-        lint, matrix, attacks: what each part found; None (or empty) where it was left out, with the reason in `left_out`.
+        mode: where the statements ran.
+        lint, matrix, attacks: the results of each part; None (or empty) if it was left out, with the reason in `left_out`.
         accepted: cells of the matrix whose failure an exception allows, with its reason.
-        left_out: part → why there is nothing of it.
-        scope: how tenants, roles and memberships were found out, sentence by sentence.
-        notes: what a copy lacks, what a rollback leaves, what could not be removed.
+        left_out: part → why it was left out.
+        scope: how tenants, roles and memberships were discovered, in sentences.
+        notes: what a copy lacks, what a rollback leaves behind, and what could not be removed.
     """
 
     name: str
@@ -88,17 +88,17 @@ class ProofEvidence:
 
     @property
     def failures(self) -> tuple[Cell, ...]:
-        """Cells that went otherwise than the matrix says, but for the accepted ones."""
+        """The cells that contradict the matrix, without the accepted ones."""
         return tuple(cell for cell in (self.matrix.failures if self.matrix else ()) if cell not in self.accepted)
 
     @property
     def unproved(self) -> str:
-        """Why statements were to be tried, and nothing was proved by them; empty where something was."""
+        """Why the tried statements proved nothing; empty if they did, or if none were to be tried."""
         return self.matrix.unproved if self.matrix is not None else ""
 
     @property
     def passed(self) -> bool:
-        """Something was tried where it was to be; no error of the lint stands, no cell failed, no attack succeeded."""
+        """Whether everything requested was tried, and no error of the lint, no failed cell and no successful attack remains."""
         return (
             (self.lint is None or self.lint.passed)
             and not self.failures
@@ -107,7 +107,7 @@ class ProofEvidence:
         )
 
     def results(self) -> tuple[Result, ...]:
-        """Everything that was looked at, tried, or left out, one by one."""
+        """Every single check, attempt and omission."""
         return (
             *(self.lint.results() if self.lint else ()),
             *self._of_matrix(),
@@ -133,13 +133,13 @@ class ProofEvidence:
                     yield Result(name, "matrix", cell.table, "failed", f"{said}; accepted: {reason}", "info")
 
     def rules(self) -> tuple[SarifRule, ...]:
-        """What stands behind the names of results."""
+        """The descriptions of the names in the results."""
         found = [*(self.lint.rules if self.lint else ())]
         found += [SarifRule(each.attack.name, each.attack.tries, "error", each.attack.gains) for each in self.attacks]
         return tuple(found)
 
     def covered(self) -> tuple[Covered, ...]:
-        """The table: part by part what was covered, and what came of it."""
+        """The summary: coverage and results by part."""
         lines = []
         if self.lint is not None:
             lines.append(self._line("lint", f"{len(self.lint.checks)} checks of the catalog", len(self.lint.allowed)))
@@ -157,7 +157,7 @@ class ProofEvidence:
         counts: Counter[Outcome] = Counter()
         for result in self.results():
             if result.group == part and (result.name != part or result.object):
-                # A finding that makes nothing fail is told, and counts as none.
+                # Findings below level error are reported, but do not count as failures.
                 counts["passed" if result.outcome == "failed" and not result.counts else result.outcome] += 1
         return Covered(part, {outcome: counts[outcome] for outcome in _OUTCOMES}, accepted, said)
 
@@ -185,7 +185,7 @@ class ProofEvidence:
 
 
 def cell_name(cell: Cell) -> str:
-    """Who tries what on which row."""
+    """Return caller, command, table and relation of a cell, as its name."""
     return f"{cell.role}: {cell.command} {cell.relation}"
 
 
@@ -207,7 +207,7 @@ def _of_attack(each: AttackResult) -> Result:
 
 
 def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
-    """Those of a file of exceptions that are about the lint; those about attacks and cells are the proof's.
+    """Return the exceptions about the lint; exceptions about attacks and cells belong to the proof.
 
     Raises:
         SettingsError: one names neither a check, nor an attack, nor the matrix.
@@ -228,7 +228,7 @@ def lint_exceptions(exceptions: Sequence[Allowed]) -> tuple[Allowed, ...]:
 def accepted_cells(
     proof: Proof | None, exceptions: Sequence[Allowed], baseline: Collection[str] = ()
 ) -> dict[Cell, str]:
-    """The cells that failed and are excepted, or in the baseline, with the reason."""
+    """Return the failed cells that an exception or the baseline accepts, with the reason."""
     mine = [each for each in exceptions if each.check == MATRIX]
     known = {
         cell: REASON
@@ -245,7 +245,7 @@ def accepted_cells(
 
 
 def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
-    """Attack → why it may succeed, by these exceptions."""
+    """Return attack → the reason why these exceptions accept its success."""
     names = {each.name for each in ATTACKS}
     return {each.check: each.reason for each in exceptions if each.check in names}
 
@@ -254,7 +254,7 @@ def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
 
 
 class GatherOptions(TypedDict, total=False):
-    """What gather() takes besides the database."""
+    """Options of gather() besides the database."""
 
     on_copy: bool
     copy_dsn: str | None
@@ -283,23 +283,23 @@ def gather(
     progress: Progress | None = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> ProofEvidence:
-    """Prove a database whose manifest says what is meant.
+    """Prove a database against its manifest.
 
-    In place, the default, nothing is left behind but what a rollback leaves: the catalog is read, the matrix is executed in one
-    transaction of the owner, and of each attack it is asked whether a right would allow it. On a copy, made and removed here,
+    In place (the default) only the traces of a rollback remain: the catalog is read, the matrix runs in one
+    transaction of the owner, and the catalog is asked which attacks a right would allow. On a copy, made and removed here,
     rows are committed, the matrix runs over a login like the application's, and every attack is tried.
 
     Args:
-        owner_dsn: a login that is, or may act as, the owner of the target's tables; for a copy one that may make databases.
-        login_dsn: run the matrix over this login of the application, on the database itself.
+        owner_dsn: a login that is, or may act as, the owner of the target's tables; for a copy it must be able to create databases.
+        login_dsn: the application's login, to run the matrix over it on the database itself.
         copy_dsn, embedded: where the copy is made, as for a rehearsal.
-        exceptions: what is meant to be so, with reasons (see tenantry.prove.lint.run.load_exceptions).
-        baseline: fingerprints of what was found before, and is accepted (see tenantry.prove.baseline).
-        writes: False before the cut-over, when every write of a client must be refused.
-        strict: also what PostgreSQL lets every caller do (tenantry.prove.attacks.harness.accepted) fails the proof.
+        exceptions: intended findings, with reasons (see tenantry.prove.lint.run.load_exceptions).
+        baseline: fingerprints of known, accepted findings (see tenantry.prove.baseline).
+        writes: False before the cutover, when every write of a client must be refused.
+        strict: attacks that PostgreSQL allows every caller (tenantry.prove.attacks.harness.accepted) fail the proof too.
 
     Raises:
-        TenantryError: a part could not be made; nothing is left behind.
+        TenantryError: a part could not run; nothing is left behind.
     """
     started = time.monotonic()
     of_lint = lint_exceptions(exceptions)
@@ -329,7 +329,7 @@ def gather(
             notes += [f"the copy: {copy.method}", *copy.notes]
         if "matrix" in parts:
             found = prove(project, owner_dsn=owned, login_dsn=login, writes=writes, progress=progress)
-            matrix = replace(found, checks=())  # which are a part of the lint
+            matrix = replace(found, checks=())  # the lint includes these checks
             notes += found.notes
         if "attacks" in parts and on_copy:
             assert login is not None
@@ -357,7 +357,7 @@ def gather(
 def gather_target(
     manifest: Manifest, *, owner_dsn: str, login: str | None = None, **options: Unpack[GatherOptions]
 ) -> tuple[ProofEvidence, Project]:
-    """gather() for the target as it stands: whether a run made it, and whether the source is still there, does not matter.
+    """Run gather() for the current target, regardless of whether a run made it and whether the source still exists.
 
     Args:
         login: connection string of the API's login, or `auto` for the manifest's login role on the same server.
@@ -365,13 +365,13 @@ def gather_target(
     Raises:
         TenantryError: as gather().
     """
-    # Closed before the rest: a copy by template wants nobody connected.
+    # Closed before the rest: a copy by template requires a database without connections.
     with connect(owner_dsn, name="tenantry proof") as owner:
         project = resolve_access(manifest, read_catalog(owner, manifest.target.schema_name))
         writes = has_writes(owner)
     login_dsn = normalise_dsn(login) if login and login != "auto" else None
     if login == "auto":
-        # Without options: they may name a role that this login cannot become.
+        # Without the DSN's options: they may name a role that this login cannot become.
         login_dsn = with_parameters(owner_dsn, user=manifest.database_roles.login, options="")
     return gather(project, owner_dsn=owner_dsn, login_dsn=login_dsn, writes=writes, **options), project
 
@@ -388,13 +388,13 @@ def gather_found(
     on_copy: bool = False,
     progress: Progress | None = None,
 ) -> ProofEvidence:
-    """Prove a database without a manifest: tenants, roles and memberships are found out, and `scope` says how.
+    """Prove a database without a manifest: tenants, roles and memberships are discovered, and `scope` says how.
 
-    What each role should be allowed is not known then; that no tenant sees or changes another's rows is, and that is executed,
-    in one transaction that is rolled back, on the rows that are there.
+    The rights of each role are unknown then, but no tenant may see or change another's rows. That is executed
+    on the existing rows, in one transaction that is rolled back.
 
     Args:
-        on_copy: on a copy of the schema, made and dropped here, with invented rows; volatile functions are called there, too.
+        on_copy: use a copy of the schema, made and dropped here, with synthetic rows; volatile functions are called there, too.
     """
     started = time.monotonic()
     of_lint = lint_exceptions(exceptions)
@@ -410,7 +410,7 @@ def gather_found(
     left: list[str] = []
     if "matrix" in parts and on_copy:
         with schema_copy(owner_dsn, left) as copy, connect(copy, name="tenantry proof: copy") as owner:
-            # What stands where has other numbers there.
+            # Catalog numbers differ in the copy.
             scope = discover(
                 owner, schemas=lint.scope.schemas, roles=roles, tenant_column=lint.scope.tenant_column or None
             )

@@ -1,4 +1,4 @@
-"""What was found, fault by fault: one thing that is wrong, with all the places where it is. Pure."""
+"""Groups results by fault: one defect, with all the places where it occurs. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlace:
-    """Where a fault is, and what it is there. `object` is empty where it is about a role or the whole database."""
+    """A place of a fault, with its detail. `object` is empty if the fault is about a role or the whole database."""
 
     object: str
     detail: str
@@ -28,11 +28,11 @@ class FaultPlace:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong.
+    """One defect.
 
     Attributes:
-        name: the check's or the attack's; of the matrix, the table's.
-        wanted: what holds where it is mended.
+        name: of the check or attack; for the matrix, of the table.
+        wanted: the property that holds once it is fixed.
     """
 
     group: str
@@ -44,13 +44,13 @@ class Fault:
 
 
 def faults(results: Iterable[Result], rules: Sequence[SarifRule] = ()) -> tuple[Fault, ...]:
-    """The failed results, those of one check and level together, the worst first: errors, and of these what is in most places."""
+    """Group the failed results by check and level, the worst first: errors before others, then by number of places."""
     known = {rule.name: rule for rule in rules}
     found: dict[tuple[str, str, Level], dict[FaultPlace, None]] = {}
     for result in results:
         if result.outcome != "failed":
             continue
-        # Of the matrix the table is what is wrong, and who reached it how are the places.
+        # For the matrix the table is the defect, and callers with their commands are the places.
         matrix = result.group == "matrix"
         name = result.object if matrix else result.name
         place = FaultPlace(plain(result.name if matrix else result.object), plain(result.message))
@@ -66,14 +66,14 @@ def faults(results: Iterable[Result], rules: Sequence[SarifRule] = ()) -> tuple[
         )
         for (group, name, level), places in found.items()
     ]
-    # Rows that were reached are no opinion.
+    # Reached rows are evidence, so they come first.
     return tuple(
         sorted(every, key=lambda each: (_LEVELS.index(each.level), each.group == "lint", -len(each.places), each.name))
     )
 
 
 def plain(text: str) -> str:
-    """A text on one line: names may hold line breaks and what a terminal would obey."""
+    """Return a text on one line: names may contain line breaks and terminal control sequences."""
     return text.translate(_CONTROLS)
 
 

@@ -1,4 +1,4 @@
-"""Results as JSON, JUnit XML, SARIF and Markdown. Pure: what produced them does not matter."""
+"""Formats results as JSON, JUnit XML, SARIF and Markdown. Pure, and independent of what produced them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _UNPRINTABLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535, *
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing that was looked at or tried.
+    """One check or attempt.
 
     Attributes:
-        name: what was tried, as a check's name.
-        group: what it belongs to, as `lint`.
-        object: what it was tried on; empty for the whole.
-        message: what was found, or why it was not tried.
-        level: how bad it is where it failed; only errors make a run fail.
+        name: what was tried, e.g. the name of a check.
+        group: the part that it belongs to, e.g. `lint`.
+        object: what it was tried on; empty for the whole database.
+        message: the finding, or why it was not tried.
+        level: the severity of a failure; only errors make a run fail.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Result:
 
     @property
     def counts(self) -> bool:
-        """Whether it makes the whole fail."""
+        """Whether it makes the whole run fail."""
         return self.outcome == "failed" and self.level == "error"
 
 
 @dataclass(frozen=True, slots=True)
 class SarifRule:
-    """What stands behind a name: for formats that describe their rules."""
+    """The description of a name, for formats that describe their rules."""
 
     name: str
     title: str
@@ -60,7 +60,7 @@ def passed(results: Sequence[Result]) -> bool:
 
 
 def as_json(results: Sequence[Result], rules: Sequence[SarifRule] = ()) -> dict[str, object]:
-    """For json.dumps: the results, their rules, and how many there are of each outcome."""
+    """Return, for json.dumps, the results, their rules, and the number of each outcome."""
     return {
         "passed": passed(results),
         "counts": dict(Counter(result.outcome for result in results)),
@@ -73,10 +73,10 @@ def as_json(results: Sequence[Result], rules: Sequence[SarifRule] = ()) -> dict[
 
 
 def as_junit(results: Sequence[Result], *, suite: str, seconds: float = 0) -> str:
-    """JUnit XML: a suite for each group, a case for each result.
+    """Return JUnit XML: a suite for each group, a case for each result.
 
-    What fails with level error is a failure; with a lesser level the case passes and says so in its output, since it does not
-    make the run fail either. What was not applicable or not tried is skipped, with the reason.
+    A result that fails with level error is a failure. With a lower level the case passes and reports it in its output, since it
+    does not make the run fail either. Results that were not applicable or not tried are skipped, with the reason.
     """
     root = xml.Element("testsuites", _totals(results, suite, seconds))
     for group in dict.fromkeys(result.group for result in results):
@@ -121,11 +121,11 @@ def _clean(text: str) -> str:
 def as_sarif(
     results: Sequence[Result], rules: Sequence[SarifRule] = (), *, artifact: str = "", page: str = ""
 ) -> dict[str, object]:
-    """SARIF 2.1.0, for json.dumps: one run; each failed result is one of its results, the others are named in its properties.
+    """Return SARIF 2.1.0, for json.dumps: one run whose results are the failed ones; its properties name the others.
 
     Args:
-        artifact: a path in the repository that results are shown at, since code scanning wants a file: the manifest's.
-        page: the address of the documentation of the rules; each is found there under its name.
+        artifact: the path in the repository to which results are attached (the manifest), since code scanning requires a file.
+        page: the address of the rules' documentation, in which each rule's name is an anchor.
     """
     known = {rule.name: rule for rule in rules}
     names = list(dict.fromkeys([*known, *(result.name for result in results if result.outcome == "failed")]))
@@ -181,7 +181,7 @@ def _sarif_result(result: Result, index: int, artifact: str) -> dict[str, object
         "level": _SARIF_LEVELS[result.level],
         "kind": "fail",
         "message": {"text": text},
-        # Stays the same from run to run, so that a finding that was dismissed stays dismissed.
+        # Stays the same from run to run, so that a dismissed finding stays dismissed.
         "partialFingerprints": {"tenantry/v1": f"{result.name}|{result.object}|{result.message}"},
     }
     if where:
@@ -193,7 +193,7 @@ def _sarif_result(result: Result, index: int, artifact: str) -> dict[str, object
 
 
 def as_markdown(results: Sequence[Result], rules: Sequence[SarifRule] = (), *, title: str) -> str:
-    """What failed, by level, with how to mend it; what was not tried, with the reason; and the rest by name."""
+    """Return failures by level, with their fixes; untried results, with the reason; and the names of the others."""
     known = {rule.name: rule for rule in rules}
     lines = [f"# {title}: {'passed' if passed(results) else 'FAILED'}", "", _counted(results), ""]
     for level in ("error", "warning", "info"):

@@ -1,4 +1,4 @@
-"""What a proof found: cells of the access matrix, static checks, and what could not be tried. Frozen, without I/O."""
+"""The results of a proof: cells of the access matrix, static checks, and what could not be tried. Frozen, without I/O."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Outcome = Literal["allow", "refuse", "error", "not tried"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One statement, run as one caller against one row, and what the matrix says about it."""
+    """One statement, run as one caller against one row, with the matrix's expectation."""
 
     role: str
-    """Who: a role of the matrix, 'super admin', 'signed in', or one of those who are nobody."""
+    """The caller: a role of the matrix, 'super admin', 'signed in', or an anonymous caller."""
     table: str
     command: str
     relation: str
-    """How the row stands to the caller: 'own tenant', 'other tenant', 'own row', …; after a state and a colon where his membership
-    does not count any more: 'inactive tenant: own row'."""
+    """The relation of the row to the caller: 'own tenant', 'other tenant', 'own row', …; prefixed with a state if the membership
+    no longer counts: 'inactive tenant: own row'."""
     expected: Literal["allow", "refuse"]
     got: Outcome
     detail: str = ""
-    """What the server said, where it said something."""
+    """The server's message, if there was one."""
 
     @property
     def passed(self) -> bool:
@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def failed(self) -> bool:
-        """Tried, and not as the matrix says. What was not tried is listed apart: it is neither."""
+        """Whether it was tried and contradicts the matrix. Untried cells neither pass nor fail; they are listed separately."""
         return not self.passed and self.got != "not tried"
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The evidence that a database obeys its access matrix, or where it does not."""
+    """The evidence that a database obeys its access matrix, or of where it does not."""
 
     cells: tuple[Cell, ...]
     checks: tuple[Check, ...]
@@ -78,11 +78,11 @@ class Proof:
     seconds: float
     notes: tuple[str, ...] = ()
     unproved: str = ""
-    """Why nothing was proved at all; empty where something was."""
+    """Why nothing was proved; empty if something was."""
 
     @property
     def passed(self) -> bool:
-        """Something was tried, and nothing failed. Single cells that could not be tried fail no proof; look at `untried`."""
+        """Whether something was tried, and nothing failed. Untried cells do not fail a proof; see `untried`."""
         return not self.unproved and not self.failures and all(check.passed for check in self.checks)
 
     @property
@@ -110,7 +110,7 @@ class Proof:
         for cell in self.cells:
             command = cell.command.partition(" ")[0]
             if command not in COMMANDS:
-                continue  # calls of functions have no place in it
+                continue  # calls of functions are no rows of the matrix
             groups.setdefault((cell.table, command), {}).setdefault(cell.role, []).append(cell)
         ordered = sorted(groups, key=lambda group: (group[0], COMMANDS.index(group[1])))
         return tuple(
@@ -133,12 +133,12 @@ class Proof:
 
 
 _ATTACKS = ("move", "give", "column")
-"""Relations of writes that nobody may do, or few: they say nothing about what a role may do with its rows, nor does what its holder
-may do when he has lost it."""
+"""Relations of writes that nobody, or hardly anybody, may do: they do not show a role's rights on its rows. Neither do the attempts
+of a former holder of the role."""
 
 
 _OUTSIDE = ("other tenant", "shared row", "system row", "public row")
-"""Rows that are nobody's own tenant's: that writing them is refused does not make a role's rights partial."""
+"""Relations of rows outside the caller's tenant: a refused write to them does not make a role's rights partial."""
 
 
 def _mark(cells: list[Cell]) -> str:

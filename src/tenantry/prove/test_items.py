@@ -1,4 +1,4 @@
-"""What the proof says, item by item, for test runners: one verdict for each check, table and right. Pure."""
+"""The results of the proof as items for test runners: one verdict for each check, table and right. Pure."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Kind = Literal["lint", "matrix", "rights"]
 KINDS: tuple[Kind, ...] = ("lint", "matrix", "rights")
 
 CONDITIONS = "policy_condition"
-"""The item of the lint that says whether every condition of a policy could be read."""
+"""The lint item that fails if a condition of a policy could not be parsed."""
 
 _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one item.
+    """The result of one item.
 
     Attributes:
-        message: why it failed, or was not tried.
-        notes: what is worth saying of one that passed: warnings, exceptions, what could not be tried.
+        message: why it failed or was not tried.
+        notes: remarks on a passed item: warnings, exceptions, what could not be tried.
     """
 
     outcome: Literal["passed", "failed", "skipped"]
@@ -40,7 +40,7 @@ Verdicts = dict[str, Verdict]
 
 
 def names(kind: Kind, manifest: Manifest | None) -> tuple[str, ...]:
-    """The items of a kind, known without a database; of matrix and rights there are none without a manifest."""
+    """Return the names of the items of a kind, without a database; matrix and rights have none without a manifest."""
     if kind == "lint":
         return (*(check.name for check in check_files()), CONDITIONS)
     if manifest is None:
@@ -51,7 +51,7 @@ def names(kind: Kind, manifest: Manifest | None) -> tuple[str, ...]:
 
 
 def of_lint(lint: Lint) -> Verdicts:
-    """A check fails by findings of level error; of lesser ones it takes note."""
+    """Return a verdict for each check: findings of level error fail it, lower ones become notes."""
     found: Verdicts = {}
     for name in lint.checks:
         mine = [finding for finding in lint.findings if finding.check == name]
@@ -73,10 +73,10 @@ def of_lint(lint: Lint) -> Verdicts:
 
 
 def of_matrix(proof: Proof, tables: Iterable[str], accepted: Mapping[Cell, str] | None = None) -> Verdicts:
-    """A table fails by any of its cells; what could not be tried is noted, and skips a table of which nothing was.
+    """Return a verdict for each table: any failed cell fails it; untried cells are noted, and a table with only these is skipped.
 
     Args:
-        accepted: cells that may be otherwise than the matrix says, with the reason.
+        accepted: cells that may contradict the matrix, with the reason.
     """
     excepted = accepted or {}
     found: Verdicts = {}
@@ -101,7 +101,7 @@ _NAMED = 3
 
 
 def _untried(cells: Sequence[Cell]) -> list[str]:
-    """Cells that were not tried, those of one reason in one line."""
+    """Return one line for each reason why cells were not tried."""
     by_reason: dict[str, list[str]] = {}
     for cell in cells:
         by_reason.setdefault(cell.detail or "no row could be made for it", []).append(
@@ -132,7 +132,7 @@ def _failures(table: str, failed: Sequence[Cell], count: int) -> str:
 
 
 def of_rights(results: Iterable[AttackResult]) -> Verdicts:
-    """Attacks that the catalog answers for. One that a right would allow fails, but for a stated reason."""
+    """Return a verdict for each attack that the catalog can judge: it fails if a right would allow it, unless a reason was stated."""
     found: Verdicts = {}
     for result in results:
         attack = result.attack
@@ -158,7 +158,7 @@ def as_json(verdicts: Mapping[str, Verdict]) -> dict[str, list[object]]:
 
 
 def from_json(data: Mapping[str, list[object]]) -> Verdicts:
-    """What as_json() wrote."""
+    """Parse the output of as_json()."""
     return {
         name: Verdict(outcome, str(message), tuple(notes))  # type: ignore[arg-type]  # as it was written
         for name, (outcome, message, notes) in data.items()

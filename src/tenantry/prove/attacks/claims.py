@@ -355,7 +355,7 @@ def plan_of_another_role(scene: Attempt) -> AttackVerdict:
             for name, (table, _) in zip(names, plans, strict=True):
                 if me.run(f"execute {name}").number:
                     return broken(f"{table}: the plan of a signed-in user serves {role or 'the login itself'}")
-    return held(f"{len(plans)} plans serve nobody else")
+    return held(f"{len(plans)} plans serve no other role")
 
 
 ATTACKS = in_module(globals())

@@ -146,7 +146,7 @@ def role_in_user_metadata(scene: Attempt) -> AttackVerdict:
     undo = f"update auth.users set raw_user_meta_data = '{{}}' where id = {literal(nobody.uid)}"
     claims = {**scene.ground.claims(nobody), "user_metadata": said}
     with scene.ground.changed(statement, undo, [json.dumps(said), nobody.uid]), scene.turn(claims) as me:
-        verdict = _nobody_sees(scene, me, "somebody who promoted himself")
+        verdict = _nobody_sees(scene, me, "a caller who promoted themselves")
     return verdict or held("metadata that users edit grants nothing")
 
 

@@ -67,7 +67,7 @@ def lock_queue(scene: Attempt) -> AttackVerdict:
         return broken(
             f"{prey.table.name}: others wait behind a statement that waits for a lock to which it has no right"
         )
-    return held(f"nobody waited: {answer}")
+    return held(f"no session waited: {answer}")
 
 
 def _waits(scene: Attempt, pid: int) -> bool:

@@ -1,1 +1,1 @@
-"""Static checks of isolation on any database, and what they read. Each check is one file in `sql`."""
+"""Static checks of isolation for any database, and the facts that they read. Each check is one file in `sql`."""

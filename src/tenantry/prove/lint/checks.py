@@ -1,16 +1,16 @@
 """The static checks: one .sql file each, whose rows are the violations.
 
-A file says in its header what it is about:
+The header of a file describes the check:
 
-    -- title: what holds where nothing is found
+    -- title: the property that holds if nothing is found
     -- level: error, warning or info
     -- why: what an attacker gains
     -- mending: what to do
-    -- uses: parts of parts.sql that it begins with
+    -- uses: the parts of parts.sql that it needs
     -- needs: manifest, tenant, membership, login, definer, tenantry (a schema of that name), version 17: else not applicable
-    -- proof: yes, where the proof of a manifest makes it too
+    -- proof: yes, if the proof of a manifest runs it too
 
-and returns rows of (object, detail), with a third column `level` where it differs by row.
+The statement returns rows of (object, detail), with a third column `level` if it differs by row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KEYS = ("title", "level", "why", "mending", "uses", "needs", "proof")
 
 @dataclass(frozen=True, slots=True)
 class CheckFile:
-    """One check, as its file says. `needs` and `uses` are words."""
+    """One check, as its file describes it. `needs` and `uses` are lists of words."""
 
     name: str
     title: str
@@ -54,7 +54,7 @@ class CheckFile:
     text: str
 
     def statement(self) -> str:
-        """The whole statement: the parts that it uses, then its own text."""
+        """Return the whole statement: the used parts, then the check's own text."""
         parts = _with_needed(self.uses)
         own = _body(self.text)
         if not parts:
@@ -67,7 +67,7 @@ class CheckFile:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One row of a check. `object` is empty where it is about the database or a role that the detail names."""
+    """One row of a check. `object` is empty if the detail is about the database or names a role."""
 
     object: str
     detail: str
@@ -79,7 +79,7 @@ class Violation:
 
 @cache
 def check_files() -> tuple[CheckFile, ...]:
-    """Every check of the folder, in name order."""
+    """Return every check of the folder, in name order."""
     names = sorted(
         file.name.removesuffix(".sql") for file in resources.files(_SQL).iterdir() if file.name.endswith(".sql")
     )
@@ -87,12 +87,12 @@ def check_files() -> tuple[CheckFile, ...]:
 
 
 def check_text(name: str) -> str:
-    """The SQL of one check as its file has it, for who asks the same question without a lint."""
+    """Return the SQL of one check as its file has it, for callers that run the query outside a lint."""
     return load_sql(_SQL, name)
 
 
 def parameters(scope: Scope, facts: LintFacts) -> dict[str, Any]:
-    """The values that the checks and their parts take."""
+    """Return the parameters of the checks and their parts."""
     schema = scope.schemas[0] if scope.schemas else ""
     root, membership = scope.tenant, scope.membership
     return {
@@ -123,7 +123,7 @@ def parameters(scope: Scope, facts: LintFacts) -> dict[str, Any]:
 
 
 def _tenant_words(scope: Scope) -> set[str]:
-    """Names by which an argument of a function means a tenant: the column's, with and without `_id`, and the tenant table's."""
+    """Return the names of function arguments that mean a tenant: the column's, with and without `_id`, and the tenant table's."""
     names = {scope.tenant_column.lower()} | ({scope.tenant.table.lower()} if scope.tenant else set())
     found = {re.sub(r"_?(id|uuid|key)$", "", name) for name in names} | {"tenant"}
     found |= {name.removesuffix("s") for name in found}
@@ -131,7 +131,7 @@ def _tenant_words(scope: Scope) -> set[str]:
 
 
 def reason_not_to_run(check: CheckFile, scope: Scope, version: int, schemas: Iterable[str]) -> str | None:
-    """Why a check says nothing about this database; None where it does.
+    """Return why a check does not apply to this database, or None.
 
     Args:
         version: the server's major version.
@@ -155,7 +155,7 @@ def reason_not_to_run(check: CheckFile, scope: Scope, version: int, schemas: Ite
 
 
 def run_check(conn: psycopg.Connection[Any], check: CheckFile, values: Mapping[str, Any]) -> tuple[Violation, ...]:
-    """The check's rows, each once, in their order."""
+    """Return the check's distinct rows, in their order."""
     cursor = conn.execute(check.statement(), values)
     names = [column.name for column in cursor.description or ()]
     found: dict[Violation, None] = {}
@@ -168,7 +168,7 @@ def run_check(conn: psycopg.Connection[Any], check: CheckFile, values: Mapping[s
 
 
 def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> tuple[Check, ...]:
-    """The checks that belong to the proof of a manifest, in name order."""
+    """Run the checks that belong to the proof of a manifest, in name order."""
     manifest = project.manifest
     scope = manifest_scope(conn, manifest, login=login, protected=[ROW_ID, LEGACY_ID, manifest.tenant.column, *_AUDIT])
     roles = manifest.database_roles
@@ -197,7 +197,7 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
 
 
 def _with_needed(names: Iterable[str]) -> tuple[str, ...]:
-    """The parts, and those that they need, in the order of the file."""
+    """Return the parts and the parts that they need, in the order of the file."""
     blocks = load_blocks("tenantry.prove.lint", "parts")
     wanted: set[str] = set()
 
@@ -234,7 +234,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _header(text: str, key: str) -> str:
-    """The value of a `-- key: value` line, with the comment lines that go on from it."""
+    """Return the value of a `-- key: value` line, with the comment lines that continue it."""
     found: list[str] = []
     for line in text.splitlines():
         if line.startswith(f"-- {key}:"):
@@ -247,7 +247,7 @@ def _header(text: str, key: str) -> str:
 
 
 def _body(text: str) -> str:
-    """The statement without the comments before it."""
+    """Return the statement without the comments before it."""
     lines = text.splitlines()
     start = next(index for index, line in enumerate(lines) if line.strip() and not line.startswith("--"))
     return "\n".join(lines[start:])

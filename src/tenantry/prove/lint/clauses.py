@@ -1,4 +1,4 @@
-"""What the conditions of policies look at: columns, callers, sub-selects. Pure: trees in, flat records for the checks out."""
+"""Reads what the conditions of policies depend on: columns, callers, sub-selects. Pure: trees in, flat records for the checks out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTINGS = (2077, 3294)
 
 @dataclass(frozen=True, slots=True)
 class ClauseRecord:
-    """One condition of one policy, as the checks read it (part `clauses` of parts.sql says what each field means)."""
+    """One condition of one policy, as the checks read it (part `clauses` of parts.sql describes each field)."""
 
     policy: int
     clause: Kind
@@ -62,7 +62,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in an expression: within how many queries, and whether it is computed for each row."""
+    """A position in an expression: the number of enclosing queries, and whether it is computed for each row."""
 
     depth: int
     per_row: bool
@@ -76,11 +76,11 @@ def read_clause(
     known: FoldingContext,
     callers: Collection[int],
 ) -> ClauseRecord:
-    """The facts of one condition.
+    """Return the facts of one condition.
 
     Args:
         table: the oid of the policy's table.
-        callers: functions that know the caller, also those that `known` says nothing about.
+        callers: functions that know the caller, also those that `known` does not list.
     """
     reader = _Reader(known, callers)
     reader.bound(tree)
@@ -113,7 +113,7 @@ def read_clause(
 
 
 def _leaves(node: Node) -> Iterator[Node]:
-    """The conditions between AND, OR and NOT."""
+    """Yield the conditions that AND, OR and NOT join."""
     if node.kind == "BOOLEXPR":
         for each in node.nodes("args"):
             yield from _leaves(each)
@@ -133,7 +133,7 @@ class _Reader:
         self.callers = callers
         self.top = _Place(0, per_row=True)
         self.bounded: set[int] = set()
-        """Sub-selects, by id(), whose columns another condition beside them compares as well."""
+        """Sub-selects, by id(), whose columns another condition of the same AND compares as well."""
 
     def read(self, node: Node) -> _Seen:
         seen = _Seen()
@@ -225,7 +225,7 @@ class _Reader:
                 self._walk(child, deeper, seen)
 
     def bound(self, tree: Node) -> None:
-        """Note each `(a, b) in (select …)` beside which `a = …` and `b = …` find the few rows that it then looks at."""
+        """Record each `(a, b) in (select …)` that stands with `a = …` and `b = …`, which leave only a few rows to look at."""
         conjuncts = tree.nodes("args") if tree.kind == "BOOLEXPR" and tree.text("boolop") == "and" else (tree,)
         for each in conjuncts:
             tested = each.node("testexpr")
@@ -248,15 +248,15 @@ class _Reader:
                 self.bounded.add(id(each))
 
     def compared(self, tree: Node) -> Iterator[list[object]]:
-        """Own columns beside what they are compared with, outside of sub-selects: [column, operator, what, whether something
-        was made of the column first]."""
+        """Yield the table's columns with what they are compared with, outside sub-selects: [column, operator, what, whether
+        the column is cast or computed first]."""
         for node in _outside(tree):
             arguments = node.nodes("args")
             if node.kind not in ("OPEXPR", "SCALARARRAYOPEXPR", "DISTINCTEXPR") or len(arguments) != 2:
                 continue
             for mine, other in (arguments, arguments[::-1]):
                 own = self.read(mine)
-                # What a sub-select finds by the column is a column of another table.
+                # A sub-select's result is a column of another table.
                 columns = own.columns if not own.relations else set()
                 if not columns or own.calls & set(self.callers):
                     continue
@@ -278,7 +278,7 @@ class _Reader:
         return "function" if seen.calls else "constant"
 
     def patterns(self, tree: Node) -> Iterator[str]:
-        """Operators of pattern matching whose pattern comes from the caller."""
+        """Yield pattern-matching operators whose pattern comes from the caller."""
         for node in _under(tree):
             arguments = node.nodes("args")
             name = self.known.operator(node) if node.kind in ("OPEXPR", "SCALARARRAYOPEXPR") else ""
@@ -289,7 +289,7 @@ class _Reader:
 
 
 def _is_column(node: Node) -> bool:
-    """Whether an index of the column serves: a column as it is, or under another name of its type."""
+    """Whether an index on the column is usable: a bare column, or one cast to a binary-compatible type."""
     while node.kind == "RELABELTYPE":
         inner = node.node("arg")
         if inner is None:
@@ -299,7 +299,7 @@ def _is_column(node: Node) -> bool:
 
 
 def _outside(node: Node) -> Iterator[Node]:
-    """The node and those under it, but not what stands in sub-selects."""
+    """Yield the node and its descendants outside sub-selects."""
     yield node
     for child in node.children():
         if child.kind != "QUERY":

@@ -1,6 +1,6 @@
-"""What a policy's condition comes to whatever the row is: always true, or true for nobody in particular. Pure.
+"""Folds a policy's condition as far as it does not depend on the row: always true, or true without a caller. Pure.
 
-PostgreSQL's logic has three values; here are three more, for what is known of a value before there is a row.
+PostgreSQL's logic has three values. Three more describe what is known of a value without a row.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Literal
 from tenantry.prove.lint.pg_node_tree import Node, constant_bytes, constant_text, same
 
 Mode = Literal["whoever", "nobody", "somebody"]
-"""Who calls: nothing is known; nobody is signed in; somebody is, and nothing else is known of him."""
+"""The assumed caller: nothing is known; an anonymous caller; a signed-in caller without further known facts."""
 
 Known = Literal["true", "false", "null", "some", "role", "?"]
-"""`some`: not null; `role`: the database role of people who signed in; `?`: depends on the row, or on what is not known here."""
+"""`some`: not null; `role`: the database role of people who signed in; `?`: depends on the row, or on other unknown facts."""
 
 _CURRENT_USER = range(9, 13)  # CURRENT_ROLE, CURRENT_USER, USER, SESSION_USER
 _FIRST_OWN_OID = 16384
@@ -34,15 +34,15 @@ _BOOLEAN_TESTS: tuple[tuple[Known, bool], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class FoldingContext:
-    """What the numbers in expressions stand for.
+    """The meaning of the oids and numbers in expressions.
 
     Attributes:
-        callers: functions that say who calls, and are null where nobody does.
-        roles: those of them that give the database role.
+        callers: functions that return the caller, and null without a caller.
+        roles: the ones of them that return the database role.
         operators: names by oid.
         required: columns that are NOT NULL, as (table, number).
-        signed_in: the name of the role of people who signed in.
-        visitor: the name of the role of those who did not.
+        signed_in: the names of the roles of signed-in users.
+        visitors: the names of the roles of anonymous clients.
     """
 
     callers: Collection[int] = ()
@@ -57,7 +57,7 @@ class FoldingContext:
 
 
 def fold(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
-    """What is known of an expression over a row of `table` (an oid)."""
+    """Return what is known of an expression over a row of `table` (an oid)."""
     match node.kind:
         case "CONST":
             return _constant(node)
@@ -135,7 +135,7 @@ def _boolean_test(node: Node, table: int, mode: Mode, known: FoldingContext) -> 
 
 
 def _operator(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
-    """Operators are strict: of null comes null. Any other answer needs the name."""
+    """Operators are strict: null gives null. For other results the operator's name is needed."""
     arguments = node.nodes("args")
     values = [fold(each, table, mode, known) for each in arguments]
     if "null" in values:
@@ -185,12 +185,12 @@ def _function(node: Node, table: int, mode: Mode, known: FoldingContext) -> Know
     values = [fold(each, table, mode, known) for each in node.nodes("args")]
     if "null" in values:
         return "null"
-    # A cast, explicit or not, of something that is there.
+    # An explicit or implicit cast of a non-null value.
     return values[0] if node.text("funcformat") in ("1", "2") and values[:1] in (["some"], ["role"]) else "?"
 
 
 def _sub_select(node: Node, table: int, mode: Mode, known: FoldingContext) -> Known:
-    """`(select auth.uid())`: a sub-select of no table is its one expression."""
+    """Fold `(select auth.uid())`: a sub-select without a table equals its single expression."""
     query = node.node("subselect")
     if query is None or node.text("subLinkType") != "4":
         return "?"

@@ -1,4 +1,4 @@
-"""What is read once for all checks: the conditions of policies, and what functions know of the caller."""
+"""Facts that are read once for all checks: the conditions of policies, and what functions know about the caller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _PART = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _CHAIN = re.compile(rf"({_PART}(?:\s*\.\s*{_PART})*)\s*(\()?")
 _PIECE = re.compile(_PART)
-# A setting of the server's own, as server_version_num, says nothing of the caller: those of applications have a dot.
+# The server's own settings, e.g. server_version_num, do not identify the caller; settings of applications contain a dot.
 _SEED = re.compile(
     r"current_setting\s*\(\s*(?!'[^'.]*'(?:::text)?\s*[,)])|\brequest\.jwt|\bsession_user\b|\bauth\.(?:uid|role|jwt|email)\s*\(",
     re.IGNORECASE,
@@ -47,20 +47,20 @@ _CURRENT_SETTING = (2077, 3294)
 
 @dataclass(frozen=True, slots=True)
 class FunctionFacts:
-    """What the checks ask of a function.
+    """The facts about a function that checks use.
 
     Attributes:
-        caller: it knows who calls: it reads settings or claims, or calls a function that does.
-        direct: it gives the caller, or something of him: neither a truth value nor a set; null where nobody calls.
+        caller: it knows the caller: it reads settings or claims, or calls a function that does.
+        direct: it returns the caller, or a fact about the caller, as a single non-boolean value; null without a caller.
         reads: oids of the tables and views that its text names.
         settings: names of the settings that its text reads.
-        dynamic: its text puts a statement together and executes it, and nowhere quotes what it puts in.
-        editable: its text names the metadata that users edit themselves.
-        backslashes: what its literals mean depends on standard_conforming_strings.
-        secret: something in its text looks like a key or a token that nobody should read.
-        picks: arguments by which it picks rows that nothing ties to the caller, as [argument, relation, column, is it written].
-        asks: relations that it asks about the caller (see tenantry.prove.lint.routines.Ask).
-        sets: settings that it sets to what its caller, or a row, says.
+        dynamic: its text composes a statement without quoting, and executes it.
+        editable: its text names the metadata that users can edit.
+        backslashes: the meaning of its literals depends on standard_conforming_strings.
+        secret: its text contains something like a secret key or token.
+        picks: arguments that select rows without a tie to the caller, as [argument, relation, column, whether it is written].
+        asks: relations that it queries about the caller (see tenantry.prove.lint.routines.Ask).
+        sets: settings that it sets to a value from its caller or from a row.
         parsed: its text could be read.
     """
 
@@ -82,7 +82,7 @@ class FunctionFacts:
 
 @dataclass(frozen=True, slots=True)
 class LintFacts:
-    """JSON for the parts `clauses` and `functions` of the checks, and what could not be read."""
+    """JSON for the parts `clauses` and `functions` of the checks, and what could not be parsed."""
 
     clauses: str
     functions: str
@@ -97,10 +97,10 @@ def gather_facts(
     visitors: Collection[str],
     membership: int | None = None,
 ) -> LintFacts:
-    """Read them from the catalog; the connection's search_path does not matter.
+    """Read the facts from the catalog; the connection's search_path does not matter.
 
     Args:
-        membership: the oid of the table of memberships, if one is known: what a function asks there is no gate for operators.
+        membership: the oid of the membership table, if known: a function that queries it is no gate for operators.
     """
     blocks = load_blocks("tenantry.prove.lint", "facts")
     rows = conn.execute(blocks["functions"]).fetchall()
@@ -129,13 +129,13 @@ def gather_facts(
     )
     callers = {function.oid for function in functions if function.caller} | set(_CURRENT_SETTING)
     records: list[ClauseRecord] = []
-    # Definer functions go past the policies: what they do with their arguments is then not known.
+    # Definer functions bypass policies, so an unread body means that the use of their arguments is unknown.
     unread = [
         f"the body of function {schema}.{name} cannot be read ({readings[oid].failed})"
         for oid, schema, name, _, definer, *_ in rows
         if definer and schema in schemas and oid in readings and readings[oid].failed
     ]
-    # Policies of many tables say the same; what they say depends on the table by its columns that are never null only.
+    # Policies of many tables are equal; their folded value depends on the table only through its NOT NULL columns.
     read: dict[tuple[str, frozenset[int]], ClauseRecord] = {}
     for policy, table, clause, text in conn.execute(blocks["conditions"], {"schemas": list(schemas)}).fetchall():
         kind: Kind = "USING" if clause == "USING" else "WITH CHECK"
@@ -174,7 +174,7 @@ def read_bodies(
     *,
     memberships: set[int],
 ) -> dict[int, RoutineReading]:
-    """What the bodies of functions do, by oid; from rows of the blocks of facts.sql. Pure."""
+    """Return what the bodies of functions do, by oid, from rows of the blocks of facts.sql. Pure."""
     by_name: dict[str, dict[str, int]] = {}
     for oid, schema, name in relations:
         by_name.setdefault(name, {})[schema] = oid
@@ -207,7 +207,7 @@ def read_bodies(
 
 
 def _all_reads(known: Mapping[int, FunctionFacts], oid: int) -> set[int]:
-    """What a function reads, with what it calls."""
+    """Return the relations that a function reads, directly or through the functions that it calls."""
     seen: set[int] = set()
     ahead = [oid]
     while ahead:
@@ -219,15 +219,15 @@ def _all_reads(known: Mapping[int, FunctionFacts], oid: int) -> set[int]:
 
 
 def plain_backslashes(text: str) -> bool:
-    """Whether a literal that is not written as E'…' has a backslash: with standard_conforming_strings off, which every caller
-    may set, it escapes what follows."""
+    """Whether a literal that is not written as E'…' contains a backslash. With standard_conforming_strings off, which every
+    caller may set, the backslash escapes the next character."""
     return any(
         "\\" in (found["plain"] or "") or plain_backslashes(found["inner"] or "") for found in _LITERAL.finditer(text)
     )
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a text holds a private key, a key of a known form, or a token that is not the one for visitors, which is public."""
+    """Whether a text contains a private key, a key of a known form, or a token other than the public one of anonymous clients."""
     return _KEY.search(text) is not None or any(not _for_visitors(payload) for payload in _TOKEN.findall(text))
 
 
@@ -245,7 +245,7 @@ def _filled(record: ClauseRecord | FunctionFacts) -> dict[str, object]:
 
 
 def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[Any, ...]]) -> tuple[FunctionFacts, ...]:
-    """The facts of functions, from rows of the blocks `functions` and `relations`. Pure."""
+    """Return the facts of functions, from rows of the blocks `functions` and `relations`. Pure."""
     bodies = {row[0]: _COMMENT.sub(" ", row[3] or "") for row in rows}
     names = _Names((schema, name, oid) for oid, schema, name, *_ in rows)
     tables = _Names((schema, name, oid) for oid, schema, name in relations)
@@ -273,7 +273,7 @@ def read_functions(rows: Sequence[tuple[Any, ...]], relations: Sequence[tuple[An
 
 
 def _callers(rows: Sequence[tuple[Any, ...]], bodies: Mapping[int, str], calls: Mapping[int, set[int]]) -> set[int]:
-    """Those that read who calls, and those that call them."""
+    """Return the functions that read the caller, and the functions that call them."""
     found = {
         oid
         for oid, schema, name, *_ in rows
@@ -304,19 +304,19 @@ class _Names:
             self._by_both.setdefault((schema, name), []).append(oid)
 
     def at_end(self, chain: tuple[str, ...]) -> list[int]:
-        """`schema.f`, or any `f`; of one name all, since arguments are not read."""
+        """Resolve `schema.f`, or any `f`, to all functions of that name, since arguments are not read."""
         if len(chain) > 1:
             return self._by_both.get((chain[-2], chain[-1]), [])
         return self._by_name.get(chain[-1], [])
 
     def at_start(self, chain: tuple[str, ...]) -> list[int]:
-        """`schema.table` or `schema.table.column`; else any `table`, also before a column."""
+        """Resolve `schema.table` or `schema.table.column`, otherwise any `table`, also before a column."""
         found = self._by_both.get((chain[0], chain[1]), []) if len(chain) > 1 else []
         return found or self._by_name.get(chain[0], [])
 
 
 def _chains(body: str) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """The names in a text, in their parts, and whether an opening bracket follows."""
+    """Yield the names in a text, split at dots, and whether an opening parenthesis follows."""
     for text, bracket in _CHAIN.findall(body):
         parts = tuple(
             part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in _PIECE.findall(text)

@@ -1,5 +1,5 @@
 -- name: functions
--- Functions that somebody made, with their text. Those of extensions are not read: nobody here can mend them.
+-- User-defined functions with their text. Functions of extensions are left out, since their owner cannot fix them.
 select p.oid::int8, n.nspname::text, p.proname::text,
        coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as body,
        p.prosecdef, p.proretset, t.typname::text, t.typcategory::text
@@ -12,7 +12,7 @@ select p.oid::int8, n.nspname::text, p.proname::text,
        select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
 
 -- name: relations
--- Names of tables and views, to be found again in the text of functions.
+-- Names of tables and views, which are searched in the text of functions.
 select c.oid::int8, n.nspname::text, c.relname::text
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
@@ -20,7 +20,7 @@ select c.oid::int8, n.nspname::text, c.relname::text
    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
 
 -- name: conditions
--- The conditions of policies, as they are stored.
+-- The stored conditions of policies.
 select p.oid::int8, p.polrelid::int8, 'USING', p.polqual::text
   from pg_policy as p
   join pg_class as c on c.oid = p.polrelid
@@ -43,7 +43,7 @@ select a.attrelid::int8, a.attnum::int
 select o.oid::int8, o.oprname::text from pg_operator as o
 
 -- name: bodies
--- Functions whose text is read: what a parser needs of them. Triggers, and Tenantry's own, are not.
+-- Functions whose text is parsed, with what the parser needs; without triggers and Tenantry's own functions.
 select p.oid::int8, p.proname::text, l.lanname::text,
        case when l.lanname = 'plpgsql' then pg_get_functiondef(p.oid) else coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) end,
        array(select coalesce(p.proargnames[g.n], '') from unnest(p.proargtypes) with ordinality as g (oid, n) order by g.n),

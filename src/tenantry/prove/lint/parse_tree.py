@@ -15,7 +15,7 @@ TARGETED = ("PLpgSQL_stmt_execsql", "PLpgSQL_stmt_dynexecute")
 
 
 def plain_sql(text: str) -> str:
-    """A standard body is statements between BEGIN ATOMIC and END, or one expression."""
+    """Return the statements of a SQL-standard body: between BEGIN ATOMIC and END, or its one expression."""
     bare = text.strip()
     inside = re.fullmatch(r"BEGIN\s+ATOMIC\s+(.*)\bEND", bare, re.IGNORECASE | re.DOTALL)
     if inside:

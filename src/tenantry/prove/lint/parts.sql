@@ -1,9 +1,9 @@
--- What several checks begin with. A check names the parts that it uses in its header, and finds each under its name.
+-- Common table expressions of several checks. A check lists the parts that it uses in its header, and refers to them by name.
 
 -- name: reach
 -- needs:
--- Whose grants count for whom: those to PUBLIC, and for each client those to itself and to roles whose rights it has
--- without SET ROLE.
+-- Which grants apply to which client: grants to PUBLIC, to the client itself, and to roles whose rights it inherits
+-- (without SET ROLE).
 with recursive has as (
     select r.oid as client, r.rolname::text as who, r.oid as grantee
       from pg_roles as r
@@ -21,7 +21,7 @@ select 0::oid, 'PUBLIC', 0::oid
 
 -- name: relations
 -- needs:
--- Tables, views and sequences of the schemas that are looked at, but for those of extensions.
+-- Tables, views and sequences of the inspected schemas, without those of extensions.
 select c.oid, n.nspname::text as schema_name, c.relname::text as name, format('%%I.%%I', n.nspname, c.relname) as object,
        c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relowner, c.relacl, c.reloptions
   from pg_class as c
@@ -32,7 +32,7 @@ select c.oid, n.nspname::text as schema_name, c.relname::text as name, format('%
 
 -- name: grants
 -- needs: reach, relations
--- Rights of clients on relations, and on their columns (number 0: on the whole).
+-- Rights of clients on relations and their columns (number 0: the whole relation).
 select distinct r.oid, 0 as number, h.who, x.privilege_type as privilege
   from relations as r
  cross join lateral aclexplode(
@@ -47,7 +47,7 @@ select distinct r.oid, a.attnum::int, h.who, x.privilege_type
 
 -- name: tenant_columns
 -- needs:
--- The tenant's column of each table that has one; of the tenant table itself its key.
+-- The tenant column of each table that has one; for the tenant table itself its key.
 select t.oid, t.number, false as is_root
   from unnest(%(tenant_tables)s::oid[], %(tenant_numbers)s::int[]) as t (oid, number)
  union all
@@ -57,7 +57,7 @@ select r.oid, r.number, true
 
 -- name: policies
 -- needs: reach, relations
--- Policies that bind clients, with the clients that they bind.
+-- Policies that apply to clients, with these clients.
 select p.oid, p.polrelid as relation, r.object, p.polname::text as name, p.polcmd as command, p.polpermissive as permissive,
        p.polwithcheck is null as without_check, p.polqual is null as without_using, r.relrowsecurity,
        case when 0 = any (p.polroles) then 'PUBLIC' else string_agg(distinct h.who, ', ' order by h.who) end as who,
@@ -69,15 +69,15 @@ select p.oid, p.polrelid as relation, r.object, p.polname::text as name, p.polcm
 
 -- name: clauses
 -- needs: policies
--- Conditions of these policies, as their stored trees say. Arrays are never null.
---   always, nobody, somebody: true whatever the row; true where nobody is signed in; true for whoever is signed in. never: false.
---   closed: false where nobody is signed in.
---   columns: of the policy's table. callers, calls: functions that know the caller; all functions. per_row_…: called, or
---   selected, for each row. relations: tables in sub-selects. unbound: tables of EXISTS that look neither
---   at the row nor at the caller. leaves: the conditions between AND and OR. texts, settings: constants, names of settings.
---   compared: [column, operator, with what, is it cast or computed, functions that made what it is compared with].
---   patterns: pattern operators whose pattern comes from the caller. asked: tables in sub-selects, with the columns that are compared
---   (see tenantry.prove.lint.sub_selects). selves: tables in them of which a column is compared with itself.
+-- Facts about the conditions of these policies, from their stored trees. Arrays are never null.
+--   always, nobody, somebody: true for every row; true without a signed-in caller; true for every signed-in caller. never: false.
+--   closed: false without a signed-in caller.
+--   columns: of the policy's table. callers, calls: functions that know the caller; all functions. per_row_…: called or
+--   selected for each row. relations: tables in sub-selects. unbound: tables of an EXISTS that depends neither
+--   on the row nor on the caller. leaves: the conditions joined by AND and OR. texts, settings: constants, names of settings.
+--   compared: [column, operator, other side, whether the column is cast or computed, functions in the other side].
+--   patterns: pattern operators whose pattern comes from the caller. asked: tables in sub-selects, with the compared columns
+--   (see tenantry.prove.lint.sub_selects). selves: tables in sub-selects that compare a column with itself.
 select p.*, f.clause, coalesce(f.always, false) as always, coalesce(f.nobody, false) as nobody,
        coalesce(f.somebody, false) as somebody, coalesce(f.never, false) as never, coalesce(f.closed, false) as closed,
        coalesce(f.columns, '{}') as columns, coalesce(f.callers, '{}') as callers, coalesce(f.calls, '{}') as calls,
@@ -94,11 +94,11 @@ select p.*, f.clause, coalesce(f.always, false) as always, coalesce(f.nobody, fa
 
 -- name: bodies
 -- needs:
--- What the text of functions says. caller: knows who calls; direct: gives it; reads: tables and views that it names; dynamic:
--- executes text that it puts together unquoted; editable: names metadata that users edit themselves; backslashes: what it says
--- depends on standard_conforming_strings; secret: has a key in it. picks: [argument, relation, column, is it written]: rows that an
--- argument picks, and that nothing ties to the caller; asks: relations that it asks about the caller, with the numbers of columns
--- that conditions look at, and of those compared with constants only; sets: settings that it sets; parsed: its text was read.
+-- Facts from the text of functions. caller: knows the caller; direct: returns the caller; reads: tables and views it names; dynamic:
+-- executes text that it composes without quoting; editable: names metadata that users can edit; backslashes: its meaning
+-- depends on standard_conforming_strings; secret: contains a key; picks: [argument, relation, column, is written]: rows that an
+-- argument selects without a tie to the caller; asks: relations that it queries about the caller, with the numbers of columns
+-- in conditions, and of those compared only with constants; sets: settings that it sets; parsed: its text was parsed.
 select f.oid, coalesce(f.caller, false) as caller, coalesce(f.direct, false) as direct, coalesce(f.reads, '{}') as reads,
        coalesce(f.calls, '{}') as calls, coalesce(f.settings, '{}') as settings, coalesce(f.dynamic, false) as dynamic,
        coalesce(f.editable, false) as editable, coalesce(f.backslashes, false) as backslashes, coalesce(f.secret, false) as secret,
@@ -109,7 +109,7 @@ select f.oid, coalesce(f.caller, false) as caller, coalesce(f.direct, false) as 
 
 -- name: functions
 -- needs: bodies
--- Functions of the schemas that are looked at, but for those of extensions. path: the search_path that they set, else null.
+-- Functions of the inspected schemas, without those of extensions. path: the search_path that they set, or null.
 select p.oid, p.proname::text as name, p.prosecdef as definer, p.provolatile as volatility, p.proleakproof as leakproof,
        p.proowner as owner, p.proacl, p.prorettype, p.proargnames, p.proargtypes, p.pronargs,
        (select substr(s, 13) from unnest(p.proconfig) as s where s like 'search_path=%%') as path,
@@ -121,7 +121,7 @@ select p.oid, p.proname::text as name, p.prosecdef as definer, p.provolatile as 
 
 -- name: callable
 -- needs: functions, reach
--- Which of them clients may call, and who.
+-- The functions that clients may call, with these clients.
 select f.oid, string_agg(distinct h.who, ', ' order by h.who) as who,
        bool_or(h.who = 'PUBLIC' or h.who = any (%(visitors)s::text[])) as by_visitors
   from functions as f
@@ -131,7 +131,7 @@ select f.oid, string_agg(distinct h.who, ', ' order by h.who) as who,
 
 -- name: becomes
 -- needs:
--- What clients are, or can become by SET ROLE.
+-- The roles that clients are members of, or can become by SET ROLE.
 with recursive can as (
     select r.oid as client, r.rolname::text as who, r.oid as role, true as inherited
       from pg_roles as r where r.rolname = any (%(clients)s::text[])
@@ -148,7 +148,7 @@ select client, who, role, bool_or(inherited) as inherited from can where client 
 
 -- name: foreign_keys
 -- needs: relations
--- Foreign keys between the tables that are looked at: columns of both sides in order, and the tables' names.
+-- Foreign keys between the inspected tables: columns of both sides in order, and the tables' names.
 select k.oid, k.conname::text as name, k.conrelid as child, k.confrelid as parent, c.object as child_object,
        p.object as parent_object, k.conkey::int[] as child_columns, k.confkey::int[] as parent_columns, k.confdeltype as on_delete,
        k.confupdtype as on_update, k.confdelsetcols::int[] as set_columns
@@ -182,7 +182,7 @@ select t.view, c.oid as source, format('%%I.%%I', n.nspname, c.relname) as objec
 
 -- name: children
 -- needs: relations, tenant_columns, foreign_keys
--- Tables without a tenant of their own, whose rows hang on those of tenants: a foreign key leads there, over others perhaps.
+-- Tables without a tenant column whose rows depend on rows of tenants: through a foreign key, or a chain of them.
 with recursive below as (
     select k.child as oid, k.parent
       from foreign_keys as k
@@ -199,7 +199,7 @@ select oid, min(parent) as parent from below group by oid
 
 -- name: personal
 -- needs: relations, grants
--- Columns that say something of people by their names, and that clients may read.
+-- Columns with names of personal data that clients may read.
 select r.oid, string_agg(distinct quote_ident(a.attname), ', ') as columns
   from relations as r
   join pg_attribute as a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
@@ -212,7 +212,7 @@ select r.oid, string_agg(distinct quote_ident(a.attname), ', ') as columns
 
 -- name: guarded
 -- needs: relations
--- Columns that a trigger keeps as they are: its text compares the new value with something and raises, or puts the old one back.
+-- Columns that a trigger protects: its text compares the new value and raises an error, or restores the old value.
 select distinct t.tgrelid as oid, a.attnum::int as number
   from pg_trigger as t
   join relations as r on r.oid = t.tgrelid

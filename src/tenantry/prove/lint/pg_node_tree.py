@@ -1,7 +1,7 @@
-"""Expressions as PostgreSQL stores them (pg_node_tree), read into a tree. Pure.
+"""Parses PostgreSQL's stored expressions (pg_node_tree) into a tree. Pure.
 
-The catalog's own form names functions, operators and columns by their numbers: nothing has to be guessed from text. Its layout
-differs between versions in fields that nobody asks for here.
+The stored form names functions, operators and columns by number, so nothing has to be guessed from text. Its layout
+differs between versions only in fields that are not used here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One node: its kind, as `OPEXPR`, and its fields. Fields that are absent or empty read as ''."""
+    """One node: its kind, e.g. `OPEXPR`, and its fields. Absent and empty fields read as ''."""
 
     kind: str
     fields: Mapping[str, Value] = field(default_factory=dict)
@@ -53,7 +53,7 @@ def _nodes_in(value: Value) -> Iterator[Node]:
 
 
 def parse(text: str) -> Node:
-    """The expression's tree.
+    """Parse an expression.
 
     Raises:
         ValueError: the text is not such a tree.
@@ -113,7 +113,7 @@ def _node(tokens: list[str], at: int) -> tuple[Node, int]:
 
 
 def same(left: Node, right: Node) -> bool:
-    """Whether two trees say the same, wherever they stood in the statement."""
+    """Whether two trees are equal, regardless of their positions in the statement."""
     return left.kind == right.kind and _plain_fields(left) == _plain_fields(right) and _same_children(left, right)
 
 
@@ -131,7 +131,7 @@ def _same_children(left: Node, right: Node) -> bool:
 
 
 def constant_bytes(node: Node) -> bytes:
-    """The bytes of a CONST: a length, and one number for each byte (signed on some machines)."""
+    """Return the bytes of a CONST, stored as a length and one number per byte (signed on some machines)."""
     value = node.fields.get("constvalue", "")
     if not isinstance(value, tuple) or len(value) < 2 or not isinstance(value[1], tuple):
         return b""
@@ -139,11 +139,11 @@ def constant_bytes(node: Node) -> bytes:
 
 
 def constant_text(node: Node) -> str | None:
-    """The text of a CONST of a text type; None for others and for null."""
+    """Return the text of a CONST of a text type; None for other types and for null."""
     if node.kind != "CONST" or node.text("constisnull") == "true" or node.text("consttype") not in ("25", "1043", "19"):
         return None
     content = constant_bytes(node)
     if node.text("consttype") == "19":
         return content.rstrip(b"\x00").decode(errors="replace")
-    # A header of one byte marks itself by its lowest bit.
+    # The lowest bit marks a header of one byte.
     return content[1 if content and content[0] & 1 else 4 :].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What is known of a schema, and what was read of a routine's body, as values."""
+"""Values: the known facts about a schema, and the facts that were read from a routine's body."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CALLER = "caller"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What names in bodies stand for.
+    """The meaning of names in bodies.
 
     Attributes:
-        relation: the oid of a table or view by schema (None where none is said) and name.
-        columns: of each relation, name → (number, type).
-        caller: whether a function, by the parts of its name, says who calls or asks for it.
-        gate: whether it is one without arguments that says yes or no by something else than memberships: for operators.
+        relation: the oid of a table or view by schema (None if unqualified) and name.
+        columns: by relation, column name → (number, type).
+        caller: whether a function, by the parts of its name, returns the caller or depends on it.
+        gate: whether a function without arguments decides by something other than memberships, as a gate for operators does.
     """
 
     relation: Callable[[str | None, str], int | None]
@@ -30,13 +30,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A function to be read.
+    """A function whose body is read.
 
     Attributes:
-        language: `sql` or `plpgsql`; others are not read.
-        text: of `sql` the statements; of `plpgsql` the whole CREATE FUNCTION.
-        arguments: names of its arguments; '' where they have none.
-        types: of these.
+        language: `sql` or `plpgsql`; other languages are not read.
+        text: for `sql` the statements; for `plpgsql` the whole CREATE FUNCTION.
+        arguments: names of its arguments; '' for unnamed ones.
+        types: types of its arguments.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Rows of a relation that an argument picks (or a tenant that it writes), without being tied to the caller."""
+    """Rows of a relation that an argument selects (or a tenant that it writes) without a tie to the caller."""
 
     argument: str
     relation: int
@@ -58,26 +58,26 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A relation that is asked about the caller: which of its columns conditions look at, and which only against constants."""
+    """A relation that is queried about the caller: the columns in conditions, and those compared only with constants."""
 
     relation: int
     columns: tuple[int, ...]
     loose: tuple[int, ...]
     tied: bool
-    """To an argument: its answer is about what is asked for, not about the caller alone."""
+    """Whether it is tied to an argument: its answer then depends on the argument, not on the caller alone."""
     written: bool = False
-    """Its rows are changed, not asked."""
+    """Whether its rows are changed rather than queried."""
     caller: bool = True
-    """It is asked about who calls; else about whom an argument names, as by a policy that hands over auth.uid()."""
+    """Whether it is queried about the caller; otherwise about the person in an argument, e.g. a policy that passes auth.uid()."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutineReading:
-    """What a body does."""
+    """The facts about a body."""
 
     picks: tuple[Pick, ...] = ()
     asks: tuple[Ask, ...] = ()
     sets: tuple[str, ...] = ()
-    """Settings that it sets to what is not constant."""
+    """Settings that it sets to a value that is not constant."""
     failed: str = ""
-    """Why it could not be read."""
+    """Why it could not be parsed."""

@@ -1,8 +1,8 @@
-"""What the body of a function does with its arguments, read with PostgreSQL's own parser. Pure: texts in, flat records out.
+"""Reads, with PostgreSQL's own parser, what a function's body does with its arguments. Pure: texts in, flat records out.
 
-Comparisons tie values to each other: a column to the row that it stands in, a variable to what it was read from, and all of them
-to the caller where a condition compares them with who calls. An argument that picks rows, and that nothing ties to the caller,
-picks anybody's. A comparison that holds on one side of an OR only ties nothing.
+Comparisons tie values to each other: a column to its row, a variable to its source, and all of them to the caller if a
+condition compares them with the caller. An argument that selects rows without a tie to the caller can select anybody's
+rows. A comparison on only one side of an OR ties nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNION = ("PLpgSQL_stmt_fors", "PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_foreach_a")
 
 
 def read_body(body: Body, known: Known) -> RoutineReading:
-    """Read a function; one that the parser does not take says so in `failed`."""
+    """Read a function; `failed` is set if the parser refuses it."""
     reader = _Body(body, known)
     try:
         if body.language == "sql":
@@ -68,9 +68,9 @@ class _Body:
         self.settings: set[str] = set()
         self.procedural = False
         self.open = False
-        """Whether an operator's gate stands before everything."""
+        """Whether a gate for operators guards the whole body."""
 
-    # -- what is tied to what ------------------------------------------------------------------------------------------
+    # -- ties ----------------------------------------------------------------------------------------------------------
 
     def _top(self, node: str) -> str:
         while node in self.above:
@@ -108,7 +108,7 @@ class _Body:
         return RoutineReading(tuple(ordered), asks, tuple(sorted(self.settings)))
 
     def _argument(self, node: str) -> str:
-        """Arguments are known by number, and by name."""
+        """Return an argument's number; bodies refer to it by number or name."""
         name = self.body.arguments[int(node[1:]) - 1].lower()
         return f"v:{name}" if name else node
 
@@ -160,13 +160,13 @@ class _Body:
         for statement in statements_of(sql):
             select = statement.get("SelectStmt", {})
             if value.get("parseMode") != 0 and len(select.get("targetList", ())) == 1 and "fromClause" not in select:
-                # A condition of IF, or a value: what it compares, it asks for.
+                # A condition of IF, or a value: its comparisons are checks.
                 self._ties(select["targetList"][0]["ResTarget"]["val"], [], loosely=True)
             else:
                 self.statement(statement, [])
 
     def _into(self, value: Json) -> None:
-        """Statements whose rows go into variables; text that is executed is read where it is a constant."""
+        """Read statements whose rows go into variables; executed text is read if it is a constant."""
         names = [f"v:{name.lower()}" for name in targets_of(value.get("target") or value.get("var") or {})]
         for key in ("sqlstmt", "query", "expr"):
             if key not in value:
@@ -189,7 +189,7 @@ class _Body:
     # -- SQL -----------------------------------------------------------------------------------------------------------
 
     def statement(self, node: Json, scopes: Scopes) -> list[set[str]]:
-        """Read a statement; what each column that it returns comes from."""
+        """Read a statement, and return the sources of each column that it returns."""
         for kind, value in node.items():
             if kind == "SelectStmt":
                 return self._select(value, scopes)
@@ -209,7 +209,7 @@ class _Body:
         return inner
 
     def _named(self, node: Json) -> list[str]:
-        """The names of the columns that a query returns; of `*` all that its tables have."""
+        """Return the names of a query's columns; `*` stands for all columns of its tables."""
         select = node.get("SelectStmt", {})
         while "larg" in select:
             select = select["larg"]
@@ -313,7 +313,7 @@ class _Body:
     # -- conditions ----------------------------------------------------------------------------------------------------
 
     def _ties(self, node: Any, scopes: Scopes, *, loosely: bool = False) -> None:
-        """Tie what a condition compares. Loosely: also what it compares in order to refuse, as IF … <> … THEN RAISE does."""
+        """Tie the values that a condition compares. Loosely: also comparisons that refuse, as in IF … <> … THEN RAISE."""
         for nodes in self._links(node, scopes, loosely=loosely):
             self._tie(nodes)
 
@@ -344,7 +344,7 @@ class _Body:
     def _boolean(self, value: Json, scopes: Scopes, *, loosely: bool) -> list[set[str]]:
         parts = [self._links(each, scopes, loosely=loosely) for each in value["args"]]
         if value["boolop"] == "OR_EXPR" and not loosely:
-            # What ties the caller on one side only leaves the other open.
+            # A tie on only one side leaves the other side open.
             tied = [any(CALLER in {*link, *(self._top(each) for each in link)} for link in part) for part in parts]
             kept = parts if all(tied) else [[link - {CALLER} for link in part] for part in parts if not any(tied)]
             return [link for part in kept for link in part]
@@ -368,11 +368,11 @@ class _Body:
         return nested
 
     def _nested(self, node: Any, scopes: Scopes) -> list[set[str]]:
-        """What calls within a value tie: coalesce(is_member(x), false)."""
+        """Return the ties of calls within a value, e.g. coalesce(is_member(x), false)."""
         return self._links(node, scopes, loosely=False) if isinstance(node, dict) and "FuncCall" in node else []
 
     def _pick(self, side: Any, against: set[str], scopes: Scopes) -> bool:
-        """Note a column that is compared with variables; whether it is one that only who was told can name."""
+        """Record a column that is compared with variables. Return whether its value acts as a secret that only its recipient knows."""
         place = self._place(side, scopes)
         if place is None:
             return False
@@ -385,11 +385,11 @@ class _Body:
         if kind in _ID_TYPES and not _SECRET.search(name):
             self.picked.append((frozenset(against - {CALLER}), row.relation, number, False))
             return False
-        # A token, or what people search for: who states it does not choose whose row it is.
+        # A token, or a search text: a caller who passes it does not choose the owner of the row.
         return any(node.startswith(("v:", "$")) for node in against)
 
     def _gate(self, mine: set[str], other: set[str], left: Any, right: Any) -> None:
-        """auth.role() = 'service_role', auth.jwt() ->> 'role' = 'admin': whoever passes is no tenant's."""
+        """auth.role() = 'service_role', auth.jwt() ->> 'role' = 'admin': these are gates for callers outside all tenants."""
         for nodes, against, constant in ((mine, other, right), (other, mine, left)):
             text = text_of(constant)
             if nodes == {CALLER} and not against and text is not None and text not in _SIGNED_IN:
@@ -441,7 +441,7 @@ class _Body:
     # -- values --------------------------------------------------------------------------------------------------------
 
     def _nodes(self, node: Any, scopes: Scopes) -> set[str]:
-        """What a value comes from: rows, variables, the caller."""
+        """Return the sources of a value: rows, variables, the caller."""
         if isinstance(node, list):
             return {found for each in node for found in self._nodes(each, scopes)}
         if not isinstance(node, dict):
@@ -465,7 +465,7 @@ class _Body:
                 self._ties(value["expr"], scopes, loosely=True)
                 found |= self._nodes(value["result"], scopes)
             elif kind == "CoalesceExpr":
-                # coalesce(argument, auth.uid()) is what the caller states.
+                # coalesce(argument, auth.uid()) is the caller's choice.
                 inside = self._nodes(value["args"], scopes)
                 found |= inside - {CALLER} if any(each.startswith(("v:", "$")) for each in inside) else inside
             elif isinstance(value, (dict, list)):
@@ -493,7 +493,7 @@ class _Body:
         return set()
 
     def _place(self, node: Any, scopes: Scopes) -> tuple[_Row, str] | None:
-        """The row and the column that a reference means; None for variables and whatever is not a plain column."""
+        """Return the row and the column of a reference; None for variables and anything but a plain column."""
         bare = bare_node(node) if isinstance(node, dict) else {}
         if "ColumnRef" not in bare:
             return None

@@ -1,4 +1,4 @@
-"""All static checks on any database: findings, exceptions with reasons, and what was not applicable. Reads only."""
+"""Runs all static checks on any database: findings, exceptions with reasons, and checks that do not apply. Read-only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tenantry.prove.lint.facts import gather_facts
 from tenantry.prove.lint.scope import SIGNED_IN, Scope, discover, manifest_scope
 
 EXCEPTIONS = "tenantry-lint.toml"
-"""The file of exceptions, beside the manifest or in the folder of work."""
+"""The file of exceptions, next to the manifest or in the working directory."""
 
 _AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 _GROUP = "lint"
@@ -31,7 +31,7 @@ _GROUP = "lint"
 
 @dataclass(frozen=True, slots=True)
 class LintFinding:
-    """One thing that a check found. `object` is empty where the detail is about the database or a role."""
+    """One finding of a check. `object` is empty if the detail is about the database or a role."""
 
     check: str
     level: Level
@@ -47,7 +47,7 @@ class LintFinding:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """An exception: findings of a check on objects that a glob matches, with the reason why they may stand."""
+    """An exception: findings of a check on objects that match a glob are accepted, with the reason."""
 
     check: str
     object: str
@@ -62,16 +62,16 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """What the static checks found in a database.
+    """The result of the static checks of a database.
 
     Attributes:
-        findings: what stands, the worst first.
-        allowed: what was found and is excepted, with the exception.
-        checks: names of the checks that were made.
-        not_applicable: names of those that were not, with the reason.
-        unused: exceptions that nothing was found for.
-        unread: conditions that could not be read; checks of conditions say nothing about these.
-        scope: what was looked at, and how that was found.
+        findings: findings without an exception, the worst first.
+        allowed: accepted findings, with their exceptions.
+        checks: names of the checks that ran.
+        not_applicable: names of the checks that did not run, with the reason.
+        unused: exceptions without a finding.
+        unread: conditions that could not be parsed; checks of conditions do not cover them.
+        scope: what was inspected, and how it was discovered.
     """
 
     findings: tuple[LintFinding, ...]
@@ -86,7 +86,7 @@ class Lint:
 
     @property
     def passed(self) -> bool:
-        """No error stands."""
+        """Whether no error remains."""
         return not any(finding.level == "error" for finding in self.findings)
 
     @property
@@ -99,7 +99,7 @@ class Lint:
         }
 
     def results(self) -> tuple[Result, ...]:
-        """Each finding, each check without one, each that was not applicable, and each condition that was not read."""
+        """Return each finding, each check without one, each check that did not apply, and each condition that was not parsed."""
         failed = {finding.check for finding in self.findings}
         return (
             *(Result(each.check, _GROUP, each.object, "failed", each.detail, each.level) for each in self.findings),
@@ -137,15 +137,15 @@ def run_lint(
     only: Iterable[str] | None = None,
     baseline: Collection[str] = (),
 ) -> Lint:
-    """Make every check that applies, in a transaction that is read-only and rolled back.
+    """Run every applicable check, in a read-only transaction that is rolled back.
 
     Args:
         conn: any login that may read the catalog; no rights on the tables are needed.
-        manifest: what is meant, if there is one; else it is found out, and `scope.sentences` say how.
-        scope: what to look at, for those who know better than both.
-        schemas, roles, tenant_column: what discover() would else find.
-        only: names of checks; else all.
-        baseline: fingerprints of findings that are accepted (tenantry.prove.baseline).
+        manifest: the intended access, if there is one; otherwise it is discovered, and `scope.sentences` say how.
+        scope: what to inspect, instead of the manifest's or the discovered scope.
+        schemas, roles, tenant_column: override what discover() would find.
+        only: names of the checks to run; by default all.
+        baseline: fingerprints of accepted findings (tenantry.prove.baseline).
 
     Raises:
         SettingsError: an exception, or `only`, names a check that does not exist.
@@ -156,7 +156,7 @@ def run_lint(
     chosen = None if only is None else set(only)
     _check_names(chosen or (), "--check")
     with conn.transaction(force_rollback=True):
-        # Nothing that somebody made may stand in for what is PostgreSQL's own, and every name comes out qualified.
+        # No user-defined object may shadow PostgreSQL's own, and every name is printed with its schema.
         conn.execute("set local search_path = pg_catalog, pg_temp")
         conn.execute("set transaction read only")
         conn.execute("set local jit = off")
@@ -232,16 +232,16 @@ def _check_names(names: Iterable[str], where: str) -> None:
 
 
 def find_exceptions(folder: Path) -> tuple[Allowed, ...]:
-    """The exceptions in `tenantry-lint.toml` of a folder; none where there is no such file."""
+    """Load the exceptions in `tenantry-lint.toml` of a folder; none if there is no such file."""
     path = folder / EXCEPTIONS
     return load_exceptions(path) if path.exists() else ()
 
 
 def load_exceptions(path: Path) -> tuple[Allowed, ...]:
-    """Exceptions from a file of `[[allow]]` tables with check, object (a glob) and reason.
+    """Load exceptions from a file of `[[allow]]` tables with check, object (a glob) and reason.
 
     Raises:
-        SettingsError: the file cannot be read, or says something else.
+        SettingsError: the file cannot be read, or has another content.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What a lint looks at: taken from a manifest, or found in a database that has none, with sentences that say how."""
+"""The scope of a lint: taken from a manifest, or discovered in a database without one, with sentences that say how."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLATFORM = frozenset(
         *("_realtime", "repack", "tiger", "tiger_data", "topology", "tenantry"),
     )
 )
-"""Schemas of the platform, or of Tenantry, which has checks of its own: looked at only where they are asked for."""
+"""Schemas of the platform and of Tenantry, which has its own checks: inspected only on request."""
 
 _PEOPLE = re.compile(
     r"^(auth_?)?(users?|profiles?|people|persons?|members?|accounts?_?users?|identities)$", re.IGNORECASE
@@ -38,7 +38,7 @@ _ROLE = re.compile(r"role|level|permission|is_?admin|access", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ScopeColumn:
-    """A column of a table, by names and by numbers."""
+    """A column of a table, with its names and catalog numbers."""
 
     schema: str
     table: str
@@ -52,7 +52,7 @@ class ScopeColumn:
 
 @dataclass(frozen=True, slots=True)
 class MembershipTable:
-    """The table that says who belongs to which tenant."""
+    """The table of memberships: which person belongs to which tenant."""
 
     schema: str
     table: str
@@ -60,22 +60,22 @@ class MembershipTable:
     tenant: int
     user: int
     role: int
-    """Numbers of its columns; 0 where there is none."""
+    """Numbers of its columns; 0 if there is no such column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a lint looks at, and what it takes for what.
+    """What a lint inspects, and which roles, tables and columns have which meaning.
 
     Attributes:
-        schemas: whose tables, views and functions are looked at.
-        clients: roles as which strangers' statements run, logins among them.
-        visitors: those of them that have not signed in.
-        logins: those of them that can log in.
-        tenant: the tenant table's key; None where none was found.
-        tenant_column: the column that holds the tenant in other tables; "" where none was found.
+        schemas: the schemas whose tables, views and functions are inspected.
+        clients: roles that run statements of untrusted callers, including logins.
+        visitors: the clients without a sign-in.
+        logins: the clients that can log in.
+        tenant: the tenant table's key; None if none was found.
+        tenant_column: the column that holds the tenant in other tables; "" if none was found.
         tenant_columns: that column in each table that has it, as (oid, number).
-        manifest: whether a manifest says so: then whatever is not named in it is closed to clients.
+        manifest: whether the scope comes from a manifest: everything that it does not name is closed to clients.
     """
 
     schemas: tuple[str, ...]
@@ -87,19 +87,19 @@ class Scope:
     tenant_columns: tuple[tuple[int, int], ...] = ()
     membership: MembershipTable | None = None
     owners: MembershipTable | None = None
-    """The tenant table itself, where no table of memberships was found and a column of it names the tenant's owner."""
+    """The tenant table itself, if no membership table was found and one of its columns names the tenant's owner."""
     manifest: bool = False
     members_closed: tuple[str, ...] = ()
-    """The rights on the table of memberships that the manifest leaves to the service."""
+    """The rights on the membership table that the manifest reserves for the service."""
     user_owned: bool = False
-    """Whether each row belongs to a person, who is the tenant then."""
+    """Whether each row belongs to a person, who then is the tenant."""
     service: tuple[str, ...] = ()
     definer: str = ""
     login: str = ""
     protected: tuple[str, ...] = ()
     """Columns that no client may change, besides the tenant's."""
     sentences: tuple[str, ...] = ()
-    """What was found, and how."""
+    """What was discovered, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ class _Role:
     bypasses: bool
     owner: bool
     becomes: tuple[str, ...]
-    """All roles that it is, or can become by one SET ROLE after the other."""
+    """All roles that it is a member of, or can become by a chain of SET ROLE."""
     plainly: tuple[str, ...]
-    """Those of them that it reaches without having been a powerful one on the way."""
+    """The roles that it reaches without passing through a powerful role."""
     granted: bool
 
     @property
@@ -134,7 +134,7 @@ def _left_to_the_service(manifest: Manifest) -> tuple[str, ...]:
 def manifest_scope(
     conn: psycopg.Connection[Any], manifest: Manifest, *, login: str | None = None, protected: Sequence[str] = ()
 ) -> Scope:
-    """The scope that a manifest states; nothing is guessed."""
+    """Return the scope that a manifest states; nothing is guessed."""
     roles = manifest.database_roles
     schema, tenant, membership = manifest.target.schema_name, manifest.tenant, manifest.membership
     name = login or roles.login
@@ -188,12 +188,12 @@ def discover(
     roles: Sequence[str] = (),
     tenant_column: str | None = None,
 ) -> Scope:
-    """What a database without a manifest most likely means; the sentences say what was found and how.
+    """Discover the most likely scope of a database without a manifest; its sentences say what was found and how.
 
     Args:
-        schemas: look at these; else at those that clients may use.
-        roles: take these for clients; else those that are found.
-        tenant_column: the name of the column that holds the tenant; else the one that is found.
+        schemas: the schemas to inspect; by default those that clients may use.
+        roles: the clients; by default the discovered ones.
+        tenant_column: the name of the column that holds the tenant; by default the discovered one.
     """
     said: list[str] = []
     known = _roles(conn)
@@ -266,8 +266,8 @@ def _clients(
 
 
 def _administers(role: _Role, by_name: Mapping[str, _Role], usual: Sequence[str]) -> bool:
-    """A login of those who look after the database: one that can become the owner of tables, or a superuser. One that is member
-    of a client role as well serves an application, which then can become too much."""
+    """Whether a login belongs to an administrator: it can become the owner of tables, or is a superuser. A login that is also a
+    member of a client role serves an application, which then has too much power."""
     if not role.login or role.powerful or set(usual) & set(role.plainly):
         return False
     others = [by_name[name] for name in role.becomes if name in by_name]
@@ -275,7 +275,7 @@ def _administers(role: _Role, by_name: Mapping[str, _Role], usual: Sequence[str]
 
 
 def _is_client_login(role: _Role, usual: Sequence[str]) -> bool:
-    """A login of applications, which is neither the owner's nor that of the service."""
+    """Whether a login belongs to an application, and is neither the owner nor the service."""
     if not role.login or role.powerful:
         return False
     client = bool(set(usual) & set(role.plainly))
@@ -289,7 +289,7 @@ def _all_schemas(conn: psycopg.Connection[Any], clients: Sequence[str]) -> list[
 
 def _schemas(conn: psycopg.Connection[Any], clients: Sequence[str], said: list[str]) -> tuple[str, ...]:
     rows = _all_schemas(conn, clients)
-    # Without clients nothing is known of who may reach what: then everything is looked at.
+    # Without clients it is unknown who may reach what, so everything is inspected.
     found = tuple(
         name
         for name, usable, filled, granted in rows
@@ -347,7 +347,7 @@ def _with_tenant(conn: psycopg.Connection[Any], scope: Scope, asked: str | None,
 
 
 class _Candidate:
-    """A column's name that could be the tenant's: tables that have it, that it references, whose policies look at it."""
+    """A column name that may be the tenant's: the tables that have it, that it references, and whose policies use it."""
 
     def __init__(self, column: str) -> None:
         self.column = column
@@ -356,14 +356,14 @@ class _Candidate:
         self.roots: Counter[tuple[str, str]] = Counter()
 
     def is_person(self) -> bool:
-        """By its name, or by the table that it references."""
+        """Whether the column holds a person, by its name or by the table that it references."""
         if self.column.lower() in ("id", "uuid", "key"):
             return False
         references = [root[0] == "auth" or bool(_PEOPLE.match(root[1])) for root, _ in self.roots.most_common(1)]
         return any(references) or (not references and bool(_PERSON.match(self.column)))
 
     def owns(self, guarded: set[tuple[str, str]], others: Sequence[_Candidate]) -> bool:
-        """Whether policies of most tables look at this person, and hardly any at what else could be the tenant."""
+        """Whether policies of most tables use this person, and hardly any use another candidate."""
         rival = max((len(each.in_policies) for each in others), default=0)
         return 2 * len(self.in_policies) > len(guarded) and len(self.in_policies) > 2 * rival
 
@@ -406,7 +406,7 @@ def _resolved(conn: psycopg.Connection[Any], scope: Scope, schema: str, table: s
 
 
 def _place(conn: psycopg.Connection[Any], schema: str, table: str, column: str) -> tuple[int, int] | None:
-    """Oid and column number; without such a column that of the only key column, else 0."""
+    """Return oid and column number; without such a column the number of the only key column, or 0."""
     text = load_blocks("tenantry.prove.lint", "scope")["place"]
     row = conn.execute(text, {"schema": schema, "table": table, "column": column}).fetchone()
     return None if row is None else (row[0], row[1])

@@ -1,9 +1,9 @@
 -- name: roles
--- Roles of the cluster that mean something in this database, with all roles that they are, or can become, and those of them that
--- they reach without being a superuser, an owner, or one who bypasses policies on the way.
+-- Roles of the cluster that matter in this database, with all roles that they are or can become, and those that
+-- they reach without passing through a superuser, an owner, or a role that bypasses policies.
 with recursive here as (
     select d.refobjid as role,
-           -- Who owns a function only is no owner of data; who may only connect has no rights on it.
+           -- Owning only functions is not owning data; a role that may only connect has no rights on data.
            case when d.deptype = 'o' and d.classid not in ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_database'::regclass)
                   or d.deptype = 'a' and d.classid = 'pg_database'::regclass
                 then 'p' else d.deptype end as deptype
@@ -24,7 +24,7 @@ with recursive here as (
       from becomes as b
       join pg_auth_members as m on m.member = b.role
       join pg_roles as r on r.oid = m.member
-     -- Who may only grant a role, as who made it may from PostgreSQL 16 on, is not that role.
+     -- A role that may only grant another role, e.g. as its creator from PostgreSQL 16 on, is not that role.
      where coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, r.rolinherit)
         or coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
 )
@@ -42,8 +42,8 @@ select r.rolname::text,
  order by 1
 
 -- name: schemas
--- Schemas, `public` first; whether one of the roles, or everybody, may use them; whether tables or functions are in them; and
--- whether somebody of these has a right on one.
+-- Schemas, `public` first; whether one of the roles, or PUBLIC, may use them; whether they contain tables or functions; and
+-- whether one of these roles has a right on one.
 select n.nspname::text,
        exists (
            select from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as g
@@ -85,8 +85,8 @@ select n.nspname::text,
  order by n.nspname <> 'public', 1
 
 -- name: columns
--- Columns that could hold the tenant: what they reference by themselves, how many policies look at them, and whether their table
--- has policies that ask for anything.
+-- Columns that may hold the tenant: what they reference alone, how many policies use them, and whether their table
+-- has policies with conditions.
 select n.nspname::text as schema_name, c.relname::text as table_name, c.oid::int8, a.attname::text as column_name, a.attnum::int,
        fn.nspname::text, f.relname::text, f.oid::int8,
        (select count(*) from pg_policy as p
@@ -112,7 +112,7 @@ select n.nspname::text as schema_name, c.relname::text as table_name, c.oid::int
  order by 1, 2, a.attnum
 
 -- name: members
--- Columns of tables that could hold memberships, keys among them, and policies of other tables that look at them.
+-- Columns of tables that may hold memberships, including keys, and policies of other tables that use them.
 select c.oid::int8, n.nspname::text, c.relname::text, a.attname::text, a.attnum::int, t.typcategory::text,
        f.relname::text,
        exists (
@@ -132,7 +132,7 @@ select c.oid::int8, n.nspname::text, c.relname::text, a.attname::text, a.attnum:
  order by 1, a.attnum
 
 -- name: resolve
--- The tenant's column of each table, by name.
+-- The tenant column of each table, by name.
 select c.oid::int8, a.attnum::int
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace

@@ -1,4 +1,4 @@
-"""What the sub-selects of a policy's condition ask of other tables, and what ties these to the row and to the caller. Pure."""
+"""Reads which tables the sub-selects of a policy's condition query, and what ties these to the row and to the caller. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Asked:
     """One table of one sub-select.
 
     Attributes:
-        pairs: [its column, column of the policy's table] that are compared, directly.
-        columns: those of its columns that conditions look at.
-        loose: those of them that are compared with constants, or are conditions by themselves.
-        row, caller: whether comparisons tie it to the row, to who calls.
+        pairs: [its column, column of the policy's table] that are compared directly.
+        columns: its columns that occur in conditions.
+        loose: the ones of them that are compared with constants, or are conditions themselves.
+        row, caller: whether comparisons tie it to the row, and to the caller.
     """
 
     relation: int
@@ -43,7 +43,7 @@ class Asked:
 
 
 _Place = tuple[str, int]
-"""A row, by the name that it has here, and a column of it."""
+"""A row, by its name within this module, and one of its columns."""
 
 
 class _Asking:
@@ -52,9 +52,9 @@ class _Asking:
         self.tables: dict[str, Asked] = {}
         self.above: dict[str, str] = {}
         self.beside: dict[str, str] = {}
-        """The same without the caller, who is tied to everything."""
+        """The same ties without the caller, who would connect everything."""
         self.selves: list[int] = []
-        """Tables of which a column is compared with itself."""
+        """Tables that compare a column with itself."""
         self.count = 0
 
     def tie(self, nodes: Collection[str]) -> None:
@@ -193,7 +193,7 @@ class _Asking:
         return (name if name == _ROW else f"{name}.{node.number('varno')}", node.number("varattno"))
 
     def _places(self, node: Node, stack: tuple[str, ...]) -> Iterator[_Place]:
-        """Columns that a value comes from; of a sub-select those that it returns."""
+        """Yield the columns that a value comes from; for a sub-select the columns that it returns."""
         if node.kind == "VAR":
             place = self._place(node, stack)
             if place is not None:
@@ -212,7 +212,7 @@ class _Asking:
                 yield from self._places(child, stack)
 
     def _knows(self, node: Node) -> bool:
-        """Whether a value comes from who calls by itself, not by way of the rows of a table."""
+        """Whether a value comes from the caller directly, not through the rows of a table."""
         for each in _under(node):
             if each.kind == "QUERY" and any(entry.number("relid") for entry in each.nodes("rtable")):
                 return False
@@ -222,7 +222,7 @@ class _Asking:
 def read_asked(
     tree: Node, operators: Mapping[int, str], callers: Collection[int]
 ) -> tuple[list[dict[str, object]], list[int]]:
-    """The tables that a condition asks, and those of which it compares a column with itself."""
+    """Return the tables that a condition queries, and the tables that compare a column with itself."""
     asking = _Asking(operators, callers)
     asking.walk(tree, (_ROW,))
     for name, table in asking.tables.items():

@@ -1,17 +1,17 @@
 -- title: The triggers that synchronize accounts exist on auth.users and fire
 -- level: error
--- why: Policies read what these triggers write, never auth.users itself. Without them people who are deleted, banned or no longer super admins keep their access, and people who change their address keep what was sent to the old one.
+-- why: Policies read what these triggers write, never auth.users itself. Without them people who are deleted, banned or no longer super admins keep their access, and people who change their address keep invitations that were sent to the old one.
 -- mending: tenantry access diff shows them, tenantry access apply creates and enables them again. By hand: alter table … enable always trigger …, as its owner.
 -- needs: tenantry
 -- proof: yes
 with wanted as (
-    -- From the script of the context functions on.
+    -- Expected once the script of the context functions has run.
     select 'auth.users' as place, m.name, m.function, m.events, true as always_all, m.loss
       from (values ('tenantry_mirror_account', 'mirror_account', 29, 'bans, deletions and the flag of super admins are not noticed'),
                    ('tenantry_mirror_accounts', 'mirror_account', 32, 'accounts that a TRUNCATE removes go on')) as m (name, function, events, loss)
      where to_regclass('tenantry.account') is not null
      union all
-    -- Between the cut-over and the way back: only then the service may call these functions.
+    -- Expected between cutover and rollback: only then may the service call these functions.
     select m.place, m.name, m.function, m.events, false, m.loss
       from (values ('auth.users', 'tenantry_in_step', 'account_in_step', 5, 'who signs up gets no profile'),
                    ('auth.users', 'tenantry_in_step_changed', 'account_in_step', 17, 'who is deleted or changes their address keeps profile and memberships'),
@@ -20,7 +20,7 @@ with wanted as (
                    ('', 'tenantry_in_step', 'membership_in_step', 19, 'it is not noted when a membership ended')) as m (place, name, function, events, loss)
      where exists (select from pg_proc as p cross join lateral aclexplode(p.proacl) as g
                     where p.pronamespace = to_regnamespace('tenantry') and p.proname = 'retry_auth_events' and g.grantee <> p.proowner)
-       -- The last one is made where invitations and memberships ask for it.
+       -- The last one exists only if invitations and memberships need it.
        and (m.function <> 'membership_in_step' or exists (
             select from pg_proc as p where p.pronamespace = to_regnamespace('tenantry') and p.proname = m.function))
 ), ours as (

@@ -1,12 +1,12 @@
 -- title: No login that policies do not bind is used as a client
 -- level: warning
--- why: Whatever an application does over such a login, no policy looks at it.
+-- why: No policy applies to the statements that an application runs over such a login.
 -- mending: Let applications use a login that owns nothing, with NOBYPASSRLS; keep the other for migrations and backups.
 -- uses: relations
 with logins as (
     select r.oid, r.rolname::text as name, case when r.rolsuper then 'is a superuser' else 'bypasses row-level security' end as what,
            r.rolsuper,
-           -- Who looks after the database is member of roles that he made, or that he proves: that makes no client of him.
+           -- Administrators are members of roles that they created, or that they prove: that does not make them clients.
            r.oid = 10 or r.rolcreaterole and not r.rolsuper
            or r.oid in (select relowner from relations)
            or r.oid = (select datdba from pg_database where datname = current_database()) as administrator

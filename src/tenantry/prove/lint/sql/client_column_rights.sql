@@ -6,7 +6,7 @@
 -- proof: yes
 select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,
        case when %(strict)s then 'error'
-            -- Where what is written is asked for its tenant, a row goes no further than to another tenant of the caller's.
+            -- If a policy checks the tenant of the new row, a row can move only to another tenant of the caller.
             when r.relrowsecurity and not exists (
                 select from clauses as w
                  where w.relation = r.oid and w.permissive and w.command in ('w', '*') and (w.clause = 'WITH CHECK' or w.without_check)
@@ -17,13 +17,13 @@ select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || str
   join grants as g on g.oid = r.oid and g.number in (0, a.attnum) and g.privilege = 'UPDATE'
  where r.relkind in ('r', 'p')
    and (%(strict)s or not exists (select from guarded as k where k.oid = r.oid and k.number = a.attnum))
-   -- Where each row belongs to a person, a policy that asks the new row for its owner keeps it with them.
+   -- If each row belongs to a person, a policy that checks the new row's owner keeps it with that person.
    and not (%(user_owned)s
             and not exists (
                 select from clauses as w
                  where w.relation = r.oid and w.permissive and w.command in ('w', '*') and (w.clause = 'WITH CHECK' or w.without_check)
                    and not w.never and not a.attnum = any (w.columns)))
-   -- Without a manifest a right that no policy lets anybody use is what a platform gives for everything.
+   -- Without a manifest, a right that no policy makes usable is a platform's default grant.
    and (%(strict)s or not r.relrowsecurity
         or exists (
            select from policies as p

@@ -1,4 +1,4 @@
--- title: Nothing says who calls before the application does
+-- title: No default sets the caller before the application does
 -- level: error
 -- why: Without a context there must be no rows. A default of the role or the database makes every forgotten context a valid one.
 -- mending: alter role … reset …; alter database … reset ….
@@ -17,8 +17,8 @@ select '' as object,
   left join pg_roles as r on r.oid = d.setrole
  where d.setdatabase in (0, (select oid from pg_database where datname = current_database()))
    and split_part(s.text, '=', 2) <> ''
-   -- The server's own settings say how values are written, not who calls; but for the role that a session begins with.
+   -- The server's own settings describe formats, not the caller, except the role with which a session begins.
    and (split_part(s.text, '=', 1) ~ '[.]' or split_part(s.text, '=', 1) = 'role' and split_part(s.text, '=', 2) <> 'none')
-   and split_part(s.text, '=', 1) !~ '^plpgsql[.]' -- of the language: how its functions run
+   and split_part(s.text, '=', 1) !~ '^plpgsql[.]' -- settings of the language: how its functions run
    and lower(split_part(s.text, '=', 1)) in (select lower(name) from settings)
  order by 2

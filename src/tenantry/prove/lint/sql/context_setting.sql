@@ -1,4 +1,4 @@
--- title: No statement can set who the caller is
+-- title: No statement can set the caller
 -- level: warning
 -- why: Every statement on the connection can SET a setting: with one SQL injection the attacker acts as any user.
 -- mending: Seal the context (Tenantry's [context] sealed), so that only the application can open it; or be sure that only the
@@ -11,7 +11,7 @@ with recursive called as (
 ), settings as (
     select unnest(c.settings) as name from clauses as c
      union
-    -- Where there are keys, Tenantry's own functions believe what the application sealed only.
+    -- With seal keys, Tenantry's own functions trust sealed claims only.
     select unnest(b.settings)
       from called as a
       join bodies as b on b.oid = a.oid

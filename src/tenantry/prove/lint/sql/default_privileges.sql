@@ -1,7 +1,7 @@
--- title: Nothing that is made later is open to clients by itself
+-- title: No object that is made later is open to clients by default
 -- level: error
 -- why: The next table is readable before row-level security is enabled on it.
--- mending: alter default privileges for role … in schema … revoke all on tables from …; grant by hand what is meant.
+-- mending: alter default privileges for role … in schema … revoke all on tables from …; grant the intended rights explicitly.
 -- uses: reach
 with opened as (
     select coalesce(quote_ident(n.nspname), '') as object, o.rolname::text as maker, h.who, d.defaclobjtype as kind,
@@ -13,7 +13,7 @@ with opened as (
       join reach as h on h.grantee = x.grantee
      where (n.oid is null or n.nspname = any (%(schemas)s::text[]))
        and d.defaclobjtype <> 'T'
-       -- That PUBLIC executes functions is PostgreSQL's own default; another check looks at it.
+       -- EXECUTE for PUBLIC is PostgreSQL's own default; the check default_functions covers it.
        and not (d.defaclobjtype = 'f' and x.grantee = 0 and n.oid is null)
      group by n.nspname, o.rolname, h.who, d.defaclobjtype
 )

@@ -1,4 +1,4 @@
--- title: Definer functions put no statement together from what the caller gives
+-- title: Definer functions compose no statement from unquoted arguments
 -- level: error
 -- why: A quote in the argument ends the literal, and the rest runs with the rights of the function's owner.
 -- mending: execute … using $1 for values, format('%I', …) for names. With format, %s quotes nothing.

@@ -1,4 +1,4 @@
--- title: Clients cannot call a definer function that can be turned against its owner
+-- title: Clients cannot call a definer function without a fixed search_path
 -- level: error
 -- why: Without a fixed search_path the caller decides which tables and operators the function means, with its owner's rights.
 -- mending: revoke all on function … from public, and set its search_path to pg_catalog, pg_temp.

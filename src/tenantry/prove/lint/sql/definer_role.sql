@@ -1,6 +1,6 @@
 -- title: The role of the context functions cannot log in, bypasses nothing and writes nothing
 -- level: error
--- why: An error in a context function then reads memberships at most; with more rights it would open everything.
+-- why: Then a fault in a context function can expose memberships at most; with more rights it could expose everything.
 -- mending: alter role … nologin nosuperuser nobypassrls; revoke insert, update, delete on … from ….
 -- needs: definer
 -- proof: yes

@@ -1,6 +1,6 @@
 -- title: Definer functions that clients call look into temporary objects last
 -- level: warning
--- why: Unless pg_temp is named, it is searched first for tables and types: a temporary one of the caller's stands in for the one
+-- why: Unless pg_temp is named, it is searched first for tables and types: a temporary object of the caller replaces the one
 --   that is meant. An empty search_path does not help: a type pg_temp.text still wins.
 -- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: functions, callable, reach

@@ -1,4 +1,4 @@
--- title: The search_path of a definer function holds no schema in which clients make objects
+-- title: The search_path of a definer function contains no schema in which clients can make objects
 -- level: error
 -- why: An operator or function that a client makes there is called with the rights of the function's owner.
 -- mending: alter function … set search_path = pg_catalog, pg_temp; revoke create on schema … from …, public.

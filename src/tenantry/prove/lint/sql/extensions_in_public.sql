@@ -1,6 +1,6 @@
 -- title: Extensions have a schema of their own
 -- level: warning
--- why: Their functions are open to PUBLIC, and appear among those that an API offers.
+-- why: Their functions are open to PUBLIC, and an API exposes them.
 -- mending: alter extension … set schema extensions, or create it there.
 -- uses: reach
 select quote_ident(e.extname) as object, 'it stands in schema ' || quote_ident(n.nspname) || ', which clients may use' as detail

@@ -1,7 +1,7 @@
 -- title: No cascade goes from one tenant to another
 -- level: error
--- why: ON DELETE and ON UPDATE actions run past every policy: deleting, or renumbering, a row of one's own changes rows of others.
--- mending: Let the key contain the tenant on both sides, or take the action away (NO ACTION).
+-- why: ON DELETE and ON UPDATE actions bypass policies: a caller who deletes or renumbers their own row changes rows of others.
+-- mending: Let the key contain the tenant on both sides, or remove the action (NO ACTION).
 -- uses: foreign_keys, tenant_columns, grants
 select k.child_object as object,
        'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' does not compare the tenant, and has '
@@ -14,7 +14,7 @@ select k.child_object as object,
             where g.oid = k.parent
               and (g.privilege = 'DELETE' and k.on_delete in ('c', 'n', 'd')
                    or g.privilege = 'UPDATE' and k.on_update in ('c', 'n', 'd'))) then 'error' else 'warning' end as level
-  -- Where each row belongs to a person, what others hang on a row that is shared goes with it.
+  -- If each row belongs to a person, others' rows that reference a shared row are deleted with it.
   from foreign_keys as k
   join tenant_columns as c on c.oid = k.child and not c.is_root
   join tenant_columns as p on p.oid = k.parent and not p.is_root

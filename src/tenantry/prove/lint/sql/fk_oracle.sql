@@ -1,6 +1,6 @@
 -- title: Foreign keys between tenants' tables contain the tenant on both sides
 -- level: error
--- why: Foreign keys are checked past every policy: a row can reference another tenant's row, and the error reveals which rows exist.
+-- why: Foreign keys bypass policies: a row can reference another tenant's row, and the error reveals which rows exist.
 -- mending: Make the key (tenant, id) unique in the parent, and reference it: foreign key (tenant, parent_id) references parent (tenant, id).
 -- uses: foreign_keys, tenant_columns, grants, clauses
 select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' does not compare the tenant' as detail
@@ -10,7 +10,7 @@ select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to '
  where not exists (
        select from unnest(k.child_columns, k.parent_columns) as pair (child, parent)
         where pair.child = c.number and pair.parent = p.number)
-   -- Where each row belongs to a person, people hang theirs on what others share; that a random key exists, nobody can guess.
+   -- If each row belongs to a person, people reference rows that others share; and nobody can guess an existing random key.
    and not (%(user_owned)s
             and not exists (
                 select from pg_attribute as a
@@ -19,7 +19,7 @@ select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to '
        select from grants as g
         where g.oid = k.child and g.privilege in ('INSERT', 'UPDATE') and (g.number = 0 or g.number = any (k.child_columns)))
  union
--- A table without a tenant of its own: what a policy asks of the row that it names, as by EXISTS, is asked before the key is checked.
+-- A table without a tenant column: a policy's condition on the referenced row, e.g. by EXISTS, is checked before the key.
 select k.child_object, 'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' names rows of all tenants, and policy '
        || quote_ident(c.name) || ' does not look at it'
   from foreign_keys as k

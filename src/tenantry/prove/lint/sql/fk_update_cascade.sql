@@ -1,6 +1,6 @@
--- title: No ON UPDATE CASCADE carries a change of tenant on
+-- title: No ON UPDATE CASCADE propagates a change of tenant
 -- level: warning
--- why: The action runs past every policy and column right: a caller who may renumber a row changes rows that they may only read, or not see.
+-- why: The action bypasses policies and column rights: a caller who may renumber a row changes rows that they may only read, or not even see.
 -- mending: on update no action; ids and tenants are never changed.
 -- uses: foreign_keys, tenant_columns
 select k.child_object as object,

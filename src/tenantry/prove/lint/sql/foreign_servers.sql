@@ -1,4 +1,4 @@
--- title: Clients use no foreign server, and no login for one is kept for all
+-- title: Clients use no foreign server, and no user mapping is for PUBLIC
 -- level: error
 -- why: A role that may use the server, and has or inherits a login there, reads the other database as that login.
 -- mending: revoke usage on foreign server … from …, public; revoke usage on foreign data wrapper …; drop user mapping for public ….

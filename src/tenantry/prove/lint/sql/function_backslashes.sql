@@ -1,7 +1,7 @@
--- title: What functions say is the same for every caller
+-- title: The text of a function has the same meaning for every caller
 -- level: warning
--- why: A caller who sets standard_conforming_strings off has '\.' and '\'' in the text of a function read in another way: patterns let
---   through what they should not, quotes end elsewhere, and on a pooled connection the next caller's calls are read so too.
+-- why: A caller who sets standard_conforming_strings off changes the meaning of '\.' and '\'' in a function's text: patterns match
+--   what they should not, quotes end elsewhere, and on a pooled connection the next caller is affected too.
 -- mending: Write such literals as E'…' with the backslash doubled, patterns with [.] instead of \., or alter function … set
 --   standard_conforming_strings = on.
 -- uses: clauses, callable, bodies, relations

@@ -1,6 +1,6 @@
 -- title: Functions that policies and triggers call have a fixed search_path
 -- level: error
--- why: The caller's search_path decides which tables the function means: with a temporary table of memberships they become a member of every tenant.
+-- why: The caller's search_path decides which tables the function means: with a temporary membership table they become a member of every tenant.
 -- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: clauses, bodies, relations
 with used as (
@@ -19,9 +19,9 @@ select p.oid::regprocedure::text as object, 'it has no fixed search_path; ' || m
   join bodies as b on b.oid = p.oid
  where not p.prosecdef and p.prosqlbody is null
    and not exists (select from unnest(p.proconfig) as s where s like 'search_path=%%')
-   -- Functions of the platform nobody else can alter.
+   -- Functions of the platform, which nobody else can alter.
    and not exists (select from pg_namespace as n where n.oid = p.pronamespace and n.nspname = any (%(platform)s::text[]))
-   -- What names no table, and calls no function that somebody made, means the same everywhere but for operators.
+   -- A function that names no table and calls no user-defined function depends on the path only through operators.
    and (b.reads <> '{}' or b.calls <> '{}')
  group by p.oid
  order by 1

@@ -1,6 +1,6 @@
--- title: No client may pass its rights on
+-- title: No client may grant its rights to others
 -- level: warning
--- why: A right with grant option can be given to PUBLIC, or to an unexpected role, and stays there.
+-- why: A right with grant option can be granted permanently to PUBLIC, or to an unexpected role.
 -- mending: revoke grant option for all on … from ….
 -- uses: relations, reach
 select r.object, h.who || ' may pass on ' || string_agg(distinct x.privilege_type, ', ' order by x.privilege_type) as detail

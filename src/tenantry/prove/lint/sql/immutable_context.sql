@@ -1,6 +1,6 @@
--- title: No function that asks who calls is IMMUTABLE
+-- title: No function that depends on the caller is IMMUTABLE
 -- level: error
--- why: The planner computes it once and keeps the answer: a prepared statement goes on with the rights of its first caller.
+-- why: The planner computes it once and keeps the result: a prepared statement keeps the rights of its first caller.
 -- mending: alter function … stable.
 -- uses: bodies
 select p.oid::regprocedure::text as object, 'it is IMMUTABLE, and reads who calls' as detail

@@ -1,6 +1,6 @@
--- title: Clients can make nothing: no table, no function, no temporary object that shadows another
+-- title: Clients can make no objects: no table, no function, no temporary object that shadows another
 -- level: error
--- why: An object of one's own can stand in for the one that a function of higher rights means, and lives on for the next user of
+-- why: A caller's object can replace the one that a function with higher rights refers to, and remains for the next user of
 --   the connection.
 -- mending: revoke create on schema … from …, public; revoke temporary, create on database … from …, public. `tenantry roles`
 --   prints a script that does the latter.

@@ -1,6 +1,6 @@
 -- title: Clients read no materialized view
 -- level: error
--- why: It holds the rows that its owner saw, of all tenants, and can have no policies.
+-- why: It holds rows of all tenants, as its owner saw them, and can have no policies.
 -- mending: revoke all on … from …, public. Let clients read it through a security_invoker view that compares the tenant, or not at all.
 -- uses: grants
 -- proof: yes

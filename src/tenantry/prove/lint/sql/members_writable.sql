@@ -14,13 +14,13 @@ select c.object, 'policy ' || quote_ident(c.name) || ' lets ' || c.who || ' '
   join grants as g on g.oid = c.relation
    and g.privilege = any (case c.command when 'a' then '{INSERT}' when 'w' then '{UPDATE}' when 'd' then '{DELETE}'
                                          when '*' then '{INSERT,UPDATE,DELETE}' else '{}' end::text[])
-  -- A function that says more than who calls, or a table, decides who may: administrators, perhaps.
+  -- A function beyond the caller's identity, or a table, decides who may write: perhaps administrators.
  cross join lateral (
        select c.relations <> '{}'
               or exists (select from unnest(c.calls) as f (oid) join bodies as b on b.oid = f.oid and not b.direct) as somebody
        ) as asks
  where c.relation = %(membership)s and c.permissive and not c.never
-   -- Leaving a tenant takes nothing from others.
+   -- Leaving a tenant harms nobody else.
    and not (c.command = 'd' and c.calls = c.callers and c.relations = '{}')
  group by c.object, c.name, c.who, asks.somebody
  order by 1, 2

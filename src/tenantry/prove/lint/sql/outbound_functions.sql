@@ -1,6 +1,6 @@
 -- title: Clients call no function that reaches other servers
 -- level: error
--- why: Rows leave the database by a request to the attacker's server, and the attacker reaches whatever the database server can reach.
+-- why: A request to the attacker's server sends rows out of the database, and the attacker reaches whatever the database server can reach.
 -- mending: revoke execute on function … from public, anon, authenticated; revoke usage on the extension's schema.
 -- uses: reach
 select p.oid::regprocedure::text as object, string_agg(distinct h.who, ', ' order by h.who) || ' may call it' as detail

@@ -1,8 +1,8 @@
 -- title: Clients have at most one permissive policy for each table and command
 -- level: error
--- why: Permissive policies open each other: a row that one of them lets through is through.
--- mending: Make one policy of them, or restrictive ones of those that are meant to hold for all. Where a manifest says what is
---   meant, drop what its access matrix does not name.
+-- why: Permissive policies are joined by OR: a row that one of them allows is allowed.
+-- mending: Merge them into one policy, or make those restrictive that are meant to apply to all rows. With a manifest,
+--   drop the policies that its access matrix does not name.
 -- uses: policies
 -- proof: yes
 with client as (

@@ -1,8 +1,8 @@
 -- title: Every query of memberships tests whether they are active
 -- level: error
--- why: A member who was suspended, removed or only invited goes on reading and writing here, while the rest of the application
---   has closed the door.
--- mending: Ask for the flag here too; or ask for memberships in one function only, which all policies call.
+-- why: A member who was suspended, removed or only invited keeps reading and writing here, while the rest of the application
+--   refuses them.
+-- mending: Test the flag here too; or query memberships in a single function that all policies call.
 -- uses: clauses, bodies, callable
 -- needs: membership
 with flags as (

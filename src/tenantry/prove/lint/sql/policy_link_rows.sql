@@ -1,12 +1,12 @@
 -- title: A link opens a row only where its maker may open it
 -- level: error
 -- why: A caller who may create links with any id can link to any row, and the policy of that row
---   believes it.
--- mending: Let WITH CHECK of the table of links ask whether the row that is named is the caller's: file_id in (select id from file
+--   trusts the link.
+-- mending: Let WITH CHECK of the table of links test that the linked row is the caller's: file_id in (select id from file
 --   where user_id = (select auth.uid())).
 -- uses: clauses, grants
 with links as (
-    -- What is asked of one table twice, by its id and by tenant and id, counts together.
+    -- Two references to one table, by its id and by tenant and id, count as one.
     select c.oid, c.relation, c.object, c.name, c.who, c.clause, (a.value ->> 'relation')::oid as link,
            array_agg(distinct (p.value ->> 0)::int) as numbers
       from clauses as c
@@ -31,7 +31,7 @@ select l.object, 'policy ' || quote_ident(l.name) || ' for ' || l.who || ': ' ||
        select from grants as g
         where g.oid = l.link and g.privilege = any (case w.command when 'a' then '{INSERT}' when 'w' then '{UPDATE}' else '{INSERT,UPDATE}' end::text[])
           and (g.number = 0 or g.number = any (l.numbers)))
-   -- A row that is itself what is named: its key can be stated once only.
+   -- A row that is itself the link's target: its key can be set only once.
    and not exists (
        select from pg_index as x
         where x.indrelid = l.link and x.indisunique and x.indpred is null

@@ -1,6 +1,6 @@
--- title: No flag that its owner may write opens the rows of all
+-- title: No flag that users may set on their own row opens the rows of others
 -- level: error
--- why: Callers who may update their own profile make themselves staff with one statement, and the policy then lets them everywhere.
+-- why: Callers who may update their own profile make themselves staff with one statement, and the policy then opens every tenant to them.
 -- mending: revoke update on … from …, then grant it again column by column without the flag; or keep it in a table that only the
 --   service writes.
 -- uses: clauses, bodies, grants, guarded
@@ -38,7 +38,7 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
            select from clauses as w
             where w.relation = a.relation and w.permissive and not w.never and w.command in ('w', '*')
               and (w.clause = 'WITH CHECK' or w.without_check) and not a.number = any (w.columns)
-              -- The row is the caller's own, not one that those decide about who administer others.
+              -- The row is the caller's own, not one that administrators of other people control.
               and exists (select from jsonb_array_elements(w.compared) as e where e ->> 2 = 'caller')))
  group by c.object, c.name, c.who, c.clause
  order by 1, 2

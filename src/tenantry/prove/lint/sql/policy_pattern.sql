@@ -1,6 +1,6 @@
--- title: No policy takes a pattern from the caller
+-- title: No policy matches a pattern that comes from the caller
 -- level: warning
--- why: A value of the caller's that holds a wildcard matches rows of others; one that is empty, with a wildcard behind it, all.
+-- why: A caller's value with a wildcard matches rows of others; an empty value with an appended wildcard matches all rows.
 -- mending: Compare with =, or with starts_with() over a value that the caller cannot choose.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' matches by '

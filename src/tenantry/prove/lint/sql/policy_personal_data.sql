@@ -1,6 +1,6 @@
 -- title: Personal data is not visible to every caller
 -- level: error
--- why: Callers with or without an account read the addresses and numbers of the people of all tenants: one query, and they are sold.
+-- why: Callers with or without an account can read the addresses and numbers of the people of all tenants in one query.
 -- mending: Let people see themselves and their colleagues; show the rest from a view, or from columns that are granted one by one.
 -- uses: clauses, personal, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' opens ' || p.columns || ' to '
@@ -10,6 +10,6 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
   join personal as p on p.oid = c.relation
  where c.permissive and c.command in ('r', '*') and c.clause = 'USING' and not c.never
    and (c.always or c.somebody or c.columns = '{}' and c.relations <> '{}')
-   -- Of tenants' rows other checks say so.
+   -- Other checks cover the rows of tenants.
    and c.relation not in (select t.oid from tenant_columns as t union all select k.oid from children as k)
  order by 1, 2

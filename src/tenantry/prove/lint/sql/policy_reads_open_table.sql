@@ -1,4 +1,4 @@
--- title: Clients cannot write the tables that policies ask
+-- title: Clients cannot write the tables that policies read
 -- level: error
 -- why: A caller who can write the table that a policy reads can grant themselves what the policy requires.
 -- mending: alter table … enable row level security; revoke insert, update, delete on … from ….

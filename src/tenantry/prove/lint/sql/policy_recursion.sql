@@ -1,8 +1,8 @@
--- title: No policy asks its own table
+-- title: No policy queries its own table
 -- level: error
--- why: PostgreSQL refuses every statement of clients with 42P17, infinite recursion. That tempts people to disable row-level security to be
---   rid of it.
--- mending: Ask through a SECURITY DEFINER function with a fixed search_path, which reads the table past its policies, for the caller.
+-- why: PostgreSQL refuses every statement of clients with 42P17, infinite recursion, and people are tempted to disable row-level
+--   security.
+-- mending: Query the table for the caller through a SECURITY DEFINER function with a fixed search_path, which bypasses its policies.
 -- uses: clauses, relations
 with edges as (
     select distinct c.relation, c.command, c.clause, (a.value ->> 'relation')::oid as target
@@ -15,7 +15,7 @@ with edges as (
      union all
     select w.start, w.command, e.target, w.path || w.at, e.target = any (w.path || w.at)
       from walks as w
-      -- A sub-select reads, by what USING says only.
+      -- A sub-select reads, so only USING applies.
       join edges as e on e.relation = w.at and e.command in ('r', '*') and e.clause = 'USING'
      where not w.back and cardinality(w.path) < 8
 )
@@ -26,7 +26,7 @@ select r.object, 'a policy for ' || case w.command when 'r' then 'SELECT' when '
   from walks as w
   join relations as r on r.oid = w.start
  where w.back and w.at = w.start
-   -- Only a policy that asks tables is looked at again.
+   -- Only a policy that queries tables is inspected further.
    and exists (select from edges as e where e.relation = w.at and e.command in ('r', '*') and e.clause = 'USING')
  group by r.object, w.command, w.path
  order by 1, 2

@@ -1,7 +1,7 @@
--- title: The role that a policy asks for is the role in the row's tenant
+-- title: A policy tests the caller's role in the row's tenant
 -- level: error
 -- why: A guest here who is an administrator elsewhere passes both tests, and has an administrator's rights here.
--- mending: Ask for tenant and role in one place: tenant = any (the tenants in which the caller has the role).
+-- mending: Test tenant and role together: tenant = any (the tenants in which the caller has the role).
 -- uses: clauses, bodies, tenant_columns
 -- needs: membership, tenant
 with members as (

@@ -1,7 +1,7 @@
 -- title: No condition compares a column with itself
 -- level: error
 -- why: Within a sub-select a bare name means the inner table's column: org_id = org_id is true for every row, and the sub-select
---   asks for any membership instead of one in the row's tenant.
+--   accepts any membership instead of one in the row's tenant.
 -- mending: Qualify the outer column with its table's name: m.org_id = notes.org_id.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares a column of '

@@ -1,4 +1,4 @@
--- title: More than a sign-in is needed for the rows of a tenant
+-- title: The rows of a tenant require more than a sign-in
 -- level: error
 -- why: Anyone who creates an account sees, or writes, the rows of all tenants.
 -- mending: Compare the row's tenant with the tenants of the caller, in addition to or instead of testing whether the caller is signed in.
@@ -11,6 +11,6 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
   left join children as k on k.oid = c.relation
  where c.permissive and c.somebody and not c.always and not c.nobody
    and (t.oid is not null or k.oid is not null and not %(strict)s or (c.command <> 'r' and not %(strict)s))
-   -- Everybody may begin a tenant of his own.
+   -- Everybody may create their own tenant.
    and not (coalesce(t.is_root, false) and c.command = 'a')
  order by 1, 2

@@ -1,7 +1,7 @@
 -- title: The tenants of the caller come from a table, not from the token
 -- level: warning
--- why: A token holds until it expires, whatever happens meanwhile: who was removed from a tenant reads on with it.
--- mending: Compare the row's tenant with the memberships of the caller; or keep tokens short, and say that this is meant.
+-- why: A token is valid until it expires: a member who was removed from a tenant can keep reading with it.
+-- mending: Compare the row's tenant with the memberships of the caller; or keep tokens short-lived, and allow the finding with that reason.
 -- uses: clauses, bodies, tenant_columns
 with recursive said as (
     select c.oid, c.clause, (f.value #>> '{}')::oid as function
@@ -22,7 +22,7 @@ with recursive said as (
       left join pg_proc as p on p.oid = r.function
      group by r.oid, r.clause
     having bool_and(coalesce(b.reads = '{}', true))
-       -- Whose id the caller is, is what tokens are for.
+       -- The caller's own id comes from the token by design.
        and bool_or(p.prorettype in ('json'::regtype, 'jsonb'::regtype) and coalesce(b.caller, false)
                    or coalesce(b.settings::text ~* 'jwt|claim', false) and p.prosrc !~ '''sub''')
 )

@@ -1,4 +1,4 @@
--- title: Every EXISTS in a policy asks about the row or the caller
+-- title: Every EXISTS in a policy depends on the row or the caller
 -- level: error
 -- why: A sub-select that depends on neither is true for every caller as soon as one such row exists.
 -- mending: Tie the sub-select to the caller (user_id = (select auth.uid())) and to the row's tenant.
@@ -9,7 +9,7 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
  cross join lateral unnest(c.unbound) as u (oid)
   join pg_class as r on r.oid = u.oid
   join pg_namespace as n on n.oid = r.relnamespace
- -- Where row-level security shows the caller his rows only, the sub-select is about him.
+ -- If row-level security shows the caller only their own rows, the sub-select depends on the caller.
  where c.permissive and (not r.relrowsecurity or r.oid = %(membership)s or n.nspname = 'auth')
  group by c.object, c.name, c.who, c.clause
  order by 1, 2

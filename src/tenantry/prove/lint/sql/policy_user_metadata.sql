@@ -1,4 +1,4 @@
--- title: No policy trusts what users write into their own metadata
+-- title: No policy trusts metadata that users can edit
 -- level: error
 -- why: Every user can set user_metadata of their own account, and so choose any role or tenant that is read from it.
 -- mending: Read app_metadata, which only the service writes, or better a table of memberships.

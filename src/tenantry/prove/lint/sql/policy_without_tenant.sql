@@ -1,7 +1,7 @@
--- title: Every permissive policy of a tenant's table looks at the tenant
+-- title: Every permissive policy of a tenant's table tests the tenant
 -- level: warning
--- why: Permissive policies open each other: one that does not look at the tenant lets rows of other tenants, or of a tenant that
---   the caller has left, through.
+-- why: Permissive policies are joined by OR: one that does not test the tenant opens rows of other tenants, or of a tenant that
+--   the caller has left.
 -- mending: Add the comparison of the tenant to each of them, or make it one restrictive policy that applies to all of them.
 -- uses: clauses, tenant_columns
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' does not look at '
@@ -13,10 +13,10 @@ select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' ||
    and not exists (
        select from clauses as f
         where f.relation = c.relation and not f.permissive and t.number = any (f.columns) and f.command in (c.command, '*'))
-   -- Everybody reads his own memberships, or he could not tell in which tenants he is.
+   -- Everybody reads their own memberships, to find the tenants that they belong to.
    and not (c.relation = %(membership)s and c.command = 'r'
             and exists (
                 select from jsonb_array_elements(c.compared) as e where (e ->> 0)::int = %(member_number)s and e ->> 2 = 'caller'))
-   -- Where each row belongs to a person, what they share is theirs to decide: a column of the row says so, or a row that it names.
+   -- If each row belongs to a person, they decide what to share, by a column of the row or of a referenced row.
    and not (%(user_owned)s and c.command = 'r')
  order by 1, 2

@@ -1,6 +1,6 @@
--- title: Policies compare the tenant column as it is
+-- title: Policies compare the tenant column without a cast
 -- level: warning
--- why: tenant::text = … is computed for each row, and no index of the tenant serves: every statement reads the rows of all tenants.
+-- why: tenant::text = … is computed for each row, and no index on the tenant can be used: every statement reads the rows of all tenants.
 -- mending: Cast the other side: tenant = (select …)::uuid.
 -- uses: clauses, tenant_columns
 select distinct c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' casts, or computes with, '

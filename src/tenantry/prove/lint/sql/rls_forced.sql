@@ -1,11 +1,11 @@
 -- title: Row-level security binds the owner of every table, if a login can act as the owner
 -- level: error
 -- why: Policies do not bind the owner: an application that logs in as the owner, or a function that runs as it, sees everything.
--- mending: alter table … force row level security, with a stated policy for the owner's role.
+-- mending: alter table … force row level security, with an explicit policy for the owner's role.
 -- uses: relations
 -- proof: yes
 with owners as (
-    -- Owners that log in, or that a login is a member of; who bypasses row-level security is not bound by FORCE either.
+    -- Owners that can log in, or that have a login as a member; FORCE does not bind roles that bypass row-level security.
     select o.oid, o.rolname::text as name,
            (select string_agg(l.rolname, ', ' order by l.rolname)
               from pg_roles as l

@@ -1,4 +1,4 @@
--- title: No table without row-level security waits for its first grant
+-- title: Tables without rights for clients have row-level security too
 -- level: info
 -- why: No client has a right on it today. The first grant, or a default privilege, opens the rows of all tenants at once.
 -- mending: alter table … enable row level security; or keep it in a schema that no client may use.

@@ -1,8 +1,8 @@
 -- title: Tables with row-level security that clients have rights on have policies
 -- level: info
--- why: Nothing is open now, but missing rows tempt people to disable row-level security, or to read them by a way
---   that no policy binds.
--- mending: Write the policies that are meant, or revoke the rights.
+-- why: No row is visible now, but missing rows tempt people to disable row-level security, or to read them in a way
+--   that bypasses policies.
+-- mending: Write the intended policies, or revoke the rights.
 -- uses: grants
 select r.object, string_agg(distinct g.privilege, ', ' order by g.privilege) || ' for ' || string_agg(distinct g.who, ', ' order by g.who)
        || ', but there is no policy' as detail

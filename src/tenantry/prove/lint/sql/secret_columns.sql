@@ -1,6 +1,6 @@
--- title: Clients read no column that is named like a secret
+-- title: Clients read no column with the name of a secret
 -- level: warning
--- why: Policies give whole rows: every member of the tenant reads the token or the hash in one of its columns.
+-- why: Policies allow whole rows: every member of the tenant can read the token or hash in such a column.
 -- mending: revoke select on … from …, then grant it again column by column without these.
 -- uses: grants, clauses
 select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct g.who, ', ' order by g.who) || ' may read it' as detail
@@ -12,7 +12,7 @@ select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct 
    and t.typcategory in ('S', 'U') and t.typname not in ('uuid', 'timestamptz', 'date')
    and a.attname ~* ('(^|_)(password|passwd|passphrase|secret|token|api_?key|private_?key|access_?key|secret_?key|credentials?'
                      || '|otp|totp|cvv|cvc|ssn)(s|_hash|_encrypted|_digest)?$')
-   -- A right that no policy lets anybody use shows no row.
+   -- A right that no policy makes usable shows no row.
    and (%(strict)s or not r.relrowsecurity
         or exists (
            select from policies as p

@@ -1,6 +1,6 @@
 -- title: Clients write no table that all tenants share
 -- level: warning
--- why: What one tenant writes there all others read, or lose.
+-- why: All other tenants read, or lose, what one tenant writes there.
 -- mending: revoke insert, update, delete on … from …; or give the table a tenant column, or a column for the person that its policies
 --   compare.
 -- uses: clauses, grants, tenant_columns
@@ -11,10 +11,10 @@ select c.object, 'policy ' || quote_ident(c.name) || ' lets ' || c.who || ' writ
    and c.relation not in (select t.oid from tenant_columns as t)
    and not exists (
        select from jsonb_array_elements(c.compared) as e where e ->> 2 in ('caller', 'function', 'row'))
-   -- What a tenant's row decides that this row names belongs to that tenant.
+   -- If a referenced row of a tenant decides, the row belongs to that tenant.
    and not (c.columns <> '{}' and exists (
        select from unnest(c.relations) as s (oid) join tenant_columns as t on t.oid = s.oid))
-   -- What a function of one's own decides is not for everybody: the operator of the whole installation, perhaps.
+   -- A user-defined function may restrict it, e.g. to operators of the whole installation.
    and not exists (
        select from unnest(c.calls) as f (oid)
          join pg_proc as p on p.oid = f.oid

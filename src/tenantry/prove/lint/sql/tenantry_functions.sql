@@ -1,4 +1,4 @@
--- title: Clients call no function of schema tenantry but those that are made for them
+-- title: Clients call only those functions of schema tenantry that are meant for them
 -- level: error
 -- why: The others delete people, change addresses and write the journal with the rights of the tables' owner, for any caller. Default privileges of the owner (ALTER DEFAULT PRIVILEGES … GRANT EXECUTE) open them silently.
 -- mending: tenantry access apply, or: revoke all on function … from …; alter default privileges for role … revoke execute on functions from ….

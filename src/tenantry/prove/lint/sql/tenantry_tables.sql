@@ -15,6 +15,6 @@ select format('%%I.%%I', n.nspname, c.relname) as object, h.who || ' has ' || x.
        ) as x
   join reach as h on h.grantee = x.grantee
  where n.nspname = 'tenantry' and c.relkind in ('r', 'p', 'v', 'm')
-   -- By this right alone, which gives nothing, a client cannot lock tables with DROP OWNED BY.
+   -- This right alone gives no access, and prevents a client from locking tables with DROP OWNED BY.
    and not (c.relname = 'latch' and x.privilege_type = 'REFERENCES' and x.grantee <> 0)
  order by 1, 2

@@ -1,7 +1,7 @@
--- title: Triggers that clients set off do not run past the policies
+-- title: Triggers that clients fire do not bypass policies
 -- level: error
--- why: A definer trigger writes and reads with its owner's rights whatever the caller's row makes it look for.
--- mending: Make the function SECURITY INVOKER, or give it an owner that policies bind, a fixed search_path, and let it compare tenants.
+-- why: A definer trigger reads and writes, with its owner's rights, whatever the caller's row selects.
+-- mending: Make the function SECURITY INVOKER, or give it an owner that policies bind and a fixed search_path, and compare tenants in it.
 -- uses: grants
 select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regprocedure::text || ' as ' || o.rolname || ', '
        || case when o.rolsuper then 'a superuser'
@@ -15,7 +15,7 @@ select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regp
  where exists (select from grants as g where g.oid = r.oid and g.privilege in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'))
    and (o.rolsuper or o.rolbypassrls
         or not exists (select from unnest(p.proconfig) as s where s like 'search_path=%%'))
-   -- Tenantry's own triggers note keys and stamp rows; that their path is fixed is a check of its own.
+   -- Tenantry's own triggers record keys and set audit columns; another check covers their search_path.
    and not (coalesce(p.pronamespace = to_regnamespace('tenantry'), false)
             and exists (select from unnest(p.proconfig) as s where s like 'search_path=%%'))
  order by 1, 2

@@ -1,6 +1,6 @@
 -- title: Unique keys of tenants' tables contain the tenant
 -- level: error
--- why: The duplicate-key error says that another tenant has the value, row by row and past every policy. The first tenant to use a value
+-- why: The duplicate-key error reveals, bypassing policies, that another tenant has the value. The first tenant to use a value
 --   blocks it for all.
 -- mending: Put the tenant column first into the key: unique (tenant, …). A key of random uuids alone needs no change.
 -- uses: tenant_columns, grants, policies
@@ -12,17 +12,17 @@ select r.object, 'unique ' || quote_ident(i.relname) || ' is over the rows of al
   join pg_index as x on x.indrelid = r.oid and (x.indisunique or x.indisexclusion)
   join pg_class as i on i.oid = x.indexrelid
  cross join lateral (
-       -- Numbers can be tried one after the other, but say less than words; identity columns cannot be chosen at all.
+       -- Numbers can be tried in turn, but reveal less than words; identity columns cannot be chosen.
        select bool_and(a.atttypid = 'uuid'::regtype or a.attidentity = 'a' or a.attgenerated <> '') as closed,
               bool_or(y.typcategory not in ('N', 'U') and a.atttypid <> 'uuid'::regtype) as there,
-              -- Nobody guesses a token that is made by default: that it is taken, says nothing.
+              -- A token from a default cannot be guessed, so a collision reveals nothing.
               bool_or(not (a.atthasdef and a.attname ~* '(token|secret|hash|nonce)')) as said,
               array_agg(a.attnum::int) as numbers
          from pg_attribute as a
          join pg_type as y on y.oid = a.atttypid
         where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
           and (a.attnum = any ((x.indkey::int2[])[0 : x.indnkeyatts - 1])
-               -- Those within expressions as well.
+               -- Including columns within expressions.
                or pg_get_expr(x.indexprs, x.indrelid) ~ ('\m' || a.attname || '\M'))
        ) as texts
  where not t.is_root and coalesce(texts.said, true) and not t.number = any (coalesce(texts.numbers, '{}'))
@@ -31,7 +31,7 @@ select r.object, 'unique ' || quote_ident(i.relname) || ' is over the rows of al
        select from grants as g
         where g.oid = r.oid and g.privilege in ('INSERT', 'UPDATE')
           and (g.number = 0 or g.number = any (texts.numbers))
-          -- A right that no policy lets anybody use comes to nothing.
+          -- A right that no policy makes usable has no effect.
           and (%(strict)s or not r.relrowsecurity
                or exists (
                   select from policies as p

@@ -1,7 +1,7 @@
--- title: Views that filter for others are barriers
+-- title: Views that filter rows for others are security barriers
 -- level: warning
--- why: Without security_barrier the planner may call a function of the reader's on rows that the view filters away, and it can
---   write them down.
+-- why: Without security_barrier the planner may call a reader's function on rows that the view filters out, and the function can
+--   record them.
 -- mending: alter view … set (security_barrier = true), or better (security_invoker = true) over tables with policies.
 -- uses: grants, view_sources
 with filters as (
