@@ -1,4 +1,4 @@
-"""The access matrix compiled: roles, the functions that know the caller, policies and grants."""
+"""Compiles the access matrix: roles, the functions that return the caller, policies and grants."""
 
 from tenantry.access.columns import AUDIT_COLUMNS, insertable, selectable, updatable
 from tenantry.access.context_functions import context_sql

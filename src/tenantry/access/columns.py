@@ -1,4 +1,4 @@
-"""Which columns of a target table clients may read, give and change. Pure."""
+"""Which columns of a target table clients may read, insert and update. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tenantry.mapping.project import Project
 
 
 def selectable(table: Table, access: Access) -> tuple[str, ...]:
-    """All but the hidden ones."""
+    """Return all columns except the hidden ones."""
     return tuple(column.name for column in table.columns if column.name not in access.hidden)
 
 
 def visible(table: Table, access: Access) -> tuple[str, ...]:
-    """What people who are not signed in read of public rows; empty where no row is."""
+    """Return the columns of public rows that anonymous clients read; empty if no row is public."""
     if not access.for_visitors:
         return ()
     return tuple(
@@ -23,13 +23,13 @@ def visible(table: Table, access: Access) -> tuple[str, ...]:
 
 
 def insertable(project: Project, table: Table) -> tuple[str, ...]:
-    """What a client may give for a new row."""
+    """Return the columns that a client may set in a new row."""
     manifest = project.manifest
     return given_columns(table, manifest.tables[table.name].access, manifest.tenant)
 
 
 def updatable(project: Project, table: Table) -> tuple[str, ...]:
-    """What a client may change."""
+    """Return the columns that a client may update."""
     manifest = project.manifest
     return changed_columns(table, manifest.tables[table.name].access, manifest.tenant)
 

@@ -1,4 +1,4 @@
-"""The functions that know the caller, for policies, triggers and queries. Pure: a manifest in, a script out."""
+"""The functions that return the caller, for policies, triggers and queries. Pure: a manifest in, a script out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SQL = "tenantry.access.sql"
 _CALLER = ("uid()", "role()", "email()")
 _DEFINER = ("is_super()", "profile_id()", "tenants(text)", "colleagues(text)")
 _SHARED = "shared(text)"
-"""Is made where the manifest has shares."""
+"""The function that exists if the manifest has shares."""
 
 
 def context_sql(manifest: Manifest) -> str:
-    """The script that makes `tenantry.account` and the context functions; it can be run again.
+    """Return the script that makes `tenantry.account` and the context functions; it can be run again.
 
-    It is to be run in one transaction, after the journal and auth.users exist and before the target's tables need to,
-    by a role that may create in schema tenantry and may SET ROLE to the definer (see `roles_sql`). The functions that
-    read tables of the target are bound when they are called.
+    Run it in one transaction, after the journal and auth.users exist; the target's tables need not exist yet. The role
+    must be able to create in schema tenantry and to SET ROLE to the definer (see `roles_sql`). Functions that
+    read tables of the target resolve them when they are called.
     """
     sealed = manifest.context.sealed
     return "\n".join(
@@ -71,7 +71,7 @@ grant references (closed) on tenantry.latch to {ident(roles.anon)}, {ident(roles
 
 
 def _other_mode(manifest: Manifest) -> str:
-    """A database that changes between sealed and unsealed claims: what the other mode made goes."""
+    """Return the statements that drop the functions of the other mode, for a change between sealed and unsealed claims."""
     return f"""\
 do $$
 begin
@@ -182,7 +182,7 @@ comment on function tenantry.is_super() is
 def _profile_id(manifest: Manifest) -> str:
     users = manifest.users
     if users is None:
-        # Without a table of profiles the application knows people by their accounts.
+        # Without a table of profiles the application identifies people by their accounts.
         found = f"""\
         select a.user_id
           from tenantry.account as a

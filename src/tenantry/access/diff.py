@@ -1,4 +1,4 @@
-"""How a live database departs from its manifest: what is expected, what was found, and the statements that mend it. Pure."""
+"""Compares a live database with its manifest: what is expected, what was found, and the statements that repair it. Pure."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Held = set[tuple[str, str, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class AccessDifference:
-    """One thing that is not as the manifest says.
+    """One difference between the database and the manifest.
 
     Attributes:
-        on: the table, view, sequence or function; for what is about the whole schema its name.
+        on: the table, view, sequence or function; the schema's name for differences of the whole schema.
         what: the policy, the right and its role, …
-        mend: the statements that mend it, in order. Empty where that is left to people: `advice` says how.
-        script: it is mended by running the script of the context functions again.
-        removes: mending it takes something away.
+        mend: the statements that repair it, in order. Empty if people must repair it: `advice` says how.
+        script: running the script of the context functions again repairs it.
+        removes: the repair drops or revokes something.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ class AccessDifference:
 
 @dataclass(frozen=True, slots=True)
 class AccessChange:
-    """Something that `access apply` does."""
+    """One change that `access apply` makes."""
 
     on: str
     title: str
@@ -86,13 +86,13 @@ def differences(
     engine: Sequence[str] = (),
     triggers: Mapping[WantedTrigger, str] | None = None,
 ) -> tuple[AccessDifference, ...]:
-    """Everything that departs, by what it is about: the schema, functions, then table by table.
+    """Yield all differences: of the schema, of functions, then table by table.
 
     Args:
         project: of the manifest and the live target; see resolve_access().
-        writes: False before the cut-over, when nobody has rights to write yet.
-        engine: statements that make further functions of schema tenantry, such as those that accept invitations; those of them that
-            are there are compared.
+        writes: False before the cutover, when clients have no rights to write yet.
+        engine: statements that make further functions of schema tenantry, e.g. to accept invitations; existing ones
+            are compared.
         triggers: further triggers that should fire, and how each stands; see trigger_states().
     """
     return (
@@ -109,7 +109,7 @@ def differences(
 
 
 def changes(project: Project, found: Iterable[AccessDifference]) -> tuple[AccessChange, ...]:
-    """What mends the differences, in the order in which it is done: what is taken away first, then functions, then the rest."""
+    """Return the changes that repair the differences, in order: first removals, then functions, then the rest."""
     mendable = [difference for difference in found if difference.mendable]
     removals = [_change(each) for each in mendable if each.removes]
     script = [each for each in mendable if each.script and not each.removes]
@@ -168,7 +168,7 @@ def _table(project: Project, live: LiveAccess, table: Table, *, writes: bool) ->
 
 
 def _owner(on: str, what: str, expected: str, found: str) -> AccessDifference:
-    """Only the owner and superusers give something to another owner: left to them."""
+    """Return a difference of ownership; only the owner and superusers can repair it, so it has no statements."""
     statement = f"alter {what} owner to {ident(expected)};"
     return AccessDifference(
         "owner", "different", on, "owner", expected, found, advice=f"Ask {found}, or a superuser, to run: {statement}"
@@ -235,7 +235,7 @@ def _expected(rights: Iterable[Right]) -> Held:
 def _compare(
     live: LiveAccess, on: str, name: str, label: str, expected: Held, grants: Iterable[Grant], owner: str
 ) -> Iterator[AccessDifference]:
-    """Rights on one object, by role and right. What its owner and superusers hold, they hold anyway."""
+    """Compare the rights on one object, by role and right. Rights of its owner and of superusers are implied."""
     passed_over = {owner, live.owner, *live.superusers}
     counted = [grant for grant in grants if grant.grantee not in passed_over]
     found: Held = {(grant.grantee, grant.privilege, grant.column) for grant in counted}
@@ -253,7 +253,7 @@ def _compare(
         if want:
             mend.append(f"grant {_right(privilege, want if removes else want - got)} on {target} to {who};")
         if owner != live.owner and owner not in live.superusers:
-            # Rights are taken back by who gave them.
+            # Only the grantor can revoke a right.
             mend = [f"set local role {ident(owner)};", *mend, f"set local role {ident(live.owner)};"]
         yield AccessDifference(
             "right",
@@ -323,7 +323,7 @@ def _schema(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
 
 
 def _defaults(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
-    """Whatever is made later is closed to clients."""
+    """Compare the default privileges: later objects must be closed to clients."""
     roles = project.manifest.database_roles
     close, *_ = default_privileges(project, live.owner)
     on = f"schema {project.target.schema}"
@@ -360,7 +360,7 @@ def _defaults(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
 
 
 def _context(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
-    """Schema tenantry: the functions that know the caller, and the tables that they read."""
+    """Compare schema tenantry: the functions that return the caller, and the tables that they read."""
     expected = read_script([context_sql(project.manifest)])
     found = live.context or Catalog(CONTEXT)
     yield from _script_functions(live, expected, found, in_script=True)
@@ -385,14 +385,14 @@ def _context(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
 def _rest_of_the_engine(
     project: Project, live: LiveAccess, expected: Script, found: Catalog
 ) -> Iterator[AccessDifference]:
-    """Everything else in schema tenantry: nobody holds more than the list says. What is on it may be granted, or not yet; what the
-    role of the context functions holds is a matter of who makes these."""
+    """Compare everything else in schema tenantry: no role may hold more than the list. Listed rights may be missing; the rights of the
+    context functions' role depend on who makes the functions."""
     definer = project.manifest.database_roles.definer
     calls, reads = callers(project.manifest), readers(project.manifest)
     made = {(function.name, len(function.arguments)) for function in expected.functions.values()}
     for function in found.functions:
         if (function.name, _arity(function)) not in made and function.kind in ("function", "procedure"):
-            # A trigger function does nothing for whoever calls it; an application's login may hold one for the dual-write window.
+            # Calling a trigger function has no effect; an application's login may hold one for the dual-write window.
             grants = [
                 each
                 for each in function.grants
@@ -426,7 +426,7 @@ def _engine_functions(live: LiveAccess, statements: Sequence[str]) -> Iterator[A
             continue
         facts = _facts(want, got)
         if facts:
-            # Whoever made it can make it again; another owner's function is for them to repair.
+            # Only the owner can replace a function; another owner must repair theirs.
             mend = tuple(text for text in statements if _is_about(text, want)) if got.owner == live.owner else ()
             yield AccessDifference(
                 "function", "different", f"{want.name}()", f"function {want.signature}", ", ".join(fact[0] for fact in facts),
@@ -450,7 +450,7 @@ def _held(grants: Iterable[Grant]) -> Held:
 
 
 def _functions(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
-    """The target's own functions: helpers as they are made, and who may call the others."""
+    """Compare the target's own functions: the definitions of helpers, and who may call the others."""
     helpers = helpers_sql(project)
     script = read_script(helpers)
     statements = {
@@ -465,7 +465,7 @@ def _functions(project: Project, live: LiveAccess) -> Iterator[AccessDifference]
         right = function_right(project, function)
         grants = function.grants
         if right is None:
-            # Triggers, and definer functions, which are opened by hand: just not to everybody.
+            # Triggers, and definer functions, which people grant explicitly; PUBLIC must not call them.
             grants = tuple(grant for grant in grants if grant.grantee == PUBLIC)
         on = "procedure" if function.kind == "procedure" else "function"
         expected = _expected([right] if right is not None else [])
@@ -515,7 +515,7 @@ def _script_functions(
 
 
 def _facts(want: ScriptFunction, got: Function) -> list[tuple[str, str]]:
-    """What differs of a function: expected and found."""
+    """Return the differences of a function, as (expected, found)."""
     compared = [
         (f"security {_security(want.definer)}", f"security {_security(got.security_definer)}"),
         (want.volatility, got.volatility),

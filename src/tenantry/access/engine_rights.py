@@ -1,7 +1,7 @@
-"""Who may do what in schema tenantry: the whole list. Whatever else a role of the application holds there is taken away. Pure.
+"""The complete list of rights in schema tenantry. All other rights that the application's roles hold there are revoked. Pure.
 
-Rights come uncalled for: `alter default privileges … grant … to authenticated` of whoever owns the tables opens all that they make,
-in every schema, and what a schema's own defaults revoke does not take that back. So it is not enough to grant what is wanted.
+Rights can appear unasked: with `alter default privileges … grant … to authenticated`, an owner opens every object that they make,
+in every schema, and a schema's own defaults cannot revoke that. So granting the wanted rights is not enough.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _OF_SERVICE = (
 
 
 def callers(manifest: Manifest) -> Mapping[str, tuple[str, ...]]:
-    """The names of the functions of schema tenantry that each role may call."""
+    """Return role → the functions of schema tenantry that it may call."""
     roles = manifest.database_roles
-    # Visitors ask for ids where rows are public; which tables have such rows only the target says.
+    # Anonymous clients look up ids of public rows; only the target says which tables have such rows.
     return {
         roles.anon: (*_OF_VISITORS, *_IDS),
         roles.authenticated: (*_OF_CLIENTS, *_IDS, "merged_into"),
@@ -38,7 +38,7 @@ def callers(manifest: Manifest) -> Mapping[str, tuple[str, ...]]:
 
 
 def readers(manifest: Manifest) -> Mapping[str, tuple[tuple[str, str, str | None], ...]]:
-    """The rights on tables of schema tenantry that each role may have, as (table, right, column); a column of None: on all of it."""
+    """Return role → its rights on tables of schema tenantry, as (table, right, column); column None: the whole table."""
     roles = manifest.database_roles
     latch = ("latch", "REFERENCES", "closed")
     return {
@@ -51,9 +51,9 @@ def readers(manifest: Manifest) -> Mapping[str, tuple[tuple[str, str, str | None
 
 
 def close_sql(manifest: Manifest) -> str:
-    """The statement that takes from everybody, and from the application's roles, what they hold in schema tenantry beyond the list.
+    """Return the statement that revokes, from PUBLIC and the application's roles, all rights in schema tenantry beyond the list.
 
-    It is for the end of whatever makes something there. It touches only what is too much, so that it can be run again at any time.
+    Run it after making objects there. It revokes only excess rights, so it can be run again at any time.
     """
     called = _rows((role, name, "EXECUTE", "") for role, names in callers(manifest).items() for name in names)
     read = _rows(

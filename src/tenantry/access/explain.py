@@ -1,4 +1,4 @@
-"""The access matrix in words: for each table how it is decided, for each role what it can do. Pure and deterministic.
+"""The access matrix in words: how each table's access is decided, and what each role can do. Pure and deterministic.
 
 The value that describe() returns is rendered as Markdown (matrix.py), as HTML (page.py) and as JSON.
 """
@@ -24,12 +24,12 @@ PREMISE = (
 SUPER, SIGNED_IN, VISITOR = "super admin", "signed in", "not signed in"
 
 Extent = Literal["all", "some"]
-"""All rows (of one's tenant), or some: one's own, public ones, those that have no tenant."""
+"""All rows (of the caller's tenant), or some: own rows, public rows, rows without a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A question of a decision tree, and what follows where it is answered with yes; else the next branch is asked."""
+    """A question of a decision tree, and the result if the answer is yes; otherwise the next branch applies."""
 
     when: str
     then: tuple[Branch, ...] | bool
@@ -37,7 +37,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How one command, or several that are decided alike, is decided."""
+    """The decision about one command, or about several with the same rule."""
 
     commands: tuple[Command, ...]
     tree: tuple[Branch, ...]
@@ -45,7 +45,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class TableAccess:
-    """One table. `least` is in words what each command needs, by command; columns are named where they are limited."""
+    """One table. `least` says by command, in words, what the command requires; columns are listed if they are limited."""
 
     name: str
     comment: str
@@ -61,13 +61,13 @@ class TableAccess:
 
 @dataclass(frozen=True, slots=True)
 class RoleAccess:
-    """What a role may do: by table, for each command all rows or some."""
+    """The access of a role: by table and command, all rows or some."""
 
     name: str
     tables: dict[str, dict[str, Extent]]
 
     def of(self, command: Command, extent: Extent) -> tuple[str, ...]:
-        """The tables on which it may do this to all rows, or to some."""
+        """Return the tables on which the role may run the command on all rows, or on some."""
         return tuple(name for name, may in self.tables.items() if may.get(command) == extent)
 
 
@@ -86,7 +86,7 @@ class AccessDocument:
 
 
 def describe(project: Project) -> AccessDocument:
-    """The matrix of the tables that the target has, by name."""
+    """Describe the matrix of the target's tables, by name."""
     manifest = project.manifest
     names = [name for name in sorted(manifest.tables) if project.target.table(name) is not None]
     roles = [*manifest.roles.order, SUPER, SIGNED_IN, *([VISITOR] if has_visitors(project) else [])]
@@ -167,7 +167,7 @@ def _need(cell: Cell) -> str:
 
 
 def _decisions(project: Project, table: Table, access: Access) -> Iterator[Decision]:
-    """Commands that are decided alike stand together, in the order of commands."""
+    """Yield decisions, grouping commands with the same rule, in the order of commands."""
     trees: dict[tuple[Branch, ...], list[Command]] = {}
     for command in COMMANDS:
         trees.setdefault(_tree(project, table, access, command), []).append(command)
@@ -274,7 +274,7 @@ def _extent(project: Project, access: Access, command: Command, role: str) -> Ex
 
 
 def _whole(project: Project, cell: Cell, role: str) -> bool | None:
-    """Whether a role may use all rows (of its tenant), its own only (False), or none (None)."""
+    """Return True if a role may use all rows (of its tenant), False for own rows only, None for none."""
     order = project.manifest.roles.order
     if isinstance(cell, Colleagues):
         return _whole(project, cell.colleagues, role) or False

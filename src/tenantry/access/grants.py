@@ -1,7 +1,7 @@
-"""Who has which right on what of the target, as the access matrix says: data, from which grants are written and with which a
-live database is compared. Pure.
+"""The rights on the target's objects that the access matrix requires, as data: grants are generated from it, and a
+live database is compared with it. Pure.
 
-Policies say which rows; rights say which commands and columns. Rights to write come with the cut-over.
+Policies decide about rows, rights about commands and columns. Rights to write are granted at the cutover.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Right:
 
     Attributes:
         on: 'schema', 'table' (also a view), 'sequence', or 'function'.
-        name: as SQL, with the schema, and for a function with the types of its arguments.
+        name: as SQL, with the schema; for a function also with its argument types.
         privileges: in lower case.
-        columns: of a table; empty: the whole of it.
-        writes: whether it comes with the cut-over.
+        columns: of a table; empty for the whole table.
+        writes: whether it is granted at the cutover.
     """
 
     on: Literal["schema", "table", "sequence", "function", "procedure"]
@@ -50,7 +50,7 @@ class Right:
 
 
 def column_list(privilege: str, columns: tuple[str, ...]) -> str:
-    """A right on some columns, as `select (a, b, c)`, in lines that can be read."""
+    """Return a right on some columns, e.g. `select (a, b, c)`, wrapped into readable lines."""
     lines, line = [], f"{privilege} ("
     for position, column in enumerate(columns):
         piece = ident(column) + (", " if position < len(columns) - 1 else ")")
@@ -62,20 +62,20 @@ def column_list(privilege: str, columns: tuple[str, ...]) -> str:
 
 
 def everybody(project: Project) -> tuple[str, ...]:
-    """The roles that have rights on tables, besides their owner."""
+    """Return the roles with rights on tables, besides their owner."""
     roles = project.manifest.database_roles
     return roles.anon, roles.authenticated, roles.service, roles.definer, roles.backup
 
 
 def has_visitors(project: Project) -> bool:
-    """Whether people who are not signed in read anything."""
+    """Whether anonymous clients may read any row."""
     return any(
         (access := decided(project, table)) is not None and access.for_visitors for table in project.target.tables
     )
 
 
 def schema_right(project: Project) -> Right:
-    """Who may name what is in the schema."""
+    """Return the USAGE right on the schema."""
     roles = project.manifest.database_roles
     visitors = (roles.anon,) if has_visitors(project) else ()
     readers = (*visitors, roles.authenticated, roles.service, roles.definer, roles.backup)
@@ -83,7 +83,7 @@ def schema_right(project: Project) -> Right:
 
 
 def table_reads(project: Project, table: Table) -> Iterator[Right]:
-    """The rights to read a table, in the order in which they are granted."""
+    """Yield the rights to read a table, in the order in which they are granted."""
     roles = project.manifest.database_roles
     name = ident(table.schema, table.name)
     access = decided(project, table)
@@ -98,7 +98,7 @@ def table_reads(project: Project, table: Table) -> Iterator[Right]:
 
 
 def table_writes(project: Project, table: Table) -> Iterator[Right]:
-    """The rights to write a table, which come with the cut-over."""
+    """Yield the rights to write a table, which are granted at the cutover."""
     roles = project.manifest.database_roles
     name = ident(table.schema, table.name)
     access = decided(project, table)
@@ -118,7 +118,7 @@ def table_writes(project: Project, table: Table) -> Iterator[Right]:
 
 
 def sequence_right(project: Project, sequence: Sequence) -> Right:
-    """Numbers for new rows, for those who may make them."""
+    """Return the right to draw numbers for new rows, for roles that may insert them."""
     roles = project.manifest.database_roles
     table = None if sequence.owned_by is None else project.target.table(sequence.owned_by[0])
     access = None if table is None else decided(project, table)
@@ -128,7 +128,7 @@ def sequence_right(project: Project, sequence: Sequence) -> Right:
 
 
 def view_right(project: Project, view: View) -> Right:
-    """Clients read views, but never materialized ones, which hold the rows of all tenants and have no policies."""
+    """Return the right to read a view; never for materialized views, which hold rows of all tenants without policies."""
     roles = project.manifest.database_roles
     readers: tuple[str, ...] = (roles.service, roles.backup)
     if not view.materialized:
@@ -137,8 +137,8 @@ def view_right(project: Project, view: View) -> Right:
 
 
 def function_right(project: Project, function: Function) -> Right | None:
-    """Who may call a function of the target: triggers need no right of the caller; defaults, checks and views do. Definer
-    functions are opened by hand. None: nobody is given anything."""
+    """Return who may call a function of the target, or None for nobody. Callers need no right on trigger functions, but on
+    functions in defaults, checks and views. People must grant definer functions explicitly."""
     if function.kind not in ("function", "procedure"):
         return None
     if function.returns in ("trigger", "event_trigger") or function.security_definer:
@@ -149,12 +149,12 @@ def function_right(project: Project, function: Function) -> Right | None:
 
 
 def function_name(function: Function) -> str:
-    """A function as SQL names it, with its arguments."""
+    """Return the SQL name of a function, with its argument types."""
     return f"{ident(function.schema, function.name)}({function.arguments})"
 
 
 def write_rights(project: Project) -> Iterator[Right]:
-    """All that clients and the service get with the cut-over."""
+    """Yield all rights that clients and the service get at the cutover."""
     for table in project.target.tables:
         yield from table_writes(project, table)
     for sequence in project.target.sequences:

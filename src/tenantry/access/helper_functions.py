@@ -1,7 +1,7 @@
-"""Functions beside those that know the caller: what tenants share, and what applications ask before they act. Pure.
+"""Helper functions: which tenants share with the caller, and tests that applications run before they act. Pure.
 
-Policies call `tenantry.shared()`; the others are for applications, triggers and checks: called in a policy with the row's tenant
-they would run once for each row.
+Policies call `tenantry.shared()`; the others are for applications, triggers and checks. In a policy, with the row's tenant as
+argument, they would run once for each row.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, idents, literal
 
 HELPER = "Access matrix: "
-"""With this begin the comments of functions that were made here."""
+"""Prefix of the comments on functions that are made here."""
 
 
 # -- shares -------------------------------------------------------------------------------------------------------------
 
 
 def block_label(manifest: Manifest) -> str:
-    """The label by which functions qualify their variables: no table that they read has it, whose columns would come first."""
+    """Return the label that qualifies variables in functions. No table that they read has this name, since its columns would win."""
     label = "context"
     while label in manifest.tables:
         label += "_"
@@ -28,8 +28,8 @@ def block_label(manifest: Manifest) -> str:
 
 
 def shared_sql(manifest: Manifest) -> str:
-    """The function that says which tenants share something with the caller; it is the definer's, who reads the shares. Empty
-    where the manifest knows no share: then there is none."""
+    """Return the function that lists the tenants that share with the caller; the definer owns it and reads the shares. Empty
+    if the manifest has no share."""
     if not manifest.shares:
         return ""
     branches = "\n".join(_branch(manifest, name, share) for name, share in sorted(manifest.shares.items()))
@@ -76,11 +76,11 @@ def _branch(manifest: Manifest, name: str, share: Share) -> str:
              where {where});"""
 
 
-# -- what applications ask ----------------------------------------------------------------------------------------------
+# -- tests for applications ---------------------------------------------------------------------------------------------
 
 
 def access_sql(manifest: Manifest) -> str:
-    """The functions of schema tenantry that answer yes or no, or refuse; they run with the rights of who calls."""
+    """Return the functions of schema tenantry that return a boolean, or refuse; they run with the caller's rights."""
     roles = manifest.database_roles
     lowest, highest = literal(manifest.roles.order[0]), literal(manifest.roles.order[-1])
     functions = "tenantry.has_tenant_access(uuid, text), tenantry.check_tenant_access(uuid, text), tenantry.is_tenant_admin(uuid)"
@@ -127,11 +127,11 @@ grant execute on function {functions} to {idents([roles.authenticated, roles.ser
 """
 
 
-# -- the same, in the application's words -------------------------------------------------------------------------------
+# -- the same, under the application's names ----------------------------------------------------------------------------
 
 
 def words(table: str) -> tuple[str, str]:
-    """One tenant and several, as words for names of functions, from the name of the tenant table: clinics → clinic, clinics."""
+    """Return singular and plural for names of functions, from the tenant table's name: clinics → clinic, clinics."""
     name = re.sub(r"\W+", "_", table).strip("_").lower() or "tenant"
     if re.search("[a-z]{2}ies$", name):
         one = name[:-3] + "y"
@@ -149,14 +149,14 @@ def words(table: str) -> tuple[str, str]:
 
 
 def helper_signatures(project: Project) -> tuple[str, ...]:
-    """The functions that helpers_sql() makes, as SQL names them."""
+    """Return the SQL names of the functions that helpers_sql() makes."""
     return tuple(_bodies(project))
 
 
 def helpers_sql(project: Project) -> tuple[str, ...]:
-    """The statements that make those functions in the target's schema, under names that the application's people expect:
-    for clinics get_user_clinics(), has_clinic_access(uuid), check_clinic_access(uuid), is_clinic_admin(uuid). A function of the
-    target's own files that has such a name stays as it is."""
+    """Return the statements that make those functions in the target's schema, under names that developers expect:
+    for clinics get_user_clinics(), has_clinic_access(uuid), check_clinic_access(uuid), is_clinic_admin(uuid). A function with
+    such a name in the target's own files is left unchanged."""
     roles = project.manifest.database_roles
     callers = idents([roles.authenticated, roles.service])
     statements = []
@@ -175,7 +175,7 @@ def helpers_sql(project: Project) -> tuple[str, ...]:
 
 
 def _bodies(project: Project) -> dict[str, tuple[str, str, str, str]]:
-    """Arguments, result, body and meaning, by signature."""
+    """Return signature → arguments, result, body and comment."""
     manifest = project.manifest
     schema = manifest.target.schema_name
     one, many = words(manifest.tenant.table)

@@ -1,4 +1,4 @@
-"""The access matrix as a fragment of HTML, for a page of the report. Pure and deterministic; everything is escaped."""
+"""Renders the access matrix as an HTML fragment for the report. Pure and deterministic; everything is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tenantry.mapping.project import Project
 
 
 def matrix_html(project: Project) -> str:
-    """One <section class="access">: the matrix, what each role can do, and for each table how it is decided."""
+    """Return one <section class="access">: the matrix, the access of each role, and how each table's access is decided."""
     template = _environment().get_template("matrix.html.j2")
     return template.render(
         document=describe(project),

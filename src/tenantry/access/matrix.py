@@ -1,4 +1,4 @@
-"""The access matrix for people, in Markdown: role × table × command, then role by role and table by table. Pure and
+"""Renders the access matrix in Markdown: role × table × command, then role by role and table by table. Pure and
 deterministic."""
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ VERBS: dict[Command, str] = {"select": "read", "insert": "add", "update": "chang
 
 
 def matrix_markdown(project: Project) -> str:
-    """What each command needs at least, what each role may do, and for each table how it is decided."""
+    """Return what each command requires, what each role may do, and how each table's access is decided."""
     return "\n".join(_lines(describe(project)))
 
 
 def marks(role: RoleAccess, table: str) -> str:
-    """What a role may do on a table, in letters; small ones for some rows only."""
+    """Return a role's commands on a table as letters; lower case means some rows only."""
     may = role.tables.get(table, {})
     found = [
         LETTERS[command] if may[command] == "all" else LETTERS[command].lower()
@@ -92,7 +92,7 @@ def _table(table: TableAccess) -> Iterator[str]:
 
 
 def columns(table: TableAccess) -> Iterator[tuple[str, Sequence[str]]]:
-    """The limits of columns that a table has, in words."""
+    """Yield a table's limits of columns, in words."""
     for name, value in (
         ("clients never read", table.hidden),
         ("clients never change", table.fixed),

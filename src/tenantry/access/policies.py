@@ -1,7 +1,7 @@
-"""The policies of a table, compiled from its row of the access matrix. Pure.
+"""Compiles the policies of a table from its row of the access matrix. Pure.
 
-One for each table, command and role; those that let somebody write say apart which rows may be touched (USING) and what may
-come of it (WITH CHECK).
+One policy for each table, command and role. Policies for writes state separately which rows may be changed (USING) and what
+the result may be (WITH CHECK).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tenantry.postgres import ident, literal, short_name
 
 @dataclass(frozen=True, slots=True)
 class TablePolicy:
-    """A policy as it is to be; `using` and `check` are SQL over the row."""
+    """An expected policy; `using` and `check` are SQL over the row."""
 
     name: str
     command: str
@@ -41,14 +41,14 @@ class TablePolicy:
         return "\n".join(lines) + ";"
 
     def say(self, table: str) -> str:
-        """The statement that notes the cell on the policy."""
+        """Return the statement that records the matrix cell as the policy's comment."""
         return f"comment on policy {ident(self.name)} on {table} is\n    {literal(self.comment)};"
 
     def drop(self, table: str) -> str:
         return f"drop policy if exists {ident(self.name)} on {table};"
 
     def statements(self, table: str) -> tuple[str, ...]:
-        """What makes it, whether or not it is there."""
+        """Return the statements that make it, whether or not it exists."""
         return self.drop(table), self.create(table), self.say(table)
 
 
@@ -57,7 +57,7 @@ def _indented(condition: str) -> str:
 
 
 def table_policies(project: Project, table: Table, owner: str) -> tuple[TablePolicy, ...]:
-    """All policies of a table: of clients, then of the roles that are no client.
+    """Return all policies of a table: for clients, then for other roles.
 
     Args:
         owner: the role that owns the tables, which FORCE ROW LEVEL SECURITY binds too.
@@ -66,7 +66,7 @@ def table_policies(project: Project, table: Table, owner: str) -> tuple[TablePol
 
 
 def decided(project: Project, table: Table) -> Access | None:
-    """What the manifest says of a table. A partition is reached through its parent, and so has no access of its own."""
+    """Return a table's access in the manifest. A partition is reached through its parent, and so has none of its own."""
     rule = project.manifest.tables.get(table.name)
     return None if rule is None or table.partition_of is not None else rule.access
 
@@ -96,7 +96,7 @@ def _clients(project: Project, table: Table) -> Iterator[TablePolicy]:
 
 
 def _others(project: Project, table: Table, owner: str) -> Iterator[TablePolicy]:
-    """The policies of the roles that are no client: FORCE ROW LEVEL SECURITY binds them all, and silently."""
+    """Yield the policies of roles that are no clients: FORCE ROW LEVEL SECURITY binds them all, without an error."""
     roles = project.manifest.database_roles
     yield TablePolicy("owner_all", "all", owner, "true", "true", "Migrations and constraints see every row.")
     yield TablePolicy("service_all", "all", roles.service, "true", "true", "The application; no client can become it.")
@@ -107,11 +107,11 @@ def _others(project: Project, table: Table, owner: str) -> Iterator[TablePolicy]
         )
 
 
-# -- what the context functions read ------------------------------------------------------------------------------------
+# -- columns for the context functions -----------------------------------------------------------------------------------
 
 
 def definer_columns(project: Project, table: Table) -> tuple[str, ...]:
-    """The columns that the context functions read, in the table's order; empty for the tables that they do not read."""
+    """Return the columns that the context functions read, in the table's order; empty for tables that they do not read."""
     manifest = project.manifest
     needed: set[str] = set()
     if table.name == manifest.tenant.table:

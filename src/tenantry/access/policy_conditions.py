@@ -1,6 +1,6 @@
-"""One cell of the access matrix as the condition of a policy. Pure.
+"""Compiles one cell of the access matrix into the condition of a policy. Pure.
 
-Every condition is a comparison with an array or a value that is computed once a statement: `(select f())` becomes an
+Every condition compares with an array or a value that is computed once per statement: `(select f())` becomes an
 InitPlan, while a function of the row's columns would be called for each row, and `in (select …)` is no index condition.
 """
 
@@ -24,7 +24,7 @@ EVERYBODY = "true"
 
 @dataclass(frozen=True, slots=True)
 class CellPolicy:
-    """The condition under which a row is the caller's to use, what to call it, and the cell as the manifest has it."""
+    """The condition under which the caller may use a row, the policy's name, and the cell as written in the manifest."""
 
     label: str
     condition: str
@@ -32,10 +32,10 @@ class CellPolicy:
 
 
 def client_policy(project: Project, table: Table, access: Access, command: Command) -> CellPolicy | None:
-    """The policy of a cell for people who are signed in; None for 'service', which gives clients nothing."""
+    """Return the policy of a cell for signed-in users; None for 'service', which gives clients no access."""
     cell = access.cell(command)
     shared = f"tenantry.shared({literal(access.shared)})" if command == "select" and access.shared is not None else ""
-    # A role and a share are both arrays of tenants: one comparison, which an index serves.
+    # A role and a share are both arrays of tenants: a single comparison can use an index.
     found = _cell(project, table, cell, f" || {shared}" if shared and isinstance(cell, str) else "")
     if found is None or cell == "public":
         return found
@@ -46,12 +46,12 @@ def client_policy(project: Project, table: Table, access: Access, command: Comma
 
 
 def visitors_condition(access: Access) -> str | None:
-    """The condition under which people who are not signed in read a row; None where they read none."""
+    """Return the condition under which anonymous clients read a row; None if they read none."""
     return EVERYBODY if access.select == "public" else access.public
 
 
 def visitors_cell(access: Access) -> str:
-    """The cell that opens rows to visitors, as the manifest has it."""
+    """Return the cell that opens rows to anonymous clients, as written in the manifest."""
     return 'select = "public"' if access.select == "public" else f"public = {access.public!r}"
 
 
@@ -117,7 +117,7 @@ def _cell(project: Project, table: Table, cell: Cell, and_tenants: str) -> CellP
 
 
 def written(cell: Cell) -> str:
-    """A cell as it stands in a manifest."""
+    """Return a cell as written in a manifest."""
     if isinstance(cell, Own):
         role = "" if cell.role is None else f', role = "{cell.role}"'
         through = ""
@@ -145,7 +145,7 @@ def _in_tenants(project: Project, table: Table, tenants: str) -> str:
 
 
 def tenant_column(project: Project, table: Table) -> str:
-    """The column that holds the tenant: the tenant table's own id, or the tenant column."""
+    """Return the column that holds the tenant: the tenant table's own id, or the tenant column."""
     tenant = project.manifest.tenant
     return ROW_ID if table.name == tenant.table else tenant.column
 
@@ -155,7 +155,7 @@ def _own(project: Project, table: Table, cell: Own) -> CellPolicy:
     column = ident(cell.column)
     if cell.parent is not None:
         if cell.role is None:
-            # Rows of the other table may be public; what hangs on them is still for people who are signed in.
+            # Rows of the other table may be public; rows that reference them are still for signed-in users.
             conditions.append(SIGNED_IN)
         conditions += _named(project, table, column, cell.parent, ROW_ID, "")
         label = f"own_{cell.parent}"
@@ -172,20 +172,20 @@ def _own(project: Project, table: Table, cell: Own) -> CellPolicy:
 
 
 def _named(project: Project, table: Table, column: str, other: str, match: str, where: str) -> Iterator[str]:
-    """That a column names one of the rows of another table that the caller sees."""
+    """Yield the condition that a column references a row of another table that the caller sees."""
     parent = ident(project.target.schema, other)
     yield f"{column} = any (array(select {ident(match)} from {parent}{where}))"
     if project.scoped(table.name) and project.scoped(other):
         tenant = ident(project.manifest.tenant.column)
-        # Ids are unique within a tenant only: a row of the same id in another tenant of the caller is another row.
+        # Ids are unique only within a tenant: the same id in another tenant of the caller is another row.
         yield f"({tenant}, {column}) in (select {tenant}, {ident(match)} from {parent}{where})"
 
 
-# -- what opens further rows --------------------------------------------------------------------------------------------
+# -- further rows ---------------------------------------------------------------------------------------------------------
 
 
 def _others(project: Project, table: Table, access: Access, command: Command, shared: str) -> Iterator[str]:
-    """Conditions each of which opens rows beyond the cell's."""
+    """Yield conditions that open rows beyond the cell's."""
     reading = command == "select"
     if shared:
         yield _in_tenants(project, table, shared)

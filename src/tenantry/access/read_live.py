@@ -1,5 +1,5 @@
-"""The access to a live database as it is, and the expected policies as PostgreSQL would write them. Reads only: what it makes
-to find that out are temporary tables, in a transaction that is rolled back."""
+"""Reads the access of a live database, and the expected policies as PostgreSQL normalizes them. Read-only: its temporary
+tables are made in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MIRRORS = ("tenantry_mirror_account", "tenantry_mirror_accounts")
 CONTEXT = "tenantry"
 
 Conditions = Mapping[tuple[str, str], tuple[str | None, str | None]]
-"""USING and WITH CHECK by table and policy, in PostgreSQL's own words; a policy that the database refuses is not there."""
+"""USING and WITH CHECK by table and policy, normalized by PostgreSQL; without policies that the database refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultRight:
-    """What somebody gets on things that a role makes later; `schema` None: in every schema; `grantee` None: nobody."""
+    """A default right on objects that a role makes later; `schema` None: in every schema; `grantee` None: no grantee."""
 
     role: str
     schema: str | None
@@ -71,20 +71,20 @@ def trigger_states(connection: psycopg.Connection[Any], wanted: Sequence[WantedT
 
 @dataclass(frozen=True, slots=True)
 class LiveAccess:
-    """The database as it is. `owner` is who owns the tenant table, and should own all others."""
+    """The access of the live database. `owner` owns the tenant table, and should own all others."""
 
     owner: str
     target: Catalog
     context: Catalog | None
     defaults: tuple[DefaultRight, ...]
     mirrors: Mapping[str, str]
-    """How the triggers of these names stand: 'enabled', 'disabled' or 'another trigger'."""
+    """Trigger name → 'enabled', 'disabled' or 'another trigger'."""
     superusers: frozenset[str]
     conditions: Conditions
 
 
 def read_live(connection: psycopg.Connection[Any], project: Project) -> LiveAccess:
-    """All that a comparison needs. `project.target` is the live schema's catalog."""
+    """Read everything that a comparison needs. `project.target` is the live schema's catalog."""
     blocks = load_blocks("tenantry.access.sql", "live")
     schema = project.target.schema
     owner = owner_of(project)
@@ -107,14 +107,14 @@ def read_live(connection: psycopg.Connection[Any], project: Project) -> LiveAcce
 
 
 def owner_of(project: Project) -> str:
-    """Who owns the tenant table."""
+    """Return the owner of the tenant table."""
     root = project.target.table(project.manifest.tenant.table)
     assert root is not None
     return root.owner
 
 
 def governed(project: Project) -> tuple[Table, ...]:
-    """The tables of the live schema that the manifest decides about, and their partitions."""
+    """Return the tables of the live schema that the manifest governs, and their partitions."""
     known = project.manifest.tables
     found = []
     for table in project.target.tables:
@@ -127,8 +127,8 @@ def governed(project: Project) -> tuple[Table, ...]:
 
 
 def expected_conditions(connection: psycopg.Connection[Any], project: Project, owner: str) -> Conditions:
-    """What PostgreSQL would show of the policies if they were made now: it writes conditions in its own way. They are made on
-    empty temporary tables of the same names and columns."""
+    """Return the conditions of the expected policies as PostgreSQL normalizes them. The policies are made on
+    empty temporary tables with the same names and columns."""
     expected = {table.name: table_policies(project, table, owner) for table in governed(project)}
     query = load_blocks("tenantry.access.sql", "live")["conditions"]
     with connection.transaction(force_rollback=True):
@@ -142,7 +142,7 @@ def expected_conditions(connection: psycopg.Connection[Any], project: Project, o
 
 
 def _make(connection: psycopg.Connection[Any], expected: Mapping[str, Sequence[TablePolicy]]) -> None:
-    """All at once; where one cannot be (a function that it calls is gone), one by one, without those."""
+    """Make all policies at once; if one fails (e.g. its function no longer exists), one by one without the failing ones."""
     statements = [policy.create(ident("pg_temp", table)) for table, policies in expected.items() for policy in policies]
     try:
         with connection.transaction():
@@ -157,6 +157,6 @@ def _make(connection: psycopg.Connection[Any], expected: Mapping[str, Sequence[T
 
 
 def lock_holders(connection: psycopg.Connection[Any], schema: str, tables: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Who holds locks on these tables, or functions, of a schema: a change of rights would wait for them."""
+    """Return who holds locks on these tables or functions of a schema: a change of rights would wait for them."""
     blocks = load_blocks("tenantry.access.sql", "live")
     return connection.execute(blocks["holders"], {"schema": schema, "tables": list(tables)}).fetchall()

@@ -1,4 +1,4 @@
-"""The roles of the cluster: the one script that makes them, and what is missing."""
+"""The roles of the cluster: the script that makes them, and the missing ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tenantry.postgres import literal, load_sql
 from tenantry.postgres.stated import STATED
 
 PINNED = {**STATED, "idle_session_timeout": "0", "default_transaction_read_only": "off"}
-"""What the script states of the login, in the database. Not `role`: parallel workers would take it for the transaction's."""
+"""Settings that the script gives the login in the database. Without `role`: parallel workers would mistake it for the transaction's."""
 
 
 def roles_sql(manifest: Manifest | Named, *, owner: str, database: str | None) -> str:
-    """The script that makes the roles, for PostgreSQL 15 and newer; it can be run again, from any database.
+    """Return the script that makes the roles, for PostgreSQL 15 and newer; it can be run again, from any database.
 
     Args:
-        owner: the role that owns, or will own, the tables of the target, and that migrates.
+        owner: the role that owns, or will own, the tables of the target, and that runs the migration.
         database: the database whose temporary tables are closed to PUBLIC; None: the one in which the script is run.
     """
     names = {**manifest.database_roles.model_dump(), "owner": owner}
@@ -33,12 +33,12 @@ def roles_sql(manifest: Manifest | Named, *, owner: str, database: str | None) -
 
 
 def make_roles(connection: psycopg.Connection[Any], script: str) -> None:
-    """Run the script that roles_sql() gives; the login must be a superuser, or have CREATEROLE."""
+    """Run the script of roles_sql(); the login must be a superuser, or have CREATEROLE."""
     connection.execute(script.encode())
 
 
 def missing_roles(conn: psycopg.Connection[Any], manifest: Manifest) -> tuple[str, ...]:
-    """The roles that the manifest names and the cluster does not have, in the manifest's order."""
+    """Return the roles that the manifest names and the cluster lacks, in the manifest's order."""
     wanted = list(manifest.database_roles.model_dump().values())
     found = {row[0] for row in conn.execute("select rolname::text from pg_roles where rolname = any (%s)", [wanted])}
     return tuple(name for name in wanted if name not in found)

@@ -1,4 +1,4 @@
-"""What a script of functions and grants leaves behind, read from its text: with this a live database is compared. Pure."""
+"""Parses a script of functions and grants into its result, with which a live database is compared. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tenantry.catalog import PUBLIC
 
 @dataclass(frozen=True, slots=True)
 class ScriptFunction:
-    """A function as a script makes it. `owner` is given where the script takes a role for it."""
+    """A function that a script makes. `owner` is set if the script makes it under SET ROLE."""
 
     schema: str
     name: str
@@ -41,7 +41,7 @@ class Script:
 
 
 def read_script(texts: Iterable[str]) -> Script:
-    """What the statements leave behind; blocks of procedural code are passed over, but for an end of a role that they bring."""
+    """Return the result of the statements; DO blocks are skipped, except that one may end a SET ROLE."""
     script = Script()
     role: str | None = None
     for text in texts:

@@ -1,4 +1,4 @@
-"""The keys of the sealed context in a database: added, listed, retired."""
+"""The keys of the sealed context in a database: add, list, retire."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What may be told of a key.
+    """The public facts about a key.
 
     Attributes:
-        not_after: when it ends; None: it has no end.
+        not_after: when it ends; None: never.
         opens: whether it opens contexts now.
     """
 
@@ -46,18 +46,18 @@ def need_seal_keys(connection: Connection) -> None:
 def draw_key(
     connection: Connection, name: str | None = None, deliver: Callable[[SealKey], None] = lambda _: None
 ) -> SealKey:
-    """Let the server draw a key and register it. It is in no log, whatever the server logs of statements and their parameters.
+    """Let the server draw a key and register it. The key reaches no log, even if the server logs statements and parameters.
 
     Args:
-        name: after today, where none is given.
-        deliver: stores the key where the application finds it; called before the commit, since a key that nobody holds is useless.
+        name: by default made from today's date.
+        deliver: stores the key for the application; called before the commit, since a key that was not stored is useless.
 
     Raises:
-        SettingsError: there is a key of this name, or it is no name of a key.
+        SettingsError: a key of this name exists, or the name is invalid.
     """
     kid = SealKey.new(name).kid
     with connection.transaction():
-        # What is planned has no constants of the key: it is drawn while the statement runs.
+        # The plan contains no constant of the key: it is drawn while the statement runs.
         try:
             (secret,) = connection.execute(_block("draw"), {"kid": kid}).fetchall()[0]
         except psycopg.errors.UniqueViolation:
@@ -68,15 +68,15 @@ def draw_key(
 
 
 def list_keys(connection: Connection) -> tuple[KeyState, ...]:
-    """The keys, the oldest first."""
+    """Return the keys, the oldest first."""
     return tuple(KeyState(*row) for row in connection.execute(_block("listed")).fetchall())
 
 
 def retire_key(connection: Connection, name: str, *, after: float = 0.0) -> datetime:
-    """End a key `after` seconds from now: it opens nothing then, and contexts that it opened become invalid.
+    """End a key `after` seconds from now. It then opens no context, and contexts that it opened become invalid.
 
     Raises:
-        SettingsError: there is no such key.
+        SettingsError: the key does not exist.
     """
     found = connection.execute(_block("retire"), {"kid": name, "seconds": after}).fetchone()
     if found is None:

@@ -1,6 +1,6 @@
-"""Policies and grants of the target, compiled from the access matrix. Pure: a project in, statements out.
+"""Compiles the policies and grants of the target from the access matrix. Pure: a project in, statements out.
 
-Order in a migration: load, validate constraints, then this; the writes of clients come with the cut-over.
+Order in a migration: load, validate constraints, then this; clients get their rights to write at the cutover.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tenantry.postgres import ident, idents
 
 @dataclass(frozen=True, slots=True)
 class TableSecurity:
-    """What closes one table or view, and what takes that back. Each statement ends with a semicolon.
+    """The statements that secure one table or view, and those that undo it. Each statement ends with a semicolon.
 
-    `table` is empty for the one entry that is about the schema itself.
+    `table` is empty for the entry about the schema itself.
     """
 
     table: str
@@ -38,16 +38,16 @@ class TableSecurity:
 
 
 def secure_statements(project: Project, *, owner: str) -> tuple[TableSecurity, ...]:
-    """Row-level security, policies, and the rights to read, for the schema, then every table, then every view.
+    """Return row-level security, policies, and rights to read: for the schema, then every table, then every view.
 
-    The statements can be run again, and then leave clients with the rights to read: cutover_grants() gives the others.
-    They are for the owner of the tables to run, after context_sql().
+    The statements can be run again. They leave clients with rights to read only: cutover_grants() adds the rights to write.
+    The owner of the tables runs them, after context_sql().
 
     Args:
         owner: the role that owns the tables, which FORCE ROW LEVEL SECURITY binds too.
 
     Raises:
-        ManifestError: a view that would show its owner's rows to everybody.
+        ManifestError: a view would show its owner's rows to all clients.
         TargetFilesWrong: a foreign table, which cannot have policies.
     """
     _check_views(project)
@@ -59,12 +59,12 @@ def secure_statements(project: Project, *, owner: str) -> tuple[TableSecurity, .
 
 
 def cutover_grants(project: Project) -> tuple[str, ...]:
-    """The rights to write, column by column, which clients and the service get with the cut-over."""
+    """Return the grants of rights to write, column by column, for clients and the service at the cutover."""
     return tuple(right.grant() for right in write_rights(project))
 
 
 def cutover_revokes(project: Project) -> tuple[str, ...]:
-    """What takes cutover_grants() back."""
+    """Return the statements that undo cutover_grants()."""
     return tuple(right.revoke() for right in write_rights(project))
 
 
@@ -72,7 +72,7 @@ def cutover_revokes(project: Project) -> tuple[str, ...]:
 
 
 def default_privileges(project: Project, owner: str) -> tuple[str, ...]:
-    """What keeps closed to clients whatever is made later."""
+    """Return the statements that keep later objects closed to clients."""
     roles = project.manifest.database_roles
     name = ident(project.target.schema)
     clients = idents([roles.anon, roles.authenticated])
@@ -173,7 +173,7 @@ def _check_views(project: Project) -> None:
 
 
 def is_invoker(view: View) -> bool:
-    """Whether a view reads its tables with the rights, and under the policies, of who asks."""
+    """Whether a view reads its tables with the caller's rights and policies."""
     options = dict(option.partition("=")[::2] for option in view.options)
     return options.get("security_invoker", "false").lower() in ("true", "on", "yes", "1")
 

@@ -1,6 +1,6 @@
-"""Columns that clients may write although their names say that they are somebody else's to write. Pure.
+"""Finds columns that clients may write although their names suggest that only the application writes them. Pure.
 
-A name proves nothing: each is decided once, in the manifest, by a list of the columns that clients give and change, or by
+A name proves nothing: the manifest decides about each, by a list of the columns that clients may set and change, or by
 `reviewed`.
 """
 
@@ -23,12 +23,12 @@ _TELLING = re.compile(
 
 
 _TRUSTED = ("service", "super")
-"""Cells of those who may write anything anyhow."""
+"""Cells of roles that may write everything anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Columns of a table that clients may write and that nobody has decided on.
+    """Columns of a table that clients may write and that the manifest has not decided on.
 
     Attributes:
         command: 'insert' or 'update'.
@@ -53,7 +53,7 @@ NO_ID = (
 
 
 def doubts(project: Project) -> tuple[Doubt, ...]:
-    """What is to be decided, by table and command."""
+    """Return the undecided columns, by table and command."""
     tenant = project.manifest.tenant
     found = []
     for table in project.target.tables:
@@ -76,8 +76,8 @@ def doubts(project: Project) -> tuple[Doubt, ...]:
 
 
 def owned_by_the_service(project: Project) -> Iterator[tuple[Table, str, tuple[str, ...]]]:
-    """By table and command ('insert', 'update') that clients have on a table of tenants, the columns with such names that the
-    manifest does not give to clients: the application writes them."""
+    """Yield the columns with such names that the manifest does not open to clients, since the application writes them: by table
+    and command ('insert', 'update') that clients have on a table of tenants."""
     tenant = project.manifest.tenant
     for table in project.target.tables:
         access = decided(project, table)
@@ -98,7 +98,7 @@ def _telling(names: tuple[str, ...], reviewed: tuple[str, ...]) -> tuple[str, ..
 
 
 def _plain(name: str) -> str:
-    """`isActive` as `is_active`."""
+    """Return `isActive` as `is_active`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 

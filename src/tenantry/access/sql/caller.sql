@@ -1,4 +1,4 @@
--- What the sealed claims say of the caller. Values of another form than they should have are null, never an error.
+-- The caller, from the sealed claims. Malformed values give null, never an error.
 
 create or replace function tenantry.uid() returns uuid
     language plpgsql stable parallel safe

@@ -1,5 +1,5 @@
--- Who calls, from the claims that the application set for this transaction. Claims that are missing, empty or
--- malformed are no claims: null, and never an error, which would tell a stranger what he got wrong.
+-- The caller, from the claims that the application set for this transaction. Claims that are missing, empty or
+-- malformed give null, never an error, which would tell an attacker what is wrong.
 
 create or replace function tenantry.claims() returns jsonb
     language plpgsql stable parallel safe
@@ -20,8 +20,8 @@ begin
     if current_setting('server_version_num')::integer >= 160000 then
         return case when pg_input_is_valid(given, 'jsonb') then given::jsonb end;
     end if;
-    -- PostgreSQL 15 can judge JSON only by failing, and a failure cannot be caught in a parallel plan. So: put "" for
-    -- every string, then null for every array and object that holds nothing but scalars, from the inside to the outside.
+    -- PostgreSQL 15 can test JSON only by an error, which cannot be caught in a parallel plan. So: replace every string by
+    -- "", then every array and object that contains only scalars by null, from the inside to the outside.
     rest := regexp_replace(
         given,
         '"(?:[^"\\\u0001-\u001f]|\\["\\/bfnrt]'

@@ -1,8 +1,8 @@
--- A table that is never filled. PostgreSQL lets every role give up its own rights, and DROP OWNED BY locks each table whose policies
--- name the role against everybody for the rest of the transaction. It fails where it comes to a table of which the role holds
--- nothing but a right on a column: here is one, on which no right does anything.
+-- A table that stays empty. PostgreSQL lets every role give up its own rights, and DROP OWNED BY locks each table whose policies
+-- name the role, for everyone and for the rest of the transaction. It fails at a table on which the role holds only a
+-- right on a column: this is such a table, on which the right has no effect.
 
 create table if not exists tenantry.latch (closed boolean);
-comment on table tenantry.latch is 'Always empty. What clients hold of it keeps DROP OWNED BY from locking tables that have policies.';
+comment on table tenantry.latch is 'Always empty. The clients'' right on it prevents DROP OWNED BY from locking tables with policies.';
 alter table tenantry.latch replica identity full;
 revoke all on tenantry.latch from public;

@@ -1,8 +1,8 @@
--- What the catalog of a schema does not hold of the access to a database.
+-- Facts about the access to a database that the catalog of a schema does not contain.
 
 -- name: default_privileges
--- Rights on what is made later, by who makes it, schema (null: all), kind and grantee; one row without a grantee for a kind that
--- nobody is given anything of.
+-- Default rights on later objects, by creator, schema (null: all), kind and grantee; one row without a grantee for a kind
+-- without default rights.
 select
     pg_get_userbyid(d.defaclrole)::text as role,
     n.nspname::text as schema,
@@ -17,8 +17,8 @@ where d.defaclnamespace = 0 or n.nspname = %(schema)s
 order by 1, 2 nulls first, 3, 4, 5;
 
 -- name: mirrors
--- The triggers that carry bans, deletions and the super flag from auth.users into tenantry.account, and how they stand: as they were
--- made (rows: after insert, update and delete; statements: after truncate), replaced by others of their name, or disabled.
+-- The triggers that copy bans, deletions and the super flag from auth.users into tenantry.account, and their state: as
+-- expected (rows: after insert, update and delete; statements: after truncate), replaced by others of the same name, or disabled.
 select t.tgname::text as name,
     case
         when t.tgfoid is distinct from to_regprocedure('tenantry.mirror_account()') or t.tgtype not in (29, 32) or t.tgqual is not null
@@ -44,7 +44,7 @@ where t.tgrelid = to_regclass(%(table)s) and t.tgname = %(name)s and not t.tgisi
 select rolname::text as name from pg_roles where rolsuper order by 1;
 
 -- name: conditions
--- The policies of this session's temporary tables, as PostgreSQL writes their conditions.
+-- The policies of this session's temporary tables, with their conditions normalized by PostgreSQL.
 select
     c.relname::text as relation,
     p.polname::text as name,
@@ -55,7 +55,7 @@ join pg_class c on c.oid = p.polrelid
 where c.relnamespace = pg_my_temp_schema();
 
 -- name: holders
--- Who uses tables of a schema, the longest first: any use stands in the way of a change of policies.
+-- Sessions that use tables of a schema, the longest first: any use blocks a change of policies.
 select distinct a.pid, a.application_name, coalesce(a.state, 'busy'),
        coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8
 from pg_locks l

@@ -1,11 +1,11 @@
--- The roles of the cluster that Tenantry's grants and policies name, and who may make temporary objects in this database. To be
--- run once in each database that is migrated, by a superuser or by a role with CREATEROLE that owns the database; running it
--- again changes nothing. Roles belong to the whole cluster: taking a migration back does not drop them.
+-- The roles of the cluster that Tenantry's grants and policies name, and who may make temporary objects in this database. Run
+-- it once in each database that is migrated, as a superuser or as a role with CREATEROLE that owns the database; running it
+-- again changes nothing. Roles belong to the whole cluster: rolling back a migration does not drop them.
 --
--- The API's login has no password yet. Give it one that no log sees, in psql:  \password {login}
+-- The API's login has no password yet. Set one that reaches no log, in psql:  \password {login}
 --
--- One statement, under one lock. The lock holds within this database only: a role that is made in the same moment from
--- another database is found to be there.
+-- One statement, under one lock. The lock covers this database only: a role that is created at the same time from
+-- another database is found to exist.
 
 do $roles$
 declare
@@ -14,12 +14,12 @@ declare
     login      constant name := {login};
     base       constant name := {database};
     clients    constant name[] := array[{anon}, {authenticated}];
-    -- From 16 on a membership says by itself what it gives: to become the role, not to have its rights all the time.
+    -- From 16 on a membership states what it gives: SET ROLE, without inheriting the role's rights.
     become     constant text :=
         case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
     wanted     record;
 begin
-    -- Everybody may take this lock, too: it is not waited for without a word, nor forever.
+    -- Anyone else may take this lock too: the wait for it is reported and limited.
     for patience in 1 .. 300 loop
         exit when pg_try_advisory_xact_lock(7304871220351);
         if patience = 300 then
@@ -53,8 +53,8 @@ begin
         end if;
     end loop;
 
-    -- Who may become whom: the API's login its two clients, the owner of the tables the definer, whose functions it makes,
-    -- and the clients, to prove what these may do.
+    -- Memberships: the API's login may become its two clients; the owner of the tables the definer, whose functions it makes,
+    -- and the clients, to prove their access.
     for wanted in
         select r.name as granted, r.member
           from (select unnest(clients) as name, login as member union all select unnest(clients || definer), owner) as r
@@ -71,8 +71,8 @@ begin
         end;
     end loop;
 
-    -- What SQL means to the login's sessions in this database, also where ALTER ROLE says otherwise for all databases. Who runs SQL as
-    -- the login can alter this again: the library states it in each connection and each context too.
+    -- Settings that fix the meaning of SQL in the login's sessions in this database, over those of ALTER ROLE for all databases. SQL that runs as
+    -- the login can alter them again, so the library also sets them in each connection and each context.
     begin
         for wanted in
             select s.*
@@ -88,7 +88,7 @@ begin
         raise notice 'role % is not yours to alter: its settings are as they were', login;
     end;
 
-    -- The owner makes schemas and temporary tables in the database; others could shadow names with temporary ones.
+    -- The owner makes schemas and temporary tables in the database; others could shadow names with temporary objects.
     if not has_database_privilege(owner, base, 'CREATE') then
         execute format('grant create on database %I to %I', base, owner);
     end if;

@@ -1,4 +1,4 @@
--- The keys with which applications prove whom they act for. Secrets: only the definer of the context functions reads them.
+-- The keys with which applications prove the identity of their callers. Secrets: only the definer of the context functions reads them.
 
 create table if not exists tenantry.seal_key (
     kid           text        primary key check (kid ~ '^[0-9A-Za-z_-]{1,32}$'),
@@ -12,5 +12,5 @@ create table if not exists tenantry.seal_key (
 comment on table tenantry.seal_key is 'Keys of the sealed context: the padded blocks of two HMAC-SHA-256 keys (RFC 2104) derived from the secret that the application holds.';
 comment on column tenantry.seal_key.open_inner is 'For the application''s token, which tenantry.open() verifies.';
 comment on column tenantry.seal_key.context_inner is 'For the seal of one transaction, which only tenantry.open() makes.';
-comment on column tenantry.seal_key.not_after is 'From then on the key opens nothing, and what it opened is no context any more.';
+comment on column tenantry.seal_key.not_after is 'From this time on the key opens no context, and contexts that it opened are invalid.';
 revoke all on tenantry.seal_key from public;

@@ -9,15 +9,15 @@ select kid, created_at, not_after, not_after is null or not_after > now()
  order by created_at, kid
 
 -- name: retire
--- From `seconds` on from now the key opens nothing, and the contexts that it opened become invalid.
+-- After `seconds` from now the key opens no context, and contexts that it opened become invalid.
 update tenantry.seal_key
    set not_after = now() + make_interval(secs => %(seconds)s)
  where kid = %(kid)s
 returning not_after
 
 -- name: draw
--- A new secret, drawn and registered here: results are in no log, but parameters and texts of statements are, where log_statement,
--- log_min_duration_statement or the like say so. gen_random_uuid() is from the server's strong source, with 122 bits each.
+-- A new secret, drawn and registered here: results reach no log, but parameters and texts of statements do, if log_statement,
+-- log_min_duration_statement or similar settings say so. gen_random_uuid() uses the server's strong source, with 122 bits each.
 -- The blocks are those of HMAC-SHA-256 (RFC 2104), as tenantry.postgres.seal makes them.
 with drawn as materialized (
     select sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) as secret

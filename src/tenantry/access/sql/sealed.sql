@@ -1,15 +1,15 @@
--- Who calls, from claims that the application sealed. SQL that runs as the caller can set any setting, but cannot make a seal:
--- open() asks for a token that only the application can compute, for this session and this transaction, and what it leaves behind
--- holds for this transaction only, since the second seal is over the time at which the transaction began.
+-- The caller, from claims that the application sealed. SQL that runs as the caller can set any setting, but cannot make a seal:
+-- open() requires a token that only the application can compute, for this session and this transaction. The seal that it sets
+-- is valid for this transaction only, since it covers the time at which the transaction began.
 --
--- The claims count under the role that they name, and until they expire: claims() asks both each time.
+-- The claims are valid under the role that they name, until they expire: claims() checks both on each call.
 --
--- No query may be planned over a column of the key, but the one that reads it: plans are printed. What a function needs of the key it
--- computes into a variable first.
--- And claims(), which is asked in every statement, prints none; open() states that its transaction does not, before it makes the seal.
+-- No query may be planned over a column of the key, except the one that reads it: plans can be printed. Functions
+-- compute what they need of the key into a variable first.
+-- claims(), which every statement calls, prints no plan; open() switches printing off for its transaction before it makes the seal.
 --
--- Codes are compared by their hashes: how long it takes to find a difference then tells nothing of the right code. And no text in
--- here has a backslash, which would mean something else to a caller who sets standard_conforming_strings off.
+-- Codes are compared by their hashes: the time until a difference is found then reveals nothing about the right code. No text in
+-- this file has a backslash, whose meaning a caller could change with standard_conforming_strings.
 
 create or replace function tenantry.challenge() returns text
     language sql stable parallel restricted
@@ -37,7 +37,7 @@ begin
        or token !~ '^[0-9A-Za-z_-]{{1,32}}[.][0-9]{{13}}[.][0-9a-f]{{64}}$' then
         raise exception 'the context was refused' using errcode = 'invalid_authorization_specification';
     end if;
-    -- Whoever writes the token into the text of the statement shows it to every session of the login (pg_stat_activity).
+    -- A token in the text of the statement is visible to every session of the login (pg_stat_activity).
     if strpos(current_query(), given.mac) > 0 then
         raise exception 'the token stands in the text of the statement'
             using errcode = 'invalid_authorization_specification',
@@ -79,7 +79,7 @@ begin
         raise exception 'session_replication_role is %, which leaves out triggers', current_setting('session_replication_role')
             using errcode = 'invalid_authorization_specification';
     end if;
-    -- What SQL means in this transaction, whatever the login's own settings or the user before say (tenantry.postgres.stated).
+    -- Fixes the meaning of SQL in this transaction, over the login's settings and those of the previous user (tenantry.postgres.stated).
     if array[{read}] <> array[{values}] then
         perform set_config(s.name, s.value, true) from unnest(array[{names}], array[{values}]) as s (name, value);
     end if;
@@ -87,8 +87,8 @@ begin
         perform set_config('restrict_nonsystem_relation_kind', '', true);
     end if;
     perform set_config('request.jwt.claims', claims, true);
-    -- Computed by itself: a value that is an argument of a query stands in its plan, as a constant, and PostgreSQL writes plans into
-    -- the log and to the client where anybody asks for them (debug_print_plan, auto_explain).
+    -- Computed separately: an argument of a query is a constant of its plan, and PostgreSQL writes plans into
+    -- the log and to the client on request (debug_print_plan, auto_explain).
     sealed := key.kid || '.' || encode(sha256(key.context_outer || sha256(key.context_inner
         || convert_to(extract(epoch from transaction_timestamp())::text || '.' || claims, 'UTF8'))), 'hex');
     perform set_config('tenantry.seal', sealed, true);
