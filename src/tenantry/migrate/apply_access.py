@@ -1,4 +1,4 @@
-"""Access to a live database: compared with its manifest, and repaired in one transaction that never waits long for a lock."""
+"""Compares the access of a live database with its manifest, and repairs it in one transaction with short lock timeouts."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tenantry.migrate.session.prepare import prepare
 from tenantry.postgres import explain, ident
 
 LOCK_TIMEOUT = "900ms"
-"""Below deadlock_timeout, so that an application is never a deadlock's victim."""
+"""Below deadlock_timeout, so that a deadlock never ends an application's transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessComparison:
-    """A database beside its manifest.
+    """A database compared with its manifest.
 
     Attributes:
-        writes: whether clients have their rights to write: after the cutover, and where no run was.
+        writes: whether clients have their rights to write: after the cutover, and without a run.
     """
 
     project: Project
@@ -42,12 +42,12 @@ class AccessComparison:
     differences: tuple[AccessDifference, ...]
 
     def changes(self) -> tuple[AccessChange, ...]:
-        """The changes that repair the differences, as far as statements can."""
+        """The changes that repair the differences, as far as statements can do it."""
         return changes(self.project, self.differences)
 
 
 def compare_access(connection: Connection, manifest: Manifest) -> AccessComparison:
-    """Where the database departs from its manifest. Reads only.
+    """Return the differences between the database and its manifest. Read-only.
 
     Raises:
         RolesMissing, SchemaMissing
@@ -74,7 +74,7 @@ def _in_step(connection: Connection, project: Project) -> tuple[WantedTrigger, .
 
 
 def _of_ids(connection: Connection, manifest: Manifest, live: Project) -> list[str]:
-    """The functions over ids that decide who is told what; they are made of the mappings, which a run knows."""
+    """Return the statements of the id functions that decide who may look up which id; a run's mappings define them."""
     run = last_run(connection)
     if run is None:
         return []
@@ -82,7 +82,7 @@ def _of_ids(connection: Connection, manifest: Manifest, live: Project) -> list[s
 
 
 def access_project(connection: Connection, manifest: Manifest) -> Project:
-    """With the live target, where there is one; else as the manifest's files make it."""
+    """Resolve the project with the live target if it exists; otherwise as the manifest's files make it."""
     schema = manifest.target.schema_name
     if has_schema(connection, schema):
         return resolve_access(manifest, read_catalog(connection, schema))
@@ -90,10 +90,10 @@ def access_project(connection: Connection, manifest: Manifest) -> Project:
 
 
 def check_secured(run: Run | None) -> None:
-    """Before a run has come to its policies, nothing is to be mended: they would be in its way.
+    """Refuse repairs until the run has made its policies: earlier they would block it.
 
     Raises:
-        NotReady: a run is on its way there.
+        NotReady: the run has not made its policies yet.
     """
     if run is not None and not run.is_over and run.status != "ready":
         raise NotReady(
@@ -103,7 +103,7 @@ def check_secured(run: Run | None) -> None:
 
 
 def has_writes(connection: Connection) -> bool:
-    """Whether clients have their rights to write: after the cut-over, and where no run was."""
+    """Whether clients have their rights to write: after the cutover, and without a run."""
     run = last_run(connection)
     return run is None or run.is_over
 
@@ -116,13 +116,13 @@ def apply_changes(
     patience: float = 60.0,
     notice: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Make the changes, all or none, as the owner of the tables; how many tries it took.
+    """Apply all changes or none, as the owner of the tables; return the number of attempts.
 
-    A try waits at most LOCK_TIMEOUT for each lock and then lets the queue behind it pass; tries go on, with jitter, for
+    An attempt waits at most LOCK_TIMEOUT for each lock, then releases the queue behind it; attempts repeat, with jitter, for
     `patience` seconds.
 
     Raises:
-        SourceLocked: naming who stands in the way; nothing was changed.
+        SourceLocked: other sessions hold locks (named in the message); nothing was changed.
         RightsMissing: the login may not act as the owner.
     """
     deadline = time.monotonic() + patience

@@ -1,4 +1,4 @@
-"""Let a migrated database take the forms of ids that the manifest names now."""
+"""Lets a migrated database accept the forms of ids that the manifest now names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tenantry.plan.operations.id_map import id_map
 
 
 def apply_id_forms(connection: Connection, project: Project) -> tuple[str, ...]:
-    """Replace the lookup functions, in one transaction, while applications go on; the tables that take both forms.
+    """Replace the lookup functions in one transaction, while applications keep running; return the tables that accept both forms.
 
-    Counts of use are kept.
+    The counts of use are kept.
     """
     with connection.transaction():
         for statement in id_map(project).sql:

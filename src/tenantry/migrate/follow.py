@@ -1,5 +1,5 @@
-"""Keep both sides in step for as long as this runs: source to target before the cut-over, target to source after it, both ways
-under grace. It lets another command (cutover, rollback, verify) have the run when that asks for it, and goes on behind it."""
+"""Keeps both sides synchronized while it runs: source to target before the cutover, target to source after it, both ways
+in the dual-write window. On request it hands the run to another command (cutover, rollback, verify), and resumes afterwards."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tenantry.migrate.switch.switchover import Bounds
 
 _LOOK_EVERY = 0.5
 _CLEAN_AFTER = 200_000
-"""Entries after which the log is vacuumed, so that a round need not pass over what is gone."""
+"""Entries after which the change queue is vacuumed, so that rounds need not skip dead entries."""
 
 
 @dataclass
 class Followed:
-    """What was carried over in all."""
+    """The total numbers of replayed changes."""
 
     rounds: int = 0
     entries: int = 0
@@ -48,12 +48,12 @@ def follow(
     told: Callable[[Followed, int, float], None] = lambda _total, _lag, _age: None,
     prometheus: Path | None = None,
 ) -> Followed:
-    """Rounds until stopped, or, with `until_idle`, until nothing is left to carry over.
+    """Replay rounds until stopped, or, with `until_idle`, until the queue is empty.
 
     Args:
-        wait: is called before each round, and returns when it may be done (throttle).
-        told: is called after each look, with the lag in entries and the age of the oldest in seconds.
-        prometheus: a file that is rewritten with the figures as they are.
+        wait: called before each round; returns when the round may start (throttle).
+        told: called after each check, with the lag in entries and the age of the oldest in seconds.
+        prometheus: a file that is rewritten with the current metrics.
 
     Raises:
         NoRun, NotReady, SourceAltered: the source cannot be followed as it is now.
@@ -68,10 +68,10 @@ def follow(
                     if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
                         return total
                 except SourceAltered as error:
-                    # What does no harm, as a partition that is attached or dropped, is taken over as by any command that begins.
+                    # Harmless changes, e.g. an attached or dropped partition, are accepted as at the start of any command.
                     if error.detail.get("side") != "source":
                         raise
-        # Somebody asked for the run: give that process time to take it.
+        # Another process asked for the run: give it time to take the lock.
         time.sleep(_LOOK_EVERY)
         if stopped():
             return total
@@ -96,7 +96,7 @@ def _follow(
     told: Callable[[Followed, int, float], None],
     prometheus: Path | None,
 ) -> bool:
-    """Rounds until the run is asked for (True), or the work is done (False)."""
+    """Replay rounds until another process asks for the run (True), or the work is done (False)."""
     looked = 0.0
     since_clean = 0
     while not stopped():
@@ -117,7 +117,7 @@ def _follow(
             live.main.execute("vacuum (skip_locked, truncate off) tenantry.source_log, tenantry.target_log")
         if time.monotonic() - looked > _LOOK_EVERY:
             looked = time.monotonic()
-            # Nothing need be written for rows to come or go: a partition can be attached or dropped.
+            # Rows can appear or disappear without any write: a partition can be attached or dropped.
             live.watch.check(live.main)
             told(total, live.pending(), last.oldest)
             if prometheus is not None:

@@ -1,1 +1,1 @@
-"""The backfill, range by range, and the quarantine of rows that cannot be carried over."""
+"""The backfill, range by range, and the quarantine of rows that cannot be migrated."""

@@ -1,8 +1,8 @@
-"""The quarantine: what it holds, and how mended rows are taken up again.
+"""The quarantine: list its entries, correct values, and retry rows.
 
-`retry` derives rows from their present source row, or from the original that is kept where that is gone, with the mends that
-were given on top. Those that can be carried over now go to the target (or are merged); those that hang on them follow; the
-rest stays, with its newest reasons. All in one transaction.
+`retry` derives rows from their current source row (or from the stored original if the row no longer exists), with the given
+corrections. Rows that now fit are written to the target (or merged), and rows that depend on them follow. The
+others stay in quarantine, with their newest reasons. Everything happens in one transaction.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tenantry.plan.operations.accounts import make_accounts
 from tenantry.postgres import explain, ident, idents, literal, load_blocks
 from tenantry.statements.copy import copy_statement, identity_clause
 
-_SECRET = "(secret)"  # noqa: S105 - what stands in place of one
+_SECRET = "(secret)"  # noqa: S105 - the placeholder of a secret
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row in quarantine. `original` has the manifest's secrets masked."""
+    """A row in quarantine. In `original` the manifest's secrets are masked."""
 
     id: int
     mapping: str
@@ -44,7 +44,7 @@ class Entry:
     reason: str
     column: str
     source_column: str
-    """The column of the source row to look at, where there is one."""
+    """The column of the source row that caused the problem, if known."""
     problems: tuple[str, ...]
     detail: str
     parent: str
@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a retry did."""
+    """The result of a retry."""
 
     tried: int
     readmitted: int
@@ -70,10 +70,10 @@ class Retried:
 
 
 def check_ready(run: Run | None) -> Run:
-    """The run, if its target is complete, so that rows can be taken up again.
+    """Return the run, if its target is complete, so that rows can be retried.
 
     Raises:
-        NoRun: there is none, or it is still being copied.
+        NoRun: there is no run, or it is still copying.
     """
     if run is None or run.status not in ("ready", "cut over"):
         raise NoRun(
@@ -92,11 +92,11 @@ def entries(
     ids: Sequence[int] | None = None,
     limit: int | None = None,
 ) -> list[Entry]:
-    """Open entries, oldest first; `table` is a source or a target table's name.
+    """Return the open entries, oldest first; `table` is the name of a source or target table.
 
     Raises:
         NoRun: there is no journal.
-        QuarantineEntryUnknown: one of `ids` is not there.
+        QuarantineEntryUnknown: one of `ids` does not exist.
     """
     if not journal_exists(connection):
         raise NoRun(
@@ -141,7 +141,7 @@ def _source_column(mapping: Mapping | None, column: str | None) -> str:
 
 
 def mend(connection: Connection, project: Project, entry: Entry, values: MappingType[str, str]) -> None:
-    """Note new values for columns of the source row; they count when the row is retried.
+    """Record corrected values for columns of the source row; they are used when the row is retried.
 
     Raises:
         QuarantineEntryUnknown: the source table has no such column.
@@ -166,7 +166,7 @@ def mend(connection: Connection, project: Project, entry: Entry, values: Mapping
 
 
 def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -> Retried:
-    """Take up again the entries of `ids` (None: all), and what hangs on them.
+    """Retry the entries of `ids` (None: all), and the rows that depend on them.
 
     Raises:
         TenantryError: the server refused a row; nothing was changed.
@@ -185,7 +185,7 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
                     [mapping.name],
                 ).fetchall()
                 chosen = [row for row in open_rows if wanted is None or row[0] in wanted or (row[3], row[4]) in back]
-                # One source row may stand in the quarantine of several mappings: they are mended together.
+                # One source row may be in the quarantine of several mappings: a correction applies to all of them.
                 chosen += [row for row in open_rows if row not in chosen and (row[1], row[2]) in back]
                 if not chosen:
                     continue
@@ -206,7 +206,7 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
                 back |= {(row[1], row[2]) for row in chosen if row[2] not in still}
                 readmitted += came
                 merged += went
-            # Accounts for the people who came back; the statements pass over those who have one.
+            # Make accounts for the retried people; the statements skip people who have one.
             for step in make_accounts(project, {mapping.target.name: "" for mapping in project}):
                 for statement in step.sql:
                     connection.execute(statement)
@@ -216,12 +216,12 @@ def retry(connection: Connection, project: Project, ids: Sequence[int] | None) -
 
 
 def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, ids: Sequence[int]) -> tuple[int, int]:
-    """Rows carried over, and rows merged, of the chosen entries."""
+    """Retry the chosen entries; return the numbers of migrated and of merged rows."""
     source = ident(project.source.schema, mapping.source.name)
     target = ident(project.target.schema, mapping.target.name)
     names = idents([column.name for column in mapping.columns])
     chosen = ", ".join(str(each) for each in ids)
-    # The entries are closed first, so that rows that fail again can come back under the same key.
+    # The entries are closed first, so that rows that fail again can be entered under the same key.
     connection.execute(
         f"update {JOURNAL}.quarantine set state = 'readmitted', closed_at = clock_timestamp() where id in ({chosen})"
     )
@@ -239,7 +239,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         assert row is not None
         carried, merged = int(row[1]), 0
     else:
-        # Through a table of its own, since a row may mean the same as one that is in the target already.
+        # Through a temporary table, since a row may have to be merged with one that is in the target already.
         fields = ", ".join(f"{ident(column.name)} {column.type}" for column in mapping.columns)
         connection.execute("drop table if exists pg_temp.tenantry_readmit")
         connection.execute(f"create temporary table tenantry_readmit ({fields}) on commit drop")
@@ -265,7 +265,7 @@ def _retry_mapping(connection: Connection, project: Project, mapping: Mapping, i
         carried = connection.execute(
             f"insert into {target} ({names}) {identity_clause(mapping)}select {names} from pg_temp.tenantry_readmit"
         ).rowcount
-    # What failed again keeps its mends and its number.
+    # Rows that failed again keep their corrections and their number.
     connection.execute(
         load_blocks("tenantry.migrate.copy", "quarantine")["keep_refused"],
         {"mapping": mapping.name, "ids": list(ids)},

@@ -1,4 +1,4 @@
--- The quarantine, for people.
+-- The quarantine, for display and retries.
 
 -- name: entries
 select id, mapping, source_table, source_key, reason, column_name, problems, parent_table, parent_key, original, patch, state,
@@ -12,7 +12,7 @@ select id, mapping, source_table, source_key, reason, column_name, problems, par
  limit %(limit)s::bigint
 
 -- name: keep_refused
--- Rows that were refused again came back as new entries: the old entry takes over what they say, and stays open.
+-- Rows that were refused again have new entries: the old entry takes over their reasons, and stays open.
 with again as (
     delete from tenantry.quarantine n
      using tenantry.quarantine o

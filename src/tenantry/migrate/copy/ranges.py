@@ -1,4 +1,4 @@
-"""Copy one key range in one transaction; find the row that a range fails on."""
+"""Copies one key range in one transaction, and finds the row that makes a range fail."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tenantry.postgres import ident, idents, literal
 from tenantry.statements.copy import RUN
 
 PYTHON_BATCH = 5_000
-"""Rows that pass through a Python transform at a time; bounds the memory that it takes."""
+"""Rows per call of a Python transform; limits its memory."""
 
 CHUNK_ROWS = 10_000
-"""Rows of the smallest piece of a copy; as many neighbours are carried over as one as take the time that is wanted."""
+"""Rows of the smallest range; neighbouring ranges are copied together until a statement takes the wanted time."""
 MOST_CHUNKS = 4_096
 _SAMPLE_ROWS = 200
-"""Rows of a sample from which the border of a range is found."""
+"""Sampled rows per border of a range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What a chunk's statement counted."""
+    """The counts of a chunk's statement."""
 
     source: int
     target: int
@@ -45,7 +45,7 @@ class Copied:
 
 
 def range_condition(mapping: Mapping, low: str | None, high: str | None, alias: str = "s") -> str:
-    """low < key <= high over the source's key columns, in the order of its index, so that this serves it."""
+    """Return low < key <= high over the source's key columns, in the order of its index, so that the index can be used."""
     held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
     conditions = []
     if low is not None:
@@ -62,7 +62,7 @@ def _beyond(held: Sequence[CatalogColumn], alias: str, strictly: str, at_last: s
         return f"{names[0]} {operator(held[0], at_last)} {values[0]}"
     if all(operator(column, at_last) == at_last for column in held):
         return f"({', '.join(names)}) {at_last} ({', '.join(values)})"
-    # Rows are compared by one operator for all columns, which those of an extension's types do not share.
+    # Row comparison needs one operator for all columns, which types of extensions do not share.
     ways = []
     for place, column in enumerate(held):
         last = at_last if place == len(held) - 1 else strictly
@@ -74,7 +74,7 @@ def _beyond(held: Sequence[CatalogColumn], alias: str, strictly: str, at_last: s
 def plan_chunks(
     connection: Connection, project: Project, mapping: Mapping, chunk_rows: int = CHUNK_ROWS
 ) -> tuple[list[Chunk], int]:
-    """Key ranges of about equal size, from a sample of pages, and the exact number of rows to be looked at."""
+    """Return key ranges of about equal size, from a sample of pages, and the exact number of rows to read."""
     table = ident(project.source.schema, mapping.source.name)
     row = connection.execute(f"select count(*) from {table}").fetchone()
     assert row is not None
@@ -110,10 +110,10 @@ def copy_chunks(
     chunks: Sequence[Chunk],
     check: Callable[[Connection], None],
 ) -> Copied | None:
-    """Carry neighbouring ranges over as one and mark them done, in one transaction; None where another process has done so.
+    """Copy neighbouring ranges together and mark them as done, in one transaction; return None if another process has done so.
 
     Args:
-        check: is called last, and raises where nothing of this may be kept.
+        check: called last; it raises if nothing of this may be kept.
     """
     condition = range_condition(mapping, chunks[0].low, chunks[-1].high)
     started = time.monotonic()
@@ -145,7 +145,7 @@ def copy_chunks(
 def split_chunk(
     connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk
 ) -> list[Chunk]:
-    """Two halves of a range that failed; empty where it holds one row."""
+    """Return the two halves of a failed range; empty if it holds one row."""
     condition = range_condition(mapping, chunk.low, chunk.high)
     where = f"{condition} and ({mapping.where})" if mapping.where else condition
     table = ident(project.source.schema, mapping.source.name)
@@ -165,7 +165,7 @@ def split_chunk(
 def refuse_row(
     connection: Connection, journal: Journal, project: Project, mapping: Mapping, chunk: Chunk, error: psycopg.Error
 ) -> Copied:
-    """A range of one row that the server refuses goes to the quarantine, with what the server said."""
+    """Put a refused range of one row into the quarantine, with the server's message."""
     condition = range_condition(mapping, chunk.low, chunk.high)
     where = f"{condition} and ({mapping.where})" if mapping.where else condition
     said = (
@@ -197,7 +197,7 @@ def refuse_row(
 
 
 def load_function(name: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """The function of a `module:function` in the manifest.
+    """Return the function that a `module:function` of the manifest names.
 
     Raises:
         TransformFailed: it cannot be imported.
@@ -214,16 +214,16 @@ def load_function(name: str) -> Callable[[Sequence[Any]], Sequence[Any]]:
 
 
 def apply_function(name: str, values: Sequence[Any], where: str) -> list[Any]:
-    """A batch through a transform; nulls are passed by.
+    """Apply a transform to a batch; nulls are not passed to it.
 
     Raises:
-        TransformFailed: it raised, or did not return one value for each; values are never repeated in the message.
+        TransformFailed: it raised, or returned another number of values; the message never contains values.
     """
     function = load_function(name)
     given = [value for value in values if value is not None]
     try:
         made = list(function(given)) if given else []
-    except Exception as error:  # noqa: BLE001 - whatever a function of the user's raises
+    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
         text = str(error)
         hides = any(isinstance(value, str) and value and value in text for value in given)
         raise TransformFailed(
@@ -242,14 +242,14 @@ def apply_function(name: str, values: Sequence[Any], where: str) -> list[Any]:
 def run_python(
     connection: Connection, project: Project, mapping: Mapping, condition: str, *, relation: str | None = None
 ) -> None:
-    """Fill the temporary table that the derivation joins: key and the columns that Python makes."""
+    """Fill the temporary table that the derivation joins: the key, and the columns that Python computes."""
     columns, key = mapping.python_columns, mapping.ours("key")
     temporary = python_table(mapping).split(".")[-1]
     fields = ", ".join(f"{ident(column.name)} {column.type}" for column in columns)
     connection.execute(
         f"create temporary table if not exists {temporary} ({key} text primary key, {fields}) on commit delete rows"
     )
-    # The same rows may come again within one transaction.
+    # The same rows may be derived again within one transaction.
     connection.execute(f"delete from {temporary}")
     table = relation or ident(project.source.schema, mapping.source.name)
     inputs = ", ".join(f"s.{ident(column.source or '')}" for column in columns)

@@ -1,1 +1,1 @@
-"""How a run stands, for people and for monitoring."""
+"""The status of a run, for people and for monitoring."""

@@ -1,4 +1,4 @@
-"""What the process that works on a run takes of its machine: by its number, where it runs on this one."""
+"""CPU and memory of the process that works on a run, by its pid, if it runs on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 _SKEW = timedelta(minutes=1)
-"""The server's clock may be another machine's."""
+"""Tolerance in seconds: the server's clock may be another machine's."""
 
 Place = Literal["here", "on another host", "gone", "unknown"]
 
@@ -21,11 +21,11 @@ class Process:
     """The process of a run, as the journal names it.
 
     Attributes:
-        place: 'gone' is no process of this number here any more, or one that began later than the run's connection;
-            'unknown' where this system does not say.
-        cpu_percent: of one core, since the look before, or else since it began.
-        memory_bytes: what it holds in memory.
-        cpu_seconds: since it began.
+        place: 'gone' means that this machine has no process of this pid, or one that began after the run's connection;
+            'unknown' if the system cannot tell.
+        cpu_percent: of one core, since the previous reading, or otherwise since its start.
+        memory_bytes: its resident memory.
+        cpu_seconds: since its start.
     """
 
     pid: int | None
@@ -45,11 +45,11 @@ def look_at(
     seconds: float = 0.0,
     proc: Path = Path("/proc"),
 ) -> Process:
-    """What is known about the process that `tenantry.run.process` names.
+    """Return what is known about the process that `tenantry.run.process` names.
 
     Args:
-        connected_at: when its connection to the server was made: a process that began later has only its number.
-        before: the look before, `seconds` ago.
+        connected_at: when its connection to the server was made: a process that began later has reused the pid.
+        before: the previous reading, `seconds` ago.
     """
     pid, user, host = said.get("pid"), str(said.get("user", "?")), str(said.get("host", "?"))
     if not isinstance(pid, int):
@@ -59,7 +59,7 @@ def look_at(
     if not (proc / "uptime").exists():
         return Process(pid, user, host, "unknown")
     try:
-        # The name stands in parentheses and may hold anything.
+        # The name is in parentheses and may contain any character.
         fields = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         pages = int((proc / str(pid) / "statm").read_text(encoding="utf-8").split()[1])
         uptime = float((proc / "uptime").read_text(encoding="utf-8").split()[0])

@@ -1,4 +1,4 @@
-"""A run's figures in the text format of Prometheus, as a file that node_exporter's textfile collector takes up.
+"""A run's metrics in the text format of Prometheus, as a file for node_exporter's textfile collector.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4).
 """
@@ -27,7 +27,7 @@ Samples = list[tuple[dict[str, str], float | None]]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric with all its samples; those without a value are left out."""
+    """One metric with its samples; samples without a value are left out."""
 
     name: str
     kind: Literal["gauge", "counter"]
@@ -36,20 +36,20 @@ class Metric:
 
 
 def write_metrics(connection: Connection, path: Path) -> None:
-    """Look at the run, and replace the file by what it is now.
+    """Read the run's status, and replace the file with its metrics.
 
     Raises:
-        NoRun: there is none.
+        NoRun: there is no run.
         SettingsError: the file cannot be written.
     """
     replace_file(path, metrics_text(read_status(connection)))
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Whoever reads the file meanwhile sees the old text or the new one, never a part.
+    """Replace a file atomically: readers see the old text or the new one, never a part.
 
     Raises:
-        SettingsError: it cannot be written.
+        SettingsError: the file cannot be written.
     """
     # In the same folder, since a rename does not cross file systems; not ending in .prom, which would be collected.
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -68,7 +68,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def metrics_text(status: Status) -> str:
-    """The figures, each with its help and type, grouped by name as the format wants it."""
+    """Return the metrics, each with help and type, grouped by name as the format requires."""
     lines = []
     for metric in metrics(status):
         samples = [(labels, value) for labels, value in metric.samples if value is not None]
@@ -82,7 +82,7 @@ def metrics_text(status: Status) -> str:
 
 
 def metrics(status: Status) -> Iterator[Metric]:
-    """What a run has to say in numbers, in base units: seconds, bytes."""
+    """Yield the metrics of a run, in base units: seconds, bytes."""
 
     def gauge(name: str, text: str, *samples: tuple[dict[str, str], float | None]) -> Metric:
         return Metric(f"tenantry_{name}", "gauge", text, list(samples))
@@ -184,7 +184,7 @@ def metrics(status: Status) -> Iterator[Metric]:
 
 
 def stall_seconds(event: Event | None) -> float | None:
-    """How long writers waited in a turn, as its event says it."""
+    """Return the write pause of a switchover, from its event."""
     if event is None or not isinstance(event.data.get("stall_ms"), int | float):
         return None
     return float(event.data["stall_ms"]) / 1000

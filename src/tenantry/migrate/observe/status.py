@@ -1,4 +1,4 @@
-"""How a run stands: read from the journal and the server's own views by anybody who may, from another terminal as well."""
+"""The status of a run, read from the journal and the server's views. Any login with the rights can read it, from any terminal."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ from tenantry.plan import PHASES
 from tenantry.postgres import ident, load_blocks
 
 MOST_ENTRIES = 100_000
-"""Log entries that are counted; beyond, there are `more`."""
+"""The largest number of log entries that is counted; beyond it there are `more`."""
 
 _FRESH = 5.0
-"""Seconds after which the newest sample says nothing of how fast it goes now."""
+"""Seconds after which the newest sample no longer shows the current rate."""
 _SIZE_INTERVAL = 5.0
-"""pg_database_size() asks the file system about every file: seldom."""
+"""Seconds between calls of pg_database_size(), which reads the size of every file."""
 
 
 def read_status(connection: Connection, *, before: Status | None = None, throttle: Throttle | None = None) -> Status:
-    """The newest run's state.
+    """Read the newest run's status.
 
     Args:
-        before: the look before, by which rates are told that the journal has no samples for.
-        throttle: is asked what holds the run back, and for the free disk.
+        before: the previous status, for rates without samples in the journal.
+        throttle: returns what slows down the run, and the free disk space.
 
     Raises:
         NoRun: there is none.
     """
     row, holder = _look(connection, before)
     if row["run"]["status"] == "running" and holder is None and not row["standby"]:
-        # It may have ended between the two questions. What it said at its end is seen by now: it lets go of its lock last.
+        # The process may have ended between the two queries. Its final state is visible now, since it releases its lock last.
         row, holder = _look(connection, before)
     return _status(row, holder, before, throttle, missing_rows(connection))
 
@@ -259,7 +259,7 @@ def _log(said: Mapping[str, Any], at: datetime) -> Log:
 
 
 def carried(sample: Mapping[str, Any]) -> tuple[int, int]:
-    """Rows copied and rows replayed that a sample counts, both since its process began."""
+    """Return rows copied and rows replayed of a sample, both since its process began."""
     rows, data = int(sample["rows"]), sample["data"]
     if data.get("following"):
         return 0, rows
@@ -268,7 +268,7 @@ def carried(sample: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def gained(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> tuple[int, int]:
-    """Rows copied and rows replayed between two samples; another process counts from nothing, and that is no gain."""
+    """Return rows copied and replayed between two samples; 0 if another process began in between, since it counts from 0."""
     if bool(earlier["data"].get("following")) != bool(later["data"].get("following")):
         return 0, 0
     (copied, replayed), (more_copied, more_replayed) = carried(earlier), carried(later)
@@ -290,7 +290,7 @@ def _rates(row: Mapping[str, Any], before: Status | None, spent: float, mine: Se
             )
     if before is None:
         return Rates()
-    # Nobody samples: what two looks tell.
+    # No process records samples: use two readings of the status.
     return Rates(
         lag=(sum(log.entries for log in mine) - before.lag_entries) / spent,
         wal_bytes=max(0, int(row["wal"]) - before.server.wal_bytes) / spent,
@@ -305,9 +305,9 @@ def _remaining(
     lag: int,
     rates: Rates,
 ) -> float | None:
-    """Seconds until the phase is through, by how fast it went until now; None where nothing says so yet."""
+    """Return the seconds until the phase ends, at the rate so far; None if no rate is known yet."""
     if phase == "copy" and any(copy.chunks_done < copy.chunks for copy in copies):
-        # Of tables whose turn has not come, only the planner's estimate is known.
+        # For tables that are not copied yet, only the planner's estimate is known.
         guesses = [copy.remaining_seconds for copy in copies if copy.remaining_seconds is not None]
         running = sum(copy.rate or 0.0 for copy in copies if copy.chunks_done < copy.chunks) or rates.copied or 0.0
         left = (source_rows or 0.0) - sum(copy.source_rows for copy in copies)
@@ -330,13 +330,13 @@ def _readiness(
     quarantined: int,
     left_behind: int,
 ) -> Readiness:
-    """As the cut-over sees it: by steps, and by whether both sides were compared."""
+    """Return the readiness as the cutover judges it: by steps, and by whether both sides were compared."""
     missing = tuple(
         step.id for step in steps if step.status != "done" and step.phase in PHASES[: PHASES.index("cut over")]
     )
     verified = run["verified_at"] is not None
     if missing or run["direction"] != "forward" or _trial(run):
-        left_behind = 0  # nobody is asked yet, or any more
+        left_behind = 0  # not relevant before or after the cutover
     return Readiness(
         ready=not missing and verified and run["direction"] == "forward" and not _trial(run) and not left_behind,
         verified=verified,
@@ -356,7 +356,7 @@ def _readiness(
 
 
 def _reasons(throttle: Throttle, run: Mapping[str, Any]) -> tuple[Reason, ...]:
-    """What holds this run back: autovacuum is always at work somewhere."""
+    """Return what slows down this run, without autovacuum, which always runs somewhere."""
     schema = f"{ident(run['source_schema'])}."
     return tuple(
         reason
@@ -382,7 +382,7 @@ def _event(said: Mapping[str, Any]) -> Event:
 
 
 def _moment(said: str | datetime) -> datetime:
-    """A time within a document, which is text there."""
+    """Parse a time, which is text within a document."""
     return said if isinstance(said, datetime) else datetime.fromisoformat(said)
 
 

@@ -1,7 +1,7 @@
--- How a run stands, for `tenantry status`. Nothing here waits, and nothing is written.
+-- The status of a run, for `tenantry status`. These queries never wait and never write.
 
 -- name: known
--- Which tables there are: a journal may be older than this version, or be gone after a rollback.
+-- Which tables exist: a journal may be older than this version, or be dropped after a rollback.
 select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = 'tenantry' and c.relname = 'run' and a.attname = 'manifest_digest'),
        to_regclass('tenantry.conflict') is not null,
@@ -14,7 +14,7 @@ select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid 
 (select count(*) from tenantry.kept)
 
 -- name: left_behind
--- Those that a cut-over asks about: nobody was told of them yet.
+-- Rows about which a cutover asks, since they were not reported yet.
 (select count(*) from (select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state = 'open') z
   where not exists (select from tenantry.accepted a where a.mapping = z.mapping and a.source_key = z.source_key))
 
@@ -22,7 +22,7 @@ select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid 
 0::bigint
 
 -- name: look
--- Everything in one row. `conflicts`, `kept` and `left_behind` take the places of their marks where those tables exist.
+-- Everything in one row. The blocks `conflicts`, `kept` and `left_behind` replace their marks if these tables exist.
 with r as materialized (
     select id, name, source_schema, target_schema, status, direction, phase, started_at, finished_at, verified_at,
            grace_until, process, to_jsonb(n) -> 'subset' as subset
@@ -37,7 +37,7 @@ steps as (
       from tenantry.step s where s.run_id = (select id from r)
 ),
 copies as (
-    -- What was carried over before the step was last begun is no measure of how fast it goes now.
+    -- Rows from before the step last began do not show the current rate.
     select c.mapping, count(*) as chunks, count(*) filter (where c.status = 'done') as done,
            coalesce(sum(c.source_rows), 0)::bigint as source_rows, coalesce(sum(c.target_rows), 0)::bigint as target_rows,
            coalesce(sum(c.quarantined_rows), 0)::bigint as quarantined_rows,
@@ -52,7 +52,7 @@ copies as (
      group by c.mapping, s.status, s.started_at, s.position
 ),
 logs as (
-    -- Beyond a hundred thousand the exact number tells nobody more.
+    -- Beyond a hundred thousand the exact number does not matter.
     select 'forward' as direction, count(*) as entries, min(at) as oldest,
            pg_total_relation_size('tenantry.source_log') as bytes
       from (select at from tenantry.source_log limit %(most)s) z
@@ -61,7 +61,7 @@ logs as (
       from (select at from tenantry.target_log limit %(most)s) z
 ),
 waits as materialized (
-    -- pg_blocking_pids() stops the lock manager for a moment: it is asked about those who have waited longest.
+    -- pg_blocking_pids() briefly blocks the lock manager: it is called only for the longest waits.
     select l.pid, min(l.waitstart) as since,
            max(case when l.database = (select oid from pg_database where datname = current_database()) then l.relation end)
                as relation
@@ -80,7 +80,7 @@ waiters as (
      order by seconds desc limit 5
 ),
 held_up as (
-    -- Those who hold locks that Tenantry waits for, on rows too; of a prepared transaction see `prepared`.
+    -- Sessions with locks that Tenantry waits for, also on rows; for prepared transactions see `prepared`.
     select distinct on (a.pid) a.pid, a.application_name as application, coalesce(a.state, 'state not shown') as state,
            extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds,
            coalesce(l.relation, (select t.relation from pg_locks t
@@ -92,7 +92,7 @@ held_up as (
      where not l.granted and l.locktype <> 'advisory' and a.pid not in (select pid from us)
 ),
 writers as materialized (
-    -- Sessions whose locks a turn would have to wait for, on the side (or both) that applications write.
+    -- Sessions whose locks a switchover would wait for, on the side (or both) that applications write.
     select a.pid, a.application_name as application, a.state, a.query,
            extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds
       from pg_stat_activity a
@@ -109,7 +109,7 @@ writers as materialized (
                              'ExclusiveLock', 'AccessExclusiveLock'))
 ),
 prepared as materialized (
-    -- These have no session: they hold their locks until somebody ends them.
+    -- Prepared transactions have no session: they hold their locks until they are committed or rolled back.
     select p.gid, p.owner, extract(epoch from clock_timestamp() - p.prepared)::float8 as seconds
       from pg_prepared_xacts p
      where p.database = current_database() and exists (
@@ -143,7 +143,7 @@ events as (
      where e.run_id = (select id from r) order by e.id desc limit 5
 ),
 turns as (
-    -- The last turn of each kind.
+    -- The last switchover of each kind.
     select distinct on (e.code) e.code, e.at, e.data, e.id from tenantry.event e
      where e.run_id = (select id from r) and e.code in ('cut_over', 'rolled_back', 'grace_ended')
      order by e.code, e.id desc
@@ -166,7 +166,7 @@ select to_jsonb(r) as run,
        (select count(*) from tenantry.merged) as merged,
        /* conflicts */ as conflicts,
        /* kept */ as kept,
-       -- What the copy has to read: tables that are captured, by the planner's estimate.
+       -- Rows that the copy has to read: captured tables, by the planner's estimate.
        (select sum(greatest(c.reltuples, 0))::float8 from pg_class c
          where exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'tenantry_capture')) as source_rows,
        pg_is_in_recovery() as standby,

@@ -1,4 +1,4 @@
-"""How a run stands, as values."""
+"""The status of a run, as values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tenantry.migrate.throttle.limits import Reason
 from tenantry.migrate.verify.missing import Missing
 
 STOPPED = ("failed", "interrupted", "died")
-"""States from which a run comes back only by being run again."""
+"""States that a run leaves only when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StepStatus:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStatus:
-    """`seconds` from the first step's begin to the last one's end, or to now; with the pauses of a run that was gone on with."""
+    """`seconds` from the first step's start to the last one's end, or to now, including the pauses of a resumed run."""
 
     phase: str
     done: int
@@ -38,7 +38,7 @@ class PhaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class CopyStatus:
-    """A mapping's copy; its key ranges are known from its begin on. Rate in source rows a second."""
+    """The copy of a mapping; its key ranges are known from its start on. Rate in source rows per second."""
 
     mapping: str
     chunks: int
@@ -52,12 +52,12 @@ class CopyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What has been noted and not yet carried over, in one direction.
+    """The change queue of one direction.
 
     Attributes:
-        entries: at most MOST_ENTRIES; there are `more` then.
-        seconds: age of the oldest of them.
-        bytes: size on disk, with what was carried over and not vacuumed yet.
+        entries: at most MOST_ENTRIES; `more` says that there are further ones.
+        seconds: age of the oldest entry.
+        bytes: size on disk, including replayed entries that are not vacuumed yet.
     """
 
     direction: str
@@ -69,12 +69,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Lately, by the samples of the process that works on the run; None where none does.
+    """Recent rates, from the samples of the process that works on the run; None without one.
 
     Attributes:
-        copied, replayed: target rows a second.
-        lag: entries a second by which the lag grows.
-        wal_bytes: WAL that the server writes, by all its users, a second.
+        copied, replayed: target rows per second.
+        lag: growth of the lag, in entries per second.
+        wal_bytes: WAL bytes that the whole server writes per second.
     """
 
     copied: float | None = None
@@ -97,7 +97,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A transaction that has written on the side that is written now: a turn waits for its end."""
+    """A transaction that has written on the active side: a switchover waits for its end."""
 
     pid: int | None
     application: str
@@ -105,17 +105,17 @@ class Standing:
     seconds: float
     query: str
     gid: str = ""
-    """Of a prepared transaction, which has no session."""
+    """The name of a prepared transaction, which has no session."""
     owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A session that holds a lock, perhaps on a row only, which Tenantry waits for.
+    """A session with a lock, perhaps only on a row, that Tenantry waits for.
 
     Attributes:
-        seconds: since its transaction began; None where the login may not see it.
-        relation: the table; None where the server does not say.
+        seconds: since its transaction began; None if the login may not see it.
+        relation: the table; None if the server does not report it.
         waiting: the connection of Tenantry that waits.
     """
 
@@ -137,7 +137,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The whole server, not the run alone. None is what cannot be known; `free_disk_unknown` says why."""
+    """The whole server, not only the run. None means unknown; `free_disk_unknown` says why."""
 
     wal_bytes: int
     database_bytes: int | None
@@ -149,22 +149,22 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A run at one moment.
+    """The status of a run at one moment.
 
     Attributes:
         at: the server's clock.
-        status: running, interrupted, failed, ready, cut over, contracted; 'died' where it says running and nobody does.
-        working: a process has the run: it migrates, or keeps both sides in step.
+        status: running, interrupted, failed, ready, cut over, contracted; 'died' if it claims to run and no process does.
+        working: a process holds the run: it migrates, or keeps both sides synchronized.
         writers: which side applications write, in words.
         lag_entries, lag_seconds: of the logs of the run's direction.
         remaining_seconds: of the phase, estimated.
         hidden_writers: sessions with writers' locks whose age only members of pg_monitor may see.
-        reasons: what holds a run back now; None where that was not asked for.
+        reasons: what slows down the run now; None if that was not requested.
         cut_over, rolled_back: the last of their kind.
-        missing: rows that applications have written and that are not on the side that serves them; some in `missing_rows`.
-        trial: of a run that takes some tenants only: how many, in words; else empty.
-        held_up: sessions whose locks Tenantry waits for now.
-        begun_with: the condition of the trial with which the run began, where it did.
+        missing: number of rows that applications have written and that the active side lacks; some of them in `missing_rows`.
+        trial: for a pilot run the number of its tenants, in words; otherwise empty.
+        held_up: sessions whose locks Tenantry waits for.
+        begun_with: the condition of the pilot with which the run began, if it did.
     """
 
     at: datetime
@@ -221,7 +221,7 @@ class Status:
 
 
 def _plain(value: Any) -> Any:
-    """Plain JSON types."""
+    """Convert a value to plain JSON types."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Reason):

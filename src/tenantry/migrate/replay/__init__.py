@@ -1,1 +1,1 @@
-"""Rounds that carry changed rows over: from source to target, and back."""
+"""Rounds that replay changed rows: from source to target, and back."""

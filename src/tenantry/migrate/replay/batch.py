@@ -1,8 +1,8 @@
 """The work tables of a round, and one batch of one mapping in them.
 
-The temporary tables are what the modules of replay share: `tenantry_dirty` holds what has yet to be derived, `tenantry_batch` the keys
-that are derived now, `tenantry_all` all of them that this derivation has touched, `tenantry_before` and `tenantry_after` their ids and
-tenants, `tenantry_moved` those that have changed, `tenantry_touched` what a round has derived.
+The modules of replay share temporary tables: `tenantry_dirty` holds the rows that must still be derived, `tenantry_batch` the keys
+that are being derived, `tenantry_all` all keys that this derivation has touched, `tenantry_before` and `tenantry_after` their ids and
+tenants, `tenantry_moved` the keys whose id or tenant has changed, `tenantry_touched` the rows that a round has derived.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ create temporary table if not exists tenantry_moved
 """
 
 STATES = ("all", "before", "after", "moved", "known")
-"""What is remembered of the rows of one mapping while they are derived."""
+"""Temporary tables with the state of a mapping's rows while they are derived."""
 
 
 @dataclass
 class Work:
-    """What one round works with.
+    """The context of one round.
 
     Attributes:
-        corrected: mappings of which rows were corrected in the quarantine.
-        loose: entries may have been left out by the round before, which may have been another process's.
-        deadline: by time.monotonic(), of a round behind which writers wait.
-        strangers: target tables of which some rows have the old id of another tenant's row, and are not to be touched.
-        statements: by position and corrected mappings, what derives a batch.
+        corrected: mappings with rows that were corrected in the quarantine.
+        loose: the previous round, perhaps of another process, may have left entries in the queue.
+        deadline: by time.monotonic(), for a round behind which writers wait.
+        strangers: target tables with rows that have the legacy id of another tenant's row and must not be changed.
+        statements: (position, corrected mappings) → the statement that derives a batch.
     """
 
     connection: Connection
@@ -71,13 +71,13 @@ class Work:
     statements: dict[tuple[int, frozenset[str], frozenset[str]], str] = field(default_factory=dict)
 
     def seen(self, name: str) -> str:
-        """SQL of a relation: the rows of a target table, without strangers."""
+        """Return SQL of a relation: the rows of a target table, without strangers."""
         if name in self.strangers:
             return without_strangers(self.facts.project, name)
         return ident(self.facts.project.target.schema, name)
 
     def visible(self, name: str, alias: str) -> str:
-        """A condition behind ` and`: a target row is no stranger."""
+        """Return a condition, beginning with ` and`, that a target row is no stranger."""
         return no_stranger(self.facts.project, name, alias) if name in self.strangers else ""
 
     def check_time(self) -> None:
@@ -89,7 +89,7 @@ class Work:
             raise TooLong
 
     def copy_statement(self, batch: Batch) -> str:
-        """What derives the rows of a batch into its temporary table."""
+        """Return the statement that derives the rows of a batch into its temporary table."""
         key = (batch.position, self.corrected, self.strangers)
         if key not in self.statements:
             self.statements[key] = copy_statement(
@@ -106,7 +106,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one mapping that are derived together: those whose keys stand in tenantry_batch."""
+    """Rows of one mapping that are derived together: their keys are in tenantry_batch."""
 
     work: Work
     position: int
@@ -126,7 +126,7 @@ class Batch:
 
     @property
     def new(self) -> str:
-        """The temporary table of rows as they are derived."""
+        """The temporary table of the derived rows."""
         return new_rows(self.position)
 
     @property
@@ -136,15 +136,15 @@ class Batch:
 
     @property
     def seen(self) -> str:
-        """SQL of a relation: the target's rows, without those whose place is another tenant's row's; only to read them."""
+        """SQL of a relation, for reading: the target's rows, without strangers (rows in the place of another tenant's row)."""
         return self.work.seen(self.mapping.target.name)
 
     def visible(self, alias: str) -> str:
-        """A condition behind ` and`: a target row is none of those."""
+        """Return a condition, beginning with ` and`, that a target row is no stranger."""
         return self.work.visible(self.mapping.target.name, alias)
 
     def table(self, mapping: Mapping) -> str:
-        """The quoted name of the target table of another mapping."""
+        """Return the quoted name of the target table of another mapping."""
         return ident(self.project.target.schema, mapping.target.name)
 
     @property
@@ -162,7 +162,7 @@ class Batch:
         )
 
     def state_sql(self, keys: str, into: str) -> str:
-        """SQL that remembers id and tenant under which the target has the rows of some keys, or those that stand for them."""
+        """Return SQL that records, for some keys, id and tenant of their target rows or of the rows into which they were merged."""
         mapping = self.mapping
         tenant = self.facts.tenant(mapping, "t")
         extra = "null"
@@ -182,7 +182,7 @@ class Batch:
 
 
 def new_rows(position: int) -> str:
-    """The name of the temporary table of a mapping's rows as they are derived."""
+    """Return the name of the temporary table of a mapping's derived rows."""
     return f"tenantry_new_{position}"
 
 
@@ -192,14 +192,14 @@ def clear(connection: Connection, *tables: str) -> None:
 
 
 def fill(connection: Connection, keys: Sequence[str]) -> None:
-    """Make a batch of these keys."""
+    """Fill tenantry_batch with these keys."""
     clear(connection, "batch")
     connection.execute("insert into tenantry_batch select unnest(%s::text[])", [list(keys)])
 
 
 def forget(batch: Batch) -> None:
-    """Delete what the journal says of the batch, since it is about to be said again; corrections that wait for a retry, and the time
-    since when a row is in the quarantine, are kept for restore_corrections()."""
+    """Delete the journal's entries about the batch, which are about to be written again. Corrections that wait for a retry, and the
+    time since when a row is in quarantine, are kept for restore_corrections()."""
     connection, mapping = batch.connection, batch.mapping
     name = literal(mapping.name)
     clear(connection, "patch")
@@ -219,7 +219,7 @@ def forget(batch: Batch) -> None:
 
 
 def restore_corrections(batch: Batch) -> None:
-    """Put back what forget() has kept, for rows that are in the quarantine again."""
+    """Restore what forget() has kept, for rows that are in quarantine again."""
     batch.connection.execute(
         f"with p as (delete from tenantry_patch returning key, patch, since)"
         f" update {JOURNAL}.quarantine q set patch = p.patch, created_at = p.since"
@@ -228,20 +228,20 @@ def restore_corrections(batch: Batch) -> None:
 
 
 def fed_columns(mapping: Mapping) -> list[str]:
-    """The target columns that the mapping fills."""
+    """Return the target columns that the mapping fills."""
     return [column.name for column in mapping.columns]
 
 
 def same_values(mapping: Mapping, columns: Sequence[str], one: str, other: str, *, nulls: bool) -> list[str]:
-    """Conditions, of which any may hold, that two rows of the target have the same values: one for each set of columns that are
-    null, where nulls count as the same, since an index serves no condition that leaves it open."""
+    """Return alternative conditions that two rows of the target have the same values. With `nulls`, where nulls count as equal, there
+    is one condition for each set of null columns, since an index cannot serve a condition that leaves this open."""
     nullable = [
         name for name in columns if nulls and (column := mapping.target.column(name)) is not None and column.nullable
     ]
     ways = []
     for empty in product((False, True), repeat=len(nullable)):
         if all(empty) and len(nullable) == len(columns):
-            continue  # nothing is nobody's sameness
+            continue  # rows whose columns are all null never match
         null = dict(zip(nullable, empty, strict=True))
         ways.append(
             " and ".join(

@@ -1,9 +1,9 @@
-"""Rows that both sides changed since the last round of the dual-write window: which side's row stands, and what is lost.
+"""Conflicts of the dual-write window: rows that both sides changed since the last round. Which side's row wins, and what is lost.
 
-A source row and the target rows that it feeds are one: they stand or fall together. A side that changed it by a statement of
-an application wins over one where only a trigger did so; otherwise the later change wins. Every change of the other side is
-listed, with both rows and its time. What triggers added to numbers on the side that does not stand, as to a count of other rows,
-is added to the row that stands: those other rows are carried over too.
+A source row and the target rows that it feeds are decided together. A side that changed it by a statement of
+an application wins over a side where only a trigger did; otherwise the later change wins. Every change of the other side is
+listed, with both rows and its time. Amounts that triggers added to numbers on the losing side, e.g. to a count of other rows,
+are added to the winning row, since those other rows are replayed too.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ create temporary table if not exists tenantry_added (key text not null, amounts 
 
 _NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
 _LOCKED = 200
-"""Rows that a round locks in advance, at most, on each side."""
+"""The largest number of rows that a round locks in advance on each side."""
 _LOCK_MS = 300
-"""Milliseconds for which a round waits for locks on tables; whoever writes them waits behind it."""
+"""Milliseconds that a round waits for table locks; writers wait behind it."""
 _CAST = re.compile(r"\(?(?P<value>.+?)\)?(::[a-z ]+(\([0-9, ]+\))?)?")
 
 
 class Both:
-    """The conflicts of one round, in its transaction: `settle` before changes are carried back, `add` behind that."""
+    """The conflicts of one round, in its transaction: call `settle` before the reverse replay, `add` after it."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self._late: list[tuple[str, list[MappedColumn]]] = []
 
     def settle(self, connection: Connection) -> int:
-        """Decide for all rows that both sides changed; what does not stand is not carried over. Returns the lines listed."""
+        """Decide about all rows that both sides changed; losing changes are not replayed. Return the number of listed lines."""
         self._late = []
         listed = 0
         for table in self.project.source_tables:
@@ -93,8 +93,8 @@ class Both:
         )
 
     def _part(self, connection: Connection, position: int, mapping: Mapping) -> None:
-        """Rows of two tenants with one id are no row that both sides changed: each is carried over as what it is, and the way back
-        finds the target's to be a stranger."""
+        """Ignore rows of two tenants with one id: they are no common row. Each is replayed separately, and the reverse replay
+        treats the target's as a stranger."""
         connection.execute(
             f"delete from tenantry_both b using {STRANGER} n where b.m = {position} and n.legacy_id = b.legacy_id"
             f" and n.table_name = {literal(mapping.target.name)}"
@@ -119,7 +119,7 @@ class Both:
         )
 
     def matching(self) -> str:
-        """A condition over entries of the source's log: for their row there is one of the target's."""
+        """Return a condition over entries of the source's queue: the target's queue has an entry for the same row."""
         ways = []
         for mapping in self.project:
             keys = (
@@ -132,8 +132,8 @@ class Both:
         return " or ".join(ways)
 
     def lock(self, connection: Connection) -> None:
-        """Lock the rows that are written most on both sides, as the first statement of a round: its snapshot has them as they
-        are, and nobody can change them before it has ended."""
+        """Lock the most written rows of both sides, as the first statement of a round: its snapshot has their current
+        values, and nobody can change them until it ends."""
         most = (
             "select z.name, z.key from (select l.table_name as name, unnest(array[l.old_key, l.new_key]) as key from"
             f" {JOURNAL}.{{}} l) z where z.key is not null group by 1, 2 order by count(*) desc limit {_LOCKED}"
@@ -164,7 +164,7 @@ class Both:
         connection.execute(f"with {', '.join(parts)} select {counts}")
 
     def lock_tables(self, connection: Connection, main: Connection) -> None:
-        """Keep all writers of the tables that are written most out of a round, where its rows cannot be locked."""
+        """Lock the most written tables against writers during a round, if its rows cannot be locked."""
         hot = {
             (str(log), str(name))
             for log, name in main.execute(
@@ -185,7 +185,7 @@ class Both:
             connection.execute(f"set local lock_timeout = '{_LOCK_MS}ms'")
             connection.execute(f"lock table {', '.join(names)} in share row exclusive mode")
 
-    # -- what is lost ------------------------------------------------------------------------------------------------
+    # -- lost changes ------------------------------------------------------------------------------------------------
 
     def _list(self, connection: Connection, table: str, mappings: Sequence[Mapping]) -> int:
         first = mappings[0]
@@ -219,12 +219,12 @@ class Both:
         ).rowcount
         return listed
 
-    # -- what triggers added -----------------------------------------------------------------------------------------
+    # -- amounts of triggers -----------------------------------------------------------------------------------------
 
     def _amounts(
         self, connection: Connection, table: str, mappings: Sequence[Mapping], added: Sequence[MappedColumn]
     ) -> None:
-        """What triggers of the side that does not stand have added to numbers, by source key and column."""
+        """Compute the amounts that triggers of the losing side have added to numbers, by source key and column."""
         connection.execute("delete from tenantry_added")
         for position, mapping in enumerate(mappings):
             columns = _added(mapping)
@@ -237,7 +237,7 @@ class Both:
         self._sum(connection, _of_source(table), "not b.source_wins", [(name, name) for name in names])
         found = connection.execute("select a.key, a.amounts::text from tenantry_added a").fetchall()
         if found:
-            # The target's row is carried back first.
+            # The target's row is replayed into the source first.
             self._late.append((table, list(added)))
             connection.execute(
                 "insert into tenantry_said (side, table_name, key, at, image) select 'added',"
@@ -256,8 +256,8 @@ class Both:
             )
 
     def add(self, connection: Connection) -> None:
-        """Add to the source's rows what its triggers had added before the target's rows were carried back, and have them
-        carried over again."""
+        """Add the amounts of the source's triggers again, which the reverse replay has overwritten, and have the rows
+        replayed again."""
         late, self._late = self._late, []
         for table, added in late:
             connection.execute("delete from tenantry_added")
@@ -272,7 +272,7 @@ class Both:
             )
 
     def stay(self, connection: Connection) -> int:
-        """Have rows come back to the target that it has deleted, and that the source refuses to delete. Returns their number."""
+        """Restore rows that the target has deleted and the source refuses to delete. Return their number."""
         found = 0
         for mapping in self.project:
             target = without_strangers(self.project, mapping.target.name)
@@ -307,7 +307,7 @@ class Both:
 
 
 def _added(mapping: Mapping) -> list[MappedColumn]:
-    """Columns of numbers that are carried over as they are, so that what is added on one side can be added on the other."""
+    """Return numeric columns that are migrated unchanged, so that an amount of one side can be added on the other."""
     found = []
     for column in mapping.columns:
         if (
@@ -333,7 +333,7 @@ def _added(mapping: Mapping) -> list[MappedColumn]:
 
 
 def _told(added: Sequence[str]) -> str:
-    """A condition over what was said `x`: it changed more than numbers that are added anyway."""
+    """Return a condition over an entry `x`: it changed more than the numbers to which amounts are added anyway."""
     image, was = (f"{JOURNAL}.as_listed(x.{name}, {_array(added)})" for name in ("image", "was"))
     return f"(x.was is null or {image} is distinct from {was})"
 

@@ -1,5 +1,5 @@
-"""What derives from changed rows: a row whose id or tenant changed in the target, which came or went, takes along the rows that refer
-to it."""
+"""Marks dependents of changed rows: if a target row appeared, disappeared, or changed its id or tenant, the rows that reference it
+are derived again."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tenantry.postgres import ident, literal
 
 
 def spread(batch: Batch, *, thorough: bool) -> None:
-    """Mark the rows that derive from rows whose id, tenant or existence has changed."""
+    """Mark the rows that depend on rows whose id, tenant or existence has changed."""
     connection, mapping, position = batch.connection, batch.mapping, batch.position
     if not batch.facts.is_parent(batch.position):
         return
     children = batch.facts.children[batch.position]
     zoned = mapping.is_root and bool(batch.facts.tenant_columns)
     connection.execute(batch.state_sql("all", "after"))
-    # What is looked at whatever it was, is so once in a round: rows may name each other in a circle.
+    # In a thorough round each row is marked only once: rows may reference each other in a cycle.
     first = "(v.visits is null or v.visits < 2)"
     moved = "(b.id is distinct from a.id or b.tenant is distinct from a.tenant)"
     if batch.facts.pilot or any(child.lenient for child in children):
-        # Rows come and go also by way of the quarantine, and those that hang on them with them: a row that is there, if only in
-        # the quarantine, is no orphan's.
+        # Rows also appear and disappear through the quarantine, with the rows that depend on them: a row that exists, if only in
+        # quarantine, is a parent.
         moved = (
             "(b.id is distinct from a.id or b.tenant is distinct from a.tenant"
             " or (b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
@@ -43,15 +43,15 @@ def spread(batch: Batch, *, thorough: bool) -> None:
             " and q.source_key = k.key and q.state = 'open')))"
         )
     elif thorough and batch.project.subset is not None and mapping.merge is not None:
-        # Behind a trial rows are merged anew, so that another one may stand for the same rows.
+        # After a pilot rows are merged again, so another row may survive the merge.
         mine = f"from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
         moved = f"({moved} or {first} and k.key in (select source_key {mine} union all select into_key {mine}))"
     if position in batch.facts.document_ways:
-        # The tenant of a row that is named in a document is the source's to say, also while it is in quarantine.
+        # The source decides the tenant of a row that a document names, even while the row is in quarantine.
         moved = f"({moved} or (b.id is null and a.id is null and {first}))"
     named = moved
     if position in batch.facts.documented:
-        # Ids in documents are those of rows that the source has, whether they could be carried over or not.
+        # Documents may name any row of the source, whether or not it could be migrated.
         source = ident(batch.project.source.schema, mapping.source.name)
         known = "(b.id is not null or exists (select from tenantry_known n where n.key = k.key))"
         there = f"exists (select from {source} s where {same_key(batch.project.source, mapping, 's', 'k.key')})"
@@ -76,7 +76,7 @@ def spread(batch: Batch, *, thorough: bool) -> None:
 
 
 def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
-    """Selects of the keys of a child's rows that refer to rows of tenantry_moved."""
+    """Yield SELECTs of the keys of a child's rows that reference rows of tenantry_moved."""
     parent, mapping, ref = batch.mapping, child.mapping, child.ref
     own = ref.by == parent.key
     if own:
@@ -85,8 +85,8 @@ def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
             f" {literal(parent.source.name)} and q.parent_key = v.key where q.mapping = {literal(mapping.name)}"
             " and q.state = 'open' and v.moved"
         )
-    # Where the source has a foreign key, no row can have referred to one before that was there; but its entry can have been
-    # taken before that one's where a round did not take all.
+    # With a foreign key in the source, a row cannot reference a later one; but a round that did not take all entries may have
+    # taken its entry first.
     every = ref.late or not own
     which = "v.moved" if not (thorough and every) else "true"
     if child.enforced and own and not batch.work.loose and not batch.facts.pilot and not (thorough and every):
@@ -118,7 +118,7 @@ def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
 
 
 def _names(batch: Batch, mapping: Mapping, ref: Reference, parent: Mapping, key: str) -> str:
-    """A condition that finds rows which refer to a parent by the text of its key."""
+    """Return a condition for rows that reference a parent by the text of its key."""
     mine = [column for name in ref.columns if (column := mapping.source.column(name)) is not None]
     theirs = [column for name in ref.by if (column := parent.source.column(name)) is not None]
     if not all(comparable(here, there) for here, there in zip(mine, theirs, strict=True)):
@@ -130,7 +130,7 @@ def _names(batch: Batch, mapping: Mapping, ref: Reference, parent: Mapping, key:
 
 
 def _documents(batch: Batch, *, thorough: bool) -> Iterator[str]:
-    """Rows with documents in which ids of the moved rows stand."""
+    """Yield SELECTs of rows whose documents contain ids of the moved rows."""
     which = "true" if thorough else "v.named"
     parent = batch.mapping
     for position, mapping in enumerate(batch.project.mappings):
@@ -147,7 +147,7 @@ def _documents(batch: Batch, *, thorough: bool) -> Iterator[str]:
 
 
 def _by_tenant(batch: Batch) -> None:
-    """Rows that read something of their tenant's row, as its time zone."""
+    """Mark rows whose derivation reads their tenant's row, e.g. its time zone."""
     connection = batch.connection
     for position, mapping in enumerate(batch.project.mappings):
         if any(column.zoned for column in mapping.columns):

@@ -1,4 +1,4 @@
-"""What replay knows of a project before it looks at a row: which mappings depend on which. Pure."""
+"""The facts about a project that replay needs: which mappings depend on which. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tenantry.postgres import ident
 
 @dataclass(frozen=True)
 class Child:
-    """A mapping whose rows refer to those of another one.
+    """A mapping whose rows reference those of another one.
 
     Attributes:
-        column: the target column that holds the reference, where there is one.
-        enforced: the source has a valid foreign key for it, so that no row can be older than the row that it refers to.
-        lenient: something stands in for a row that does not exist.
+        column: the target column that holds the reference, if there is one.
+        enforced: the source has a valid foreign key for it, so that no row can be older than the referenced row.
+        lenient: a fallback replaces a missing row.
     """
 
     position: int
@@ -33,7 +33,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Acting:
-    """A foreign key among tables that a source feeds whose parent takes its children along, or changes them, when it goes."""
+    """A foreign key between mapped tables that deletes or changes the children when the parent is deleted."""
 
     child: str
     columns: tuple[str, ...]
@@ -42,12 +42,12 @@ class Acting:
 
 
 class ReplayFacts:
-    """Facts about a project, each worked out once.
+    """Facts about a project, each computed once.
 
     Attributes:
-        positions: by the mapping's name, its place among the project's mappings: temporary tables are named by it.
-        profiles: the mapping that makes profiles of users, if there is one.
-        pilot: only some tenants are carried over.
+        positions: mapping name → its index among the project's mappings; temporary tables are named by it.
+        profiles: the mapping that makes users' profiles, if there is one.
+        pilot: only some tenants are migrated.
     """
 
     def __init__(self, project: Project) -> None:
@@ -57,14 +57,14 @@ class ReplayFacts:
         self.pilot = bool(project.trial)
 
     def tenant(self, mapping: Mapping, alias: str) -> str:
-        """SQL of the tenant of a target row."""
+        """Return SQL of the tenant of a target row."""
         if mapping.is_root:
             return f"{alias}.id"
         return f"{alias}.{ident(self.project.manifest.tenant.column)}" if mapping.scoped else "null::uuid"
 
     @cached_property
     def children(self) -> Sequence[Sequence[Child]]:
-        """By position, the mappings whose rows refer to those of the mapping."""
+        """By position, the mappings whose rows reference those of the mapping."""
         found: list[list[Child]] = [[] for _ in self.project.mappings]
         for position, mapping in enumerate(self.project.mappings):
             known = set()
@@ -77,7 +77,7 @@ class ReplayFacts:
 
     @cached_property
     def documented(self) -> frozenset[int]:
-        """Mappings whose ids stand in documents of others."""
+        """Mappings whose ids occur in documents of others."""
         return frozenset(
             self.positions[parent.name]
             for mapping in self.project.mappings
@@ -88,7 +88,7 @@ class ReplayFacts:
 
     @cached_property
     def document_ways(self) -> frozenset[int]:
-        """Mappings whose ids stand in documents of others, and those through which they reach their tenant."""
+        """Mappings whose ids occur in documents of others, and the mappings through which they reach their tenant."""
         found: set[int] = set()
         queue = list(self.documented)
         while queue:
@@ -104,7 +104,7 @@ class ReplayFacts:
         return frozenset(found)
 
     def is_parent(self, position: int) -> bool:
-        """Whether other rows derive from a mapping's rows."""
+        """Whether other rows depend on a mapping's rows."""
         return (
             bool(self.children[position])
             or position in self.documented
@@ -113,7 +113,7 @@ class ReplayFacts:
 
     @cached_property
     def tenant_columns(self) -> tuple[str, ...]:
-        """The columns of the tenant's row that some value is made with."""
+        """The columns of the tenant's row that some derivation reads."""
         root = self.project.root_table
         texts = [
             text
@@ -129,7 +129,7 @@ class ReplayFacts:
 
     @cached_property
     def acting(self) -> Sequence[Acting]:
-        """Foreign keys whose parents act on their children."""
+        """Foreign keys whose deletes cascade to children or change them."""
         fed = self.project.by_target
         tables: Sequence[Table] = self.project.target.tables
         return [
@@ -144,7 +144,7 @@ class ReplayFacts:
 
     @cached_property
     def draws(self) -> dict[int, list[Draw]]:
-        """By position, the references by which rows of a pilot bring along rows without a tenant."""
+        """By position, the references through which rows of a pilot bring along rows without a tenant."""
         found: dict[int, list[Draw]] = {position: [] for position in range(len(self.project.mappings))}
         for draw in Inside(self.project).draws():
             found[self.positions[draw.mapping.name]].append(draw)

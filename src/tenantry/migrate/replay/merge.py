@@ -1,4 +1,4 @@
-"""Merging: of rows that mean the same one stands in the target, and the others are listed."""
+"""Merging: of duplicate rows one survives in the target, and the others are listed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tenantry.postgres import ident, literal
 
 
 def with_group(batch: Batch) -> None:
-    """Rows that were merged with one of the batch are looked at with it."""
+    """Add the rows that were merged with a row of the batch."""
     connection, mapping = batch.connection, batch.mapping
     name = literal(mapping.name)
     connection.execute(
@@ -31,7 +31,7 @@ def with_group(batch: Batch) -> None:
 
 
 def equals(batch: Batch) -> bool:
-    """Make a batch of the target's rows that mean the same as a row just derived; False where there is none."""
+    """Make a batch of the target's rows that duplicate a derived row; return False if there are none."""
     connection, mapping = batch.connection, batch.mapping
     assert mapping.merge is not None
     ways = same_values(mapping, mapping.merge.by, "t", "n", nulls=True)

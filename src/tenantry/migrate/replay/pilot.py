@@ -1,4 +1,4 @@
-"""In a pilot run: rows without a tenant that come along with rows of the chosen tenants."""
+"""Pilot runs: rows without a tenant that rows of the chosen tenants reference are brought along."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pilot_of(batch: Batch) -> Inside:
 
 
 def bring_along(batch: Batch) -> bool:
-    """List rows without a tenant that come along with the batch, and mark them; True where there were any."""
+    """List and mark the rows without a tenant that the batch brings along; return True if there are any."""
     mapping = batch.mapping
     inside = pilot_of(batch)
     found = 0
@@ -41,7 +41,7 @@ def bring_along(batch: Batch) -> bool:
 
 
 def _same_come_along(batch: Batch) -> int:
-    """Rows of which one would stand for the other come along together."""
+    """Bring along rows together with their duplicates, into which they would be merged."""
     connection, mapping = batch.connection, batch.mapping
     name, key = literal(mapping.name), mapping.ours("key")
     assert mapping.merge is not None
@@ -55,7 +55,7 @@ def _same_come_along(batch: Batch) -> int:
     connection.execute("analyze tenantry_batch")
     one = f"{insert} select {name}, h.{key} from hashed h where not {listed} and ({there}) on conflict do nothing"
     found = _list(batch, mapping, merging(batch.project, mapping, one, rows=few, few=True))
-    # A row with values that none has there: all rows are asked whether they mean the same.
+    # A row with new values: compare it with all rows.
     connection.execute("delete from tenantry_known")
     new = f"insert into tenantry_known select h.{key} from hashed h where {listed} and not ({there})"
     if connection.execute(merging(batch.project, mapping, new, rows=few, few=True)).rowcount:
@@ -69,7 +69,7 @@ def _same_come_along(batch: Batch) -> int:
 
 
 def _list(batch: Batch, parent: Mapping, statement: str) -> int:
-    """Run a statement that lists rows of a mapping, and mark those."""
+    """Run a statement that lists rows of a mapping, and mark the listed rows."""
     connection = batch.connection
     return connection.execute(
         f"with listed as ({statement} returning source_key)"
@@ -78,7 +78,7 @@ def _list(batch: Batch, parent: Mapping, statement: str) -> int:
 
 
 def decided_on(batch: Batch) -> str:
-    """A select of the keys of those people of the batch for whom an account is decided on."""
+    """Return a SELECT of the keys of the batch's people for whom an account is decided."""
     mapping = batch.mapping
     condition = pilot_of(batch).condition(mapping) if batch.facts.pilot else None
     if condition is None:

@@ -1,4 +1,4 @@
-"""The change queues: what waits in them, taking entries out, and how many a round takes."""
+"""The change queues: pending entries, taking entries, and the size of a round."""
 
 from __future__ import annotations
 
@@ -8,70 +8,70 @@ from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 
 ROUND_ENTRIES = 50_000
-"""Log entries that one round takes at most, however quick it is: bounds what a kill costs."""
+"""The largest number of entries per round, however fast it is: limits what a kill costs."""
 
 BOTH_LEAST = 20
-"""Log entries of the source that a round takes at least while both sides are written, however long they take."""
+"""The smallest number of source entries per round in the dual-write window, however long they take."""
 
 ROUND_SECONDS = 1.0
-"""How long a round shall take, about: while it lasts, whoever wants to truncate or alter a table that it reads must wait, and
-everybody else behind him."""
+"""The approximate duration of a round. During a round, TRUNCATE and ALTER of the tables that it reads wait for it, and block
+everyone behind them."""
 
 EVERYTHING = 1_000_000_000
-"""As a limit of entries: all that are visible."""
+"""A limit of entries that means: all visible ones."""
 
 
 @dataclass
 class Round:
-    """What one round did. Times in seconds."""
+    """The result of one round. Times in seconds."""
 
     entries: int = 0
     keys: int = 0
     rows: int = 0
     refused: int = 0
     oldest: float = 0.0
-    """Age in seconds of the oldest entry that it took."""
+    """Age in seconds of the oldest taken entry."""
     complete: bool = True
-    """It took all entries that it saw. If not, rows may stand beside others that are not up to date: they are not compared yet."""
+    """Whether it took all visible entries. If not, some rows may be newer than others, and are not compared yet."""
     reversed_entries: int = 0
-    """Entries of the target's log."""
+    """Entries of the target's queue."""
     conflicts: int = 0
 
 
 class RoundPace:
-    """How many entries a round takes: as many as lately were carried over in some seconds."""
+    """The number of entries per round: as many as recent rounds replayed within some seconds."""
 
     def __init__(self, *, seconds: float = ROUND_SECONDS, least: int = 2_000, first: int = ROUND_ENTRIES // 5) -> None:
         self._seconds, self._least = seconds, least
         self.limit = first
 
     def tell(self, entries: int, seconds: float) -> None:
-        """What a round of this limit did, and how long it took."""
+        """Record the entries and the duration of a round with this limit."""
         if seconds > 2 * self._seconds:
             self.limit = max(self._least, int(min(entries, self.limit) * self._seconds / seconds))
         elif entries >= self.limit and seconds < self._seconds / 2:
             self.limit = min(ROUND_ENTRIES, 2 * self.limit)
 
     def less(self) -> None:
-        """A round of this limit was given up."""
+        """Record that a round with this limit was given up."""
         self.limit = max(self._least, self.limit // 4)
 
 
 class TooLong(Exception):
-    """A round has taken longer than writers may wait behind it; nothing of it is kept."""
+    """A round took longer than writers may wait behind it; it was rolled back."""
 
 
 def take_log(
     connection: Connection, log: str, into: str, limit: int, *, side: str | None = None, also: str | None = None
 ) -> tuple[int, float]:
     """Move the keys of visible entries into a temporary table, each with the time of its last change, and remove exactly these
-    entries. Returns their number, and the age of the oldest in seconds.
+    entries. Return their number, and the age of the oldest in seconds.
 
-    The time is that of the commit where the server keeps these (track_commit_timestamp), else that of the statement.
+    The time is that of the commit if the server records it (track_commit_timestamp), otherwise that of the statement.
 
     Args:
-        side: during the dual-write window, the side whose log it is: what its changes said is kept for the round.
-        also: a condition over entries that are taken beside those of the limit.
+        side: in the dual-write window, the side of the queue: the contents of its changes are kept for the round.
+        also: a condition over entries that are taken in addition to the limit.
     """
     row = connection.execute("select current_setting('track_commit_timestamp')").fetchone()
     when = "pg_xact_commit_timestamp(xmin)" if row is not None and row[0] == "on" else "at"
@@ -98,7 +98,7 @@ def take_log(
 
 
 def pending(connection: Connection, log: str = "source_log") -> tuple[int, float, int]:
-    """Entries not yet replayed (100,000 where there are more), age of the oldest in seconds, bytes of the log."""
+    """Return pending entries (100,000 if there are more), age of the oldest in seconds, and bytes of the queue."""
     row = connection.execute(
         f"select (select count(*) from (select from tenantry.{log} limit 100000) z),"
         f" coalesce(extract(epoch from clock_timestamp() - (select min(at) from (select at from tenantry.{log} limit 1000) z)), 0)"

@@ -1,4 +1,4 @@
-"""Rows that the server refuses: looked for by halving, tried again when others have moved, and quarantined when nothing else helps."""
+"""Rows that the server refuses: found by halving, retried when others have moved, and quarantined if they still fail."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tenantry.statements.copy import RUN
 
 
 def one_by_one(batch: Batch, keys: Sequence[str], done: Round, *, thorough: bool) -> None:
-    """Halve what failed until single rows are left. Some only stood in another's way, and go when that has moved; two
-    that exchange a unique value go when both have been taken out; what is left is refused, row by row."""
+    """Halve a failed batch until single rows are left. Some were only blocked by others, and succeed once these have moved; two
+    rows that exchange a unique value succeed once both have been taken out. The others are refused, row by row."""
     connection, mapping = batch.connection, batch.mapping
     failed: dict[str, psycopg.Error] = {}
 
@@ -64,7 +64,7 @@ def one_by_one(batch: Batch, keys: Sequence[str], done: Round, *, thorough: bool
         again = list(failed)
         failed.clear()
         with connection.transaction():
-            # Their dependents find them gone and come again, then find them there.
+            # Dependents are derived twice: once without these rows, then with them.
             fill(connection, again)
             clear(connection, *STATES)
             connection.execute("insert into tenantry_all select key from tenantry_batch")
@@ -80,18 +80,18 @@ def one_by_one(batch: Batch, keys: Sequence[str], done: Round, *, thorough: bool
             and isinstance(error, pg.UniqueViolation | pg.ExclusionViolation)
             and error.diag.constraint_name not in plain
         ):
-            # Whose value it is cannot be told, and the entry by which they gave it up may be among those not taken.
+            # The holder of the value is unknown, and the entry by which it gave up the value may not be taken yet.
             raise error
         refuse(batch, key, error, thorough=thorough)
         done.refused += 1
     if mapping is batch.facts.profiles:
-        # Those who were looked at one by one may be waiting for each other's addresses.
+        # People who were derived one by one may wait for each other's addresses.
         fill(connection, keys)
         make_accounts(batch, "tenantry_batch")
 
 
 def refuse(batch: Batch, key: str, error: psycopg.Error, *, thorough: bool) -> None:
-    """A row that the server refuses goes to the quarantine, with what the server said."""
+    """Put a refused row into the quarantine, with the server's message."""
     connection, mapping, position = batch.connection, batch.mapping, batch.position
     said = (
         "the server's message is withheld: the table holds secrets" if mapping.secrets else error.diag.message_primary

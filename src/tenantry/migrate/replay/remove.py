@@ -1,4 +1,4 @@
-"""Taking rows out of the target: what a foreign key would delete or change with them is derived again, as its source says."""
+"""Removes rows from the target; rows that a foreign key would delete or change with them are derived again from the source."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tenantry.postgres import ident, literal
 
 
 def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = "") -> int:
-    """Delete rows of the target, and before them those that a foreign key would delete or change with them: they are
-    derived again, as their source says, and not as the key's action would have it. Returns the rows of the mapping itself.
+    """Delete rows of the target, and before them the rows that a foreign key would delete or change with them: these are
+    derived again from the source instead. Return the number of the mapping's own rows.
 
     Args:
         keys: a relation `a` with the source keys.
         condition: over the target's row `t`.
-        legacy: SQL of the rows' legacy ids over `a`, where it is not the one of the key.
+        legacy: SQL of the rows' legacy ids over `a`, if it differs from the key's.
     """
     connection, mapping = batch.connection, batch.mapping
     legacy = legacy or legacy_of(mapping, "a.key")
     target = batch.target
 
     def whose(table: str, alias: str = "t") -> str:
-        # Rows of several tenants may have one old id.
+        # Rows of several tenants may have the same legacy id.
         return f"coalesce({alias}.{ident(tenant)}::text, '')" if batch.project.scoped(table) else "''"
 
     tenant = batch.project.manifest.tenant.column
@@ -63,7 +63,7 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
         for position, each in enumerate(batch.project.mappings):
             if each.target.name != table or (each is mapping and not others_too):
                 continue
-            # The rows that were asked for are being derived; all others are to be, and what they were is remembered.
+            # The requested rows are being derived; all others must be, and their state is recorded.
             others_only = (
                 f" and not exists (select from {keys} a where t.legacy_id = {legacy})" if each is mapping else ""
             )

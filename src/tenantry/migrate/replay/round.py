@@ -1,11 +1,11 @@
-"""Rounds of replay: carry what applications changed in the source over to the target.
+"""Rounds of replay: apply the applications' changes of the source to the target.
 
-A round is one REPEATABLE READ transaction. It takes the entries of the change queue that it sees (and removes exactly these), finds
-all rows that derive from them, derives these again from the same snapshot of the source, and brings the target in line. So a round can
-be repeated, the order of entries does not matter, and what becomes visible later is the next round's.
+A round is one REPEATABLE READ transaction. It takes the visible entries of the change queue (and removes exactly these), finds
+all rows that depend on them, derives these again from the same snapshot of the source, and updates the target. So a round can
+be repeated, the order of entries does not matter, and entries that become visible later belong to the next round.
 
-What derives from a changed row is found along the mappings: a row whose id or tenant changed in the target, which came or went, takes
-along the rows that refer to it. Rows in quarantine wait under the key of the parent that they miss.
+Dependents of a changed row are found along the mappings: if a target row appeared, disappeared, or changed its id or tenant, the
+rows that reference it are derived again. Rows in quarantine wait under the key of their missing parent.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ BeforeCommit = Callable[[Connection, Round], None]
 class Replayer:
     """Applies changes of one project's source to its target, over one connection.
 
-    Every method must be called within the round's transaction, but for `begin` and `made`.
+    Call every method within the round's transaction, except `begin` and `made`.
 
     Attributes:
-        deadline: by time.monotonic(), of a round behind which writers wait.
+        deadline: by time.monotonic(), for a round behind which writers wait.
     """
 
     def __init__(self, project: Project) -> None:
@@ -65,25 +65,25 @@ class Replayer:
         self._statements: dict[tuple[int, frozenset[str], frozenset[str]], str] = {}
         self._made: set[int] = set()
         self._making: set[int] = set()
-        # Whether entries may have been left out by the round before this one, which may have been another process's.
+        # Whether the previous round, perhaps of another process, may have left entries in the queue.
         self._loose = True
         self._still_loose = True
 
     @staticmethod
     def begin(connection: Connection) -> None:
-        """The session's temporary tables; once for a connection, outside of a round."""
+        """Create the session's temporary tables; once per connection, outside a round."""
         for tables in (TABLES, BOTH_TABLES, LEFT_TABLES, *CLAIM_TABLES):
             connection.execute(tables)
 
     def made(self) -> None:
-        """The round has been committed, and with it the temporary tables that it made."""
+        """Record that the round was committed, with the temporary tables that it made."""
         self._made |= self._making
 
     def take(self, connection: Connection, limit: int = EVERYTHING, *, also: str | None = None) -> Round:
         """Take entries from the queue: the first statement of a round, whose snapshot all others share.
 
         Args:
-            also: a condition over further entries, while both sides are written.
+            also: a condition over further entries, in the dual-write window.
         """
         entries, oldest = take_log(
             connection,
@@ -101,14 +101,14 @@ class Replayer:
         """Bring the target in line with the source for all entries taken.
 
         Args:
-            thorough: what was copied was read at different moments, so that a row counts as moved even if it already
-                stands in the target as it should: others may have seen it otherwise.
+            thorough: the copy read rows at different moments, so a row counts as moved even if it already
+                has its final values in the target: others may have read earlier ones.
         """
         self._mark(connection)
         return self.settle(connection, done, thorough=thorough)
 
     def settle(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
-        """Derive everything that is marked as dirty, and what follows from it, until nothing is left."""
+        """Derive all rows that are marked as dirty, and their dependents, until none is left."""
         work = Work(
             connection,
             self._facts,
@@ -139,14 +139,14 @@ class Replayer:
         return done
 
     def mark(self, connection: Connection, mapping: Mapping, keys: Sequence[str]) -> None:
-        """Have these source rows derived again, whatever the queue says."""
+        """Mark these source rows for derivation, regardless of the queue."""
         connection.execute(
             "insert into tenantry_dirty select %s, k from unnest(%s::text[]) k",
             [self._facts.positions[mapping.name], list(keys)],
         )
 
     def mark_all(self, connection: Connection, mapping: Mapping) -> None:
-        """Look at a whole table again, also at what is no longer there."""
+        """Mark a whole table for derivation, including rows that no longer exist."""
         position = self._facts.positions[mapping.name]
         source, key = ident(self.project.source.schema, mapping.source.name), mapping_key(mapping)
         target = ident(self.project.target.schema, mapping.target.name)
@@ -177,7 +177,7 @@ class Replayer:
                     self.mark_all(connection, mapping)
 
     def _derive(self, batch: Batch, done: Round, *, thorough: bool) -> None:
-        """Everything of one mapping that is dirty."""
+        """Derive all dirty rows of one mapping."""
         connection = batch.connection
         batch.work.check_time()
         clear(connection, "batch")
@@ -187,10 +187,10 @@ class Replayer:
             [batch.position],
         )
         if batch.facts.pilot and bring_along(batch):
-            # First those who came along: parents come before their children in the next turn.
+            # First the rows that were brought along: parents precede their children in the next pass.
             connection.execute(f"insert into tenantry_dirty select {batch.position}, key from tenantry_batch")
             return
-        # Outside of what is taken back when a row is refused.
+        # Outside the savepoint that a refused row rolls back to.
         self._make_table(batch)
         for evict in (False, True):
             try:
@@ -198,9 +198,9 @@ class Replayer:
                     done.rows += derive(batch, thorough=thorough, evict=evict)
                     return
             except pg.UniqueViolation:
-                continue  # perhaps of rows that pass a value on to each other, also to some whose entries wait in the queue
+                continue  # rows may exchange values, also with rows whose entries wait in the queue
             except ROW_ERRORS:
-                break  # some row of many: looked for below
+                break  # one of many rows: found below
         keys = [str(row[0]) for row in connection.execute("select key from tenantry_batch order by key").fetchall()]
         one_by_one(batch, keys, done, thorough=thorough)
 
@@ -227,7 +227,7 @@ def _corrected(connection: Connection) -> frozenset[str]:
 
 
 def _sweep(work: Work) -> bool:
-    """Rows within a cycle of references whose parent did not arrive follow it into the quarantine; True where there were any."""
+    """Quarantine rows within a cycle of references whose parent is quarantined; return True if there are any."""
     found = False
     for position, mapping in enumerate(work.facts.project.mappings):
         for column in mapping.columns:
@@ -277,11 +277,11 @@ def run_round(
     settings: Sequence[str] = (),
     before_commit: BeforeCommit | None = None,
 ) -> Round:
-    """The transaction of a round, in whatever direction: one snapshot for everything that `work` reads.
+    """Run the transaction of a round in any direction: one snapshot for everything that `work` reads.
 
     Args:
-        settings: statements of SET LOCAL that come with the transaction's beginning, in one message with it.
-        before_commit: is called when the work is done; what it raises takes the round back.
+        settings: SET LOCAL statements, sent in one message with the BEGIN.
+        before_commit: called when the work is done; an exception rolls back the round.
     """
     with connection.transaction():
         connection.execute("; ".join(["set transaction isolation level repeatable read", *settings]))
@@ -300,7 +300,7 @@ def replay_round(
     thorough: bool = False,
     before_commit: BeforeCommit | None = None,
 ) -> Round:
-    """One round from the source to the target."""
+    """Run one round from the source to the target."""
 
     def once(limit: int) -> Round:
         def work() -> Round:
@@ -315,7 +315,7 @@ def replay_round(
 
 
 def or_everything(once: Callable[[int], Round], limit: int) -> Round:
-    """A round that a foreign key refuses, since what it left in the queue belonged to what it took, takes everything instead."""
+    """Repeat a round without a limit if a foreign key refuses it: the left entries belonged to the taken ones."""
     try:
         return once(limit)
     except pg.IntegrityError:
@@ -325,17 +325,17 @@ def or_everything(once: Callable[[int], Round], limit: int) -> Round:
 
 
 class Rounds:
-    """Rounds from the source to the target over a connection that is opened when the first is done.
+    """Rounds from the source to the target, over a connection that the first round opens.
 
     Attributes:
-        pace: how many entries a round takes.
-        rows: target rows that all rounds have written.
+        pace: the number of entries per round.
+        rows: target rows written by all rounds.
     """
 
     def __init__(self, project: Project, open_connection: Callable[[], Connection], check: BeforeCommit) -> None:
         """
         Args:
-            check: is called before each round is committed that is given nothing else to do then.
+            check: called before the commit of each round without its own `before_commit`.
         """
         self.replayer = Replayer(project)
         self.pace = RoundPace()
@@ -346,7 +346,7 @@ class Rounds:
     def once(
         self, *, limit: int = EVERYTHING, thorough: bool = False, before_commit: BeforeCommit | None = None
     ) -> Round:
-        """One round."""
+        """Run one round."""
         if self._connection is None or self._connection.closed:
             self._connection = self._open()
             self.replayer.begin(self._connection)

@@ -1,4 +1,4 @@
-"""What one row can be to blame for, in every direction; anything else is not for a round to decide."""
+"""Errors that a single row can cause, in every direction; a round does not handle any others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROW_ERRORS = (
     pg.NotSupportedError,  # class 0A: numeric NaN and infinity to an integer
     pg.CardinalityViolation,  # class 21: a sub-select of a check or of an expression
     pg.TriggeredDataChangeViolation,  # class 27
-    pg.ExternalRoutineException,  # classes 38 and 39: what a function of a check or of a generated column says
+    pg.ExternalRoutineException,  # classes 38 and 39: errors of functions in checks and generated columns
     pg.ExternalRoutineInvocationException,
     pg.WithCheckOptionViolation,  # class 44
     # Class 54: documents that are too deep (54001), values that are too large for a row, a text or an index.

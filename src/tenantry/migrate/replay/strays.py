@@ -1,9 +1,9 @@
-"""Strays: what was written on the side that applications do not write, past its fence.
+"""Strays: writes on the inactive side, which bypassed its fence.
 
-The fence refuses everybody, but whoever owns a table, or is a superuser, can switch it off. What is written then is noted by
-the triggers that note changes, or, where these were off as well, found by a comparison. The side that applications write
-stands: a row of the other one is brought in line with it again. What it said is listed in `tenantry.conflict`; a row that the
-other side has no place for stays where it is, and is listed in `tenantry.kept`.
+The fence refuses everyone, but the owner of a table, or a superuser, can switch it off. Their writes are captured by
+the change triggers or, if these were off as well, found by a comparison. The active side
+wins: rows of the other side are corrected. Their stray values are listed in `tenantry.conflict`; a row for which the
+other side has no place stays, and is listed in `tenantry.kept`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _DELETED = "'{\"deleted\": true}'"
 
 
 def look_for_strays(connection: Connection, project: Project, replayer: Replayer, journal: Journal) -> int:
-    """Compare both sides as a whole, where triggers were switched and nothing has noted what was written in the target meanwhile;
-    and do with what differs as with any other stray. Nothing may have been carried over since the triggers stand again: it would
-    hide what was written. Returns the number of changes that were taken back.
+    """Compare both sides completely after triggers were switched, since writes in the target were not captured meanwhile;
+    treat differences like other strays. Call it before any replay with the restored triggers, which would
+    hide the writes. Return the number of undone changes.
 
     Args:
-        connection: one over which rounds are done.
+        connection: a connection for rounds.
     """
     waiting = {
         (str(table), str(key))
@@ -51,7 +51,7 @@ def look_for_strays(connection: Connection, project: Project, replayer: Replayer
     listed = 0
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        # First those that were noted, deletions too; then the others, among which what was not carried over yet is no stray.
+        # First captured strays, including deletions; then the others, among which changes that were not replayed yet are no strays.
         for these in (None, found):
             if note_in_target(connection, project, replayer, these):
                 if these is not None:
@@ -67,11 +67,11 @@ def look_for_strays(connection: Connection, project: Project, replayer: Replayer
 def note_in_target(
     connection: Connection, project: Project, replayer: Replayer, found: MappingType[str, Sequence[str]] | None = None
 ) -> bool:
-    """Before anything else in a round while applications write the source: remember what strays say, and have their rows derived
-    again. False where there are none.
+    """At the start of a round while applications write the source: record the values of strays, and have their rows derived
+    again. Return False if there are none.
 
     Args:
-        found: by mapping, keys of rows that a comparison found different.
+        found: mapping → keys of rows that a comparison found different.
     """
     for mapping in project:
         if keys := (found or {}).get(mapping.name):
@@ -123,7 +123,7 @@ def note_in_target(
 
 
 def list_in_target(connection: Connection, project: Project) -> int:
-    """Behind it: list what the rows said that are as the source says again. Returns their number."""
+    """At the end of that round: list the stray values of rows that agree with the source again. Return their number."""
     listed = 0
     for name, mappings in project.by_target.items():
         key = "case" + "".join(
@@ -140,8 +140,8 @@ def list_in_target(connection: Connection, project: Project) -> int:
 
 
 def note_in_source(connection: Connection, project: Project) -> int:
-    """In a round while applications write the target: list what strays in the source say, and have what the target says of
-    their rows carried back again. A row that only the source has stays there. Returns the number of strays."""
+    """In a round while applications write the target: list the values of strays in the source, and have the target's values of
+    these rows written back again. A row that exists only in the source stays. Return the number of strays."""
     some = "old_key is not null or new_key is not null"
     if connection.execute(f"select from {JOURNAL}.source_log where {some} limit 1").fetchone() is None:
         return 0
@@ -173,7 +173,7 @@ def note_in_source(connection: Connection, project: Project) -> int:
 
 
 def strays_again(project: Project) -> list[str]:
-    """What is derived again when applications write the source again: what was written there in spite of the fence."""
+    """Return statements that mark stray rows of the source for derivation when applications write the source again."""
     return [
         f"insert into {JOURNAL}.source_log (table_name, new_key) select distinct {literal(mapping.source.name)}, source_key"
         f" from {JOURNAL}.conflict where direction = 'forward' and table_name = {literal(mapping.target.name)}"
@@ -183,7 +183,7 @@ def strays_again(project: Project) -> list[str]:
 
 
 def _forget_gone_accounts(connection: Connection, project: Project) -> None:
-    """A profile that lost its account, since that was deleted, was not written by anybody."""
+    """Forget profiles that changed because their account was deleted: that is no stray write."""
     mapping, users = profile_mapping(project), project.manifest.users
     if mapping is None or users is None:
         return
@@ -196,7 +196,7 @@ def _forget_gone_accounts(connection: Connection, project: Project) -> None:
 
 
 def _image(mappings: Sequence[Mapping], alias: str) -> str:
-    """A row as it is listed: without secrets, and without what Python makes another way each time."""
+    """Return SQL of a row for the list: without secrets, and without values that Python makes differently each time."""
     left_out = {
         column.name for each in mappings for column in each.columns if each.is_secret(column) or column.kind == "python"
     }
@@ -205,7 +205,7 @@ def _image(mappings: Sequence[Mapping], alias: str) -> str:
 
 
 def row_text(alias: str, names: Sequence[str], present: str) -> str:
-    """Columns of a row as the text of a JSON document, null where there is no row: jsonb cannot hold all that json holds.
+    """Return SQL of a row's columns as JSON text, null without a row: jsonb cannot hold everything that json can.
 
     Args:
         present: a column that is never null.

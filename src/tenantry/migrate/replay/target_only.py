@@ -1,13 +1,13 @@
-"""What stands in the target only, in a round that writes what the source says: no source can say what becomes of it.
+"""Protects target-only data in a round that writes the source's state: the source cannot restore it.
 
-It is there once applications have written the target, after a rollback or in the dual-write window: rows of tables that nothing
-feeds, rows that a rollback kept because the source has no place for them, and columns that no source column feeds. A round deletes
-rows and makes them again, and deletes rows that are gone from the source. So that nothing of the above goes with them:
+It exists once applications have written the target, after a rollback or in the dual-write window: rows of unmapped
+tables, rows that a rollback kept because the source has no place for them, and columns without a source column. A round deletes
+rows and makes them again, and deletes rows that the source no longer has. To keep target-only data:
 
-1. What is deleted is put by before, with the rows that the actions of foreign keys would take along.
-2. At the end of the round, rows of the target alone stand again, and columns of the target alone hold again what they held.
-3. What refers to a row that is gone then, or has moved, lets go of it: the reference is emptied where it may be null, else the
-   row is taken out. What it was stands in tenantry.conflict.
+1. Rows are saved before they are deleted, with the rows that the actions of foreign keys would delete or change.
+2. At the end of the round, target-only rows and the values of target-only columns are restored.
+3. References to rows that no longer exist, or have moved, are released: the reference is set to null if allowed, otherwise the
+   row is removed. tenantry.conflict lists the previous values.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ create temporary table if not exists tenantry_put_by (name text not null, key te
 
 @dataclass(frozen=True, slots=True)
 class _Tie:
-    """A foreign key of rows of the target alone.
+    """A foreign key of target-only rows.
 
     Attributes:
-        condition: which rows `t` of the child these are.
-        kept: they are rows that a rollback kept.
+        condition: selects these rows `t` of the child.
+        kept: whether they are rows that a rollback kept.
     """
 
     child: Table
@@ -54,7 +54,7 @@ class _Tie:
 
 
 class LeftAlone:
-    """What is done in one round: `put_by` and `note` before rows of the target are deleted or changed, `settle` at its end."""
+    """The protection in one round: `put_by` and `note_changes` before target rows are deleted or changed, `settle` at its end."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -64,7 +64,7 @@ class LeftAlone:
         self._noted = False
 
     def begin(self, connection: Connection) -> None:
-        """See whether applications have written the target at all, and of which tables a rollback kept rows or cells."""
+        """Find out whether applications have written the target, and in which tables a rollback kept rows or values."""
         self._noted = False
         row = connection.execute(
             f"select exists (select from {JOURNAL}.event where code = 'cut_over'),"
@@ -77,7 +77,7 @@ class LeftAlone:
     # -- before rows are deleted or changed ----------------------------------------------------------------------------
 
     def put_by(self, connection: Connection, name: str, rows: str) -> None:
-        """Put by rows of a table that a source feeds and that are about to be deleted, with what would go with them.
+        """Save rows of a mapped table that are about to be deleted, with the rows that would be deleted with them.
 
         Args:
             rows: SQL of a relation with the rows as `t`, and its condition.
@@ -92,10 +92,10 @@ class LeftAlone:
         self._note(connection, name, rows)
 
     def note_changes(self, connection: Connection, mapping: Mapping, new: str) -> None:
-        """Remember what others may refer to, of rows that are about to have other values there: another tenant, for one.
+        """Record referenced values of rows that are about to change them, e.g. their tenant.
 
         Args:
-            new: the temporary table with the rows as they shall be.
+            new: the temporary table with the new rows.
         """
         if not self._active:
             return
@@ -115,7 +115,7 @@ class LeftAlone:
                 )
 
     def as_it_was(self, name: str) -> str:
-        """SQL of the rows of a table, also of those that are put by."""
+        """Return SQL of the rows of a table, including saved ones."""
         table = self._sql(name)
         if not self._active:
             return table
@@ -125,7 +125,7 @@ class LeftAlone:
         )
 
     def _uproot(self, connection: Connection, parent: str, rows: str) -> None:
-        """Put by, and take out, rows of tables that nothing feeds which the action of a foreign key would reach."""
+        """Save and delete rows of unmapped tables that the action of a foreign key would reach."""
         if not any(tie.parent.name == parent for tie in self._acting):
             return
         connection.execute("delete from tenantry_hit")
@@ -149,14 +149,14 @@ class LeftAlone:
                 f"insert into tenantry_put_by select {literal(name)}, concat_ws(' ', t.tableoid, t.ctid), (t.*)::text from {which}"
             )
             self._note(connection, name, which)
-        for name in reversed(reached):  # children first: what a key empties is another row, and would not be found
+        for name in reversed(reached):  # children first: a row whose key was set to null would not be found
             connection.execute(
                 f"delete from {self._sql(name)} t using tenantry_hit h where h.name = {literal(name)} and h.place = t.tableoid"
                 " and h.at = t.ctid"
             )
 
     def _reach(self, connection: Connection, tie: _Tie, parents: str, reached: list[str]) -> list[str]:
-        """Note the rows that hang on these; the child's table where there are new ones."""
+        """Record the rows that reference these; append the child's table if there are new ones."""
         found = connection.execute(
             f"insert into tenantry_hit select {literal(tie.child.name)}, t.tableoid, t.ctid from {self._sql(tie.child.name)} t"
             f" join {parents} on {_same(tie, 't', 'p')} on conflict do nothing"
@@ -180,7 +180,7 @@ class LeftAlone:
     # -- at the end of a round -----------------------------------------------------------------------------------------
 
     def settle(self, connection: Connection) -> int:
-        """Have what was put by again, and let it go of rows that are gone. Returns how many conflicts were listed."""
+        """Restore the saved rows, and release references to rows that no longer exist. Return the number of listed conflicts."""
         if not self._active:
             return 0
         listed = 0
@@ -207,7 +207,7 @@ class LeftAlone:
         held = self.project.target.table(name)
         assert held is not None
         names = idents(column.name for column in held.columns if column.generated is None)
-        # Rows of a table that a source feeds stand again only where they are the target's alone.
+        # Rows of a mapped table are restored only if they are target-only.
         mine = (
             f" where exists (select from {JOURNAL}.kept k where k.table_name = {literal(name)} and k.column_name = ''"
             f" and k.legacy_id = p.put_key) and not exists (select from {table} t where t.{LEGACY_ID} = p.put_key{self._visible(name)})"
@@ -280,7 +280,7 @@ class LeftAlone:
             return True
 
         if not attempt():
-            # A check, or a trigger, wants some of them to have the reference.
+            # A check or a trigger requires the reference in some of them.
             for place, at in connection.execute("select h.place, h.at::text from tenantry_hanging h").fetchall():
                 attempt(f"h.place = {int(place)} and h.at = {literal(at)}::tid")
 
@@ -300,7 +300,7 @@ class LeftAlone:
 
     @staticmethod
     def _list(connection: Connection, tie: _Tie, said: str, condition: str = "true") -> None:
-        """List what is done with, and take it off."""
+        """List the handled rows as conflicts, and remove them from the work table."""
         reason = f"the row of {tie.parent.name} to which it refers by {', '.join(tie.key.columns)} is gone from there, or has moved; {said}"
         connection.execute(
             f"with d as (delete from tenantry_hanging h where {condition} returning h.key, h.loser)"
@@ -311,13 +311,13 @@ class LeftAlone:
     def _visible(self, name: str) -> str:
         return no_stranger(self.project, name, "t") if name in self._strangers else ""
 
-    # -- what is whose -------------------------------------------------------------------------------------------------
+    # -- facts about tables --------------------------------------------------------------------------------------------
 
     def _sql(self, name: str) -> str:
         return ident(self.project.target.schema, name)
 
     def _shown(self, table: Table) -> tuple[str, str]:
-        """SQL of a row `t` as people may see it, and of its key."""
+        """Return SQL of a row `t` without secrets, and of its key."""
         mapping = next(iter(self.project.by_target.get(table.name, ())), None)
         return (f"{JOURNAL}.row_json(t.*)", _key(table)) if mapping is None else (as_shown(mapping), f"t.{LEGACY_ID}")
 
@@ -325,7 +325,7 @@ class LeftAlone:
         return {column.name for mapping in self.project.by_target.get(name, ()) for column in mapping.columns}
 
     def _unfed(self, name: str) -> tuple[str, ...]:
-        """The columns of a table that no source column feeds, and that can be written."""
+        """Return the writable columns of a table without a source column."""
         table = self.project.target.table(name)
         assert table is not None
         fed = self._fed(name)
@@ -357,7 +357,7 @@ class LeftAlone:
 
     @property
     def _acting(self) -> list[_Tie]:
-        """Those of tables that nothing feeds whose children go, or change, with their parent."""
+        """Return the keys of unmapped tables whose children are deleted or changed with their parent."""
         return [
             tie
             for tie in self._ties
@@ -399,7 +399,7 @@ def _type(table: Table, name: str) -> str:
 
 
 def _key(table: Table) -> str:
-    """SQL of a row's key, as text."""
+    """Return SQL of a row's key, as text."""
     names = table.row_key or ()
     return f"concat_ws(', ', {', '.join(f't.{ident(name)}' for name in names)})" if names else "''"
 

@@ -1,4 +1,4 @@
-"""Which trigger of the application an error came from: what Tenantry writes fires those that are awake."""
+"""Finds the application's trigger that raised an error: Tenantry's writes fire enabled triggers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tenantry.postgres import load_blocks
 
 
 def trigger_of(connection: Connection, error: psycopg.Error) -> str:
-    """In words, as ` in trigger notify on auth.users, which calls notify()`; empty where no trigger can be told."""
+    """Return e.g. ` in trigger notify on auth.users, which calls notify()`; empty if no trigger can be identified."""
     context = error.diag.context
     if not context:
         return ""

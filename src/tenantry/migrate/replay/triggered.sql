@@ -1,7 +1,7 @@
--- Triggers by what an error says of where it came from.
+-- Triggers, found by the context of an error.
 
 -- name: of
--- Triggers of others whose function stands in the stack of calls, those that were called first at the top.
+-- The application's triggers whose function occurs in the call stack, outermost call first.
 select quote_ident(t.tgname), t.tgrelid::regclass::text, p.oid::regprocedure::text
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_proc p on p.oid = t.tgfoid and p.pronamespace is distinct from to_regnamespace('tenantry')

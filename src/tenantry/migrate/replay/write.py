@@ -1,4 +1,4 @@
-"""One batch of one mapping: derived from the source, written into the target, and what follows from it marked."""
+"""Derives one batch of one mapping from the source, writes it into the target, and marks dependents."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tenantry.postgres import ident, idents, literal, literals
 
 
 def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
-    """The rows of the batch, from the source into the target; marks what follows from them. Returns rows written.
+    """Derive the batch's rows from the source into the target, and mark dependents. Return the number of written rows.
 
     Args:
-        evict: rows that stand where one of the batch shall stand are derived with it, and taken out first where they give
+        evict: rows that hold a place that the batch needs are derived with it, and removed first if they give
             their place up.
     """
     connection, mapping, position = batch.connection, batch.mapping, batch.position
@@ -76,11 +76,11 @@ def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
         batch,
         "tenantry_all",
         f"not exists (select from {new} n where n.legacy_id = t.legacy_id)"
-        # What has no source form is kept, and so has no source row.
+        # A row without a source form is kept, and so has no source row.
         f" and not exists (select from {JOURNAL}.kept k where k.table_name = {literal(mapping.target.name)}"
         " and k.legacy_id = t.legacy_id and k.column_name = '')",
     )
-    # What the source says takes the place of the row that stood for it, and was born in the target.
+    # The source's row replaces the target-native row that represented it.
     written += take_out(
         batch,
         f"(select b.source_key as key, b.legacy_id from {JOURNAL}.born_part b join tenantry_all k on k.key = b.source_key"
@@ -92,7 +92,7 @@ def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
         for condition in _passed_on(batch):
             take_out(batch, "tenantry_all", condition)
     if always := [column.name for column in mapping.columns if _is_given_once(mapping, column.name)]:
-        # GENERATED ALWAYS: the server changes no such number, but takes one with a row that is new.
+        # GENERATED ALWAYS: the server never updates such a number, but accepts one in a new row.
         written += take_out(
             batch,
             "tenantry_all",
@@ -112,9 +112,9 @@ def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
 
 
 def _forget_kept(batch: Batch) -> None:
-    """What the journal says of rows that are in the target only, or that stand for others, where that is over."""
+    """Delete journal entries about rows that are no longer target-only, or no longer survivors of a merge."""
     connection, mapping = batch.connection, batch.mapping
-    # Rows that were derived are what the source says: of them only what no source column feeds is kept in the target.
+    # Derived rows equal the source: only their columns without a source column are target-only.
     connection.execute(
         f"delete from {JOURNAL}.kept k using {batch.new} n where k.table_name = {literal(mapping.target.name)}"
         f" and k.legacy_id = n.legacy_id and k.column_name = any (array[{literals(['', *fed_columns(mapping)])}])"
@@ -138,7 +138,7 @@ def _forget_kept(batch: Batch) -> None:
 
 
 def make_accounts(batch: Batch, keys: str) -> None:
-    """The accounts of these people, and of those who have an address that one of them is to have."""
+    """Make the accounts of these people, and of the people who hold an address that one of them needs."""
     connection = batch.connection
     clear(connection, "account")
     connection.execute(f"insert into tenantry_account select key from {keys} on conflict do nothing")
@@ -149,8 +149,8 @@ def make_accounts(batch: Batch, keys: str) -> None:
 
 
 def _let_go(batch: Batch) -> None:
-    """List the rows that lose what stood in the target only, since the source's row is carried over again, or goes. That a row which
-    was born there gets the id that the source gives it is no loss, nor are digits of a second that the source never holds."""
+    """List the rows that lose target-only values, since the source's row is replayed again or deleted. It is no loss if a
+    target-native row gets the source's id, or if digits of a second vanish that the source cannot hold."""
     connection, mapping = batch.connection, batch.mapping
     name = literal(mapping.target.name)
     told = (
@@ -172,8 +172,8 @@ def _let_go(batch: Batch) -> None:
 
 
 def _holders(batch: Batch) -> bool:
-    """Make a batch of the target's rows that have a unique value which a row just derived shall have; False where there is
-    none. They may have given it up already: their entries wait in the log, or are another round's."""
+    """Make a batch of the target's rows that hold a unique value which a derived row needs; return False if there are
+    none. They may have given it up already: their entries wait in the queue, or belong to another round."""
     connection, mapping = batch.connection, batch.mapping
     clear(connection, "batch")
     ways = [
@@ -197,7 +197,7 @@ def _holders(batch: Batch) -> bool:
 
 
 def _unique(mapping: Mapping) -> list[tuple[tuple[str, ...], bool]]:
-    """The columns of the target's unique indexes, and whether nulls count as equal; those over expressions are left out."""
+    """Return the columns of the target's unique indexes, and whether nulls count as equal; without indexes on expressions."""
     known = {column.name for column in mapping.columns}
     return list(
         dict.fromkeys(
@@ -209,8 +209,8 @@ def _unique(mapping: Mapping) -> list[tuple[tuple[str, ...], bool]]:
 
 
 def _passed_on(batch: Batch) -> Iterator[str]:
-    """Conditions over target rows `t`: the row gives up a unique value that another row of the batch shall have. An update
-    of both would meet the old one, since unique indexes are checked row by row."""
+    """Yield conditions over target rows `t`: the row gives up a unique value that another row of the batch needs. An update
+    of both would collide with the old value, since unique indexes are checked row by row."""
     mapping = batch.mapping
     new = batch.new
     for columns, nulls in _unique(mapping):
@@ -237,7 +237,7 @@ def _write(batch: Batch) -> Iterator[str]:
     ]
     compared = idents(settable, prefix="t"), idents(settable, prefix="n")
     pairs = ", ".join(f"{ident(name)} = n.{ident(name)}" for name in settable)
-    # Images, not values: 'a' and 'A' may be equal to a column, and some types cannot be compared at all.
+    # Compare texts, not values: 'a' and 'A' may be equal in a column, and some types have no comparison.
     yield (
         f"update {target} t set {pairs} from {new} n where t.legacy_id = n.legacy_id"
         f" and row({compared[0]})::record *<> row({compared[1]})::record{batch.visible('t')}"

@@ -1,4 +1,4 @@
-"""Changed rows of the target, carried back into the source."""
+"""Reverse replay: changed rows of the target are written back into the source."""
 
 from tenantry.migrate.replay.reverse.reverser import Reverser
 from tenantry.migrate.replay.reverse.state import Counts, Reversed

@@ -1,4 +1,4 @@
-"""Compare rows of the target with what the source says; rows with which SQL of the manifest fails are left out."""
+"""Compares rows of the target with their derivation from the source; rows on which the manifest's SQL fails are left out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenantry.migrate.replay.reverse.strangers import look_for_strangers
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
 
 _ANALYZE_FROM = 100
-"""Rows from which on the temporary tables are analyzed."""
+"""Number of rows from which the temporary tables are analyzed."""
 
 
 def open_table(state: ReverseRound, table: SourceTable) -> None:
@@ -24,7 +24,7 @@ def open_table(state: ReverseRound, table: SourceTable) -> None:
 
 
 def examine(state: ReverseRound, table: SourceTable, keys: Sequence[str] | None = None) -> None:
-    """Compare the rows of these keys, or of those that are marked; rows with which SQL of the manifest fails are left out."""
+    """Compare the rows of these keys, or the marked rows; rows on which the manifest's SQL fails are left out."""
     if keys is not None:
         state.connection.execute(f"update {table.keys} set now = key = any (%s)", [list(keys)])
     refused = state.refused.setdefault(table.name, set())
@@ -42,7 +42,7 @@ def examine(state: ReverseRound, table: SourceTable, keys: Sequence[str] | None 
 
 
 def _find_refused(state: ReverseRound, table: SourceTable, keys: Sequence[str]) -> None:
-    """Halve the rows until those are found whose comparison fails."""
+    """Halve the rows until the ones whose comparison fails are found."""
     try:
         with state.connection.transaction(force_rollback=True):
             state.connection.execute(f"update {table.keys} set now = key = any (%s)", [list(keys)])
@@ -81,7 +81,7 @@ def _compare(state: ReverseRound, table: SourceTable) -> None:
             take_back(state, table, position)
     execute(table.compare())
     if state.both and (contested := state.strangers.get(table.name)):
-        # In the dual-write window the source's row, which it has changed, stands: it is about to be carried over.
+        # In the dual-write window the source's changed row wins: it is about to be replayed.
         execute(
             f"delete from {table.work} w using tenantry_entry e where e.table_name = %s and e.key = w.key and w.key = any (%s)",
             [table.name, sorted(contested)],

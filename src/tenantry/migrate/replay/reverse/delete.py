@@ -1,4 +1,4 @@
-"""Delete what has gone in the target, in one statement for all tables, unless rows that stay refer to it."""
+"""Deletes source rows that the target has deleted, in one statement for all tables, unless remaining rows reference them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tenantry.migrate.replay.row_errors import ROW_ERRORS
 
 
 def delete_gone(state: ReverseRound) -> None:
-    """Delete what has gone in the target, unless rows that stay refer to it."""
+    """Delete source rows that the target has deleted, unless remaining rows reference them."""
     going = [table for table in state.made.values() if state.count(table.gone)]
     if not going:
         return

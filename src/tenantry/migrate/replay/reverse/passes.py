@@ -1,4 +1,4 @@
-"""Pass over the tables, parents first; once more for rows that waited for a parent, or that were refused."""
+"""Passes over the tables, parents first, and again for rows that waited for a parent or were refused."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tenantry.postgres import about
 
 
 def pass_over(state: ReverseRound, targets: set[str]) -> None:
-    """Inserts and updates of the source tables that these target tables are made of, parents first; once more for the rows
-    that refer to one which was not there yet."""
+    """Insert and update rows of the source tables that feed these target tables, parents first; then again the rows
+    whose parent did not exist yet."""
     waits: dict[str, list[str]] = {}
     for table in state.tables:
         if not targets & {part.target for part in table.parts}:
@@ -47,7 +47,7 @@ def pass_over(state: ReverseRound, targets: set[str]) -> None:
 
 
 def pass_waiting(state: ReverseRound) -> None:
-    """Rows that an earlier round kept because a parent was not in the source, which is by now."""
+    """Write rows that an earlier round kept in the target because the source lacked a parent that it now has."""
     while True:
         reasons = [
             waiting(part.target) for table in state.made.values() if _has_inserted(state, table) for part in table.parts
@@ -69,7 +69,7 @@ def _has_inserted(state: ReverseRound, table: SourceTable) -> bool:
 
 
 def retry(state: ReverseRound) -> None:
-    """Try again what was refused: what stood in its way may be done by now."""
+    """Retry refused rows: the obstacle may be gone by now."""
     progress = True
     while progress:
         progress = False
@@ -88,7 +88,7 @@ def retry(state: ReverseRound) -> None:
 
 
 def park(state: ReverseRound) -> None:
-    """Rows that exchange unique values: all are given values that nobody has, then their own."""
+    """Write rows that exchange unique values: give all of them unused values, then their own."""
     for table in state.tables:
         keys = [
             key
@@ -107,7 +107,7 @@ def park(state: ReverseRound) -> None:
 
 
 def _exchange(state: ReverseRound, table: SourceTable, keys: Sequence[str]) -> set[str]:
-    """The rows that are refused even so; nothing is changed unless there are none."""
+    """Exchange the values of some rows, and return the rows that are still refused; rows change only if there are none."""
     examine(state, table, keys)
     state.whole.discard(table.name)
     before = dict(state.failures)

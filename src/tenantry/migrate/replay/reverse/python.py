@@ -1,4 +1,4 @@
-"""What Python functions made, through their `down`."""
+"""Reverses values that Python functions made, through their `down`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tenantry.postgres import ident
 
 
 def take_back(state: ReverseRound, table: SourceTable, position: int) -> None:
-    """What Python made, through its `down`, into the temporary table that the comparison joins."""
+    """Write the reversed values of Python functions into the temporary table that the comparison joins."""
     part = table.parts[position]
     columns = part.mapping.python_columns
     wanted = ", ".join(f"t.{ident(column.name)}" for column in columns)
@@ -39,7 +39,7 @@ def take_back(state: ReverseRound, table: SourceTable, position: int) -> None:
 def _through(
     state: ReverseRound, table: SourceTable, position: int, n: int, values: Sequence[Any]
 ) -> list[tuple[Any, bool]]:
-    """Each value through `down`, and whether it was taken; a value that is refused is told from a `down` that cannot run."""
+    """Pass each value through `down`, and return whether it was accepted; a refused value differs from a `down` that cannot run."""
     part = table.parts[position]
     column = part.mapping.python_columns[n]
     assert column.python is not None

@@ -1,9 +1,9 @@
-"""Carry changed rows of the target back into the source: one round's worth, within the caller's transaction.
+"""Writes changed rows of the target back into the source: one round, within the caller's transaction.
 
-Parents first: for the rows looked at, what the source says is derived again and compared with the target, and what differs is
-written, all rows of a table in one statement. Where the server refuses a statement its rows are halved until single ones are
-left; these are tried again when everything else is done, and what is refused then is a conflict, recorded and not retried.
-Deletes come last, in one statement for all tables; a row to which others refer that stay is a conflict as well.
+Parents first: the rows are derived from the source again and compared with the target, and differences are
+written, all rows of a table in one statement. If the server refuses a statement, its rows are halved until single ones are
+left. These are tried again at the end; a row that is refused then is a conflict, which is recorded and not retried.
+Deletes come last, in one statement for all tables; a deleted row that remaining rows reference is a conflict as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tenantry.migrate.replay.reverse.strangers import forget_moves, list_found_s
 
 
 class Reverser:
-    """Carries changes of one project's target back into its source.
+    """Writes changes of one project's target back into its source.
 
     Raises:
         ManifestError: [source.down] does not fit.
@@ -47,14 +47,14 @@ class Reverser:
         )
 
     def apply(self, connection: Connection, changed: str = "pg_temp.tenantry_changed") -> Reversed:
-        """Bring the source in line with these rows of the target, in the transaction that the caller has begun.
+        """Bring the source in line with these rows of the target, in the caller's transaction.
 
         Args:
-            changed: a table (table_name text, legacy_id text) of rows that changed, came or went.
+            changed: a table (table_name text, legacy_id text) of rows that were inserted, updated or deleted.
 
         Raises:
-            TransformFailed: a Python function cannot run at all; nothing of the round may be kept.
-            psycopg.Error: what no single row is to blame for; likewise.
+            TransformFailed: a Python function cannot run; roll back the round.
+            psycopg.Error: an error that no single row caused; roll back the round.
         """
         refused: dict[tuple[str, str], Failure] = {}
         while True:
@@ -67,7 +67,7 @@ class Reverser:
 
 def _run(state: ReverseRound, changed: str) -> Reversed:
     execute = state.connection.execute
-    # A constraint that waits for the commit would refuse there, where no single row can be told.
+    # A deferred constraint would refuse the commit, where the row is unknown.
     execute("set constraints all immediate")
     state.script(state.blocks["tables"])
     for statement in TABLES:

@@ -1,7 +1,7 @@
--- What a round of the way back says to its session's tables and to the journal.
+-- Statements of a reverse round on its session's tables and on the journal.
 
 -- name: tables
--- Of a session: what is looked at, and what turns out to be kept.
+-- Temporary tables: the rows of the round, and the rows that stay in the target only.
 create temporary table if not exists tenantry_look (table_name text not null, legacy_id text not null,
     digest text generated always as (md5(legacy_id)) stored, primary key (table_name, digest)) on commit delete rows;
 create temporary table if not exists tenantry_keep (source_table text, table_name text, legacy_id text, column_name text, reason text) on commit delete rows;
@@ -14,7 +14,7 @@ delete from tenantry_placed;
 delete from tenantry_examined
 
 -- name: list_kept
--- Rows that agree again leave the list; reasons that changed are written anew.
+-- Rows that agree again leave the list; changed reasons are updated.
 delete from tenantry.kept k using (select distinct table_name, legacy_id from tenantry_examined) e
  where k.table_name = e.table_name and k.legacy_id = e.legacy_id
    and not exists (select from tenantry_keep n where (n.table_name, n.legacy_id, n.column_name) = (k.table_name, k.legacy_id, k.column_name));
@@ -25,7 +25,7 @@ on conflict (table_name, md5(legacy_id), column_name) do update set reason = exc
  where k.reason <> excluded.reason
 
 -- name: waiting
--- Rows that were kept because a parent was not in the source: it may be by now.
+-- Rows that were kept because the source lacked a parent, which may exist by now.
 insert into tenantry_look
 select distinct k.table_name, k.legacy_id from tenantry.kept k where k.reason = any (%(reasons)s)
 on conflict do nothing

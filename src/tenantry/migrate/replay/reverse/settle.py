@@ -1,4 +1,4 @@
-"""Compare once more, and list what the target alone has, and what was refused."""
+"""Compares once more, and lists target-only rows and refused rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tenantry.postgres import literal, verbatim
 
 
 def settle(state: ReverseRound) -> None:
-    """Compare once more, and list what the target alone has."""
+    """Compare once more, and list target-only rows and values."""
     execute = state.connection.execute
     for table in state.made.values():
         execute(f"update {table.keys} set now = true where not now")
@@ -54,7 +54,7 @@ def settle(state: ReverseRound) -> None:
     _list_foreign(state)
     for name, contested in state.strangers.items() if state.both else ():
         for part in state.made[name].parts:
-            # What the source has changed of these is about to be carried over.
+            # The source's changes of these rows are about to be replayed.
             execute(
                 "delete from tenantry_keep k using tenantry_entry e where k.table_name = %s and e.table_name = %s"
                 " and k.legacy_id = %s || e.key and e.key = any (%s)",
@@ -70,10 +70,10 @@ def settle(state: ReverseRound) -> None:
 
 
 def _need_readable(state: ReverseRound, table: SourceTable, refused: set[str]) -> None:
-    """What was written must be readable as what the source says, or every comparison would fail there.
+    """Check that the written rows can be derived again; otherwise every comparison would fail on them.
 
     Raises:
-        UnreadableError: it is not.
+        UnreadableError: some rows cannot be derived.
     """
     if not refused:
         return
@@ -85,7 +85,7 @@ def _need_readable(state: ReverseRound, table: SourceTable, refused: set[str]) -
 
 
 def _list_foreign(state: ReverseRound) -> None:
-    """Rows of the target whose old id is none of a source table: born beside keys that are numbers, or several columns."""
+    """List target-native rows whose legacy id fits no source table, since its key is numeric or has several columns."""
     for table in state.made.values():
         for part in table.parts:
             if part.natural and (query := table.without_place(part)):
@@ -110,7 +110,7 @@ def _list_foreign(state: ReverseRound) -> None:
 
 
 def list_conflicts(state: ReverseRound) -> None:
-    """List what was refused, each row once for a reason: its line says what the row was last."""
+    """List refused rows, each once per reason, with the row's last values."""
     refused: dict[str, list[tuple[str, Failure]]] = {}
     for (name, key), failure in state.failures.items():
         refused.setdefault(name, []).append((key, failure))

@@ -1,4 +1,4 @@
-"""What one round back into the source knows, and what came of it."""
+"""The state and the results of one reverse round."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _WITHHELD = "the server's message is withheld: the table holds secrets"
 
 @dataclass
 class Counts:
-    """What became of the rows of one source table."""
+    """The results for one source table."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     kept: int = 0
-    """Rows and cells that are in the target only."""
+    """Target-only rows and values."""
     conflicts: int = 0
 
 
 @dataclass(frozen=True)
 class Reversed:
-    """What one round did, by source table; tables of which nothing was looked at are not there."""
+    """The results of one round, by source table; without tables that it did not compare."""
 
     tables: dict[str, Counts] = field(default_factory=dict)
 
@@ -59,16 +59,16 @@ class Reversed:
 
     @property
     def written(self) -> int:
-        """Rows of the source that are not as they were."""
+        """Number of changed source rows."""
         return self.inserted + self.updated + self.deleted
 
 
 @dataclass(frozen=True)
 class WayBack:
-    """The statements that carry a project's target back into its source.
+    """The statements that write a project's target back into its source.
 
     Attributes:
-        documented: source tables with documents in which ids of other rows stand.
+        documented: source tables with documents that contain ids of other rows.
     """
 
     project: Project
@@ -86,7 +86,7 @@ class Failure:
 
 
 class UnreadableError(Exception):
-    """What was written to some rows cannot be read from the source again; nothing of the round is kept."""
+    """Some written rows cannot be derived from the source again; the round is rolled back."""
 
     def __init__(self, rows: dict[tuple[str, str], Failure]) -> None:
         super().__init__()
@@ -94,10 +94,10 @@ class UnreadableError(Exception):
 
 
 class ReverseRound:
-    """What one round knows: which rows were looked at, written and refused.
+    """The state of one round: which rows were compared, written and refused.
 
     Args:
-        refused: rows that are left out, and why.
+        refused: rows to leave out, and why.
     """
 
     def __init__(self, connection: Connection, way: WayBack, refused: dict[tuple[str, str], Failure]) -> None:
@@ -114,11 +114,11 @@ class ReverseRound:
         for name, key in refused:
             self.refused.setdefault(name, set()).add(key)
         self.strangers: dict[str, set[str]] = {}
-        """Keys of source tables whose old id stands in several tenants: looked at again when the place may be free."""
+        """Keys of source rows whose legacy id occurs in several tenants: compared again when the place may be free."""
         self.both = False
-        """Both sides are written, and the source has changed rows that are not carried over yet."""
+        """Whether both sides are written, and the source has changed rows that are not replayed yet."""
         self.whole: set[str] = set()
-        """Tables whose work table still tells of every row looked at, as it is now."""
+        """Tables whose work table still has the current state of every compared row."""
 
     def refuse(self, table: SourceTable, kind: str, place: int, code: str, said: str) -> None:
         source = table.gone if kind == "delete" else table.work
@@ -142,7 +142,7 @@ def _holds_secrets(table: SourceTable) -> bool:
 
 
 def reason(table: SourceTable, error: psycopg.Error) -> str:
-    """What the server said, unless it may have named a secret."""
+    """Return the server's message, unless it may contain a secret."""
     if _holds_secrets(table):
         return _WITHHELD
     return error.diag.message_primary or type(error).__name__

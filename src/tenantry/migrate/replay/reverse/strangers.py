@@ -1,4 +1,4 @@
-"""Whose the places are that rows of several tenants claim."""
+"""Decides which tenant owns a source row that rows of several tenants claim by the same legacy id."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tenantry.migrate.replay.reverse.state import ReverseRound
 
 
 def look_for_strangers(state: ReverseRound, table: SourceTable) -> bool:
-    """Whose the places are that rows of several tenants, or of another one than the source says, claim. True where some are
-    strangers, or were."""
+    """Decide about legacy ids that rows of several tenants, or of another tenant than the source's, claim. Return True if some rows
+    are, or were, strangers."""
     execute = state.connection.execute
     found = False
     for position, part in enumerate(table.parts):
@@ -62,7 +62,7 @@ def list_found_strangers(state: ReverseRound) -> None:
 
 
 def forget_moves(state: ReverseRound) -> None:
-    """The source says by now what applications have moved, unless it refused something."""
+    """Forget moves of applications that the source now has, unless it refused some."""
     refused = {part.target for name, _ in state.failures for part in state.made[name].parts}
     state.connection.execute(
         f"delete from {MOVE} m using {CHANGED} c where m.table_name = c.table_name and m.legacy_id = c.legacy_id"

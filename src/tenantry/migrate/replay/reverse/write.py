@@ -1,4 +1,4 @@
-"""Write what the comparison found, all rows of a table in one statement; what is refused is halved until single rows are left."""
+"""Writes the differences of the comparison, all rows of a table in one statement; refused statements are halved to single rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.postgres import literal
 
 _AT_ONCE = 256
-"""Of so many rows that are refused together each is tried by itself."""
+"""Number of refused rows from which each is tried individually."""
 
 
 def write(state: ReverseRound, table: SourceTable) -> int:
-    """Write what the work table says; returns the rows written."""
+    """Write the differences in the work table; return the number of written rows."""
     flags = ", ".join(f"bool_or(c[{j + 1}])" for j in range(len(table.slots)))
     row = state.connection.execute(
         f"select bool_or(ins), max(n){', ' + flags if flags else ''} from {table.work}"
@@ -46,7 +46,7 @@ def _updated(state: ReverseRound, table: SourceTable, places: Sequence[int], con
 
 
 def _inserted_now(state: ReverseRound, table: SourceTable, condition: str) -> None:
-    # What a document says of ids depends on which rows there are.
+    # Ids in documents depend on which rows exist.
     state.whole -= state.documented
     _mark(state, table, "inserted", f"w.ins and {condition}")
     for statement in table.born_parts(inserted=True):
@@ -82,12 +82,12 @@ def halved(
     last: int,
     then: Callable[[str], None] = lambda _condition: None,
 ) -> int:
-    """Do it for all rows, or for all but those that are refused; returns the rows written.
+    """Run a statement for all rows except refused ones; return the number of written rows.
 
     Args:
-        statement: what writes the rows of a condition.
+        statement: returns the statement that writes the rows of a condition.
         last: the highest number of a row.
-        then: is called with the condition of what was written.
+        then: called with the condition of the written rows.
     """
 
     def attempt(low: int, high: int, condition: str) -> int:
@@ -114,7 +114,7 @@ def _each(
     high: int,
     then: Callable[[str], None],
 ) -> int:
-    """Each of some rows by itself, within the server: whoever has many rows refused does not hold up all others."""
+    """Write each row individually, within the server, so that many refused rows do not delay all others."""
     refused = state.connection.execute(
         f"select n, code, said from {JOURNAL}.try_each(%s, %s, %s)", [statement("w.n = $1"), low, high]
     ).fetchall()
