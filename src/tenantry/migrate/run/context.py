@@ -1,4 +1,4 @@
-"""What a run is carried out with, and what it has found out so far: one value that the engine makes and its executors share."""
+"""The context and the results of a run so far: one value that the engine makes and its executors share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tenantry.plan import Step
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a migration is run.
+    """Options of a run.
 
     Attributes:
-        workers: connections that copy, index and verify side by side.
-        chunk_rows: source rows of the smallest key range; as many are carried over as one as take that long.
-        chunk_seconds: how long one statement of the copy takes, about; None: as [throttle] says, chunk_target.
-        lock_patience: seconds for which a table's lock is tried for, to set triggers.
+        workers: number of connections that copy, index and verify in parallel.
+        chunk_rows: source rows of the smallest key range; ranges are copied together until a statement takes chunk_seconds.
+        chunk_seconds: approximate duration of one statement of the copy; None: chunk_target of [throttle].
+        lock_patience: seconds of attempts to lock a table, to set triggers.
         work_mem, maintenance_work_mem: what each worker may use in the server for hashing, and for building indexes.
     """
 
@@ -38,13 +38,13 @@ class Options:
 
 @dataclass
 class Results:
-    """What a run found out.
+    """The results of a run.
 
     Attributes:
         rows: target rows that the copy has written.
-        suspects: by mapping, keys of rows that differed while both sides were read at different moments.
-        ranges: by mapping, the number of key ranges in which it was compared.
-        verifications: results of checks of the whole target, and at the end of all mappings.
+        suspects: mapping → keys of candidate mismatches, which differed while both sides were read at different moments.
+        ranges: mapping → number of compared key ranges.
+        verifications: results of checks of the whole target, and at the end also of all mappings.
     """
 
     rows: int = 0
@@ -55,7 +55,7 @@ class Results:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Everything that carrying out a step needs. `main` is the engine's own connection; workers bring theirs."""
+    """Everything that a step needs. `main` is the engine's own connection; workers have their own."""
 
     main: Connection
     journal: Journal
@@ -69,5 +69,5 @@ class RunContext:
     results: Results = field(default_factory=Results)
 
     def mark_done(self, connection: Connection, step: Step, rows: int | None = None) -> None:
-        """Have the journal know that a step is done: within the transaction that did it, where there is one."""
+        """Mark a step as done in the journal, within the transaction that did it, if there is one."""
         self.journal.say(connection, "step_done", step=step.id, rows=rows, message=None)

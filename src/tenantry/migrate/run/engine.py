@@ -1,8 +1,8 @@
-"""Runs a plan up to the cut-over: steps side by side where nothing forbids it, each marked in the journal by the transaction
-that does it. The application reads and writes on all the time.
+"""Runs a plan up to the cutover: independent steps in parallel, each marked in the journal by the transaction
+that does it. The application keeps reading and writing throughout.
 
-A run can die at any moment and be started again: what is done is marked as done, what is not has left no trace, and changes of
-the source are noted by its triggers whether a run is under way or not.
+A run can be killed at any moment and resumed: completed steps are marked as done, others have left no trace, and triggers
+capture changes of the source at all times.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did."""
+    """The result of a run."""
 
     run: int
     resumed: bool
@@ -74,7 +74,7 @@ class Outcome:
 
 
 class Migration:
-    """One run of one manifest against one database, up to the moment in which it is ready to be cut over."""
+    """One run of one manifest against one database, until it is ready for the cutover."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ class Migration:
     ) -> None:
         """
         Args:
-            only: a condition over the tenants' source table: the run takes these tenants first, as a trial.
-            rest: a trial that is ready goes on with all other tenants.
+            only: a condition over the tenants' source table: the run migrates these tenants first, as a pilot.
+            rest: continue a ready pilot with all other tenants.
         """
         self._dsn = dsn
         self._only, self._rest = only, rest
@@ -105,10 +105,10 @@ class Migration:
         self._done: set[str] = set()
 
     def run(self) -> Outcome:
-        """Begin, or go on with, the migration, up to but not including the cut-over.
+        """Begin or resume the migration, up to but not including the cutover.
 
         Raises:
-            TenantryError: typed, with what to do; the journal says how far the run came, and it can be gone on with.
+            TenantryError: typed, with a hint; the journal records the progress, and the run can be resumed.
         """
         started = time.monotonic()
         main = self._session.open("tenantry: run")
@@ -175,7 +175,7 @@ class Migration:
                     journal.say(main, "set_phase", phase=phase)
                     need_every_row(main, project, doing=f"the phase {phase}")
                     if phase == "copy":
-                        # What is altered from here on is noticed before another row is written.
+                        # From here on an altered table is noticed before another row is written.
                         watch.begin(main)
                     scheduler.run(steps)
                     if phase == "verify" and steps:
@@ -210,7 +210,7 @@ class Migration:
         return {"rows": self._context.results.rows + replayed, "replayed": replayed}
 
     def _checked(self, connection: Connection, done: Round) -> None:
-        """Before a round is committed: what others have written in the target, and what was altered."""
+        """Check before the commit of a round for foreign writes in the target, and for altered tables."""
         context = self._context
         replayer = context.rounds.replayer
         if strays.note_in_target(connection, context.project, replayer):
@@ -223,7 +223,7 @@ class Migration:
         context.watch.check(connection)
 
     def _open_journal(self, main: Connection, prepared: Prepared) -> tuple[Journal, Prepared]:
-        """The journal of the run that is gone on with, or a new one; and what was prepared, over the tables as they are."""
+        """Return the journal of the resumed run, or a new one, and the preparation for the current tables."""
         plan, run = prepared.plan, prepared.run
         if run is not None:
             journal = Journal(run.id)
@@ -241,7 +241,7 @@ class Migration:
             self._done = journal.done_steps(main)
             self._find_strays(journal, prepared)
             check_server(main, journal, run, self._observer.notice)
-            # Carrying over and comparing say how things stand now.
+            # Replay and comparison steps run again: they concern the current state.
             again = [step.id for step in plan if step.rerun == "always"]
             journal.say(main, "reopen_steps", steps=again)
             self._done -= set(again)
@@ -249,7 +249,7 @@ class Migration:
             return journal, prepared
         first = plan.steps[0]
         with main.transaction():
-            # Of two that begin at once the second waits here for the name of the schema, and is refused.
+            # If two runs begin at once, the second waits here for the schema's name, and is refused.
             with one_makes_the_journal():
                 for statement in first.sql:
                     main.execute(statement)
@@ -276,7 +276,7 @@ class Migration:
         return journal, prepared
 
     def _find_strays(self, journal: Journal, prepared: Prepared) -> None:
-        """Where somebody has switched the triggers that keep others from writing the target."""
+        """Look for strays, if others have switched the triggers that protect the target."""
         copied = all(step.id in self._done for step in prepared.plan.phase("copy"))
         if not copied or not trigger_states.were_switched(
             main := self._session.open("tenantry: replay"), prepared.project
@@ -300,10 +300,10 @@ class Migration:
 
 
 def _judge(context: RunContext) -> None:
-    """What differed while it was looked at is compared again in a round of replay, which sees both sides at one moment.
+    """Compare candidate mismatches again in a round of replay, which sees both sides at one moment.
 
     Raises:
-        VerificationFailed: it differs still, or a check of the target has found something.
+        VerificationFailed: rows still differ, or a check of the target failed.
     """
     found: list[Verification] = []
     project, results = context.project, context.results
@@ -336,7 +336,7 @@ def _judge(context: RunContext) -> None:
 
 
 def _explained(context: RunContext, step: Step, error: Exception) -> Exception:
-    """What befell a step, in words; the journal knows of it too."""
+    """Return the error of a step with an explanation, which is also in the journal."""
     if isinstance(error, psycopg.Error):
         if step.mapping is not None and not getattr(error, "__notes__", ()):
             error.add_note(str(context.project.mapping(step.mapping)))

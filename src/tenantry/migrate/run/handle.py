@@ -1,5 +1,5 @@
-"""A run that has copied everything: the rounds that keep both sides in step, in whatever direction, and what every command on
-such a run needs first."""
+"""A run that has copied everything: the rounds that keep both sides synchronized, in any direction, and the checks that every
+command on such a run needs first."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import connect, explain, ident, literal
 
 _BOTH_SECONDS = 0.5
-"""How long a round may take while both sides are written: whoever writes what it has written waits behind it."""
+"""The longest duration of a round in the dual-write window: writers of the same rows wait for it."""
 _LOCK_TABLES = 12
-"""Attempts of such a round after which it locks tables rather than rows."""
+"""Number of attempts after which such a round locks tables rather than rows."""
 _BOTH_TRIES = 40
 _STILL, _STILL_BOTH = 60.0, 2.0
-"""Seconds without a statement after which the server ends a round, and lets go of the rows that it has locked; while both sides are
-written, applications wait for these. Doubled after each time: the process may be slow and not stand still."""
+"""Seconds without a statement after which the server ends a round and releases its locked rows, for which applications wait in the
+dual-write window. Doubled after each time: the process may only be slow."""
 _STILL_TRIES = 5
 
 
 def explained(dsn: str, error: psycopg.Error) -> TenantryError:
-    """What befell a command that works on a run; a trigger of the application that it came from is named."""
+    """Explain an error of a command on a run; if a trigger of the application raised it, the message names the trigger."""
     known = explain(error, "working on the run")
     where = ""
     if error.diag.context and not isinstance(known, SideFenced):
@@ -71,15 +71,15 @@ def explained(dsn: str, error: psycopg.Error) -> TenantryError:
 
 
 def _nothing(_connection: Connection) -> None:
-    """Before a round: nothing is locked in advance."""
+    """Lock nothing in advance of a round."""
 
 
 class RunHandle:
-    """A context in which this process is the one that works on the run.
+    """A context in which this process holds the run.
 
     Attributes:
         main: the connection that holds the run lock.
-        run: the run as it was when it was last looked at.
+        run: the run's row, as last read.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class RunHandle:
     ) -> None:
         """
         Args:
-            patience: seconds to wait for another process to let go of the run; `tenantry replay` does when asked.
+            patience: seconds to wait until another process releases the run; `tenantry replay` does so on request.
         """
         self._dsn, self._manifest, self._patience = dsn, manifest, patience
         self.observer: Observer = observer or Silent()
@@ -119,7 +119,7 @@ class RunHandle:
             raise explained(self._dsn, error) from error
 
     def load(self) -> None:
-        """Look at the run, the login, the tables and the server, as each command does when it begins."""
+        """Check the run, the login, the tables and the server, as each command does at its start."""
         run = self.prepared.run
         if run is None:
             raise NoRun(
@@ -144,7 +144,7 @@ class RunHandle:
         self.journal.say(self.main, "set_process", process=Jsonb(this_process()))
 
     def check_journal(self) -> None:
-        """That the journal has the steps of this version's plan.
+        """Check that the journal has the steps of this version's plan.
 
         Raises:
             JournalMismatch: another version of Tenantry began the run.
@@ -168,14 +168,14 @@ class RunHandle:
         )
 
     def check(self) -> None:
-        """That journal, tables and server are what they were.
+        """Check that journal, tables and server are unchanged.
 
         Raises:
-            SourceAltered: they are not, and this cannot be gone on with.
+            SourceAltered: they are altered, and the run cannot be resumed this way.
             JournalMismatch, JournalDamaged: the journal is not that of this plan.
             RowsHidden: row-level security hides rows of one of the sides.
         """
-        # Somebody may hold a lock on what is only looked at.
+        # Others may hold locks on the objects that are only read.
         self.session.again(self._check)
 
     def _check(self) -> None:
@@ -192,7 +192,7 @@ class RunHandle:
 
     @property
     def is_copied(self) -> bool:
-        """Every row has been carried over once, so that both sides can be compared."""
+        """Whether every row has been migrated once, so that both sides can be compared."""
         return all(step.id in self.done for step in self.prepared.plan if step.phase == "copy")
 
     def refresh(self) -> None:
@@ -204,10 +204,10 @@ class RunHandle:
     def need_copied(self, *, secured: bool = True) -> None:
         """
         Args:
-            secured: policies must stand as well.
+            secured: require the policies as well.
 
         Raises:
-            NotReady: there are steps before the cut-over that are not done.
+            NotReady: steps before the cutover are not done.
             JournalMismatch, JournalDamaged: the journal is not that of this plan.
         """
         if self.run.status == "contracted":
@@ -230,7 +230,7 @@ class RunHandle:
 
     @property
     def rounds(self) -> Connection:
-        """The connection over which rounds are done."""
+        """The connection of the rounds."""
         if self._rounds is None or self._rounds.closed:
             self._rounds = self.session.open("tenantry: replay")
             self.replayer = Replayer(self.project)
@@ -241,10 +241,10 @@ class RunHandle:
     def round(
         self, *, limit: int | None = None, check: bool = True, before_commit: BeforeCommit | None = None
     ) -> Round:
-        """One round in the run's direction, tried again where it fails in passing.
+        """Run one round in the run's direction, retried after transient errors.
 
         Args:
-            limit: log entries that it takes at most; None: as many as it can carry over in about ROUND_SECONDS.
+            limit: the largest number of queue entries; None: as many as it can replay in about ROUND_SECONDS.
         """
 
         pace = self._both_pace if self.run.direction == "both" else self._pace
@@ -286,7 +286,7 @@ class RunHandle:
         )
 
     def _awake(self, action: Callable[[], Round]) -> Round:
-        """Do again what the server ended since this process stood still."""
+        """Repeat an action that the server ended because this process was idle."""
         for _ in range(_STILL_TRIES):
             try:
                 return action()
@@ -306,11 +306,11 @@ class RunHandle:
         *,
         bounded: bool,
     ) -> Round:
-        """A round while both sides are written. Applications may change what it writes, and wait for what it has written: it is
-        tried again at once, with less to do; then it locks the rows that are written most in advance, then their tables.
+        """Run a round in the dual-write window. Applications may change the rows that it writes, and wait for rows that it has written: it
+        is retried at once with fewer entries; then it locks the most written rows in advance, then their tables.
 
         Args:
-            bounded: it is given up where writers would wait for it too long, as long as it can be made smaller.
+            bounded: give the round up if writers would wait too long, as long as it can be made smaller.
         """
         pace, everything = self._both_pace, False
         attempt = failed = 0
@@ -331,7 +331,7 @@ class RunHandle:
                 pace.less()
                 time.sleep(random.uniform(0.002, 0.02) * (10 if tables else 1))  # noqa: S311 - jitter
             except pg.IntegrityError:
-                # What was left in the log belonged to what it took.
+                # The left entries belonged to the taken ones.
                 if limit >= EVERYTHING:
                     raise
                 everything = True
@@ -342,16 +342,16 @@ class RunHandle:
         self.both.lock_tables(connection, self.main)
 
     def carry(self, connection: Connection, direction: str, limit: int) -> Round:
-        """The work of a round, in the transaction that is open.
+        """Do the work of a round in the open transaction.
 
-        Under grace, with writers on both sides, changes of the target go to the source first: what is then derived from the
-        source has them. Where both sides changed a row since the last round, the later change wins.
+        In the dual-write window, changes of the target are written to the source first, so that rows derived from the
+        source contain them. If both sides changed a row since the last round, the later change wins.
         """
         both = direction == "both"
         entries, oldest = 0, 0.0
         stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
         if direction != "forward":
-            # All of them at once: of changes that belong together, none may be carried back before the other.
+            # All entries at once: changes that belong together must be written back together.
             entries, oldest = take_log(
                 connection, "target_log", "tenantry_changed (table_name, legacy_id, at, stated)", EVERYTHING,
                 side="target" if both else None,
@@ -379,7 +379,7 @@ class RunHandle:
             self.replayer.apply(connection, done)
         if stray:
             done.conflicts += self._list_strays(connection)
-            # What was carried over is compared before the cut-over.
+            # Replayed rows are compared before the cutover.
             done.entries += 1
         return done
 
@@ -389,7 +389,7 @@ class RunHandle:
         return found
 
     def say_strays(self, found: int) -> None:
-        """Tell of changes of the target that were taken back."""
+        """Report changes of the target that were undone."""
         self.journal.event(
             self.main, "strays", "rows of the target were written while applications wrote the source", listed=found
         )
@@ -400,7 +400,7 @@ class RunHandle:
         )
 
     def _truncated(self, connection: Connection) -> None:
-        """A truncated table of the target: every row that the source has of it is looked at."""
+        """Mark every source row of a truncated target table."""
         for table, at in connection.execute(
             "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
         ).fetchall():
@@ -413,7 +413,7 @@ class RunHandle:
         connection.execute("delete from tenantry_changed where legacy_id is null")
 
     def _naming(self, connection: Connection) -> None:
-        """Documents that name a row of the target which is gone are looked at with it."""
+        """Mark documents that name a deleted row of the target."""
         for mapping in self.project:
             for column in mapping.columns:
                 for each in column.ids:
@@ -433,7 +433,7 @@ class RunHandle:
                         )
 
     def pending(self) -> int:
-        """Entries that wait in the logs of the run's direction; 100,000 where there are more."""
+        """Return the number of pending entries in the run's direction; 100,000 if there are more."""
         logs = {"forward": ["source_log"], "reverse": ["target_log"], "both": ["source_log", "target_log"]}
         return sum(pending(self.main, log)[0] for log in logs[self.run.direction])
 
@@ -445,8 +445,8 @@ class RunHandle:
         stopped: Callable[[], bool] = lambda: False,
         before_commit: BeforeCommit | None = None,
     ) -> Round:
-        """Rounds until one had little to do and was quick about it, or they get no smaller: then what is left is what comes
-        in while a round lasts."""
+        """Replay rounds until one is small and quick, or they get no smaller: then only entries are left that arrive
+        during a round."""
         before = None
         while True:
             begun = time.monotonic()
@@ -461,7 +461,7 @@ class RunHandle:
     # -- comparing ---------------------------------------------------------------------------------------------------
 
     def touched_differences(self, connection: Connection) -> list[Difference]:
-        """What is not as it should be among the rows that this round carried forward."""
+        """Return the differences among the rows that this round replayed into the target."""
         found: list[Difference] = []
         for position, mapping in enumerate(self.project.mappings):
             keys = [
@@ -474,9 +474,9 @@ class RunHandle:
         return found
 
     def compare_all(self, *, target: bool = True) -> list[Verification]:
-        """Compare everything, while applications write: first as it is found, then, within a round, what differed.
+        """Compare everything while applications write: first without locks, then the candidate mismatches within a round.
 
-        What stands in the target only, as the journal lists it, is no difference.
+        Target-only rows and values that the journal lists are no differences.
         """
         suspects = verify.look_for_suspects(self.main, self.project, self.journal)
         found: list[Verification] = []

@@ -1,4 +1,4 @@
-"""Runs the steps of a phase side by side: each as soon as those before it are done, on as many workers as are given."""
+"""Runs the steps of a phase in parallel: each as soon as its predecessors are done, on the given number of workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Explain = Callable[[Step, Exception], Exception]
 
 @dataclass
 class _Running:
-    """A step that is being carried out."""
+    """A running step."""
 
     step: Step
     execution: Execution
@@ -30,23 +30,23 @@ class Scheduler:
     """Steps, tasks and workers of one run.
 
     Attributes:
-        done: ids of steps that are done, also by runs before this one.
+        done: ids of completed steps, including those of earlier runs.
     """
 
     def __init__(self, context: RunContext, done: set[str], explain: Explain) -> None:
         """
         Args:
-            explain: words what befell a step, and has the journal know of it.
+            explain: returns a step's error with an explanation, and records it in the journal.
         """
         self.done = done
         self._context, self._explain = context, explain
         self._futures: dict[Future[object], tuple[_Running, Task[Any]]] = {}
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Carry the steps out; the first failure lets what runs end, and is raised.
+        """Run the steps; after the first failure, let running tasks end, then raise it.
 
         Raises:
-            RunInterrupted: Ctrl-C; what was finished is in the journal.
+            RunInterrupted: Ctrl-C; the journal has the completed steps.
         """
         context = self._context
         waiting = {step.id: step for step in steps}
@@ -68,7 +68,7 @@ class Scheduler:
                     running.tasks -= 1
                     try:
                         self._submit(pool, running, task.then(future.result()))
-                    except Exception as error:  # noqa: BLE001 - kept, and raised when what still runs has ended
+                    except Exception as error:  # noqa: BLE001 - kept, and raised when the running tasks have ended
                         failure = failure or self._explain(running.step, error)
                         waiting.clear()
                         continue
@@ -92,7 +92,7 @@ class Scheduler:
         ready = [step for step in waiting.values() if set(step.after) <= self.done]
         for step in ready:
             del waiting[step.id]
-        # The longest first, so that it is not left alone at the end.
+        # The longest first, so that it does not run alone at the end.
         return sorted(ready, key=lambda step: -step.seconds)
 
     def _start(self, pool: ThreadPoolExecutor, step: Step) -> None:

@@ -1,1 +1,1 @@
-"""What every command needs first, and what must hold while a run works."""
+"""The preparation of every command, and the guards of a run."""

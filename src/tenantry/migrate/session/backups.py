@@ -1,7 +1,7 @@
-"""Whether the server has a backup to go back to, as far as that can be seen over a connection.
+"""Finds signs that the server has backups, as far as a connection can show them.
 
-Nobody can know over SQL whether a backup can be restored. What can be seen are signs: WAL that is archived, a base backup that
-ended, a service that makes backups of its own. Each is said, and so is what cannot be known.
+SQL cannot tell whether a backup can be restored. It shows signs: WAL that is archived, a base backup that
+ended, a service that makes backups itself. All signs are reported, and also what remains unknown.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _SERVICES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Aiven": ((), ("avnadmin",)),
     "Crunchy Bridge": (("crunchy",), ("crunchy_superuser",)),
 }
-"""By service: first parts of settings' names, and roles, that it alone has. The first that fits is the one."""
+"""Service → prefixes of settings' names, and roles, that only it has. The first match decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """What a look at a server tells of its backups.
+    """What a server's settings and statistics show about its backups.
 
     Attributes:
         severity: blocker: WAL cannot be archived at the moment, so that the disk fills up, and a migration writes much WAL;
-            warning: there is no sign of a backup, or only a bad one; notice: there are signs; info: a base backup and the
+            warning: no sign of a backup, or only a bad one; notice: some signs; info: a base backup and the
             archiving of WAL were seen.
         title: in one sentence.
-        seen, unknown: what was seen, and what cannot be known from here.
+        seen, unknown: the observed signs, and what a connection cannot show.
         advice: what to do.
-        service: the managed service that this seems to be, or empty.
+        service: the managed service that the server seems to belong to, or empty.
     """
 
     severity: Severity
@@ -59,7 +59,7 @@ class Backups:
 
 
 def look_for_backups(connection: Connection) -> Backups:
-    """Look at the settings and statistics that tell of backups. Reads only; needs no rights, but sees more with pg_monitor."""
+    """Read the settings and statistics about backups. Read-only; needs no rights, but sees more with pg_monitor."""
     blocks = load_blocks("tenantry.migrate.session", "backups")
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(blocks["look"]).fetchone()
@@ -72,11 +72,11 @@ def look_for_backups(connection: Connection) -> Backups:
 
 
 def judge(found: Mapping[str, Any], base: float | None) -> Backups:
-    """What follows from a look.
+    """Judge the observed signs.
 
     Args:
         found: the columns of the block `look`.
-        base: seconds since the last base backup ended, or None where none is known of.
+        base: seconds since the last base backup ended, or None if none is known.
     """
     service = managed_service(found["prefixes"], found["roles"])
     archives = found["archive_mode"] != "off" and found["has_command"]
@@ -156,7 +156,7 @@ def _unknown(found: Mapping[str, Any], base: float | None) -> list[str]:
 
 
 def managed_service(prefixes: Sequence[str], roles: Sequence[str]) -> str:
-    """The service that a server with these settings and roles belongs to, or empty."""
+    """Return the service that a server with these settings and roles belongs to, or an empty string."""
     for service, (settings, names) in _SERVICES.items():
         if set(settings) & set(prefixes) or set(names) & set(roles):
             return service
@@ -164,7 +164,7 @@ def managed_service(prefixes: Sequence[str], roles: Sequence[str]) -> str:
 
 
 def backup_lines(backups: Backups) -> list[str]:
-    """The same for people, line by line, without markup."""
+    """Return the result for people, line by line, without markup."""
     word = {"blocker": "Backups: STOP.", "warning": "Backups: attention.", "notice": "Backups:", "info": "Backups:"}
     return [
         f"{word[backups.severity]} {backups.title}",

@@ -1,12 +1,12 @@
--- What a server lets everybody see of its backups. No value of a setting that may hold a secret leaves the server.
+-- What a server shows every login about its backups. No value of a setting that may contain a secret leaves the server.
 
 -- name: look
 select current_setting('wal_level') as wal_level,
        current_setting('archive_mode') as archive_mode,
-       -- Which program archives, not how it is called: that may hold a password.
+       -- The archiving program without its arguments, which may contain a password.
        coalesce((select substring(setting from '(?i)(pgbackrest|wal-g|wal-e|barman|pg_probackup|pgmoneta|envdir)')
                    from pg_settings where name = 'archive_command'), '') as archive_tool,
-       -- PostgreSQL shows '(disabled)' where archive_mode is off.
+       -- PostgreSQL shows '(disabled)' if archive_mode is off.
        coalesce((select setting not in ('', '(disabled)') from pg_settings where name = 'archive_command'), false)
            or coalesce((select setting <> '' from pg_settings where name = 'archive_library'), false) as has_command,
        a.archived_count::bigint as archived,
@@ -28,5 +28,5 @@ select current_setting('wal_level') as wal_level,
   from pg_stat_archiver a
 
 -- name: base_backup
--- Where WAL is archived, the end of each base backup leaves a history file in its directory, until the end of the next one.
+-- With archiving, the end of each base backup leaves a history file in the WAL directory, until the end of the next one.
 select extract(epoch from clock_timestamp() - max(modification))::float8 from pg_ls_waldir() where name like '%.backup'

@@ -1,4 +1,4 @@
-"""The connections of one run: the main one with the run lock, workers beside it, and trying again what fails in passing."""
+"""The connections of one run: the main one with the run lock, those of workers, and retries after transient errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tenantry.postgres import connect
 T = TypeVar("T")
 
 ENDED = (pg.AdminShutdown, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
-"""The server ended the session: by order, or since this process stood still in a transaction."""
+"""The server ended the session: on request, or because this process was idle in a transaction."""
 
 TRANSIENT = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable, pg.QueryCanceled)
 _TRIES = 12
@@ -36,7 +36,7 @@ class Session:
         self._settings = {
             "work_mem": work_mem,
             "maintenance_work_mem": maintenance_work_mem,
-            "synchronous_commit": "off",  # the journal is in the same commit: what is lost is lost together
+            "synchronous_commit": "off",  # the journal is in the same commit: both are lost, or neither
             "hash_mem_multiplier": "2",
         }
         self._all: list[Connection] = []
@@ -44,10 +44,10 @@ class Session:
         self._guard = threading.Lock()
         self._heartbeat: Heartbeat | None = None
         self.lost = False
-        """The network stood still, and the connections were ended for it: to open another would wait for it again."""
+        """The network was lost, and the connections were closed: opening another one would wait for it again."""
 
     def open(self, name: str) -> Connection:
-        """A connection with the server's own settings for commits, kept until the session is closed."""
+        """Open a connection with the server's own commit settings; it stays open until the session is closed."""
         connection = connect(self.dsn, name=name)
         with self._guard:
             self._all.append(connection)
@@ -58,7 +58,7 @@ class Session:
 
     @contextmanager
     def worker(self) -> Iterator[Connection]:
-        """A connection for bulk work, opened if none is free."""
+        """Provide a connection for bulk work, opening one if none is free."""
         with self._guard:
             connection = self._free.pop() if self._free else None
         if connection is None or connection.closed:
@@ -72,7 +72,7 @@ class Session:
                 self._free.append(connection)
 
     def again(self, action: Callable[[], T]) -> T:
-        """Try again, with jitter, what fails for reasons that pass."""
+        """Retry an action, with jitter, after transient errors."""
         for attempt in range(_TRIES):
             try:
                 return action()
@@ -85,7 +85,7 @@ class Session:
         raise AssertionError
 
     def cancel(self) -> None:
-        """Stop what is under way: running statements are cancelled."""
+        """Cancel all running statements."""
         self.stop.set()
         with self._guard:
             for connection in self._all:
@@ -93,7 +93,7 @@ class Session:
                     connection.cancel_safe(timeout=5)
 
     def _cut(self) -> None:
-        """The network is lost: whoever waits for an answer learns that none will come."""
+        """End all connections after the network was lost, so that no thread waits for an answer."""
         self.lost = True
         with self._guard:
             for connection in self._all:

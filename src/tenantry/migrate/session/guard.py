@@ -1,4 +1,4 @@
-"""What must hold while a run is under way: nobody alters the tables, the login is Tenantry's alone, the server is the same."""
+"""The guards of a run: nobody alters the tables, only Tenantry uses its login, and the server is the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SQL = "tenantry.migrate.session"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A digest of what of each side must not change, and the names of temporary tables of this session that hide their rows."""
+    """A digest of the facts about each side that must not change, and this session's temporary tables whose rows are hidden."""
 
     source: str
     target: str
@@ -25,7 +25,7 @@ class Signature:
 
 
 class Watch:
-    """Looks, within the transaction that writes, whether the tables still are what the run was planned for."""
+    """Checks, within the transaction that writes, that the tables still are as the run was planned."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -43,15 +43,15 @@ class Watch:
         return Signature(str(row[0]), str(row[1]), tuple(str(name) for name in row[2]))
 
     def begin(self, connection: Connection) -> None:
-        """Take the present state as the right one."""
+        """Take the current state as the expected one."""
         self._expected = self.signature(connection)
 
     def check(self, connection: Connection) -> None:
-        """Call last in a transaction: the tables that it has read are locked against alteration until it ends.
+        """Check the tables. Call it last in a transaction, whose reads lock the tables against alteration until it ends.
 
         Raises:
-            SourceAltered: nothing of this transaction is kept.
-            RowsHidden: the same; an event trigger makes row-level security of this session's own tables.
+            SourceAltered: roll this transaction back.
+            RowsHidden: likewise; an event trigger enables row-level security on this session's own tables.
         """
         now = self.signature(connection)
         if now.hiding:
@@ -75,10 +75,10 @@ class Watch:
 
 
 def check_login(connection: Connection, run: Run | None, login: str) -> None:
-    """By its login Tenantry's own writes are told from those of applications: nobody else may use it.
+    """Check the login. It distinguishes Tenantry's writes from those of applications, so nobody else may use it.
 
     Raises:
-        LoginShared: somebody does, or this is another login than the run was begun with.
+        LoginShared: other sessions use it, or the run was begun with another login.
     """
     if run is not None and run.migrator != login:
         raise LoginShared(
@@ -97,10 +97,10 @@ def check_login(connection: Connection, run: Run | None, login: str) -> None:
 
 
 def check_owner(connection: Connection, project: Project) -> None:
-    """Triggers on a table are its owner's to make; said before anything is done.
+    """Check, before any change, that the login owns the tables: only an owner may make triggers.
 
     Raises:
-        RightsMissing: naming the tables, and who owns them.
+        RightsMissing: with the tables and their owners.
     """
     rows = connection.execute(
         load_blocks(_SQL, "guard")["not_owned"],
@@ -116,10 +116,10 @@ def check_owner(connection: Connection, project: Project) -> None:
 
 
 def refuse_standby(connection: Connection) -> None:
-    """That the server can be written; asks nothing of it.
+    """Check that the server accepts writes, without a query.
 
     Raises:
-        SourceAltered: it is a standby.
+        SourceAltered: the server is a standby.
     """
     if connection.info.parameter_status("in_hot_standby") == "on":
         raise SourceAltered(

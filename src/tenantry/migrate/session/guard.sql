@@ -1,8 +1,8 @@
--- What must not change under a run, and who else uses its login.
+-- Facts that must not change during a run, and other users of its login.
 
 -- name: signature
--- Columns of the tables that are read and written, and of those below them that hold their rows; whether all rows are seen; and
--- the state of Tenantry's triggers, as one digest for each side. Beside them temporary tables of this session whose rows are
+-- Columns of the tables that are read and written, and of partitions and children with their rows; whether all rows are visible; and
+-- the state of Tenantry's triggers, as one digest per side. Also temporary tables of this session whose rows are
 -- hidden from it.
 with recursive source (id) as (
     select c.oid
@@ -62,7 +62,7 @@ select pid, coalesce(application_name, ''), coalesce(client_addr::text, 'local')
  order by pid limit 5
 
 -- name: not_owned
--- Source tables, and those below them that hold their rows, that belong to others.
+-- Source tables, and partitions and children with their rows, that belong to others.
 with recursive source (id) as (
     select c.oid
       from pg_catalog.pg_class c
@@ -79,7 +79,7 @@ select c.relname, r.rolname
  order by 1
 
 -- name: without_capture
--- Source tables that do not note changes of some table that holds their rows.
+-- Source tables with a partition or child whose changes are not captured.
 with recursive source (root, id) as (
     select c.relname::text, c.oid
       from pg_catalog.pg_class c
@@ -98,7 +98,7 @@ select distinct s.root
  order by 1
 
 -- name: left_over
--- Which of these tables, taken off a source table, still have triggers of Tenantry's.
+-- Which of these tables, detached from a source table, still have Tenantry's triggers.
 select distinct n.nspname::text, c.relname::text
   from jsonb_array_elements(%(tables)s) w (named)
   join pg_catalog.pg_namespace n on n.nspname = w.named ->> 0
@@ -107,7 +107,7 @@ select distinct n.nspname::text, c.relname::text
  order by 1, 2
 
 -- name: switched
--- Tables of a schema whose triggers of these names are not awake; those of a partition are told by their table.
+-- Tables of a schema whose triggers of these names are disabled; a partition's triggers count for its table.
 select distinct coalesce((select p.relname from pg_catalog.pg_class p where p.oid = pg_catalog.pg_partition_root(c.oid)), c.relname)::text
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid
@@ -116,7 +116,7 @@ select distinct coalesce((select p.relname from pg_catalog.pg_class p where p.oi
  order by 1
 
 -- name: noting
--- How many of these tables note changes.
+-- The number of these tables with change capture.
 select count(distinct c.oid)
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid and c.relname = any (%(tables)s)

@@ -1,8 +1,8 @@
-"""Notices that the network stands still while a statement runs.
+"""Detects a lost network while a statement runs.
 
-A connection that waits for an answer cannot tell a long statement from a network that swallows everything. Keepalives of TCP tell
-where the other end is this server; a proxy between answers them itself. So a session of its own asks the server something that
-takes no time, again and again.
+A connection that waits for an answer cannot distinguish a long statement from a network that drops everything. TCP keepalives
+detect it only if the other end is the server: a proxy in between answers them itself. So a separate session repeatedly sends
+the server a trivial query.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATIENCE = 20.0
 
 
 class Heartbeat(threading.Thread):
-    """Asks the server, until stopped; calls `lost` once when no answer comes."""
+    """Queries the server until stopped; calls `lost` once if no answer arrives."""
 
     def __init__(self, dsn: str, lost: Callable[[], None]) -> None:
         super().__init__(name="tenantry: heartbeat", daemon=True)
@@ -40,7 +40,7 @@ class Heartbeat(threading.Thread):
         try:
             while not self._stopped.wait(EVERY):
                 if connection is None or connection.closed:
-                    # A server that refuses tells the other connections so as well.
+                    # A server that refuses connections also ends the existing ones.
                     with suppress(TenantryError):
                         connection = connect(self._dsn, name="tenantry: heartbeat")
                 elif not self._answers(connection):
@@ -51,7 +51,7 @@ class Heartbeat(threading.Thread):
                 connection.close()
 
     def _answers(self, connection: Connection) -> bool:
-        """Whether an answer came, be it that the session is over."""
+        """Whether an answer arrived, even if it is the end of the session."""
         try:
             connection.pgconn.send_query(b"select 1")
             deadline = time.monotonic() + PATIENCE

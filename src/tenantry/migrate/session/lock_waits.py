@@ -1,6 +1,6 @@
-"""Who holds a lock that a connection of Tenantry waits for: looked at from another connection while it waits.
+"""Finds who holds a lock that a connection of Tenantry waits for, from another connection during the wait.
 
-A lock on rows is seen only meanwhile: PostgreSQL keeps it in the row, and shows the wait as one for the holder's transaction.
+Row locks are visible only during a wait: PostgreSQL stores them in the rows, and shows a wait for the holder's transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tenantry.journal.journal import Connection
 from tenantry.migrate.session.locks import look, prepared_transaction
 
 _EVERY = 0.4
-"""Seconds between looks while an attempt runs: below lock_timeout (900 ms), so that no wait that fails is missed."""
+"""Seconds between checks during an attempt: below lock_timeout (900 ms), so that no failing wait is missed."""
 _AGAIN = 10.0
 """Seconds after which the same session is named again."""
 
@@ -28,8 +28,8 @@ class Holder:
     """A session, or a prepared transaction, that holds a lock which Tenantry waits for.
 
     Attributes:
-        since: seconds since its transaction began; None where the login may not see it.
-        tables: what is waited for, or, where the server does not say, the tables that the session has locks on.
+        since: seconds since its transaction began; None if the login may not see it.
+        tables: the table that is waited for or, if the server does not report it, the tables on which the session has locks.
         gid, owner: of a prepared transaction, which has no session.
     """
 
@@ -53,11 +53,11 @@ class Holder:
 
 
 def holders(connection: Connection, waiting: int, schemas: Sequence[str]) -> list[Holder]:
-    """Return who is in front of a session that waits for a lock: none where it waits for none.
+    """Return who blocks a session that waits for a lock; empty if it does not wait.
 
     Args:
         waiting: its pid.
-        schemas: those whose tables are named.
+        schemas: the schemas whose tables are named.
     """
     return [
         Holder(pid, application or "", state or "", since, tables or "", gid or "", owner or "")
@@ -68,10 +68,10 @@ def holders(connection: Connection, waiting: int, schemas: Sequence[str]) -> lis
 
 
 class LockWaits:
-    """Names who holds up the rounds of a run.
+    """Reports who blocks the rounds of a run.
 
     Attributes:
-        found: those who held up the attempt that was watched last; empty once one has succeeded.
+        found: who blocked the last attempt; empty once an attempt has succeeded.
     """
 
     def __init__(self, schemas: Sequence[str], notice: Callable[[str], None]) -> None:
@@ -81,10 +81,10 @@ class LockWaits:
 
     @contextmanager
     def watched(self, connection: Connection, other: Connection) -> Iterator[None]:
-        """While an attempt runs.
+        """Watch for blocking sessions during an attempt.
 
         Args:
-            other: a connection that is free meanwhile.
+            other: a connection that is not in use meanwhile.
         """
         waiting, over = connection.info.backend_pid, threading.Event()
 
@@ -115,7 +115,7 @@ class LockWaits:
             self._notice(f"Replay waits for a lock: {'; '.join(str(each) for each in due)}. Tenantry tries again.")
 
     def error(self) -> SourceLocked:
-        """What is raised in place of the server's error where somebody was found."""
+        """Return the error that replaces the server's if blocking sessions were found."""
         said = "; ".join(str(each) for each in self.found)
         return SourceLocked(
             f"Replay could not get a lock that another session holds, however often it tried. Blocked by: {said}. This round was"

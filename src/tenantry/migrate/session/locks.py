@@ -1,5 +1,5 @@
-"""Locks on tables that applications use, which are tried for shortly, again and again; `run_lock` has the one that keeps a
-second run out."""
+"""Locks on tables that applications use: requested with short timeouts, repeatedly. `run_lock` has the lock that prevents a
+second run."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def capture_tables(
 ) -> None:
     """Alter tables that applications use, in one transaction.
 
-    Each try waits at most 900 ms (below deadlock_timeout, so that the application is never a deadlock's victim) and then
-    lets the queue behind it pass; tries go on, with jitter, for `patience` seconds.
+    Each attempt waits at most 900 ms (below deadlock_timeout, so that a deadlock never ends an application's transaction), then
+    releases the queue behind it; attempts repeat, with jitter, for `patience` seconds.
 
     Args:
-        tables: those that are locked, for messages; where none is named, any of the schema may be.
-        mark: is called last in the transaction.
-        others: schema and tables that are locked as well.
+        tables: the locked tables, for messages; empty: any table of the schema.
+        mark: called last in the transaction.
+        others: schema and tables that are locked too.
 
     Raises:
-        SourceLocked: naming who stands in the way.
+        SourceLocked: with the blocking sessions.
     """
     deadline = time.monotonic() + patience
     attempt = 0
     while True:
         try:
             with connection.transaction():
-                # In one message: nothing that befalls this process or the network between two statements keeps the locks.
+                # In one message: a failure of this process or the network between two statements cannot keep the locks.
                 connection.execute(
                     ";\n".join(
                         [
@@ -77,16 +77,16 @@ def capture_tables(
 
 
 def look(connection: Connection, block: str, **parameters: object) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Run a block of locks.sql; it only reads."""
+    """Run a block of locks.sql; read-only."""
     return connection.execute(load_blocks("tenantry.migrate.session", "locks")[block], parameters or None)
 
 
 def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list[str]:
-    """Who holds locks that writers hold, in words: pid, application, how long. Where nobody does, those who only read: what drops
-    an object waits for them too.
+    """Describe who holds writers' locks: pid, application, duration. Without any, describe readers, since dropping an object
+    waits for them too.
 
     Args:
-        tables: of the schema; all where none is named.
+        tables: of the schema; empty: all.
     """
     rows: list[tuple[Any, ...]] = []
     for readers in (False, True):
@@ -100,7 +100,7 @@ def blockers(connection: Connection, schema: str, tables: Sequence[str]) -> list
 
 
 def prepared_transaction(gid: str, owner: str, seconds: float) -> str:
-    """A transaction that was prepared and not ended, in words: it has no session that could be ended."""
+    """Describe a prepared transaction, which has no session that could be ended."""
     name = literal(gid)
     return (
         f"prepared transaction {name} of {owner} (prepared {seconds:.0f} s ago; it holds its locks until you run, in this"

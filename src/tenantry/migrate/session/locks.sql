@@ -1,8 +1,8 @@
--- Who holds what.
+-- Holders of locks.
 
 -- name: blockers
--- Holders of locks on some tables of a schema, or on any where none is named; those who only read count where `readers` is true.
--- A prepared transaction has no session: it holds its locks until somebody ends it. pg_locks shows it without a pid, and with the
+-- Holders of locks on some tables of a schema, or on any if none is named; readers are included if `readers` is true.
+-- A prepared transaction has no session: it holds its locks until it is ended. pg_locks shows it without a pid, and with the
 -- virtual transaction that holds the lock on its transaction id.
 with held as materialized (
     select l.pid, l.virtualtransaction
@@ -56,8 +56,8 @@ select null, null, 'prepared', extract(epoch from clock_timestamp() - p.prepared
  order by 4 desc limit 5
 
 -- name: in_front
--- Who is in front of a session that waits for a lock. Who waits for a row holds the lock on its place in the queue (`tuple`), which
--- names the table; where it does not, the tables that the holder has locks on are named.
+-- Who blocks a session that waits for a lock. A session that waits for a row holds the `tuple` lock of its place in the queue, which
+-- names the table; without it, the tables on which the holder has locks are named.
 with w as materialized (
     select coalesce(l.relation, (select t.relation from pg_locks t where t.pid = l.pid and t.locktype = 'tuple' and t.granted limit 1))
                as relation, l.transactionid

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: plain events, rendered by the command line or dropped."""
+"""The events that a run reports to its observer, which renders or drops them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tenantry.plan import Phase, Step
 
 
 class Observer(Protocol):
-    """All methods may be called from any worker's thread."""
+    """Receives events. All methods may be called from any worker's thread."""
 
     def phase(self, phase: Phase, *, rows: int, steps: int) -> None: ...
 
@@ -22,7 +22,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """Nobody watches."""
+    """Drops all events."""
 
     def phase(self, phase: Phase, *, rows: int, steps: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""A trial: some tenants first. Choosing them, telling how much that is, and going on with all others."""
+"""A pilot run: some tenants first. Chooses them, describes how much they are, and continues with all others."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tenantry.postgres import ident, literal
 from tenantry.statements.merge import merging
 
 _SHOWN = 5
-"""Steps that can be run again over what they have done."""
+"""Steps that can be run again over their own results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The tenants of a trial that has not begun: their source keys, and how much of their tables that is."""
+    """The tenants of a pilot that has not begun: their source keys, and their share of the tables."""
 
     subset: Subset
     keys: tuple[str, ...]
@@ -37,7 +37,7 @@ class Chosen:
 
 
 def of_run(run: Run) -> Subset | None:
-    """The subset with which a run began."""
+    """Return the subset with which a run began."""
     if run.subset is None:
         return None
     said = run.subset
@@ -45,10 +45,10 @@ def of_run(run: Run) -> Subset | None:
 
 
 def same_subset(run: Run, condition: str) -> None:
-    """That a run under way is the trial that is asked for.
+    """Check that the existing run is the requested pilot.
 
     Raises:
-        JournalMismatch: it is another one, or none.
+        JournalMismatch: it is another pilot, or none.
     """
     subset = of_run(run)
     if (
@@ -81,14 +81,14 @@ def same_subset(run: Run, condition: str) -> None:
 
 
 def choose(connection: Connection, project: Project, condition: str) -> Chosen:
-    """The tenants for which a condition over their source table holds.
+    """Return the tenants that fulfil a condition over their source table.
 
     Raises:
         SubsetWrong: it is no condition over that table, or no tenant fulfils it.
     """
     root = _root(project)
     name = root.source.name
-    # As one types it in a shell: names with capitals stand in double quotes, which are guarded there.
+    # As typed in a shell, where the double quotes of names with capitals must be escaped.
     column = ident(name, root.key[0]).replace("\\", "\\\\").replace('"', '\\"')
     example = f"--only \"{column} in ('…')\""
     problems: list[str] = []
@@ -134,7 +134,7 @@ def choose(connection: Connection, project: Project, condition: str) -> Chosen:
 
 
 def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
-    """How much a trial takes, in one sentence; reads the tenants' tables once."""
+    """Describe the size of a pilot in one sentence; reads the tenants' tables once."""
     keys = ", ".join(literal(key) for key in chosen.keys)
     inside = Inside(project, chosen=lambda key: f"{key} = any (array[{keys}]::text[])")
     rows = total = 0
@@ -154,16 +154,16 @@ def describe(connection: Connection, project: Project, chosen: Chosen) -> str:
 
 
 def begin(connection: Connection, chosen: Chosen) -> None:
-    """Fix the tenants in the journal, in the transaction that begins the run."""
+    """Record the tenants in the journal, in the transaction that begins the run."""
     connection.execute(f"insert into {JOURNAL}.only select unnest(%s::text[])", [list(chosen.keys)])
 
 
 def begin_rest(connection: Connection, journal: Journal, project: Project, plan: Plan, run: Run) -> None:
-    """From a trial to a whole run, in one transaction: keys and indexes off the target, and every step of the copy to be done again,
-    over what is not there yet.
+    """Turn a pilot into a complete run, in one transaction: drop keys and indexes of the target, and mark every copy step as not
+    done, to copy the missing rows.
 
     Raises:
-        NotReady: the run is no trial, or has not been finished.
+        NotReady: the run is no pilot, or is not finished.
     """
     subset = of_run(run)
     if subset is None:
@@ -182,7 +182,7 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
     steps = [step for step in plan if step.rerun == "rest"]
     again = [step for step in steps if step.undo_first and step.id in done]
     with connection.transaction():
-        # The target is ours alone, but for people who read it: they are waited for.
+        # Only the run uses the target, except people who read it: wait for them.
         connection.execute("set local lock_timeout = 0")
         connection.execute("set constraints all immediate")
         for statement in _derived_again(project):
@@ -204,8 +204,8 @@ def begin_rest(connection: Connection, journal: Journal, project: Project, plan:
 
 
 def _derived_again(project: Project) -> list[str]:
-    """Rows that the trial could not see as they are: those in quarantine, and those that name another tenant's row, which had to be
-    left empty."""
+    """Return statements that mark rows which the pilot could not derive completely: rows in quarantine, and rows whose reference to
+    another tenant's row had to be left empty."""
     inside = Inside(project)
     log = f"insert into {JOURNAL}.source_log (table_name, new_key)"
     statements = [f"{log} select distinct source_table, source_key from {JOURNAL}.quarantine where state = 'open'"]
@@ -238,7 +238,7 @@ def _root(project: Project) -> Mapping:
 
 
 def _with_same(connection: Connection, project: Project, root: Mapping, keys: Sequence[str]) -> list[str]:
-    """Tenants that are merged with a chosen one are chosen with it."""
+    """Add tenants that are merged with a chosen one."""
     listed = ", ".join(literal(key) for key in keys)
     key, same = root.ours("key"), root.ours("same")
     tail = (

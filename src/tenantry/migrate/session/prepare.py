@@ -1,4 +1,4 @@
-"""What every command needs first: the catalogs, the resolved manifest, the plan, and the run that there may be."""
+"""The preparation of every command: the catalogs, the resolved manifest, the plan, and the existing run, if any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tenantry.postgres.ours import need_our_schema
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A manifest met with a database."""
+    """A manifest resolved against a database."""
 
     project: Project
     environment: Environment
@@ -34,15 +34,15 @@ class Prepared:
     files: tuple[Path, ...]
     run: Run | None
     chosen: subset.Chosen | None = None
-    """The tenants of a trial that is to begin."""
+    """The tenants of a pilot that is about to begin."""
 
 
 def prepare(connection: Connection, manifest: Manifest, *, only: str | None = None, names: bool = True) -> Prepared:
-    """Read both sides and plan. Nothing is changed: what the target's files make is rolled back.
+    """Read both sides and plan. Nothing is changed: the target's files run in a transaction that is rolled back.
 
     Args:
-        only: a condition over the tenants' source table: a run that is to begin takes these tenants first.
-        names: refuse what has names of ours; analysis lists it.
+        only: a condition over the tenants' source table: a new run migrates these tenants first.
+        names: refuse objects with reserved names; analysis only lists them.
 
     Raises:
         SchemaMissing, ManifestError, TargetNotOurs, TargetFilesWrong, JournalMismatch, RolesMissing, RightsMissing, SubsetWrong
@@ -60,7 +60,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
     try:
         source = read_catalog(connection, manifest.source.schema_name)
     except SchemaMissing:
-        # A run knows what it was; what it may still do without a source is for each command to say.
+        # A run remembers its source; each command decides what it may do without one.
         if run is None:
             raise
         source = replace(run.source_catalog, tables=())
@@ -117,10 +117,10 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
 
 
 def check_journal(run: Run, manifest: Manifest) -> None:
-    """The journal must be that of this very manifest and its target files.
+    """Check that the journal belongs to this manifest and its target files.
 
     Raises:
-        JournalMismatch: with what differs.
+        JournalMismatch: with the differences.
     """
     if run.name != manifest.name or run.target_schema != manifest.target.schema_name:
         raise JournalMismatch(

@@ -1,17 +1,17 @@
-"""Statements of others, as they may be shown: their first words, and none of their values."""
+"""The displayable part of others' statements: their first words, without values."""
 
 from __future__ import annotations
 
 import re
 
 _WORDS = 60
-"""Characters that are shown."""
+"""The largest number of shown characters."""
 _LITERAL = re.compile(r"\s*(?:\b[eEnNbBxX]|\b[uU]&)?(?:'|\$\w*\$)")
 _NUMBER = re.compile(r"(?<![\w$\"])\d[\d.]*")
 
 
 def first_words(query: str | None) -> str:
-    """The beginning of a statement on one line, without any value: it ends before the first quoted one, and numbers are `?`."""
+    """Return the beginning of a statement on one line, without values: it ends before the first quote, and numbers become `?`."""
     text = _NUMBER.sub("?", " ".join((query or "").split()))
     found = _LITERAL.search(text)
     kept = text[: found.start()] if found else text

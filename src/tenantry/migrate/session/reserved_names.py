@@ -1,7 +1,7 @@
-"""Objects of Tenantry that stand beside those of the application: their names, and that nobody else has them.
+"""Reserved names: Tenantry's objects on the application's tables, and the check that no other object has their names.
 
-Within statements nothing can meet: columns are written behind aliases, and names of ours are chosen so that no column has them.
-A trigger or an index needs a name that lasts, so a run that would meet another of that name does not begin.
+Within statements there are no conflicts: columns are qualified by aliases, and reserved names differ from all columns.
+A trigger or an index needs a permanent name, so a run does not begin if another object has it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ TRIGGERS = frozenset({*OURS, BORN, *IN_STEP})
 """The triggers that Tenantry sets on tables of the application."""
 RENAME = "Rename these in the source, or in the target's files (alter trigger … rename to …)"
 ON_ACCOUNTS = frozenset({*IN_STEP, "tenantry_mirror_account", "tenantry_mirror_accounts"})
-"""Those on auth.users."""
+"""The triggers on auth.users."""
 
 
 def check_names(connection: Connection, project: Project) -> None:
-    """That nothing of the application has a name of ours.
+    """Check that no object of the application has a reserved name.
 
     Raises:
-        NameTaken: it names the objects, and what to do.
+        NameTaken: with the objects, and what to do.
     """
     _refuse(all_taken(connection, project))
 
 
 def all_taken(connection: Connection, project: Project) -> list[Taken]:
-    """Everything that stands in the way of a run by its name."""
+    """Return every object whose name blocks a run."""
     return [*_names_taken(project), *_accounts_taken(connection)]
 
 
@@ -51,7 +51,7 @@ def _refuse(taken: list[Taken]) -> None:
 
 
 def _names_taken(project: Project) -> Iterator[Taken]:
-    """What has a name on one of both sides that Tenantry needs there."""
+    """Yield objects of both sides with a name that Tenantry needs."""
     source = {table.name for table in project.source_tables}
     for table in project.source.tables:
         if table.name in source or table.partition_of is not None:
@@ -76,7 +76,7 @@ def _names_taken(project: Project) -> Iterator[Taken]:
 
 
 def _accounts_taken(connection: Connection) -> Iterator[Taken]:
-    """Triggers of others on auth.users that have names of ours: they would be replaced."""
+    """Yield others' triggers on auth.users with reserved names: they would be replaced."""
     rows = connection.execute(
         "select t.tgname from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = to_regclass('auth.users')"
         " and not t.tgisinternal and p.pronamespace is distinct from to_regnamespace('tenantry') and t.tgname = any (%s)",

@@ -1,9 +1,9 @@
-"""The run lock: one process at a time works on the run of a database, for as long as its connection lives.
+"""The run lock: one process at a time works on the run of a database, for as long as its connection exists.
 
-Clients may take any advisory lock whose key they know, so a fixed key would let each of them stop the engine for good. The lock
-is therefore a row of tenantry.run_lock, which clients can neither read nor write. Whether the session that wrote the row still
-lives is told by an advisory lock whose key was drawn at random for that session alone: nobody can have taken it before, and
-the server lets go of it when the session ends, however it ends. Before there is a journal there is nothing to protect.
+Clients may take any advisory lock whose key they know, so a fixed key would let each of them block the engine forever. The lock
+is therefore a row of tenantry.run_lock, which clients can neither read nor write. An advisory lock with a random key, drawn for
+this session only, shows whether the session that wrote the row still exists: nobody can have taken it before, and
+the server releases it whenever the session ends. Without a journal there is nothing to protect.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tenantry.postgres import load_blocks
 from tenantry.postgres.ours import is_foreign
 
 _EVERY = 0.1
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 
 def take_run_lock(connection: Connection) -> None:
-    """Become the one run in this database, for as long as the connection lives. Does nothing where there is no journal yet: the
-    transaction that makes it takes the lock.
+    """Take the run lock for as long as the connection exists. Do nothing without a journal: the
+    transaction that makes the journal takes the lock.
 
     Raises:
-        RunInProgress: another process runs, and which.
+        RunInProgress: another process holds it; the message names it.
     """
     if not _made(connection) or _try(connection, _key(connection)):
         return
@@ -45,10 +45,10 @@ def take_run_lock(connection: Connection) -> None:
 
 @contextmanager
 def one_makes_the_journal() -> Iterator[None]:
-    """Around the statements that make the journal.
+    """Wrap the statements that make the journal.
 
     Raises:
-        RunInProgress: another process has made it in this moment.
+        RunInProgress: another process made it at the same time.
     """
     try:
         yield
@@ -60,15 +60,15 @@ def one_makes_the_journal() -> Iterator[None]:
 
 
 def wait_for_run_lock(connection: Connection, patience: float, notice: Callable[[str], None]) -> None:
-    """Become the one process that works on the run, as soon as another one lets go; `tenantry replay` does when it sees
-    somebody wait.
+    """Take the run lock as soon as another process releases it; `tenantry replay` does so when it sees
+    a waiting process.
 
     Args:
         patience: seconds to wait.
-        notice: is told whom this process waits for.
+        notice: receives the holder for which this process waits.
 
     Raises:
-        RunInProgress: it did not let go in time.
+        RunInProgress: the holder did not release it in time.
     """
     if not _made(connection):
         return
@@ -94,14 +94,14 @@ def wait_for_run_lock(connection: Connection, patience: float, notice: Callable[
 
 
 def release_run_lock(connection: Connection) -> None:
-    """Let go of the run before the connection ends: what is left of it says nothing then. Does nothing where that fails."""
+    """Release the run lock before the connection ends, so that no row remains. Ignores failures."""
     with suppress(psycopg.Error):
         if connection.info.transaction_status == TransactionStatus.IDLE and _there(connection):
             _say(connection, "release")
 
 
 def run_lock_holder(connection: Connection) -> int | None:
-    """The server's process that holds the run lock, or None."""
+    """Return the pid of the server process that holds the run lock, or None."""
     if not _there(connection):
         return None
     row = _say(connection, "holder").fetchone()
@@ -109,12 +109,12 @@ def run_lock_holder(connection: Connection) -> int | None:
 
 
 def is_awaited(connection: Connection) -> bool:
-    """Whether somebody waits for the run lock that this connection holds."""
+    """Whether another process waits for the run lock that this connection holds."""
     return _there(connection) and _say(connection, "awaited").fetchone() is not None
 
 
 def describe_holder(connection: Connection) -> str:
-    """Who works on the run, in words."""
+    """Describe who works on the run."""
     pid = run_lock_holder(connection)
     said = f"server process {pid}" if pid is not None else "a process that has just let go"
     run = last_run(connection) if journal_exists(connection) else None
@@ -127,19 +127,19 @@ def describe_holder(connection: Connection) -> str:
 
 
 def _made(connection: Connection) -> bool:
-    """Whether there is a journal; one of an older version gets the tables that it lacks."""
+    """Whether a journal exists; a journal of an older version gets its missing tables."""
     if _there(connection):
         return True
     if not journal_exists(connection) or is_foreign(connection):
         return False
-    with suppress(pg.UniqueViolation, pg.DuplicateTable):  # somebody else made it in this moment
+    with suppress(pg.UniqueViolation, pg.DuplicateTable):  # another process made it at the same time
         connection.execute(run_lock_ddl())
         connection.execute(reverse_ddl())
     return True
 
 
 def _there(connection: Connection) -> bool:
-    # Not by to_regclass(), which fails where the schema is somebody else's.
+    # Not with to_regclass(), which fails if another role owns the schema.
     found = connection.execute(
         "select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'tenantry' and c.relname = 'run_lock'"
     )
@@ -147,7 +147,7 @@ def _there(connection: Connection) -> bool:
 
 
 def _key(connection: Connection) -> int:
-    """A key that nobody else has, locked for as long as the session lives."""
+    """Return a random key that is locked for as long as the session exists."""
     while True:
         key = secrets.randbits(63)
         if connection.execute("select pg_try_advisory_lock(%s)", [key]).fetchone() == (True,):

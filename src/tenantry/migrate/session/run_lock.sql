@@ -1,8 +1,8 @@
--- Who works on the run: rows of tenantry.run_lock, alive for as long as their session holds the advisory lock of the key.
+-- Who works on the run: rows of tenantry.run_lock, valid as long as their session holds the advisory lock of the key.
 
 -- name: forget_ended
--- Rows of sessions that have ended. The number of a server process, and a key that was once seen in pg_locks, may be another session's
--- by now: its login tells, and its beginning, where it may be seen.
+-- Delete rows of ended sessions. A pid, and a key that was once visible in pg_locks, may belong to another session
+-- by now: its login, and its start time if visible, distinguish it.
 delete from tenantry.run_lock r
  where not exists (select from pg_locks l
                      join pg_stat_activity a on a.pid = l.pid
@@ -12,7 +12,7 @@ delete from tenantry.run_lock r
                       and (l.classid::bigint << 32) + l.objid::bigint = r.key)
 
 -- name: take
--- A second one that holds it is refused by the unique index.
+-- The unique index refuses a second holder.
 insert into tenantry.run_lock (key, pid, holds, login, started)
 select %(key)s, pg_backend_pid(), true, a.usesysid, a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()
 on conflict (key) do update set holds = true, at = clock_timestamp()

@@ -1,4 +1,4 @@
-"""A thread that notes once a second how a run is getting on: for `tenantry status`, and for the timeline of the report."""
+"""A thread that records the progress of a run once per second, for `tenantry status` and the report's timeline."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _EVERY = 1.0
 
 
 class Sampler:
-    """Writes tenantry.sample over a connection of its own while the context lasts; what it cannot write, it leaves out."""
+    """Writes tenantry.sample over its own connection for the duration of the context; samples that fail are skipped."""
 
     def __init__(self, dsn: str, journal: Journal, facts: Callable[[], dict[str, object]]) -> None:
         """
         Args:
-            facts: what is kept with each sample; `rows` of it is the number of rows carried over so far.
+            facts: returns the facts of a sample; its `rows` is the number of rows migrated so far.
         """
         self._dsn, self._journal, self._facts = dsn, journal, facts
         self._stop = threading.Event()
@@ -40,7 +40,7 @@ class Sampler:
             connection.execute("set synchronous_commit = off")
             ended = False
             while not ended:
-                # Also when it ends, so that the last second is not missing.
+                # Also at the end, so that the last second is not missing.
                 ended = self._stop.wait(_EVERY)
                 with suppress(psycopg.Error):
                     facts = self._facts()

@@ -1,4 +1,4 @@
-"""Tables that were altered since a run was begun: what does no harm is taken over, what does is refused, with what to do."""
+"""Tables that were altered since a run began: harmless changes are accepted, harmful ones are refused with a hint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tenantry.statements.capture import OURS, source_fence, source_triggers
 
 
 def without_ours(catalog: Catalog) -> Catalog:
-    """A schema without Tenantry's own triggers, as it was when the run was begun."""
+    """Return a schema without Tenantry's own triggers, as it was when the run began."""
     return replace(
         catalog,
         tables=tuple(
@@ -38,13 +38,13 @@ def without_ours(catalog: Catalog) -> Catalog:
 
 
 def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> bool:
-    """Compare the source with the catalog of the run, and take over what a migration of the tables does not depend on.
+    """Compare the source with the catalog of the run, and accept changes that do not affect the migration.
 
     Returns:
-        Whether other tables hold the rows of a source table than before, so that what was prepared is to be prepared again.
+        Whether other partitions or children hold the rows of a source table than before, so that the preparation must be repeated.
 
     Raises:
-        SourceAltered: a table or column that is carried over is gone or different.
+        SourceAltered: a migrated table or column was dropped or changed.
     """
     project = prepared.project
     before = project.source
@@ -101,7 +101,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
 
 
 def _way_out(project: Project, run: Run | None) -> str:
-    """What to do about a change that stands in the way: advice that works in the phase in which the run is."""
+    """Return the advice for a harmful change, which depends on the run's phase."""
     source, target = project.source.schema, project.target.schema
     if run is not None and run.direction != "forward":
         return (
@@ -148,7 +148,7 @@ def _harmless(before: Table, now: Table) -> list[str]:
 
 
 def _without_capture(connection: Connection, prepared: Prepared) -> list[str]:
-    """Source tables of which a table that holds their rows does not note changes."""
+    """Return source tables with a partition or child whose changes are not captured."""
     project = prepared.project
     rows = connection.execute(
         load_blocks("tenantry.migrate.session", "guard")["without_capture"],
@@ -158,10 +158,10 @@ def _without_capture(connection: Connection, prepared: Prepared) -> list[str]:
 
 
 def _known(before: Catalog, now: Catalog, read: Sequence[Table]) -> Catalog:
-    """The source as the run was planned for, with the tables that hold its rows now.
+    """Return the source as it was planned, with the partitions and children that now hold its rows.
 
-    Tables and columns that are new are not taken over: nobody reads them, the manifest of a run that is under way need not name
-    them, and a column of the target that has the same name by chance goes on being left alone.
+    New tables and columns are ignored: nothing reads them, the manifest of an existing run need not name
+    them, and a target column that has the same name by chance stays without a source.
     """
     was_below = {(each.schema, each.name) for table in before.tables for each in table.below}
     is_below = {(each.schema, each.name) for table in read for each in table.below}
@@ -177,7 +177,7 @@ def _known(before: Catalog, now: Catalog, read: Sequence[Table]) -> Catalog:
 
 
 def _planned(before: Table, now: Table) -> Table:
-    """A table as it was planned for: what holds its rows is as it is now, and a foreign key that is gone vouches for nothing."""
+    """Return a table as it was planned, with its current partitions and children, and without foreign keys that were dropped."""
     present = {each.name: each for each in now.constraints}
     return replace(
         before,
@@ -201,7 +201,7 @@ def _new(before: Sequence[Below], now: Sequence[Below]) -> list[tuple[str, str]]
 
 
 def _take_off(connection: Connection, table: Table, there: Table, notice: Callable[[str], None]) -> None:
-    """Tenantry's triggers go from what was taken off a table and lives on by itself, as a partition that was detached."""
+    """Drop Tenantry's triggers from a table that was separated from its parent, e.g. a detached partition."""
     gone = _new(there.below, table.below)
     left = connection.execute(
         load_blocks("tenantry.migrate.session", "guard")["left_over"], {"tables": Jsonb(gone), "ours": list(OURS)}
@@ -220,10 +220,10 @@ def _take_off(connection: Connection, table: Table, there: Table, notice: Callab
 
 
 def _look_again(connection: Connection, prepared: Prepared, table: Table) -> None:
-    """Rows are gone with what held them, and no trigger has noted their keys.
+    """Handle rows that disappeared with their partition or child, whose keys no trigger has captured.
 
-    While applications write the source they go from the target like rows that were deleted. After the cut-over the target is
-    what counts: the rows that the source has lost are carried back into it, or listed as kept where it has no place for them.
+    While applications write the source, they are deleted from the target like deleted rows. After the cutover the target
+    decides: rows that the source has lost are written back into it, or listed as kept if it has no place for them.
     """
     if prepared.run is None or prepared.run.direction != "reverse":
         connection.execute(f"insert into {JOURNAL}.source_log (table_name) values (%s)", [table.name])
@@ -248,9 +248,9 @@ def _capture_again(connection: Connection, journal: Journal, prepared: Prepared,
             for statement in step.sql:
                 connection.execute(statement)
             if prepared.run is not None and prepared.run.direction == "reverse":
-                # What a step makes is as it stands before the cut-over.
+                # A step makes triggers in their state before the cutover.
                 for statement in (*source_fence(project, on=True), *source_triggers(project, on=False)):
                     connection.execute(statement)
-            # Whatever was missed is found by looking at the whole table.
+            # Deriving the whole table again finds all missed changes.
             connection.execute("insert into tenantry.source_log (table_name) values (%s)", [step.table])
             journal.event(connection, "captured_again", "triggers that record changes were missing", table=step.table)

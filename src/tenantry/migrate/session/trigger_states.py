@@ -1,5 +1,5 @@
-"""Tenantry's triggers as they should stand in the direction in which a run is: others switch them too, as pg_restore
---disable-triggers and Rails do with all triggers of a table (DISABLE TRIGGER ALL, and ENABLE TRIGGER ALL behind it)."""
+"""Checks that Tenantry's triggers are in the state that the run's direction requires: others switch them too, e.g. pg_restore
+--disable-triggers and Rails, with all triggers of a table (DISABLE TRIGGER ALL, then ENABLE TRIGGER ALL)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PATIENCE = 60.0
 
 
 def stand_guard(connection: Connection, journal: Journal, prepared: Prepared, notice: Callable[[str], None]) -> None:
-    """Set right what others switched, and have compared what may have been written meanwhile.
+    """Restore triggers that others switched, and have both sides compared for writes made meanwhile.
 
-    What notes changes of the source is set right by `absorb`, which looks at the tables as a whole.
+    `absorb` restores change capture of the source, with a full scan of the tables.
     """
     project, run = prepared.project, prepared.run
     done = journal.done_steps(connection)
@@ -59,7 +59,7 @@ def _target_closed(connection: Connection, journal: Journal, prepared: Prepared,
     if _switched(connection, project.target.schema, ["tenantry_fence", "tenantry_capture"]) or not _all(
         connection, project.target.schema, tables
     ):
-        # The digest stays as it was: it tells, until both sides have been compared, that something may have been written.
+        # The digest is kept: until both sides have been compared, it shows that there may have been writes.
         made = [text for text in target_triggers(project, prepared.environment.login)[0] if "set guards" not in text]
         _set(connection, project.target.schema, tables, [*made, *triggers(project, on=False)], notice)
         notice(
@@ -100,7 +100,7 @@ def _target_open(connection: Connection, journal: Journal, prepared: Prepared, n
 
 
 def _switched(connection: Connection, schema: str, triggers: list[str]) -> list[str]:
-    """Tables of which such a trigger is not awake."""
+    """Return tables on which such a trigger is disabled."""
     rows = connection.execute(
         load_blocks("tenantry.migrate.session", "guard")["switched"],
         {"schema": schema, "names": [name for each in triggers for name in (each, f"{each}_truncate")]},
@@ -109,7 +109,7 @@ def _switched(connection: Connection, schema: str, triggers: list[str]) -> list[
 
 
 def _all(connection: Connection, schema: str, tables: list[str]) -> bool:
-    """Whether all of these tables have triggers that note changes."""
+    """Whether all of these tables have change capture."""
     row = connection.execute(
         load_blocks("tenantry.migrate.session", "guard")["noting"], {"schema": schema, "tables": tables}
     ).fetchone()
@@ -123,8 +123,8 @@ def _set(
 
 
 def were_switched(connection: Connection, project: Project) -> bool:
-    """Whether somebody has switched the triggers that keep others from writing the target, be it off and on again, since the
-    two sides were last compared as a whole."""
+    """Whether others have switched the triggers that protect the target, even off and on again, since the
+    last complete comparison of both sides."""
     row = connection.execute(
         f"select guards is not null and guards is distinct from {guards_sql(project)}"
         f" from {JOURNAL}.run order by id desc limit 1"
@@ -133,7 +133,7 @@ def were_switched(connection: Connection, project: Project) -> bool:
 
 
 def trust_guards(connection: Connection, project: Project) -> None:
-    """Both sides agree: whatever was done to the triggers before is of no consequence."""
+    """Record that both sides agree: earlier switches of the triggers no longer matter."""
     connection.execute(
         f"update {JOURNAL}.run set guards = {guards_sql(project)} where id = (select max(id) from {JOURNAL}.run)"
         f" and guards is not null and guards <> {guards_sql(project)}"

@@ -1,7 +1,7 @@
-"""SQL of the manifest, tried on the server before anything is changed: names and types that only the server knows.
+"""Compiles the manifest's SQL on the server before any change, to check names and types that only the server knows.
 
 The grammar and the columns were checked without a server. What is left (functions, operators, casts, tables of sub-selects) would
-otherwise fail in the midst of a copy, far from the line that is wrong. Each expression is compiled over no rows.
+otherwise fail during a copy, far from the wrong line. Each expression is compiled over no rows.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tenantry.mapping import Project
 from tenantry.postgres import ident
 
 _NOT_THERE = ("42", "3F")
-"""Classes of SQL states: a syntax, a name or a type that the server does not take; a schema that is not there."""
+"""Classes of SQL states: a syntax, name or type that the server does not accept; a missing schema."""
 _NO_CAST = ("42846", "42883")
 _NO_RIGHT = "42501"
 
 
 MOST_COLUMNS = 800
-"""Of a source table that can be carried back. PostgreSQL's tables have 1,600 columns at most and its selects 1,664 entries, in which the
-way back compares both sides."""
+"""The largest number of columns that reverse replay supports. PostgreSQL allows 1,600 columns in a table and 1,664 entries in a
+SELECT, in which reverse replay compares both sides."""
 
 
 def check_widths(project: Project) -> None:
-    """That no table has more columns than can be carried back.
+    """Check that no table has more columns than reverse replay supports.
 
     Raises:
-        ManifestError: it names the tables, with their numbers of columns.
+        ManifestError: with the tables and their numbers of columns.
     """
     places = Places(str(project.manifest.path), project.manifest.text)
     problems = [
@@ -52,10 +52,10 @@ def check_widths(project: Project) -> None:
 
 
 def check_expressions(connection: Connection, project: Project) -> None:
-    """Compile every expression of the manifest, with the target's types and functions, in a transaction that is taken back.
+    """Compile every expression of the manifest, with the target's types and functions, in a transaction that is rolled back.
 
     Raises:
-        ManifestError: those that the server refuses, each with file, line and key.
+        ManifestError: the refused expressions, each with file, line and key.
     """
     places = Places(str(project.manifest.path), project.manifest.text)
     problems: list[Problem] = []
@@ -65,14 +65,14 @@ def check_expressions(connection: Connection, project: Project) -> None:
                 for statement in type_statements(project.target):
                     connection.execute(statement)
         except psycopg.Error:
-            return  # functions over tables that are not made yet: the copy has the last word
+            return  # functions over tables that do not exist yet: only the copy can show whether they work
         for key, text, query in _queries(project):
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute(query)
             except psycopg.Error as error:
                 state = error.sqlstate or ""
-                # Functions of the journal's schema come with the run.
+                # The run makes the functions of the journal's schema.
                 if state.startswith(_NOT_THERE) and state != _NO_RIGHT and "tenantry." not in text:
                     problems.append(
                         places.problem(key, f"PostgreSQL does not take {text!r}: {error.diag.message_primary}")
@@ -83,7 +83,7 @@ def check_expressions(connection: Connection, project: Project) -> None:
 
 
 def _without_cast(connection: Connection, project: Project, places: Places) -> Iterator[Problem]:
-    """Columns that are carried over as they are, between types that the server has no cast for."""
+    """Yield columns without a transform between types that the server cannot cast."""
     for mapping in project:
         rows = f"from {ident(mapping.source.schema, mapping.source.name)} s"
         back = f"from {_row(mapping.target, 't')}"
@@ -117,7 +117,7 @@ def _without_cast(connection: Connection, project: Project, places: Places) -> I
 
 
 def _queries(project: Project) -> Iterator[tuple[Key, str, str]]:
-    """Key, text and query of each expression."""
+    """Yield key, text and query of each expression."""
     manifest = project.manifest
     for mapping in project:
         rule = manifest.tables[mapping.target.name]
@@ -155,7 +155,7 @@ def _queries(project: Project) -> Iterator[tuple[Key, str, str]]:
 
 
 def _made(column: ColumnRule) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The expressions that make a column's value."""
+    """Yield the expressions of a column's value."""
     if column.up is not None:
         yield ("up",), column.up
     for name in ("null", "empty", "invalid"):
@@ -165,7 +165,7 @@ def _made(column: ColumnRule) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _row(table: Table, alias: str) -> str:
-    """A row of a table that is not made yet."""
+    """Return SQL of a row of a table that does not exist yet."""
     columns = ", ".join(f"null::{column.type} as {ident(column.name)}" for column in table.columns)
     return f"(select {columns}) {alias}"
 

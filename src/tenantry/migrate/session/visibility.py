@@ -1,5 +1,5 @@
-"""Tenantry must see every row. Row-level security hides rows without an error, so that a table looks empty and is carried over
-as such: each command asks, when it begins and in each phase, whether the login sees all of what it reads."""
+"""Checks that Tenantry sees every row. Row-level security hides rows without an error, so a table could look empty and be migrated
+as such. Each command checks, at its start and in each phase, that the login sees all rows that it reads."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tenantry.mapping import Project
 from tenantry.postgres import ident
 
 ACCOUNTS = ("auth.users", "auth.identities")
-"""What is read of a schema of accounts, whoever made it."""
+"""The tables that are read from a schema of accounts."""
 
 
 def source_names(project: Project) -> list[str]:
-    """Quoted names of what a run reads and did not make."""
+    """Return the quoted names of tables that a run reads and did not make."""
     return [*(ident(table.schema, table.name) for table in project.source_tables), *ACCOUNTS]
 
 
 def need_every_row(connection: Connection, project: Project, *, doing: str = "") -> None:
-    """Ask whether the login sees all rows of source, accounts, target and journal, as far as they are there.
+    """Check that the login sees all rows of source, accounts, target and journal, as far as they exist.
 
     Args:
-        doing: what was about to be done, as 'phase copy'.
+        doing: the intended action, e.g. 'phase copy'.
 
     Raises:
-        RowsHidden: it does not, naming the tables.
+        RowsHidden: it does not; the message names the tables.
     """
     _settle(connection)
     ours = connection.execute(
@@ -40,7 +40,7 @@ def need_every_row(connection: Connection, project: Project, *, doing: str = "")
 
 
 def need_room(connection: Connection, project: Project) -> None:
-    """Ask whether source, target and what else lives in the database let a run begin.
+    """Check that source, target and the rest of the database allow a run to begin.
 
     Raises:
         Unfit: with the findings of `tenantry analyze` that forbid it.
@@ -57,7 +57,7 @@ def need_room(connection: Connection, project: Project) -> None:
 
 
 def _settle(connection: Connection) -> None:
-    """Tables of the journal for which something switched row-level security on since they were made."""
+    """Disable row-level security on tables of the journal on which others have enabled it."""
     found = connection.execute(
         "select to_regprocedure('tenantry.settle_tables()') is not null and exists (select from pg_catalog.pg_class c"
         " where c.relnamespace = to_regnamespace('tenantry') and c.relkind in ('r', 'p')"

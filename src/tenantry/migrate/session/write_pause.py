@@ -1,8 +1,8 @@
-"""For how long writers are kept out: bounded and measured by the server, whatever becomes of this process or of the network.
+"""The write pause: bounded and measured by the server, even if this process or the network fails.
 
-A timer of this process is not enough. It stands still when the process does, its cancel request can arrive between two
-statements or not at all, and nothing that it measures counts what a freeze adds. So a second session waits on the server for the
-end of the transaction that keeps writers out. When the bound is over it ends that session, and then it notes the true pause.
+A timer of this process is not enough. It stops when the process hangs, its cancel request can arrive between two
+statements or never, and its measurement misses the duration of a hang. So a second session waits on the server for the
+end of the transaction that blocks writers. At the bound it ends that session, and records the true pause.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tenantry.postgres import load_blocks
 _BLOCKS = "tenantry.migrate.session", "write_pause"
 
 STOOD_STILL = "2s"
-"""After that time without a statement the server ends a session of ours that holds locks of applications."""
+"""Time without a statement after which the server ends a session of Tenantry that blocks applications."""
 
 _ANSWER_SECONDS = 90.0
 _TRANSACTION_TIMEOUT = 170000
@@ -30,11 +30,11 @@ _LATER = 100
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One attempt to keep writers out, as the server saw it.
+    """One write pause, as measured by the server.
 
     Attributes:
         seconds: from the request for the locks to their release.
-        ended: the server ended the session, since the bound was over.
+        ended: whether the server ended the session at the bound.
     """
 
     seconds: float
@@ -42,7 +42,7 @@ class Pause:
 
 
 class Guard:
-    """The session that watches over attempts, one at a time."""
+    """The session that supervises attempts, one at a time."""
 
     def __init__(self, session: Session, run: int) -> None:
         self._session, self._run = session, run
@@ -50,10 +50,10 @@ class Guard:
         self._attempt = ""
 
     def bound(self, connection: Connection, seconds: float) -> str:
-        """Begin to watch over the transaction that is open on a connection, and bound it. Call it right before the locks.
+        """Supervise and bound the open transaction of a connection. Call it right before taking the locks.
 
         Returns:
-            The attempt's name: an event of the journal whose data has it as `attempt` is given the true pause.
+            The attempt's name: a journal event with this name as `attempt` in its data receives the true pause.
         """
         blocks = load_blocks(*_BLOCKS)
         own, milliseconds = self._open(), max(1, round(seconds * 1000))
@@ -71,18 +71,18 @@ class Guard:
         if connection.info.server_version >= _TRANSACTION_TIMEOUT:
             bounds.append("transaction_timeout")
         connection.execute(
-            # A little later than the guard, which knows whether it did it.
+            # A little later than the guard, which records that it ended the session.
             "; ".join(f"set local {name} = '{milliseconds + _LATER}ms'" for name in bounds)
             + "; lock table tenantry.only in share update exclusive mode"
         )
-        # Sent, and not waited for: the answer comes when the transaction is over.
+        # Sent without waiting: the answer arrives when the transaction ends.
         own.pgconn.send_query(blocks["guard"].encode())
         while own.pgconn.flush():
             select.select([], [own.fileno()], [])
         return self._attempt
 
     def ended(self) -> Pause | None:
-        """What the server saw of the attempt, which must be over; None where that cannot be learned: the server is not reached."""
+        """Return the server's measurement of the finished attempt; None if the server cannot be reached."""
         if not self._attempt or self._connection is None:
             return None
         try:
@@ -99,7 +99,7 @@ class Guard:
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = self._session.open("tenantry: guard")
-            # It does its work although its client may be gone.
+            # It must finish even if its client is gone.
             self._connection.execute("set client_connection_check_interval = 0")
         elif self._attempt:
             self._wait(self._connection)

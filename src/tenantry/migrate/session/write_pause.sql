@@ -1,10 +1,10 @@
--- How long a transaction may keep writers out, enforced and measured by the server.
+-- The write pause of a transaction, enforced and measured by the server.
 
 -- name: guard
--- Waits, in a session of its own, for the end of a transaction that keeps writers out; ends that session when the bound is over,
--- whatever has become of the process that it belongs to; and notes for how long writers were kept out.
--- The transaction holds the same lock, on a table of the journal that nobody alters, from right before its other locks to its end.
--- It is a lock on a table, since LOCK TABLE is a statement that takes no snapshot: theirs must be taken behind their locks.
+-- Waits, in a separate session, for the end of a transaction that blocks writers; ends its session at the bound,
+-- regardless of the state of its process; and records how long writers were blocked.
+-- The transaction holds the same lock, on a journal table that is never altered, from right before its other locks to its end.
+-- It is a table lock, since LOCK TABLE takes no snapshot: the transaction's snapshot must be taken after its locks.
 do $$
 declare
     begun timestamptz := clock_timestamp();
@@ -18,7 +18,7 @@ begin
         perform set_config('lock_timeout', current_setting('tenantry.pause_bound') || 'ms', true);
         lock table tenantry.only in share update exclusive mode;
     exception when lock_not_available then
-        -- A login may end its own sessions, but not as a role that it acts as.
+        -- A login may end its own sessions, but not under SET ROLE.
         perform set_config('role', 'none', true);
         ended := pg_terminate_backend(current_setting('tenantry.pause_pid')::integer);
         perform set_config('role', acting, true);
@@ -44,6 +44,6 @@ select set_config('tenantry.pause_run', %(run)s, false), set_config('tenantry.pa
        set_config('tenantry.pause_pid', %(pid)s, false), set_config('tenantry.pause_bound', %(bound)s, false)
 
 -- name: held
--- What the guard noted of an attempt.
+-- The guard's record of an attempt.
 select (data ->> 'stall_ms')::float8, coalesce((data ->> 'ended_by_server')::boolean, false)
   from tenantry.event where run_id = %(run)s and data ->> 'attempt' = %(attempt)s order by id desc limit 1

@@ -176,9 +176,9 @@ def _turn_back(live: RunHandle, bounds: Bounds) -> Switchover:
 
 
 def _derived_again(project: Project) -> list[str]:
-    """What the source says of rows is not what the target has, where these were born there as part of another row, or name rows
-    that are gone; a row in quarantine may have been changed by a key's action; and what was deleted in the target is in the source still
-    where the delete was refused. They are derived again behind the turn."""
+    """Return statements that mark rows whose target differs from the source's derivation: rows that are target-native as part of
+    another row, or name missing rows; rows in quarantine that a key's action may have changed; and rows deleted in the target whose
+    delete the source refused. They are derived again after the switchback."""
     documents = dict.fromkeys(
         mapping.source.name for mapping in project if mapping.reads or any(column.ids for column in mapping.columns)
     )

@@ -340,7 +340,7 @@ def _in_the_way(live: RunHandle) -> list[str]:
         for schema in dict.fromkeys((live.project.source.schema, live.project.target.schema)):
             names = [table.name for table in (*live.project.source.tables, *live.project.target.tables)]
             found += [each for each in blockers(live.main, schema, names) if each not in found]
-    # Whoever holds a row only may have no lock that `blockers` looks for.
+    # A session that holds only row locks may have no lock that `blockers` finds.
     found += [str(each) for each in live.waits.found if not any(f"pid {each.pid} (" in other for other in found)]
     return found
 

@@ -1,8 +1,8 @@
 -- What a rollback archives.
 
 -- name: tables_of_target
--- Tables of the target's schema that hold rows of their own, and whether all of these can be read. Rows of partitions are their
--- table's, a foreign table's are not here, and an extension's come with the extension.
+-- Tables of the target's schema with own rows, and whether all of these can be read. Partitions belong to their parent,
+-- foreign tables hold no rows here, and tables of extensions belong to the extension.
 select c.relname, has_table_privilege(c.oid, 'select') and not row_security_active(c.oid)
   from pg_class as c
  where c.relnamespace = to_regnamespace(quote_ident(%(schema)s))
@@ -11,15 +11,15 @@ select c.relname, has_table_privilege(c.oid, 'select') and not row_security_acti
  order by 1
 
 -- name: schema
--- Whether the schema, if it is there, is what an interrupted call of the same rollback made.
+-- Whether an existing schema was made by an interrupted call of the same rollback.
 select coalesce(obj_description(n.oid, 'pg_namespace') = %(mark)s, false) from pg_namespace as n where n.nspname = %(name)s
 
 -- name: tables
 select c.relname from pg_class as c where c.relnamespace = to_regnamespace(quote_ident(%(name)s)) and c.relkind = 'r'
 
 -- name: outside
--- What others made and DROP … CASCADE would take along: things outside the target and the journal that depend on them, and tables
--- that were put into the journal's schema. A trigger on the accounts goes with its function, as the target's files made both.
+-- Others' objects that DROP … CASCADE would drop: objects outside the target and the journal that depend on them, and tables
+-- that others made in the journal's schema. A trigger on the accounts is dropped with its function: the target's files made both.
 with gone as (
     select n.oid from pg_namespace as n where n.oid in (to_regnamespace(quote_ident(%(schema)s)), to_regnamespace('tenantry'))
 ), dependent as (

@@ -1,1 +1,1 @@
-"""Backing off: what a run does to others, and when it waits."""
+"""Backing off: measures a run's effect on others, and decides when it waits."""

@@ -1,4 +1,4 @@
-"""What one look at the server shows of what a run does to others, and what follows from it. Nothing here talks to a server."""
+"""Evaluates one reading of the server: a run's effect on others, and the reasons to back off. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Work = Literal["copy", "replay"]
 Effect = Literal["waits", "slows", "goes on"]
 
 PAUSE, FIRST_SIZE = "pause", "first_database_size"
-"""Rows of tenantry.setting that are no settings."""
+"""Rows of tenantry.setting that are not settings."""
 
 _EFFECTS: Mapping[str, tuple[Effect, Effect]] = {
     "paused": ("waits", "waits"),
@@ -35,20 +35,20 @@ _EFFECTS: Mapping[str, tuple[Effect, Effect]] = {
     "free_disk": ("waits", "goes on"),
     "database_growth": ("waits", "goes on"),
 }
-"""By code, what becomes of copy and of replay. Replay stands still for nothing but a pause: what it does not carry over piles
-up in the log, on the same disk, and the other side falls behind. What holds a copy back by little only slows it down, since it
-can last for ever without being the copy's doing."""
+"""Code → effects on copy and replay. Only a pause stops replay: pending changes would accumulate in the queue, on the same
+disk, and the other side would fall behind. Minor reasons only slow down a copy, since they can last
+forever without being caused by it."""
 
 _SLOW = 4
-"""Slowing down: after each piece of work at most this many times `chunk_target` of rest, so about a fifth of the speed."""
+"""When slowed down: rest at most this many times `chunk_target` after each piece of work, i.e. about a fifth of the speed."""
 _DEBT_SECONDS = 30
-"""WAL ahead of the pace is waited for no longer: where applications alone write more than the pace, copying still goes on."""
+"""The longest wait for excess WAL: copying continues even if applications alone write more than the pace."""
 _TOLERANCE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The settings in force in seconds and bytes; None is off."""
+    """The effective settings in seconds and bytes; None is off."""
 
     sleep: float
     chunk_target: float
@@ -73,7 +73,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ServerReading:
-    """What one setting limits, as it is now: seconds, bytes, or tables. `unknown` says what cannot be known, and why."""
+    """The current value that a setting limits: seconds, bytes, or tables. `unknown` says what cannot be measured, and why."""
 
     setting: str
     value: float | None
@@ -82,12 +82,12 @@ class ServerReading:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Something that holds a run back.
+    """A reason to back off.
 
     Attributes:
-        value, limit: what was measured and what may be, in seconds or bytes; None where there is no number.
-        setting: the setting that says so; empty for a pause.
-        tables: where it concerns one table alone, all names of it (its own, and the partitioned tables above it).
+        value, limit: the measured value and its limit, in seconds or bytes; None without a number.
+        setting: the setting that defines the limit; empty for a pause.
+        tables: if it concerns a single table, all its names (its own, and its partitioned parents).
     """
 
     code: str
@@ -102,12 +102,12 @@ class Reason:
         if work == "replay":
             return replay
         if self.tables and table not in self.tables:
-            # A table in danger is more urgent than any copy: the disk is to be its own.
+            # A table in danger of wraparound is more urgent than any copy: leave the disk to autovacuum.
             return "slows" if self.code == "wraparound" else "goes on"
         return copy
 
     def patience(self, work: Work, table: str | None, limits: Limits) -> float:
-        """Seconds for which work is held back at one time."""
+        """Return the seconds of one wait."""
         match self.effect(work, table):
             case "waits":
                 return math.inf
@@ -132,7 +132,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the server said at one moment; `at` is the client's monotonic clock. The rows are those of throttle_look.sql."""
+    """One reading of the server; `at` is the client's monotonic clock. The rows are those of look.sql."""
 
     at: float
     stored: Mapping[str, Any]
@@ -151,10 +151,10 @@ class Look:
 
 
 class Course:
-    """What only several looks tell: how fast WAL is written, and since when a standby has not come on."""
+    """Facts from several readings: the rate of WAL, and for how long a standby has not advanced."""
 
     def __init__(self) -> None:
-        # Ten minutes at four looks a second.
+        # Ten minutes at four readings per second.
         self._looks: deque[tuple[float, int]] = deque(maxlen=2400)
         self.debt = 0.0
         """Bytes of WAL ahead of the pace."""
@@ -169,7 +169,7 @@ class Course:
         self._looks.append((at, wal))
 
     def rate(self, seconds: float = 2.0) -> float | None:
-        """Bytes of WAL a second, lately; None before the second look."""
+        """Return the recent rate of WAL in bytes per second; None before the second reading."""
         if len(self._looks) < 2:
             return None
         now, wal = self._looks[-1]
@@ -177,16 +177,16 @@ class Course:
         return max(0, wal - earlier[1]) / (now - earlier[0])
 
     def behind(self, replayed: int) -> float:
-        """Seconds for which WAL that was there has not been replayed; at least, and 0 where nothing says so.
+        """Return the smallest possible age in seconds of WAL that a standby has not replayed; 0 if unknown.
 
-        The server's own figure stands still while a standby does.
+        The server's own figure does not change while a standby stops.
         """
         now = self._looks[-1][0]
         return next((now - at for at, wal in self._looks if wal > replayed), 0.0)
 
 
 def overridden(settings: Settings, stored: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """The manifest's settings with those of tenantry.setting in their place, and what there is wrong in that table."""
+    """Return the manifest's settings, overridden by tenantry.setting, and the problems of that table."""
     problems = []
     for name, entry in stored.items():
         if name in (PAUSE, FIRST_SIZE):
@@ -199,30 +199,30 @@ def overridden(settings: Settings, stored: Mapping[str, Any]) -> tuple[Settings,
 
 
 def checked(name: str, value: object) -> object:
-    """The value as the manifest's model takes it.
+    """Return the value as the manifest's model accepts it.
 
     Raises:
-        ValueError: no such setting, or a value that it cannot have.
+        ValueError: no such setting, or an invalid value.
     """
     if name not in Settings.model_fields:
         raise ValueError(unknown_setting(name))
     try:
         return getattr(Settings.model_validate({name: value}), name)
     except ValidationError as error:
-        # Every validator of the model words it; pydantic's own text is for programmers.
+        # The model's validators have readable messages; pydantic's own are for programmers.
         message = str(error.errors()[0]["ctx"]["error"])
     raise ValueError(message)
 
 
 def unknown_setting(name: str) -> str:
-    """What to say of a name that no setting has."""
+    """Return the message about a name without a setting."""
     known = list(Settings.model_fields)
     near = nearest(name, known)
     return "no such setting; " + (f"did you mean {near!r}?" if near else f"there are {', '.join(known)}")
 
 
 def judge(look: Look, settings: Settings, course: Course) -> tuple[list[ServerReading], list[Reason]]:
-    """What was measured for each limit, and what holds a run back, the most telling first. `course` has seen `look`."""
+    """Return the measured value of each limit, and the reasons to back off, the most important first. `course` includes `look`."""
     limits = Limits.of(settings)
     readings: list[ServerReading] = []
     reasons: list[Reason] = []
@@ -274,7 +274,7 @@ def judge(look: Look, settings: Settings, course: Course) -> tuple[list[ServerRe
         else "",
     )
 
-    # Without the right to see them, times of other logins' transactions are null.
+    # Without pg_monitor's rights, times of other logins' transactions are null.
     open_ones = [each for each in look.transactions if each["seconds"] is not None]
     oldest = open_ones[0] if open_ones else None
     measure(
@@ -374,7 +374,7 @@ def _session(row: Mapping[str, Any]) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """`0.4s`, `12s`, `3min 20s`, `2h 5min`."""
+    """Format seconds: `0.4s`, `12s`, `3min 20s`, `2h 5min`."""
     if seconds < 10:
         return f"{seconds:.1f}s"
     if seconds < 90:
@@ -385,7 +385,7 @@ def in_time(seconds: float) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """As PostgreSQL counts and the settings are written: `812kB`, `4.2MB`."""
+    """Format bytes in PostgreSQL's units, as in the settings: `812kB`, `4.2MB`."""
     size /= 1024
     for unit in ("kB", "MB", "GB"):
         if size < 1024:

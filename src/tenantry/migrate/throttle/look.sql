@@ -1,7 +1,7 @@
--- Looks at what a run does to others. `rights` and the blocks after `look` take the places of its marks, by what the login may do.
+-- Readings of a run's effect on others. `rights` and the blocks after `look` replace its marks, depending on the login's rights.
 
 -- name: prepare
--- Names are read in full, and nothing of the user's stands before the catalog; a look that hangs is worse than none.
+-- Names are printed with schema, no user's object precedes the catalog, and a reading that hangs is worse than none.
 select set_config('search_path', 'pg_catalog, pg_temp', false), set_config('statement_timeout', '10s', false)
 
 -- name: rights
@@ -22,7 +22,7 @@ here as materialized (
     select oid from pg_database where datname = current_database()
 ),
 waits as materialized (
-    -- pg_blocking_pids() stops the lock manager for a moment: it is asked about those who have waited longest.
+    -- pg_blocking_pids() briefly blocks the lock manager: it is called only for the longest waits.
     select l.pid, min(l.waitstart) as since,
            max(case when l.database = (select oid from here) then l.relation end) as relation
       from pg_locks l
@@ -34,7 +34,7 @@ waits as materialized (
 waiters as (
     select w.pid, a.application_name as application,
            extract(epoch from clock_timestamp() - w.since)::float8 as seconds,
-           -- Who waits for a row's writer waits for a transaction; the row's lock, held meanwhile, tells the table.
+           -- A wait for a row's writer is a wait for a transaction; the waiter's tuple lock names the table.
            coalesce(w.relation,
                     (select t.relation from pg_locks t
                       where t.pid = w.pid and t.locktype = 'tuple' and t.granted limit 1))::regclass::text as relation
@@ -44,7 +44,7 @@ waiters as (
      limit 5
 ),
 transactions as (
-    -- Those that hold back the clean-up of dead rows; autovacuum's own do not.
+    -- Transactions that prevent the removal of dead rows; autovacuum's own do not.
     select pid, application_name as application, state,
            extract(epoch from clock_timestamp() - xact_start)::float8 as seconds
       from pg_stat_activity
@@ -67,7 +67,7 @@ slots as (
      limit 5
 ),
 vacuums as (
-    -- By its lock, which everybody may see; what it is at, only members of pg_read_all_stats. It has no user.
+    -- Found by its lock, which every login may see; its query is visible only to members of pg_read_all_stats. It has no user.
     select distinct on (l.pid, l.relation)
            heap.oid::regclass::text as relation,
            array(select array[n.nspname::text, c.relname::text]

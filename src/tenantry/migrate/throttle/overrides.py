@@ -1,6 +1,6 @@
-"""Settings that are changed while a run goes on: table tenantry.setting, which a run reads at every look.
+"""Settings that are changed during a run: table tenantry.setting, which a run reads in every reading.
 
-`tenantry throttle set`, `tenantry pause` and `tenantry resume` write there, and so may its owner with psql.
+`tenantry throttle set`, `tenantry pause` and `tenantry resume` write it; its owner may do so with psql.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NO_TABLE = (pg.UndefinedTable, pg.InvalidSchemaName)
 
 
 def stored_settings(connection: Connection) -> dict[str, tuple[object, datetime]]:
-    """What stands in tenantry.setting: value and time by name; empty where there is no such table."""
+    """Return the content of tenantry.setting: name → value and time; empty if the table does not exist."""
     try:
         return {row[0]: (row[1], row[2]) for row in connection.execute(_block("stored"))}
     except _NO_TABLE:
@@ -31,13 +31,13 @@ def stored_settings(connection: Connection) -> dict[str, tuple[object, datetime]
 
 
 def change_settings(connection: Connection, values: Mapping[str, object]) -> dict[str, object]:
-    """Override settings of the manifest, from the next look of a run on; all of them or none.
+    """Override settings of the manifest, from the run's next reading on; all of them or none.
 
     Returns:
-        The values as they were stored: texts with their unit, true or false.
+        The stored values: texts with their unit, true or false.
 
     Raises:
-        SettingsError: no such setting (with the nearest), or a value that it cannot have.
+        SettingsError: no such setting (with the nearest), or an invalid value.
         NoRun: there is no journal yet.
     """
     changed, problems = {}, []
@@ -56,7 +56,7 @@ def change_settings(connection: Connection, values: Mapping[str, object]) -> dic
 
 
 def reset_settings(connection: Connection, names: Collection[str] = ()) -> list[str]:
-    """Let the manifest decide again; without names in everything. The names that were overridden.
+    """Remove overrides, so that the manifest decides again; without names all of them. Return the removed names.
 
     Raises:
         SettingsError: no such setting.
@@ -72,7 +72,7 @@ def reset_settings(connection: Connection, names: Collection[str] = ()) -> list[
 
 
 def pause(connection: Connection, *, by: str = "", reason: str = "") -> bool:
-    """Hold copy and replay back until resume(); what is under way ends first. False where it is paused already.
+    """Pause copy and replay until resume(); running work ends first. Return False if it was paused already.
 
     Raises:
         NoRun: there is no journal yet.
@@ -84,7 +84,7 @@ def pause(connection: Connection, *, by: str = "", reason: str = "") -> bool:
 
 
 def resume(connection: Connection) -> bool:
-    """Take a pause back. False where there was none."""
+    """End a pause. Return False if there was none."""
     try:
         return connection.execute(_block("reset"), {"names": [PAUSE]}).rowcount == 1
     except _NO_TABLE:

@@ -1,6 +1,6 @@
-"""Makes way for others: between two pieces of work a run looks at what it does to the server, and waits where it must.
+"""Backs off under load: between two pieces of work a run reads its effect on the server, and waits if necessary.
 
-Settings come from the manifest and are overridden by table tenantry.setting while a run goes on; see overrides.py.
+Settings come from the manifest; table tenantry.setting overrides them during a run (see overrides.py).
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from tenantry.postgres import explain, load_blocks
 __all__ = ["Limits", "Reason", "ServerReading", "Throttle", "Work"]
 
 INTERVAL = 0.25
-"""Seconds between two looks, of all workers together."""
+"""Seconds between two readings, for all workers together."""
 _NAP = 0.05
-"""How soon a stop is seen."""
+"""Seconds within which a stop is noticed."""
 _SIZE_INTERVAL = 5.0
-"""pg_database_size() asks the file system about every file: seldom."""
+"""Seconds between calls of pg_database_size(), which reads the size of every file."""
 _QUIET = 10.0
-"""Work that is slowed down is so again and again: seconds without it before that is said to be over."""
+"""Slowdowns recur: seconds without one before its end is reported."""
 
 _PACKAGE = "tenantry.migrate.throttle"
 _LABEL: Mapping[Work, str] = {"copy": "Copying", "replay": "Replay"}
 _UNANSWERED = Reason("unanswered", "the server does not answer when it is asked for its state")
-# Rights and tables can come and go while a run goes on.
+# Rights and tables can appear and disappear during a run.
 _CHANGED_UNDER_US = (pg.UndefinedTable, pg.InvalidSchemaName, pg.InsufficientPrivilege)
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What holds at one moment."""
+    """The state at one moment."""
 
     at: float
     settings: Settings
@@ -69,7 +69,7 @@ class _State:
 
 @dataclass(slots=True)
 class _Episode:
-    """A reason that has been told of, and not yet its end."""
+    """A reason that was reported, but not yet its end."""
 
     effect: Effect
     began: float
@@ -84,13 +84,13 @@ class _Rights:
 
 
 class Throttle:
-    """Holds work back, for all workers of a process. It has a connection of its own, opened at the first look.
+    """Makes work wait, for all workers of a process. It has its own connection, opened at the first reading.
 
     Args:
-        server: a connection string, or what opens a connection in autocommit mode that nobody else uses.
-        settings: the manifest's.
-        notice: is told once why work waits, and once that it goes on; called from any worker's thread.
-        stopped: whether the run is to end; wait() returns then.
+        server: a connection string, or a function that opens a connection in autocommit mode for its exclusive use.
+        settings: the manifest's settings.
+        notice: receives why work waits, and later that it continues, once each; called from any worker's thread.
+        stopped: whether the run should end; wait() returns then.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Throttle:
         if callable(server):
             self._open = server
         else:
-            # A session of its own notices that the network stands still, and ends the connection that waits for an answer.
+            # A separate session detects a lost network, and ends the connection that waits for an answer.
             self._session = Session(server)
             self._open = partial(self._session.open, "tenantry: throttle")
         self._settings = settings
@@ -125,7 +125,7 @@ class Throttle:
     def wait(self, work: Work, table: str | None = None) -> float:
         """Block until the next piece of work may begin.
 
-        A pause holds everything until it is taken back. All else holds replay for moments only, which has to keep up.
+        A pause stops all work until it ends. All other reasons delay replay only briefly, since it has to keep up.
 
         Args:
             table: the source table to be copied, as ident(schema, name).
@@ -134,10 +134,10 @@ class Throttle:
             Seconds waited.
 
         Raises:
-            TenantryError: the server cannot be reached any more.
+            TenantryError: the server can no longer be reached.
         """
         waited = 0.0
-        # With the call of `stopped` before the look: a run that ends asks nothing more.
+        # `stopped` is called before the reading: a run that ends sends no more queries.
         if not self._stopped() and work == "copy" and self._state is not None:
             waited += self._rest(self._state.limits.sleep)
         held = 0.0
@@ -151,17 +151,17 @@ class Throttle:
         return waited + held
 
     def limits(self) -> Limits:
-        """The settings in force, in seconds and bytes; `chunk_target` is for whoever cuts the chunks."""
+        """The effective settings, in seconds and bytes; `chunk_target` is for the code that sizes the chunks."""
         return (self._state or self._look()).limits
 
     def settings(self) -> Settings:
-        """The settings in force, as they are written."""
+        """The effective settings, in their written form."""
         return self._look().settings
 
     def reasons(self, tables: Collection[str] | None = None) -> list[Reason]:
-        """What holds work back now; of what concerns one table alone, only what concerns one of `tables`.
+        """Return the current reasons to back off; reasons about a single table only if it is one of `tables`.
 
-        How fast WAL is written shows from the second look on.
+        The rate of WAL is known from the second reading on.
         """
         return [
             reason
@@ -170,7 +170,7 @@ class Throttle:
         ]
 
     def readings(self) -> list[ServerReading]:
-        """What each limit is about, as measured now, and what cannot be known here."""
+        """Return the current value of each limit, and what cannot be measured here."""
         return list(self._look().readings)
 
     def close(self) -> None:
@@ -187,10 +187,10 @@ class Throttle:
     ) -> None:
         self.close()
 
-    # -- looking -----------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def _look(self, *, working: bool = False) -> _State:
-        """The present state: one question to the server, or the answer that another worker has just had."""
+        """Return the current state: from one query, or from another worker's recent one."""
         with self._looking:
             if self._state is None or time.monotonic() - self._state.at >= INTERVAL:
                 self._state = self._renewed(working)
@@ -252,7 +252,7 @@ class Throttle:
         size = self._size_is_due(limits, working)
         row = connection.cursor(row_factory=dict_row).execute(text, {"size": size}).fetchone()
         assert row is not None
-        # Either may be granted, or taken away, before the next look.
+        # Either right may be granted or revoked before the next reading.
         self._rights = replace(rights, settings=row["may_read_settings"], wal_directory=row["may_list_wal"])
         stored = dict(row["settings"])
         now = time.monotonic()
@@ -281,7 +281,7 @@ class Throttle:
         )
 
     def _size_is_due(self, limits: Limits, working: bool) -> bool:
-        # What growth is counted from is written down at once: a limit may be set later.
+        # The initial size is recorded at once: a limit may be set later.
         wanted = limits.max_database_growth is not None or (
             working and (self._state is None or FIRST_SIZE not in self._state.stored)
         )
@@ -293,10 +293,10 @@ class Throttle:
             with suppress(psycopg.Error):
                 connection.close()
 
-    # -- waiting and telling -----------------------------------------------------------------------------------------
+    # -- waiting and reporting ---------------------------------------------------------------------------------------
 
     def _rest(self, seconds: float) -> float:
-        """Sleep, but not through a stop; the seconds slept."""
+        """Sleep until a stop at most; return the seconds slept."""
         if seconds <= 0:
             return 0.0
         began = time.monotonic()
@@ -308,7 +308,7 @@ class Throttle:
         return time.monotonic() - began
 
     def _tell(self, work: Work, table: str | None, state: _State) -> None:
-        """Say what has begun to hold work back, and what has ceased to."""
+        """Report reasons that have begun or ended."""
         now = time.monotonic()
         with self._telling:
             begun: dict[Effect, list[str]] = {}
@@ -361,13 +361,13 @@ def _row(row: tuple[Any, ...] | None) -> tuple[Any, ...]:
 
 
 def _free_disk(connection: Connection, folder: str | None) -> tuple[int | None, str]:
-    """Bytes left where the server keeps its data, or why nobody can tell from here."""
+    """Return the free bytes of the server's data directory, or why they are unknown here."""
     if not connection.info.host.startswith("/"):
         return None, "the free disk of a server on another machine (or behind a network address) cannot be known"
     if folder is None:
         return None, "where the server keeps its data is shown to members of pg_read_all_settings (as pg_monitor) only"
     found = []
-    # WAL may have a disk of its own, if this account can see it.
+    # WAL may be on a separate disk, if this account can see it.
     for each in (folder, f"{folder}/pg_wal"):
         with suppress(OSError):
             said = os.statvfs(each)

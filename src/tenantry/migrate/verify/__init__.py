@@ -1,1 +1,1 @@
-"""Comparing source and target, and what a comparison leaves out."""
+"""Comparisons of source and target, and what they leave out."""

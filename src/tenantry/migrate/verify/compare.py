@@ -1,13 +1,13 @@
-"""Compare source and target: counts, a checksum of every row by key range, ids, references, keys and rules.
+"""Compares source and target: counts, a checksum of every row by key range, ids, references, keys and rules.
 
-While applications write, the two sides are never seen at one moment. So key ranges are compared as they are found, by several
-connections, and what differs is only a suspect: within a round of replay, which brings the target to exactly the snapshot that
-it reads the source from, the suspects are compared again, row by row, and everything is counted.
+While applications write, the two sides are never visible at one moment. So several connections first compare key ranges without
+locks, and differing rows are only candidate mismatches. Within a round of replay, which brings the target exactly to the snapshot that
+it reads from the source, the candidates are rechecked row by row, and everything is counted.
 
 The expected rows are computed from the source again, with parents and ids from the source as well and nothing from the
-target; only the journal's lists (quarantined, merged, linked) are taken as given, and are accounted for by count. A row's
+target; only the journal's lists (quarantined, merged, linked) are trusted, and are included in the counts. A row's
 checksum is PostgreSQL's own 64-bit record hash over typed values, so that 1.5 and 1.50, or two spellings of one instant, are
-the same, and a swapped id is not. Where ranges differ, the rows and columns that do are named.
+equal, and a swapped id is not. If ranges differ, the differing rows and columns are named.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ from tenantry.postgres import about, ident, idents, literal, verbatim
 from tenantry.postgres.json_text import read_json
 
 LOOKS = 3
-"""How often a comparison is made while applications write before a difference is believed: a TRUNCATE shows in snapshots that were
+"""Number of comparisons before a difference is accepted while applications write: a TRUNCATE is visible in snapshots that were
 taken before it."""
 _AT_ONCE = 2_000
-"""Rows of which the differences are read at once; of more, piece by piece."""
+"""Number of rows whose differences are read at once; more rows are read in pieces."""
 
 
 def suspects(
     connection: Connection, project: Project, mapping: Mapping, chunks: Sequence[Chunk], expected: Sequence[Sum]
 ) -> tuple[int, list[str]]:
-    """Rows of the target, and the keys of those that differ from the source, or did a moment ago.
+    """Return the number of target rows, and the keys of rows that differ, or did a moment ago, from the source.
 
     Args:
         chunks: the key ranges in the order of the key.
-        expected: what each of them held when it was looked at.
+        expected: the expected checksum of each range.
     """
     bounds = [chunk.high for chunk in chunks if chunk.high is not None]
     compared = compared_columns(mapping)
@@ -84,8 +84,8 @@ def suspects(
 
 
 def kept_in_target(connection: Connection, project: Project, mapping: Mapping) -> dict[str, set[str]]:
-    """What of a mapping's rows stands in the target only, as the journal lists it: cells, rows, and rows that were born there
-    as part of a source row, with the row that the source would make in their place."""
+    """Return a mapping's target-only data, as listed in the journal: values, rows, and target-native rows
+    that are part of a source row, with the row that the source would make instead."""
     found: dict[str, set[str]] = {}
     for legacy, column in connection.execute(
         f"select legacy_id, column_name from {JOURNAL}.kept where table_name = %s"
@@ -93,11 +93,11 @@ def kept_in_target(connection: Connection, project: Project, mapping: Mapping) -
         [mapping.target.name, mapping.name],
     ):
         if not column and not str(legacy).startswith(mapping.legacy_prefix):
-            continue  # a row of another part of the table
+            continue  # a row of another mapping of the table
         found.setdefault(str(legacy), set()).add(str(column))
     for column in mapping.columns:
         if column.kind == "account":
-            # A person who was born in the target has the account that was made for them there, or none.
+            # A target-native person has the account that was made there, or none.
             born = f"select legacy_id from {target_rows(project, mapping)} where legacy_id = id::text"
             for (legacy,) in connection.execute(born):
                 found.setdefault(str(legacy), set()).add(column.name)
@@ -113,11 +113,11 @@ def settle(
     kept: Kept | None = None,
     ranges: int = 0,
 ) -> Verification:
-    """Compare some rows one by one, and count all of them; call it where both sides are seen at the same moment.
+    """Recheck some rows one by one, and count all rows; call it with both sides visible at the same moment.
 
     Args:
         keys: source keys.
-        kept: what stands in the target only, and is no difference.
+        kept: target-only data, which is no difference.
     """
     with about(str(mapping)):
         differences, more = compare_rows(connection, project, mapping, keys, kept)
@@ -125,7 +125,7 @@ def settle(
         differences.append(
             Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")
         )
-    # Of a table with several sources each has its own: rows that are none's were born there.
+    # In a table with several sources each row belongs to one of them, or is target-native.
     whole = [
         legacy for legacy, columns in (kept or {}).items() if "" in columns and legacy.startswith(mapping.legacy_prefix)
     ]
@@ -135,7 +135,7 @@ def settle(
         [whole],
     ).fetchone()
     assert row is not None
-    # Those that are there have no source row; those that are not are rows which another one, born there, stands for.
+    # Existing ones have no source row; missing ones are represented by a target-native row.
     here = int(row[1])
     account = _account(connection, project, mapping, int(row[0]) - here + (len(whole) - here))
     if not account.balanced:
@@ -146,7 +146,7 @@ def settle(
 def compare_rows(
     connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str], kept: Kept | None = None
 ) -> tuple[list[Difference], int]:
-    """What differs in the rows of these source keys: expected rows against the target's, and no row where there is none.
+    """Compare the rows of these source keys: expected rows with the target's, including missing and surplus rows.
 
     Returns:
         The differences of the first rows that differ, and the number of further rows.
@@ -184,7 +184,7 @@ def compare_rows(
             cursor.execute(statement)
             differences, more = _named(mapping, columns, cursor, kept or {})
     if mapping.python_columns:
-        # Limited behind the kept ones: these are no differences, and must not hide any.
+        # The limit applies after kept rows are removed: these are no differences, and must not hide any.
         found = [
             each
             for each in verify_python(connection, project, mapping, only=rows)
@@ -216,7 +216,7 @@ def _account(connection: Connection, project: Project, mapping: Mapping, target:
 
 
 def _inside(connection: Connection, project: Project, mapping: Mapping) -> int:
-    """Source rows that belong to the trial."""
+    """Return the number of source rows that belong to the pilot."""
     mended = mended_mappings(connection)
     inside = Inside(
         project,
@@ -234,7 +234,7 @@ def _inside(connection: Connection, project: Project, mapping: Mapping) -> int:
 def _named(
     mapping: Mapping, columns: Sequence[MappedColumn], found: Iterable[Sequence[Any]], kept: Kept
 ) -> tuple[list[Difference], int]:
-    """Differences from (key, not expected, not found, expected row, found row)."""
+    """Return differences from rows (key, not expected, not found, expected row, found row)."""
     differences: list[Difference] = []
     rows = 0
     for key, not_expected, not_found, expected, got in found:
@@ -244,7 +244,7 @@ def _named(
         elif not_expected:
             named.append(Difference("rows", mapping.name, key, "", "no row", "one"))
         else:
-            # Decimals: as floats, numbers of many digits would look alike.
+            # Decimals: as floats, numbers with many digits could look equal.
             wanted, there = (read_json(text, parse_float=Decimal) for text in (expected, got))
             for column in columns:
                 if wanted.get(column.name) != there.get(column.name):
@@ -275,7 +275,7 @@ def _is_kept(mapping: Mapping, difference: Difference, kept: Kept) -> bool:
 
 
 def look_for_suspects(connection: Connection, project: Project, journal: Journal) -> dict[str, list[str]]:
-    """By mapping, the keys of rows that differ, or did a moment ago: one mapping after the other."""
+    """Return mapping → keys of candidate mismatches, which differ or did a moment ago; compares one mapping at a time."""
     found = {}
     for mapping in project:
         chunks = key_ranges(connection, journal, mapping)

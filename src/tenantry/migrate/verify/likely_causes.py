@@ -1,4 +1,4 @@
-"""What is likely to have happened where source and target do not agree: said by what differs, for people to look at first."""
+"""Likely causes of differences between source and target, derived from what differs, as hints for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN = 20
 
 
 def verification_failed(failed: Sequence[Verification]) -> VerificationFailed:
-    """The error for checks that did not pass: every difference that was listed, and what is likely."""
+    """Return the error for failed checks, with every listed difference and the likely causes."""
     listed = [difference for check in failed for difference in check.differences]
     total = len(listed) + sum(check.more for check in failed)
     shown = "\n  ".join(str(each) for each in listed[:_SHOWN])
@@ -24,7 +24,7 @@ def verification_failed(failed: Sequence[Verification]) -> VerificationFailed:
 
 
 def likely(differences: Sequence[Difference]) -> Iterator[str]:
-    """What to look at first, and what to run then."""
+    """Yield what to inspect first, and what to run then."""
     rows = [each for each in differences if each.check == "rows"]
     missing = _tables(each for each in rows if not each.column and each.found == "none")
     beyond = _tables(each for each in rows if not each.column and each.expected == "no row")

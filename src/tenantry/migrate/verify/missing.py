@@ -1,5 +1,5 @@
-"""Rows that an application has written, and that are not where applications are served: refused by the other side's keys or
-checks, as when both sides gave out one number. Each is kept, and has to be mended by somebody."""
+"""Rows that an application has written and that the active side lacks: the other side's keys or checks refused them,
+e.g. because both sides used the same number. Each is kept, and people have to repair it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tenantry.journal.journal import Connection
 from tenantry.postgres import load_blocks
 
 SHOWN = 20
-"""Rows that are named; of more there is the number."""
+"""Number of rows that are named; beyond that only the count is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Missing:
     """One such row.
 
     Attributes:
-        lacking: the schema that does not have it.
-        table, key: the row, in the other schema: in the source by its key, in the target by its legacy_id.
+        lacking: the schema without the row.
+        table, key: the row in the other schema: its key in the source, its legacy_id in the target.
     """
 
     lacking: str
@@ -32,7 +32,7 @@ class Missing:
 
 
 def missing_rows(connection: Connection) -> tuple[int, Sequence[Missing]]:
-    """How many there are, and the first of them."""
+    """Return the number of such rows, and the first of them."""
     blocks = load_blocks("tenantry.migrate.verify", "missing")
     if connection.execute(blocks["known"]).fetchone() != (True,):
         return 0, ()

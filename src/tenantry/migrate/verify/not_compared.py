@@ -1,7 +1,7 @@
-"""What a comparison of both sides leaves out, and why: it is listed with every result, and counts as equal nowhere.
+"""Lists what a comparison of both sides leaves out, and why. Every result includes the list, and these values never count as equal.
 
-What is compared: each row of the target that a source feeds, column by column, with what its source row derives to; and that no
-row is missing or too many.
+A comparison covers each mapped row of the target, column by column, against the derivation of its source row; and that no
+row is missing or surplus.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class NotCompared:
     Attributes:
         table: a table of source or target, with its schema.
         column: empty for whole rows.
-        rows: how many; None where the column is left out in all of them, or nobody has counted.
+        rows: their number; None if the column is left out in all rows, or if they were not counted.
     """
 
     table: str
@@ -44,7 +44,7 @@ class NotCompared:
 
 
 def not_compared(connection: Connection, project: Project) -> tuple[NotCompared, ...]:
-    """Everything that `tenantry verify` does not compare as things stand, by table."""
+    """Return everything that `tenantry verify` currently does not compare, by table."""
     found = [*_columns(project), *_tables(project), *_journal(connection, project)]
     for mapping in project:
         found += _rows(connection, project, mapping)
@@ -52,8 +52,8 @@ def not_compared(connection: Connection, project: Project) -> tuple[NotCompared,
 
 
 def nobodys_rows(connection: Connection, project: Project) -> list[Verification]:
-    """Of target tables with several sources: rows whose old id is none of any source's, and that were not born in the target. No
-    comparison of a source would meet them."""
+    """Find rows, in target tables with several sources, whose legacy id fits no source and that are not target-native. No
+    comparison of a source would find them."""
     checks = []
     for name, mappings in project.by_target.items():
         if not all(mapping.legacy_prefix for mapping in mappings):

@@ -1,4 +1,4 @@
-"""Columns that Python functions made: what is stored is converted back, and compared with the source's values."""
+"""Compares columns that Python functions made: stored values are converted back, and compared with the source's values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def python_suspects(connection: Connection, project: Project, mapping: Mapping) 
 def verify_python(
     connection: Connection, project: Project, mapping: Mapping, *, only: str | None = None
 ) -> list[Difference]:
-    """What Python made is taken back by its `down`, in batches, and compared with the source; values are never shown.
+    """Convert values that Python made back by `down`, in batches, and compare them with the source; values are never shown.
 
     Args:
         only: a relation of some source rows.
@@ -58,7 +58,7 @@ def verify_python(
 
 
 def _taken_back(function: str, stored: Sequence[Any], where: str, *, few: bool) -> list[Any]:
-    """Each value through `down`; one that it refuses, as a tampered one, is told from a `down` that cannot run at all."""
+    """Pass each value through `down`; a refused value, e.g. a tampered one, differs from a `down` that cannot run."""
     try:
         return apply_function(function, stored, where)
     except TransformFailed:

@@ -1,4 +1,4 @@
-"""What a comparison found, as values."""
+"""The results of a comparison, as values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 SAMPLES = 20
 MOST_SUSPECTS = 1_000_000
-"""Keys that are compared again at most; more of them mean that the target is not what it should be."""
+"""The largest number of keys that are rechecked; more mean that the target is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it should be."""
+    """One difference."""
 
     check: str
     table: str
@@ -29,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the rows of one mapping: source = target + quarantined + merged + outside of the trial, always."""
+    """The whereabouts of one mapping's rows: always source = target + quarantined + merged + outside the pilot."""
 
     mapping: str
     source_table: str
@@ -38,7 +38,7 @@ class Account:
     quarantined: int
     merged: int
     outside: int = 0
-    """Rows that a trial leaves where they are: those of other tenants, and those that reach no tenant."""
+    """Rows that a pilot does not migrate: rows of other tenants, and rows without a tenant that nothing brings along."""
 
     @property
     def balanced(self) -> bool:
@@ -52,7 +52,7 @@ class Verification:
     check: str
     table: str
     compared: int
-    """What was looked at: rows, or objects."""
+    """Number of checked rows or objects."""
     differences: tuple[Difference, ...] = ()
     more: int = 0
     """Differences beyond those listed."""
@@ -68,7 +68,7 @@ class Verification:
 
 
 Kept = MappingType[str, set[str]]
-"""By legacy id the columns that stand in the target only; '' for whole rows."""
+"""Legacy id → target-only columns; '' for whole rows."""
 
 
 def show(value: Any) -> str:

@@ -24,20 +24,20 @@ _HASHED_AS_THEY_ARE = {
     "bigint", "boolean", "bytea", "character", "character varying", "date", "integer", "smallint",
     "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
 }  # fmt: skip
-"""Types whose own hash tells any two values apart; enums too. Others are hashed as text: PostgreSQL's hash of a number leaves
-its sign out, that of jsonb and of arrays, ranges and domains of numbers with it, and 30 days are a month to that of intervals."""
+"""Types whose own hash distinguishes all values; enums too. Others are hashed as text: PostgreSQL's hash of a number ignores
+its sign, also within jsonb, arrays, ranges and domains of numbers, and its hash of intervals equates 30 days with a month."""
 
 
 _ROW = 1_000
 NO_KEY = -1
-"""Stands in place of the number of a key range for rows whose old id is no key of the source table."""
+"""The range number of rows whose legacy id is no key of the source table."""
 
 Sum = tuple[int, int | None]
-"""Number of rows, and the checksums of all of them combined."""
+"""The number of rows, and their combined checksum."""
 
 
 def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> list[Chunk]:
-    """The copy's key ranges in the order of the key, which halving has disturbed; neighbours together, where there are many."""
+    """Return the copy's key ranges in the order of the key (halving has changed it); many ranges are joined with their neighbours."""
     chunks = {chunk.position: chunk for chunk in journal.chunks(connection, mapping.name)}
     held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
     texts = [f"(high::jsonb ->> {i})" for i in range(len(held))] if len(held) > 1 else ["high"]
@@ -49,7 +49,7 @@ def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> li
         f"select position from {JOURNAL}.chunk where run_id = %s and mapping = %s order by high is null, {verbatim(order)}",
         [journal.run, mapping.name],
     )
-    # A journal without ranges says nothing: then all rows are one.
+    # Without ranges in the journal all rows form one range.
     ordered = [chunks[row[0]] for row in rows] or [Chunk(0, None, None)]
     size = -(-len(ordered) // MOST_RANGES) or 1
     return [
@@ -59,7 +59,7 @@ def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> li
 
 
 def expected_sum(connection: Connection, project: Project, mapping: Mapping, chunk: Chunk) -> Sum:
-    """What a key range must hold, computed from the source."""
+    """Compute the expected checksum of a key range from the source."""
     derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
     statement = derivation.statement(
         f"select count(*), bit_xor({row_hash(mapping.target, compared_columns(mapping), 'd')}) from derived d"
@@ -70,7 +70,7 @@ def expected_sum(connection: Connection, project: Project, mapping: Mapping, chu
 
 
 def found_sums(connection: Connection, project: Project, mapping: Mapping, bounds: Sequence[str]) -> dict[int, Sum]:
-    """What each key range of the target holds."""
+    """Compute the checksum of each key range of the target."""
     sql = (
         f"select {key_range(project, mapping, source_key(mapping, 't'), bounds)}, count(*),"
         f" bit_xor({row_hash(mapping.target, compared_columns(mapping), 't')})"
@@ -80,7 +80,7 @@ def found_sums(connection: Connection, project: Project, mapping: Mapping, bound
 
 
 def compared_columns(mapping: Mapping) -> list[MappedColumn]:
-    """What Python made is not compared by checksum: encryption gives another text each time."""
+    """Return the columns that checksums cover: not those that Python made, since encryption gives another text each time."""
     return [column for column in mapping.columns if column.kind != "python"]
 
 
@@ -89,7 +89,7 @@ def _collate(column: CatalogColumn) -> str:
 
 
 def mended_mappings(connection: Connection) -> frozenset[str]:
-    """Mappings with rows that were taken up again with mended values: those count, not what the fenced source has."""
+    """Return mappings with rows that were retried with corrected values: those count, not the values of the fenced source."""
     return frozenset(
         row[0]
         for row in connection.execute(
@@ -99,7 +99,7 @@ def mended_mappings(connection: Connection) -> frozenset[str]:
 
 
 def target_rows(project: Project, mapping: Mapping) -> str:
-    """The target's table, without rows that the way back lists: their place in the source is another tenant's."""
+    """Return the target's table, without strangers (rows whose place in the source is another tenant's)."""
     return without_strangers(project, mapping.target.name)
 
 
@@ -110,32 +110,32 @@ def row_hash(table: Table, columns: Sequence[MappedColumn], alias: str) -> str:
         there = table.column(column.name)
         kind = base_type(column.type)
         if kind in ("character varying", "text") and there is not None and there.collation:
-            # By its own collation text may be equal that is written in another way.
+            # Under the column's own collation, different texts may be equal.
             values.append(f'{value} collate "C"')
         elif kind in _HASHED_AS_THEY_ARE or (there is not None and there.type_kind == "enum"):
             values.append(value)
         elif kind == "numeric" and kind == column.type:
-            # The hash of a numeric leaves out its sign, and takes NaN and infinity for one.
+            # The hash of a numeric ignores its sign, and equates NaN and infinity.
             values += [value, f"{value} < 0", f"{value} = 'NaN'"]
         else:
             values.append(f"{value}::text")
     if len(values) > _ROW:
-        # A row has 1,664 entries at most; rows in a row have no hash, so that theirs is taken.
+        # A row has at most 1,664 entries; nested rows have no hash, so their hashes are taken first.
         parts = (values[first : first + _ROW] for first in range(0, len(values), _ROW))
         values = [f"hash_record_extended(row({', '.join(part)}), 0)" for part in parts]
     return f"hash_record_extended(row({', '.join(values)}), 0)"
 
 
 def key_range(project: Project, mapping: Mapping, key: str, bounds: Sequence[str]) -> str:
-    """The number of a row's key range, found by binary search among the ranges' upper ends (which belong to them); NO_KEY for a
-    text that is no key of the source table, as the old id of a row that was born in the target."""
+    """Return SQL of the number of a row's key range, by binary search among the ranges' inclusive upper ends; NO_KEY for a
+    text that is no key of the source table, e.g. the legacy id of a target-native row."""
     parts = key_parts_sql(project.source, mapping, key)
     held = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
     if len(held) == 1:
         value = f"({parts[0]}){_collate(held[0])}"
         if operator(held[0], "<") == "<":
             ends = ", ".join(f"{literal(bound)}::{held[0].type}" for bound in bounds)
-            # width_bucket counts ends <= key; a range holds its upper end, so ends < key are wanted: ends equal are taken off.
+            # width_bucket counts ends <= key; ranges include their upper end, so ends < key are needed: equal ends are subtracted.
             found = f"width_bucket({value}, array[{ends}]) - (({value}) = any (array[{ends}]))::int" if bounds else "0"
         else:
             found = _counted(f"({value} {operator(held[0], '>')} {literal(bound)}::{held[0].type})" for bound in bounds)

@@ -20,9 +20,9 @@ from tenantry.statements.keys import in_transition, legacy_index
 
 
 def verify_ids(connection: Connection, project: Project) -> Verification:
-    """Old and new ids are one to one: none of either stands for two rows that were carried over, in whatever tenant, nor for two of
-    one tenant. A row that is born in the target may have the id of another tenant's row, if somebody states it. That each new id is
-    the one of its old id, the comparison of rows shows."""
+    """Check that legacy and new ids are one to one: no id of either kind belongs to two migrated rows, in any tenant, or to two rows of
+    one tenant. A target-native row may have the id of another tenant's row, if a client sets it. The comparison of rows shows that
+    each new id belongs to its legacy id."""
     differences: list[Difference] = []
     compared = 0
     for name in project.by_target:
@@ -36,7 +36,7 @@ def verify_ids(connection: Connection, project: Project) -> Verification:
         for column in ("id", "legacy_id"):
             compared += 1
             with connection.transaction():
-                # The planner takes ids for less distinct than they are: sorting them takes a third of hashing them.
+                # The planner underestimates the number of distinct ids: sorting takes a third of the time of hashing.
                 connection.execute("set local enable_hashagg = off")
                 rows = connection.execute(
                     f"select t.{column}::text, count(*) from {table} t group by t.{column} having {twice}"
@@ -49,7 +49,7 @@ def verify_ids(connection: Connection, project: Project) -> Verification:
 
 
 def verify_references(connection: Connection, project: Project) -> Verification:
-    """Each foreign key of the target by an anti-join of its own, whatever the constraints say."""
+    """Check each foreign key of the target by an anti-join, regardless of the constraints."""
     differences: list[Difference] = []
     compared = 0
     fed = {mapping.target.name for mapping in project}
@@ -78,7 +78,7 @@ def verify_references(connection: Connection, project: Project) -> Verification:
 
 
 def verify_catalog(connection: Connection, project: Project) -> Verification:
-    """The target has every column, key, check, index and trigger of its files, valid and as they stand there."""
+    """Check that the target has every column, key, check, index and trigger of its files, valid and unchanged."""
     differences: list[Difference] = []
     compared = 0
     now = read_catalog(connection, project.target.schema)
@@ -91,7 +91,7 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
         if there is None:
             differences.append(Difference("catalog", table.name, "table", "", "a table", "none"))
             continue
-        # Without what Tenantry adds for the time of the transition.
+        # Without Tenantry's additions during the transition.
         for kind, wanted, got in (
             ("column", _facts(table.columns), _facts(there.columns)),
             (
@@ -118,7 +118,7 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
 
 
 def _themselves(table: Table, own: MappingType[tuple[str, str], str]) -> Iterable[Trigger]:
-    """The application's triggers, without what the dual-write window has added to them."""
+    """Return the application's triggers, without the conditions that the dual-write window has added."""
     where = ident(table.schema, table.name)
     return (
         replace(trigger, definition=own.get((where, trigger.name), trigger.definition))
@@ -128,14 +128,14 @@ def _themselves(table: Table, own: MappingType[tuple[str, str], str]) -> Iterabl
 
 
 def _asleep(table: Table, over: bool, fed: Collection[str]) -> Iterable[Trigger]:
-    """The triggers of tables that a source feeds sleep until applications write the target."""
+    """Return the triggers of mapped tables that must be disabled until applications write the target."""
     if over or table.name not in fed:
         return table.triggers
     return (replace(trigger, enabled="disabled") for trigger in table.triggers)
 
 
 def _facts(items: Iterable[Any]) -> dict[str, Any]:
-    """What counts of catalog records: everything but sizes."""
+    """Return the relevant facts of catalog records: everything except sizes."""
     facts: dict[str, Any] = {}
     for item in items:
         record = asdict(item)
@@ -153,7 +153,7 @@ def _invalid(table: Table) -> list[Difference]:
 
 
 def verify_rules(connection: Connection, project: Project) -> Verification:
-    """The manifest's business rules: queries that return the rows which break them."""
+    """Check the manifest's business rules: queries that return the rows which break them."""
     differences: list[Difference] = []
     with connection.transaction(force_rollback=True):
         connection.execute("set transaction read only")
@@ -162,7 +162,7 @@ def verify_rules(connection: Connection, project: Project) -> Verification:
             cursor = connection.execute(rule.sql)
             names = [column.name for column in cursor.description or ()]
             found = cursor.pgresult
-            # As the server writes them: a date may be infinite, and a number have more digits than Python reads.
+            # As text from the server: a date may be infinite, and a number may have more digits than Python reads.
             rows = [
                 [None if (value := found.get_value(row, place)) is None else value.decode(errors="replace")
                  for place in range(len(names))]
@@ -179,7 +179,7 @@ def verify_rules(connection: Connection, project: Project) -> Verification:
 
 
 def verify_target(connection: Connection, project: Project) -> list[Verification]:
-    """What the target says of itself: ids, references, keys, rules."""
+    """Run the checks of the target alone: ids, references, keys, rules."""
     return [
         verify_ids(connection, project),
         verify_references(connection, project),

@@ -1,4 +1,4 @@
-"""Carrying out steps: one executor for each kind that a run carries out by itself."""
+"""Executors of steps: one for each kind that a run executes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ EXECUTORS: Mapping[Kind, Executor] = {
     "verify": VerifyExecution,
     "check": CheckExecution,
 }
-"""By kind. The cut-over and the contract are commands of their own: `migrate.switch`."""
+"""Kind → executor. Cutover and contract are separate commands: `migrate.switch`."""
 
 __all__ = ["EXECUTORS", "Execution", "Executor", "Task"]

@@ -1,4 +1,4 @@
-"""What an executor is: it gives the tasks of one step, and each task says what follows from its result."""
+"""The protocol of executors: an executor returns the tasks of one step, and each task returns follow-up tasks for its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def nothing_more(_result: object) -> Sequence[Task[Any]]:
-    """The task was the last of its step, or the others are under way."""
+    """Return no follow-up: the task was the last of its step, or the others are running."""
     return ()
 
 
@@ -23,8 +23,8 @@ class Task(Generic[T]):
     """A piece of work for one worker.
 
     Attributes:
-        work: is called with the worker's connection, in the worker's thread.
-        then: is called with the result, in the engine's thread; the tasks that it returns are started.
+        work: called with the worker's connection, in the worker's thread.
+        then: called with the result, in the engine's thread; the tasks that it returns are started.
     """
 
     work: Callable[[Connection], T]
@@ -32,13 +32,13 @@ class Task(Generic[T]):
 
 
 class Execution(Protocol):
-    """One step while it is carried out. The step is done when none of its tasks is left."""
+    """One running step. It is done when none of its tasks is left."""
 
     rows: int | None
-    """What the step has written or compared, for whoever watches."""
+    """Number of rows that the step has written or compared, for observers."""
 
     def start(self) -> Iterable[Task[Any]]:
-        """Its first tasks."""
+        """Return the step's first tasks."""
         ...
 
 

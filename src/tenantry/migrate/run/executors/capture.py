@@ -1,4 +1,4 @@
-"""Steps that alter a table which applications use: each try lets them pass again after less than a second."""
+"""Steps that alter a table in use: each attempt releases waiting applications after less than a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantry.plan import Step
 
 
 class CaptureExecution:
-    """The statements in one transaction, tried again with a short lock_timeout."""
+    """Runs the statements in one transaction, retried with a short lock_timeout."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step

@@ -22,7 +22,7 @@ CHECKS: Mapping[Check, Callable[[Connection, Project], Verification]] = {
 
 
 class CheckExecution:
-    """One check; what it finds is judged when all of the phase are through."""
+    """Runs one check; its findings are judged at the end of the phase."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step

@@ -1,4 +1,4 @@
-"""Steps that carry the rows of one mapping over, range by range, on several connections side by side."""
+"""Steps that copy the rows of one mapping, range by range, over several connections in parallel."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tenantry.postgres import ident
 Planned = tuple[list[Chunk], int]
 """All key ranges of a mapping, and the number of source rows."""
 Tried = tuple[ranges.Copied | None, list[Chunk], float]
-"""What came of a try: what was copied, or None; ranges to try instead; seconds."""
+"""The result of an attempt: the copied rows or None, the ranges to try instead, and seconds."""
 
 
 class CopyExecution:
-    """Ranges that nobody has taken yet, and how fast it goes."""
+    """Hands out the remaining ranges to workers, and adapts their number to the speed."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step
@@ -34,7 +34,7 @@ class CopyExecution:
         self._running = 0
         self._rate = 0.0
         self._alone: set[int] = set()
-        """Positions of ranges that are tried by themselves, since a row among them was refused."""
+        """Positions of ranges that are tried individually, since a row among them was refused."""
 
     def start(self) -> Iterable[Task[Planned]]:
         yield Task(self._plan, self._planned)
@@ -61,7 +61,7 @@ class CopyExecution:
         return self._next()
 
     def _next(self) -> Sequence[Task[Tried]]:
-        """As many tasks as there are workers; the mark in the journal, when nothing is left."""
+        """Return as many tasks as there are free workers; without remaining ranges, mark the step as done."""
         tasks = []
         while self._waiting and self._running < self._context.options.workers:
             taken = self._neighbours()
@@ -77,14 +77,14 @@ class CopyExecution:
         return tasks
 
     def _neighbours(self) -> tuple[Chunk, ...]:
-        """As many ranges in a row as take the time that is wanted, going by how long the last ones took."""
+        """Take as many neighbouring ranges as fit into the wanted time, estimated from the last ones."""
         first = self._waiting.popleft()
         taken = [first]
         if first.position in self._alone:
             return (first,)
         context = self._context
         wanted = context.options.chunk_seconds or context.throttle.limits().chunk_target
-        # Not all that is left, so that every worker has something.
+        # Leave some, so that every worker has work.
         most = max(1, min(round(self._rate * wanted), len(self._waiting) // context.options.workers + 1))
         for following in list(islice(self._waiting, most - 1)):
             if following.low != taken[-1].high or following.position in self._alone:
@@ -93,7 +93,7 @@ class CopyExecution:
         return tuple(taken)
 
     def _try(self, connection: Connection, chunks: tuple[Chunk, ...]) -> Tried:
-        """Copy neighbouring ranges; or, where the server refuses one of their rows, find out what to try instead."""
+        """Copy neighbouring ranges; if the server refuses one of their rows, return the ranges to try instead."""
         context, mapping = self._context, self._mapping
         context.throttle.wait("copy", ident(context.project.source.schema, mapping.source.name))
         started = time.monotonic()

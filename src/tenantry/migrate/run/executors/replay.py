@@ -1,4 +1,4 @@
-"""Steps that carry over what changed meanwhile, round by round."""
+"""Steps that replay the changes made meanwhile, round by round."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tenantry.migrate.run.executors.base import Task
 from tenantry.plan import Step
 
 _NEARLY_EMPTY = 2_000
-"""Entries of a round after which replay counts as having caught up."""
+"""A round with at most this many entries means that replay has caught up."""
 
 
 class ReplayExecution:
-    """Rounds until one took all that it saw (to catch up with the copy), or next to nothing was left."""
+    """Replays rounds until one takes all visible entries (to catch up with the copy), or hardly any entry is left."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step

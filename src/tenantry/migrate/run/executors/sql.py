@@ -1,4 +1,4 @@
-"""Steps that are statements in one transaction, on tables that nobody else uses yet."""
+"""Steps of SQL statements in one transaction, on tables that no one else uses yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenantry.plan import Step
 
 
 class SqlExecution:
-    """The statements, and the mark in the journal, together."""
+    """Runs the statements and marks the step as done, in one transaction."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step
@@ -24,7 +24,7 @@ class SqlExecution:
     def _work(self, connection: Connection) -> None:
         def once() -> None:
             with connection.transaction():
-                # The target is ours alone, and a parent's index may be under construction: wait for it.
+                # Only the run uses the target, and a worker may be building a parent's index: wait for the lock.
                 connection.execute("set local lock_timeout = 0")
                 for statement in self._step.sql:
                     connection.execute(statement)

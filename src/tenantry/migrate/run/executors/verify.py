@@ -1,4 +1,4 @@
-"""Steps that compare every row of one mapping: first its key ranges, then what each must hold, at last the target's side."""
+"""Steps that compare every row of one mapping: find its key ranges, compute their expected checksums, then read the target."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tenantry.migrate.verify.sums import Sum, expected_sum, key_ranges
 from tenantry.plan import Step
 
 Looked = tuple[int, list[str]]
-"""Rows that were compared, and keys of those that differ."""
+"""Number of compared rows, and keys of the rows that differ."""
 
 
 class VerifyExecution:
-    """Checksums of ranges, as they arrive."""
+    """Collects the checksums of ranges as they arrive."""
 
     def __init__(self, context: RunContext, step: Step) -> None:
         self._context, self._step = context, step
