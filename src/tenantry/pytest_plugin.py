@@ -1,10 +1,10 @@
-"""The proof as items of pytest: `pytest --tenantry` has one for each check of the lint, each table of the access matrix, and each
-right that an attack needs. docs/how-to/test-isolation.md says how it is used.
+"""The proof as pytest items: `pytest --tenantry` has one for each check of the lint, each table of the access matrix, and each
+right that an attack needs. See docs/how-to/test-isolation.md.
 
-pytest loads this by itself where Tenantry is installed; the rest of Tenantry is loaded when something of it is asked for.
+pytest loads this module if Tenantry is installed; the rest of Tenantry is imported only when needed.
 
-With pytest-xdist every worker collects the same items, and whichever comes first computes the results of a kind, once for all: it
-holds an advisory lock of the database meanwhile, which goes with its connection, and leaves them in a folder of the session.
+With pytest-xdist every worker collects the same items, and the first one computes the results of a kind for all workers: it
+holds an advisory lock of the database meanwhile, which its connection's end releases, and stores them in a folder of the session.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-# Most runs of pytest ask for nothing of this, and do not wait for what it needs.
+# Most runs of pytest do not use this plugin, and should not wait for its imports.
 if TYPE_CHECKING:
     from tenantry.manifest import Manifest
     from tenantry.mapping import Project
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 _KINDS: tuple[Kind, ...] = ("lint", "matrix", "rights")
 _NODE = "tenantry"
 _NOTE = "tenantry"
-"""Property of a report, and of a case in JUnit XML, under which a note is kept."""
+"""Property of a report, and of a case in JUnit XML, that holds a note."""
 
 _WITHOUT = "manifest"
-"""The one item of a kind that needs a manifest, where there is none."""
+"""The single item of a kind that needs a manifest, without one."""
 
 _LOCK = 7304871220353
-"""Key of the advisory lock that keeps the workers of sessions on one database apart; the proof has another."""
+"""Key of the advisory lock between workers and sessions on one database; the proof has its own."""
 _LONGEST_WAIT = 1800.0
-"""Seconds for which another session's work on this database is waited for."""
+"""Seconds to wait for another session's work on this database."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,18 +62,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("tenantry_manifest", "Path of the manifest, from the project's root.", default="")
 
 
-# -- what is asked for ---------------------------------------------------------------------------------------------------
+# -- options -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Setup:
-    """What the options say, for one session.
+    """The options of one session.
 
     Attributes:
-        kinds: of checks that are collected.
-        only: node ids that were named on the command line; empty: all.
-        items: kind and name of each.
-        folder: where the workers of this session leave results for each other; None where nothing is collected.
+        kinds: kinds of collected checks.
+        only: node ids from the command line; empty: all.
+        items: kind and name of each item.
+        folder: the shared results of this session's workers; None if nothing is collected.
     """
 
     kinds: tuple[Kind, ...]
@@ -101,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not setup.dsn and (config.option.tenantry or only):
         raise pytest.UsageError(f"tenantry: {_NO_DSN}")
     given = getattr(config, "workerinput", {}).get("tenantry_folder")
-    shared = given is not None and Path(given).is_dir()  # not so for a worker on another machine
+    shared = given is not None and Path(given).is_dir()  # false for a worker on another machine
     setup.own_folder = not shared
     setup.folder = Path(str(given)) if shared else Path(tempfile.mkdtemp(prefix="tenantry-"))
 
@@ -114,7 +114,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Of xdist: its workers share the folder of results."""
+    """Pass the shared folder of results to an xdist worker."""
     folder = node.config.stash[_SETUP].folder
     node.workerinput["tenantry_folder"] = None if folder is None else str(folder)
 
@@ -134,7 +134,7 @@ _NO_MANIFEST = "no manifest says who may do what: give --tenantry-manifest, TENA
 
 
 def _take_nodes(config: pytest.Config) -> tuple[str, ...]:
-    """Nodes of ours among the arguments, which pytest would take for files."""
+    """Take this plugin's node ids out of the arguments, which pytest would treat as files."""
     mine = [each for each in config.args if each.partition("@")[0].startswith(f"{_NODE}::")]
     if mine:
         config.args[:] = [each for each in config.args if each not in mine]
@@ -142,7 +142,7 @@ def _take_nodes(config: pytest.Config) -> tuple[str, ...]:
 
 
 def _kinds(config: pytest.Config, only: tuple[str, ...]) -> tuple[Kind, ...]:
-    """--tenantry turns on those of the ini, or all; the ini alone does for runs of everything, not of files that were named."""
+    """Return the enabled kinds. --tenantry enables those of the ini file, or all. The ini alone applies to full runs, not to named files."""
     named = list(config.getini("tenantry_checks"))
     unknown = [name for name in named if name not in _KINDS]
     if unknown:
@@ -157,7 +157,7 @@ def _kinds(config: pytest.Config, only: tuple[str, ...]) -> tuple[Kind, ...]:
 
 
 def _dsn(config: pytest.Config) -> tuple[str, str]:
-    """The connection string, and what named it."""
+    """Return the connection string, and the option that gave it."""
     for dsn, named in (
         (config.option.tenantry_dsn, "--tenantry-dsn"),
         (os.environ.get("TENANTRY_DSN"), "TENANTRY_DSN"),
@@ -184,7 +184,7 @@ def _manifest_path(config: pytest.Config) -> Path | None:
 
 
 class _Failed(Exception):
-    """A check does not hold; the text says where."""
+    """A check failed; the text says where."""
 
 
 class Root(pytest.Collector):
@@ -206,7 +206,7 @@ class Checks(pytest.Collector):
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The checks belong to no file: they come after what the session finds."""
+    """Append the checks, which belong to no file, to the session's collected items."""
     report = yield
     if isinstance(collector, pytest.Session) and collector.config.stash[_SETUP].items:
         report.result.append(Root.from_parent(collector, name=_NODE, nodeid=_NODE))
@@ -219,10 +219,10 @@ class CheckItem(pytest.Item):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         assert self.parent is not None
-        self.kind: Kind = self.parent.name  # type: ignore[assignment]  # it is named so
+        self.kind: Kind = self.parent.name  # type: ignore[assignment]  # its name is a kind
         self.add_marker("tenantry")
         if self.config.pluginmanager.has_plugin("xdist"):
-            # With --dist loadgroup one worker has them all, and no other waits for it.
+            # With --dist loadgroup one worker gets all of them, so no other waits for it.
             self.add_marker(pytest.mark.xdist_group(f"{_NODE}-{self.kind}"))
 
     def runtest(self) -> None:
@@ -256,10 +256,10 @@ class CheckItem(pytest.Item):
 
 
 def _items(setup: _Setup, manifest: Manifest | None) -> tuple[tuple[Kind, str], ...]:
-    """Kind and name of each, in their order, which every worker of xdist finds the same.
+    """Return kind and name of each item, in an order that is the same for every xdist worker.
 
     Raises:
-        pytest.UsageError: a node was named that does not exist.
+        pytest.UsageError: a named node does not exist.
     """
     from tenantry.prove.test_items import names
 
@@ -290,10 +290,10 @@ def _manifest(setup: _Setup) -> Manifest | None:
 
 
 def _shared(setup: _Setup, kind: Kind, tables: list[str]) -> Verdicts:
-    """The verdicts of a kind: computed here, or by another worker before.
+    """Return the verdicts of a kind: computed here, or earlier by another worker.
 
     Raises:
-        _Failed: they could not be found out; here or there, and the reason is the same for all.
+        _Failed: they could not be computed; all workers report the same reason.
     """
     from tenantry.errors import TenantryError
     from tenantry.prove.test_items import as_json, from_json
@@ -326,7 +326,7 @@ def _said(error: Any) -> str:
 
 @contextmanager
 def _alone(dsn: str) -> Iterator[None]:
-    """One process at a time; should it be killed, the lock goes with its connection."""
+    """Allow one process at a time; if it is killed, the end of its connection releases the lock."""
     from tenantry.errors import RunInProgress
     from tenantry.postgres import connect
 
@@ -373,11 +373,11 @@ def _compute(setup: _Setup, kind: Kind, tables: list[str]) -> Verdicts:
     return verdicts.of_matrix(proof, tables, accepted_cells(proof, exceptions))
 
 
-# -- the end of the output -----------------------------------------------------------------------------------------------
+# -- terminal summary ----------------------------------------------------------------------------------------------------
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Warnings, exceptions and what could not be tried, of checks that passed as well."""
+    """Print warnings, exceptions and what could not be tried, also for passed checks."""
     setup = config.stash[_SETUP]
     lines = [
         f"{report.nodeid.partition('@')[0]}: {note}"
@@ -405,14 +405,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def tenantry_dsn(pytestconfig: pytest.Config) -> str:
-    """The connection string that the options name, for tenantry.testing."""
+    """The connection string from the options, for tenantry.testing."""
     dsn = pytestconfig.stash[_SETUP].dsn
     return dsn or _fail(f"tenantry: {_NO_DSN}")
 
 
 @pytest.fixture(scope="session")
 def tenantry_project(pytestconfig: pytest.Config, tenantry_dsn: str) -> Project:
-    """The manifest against the live database, for tenantry.testing; read once for a session."""
+    """The manifest resolved against the live database, for tenantry.testing; read once per session."""
     from tenantry.errors import TenantryError
     from tenantry.testing import read_project
 

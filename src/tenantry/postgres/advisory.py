@@ -1,5 +1,5 @@
-"""Advisory locks that keep processes of ours apart where there is no journal. Every login may take them, so nobody waits for one
-forever, and who holds it is always said."""
+"""Advisory locks between Tenantry's processes where there is no journal. Every login may take them, so waits for them are limited,
+and messages always name the holder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ select l.pid, a.usename, a.application_name from pg_locks l left join pg_stat_ac
 
 
 def lock_holder(connection: psycopg.Connection[Any], key: int) -> str:
-    """Who holds an advisory lock of this database, in words."""
+    """Describe who holds an advisory lock of this database."""
     row = connection.cursor(row_factory=psycopg.rows.tuple_row).execute(_HOLDER, [key]).fetchone()
     if row is None:
         return "a session that has just released it"

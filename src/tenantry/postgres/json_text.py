@@ -1,5 +1,5 @@
-"""Reads JSON that clients wrote. PostgreSQL stores documents that Python's reader refuses: numbers of thousands of digits, and
-thousands of arrays inside each other. One such document must not end a command, or hide all others."""
+"""Reads JSON that clients wrote. PostgreSQL stores documents that Python's parser refuses: numbers of thousands of digits, and
+thousands of nested arrays. One such document must not end a command, or hide all others."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any
 _DIGITS = 1_000
 """Python converts longer integers slowly, and refuses those of more than 4300 digits."""
 _DEPTH = 100
-"""So deeply nested is what is read; the recursion of whoever shows it must fit, too."""
+"""The deepest nesting that is parsed; the recursion of code that prints it must fit, too."""
 _BETWEEN = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")++', re.DOTALL)
-"""What stands between two brackets."""
+"""Text between two brackets."""
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 
 
 def read_json(data: str | bytes, *, parse_float: Callable[[str], Any] | None = None) -> Any:
-    """The value of a JSON document.
+    """Parse a JSON document.
 
-    A number of very many digits is a Decimal. What is nested too deeply is its text instead: the whole document, or the member of
-    the outermost object or array that is so. Never raises for a document that PostgreSQL holds.
+    A number with very many digits becomes a Decimal. Text that is nested too deeply stays text: the whole document, or a member of
+    the outermost object or array. Never raises for a document that PostgreSQL accepts.
     """
     text = data if isinstance(data, str) else bytes(data).decode()
     if not _is_deep(text):
@@ -62,7 +62,7 @@ def _is_deep(text: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The names and values of the outermost object, or the values of the outermost array."""
+    """Yield the names and values of the outermost object, or the values of the outermost array."""
     depth, begin = 0, 0
     for token in _TOKEN.finditer(text):
         sign = token[0]

@@ -1,4 +1,4 @@
-"""The schema `tenantry`: that it is Tenantry's, before anything is put into it, since it is dropped as a whole one day."""
+"""Checks that the schema `tenantry` belongs to Tenantry before objects are made in it, since a rollback drops it as a whole."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ FOREIGN_SCHEMA_HINT = "Rename it (alter schema tenantry rename to …), and run 
 
 
 def is_foreign(connection: psycopg.Connection[Any]) -> bool:
-    """Whether somebody else's schema of that name is there, with something in it."""
+    """Whether a non-empty schema of that name exists that is not Tenantry's."""
     row = connection.execute(_FOREIGN).fetchone()
     return row is not None and bool(row[0])
 
 
 @cache
 def our_tables() -> frozenset[str]:
-    """The tables that Tenantry makes in its schema, by its own SQL."""
+    """Return the tables that Tenantry's SQL makes in its schema."""
     made: set[str] = set()
     folders = [files("tenantry")]
     while folders:
@@ -49,10 +49,10 @@ def our_tables() -> frozenset[str]:
 
 
 def need_our_schema(connection: psycopg.Connection[Any]) -> None:
-    """That schema `tenantry` is free or Tenantry's.
+    """Check that schema `tenantry` is unused or Tenantry's.
 
     Raises:
-        NameTaken: somebody else's schema is called so.
+        NameTaken: another schema has this name.
     """
     if is_foreign(connection):
         raise NameTaken(FOREIGN_SCHEMA, hint=FOREIGN_SCHEMA_HINT)

@@ -1,4 +1,4 @@
-""""""
+"""PostgreSQL's own programs: finding them, passing them a DSN, and pg_dump of a schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tenantry.postgres import ident
 
 
 def find_program(name: str) -> str | None:
-    """A PostgreSQL program of this machine, or of the embedded server."""
+    """Return the path of a PostgreSQL program of this machine, or of the embedded server."""
     from tenantry.postgres.embedded import binaries  # noqa: PLC0415
 
     try:
@@ -27,7 +27,7 @@ def find_program(name: str) -> str | None:
 
 
 def program_environment(dsn: str) -> tuple[list[str], dict[str, str]]:
-    """How a PostgreSQL program is told a DSN: as an argument without the password, which goes into its environment."""
+    """Return argument and environment that pass a DSN to a PostgreSQL program: the password goes into the environment."""
     parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
     environment = dict(os.environ)
     if "password" in parts:
@@ -39,7 +39,7 @@ def dump_schema(dsn: str, schema: str, path: Path) -> None:
     """Archive a schema with pg_dump.
 
     Raises:
-        StepFailed: there is no pg_dump, or it failed.
+        StepFailed: pg_dump was not found, or failed.
     """
     program = find_program("pg_dump")
     if program is None:

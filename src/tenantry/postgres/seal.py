@@ -1,9 +1,9 @@
 """The application's side of the sealed context: keys, and tokens over claims.
 
 A token is `kid.issued.mac`: the key's name, milliseconds since the epoch, and the HMAC-SHA-256 (RFC 2104) in hex, over
-`kid.issued.challenge.claims`, under a key that is derived from the secret for this use alone. The challenge is what
-`tenantry.challenge()` said in the transaction that is to be opened: the token opens that transaction of that session and no other,
-whoever has seen it. The database holds what it needs to check the token, and for the seal of the transaction another derived key,
+`kid.issued.challenge.claims`, under a key that is derived from the secret for this use only. The challenge is the result of
+`tenantry.challenge()` in the transaction that is to be opened: the token opens only that transaction of that session,
+even if it leaks. The database stores what it needs to check the token, and another derived key for the seal of the transaction,
 which the application never uses.
 """
 
@@ -45,14 +45,14 @@ class SealKey:
 
     @classmethod
     def new(cls, kid: str | None = None) -> SealKey:
-        """A random key, named after today where no name is given."""
+        """Make a random key, by default named after today's date."""
         return cls(kid or time.strftime("k%Y%m%d-") + secrets.token_hex(3), secrets.token_bytes(32))
 
     @classmethod
     def parse(cls, text: str) -> SealKey:
         """
         Raises:
-            SettingsError: it is not `kid:base64url`; what was given is not repeated.
+            SettingsError: it is not `kid:base64url`; the message omits the text.
         """
         kid, _, encoded = text.strip().partition(":")
         try:
@@ -67,14 +67,14 @@ class SealKey:
         return cls(kid, secret)
 
     def text(self) -> str:
-        """The form that parse() reads. A secret: for a file or a secret store, never for a log."""
+        """Return the form that parse() reads. A secret: for a file or a secret store, never for a log."""
         return f"{self.kid}:{base64.urlsafe_b64encode(self.secret).rstrip(b'=').decode()}"
 
     def token(self, claims: str, challenge: str, *, now: float | None = None) -> str:
-        """The token with which the database opens these claims (JSON), from now on for some seconds.
+        """Return the token with which the database opens these claims (JSON); it is valid for some seconds.
 
         Args:
-            challenge: the answer of `select tenantry.challenge()` in the transaction that is to be opened.
+            challenge: the result of `select tenantry.challenge()` in the transaction that is to be opened.
             now: seconds since the epoch.
         """
         issued = f"{int((time.time() if now is None else now) * 1000):013d}"
@@ -82,7 +82,7 @@ class SealKey:
         return f"{self.kid}.{issued}.{hmac.new(self._derived(_OPEN), message, hashlib.sha256).hexdigest()}"
 
     def blocks(self) -> dict[str, bytes]:
-        """What the row in tenantry.seal_key holds: by column, blocks of 64 bytes."""
+        """Return the row of tenantry.seal_key: column → block of 64 bytes."""
         return {
             f"{use}_{part}": bytes(byte ^ pad for byte in self._derived(label).ljust(_BLOCK, b"\0"))
             for use, label in (("open", _OPEN), ("context", _CONTEXT))
@@ -90,16 +90,16 @@ class SealKey:
         }
 
     def register(self, connection: psycopg.Connection[Any]) -> None:
-        """Let the database know the key, in the connection's transaction: contexts that it seals open from its commit on.
+        """Register the key in the connection's transaction: its tokens open contexts from the commit on.
 
-        For keys of tests and proofs; one that is to last is drawn by the server (tenantry.access.seal_keys.draw_key). The key travels as
-        binary COPY data: what a server logs of statements, parameters and errors holds nothing of these.
+        For keys of tests and proofs; the server draws permanent keys (tenantry.access.seal_keys.draw_key). The key is sent as
+        binary COPY data, which a server never logs with statements, parameters or errors.
 
         Raises:
-            psycopg.errors.UniqueViolation: there is a key of this name.
+            psycopg.errors.UniqueViolation: a key of this name exists.
         """
         blocks = self.blocks()
-        # A cursor of our own: the connection's may work in another way.
+        # A separate cursor: the connection's cursor class may behave differently.
         with psycopg.Cursor(connection).copy(
             f"copy tenantry.seal_key (kid, {', '.join(blocks)}) from stdin with (format binary)".encode()
         ) as copy:
@@ -111,15 +111,15 @@ class SealKey:
 
 
 def claims_text(claims: Mapping[str, Any]) -> str:
-    """Claims as the JSON that is sealed and sent: the same text in both places."""
+    """Return claims as the JSON text that is both sealed and sent."""
     return json.dumps(claims, separators=(",", ":"), ensure_ascii=True)
 
 
 def open_context(connection: psycopg.Connection[Any], key: SealKey, claims: str) -> None:
-    """Open a context in the connection's transaction; role, search path and timeouts are the caller's to state.
+    """Open a context in the connection's transaction; the caller sets role, search path and timeouts.
 
     Raises:
-        psycopg.errors.InvalidAuthorizationSpecification: the database refused it.
+        psycopg.errors.InvalidAuthorizationSpecification: the database refused the token.
     """
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
     challenge = cursor.execute("select tenantry.challenge()").fetchone()

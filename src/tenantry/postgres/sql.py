@@ -1,6 +1,6 @@
 """Quoting for generated SQL, and the loader of named statements from .sql files.
 
-Plans are rendered without a connection and read by people, so identifiers are quoted only where they must be.
+Plans are rendered without a connection and read by people, so identifiers are quoted only if necessary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 def ident(*parts: str) -> str:
-    """A possibly qualified identifier, quoted where PostgreSQL needs it: ident('public', 'User') → public."User"."""
+    """Return a possibly qualified identifier, quoted if necessary: ident('public', 'User') → public."User"."""
     return ".".join(
         part if _PLAIN.fullmatch(part) and part not in _KEYWORDS else psycopg_sql.Identifier(part).as_string(None)
         for part in parts
@@ -27,12 +27,12 @@ def ident(*parts: str) -> str:
 
 
 def idents(names: Iterable[str], *, prefix: str = "") -> str:
-    """Identifiers separated by commas, each behind `prefix.` where one is given."""
+    """Return identifiers separated by commas, each with the prefix, if given."""
     return ", ".join(f"{prefix}.{ident(name)}" if prefix else ident(name) for name in names)
 
 
 def literal(value: object) -> str:
-    """A literal of text, number, boolean or null. Backslashes are safe: standard_conforming_strings is asserted."""
+    """Return a literal of text, number, boolean or null. Backslashes are safe: standard_conforming_strings is asserted."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -49,17 +49,17 @@ def literals(values: Iterable[object]) -> str:
 
 
 def comment(text: str, *, indent: int = 0) -> str:
-    """One line of an SQL script that does nothing, whatever line breaks the names in it hold."""
+    """Return one comment line of an SQL script, even if the names in it contain line breaks."""
     return "-- " + " " * indent + " ".join(text.split())
 
 
 def verbatim(sql: str) -> str:
-    """SQL as part of a statement with parameters, in which a per cent sign, as one in a table's name, would be a placeholder."""
+    """Escape SQL for a statement with parameters, in which a percent sign (e.g. in a table's name) would be a placeholder."""
     return sql.replace("%", "%%")
 
 
 def short_name(*parts: str, limit: int = 63) -> str:
-    """Parts joined by `_`, cut to PostgreSQL's 63 bytes with a digest so that long names stay distinct."""
+    """Join parts by `_`, cut to PostgreSQL's 63 bytes with a digest, so that long names stay distinct."""
     import hashlib  # noqa: PLC0415
 
     name = "_".join(parts)
@@ -71,12 +71,12 @@ def short_name(*parts: str, limit: int = 63) -> str:
 
 @cache
 def load_sql(package: str, name: str) -> str:
-    """The text of `<package>/<name>.sql`; package is dotted, as in 'tenantry.migrate.sql'."""
+    """Return the text of `<package>/<name>.sql`; the package is dotted, e.g. 'tenantry.migrate.observe'."""
     return resources.files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def load_blocks(package: str, name: str) -> dict[str, str]:
-    """The blocks of a .sql file, by the name in the `-- name: x` line that stands before each."""
+    """Return the blocks of a .sql file by name; a line `-- name: x` precedes each."""
     pieces = _BLOCK.split(load_sql(package, name))
     return {pieces[i]: pieces[i + 1].strip() for i in range(1, len(pieces), 2)}

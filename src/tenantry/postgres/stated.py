@@ -1,7 +1,7 @@
-"""Settings that change what SQL means, what messages tell, or that end sessions, and the values that Tenantry states for them.
+"""Settings that change the meaning of SQL, the content of messages, or end sessions, and the values that Tenantry sets for them.
 
-A login may alter its own settings for good (ALTER ROLE … SET), and behind a pooler in transaction mode a session keeps what the user
-before has set. So the settings are stated where a connection begins, which wins over ALTER ROLE, and again for each transaction.
+A login may alter its own settings permanently (ALTER ROLE … SET), and behind a pooler in transaction mode a session keeps the
+previous user's settings. So the settings are set when a connection begins, which overrides ALTER ROLE, and again in each transaction.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STATED = {
     "xmlbinary": "base64",
     "xmloption": "content",
 }
-"""What each context has, in the transaction that it is opened for. Every login may set these, on every version from 15 on."""
+"""The settings of each context, in its transaction. Every login may set them, on every version from 15 on."""
 
 AT_START = {
     **STATED,
@@ -54,13 +54,13 @@ AT_START = {
     "tcp_user_timeout": "0",
     "local_preload_libraries": "",
 }
-"""What each connection begins with; the contexts state role, search path and timeouts by themselves."""
+"""The settings at the start of each connection; contexts set role, search path and timeouts themselves."""
 
 _ESCAPED = re.compile(r"[ \\]")
 
 
 def start_options(dsn: str = "") -> str:
-    """The value of `options` for a connection that begins with AT_START; options of the connection string count besides, and win."""
+    """Return the `options` for a connection that begins with AT_START; options of the connection string are added, and override them."""
     own = str(conninfo_to_dict(dsn).get("options") or "")
     stated = (f"-c {name}={_ESCAPED.sub(_escape, value)}" for name, value in AT_START.items())
     return " ".join([*stated, own]).rstrip()

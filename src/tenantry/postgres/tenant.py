@@ -1,23 +1,23 @@
-"""Transactions on behalf of somebody: role, sealed claims, search path and timeouts, all for one transaction only.
+"""Transactions on behalf of a caller: role, sealed claims, search path and timeouts, all for one transaction only.
 
 The first round trip begins the transaction and asks the database for its challenge; the second opens the context, with a token for
-that transaction alone, and runs the first query. Without seals there is one round trip.
+that transaction only, and runs the first query. Without seals there is one round trip.
 
     pool = tenant_pool(dsn)
     with pool.connection() as connection, tenant(connection, claims, key, schema="clinic") as me:
         rows = me.execute("select name from providers").fetchall()
 
-`claims` are what the application verified of the caller (`sub`, `role`, …). SQL that runs in the transaction, whatever it is,
-remains that caller's: another's seal cannot be made with SQL, and a token or a seal that was seen holds in no other transaction.
-Tokens travel as parameters of the protocol, whatever the connection's cursors do; the database refuses one that stands in a text.
+`claims` are the facts that the application verified about the caller (`sub`, `role`, …). Any SQL in the transaction
+acts as that caller: SQL cannot make another caller's seal, and a leaked token or seal is valid in no other transaction.
+Tokens are sent as protocol parameters, whatever the connection's cursors do; the database refuses a token in a statement's text.
 
-Connections must not prepare statements under names (prepare_threshold=None: a caller's SQL could put his own behind the name) and
-are to be emptied with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() see to both. They give each user a
-new seed of random() as well, which DISCARD ALL leaves as the one before has set it.
+Connections must not prepare named statements (prepare_threshold=None: a caller's SQL could replace them) and
+must be reset with DISCARD ALL before the next user: tenant_pool() and async_tenant_pool() do both. They also give each user a
+new seed of random(), which DISCARD ALL does not reset.
 
-What decides how statements and policies are read is stated where a connection begins, and for each transaction, whatever the login's
-own settings and the session say: memberships are read live under READ COMMITTED only, and literals, dates and numbers mean what
-tenantry.postgres.stated says.
+The settings that decide how statements and policies are interpreted are set when a connection begins, and in each transaction, over
+those of the login and the session: memberships are read live only under READ COMMITTED, and tenantry.postgres.stated
+fixes the meaning of literals, dates and numbers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SETTINGS = (
 )
 _SETTING = ", pg_catalog.set_config(%s, %s, true)"
 _BEGIN = "begin isolation level read committed read write not deferrable"
-# What the user before has set for the session must end neither the wait between the two round trips nor the opening.
+# The previous user's session settings must not end the wait between the two round trips, or the opening.
 _CHALLENGE = (
     f"{_BEGIN}; set local role none; set local statement_timeout = '30s'; set local idle_in_transaction_session_timeout = '30s';"
     " select tenantry.challenge()"
@@ -88,7 +88,7 @@ class _Opening:
             f"pg_catalog, {idents(names)}, pg_temp" if names else "pg_catalog, pg_temp",
             *(f"{max(0, round(seconds * 1000))}ms" for seconds in (statement_timeout, lock_timeout, idle_timeout)),
         ]
-        # tenantry.open() states what is to be stated by itself.
+        # tenantry.open() applies these settings itself.
         self._more = dict(settings) if key is not None else {**STATED, **settings}
 
     @property
@@ -96,7 +96,7 @@ class _Opening:
         return self._key is not None
 
     def statement(self, challenge: str | None) -> tuple[LiteralString, list[Any]]:
-        """Made when it is sent: a token lives for seconds, and for one transaction."""
+        """Build the statement right before sending it: a token is valid for seconds, and for one transaction."""
         token = [] if self._key is None or challenge is None else [self._key.token(self._claims, challenge)]
         more = [each for setting in self._more.items() for each in setting]
         text: LiteralString = (_SEALED if token else _UNSEALED) + _SETTING * len(self._more)
@@ -126,7 +126,7 @@ class Tenant:
 
         Raises:
             psycopg.errors.InvalidAuthorizationSpecification: the database refused the seal; the statement did not run.
-            SettingsError: the block is over: the connection may be somebody else's by now.
+            SettingsError: the block has ended, and the connection may have another user by now.
         """
         _check_not_ended(self._ended)
         if self._begun:
@@ -150,18 +150,18 @@ class Tenant:
         return self._connection
 
     def _begin(self) -> str | None:
-        """Begin the transaction, and ask for its challenge where the context is sealed."""
+        """Begin the transaction; return its challenge if the context is sealed."""
         self._begun = True
         if not self._opening.sealed:
             return None
-        # A cursor of our own, here and below: the connection's may write values into the text, or make objects of rows.
+        # A separate cursor, here and below: the connection's cursor class may put values into the text, or rows into objects.
         with _explained():
             cursor = psycopg.Cursor(self._connection, row_factory=tuple_row).execute(_CHALLENGE)
         self._challenge = _last_value(cursor)
         return self._challenge
 
     def _open(self, challenge: str | None) -> None:
-        """Within a pipeline."""
+        """Open the context, within a pipeline."""
         cursor = psycopg.Cursor(self._connection, row_factory=tuple_row)
         if challenge is None:
             cursor.execute(_BEGIN)
@@ -183,7 +183,7 @@ class Tenant:
             _check_commit(_last_status(cursor))
 
     def rollback(self) -> None:
-        """Take it back, if the connection is still there. One that hangs in the middle of a COPY is closed."""
+        """Roll back, if the connection still works; close a connection that hangs during a COPY."""
         if not self._ended:
             self._ended = True
             self._undo()
@@ -197,7 +197,7 @@ class Tenant:
 
 
 class AsyncTenant:
-    """The same over an asynchronous connection."""
+    """Like Tenant, over an asynchronous connection."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], opening: _Opening) -> None:
         self._connection, self._opening = connection, opening
@@ -205,7 +205,7 @@ class AsyncTenant:
         self._challenge: str | None = None
 
     async def execute(self, query: Query, params: Params | None = None) -> psycopg.AsyncCursor[Any]:
-        """As Tenant.execute()."""
+        """Like Tenant.execute()."""
         _check_not_ended(self._ended)
         if self._begun:
             _check_end(self._connection.info.transaction_status)
@@ -218,7 +218,7 @@ class AsyncTenant:
         return cursor
 
     async def connection(self) -> psycopg.AsyncConnection[Any]:
-        """As Tenant.connection."""
+        """Like Tenant.connection."""
         _check_not_ended(self._ended)
         if not self._begun:
             challenge = await self._begin()
@@ -242,7 +242,7 @@ class AsyncTenant:
         await cursor.execute(*self._opening.statement(challenge))
 
     async def commit(self) -> None:
-        """As Tenant.commit()."""
+        """Like Tenant.commit()."""
         ended, self._ended = self._ended, True
         if self._begun and not ended:
             _check_end(self._connection.info.transaction_status)
@@ -252,7 +252,7 @@ class AsyncTenant:
             _check_commit(_last_status(cursor))
 
     async def rollback(self) -> None:
-        """As Tenant.rollback()."""
+        """Like Tenant.rollback()."""
         if not self._ended:
             self._ended = True
             await self._undo()
@@ -266,7 +266,7 @@ class AsyncTenant:
 
 
 def _last_value(cursor: psycopg.Cursor[tuple[Any, ...]] | psycopg.AsyncCursor[tuple[Any, ...]]) -> str:
-    """What the last of several statements said, without a further word to the server."""
+    """Return the result of the last of several statements, without another round trip."""
     result = cursor.pgresult
     while cursor.nextset():
         result = cursor.pgresult
@@ -277,7 +277,7 @@ def _last_value(cursor: psycopg.Cursor[tuple[Any, ...]] | psycopg.AsyncCursor[tu
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say what it means where the database's functions are older than this library."""
+    """Explain errors of databases whose functions are older than this library."""
     try:
         yield
     except (errors.UndefinedFunction, errors.InvalidSchemaName) as error:
@@ -297,7 +297,7 @@ def _check_not_ended(ended: bool) -> None:
 
 
 def _is_stuck(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    """Whether no statement can be sent any more: the caller's was a COPY, for which nobody was prepared."""
+    """Whether no further statement can be sent, since the caller's was an unexpected COPY."""
     return connection.info.transaction_status == TransactionStatus.ACTIVE
 
 
@@ -307,7 +307,7 @@ def _check_end(status: TransactionStatus) -> None:
 
 
 def _commit(challenge: str | None, status: TransactionStatus) -> bytes:
-    """COMMIT, in one message with a look at whether the transaction is still the one that was opened: each has a time of its own."""
+    """Return COMMIT together with a check that the transaction is still the opened one: each transaction has its own start time."""
     if challenge is None or status != TransactionStatus.INTRANS:
         return b"commit"
     began = challenge.partition(".")[2]
@@ -350,19 +350,19 @@ def tenant(
     idle_timeout: float = 60.0,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Tenant]:
-    """A transaction on behalf of one caller; committed at the end, rolled back where something is raised.
+    """Run a transaction on behalf of one caller; committed at the end, rolled back after an exception.
 
     Args:
         connection: idle, in autocommit mode, without named prepared statements.
-        claims: what the application verified of the caller; `role` is the database role.
-        key: the application's seal key; None where claims are not sealed ([context] sealed = false).
-        schema: what names without a schema mean; pg_catalog comes before it, pg_temp last.
+        claims: the facts that the application verified about the caller; `role` is the database role.
+        key: the application's seal key; None if claims are not sealed ([context] sealed = false).
+        schema: the schema of unqualified names; pg_catalog comes before it, pg_temp last.
         statement_timeout, lock_timeout, idle_timeout: seconds; 0 for none.
-        settings: others than tenantry.postgres.stated.STATED says, as {"timezone": "Europe/Berlin"}.
+        settings: values other than those of tenantry.postgres.stated.STATED, e.g. {"timezone": "Europe/Berlin"}.
 
     Raises:
-        SettingsError: the connection or the claims do not fit.
-        psycopg.Error: as Tenant.commit() says.
+        SettingsError: the connection or the claims are unsuitable.
+        psycopg.Error: see Tenant.commit().
     """
     _check(connection)
     me = Tenant(
@@ -393,7 +393,7 @@ async def async_tenant(
     idle_timeout: float = 60.0,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[AsyncTenant]:
-    """As tenant(), over an asynchronous connection."""
+    """Like tenant(), over an asynchronous connection."""
     _check(connection)
     me = AsyncTenant(
         connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings)
@@ -423,12 +423,12 @@ def _kwargs(dsn: str, *, startup: bool) -> dict[str, Any]:
 def tenant_pool(
     dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
 ) -> ConnectionPool[Any]:
-    """A pool whose connections can carry tenants; what one left behind in the session is gone before the next.
+    """Return a pool of connections for tenant(); each session is reset before its next user.
 
     Args:
-        startup: state what SQL means where a connection begins (tenantry.postgres.stated.AT_START), so that settings of the login do
-            not count. False behind a pooler that refuses `options`; then only what a context states is sure.
-        more: for psycopg_pool.ConnectionPool.
+        startup: set tenantry.postgres.stated.AT_START when a connection begins, so that settings of the login have
+            no effect. False behind a pooler that refuses `options`; then only the settings of contexts are certain.
+        more: arguments of psycopg_pool.ConnectionPool.
     """
     return ConnectionPool(
         normalise_dsn(dsn),
@@ -444,7 +444,7 @@ def tenant_pool(
 def async_tenant_pool(
     dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
 ) -> AsyncConnectionPool[Any]:
-    """As tenant_pool(); it is to be opened with `async with` or open()."""
+    """Like tenant_pool(), for asynchronous connections; open it with `async with` or open()."""
     return AsyncConnectionPool(
         normalise_dsn(dsn), min_size=min_size, max_size=max_size, kwargs=_kwargs(normalise_dsn(dsn), startup=startup),
         reset=_empty_async, open=False, **more,
@@ -457,7 +457,7 @@ _random = SystemRandom()
 
 def _empty(connection: psycopg.Connection[Any]) -> None:
     connection.execute("discard all")
-    # What has arrived stays with the driver: the next user would take it for theirs.
+    # Received notifications stay in the driver, and the next user would get them.
     list(connection.notifies(timeout=0))
     connection.execute(_SEED, [_random.uniform(-1, 1)])
 

@@ -1,1 +1,1 @@
-"""A rehearsal: the whole migration on a copy of the database, before anybody touches the original."""
+"""A rehearsal: the whole migration on a copy of the database, before the original is changed."""

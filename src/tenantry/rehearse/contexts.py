@@ -1,7 +1,7 @@
-"""Who writes the target in a rehearsal: a member of the tenant whose row is written, in a context that is opened for each write.
+"""Contexts for writes of the target in a rehearsal: each write runs as a member of the row's tenant, in its own context.
 
-The key that opens the contexts is drawn for the rehearsal, and what people lack to write (an account, or rights in a tenant without
-members) is given to them for its time. All of that stands in the copy only, and is taken back there too.
+The key of the contexts is drawn for the rehearsal. People who lack something to write (an account, or rights in a tenant without
+members) get it for the rehearsal. All of this exists only in the copy, and is removed there too.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from tenantry.postgres import ident, literals, verbatim
 from tenantry.postgres.seal import SealKey, claims_text, open_context
 
 _SECONDS = 60
-"""How long claims hold; each write has its own."""
+"""Seconds for which claims are valid; each write has its own."""
 _LIVE = "a.deleted_at is null and a.forgotten_at is null and (a.banned_until is null or a.banned_until <= clock_timestamp())"
 
 
 @dataclass
 class ClientContexts:
-    """Opens contexts in a copy, on behalf of the people in it.
+    """Opens contexts in a copy, on behalf of its people.
 
     Attributes:
-        owner: the migrator's connection to the copy: what it writes is not captured.
-        key: with which contexts are opened; None where claims are not sealed.
+        owner: the migrator's connection to the copy, whose writes are not captured.
+        key: the key that opens contexts; None if claims are not sealed.
     """
 
     owner: Connection
     project: Project
     key: SealKey | None
     _members: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """By tenant, the member with the highest role: profile and account."""
+    """Tenant → profile and account of the member with the highest role."""
     _accounts: dict[str, str] = field(default_factory=dict)
-    """By profile, the account that was made for it."""
+    """Profile → the account that was made for it."""
     _stand_in: str | None = None
-    """An account that writes where a tenant has no member."""
+    """The account that writes for tenants without a member."""
     _was_super: bool | None = None
-    """What the mirror said of that account; None: nothing."""
+    """The mirror's previous entry of that account; None: there was none."""
 
     def account_for(self, tenant: str | None, account: str | None = None) -> str:
-        """Whose context a row is written in: that of its tenant's member with the highest role; where there is none, a super
+        """Return the account in whose context a row is written: the tenant's member with the highest role; without members, a super
         admin's.
 
         Args:
-            account: the account that the row itself is about, as that of a profile.
+            account: the account of the person that the row describes, e.g. of a profile.
         """
         if account is not None and self._is_live(account):
             return account
@@ -81,7 +81,7 @@ class ClientContexts:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def find_members(self) -> None:
-        """Of each tenant the member with the highest role; those whose account lets them in come first."""
+        """Find the member with the highest role of each tenant, preferring people with a usable account."""
         manifest = self.project.manifest
         membership, tenant = manifest.membership, ident(manifest.tenant.column)
         profile, roles = ident(membership.profile), literals(manifest.roles.order)
@@ -96,7 +96,7 @@ class ClientContexts:
         self._members = {str(of): (str(person), account) for of, person, account in rows}
 
     def _people(self) -> str:
-        """A query: profiles with their accounts; an account that is banned or gone gives nothing, whoever has it."""
+        """Return a query of profiles with their accounts; banned and deleted accounts give no access."""
         users = self.project.manifest.users
         if users is None:
             return f"select a.user_id::text as profile, a.user_id::text as account, a.is_super, {_LIVE} as lives from tenantry.account as a"
@@ -125,7 +125,7 @@ class ClientContexts:
                 "select is_super from tenantry.account where user_id = %s", [self._stand_in]
             ).fetchone()
             self._was_super = None if known is None else bool(known[0])
-            # In the mirror alone, which changes only with auth.users.
+            # Only in the mirror, which changes only with auth.users.
             self.owner.execute(
                 "insert into tenantry.account (user_id, is_super) values (%s, true)"
                 " on conflict (user_id) do update set is_super = true",
@@ -134,7 +134,7 @@ class ClientContexts:
         return self._stand_in
 
     def _made(self, profile: str) -> str:
-        """An account for a person who has none yet; journalled like those of a proof, so that nothing else is made of it."""
+        """Make an account for a person without one; journalled like those of a proof, so that triggers ignore it."""
         users = self.project.manifest.users
         assert users is not None
         if profile not in self._accounts:
@@ -163,7 +163,7 @@ class ClientContexts:
         )
 
     def take_back(self) -> None:
-        """Leave nothing of the key and of what people were given."""
+        """Remove the key, and everything that people were given."""
         with self.owner.transaction():
             if self.key is not None:
                 self.owner.execute("delete from tenantry.seal_key where kid = %s", [self.key.kid])
@@ -183,7 +183,7 @@ class ClientContexts:
 
 @contextmanager
 def client_contexts(owner: Connection, project: Project) -> Iterator[ClientContexts]:
-    """What opens contexts in a copy for as long as this lasts."""
+    """Provide contexts in a copy for the duration of this context manager."""
     sealed = project.manifest.context.sealed
     contexts = ClientContexts(owner, project, draw_key(owner, f"rehearsal-{uuid4().hex[:12]}") if sealed else None)
     try:

@@ -1,4 +1,4 @@
-"""Whether the source is what it was: checksums of all rows that nobody was to write, and the written rows column by column."""
+"""Checks that the source is unchanged: checksums of all rows that must stay, and the written rows column by column."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tenantry.rehearse.synthetic_writes import first_mapping
 
 @dataclass
 class State:
-    """What the source holds, at one moment.
+    """The content of the source at one moment.
 
     Attributes:
-        others: by table, the number and the combined checksum of the rows that are not written.
-        rows: by table and key, the written ones.
+        others: table → number and combined checksum of the rows that are not written.
+        rows: (table, key) → written row.
     """
 
     others: dict[str, tuple[int, str]]
@@ -28,7 +28,7 @@ class State:
 
 
 def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str, ...]]) -> State:
-    """Checksums of all rows of the source tables, and the written rows as they are."""
+    """Read checksums of all rows of the source tables, and the written rows."""
     state = State({}, {})
     for table in project.source_tables:
         mapping = first_mapping(project, table)
@@ -52,12 +52,12 @@ def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str
 
 @dataclass(frozen=True)
 class Compared:
-    """How the source differs from what it was.
+    """The differences of the source between two moments.
 
     Attributes:
-        differences: what nothing explains.
-        stamped: by `table.column`, the written rows in which a trigger changed it with the invented writes.
-        triggered: the tables of which rows differ that triggers changed with the invented writes: nothing says what they should be.
+        differences: unexplained differences.
+        stamped: `table.column` → written rows in which a trigger changed the column because of synthetic writes.
+        triggered: tables with rows that triggers changed because of synthetic writes: their expected values are unknown.
     """
 
     tables: int
@@ -71,10 +71,10 @@ class Compared:
 def compare_states(
     before: State, now: State, also: dict[str, set[str]], triggered: Set[str] = frozenset(), most: int = 20
 ) -> Compared:
-    """What differs between two moments.
+    """Compare two moments.
 
     Args:
-        also: by source table, the columns that triggers change with a write.
+        also: source table → columns that triggers change with a write.
         triggered: source tables in which triggers change other rows than the written one.
     """
     differences: list[str] = []

@@ -1,4 +1,4 @@
-"""What a rehearsal is asked for, and what it found out, as values."""
+"""The options and results of a rehearsal, as values."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tenantry.rehearse.synthetic_writes import Written
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How a rehearsal is done.
+    """The options of a rehearsal.
 
     Attributes:
-        copy_dsn: an empty database that the copy goes into; else it is made on the original's server.
+        copy_dsn: an empty database for the copy; by default one is made on the original's server.
         embedded: the folder of an embedded server for the copy.
-        keep: the copy is not dropped in the end.
-        load: seconds for which each side is written all the time; 0: every chosen row goes to another value and back.
-        contract: also the step without return, instead of taking everything back.
-        prove: also the proof of the access matrix, which takes long where tables and roles are many.
-        max_stall: seconds for which writers may wait at the turns.
-        login_dsn: connection string of the API's login, for the proof and the invented writes.
+        keep: do not drop the copy at the end.
+        load: seconds of continuous writes on each side; 0: every chosen row changes to another value and back.
+        contract: also run the irreversible step, instead of rolling back everything.
+        prove: also prove the access matrix, which takes long with many tables and roles.
+        max_stall: longest write pause of switchovers, in seconds.
+        login_dsn: connection string of the API's login, for the proof and the synthetic writes.
         jobs: connections that dump and restore.
         scratch: folder for the dump.
     """
@@ -47,7 +47,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalProblem:
-    """Something that would stop or spoil the migration."""
+    """A problem that would stop the migration or harm data."""
 
     stage: str
     what: str
@@ -60,7 +60,7 @@ class RehearsalStage:
     """A part of the rehearsal.
 
     Attributes:
-        wal_bytes: what the server wrote meanwhile; others' writes are in it.
+        wal_bytes: WAL that the server wrote meanwhile, including others' writes.
         database_bytes: the copy's size at its end.
     """
 
@@ -72,7 +72,7 @@ class RehearsalStage:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One step that locks a table that applications write: seconds from its first try to its commit."""
+    """One step that locks a table in use: seconds from its first attempt to its commit."""
 
     table: str
     seconds: float
@@ -80,7 +80,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedSwitch:
-    """A turn of the direction, and for how long writers waited."""
+    """A switchover, with its write pause."""
 
     name: str
     stall: float
@@ -91,7 +91,7 @@ class RehearsedSwitch:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Changes that were carried over to the other side."""
+    """Changes that were replayed to the other side."""
 
     direction: str
     entries: int
@@ -102,7 +102,7 @@ class Carried:
 
 @dataclass
 class Rehearsal:
-    """What was found out. Times are in seconds, sizes in bytes."""
+    """The results. Times are in seconds, sizes in bytes."""
 
     name: str
     original: str
@@ -113,13 +113,13 @@ class Rehearsal:
     copy: Copy | None = None
     kept: bool = False
     left: tuple[str, ...] = ()
-    """What could not be dropped in the end, with the reason."""
+    """What could not be dropped at the end, with the reason."""
     complete: bool = False
-    """Every part was done."""
+    """Whether every part ran."""
     seconds: float = 0.0
     stages: list[RehearsalStage] = field(default_factory=list)
     phases: list[RehearsalStage] = field(default_factory=list)
-    """The phases of the migration, a part of the stage of this name."""
+    """The phases of the migration, within the stage of this name."""
     findings: tuple[Finding, ...] = ()
     outcome: Outcome | None = None
     locks: list[Lock] = field(default_factory=list)
@@ -132,7 +132,7 @@ class Rehearsal:
     kept_cells: list[dict[str, Any]] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     source: dict[str, Compared] = field(default_factory=dict)
-    """By stage, how the source differed from what it was before the migration."""
+    """Stage → differences of the source from its state before the migration."""
     proof: Proof | None = None
     report: dict[str, Any] | None = None
     """The migration's own report, as `tenantry migrate --report` writes it."""
@@ -143,7 +143,7 @@ class Rehearsal:
 
     @property
     def passed(self) -> bool:
-        """Everything was done, and nothing found that would stop or spoil the migration."""
+        """Whether every part ran, without a problem that would stop the migration or harm data."""
         return self.complete and not self.problems
 
     @property
@@ -155,7 +155,7 @@ class Rehearsal:
 
     @property
     def estimate(self) -> dict[str, Any]:
-        """What the original will take, as far as the copy tells; None for what was not reached."""
+        """Estimate the migration of the original from the copy; None for parts that were not reached."""
 
         def seconds(name: str) -> float | None:
             stage = self.stage(name)
@@ -173,7 +173,7 @@ class Rehearsal:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, without the migration's report and without any DSN: these may hold passwords."""
+        """Return plain JSON types, without the migration's report and without DSNs, which may contain passwords."""
         outcome = self.outcome
         return {
             "name": self.name,

@@ -1,4 +1,4 @@
-"""What a rehearsal found out, for people: sections of sentences and tables, at a terminal and as Markdown."""
+"""The report of a rehearsal: sections of sentences and tables, for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tenantry.report.formatting import count, duration, size
 from tenantry.report.html import write_report
 
 _MOST = 30
-"""Lines of one list for people; rehearsal.json has all of them."""
+"""The largest number of shown lines of a list; rehearsal.json has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Some sentences, and a table below them. Columns whose names begin with `>` hold numbers."""
+    """Sentences, and a table below them. Columns whose names begin with `>` contain numbers."""
 
     title: str
     said: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Section:
 
 
 def verdict(result: Rehearsal) -> str:
-    """The rehearsal in one sentence."""
+    """Return the result in one sentence."""
     if result.passed:
         return "The rehearsal completed: nothing was found that would stop or spoil the migration."
     reached = "" if result.complete else f"; the rehearsal did not complete (last stage: {_last(result)})"
@@ -45,7 +45,7 @@ def _last(result: Rehearsal) -> str:
 
 
 def sections(result: Rehearsal) -> list[Section]:
-    """Everything that is worth reading, in the order in which one wants to know it."""
+    """Return all sections, the most important first."""
     made = [
         _problems(result),
         _estimate(result),
@@ -168,7 +168,7 @@ def _rows(result: Rehearsal) -> Section:
 
 
 def _kept(result: Rehearsal) -> list[tuple[str, str, str, str, str]]:
-    """What stays in the target only; times of which a fraction of a second is lost, together: they are many, and all alike."""
+    """Return target-only data; times that lose a fraction of a second are grouped, since they are many and similar."""
     times = [entry for entry in result.kept_cells if str(entry["reason"]).endswith(FEWER_DIGITS)]
     some = times if len(times) > 1 else []
     rows = [
@@ -262,7 +262,7 @@ def _copy(result: Rehearsal) -> Section:
 
 
 def show(console: Console, result: Rehearsal, folder: Path | None = None) -> None:
-    """Print everything, the verdict last, where it is seen."""
+    """Print everything, with the verdict last, so that it stays visible."""
     for section in sections(result):
         console.print(f"\n[bold]{escape(section.title)}[/]")
         for sentence in section.said:
@@ -290,7 +290,7 @@ def _table(section: Section) -> RichTable:
 
 
 def markdown(result: Rehearsal) -> str:
-    """The same as one page of Markdown."""
+    """Return the report as one page of Markdown."""
     parts = [f"# Rehearsal of {_cell(result.name)}", "", f"**{verdict(result)}**", ""]
     parts.append(
         f"Database {_cell(result.original)} ({size(result.original_bytes)}, PostgreSQL {result.version // 10000}), started"
@@ -313,7 +313,7 @@ def _lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that stays in its cell, and is no markup: names of tables may hold anything."""
+    """Escape text for a cell: names of tables may contain any character."""
     plain = " ".join(str(text).split())
     for sign in ("\\", "|", "<", "*", "_", "[", "]"):
         plain = plain.replace(sign, f"\\{sign}")
@@ -321,7 +321,7 @@ def _cell(text: str) -> str:
 
 
 def write(result: Rehearsal, folder: Path) -> None:
-    """Write rehearsal.md and rehearsal.json, and the migration's own report beside them, into a folder that is made."""
+    """Create a folder, and write rehearsal.md, rehearsal.json and the migration's own report into it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rehearsal.md").write_text(markdown(result), encoding="utf-8")
     text = json.dumps(result.to_json(), indent=1, default=str)

@@ -1,7 +1,7 @@
-"""The whole migration on a copy of the database, before anybody touches the original: there, back, and there again.
+"""Runs the whole migration on a copy of the database, before the original is changed: forward, back, and forward again.
 
-On the copy everything is done that will be done in earnest, and what an application would do in between is done by invented
-writes over another login. What is found out (durations, locks, sizes, what does not fit) is a value; nothing is printed here.
+The copy goes through every step of the real migration, while synthetic writes over another login simulate
+an application. The results (durations, locks, sizes, problems) are values; nothing is printed here.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ def rehearse(
     *,
     prefix: str = "tenantry",
 ) -> Rehearsal:
-    """Rehearse the migration of a database on a copy of it, which is dropped in the end, whatever happens.
+    """Rehearse the migration of a database on a copy, which is dropped at the end, also after errors.
 
     Args:
-        prefix: how the program is called, for commands in the report.
+        prefix: the program's name in commands of the report.
 
     Raises:
-        TenantryError: no copy could be made; nothing was left behind. What goes wrong on the copy is no error but a problem.
-        RunInterrupted: it was stopped; the copy is gone.
+        TenantryError: no copy could be made; nothing was left behind. A failure on the copy is no error, but a problem.
+        RunInterrupted: it was stopped; the copy was dropped.
     """
     wishes, watcher = wishes or Wishes(), watcher or Unwatched()
     begun = time.monotonic()
@@ -126,7 +126,7 @@ def _left_over(left: Sequence[str]) -> str:
 
 
 def _check(connection: Connection, original: Original, manifest: Manifest) -> None:
-    """A rehearsal begins where the migration will begin.
+    """Check that the original is in the state in which the migration will begin.
 
     Raises:
         JournalMismatch, TargetNotOurs
@@ -147,7 +147,7 @@ def _check(connection: Connection, original: Original, manifest: Manifest) -> No
 
 
 def _rights(connection: Connection, original: Original) -> list[RehearsalProblem]:
-    """What would be refused in the original, and cannot show on the copy, which is the login's own."""
+    """Return missing rights on the original, which the copy does not show since the login owns it."""
     found = [
         RehearsalProblem(
             "original",
@@ -165,7 +165,7 @@ def _rights(connection: Connection, original: Original) -> list[RehearsalProblem
 
 
 class _Stopped(Exception):
-    """A part could not be done; the problem is written down."""
+    """A part failed; its problem is recorded."""
 
 
 class _Rehearsing:
@@ -218,7 +218,7 @@ class _Rehearsing:
                 writer.back()
             self._follow()
             self._judge_source("roll back", prepared)
-        # Rights for the invented writes are taken back before schemas are compared.
+        # Rights for the synthetic writes are revoked before schemas are compared.
         writing.close()
         with self._stage("cut over again"):
             again = cut_over(
@@ -234,7 +234,7 @@ class _Rehearsing:
                 self._undo(prepared)
 
     def _analyze(self) -> Prepared:
-        """Findings, and what the source holds before anything is done."""
+        """Record the findings, and the source's content before the migration."""
         with self._stage("analyze"):
             prepared = prepare(self.connection, self.manifest)
             self.result.findings = analyze(
@@ -252,7 +252,7 @@ class _Rehearsing:
         return prepared
 
     def _forward(self, stack: ExitStack, writer: Writer | None, plan: Plan) -> None:
-        """Migrate while somebody writes, and cut over."""
+        """Migrate during synthetic writes, and cut over."""
         if writer is not None and self.wishes.load:
             writer.start()
             stack.callback(writer.stop)
@@ -317,7 +317,7 @@ class _Rehearsing:
             )
 
     def _source_writer(self, stack: ExitStack, prepared: Prepared) -> Writer | None:
-        """Who writes the source, and may until the end."""
+        """Open the writer of the source, with rights until the end."""
         project = prepared.project
         try:
             connection = stack.enter_context(opened(self.copy.dsn, self.manifest, self.wishes.login_dsn))
@@ -346,7 +346,7 @@ class _Rehearsing:
             self.also.setdefault(table, set()).update(columns)
 
     def _write(self, writer: Writer | None, until: float) -> None:
-        """Changes of the source, carried over to the target: there and back, or, under load, as they come."""
+        """Write the source, and replay its changes to the target: back and forth, or continuously under load."""
         if writer is None:
             self._follow()
             return
@@ -358,7 +358,7 @@ class _Rehearsing:
             self._follow()
 
     def _write_target(self, prepared: Prepared) -> None:
-        """The same in the target, as members of the tenants; in the end every value is what it was."""
+        """Do the same in the target, as members of the tenants; at the end every value is restored."""
         project, client = prepared.project, self.manifest.database_roles.authenticated
         with ExitStack() as stack:
             try:
@@ -389,7 +389,7 @@ class _Rehearsing:
         self._follow()
 
     def _follow(self, until: float | None = None) -> None:
-        """Carry over what was written: until nothing is left, or, where somebody writes all the time, until then."""
+        """Replay the writes: until none is left, or, under load, until the given time."""
         if until is not None:
             stopped: Callable[[], bool] = lambda: time.monotonic() > until  # noqa: E731
             done = follow(self.copy.dsn, self.manifest, observer=self.watcher, stopped=stopped)
@@ -428,7 +428,7 @@ class _Rehearsing:
             )
 
     def _locks(self, plan: Plan) -> list[Lock]:
-        """How long each step took that sets triggers: they are begun in order, by as many workers as there are."""
+        """Return the duration of each step that sets triggers: they start in order, on the available workers."""
         rows = self.connection.execute(load_blocks(_SQL, "run")["capture_steps"]).fetchall()
         free: list[datetime] = []
         found = []
@@ -442,7 +442,7 @@ class _Rehearsing:
         return found
 
     def _collect(self, prepared: Prepared) -> None:
-        """What the journal lists, before the journal goes."""
+        """Read the journal's lists, before the journal is dropped."""
         from tenantry.report.collect import Duration, build_report  # noqa: PLC0415 - the report knows the engine
 
         blocks = load_blocks(_SQL, "run")

@@ -1,4 +1,4 @@
--- What a rehearsal reads from the copy's journal.
+-- Queries of a rehearsal on the copy's journal.
 
 -- name: capture_steps
 select s.id, s.started_at, s.finished_at from tenantry.step s

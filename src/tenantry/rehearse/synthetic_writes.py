@@ -1,7 +1,7 @@
-"""Writes that nobody needs, to rehearse with: they go back and forth between two values in some rows of each table.
+"""Synthetic writes that exercise a rehearsal: they switch some rows of each table between two values.
 
-They come over another login than the migrator's, as an application's do, so that capture, replay, the fence and the way back
-are really at work. Only for a copy: rights are given for it, and taken back.
+They use another login than the migrator's, as an application does, so that capture, replay, the fence and reverse replay
+are exercised. Only for a copy: they need rights there, which are revoked afterwards.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from tenantry.postgres import ident, idents, load_blocks, verbatim
 from tenantry.rehearse.contexts import ClientContexts
 
 ROWS = 20
-"""Rows of each table that are written: half of them with the lowest keys, half with the highest."""
+"""Number of written rows per table: half of them with the lowest keys, half with the highest."""
 
 _AUDIT = {"created_at", "updated_at", "created_by", "updated_by"}
 _PAUSE = 0.004
 """Seconds between two writes of a load."""
 _KEY, _VALUE = "/* key */", "/* value */"
-"""Stand in statements for what is given with each write: names may hold any sign, also the percent sign."""
+"""Marks for parameters in statements: names may contain any character, also the percent sign."""
 _REFUSES = "25006"
-"""read_only_sql_transaction: the fence of a side that was left."""
+"""read_only_sql_transaction: the fence of the inactive side."""
 
 
 class CannotWrite(Exception):
-    """There is no login for invented writes; the text says why."""
+    """There is no login for synthetic writes; the text says why."""
 
 
 @dataclass(slots=True)
 class WritePlace:
-    """Some rows of one table, and the column in which they are written.
+    """Some rows of one table, and the column that is written in them.
 
     Attributes:
         find: the condition that finds a row, by the text of its key.
-        column: None where nothing can be changed without harm: then rows are written as they are.
-        before: by key, the column's value as text.
-        also: columns that the table's own triggers change with such a write.
-        callers: by key, the account in whose context the row is written; empty in the source, which knows none.
+        column: None if no column can be changed without harm: then rows are rewritten unchanged.
+        before: key → the column's value as text.
+        also: columns that the table's triggers change with such a write.
+        callers: key → the account in whose context the row is written; empty in the source, which has no contexts.
     """
 
     table: str
@@ -62,7 +62,7 @@ class WritePlace:
     relation: tuple[str, str]
     """Schema and name of the table."""
     source: str
-    """The source table that the rows come from."""
+    """The rows' source table."""
     find: str
     column: CatalogColumn | None
     forth: str
@@ -74,11 +74,11 @@ class WritePlace:
     callers: dict[str, str] = field(default_factory=dict)
 
 
-# -- where ---------------------------------------------------------------------------------------------------------------
+# -- places to write -----------------------------------------------------------------------------------------------------
 
 
 def chosen_keys(connection: Connection, project: Project, rows: int = ROWS) -> dict[str, tuple[str, ...]]:
-    """By source table, the keys of the rows that are written."""
+    """Return source table → keys of the rows to write."""
     found: dict[str, tuple[str, ...]] = {}
     for table in project.source_tables:
         mapping = first_mapping(project, table)
@@ -98,7 +98,7 @@ def chosen_keys(connection: Connection, project: Project, rows: int = ROWS) -> d
 def source_places(
     writer: Connection, project: Project, keys: dict[str, tuple[str, ...]]
 ) -> tuple[list[WritePlace], list[str]]:
-    """Where the source is written; and the tables that cannot be, with the reason."""
+    """Return the places to write in the source, and the tables that cannot be written, with the reason."""
     places = []
     for table in project.source_tables:
         mapping = first_mapping(project, table)
@@ -126,7 +126,7 @@ def source_places(
 def target_places(
     writer: Connection, project: Project, keys: dict[str, tuple[str, ...]], contexts: ClientContexts
 ) -> tuple[list[WritePlace], list[str]]:
-    """Where the target is written: in the rows that came from the source's chosen ones, each as a member of its tenant."""
+    """Return the places to write in the target: rows from the source's chosen ones, each written as a member of its tenant."""
     places = []
     for mapping in project:
         sql = ident(project.target.schema, mapping.target.name)
@@ -148,22 +148,22 @@ def target_places(
 
 
 def _tenant_of(project: Project, table: str) -> str:
-    """The tenant of a row of a target table, as SQL."""
+    """Return SQL of the tenant of a target row."""
     tenant = project.manifest.tenant
     column = tenant.column if project.scoped(table) else ROW_ID if table == tenant.table else None
     return f"{ident(column)}::text" if column is not None else "null"
 
 
 def _account_of(project: Project, table: str) -> str:
-    """The account of the person that a row of a target table is about, as SQL."""
+    """Return SQL of the account of the person that a target row describes."""
     users = project.manifest.users
     return f"{ident(users.account)}::text" if users is not None and table == users.profile else "null"
 
 
 def pairs(project: Project, mapping: Mapping) -> list[tuple[CatalogColumn, CatalogColumn]]:
-    """Source columns that are carried as they are, both ways, into one target column and nowhere else; the best first.
+    """Return source columns that migrate unchanged, in both directions, into a single target column; the best first.
 
-    Keys, references and what constraints, merges and conditions look at are left alone: a write there could mean something.
+    Keys, references and columns in constraints, merges and conditions are excluded: a write there could have effects.
     """
     found = []
     for column in mapping.columns:
@@ -204,7 +204,7 @@ def _is_plain(expression: str, alias: str, column: str) -> bool:
 
 
 def _serves_else(project: Project, mapping: Mapping, column: MappedColumn, name: str) -> bool:
-    """Whether anything else is made from a source column, or goes by it."""
+    """Whether anything else is derived from a source column, or depends on it."""
     said = [mapping.source.name]
     for each in project.of_source(mapping.source.name):
         if name in each.secrets:
@@ -224,7 +224,7 @@ def _serves_else(project: Project, mapping: Mapping, column: MappedColumn, name:
 
 
 def _bound(table: Table, column: CatalogColumn) -> bool:
-    """Whether a key, a reference, a check or an expression of the table looks at a column, or the server fills it."""
+    """Whether a key, a reference, a check or an expression of the table uses a column, or the server fills it."""
     if column.generated is not None or column.identity is not None or column.type_kind != "base":
         return True
     if any(column.name in constraint.columns for constraint in table.constraints):
@@ -236,7 +236,7 @@ def _bound(table: Table, column: CatalogColumn) -> bool:
 
 
 def _forth(column: CatalogColumn | None, alias: str) -> str:
-    """The other value of a column, as SQL; empty where its type has none that is sure to fit."""
+    """Return SQL of the other value of a column; empty if its type has none that surely fits."""
     if column is None:
         return ""
     value = f"{alias}.{ident(column.name)}"
@@ -246,7 +246,7 @@ def _forth(column: CatalogColumn | None, alias: str) -> str:
             room = f"left(coalesce({value}, ''), {length - 1})" if length is not None else f"coalesce({value}, '')"
             return f"{room} || '~'"
         case "numeric" | "bigint" | "integer" | "smallint":
-            # Towards zero, so that it fits whatever the type's limits are.
+            # Towards zero, so that it fits the type's limits.
             return f"case when {value} >= 1 then {value} - 1 else coalesce({value}, 0) + 1 end"
         case "boolean":
             return f"not coalesce({value}, false)"
@@ -260,7 +260,7 @@ def _forth(column: CatalogColumn | None, alias: str) -> str:
 def _tried(
     writer: Connection, candidates: Sequence[WritePlace], contexts: ClientContexts | None = None
 ) -> tuple[list[WritePlace], list[str]]:
-    """Of each table the first place where a write goes through; each is taken back."""
+    """Return the first place of each table where a write succeeds; all trials are rolled back."""
     places: dict[str, WritePlace] = {}
     reasons: dict[str, str] = {}
     for place in candidates:
@@ -302,13 +302,13 @@ def _tried(
 
 
 def _enter(writer: Connection, place: WritePlace, key: str, contexts: ClientContexts | None) -> None:
-    """Open the context in which a row is written, in the writer's transaction; the source knows none."""
+    """Open the context for a row in the writer's transaction; the source has no contexts."""
     if contexts is not None:
         contexts.open(writer, place.callers[key])
 
 
 def _ready(statement: str) -> bytes:
-    """A statement with parameters where the marks stand."""
+    """Return a statement with parameters instead of the marks."""
     text = statement.replace("%", "%%").replace(_KEY, "%(key)s::text").replace(_VALUE, "%(value)s::text")
     return text.encode()
 
@@ -317,11 +317,11 @@ def _assignment(place: WritePlace) -> str:
     return f"{ident(place.column.name)} = {place.forth}" if place.column is not None else place.same
 
 
-# -- who -----------------------------------------------------------------------------------------------------------------
+# -- logins --------------------------------------------------------------------------------------------------------------
 
 
 def login_address(copy_dsn: str, manifest: Manifest, login_dsn: str | None) -> str:
-    """How the API's login gets at the copy: by the name and the password that were given, else by the manifest's name."""
+    """Return how the API's login connects to the copy: with the given name and password, otherwise with the manifest's name."""
     parts = {
         key: value for key, value in conninfo_to_dict(copy_dsn).items() if key not in ("user", "password", "options")
     }
@@ -334,13 +334,13 @@ def login_address(copy_dsn: str, manifest: Manifest, login_dsn: str | None) -> s
 
 @contextmanager
 def opened(copy_dsn: str, manifest: Manifest, login_dsn: str | None, role: str | None = None) -> Iterator[Connection]:
-    """A connection whose session_user is not the migrator.
+    """Open a connection whose session_user is not the migrator.
 
     Args:
-        role: the role that it acts as.
+        role: the role to set.
 
     Raises:
-        CannotWrite: it cannot log in.
+        CannotWrite: the login failed.
     """
     name = manifest.database_roles.login
     address, application, become = login_address(copy_dsn, manifest, login_dsn), "rehearsal writer", ""
@@ -350,7 +350,7 @@ def opened(copy_dsn: str, manifest: Manifest, login_dsn: str | None, role: str |
         ).fetchone()
     assert row is not None
     if row[1] and login_dsn is None:
-        # A superuser becomes anybody, and need not know a password.
+        # A superuser can become any login without its password.
         address, application, become = (
             copy_dsn,
             "tenantry: rehearsal writer",
@@ -377,7 +377,7 @@ def opened(copy_dsn: str, manifest: Manifest, login_dsn: str | None, role: str |
 
 @contextmanager
 def allowed(connection: Connection, schema: str, role: str) -> Iterator[None]:
-    """Let a role write a schema's tables, as far as the migrator may decide about them."""
+    """Let a role write a schema's tables, as far as the migrator may grant that."""
     statements = connection.execute(
         load_blocks("tenantry.rehearse", "synthetic_writes")["rights"], {"schema": schema, "role": role}
     ).fetchall()
@@ -396,14 +396,14 @@ def allowed(connection: Connection, schema: str, role: str) -> Iterator[None]:
 
 @dataclass
 class Written:
-    """What was written on one side.
+    """The writes of one side.
 
     Attributes:
-        rows: different rows.
-        changing: tables in which a value went back and forth; in the others rows were written as they are.
-        refused: what the server refused, by its message.
-        fenced: the side refused writes, since the other one is written now.
-        longest: seconds that the slowest write took, from its start to the commit.
+        rows: number of distinct rows.
+        changing: tables in which a value changed back and forth; in the others rows were rewritten unchanged.
+        refused: the server's message → number of refusals.
+        fenced: whether the side refused writes, since the other one is active now.
+        longest: seconds of the slowest write, from its start to the commit.
     """
 
     side: str
@@ -425,7 +425,7 @@ class Writer:
     ) -> None:
         self._connection, self.places, self._contexts = connection, places, contexts
         self.triggered: set[tuple[str, str]] = set()
-        """Schema and name of the tables in which a write changed more than its own row: by a trigger, or by a key's action."""
+        """Schema and name of tables in which a write changed more than its own row: by a trigger or a key's action."""
         row = connection.execute("select session_user::text").fetchone()
         assert row is not None
         self.done = Written(
@@ -439,13 +439,13 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def forth(self) -> None:
-        """Each row once to its other value."""
+        """Change each row once to its other value."""
         for place in self.places:
             for key in place.keys:
                 self._write(place, _assignment(place), {"key": key})
 
     def back(self) -> None:
-        """Each row to the value that it had."""
+        """Restore each row's value."""
         for place in self.places:
             for key in place.keys:
                 self._back(place, key)
@@ -488,7 +488,7 @@ class Writer:
         return Counter({(str(schema), str(name)): int(number) for schema, name, number in rows})
 
     def is_fenced(self, patience: float = 2.0) -> bool:
-        """Whether this side refuses writes; a load is given a moment to find out."""
+        """Whether this side refuses writes; a load gets a moment to notice."""
         if self._thread is not None:
             self._thread.join(timeout=patience)
             self.stop()
@@ -500,7 +500,7 @@ class Writer:
     # -- load --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Write on and on, in a thread, until stopped, or refused because the other side is written now."""
+        """Write continuously in a thread, until stopped, or refused because the other side is active now."""
         self._thread = threading.Thread(target=self._work, name="tenantry-invented", daemon=True)
         self._thread.start()
 
@@ -523,11 +523,11 @@ class Writer:
                             return
 
 
-# -- what it leaves -----------------------------------------------------------------------------------------------------
+# -- effects of triggers ------------------------------------------------------------------------------------------------
 
 
 def triggered_tables(project: Project, writer: Writer) -> set[str]:
-    """Source tables in which triggers or keys' actions change rows with the invented writes, beside the rows that are written."""
+    """Return source tables in which triggers or keys' actions change further rows because of the synthetic writes."""
     source = {table.name for table in project.source_tables}
     found = {name for schema, name in writer.triggered if schema == project.source.schema and name in source}
     fed = {name for schema, name in writer.triggered if schema == project.target.schema}
@@ -535,7 +535,7 @@ def triggered_tables(project: Project, writer: Writer) -> set[str]:
 
 
 def stamped_columns(project: Project, places: Sequence[WritePlace], *, target: bool) -> dict[str, set[str]]:
-    """By source table, the columns that triggers change with the writes in these places."""
+    """Return source table → columns that triggers change with the writes in these places."""
     found: dict[str, set[str]] = {}
     for place in places:
         names = set(place.also)

@@ -1,7 +1,7 @@
--- Rights for invented writes, on a copy.
+-- Rights for synthetic writes on a copy.
 
 -- name: rights
--- Statements that let a role write the tables of a schema, each with the one that takes it back: only what it lacks.
+-- Statements that grant a role its missing rights to write the tables of a schema, each with the statement that undoes it.
 select format('grant usage on schema %%I to %%I', n.nspname, r.rolname),
        format('revoke usage on schema %%I from %%I', n.nspname, r.rolname)
   from pg_namespace n, pg_roles r
@@ -29,8 +29,8 @@ select format('create policy tenantry_rehearsal on %%s to %%I using (true) with 
    and c.relrowsecurity and pg_has_role(c.relowner, 'usage')
 
 -- name: written
--- By table, the rows that this session changed and has not reported yet, whether by its own statements, a trigger or a key's
--- action; partitions by their table.
+-- By table, the number of rows that this session changed and has not reported yet: by its own statements, a trigger or a key's
+-- action; partitions count for their table.
 select n.nspname::text, c.relname::text, sum(w.n_tup_ins + w.n_tup_upd + w.n_tup_del)::bigint
   from pg_catalog.pg_stat_xact_user_tables as w
   join pg_catalog.pg_class as c on c.oid = coalesce(pg_catalog.pg_partition_root(w.relid), w.relid)

@@ -1,4 +1,4 @@
-"""Who is told how a rehearsal is getting on, and what is measured meanwhile."""
+"""Observers of a rehearsal's progress, and its measurements."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tenantry.postgres import connect
 from tenantry.rehearse.model import RehearsalStage
 
 _EVERY = 0.5
-"""Seconds between two looks at the copy's size."""
+"""Seconds between two readings of the copy's size."""
 
 
 class RehearsalWatcher(Observer, Protocol):
-    """Who is told how the rehearsal is getting on; tenantry.cli.progress.Bars is one."""
+    """Receives the progress of a rehearsal, e.g. tenantry.cli.progress.Bars."""
 
     def count(self, name: str, done: int, total: int) -> None: ...
 
     def stage(self, name: str) -> None:
-        """A part begins; the one before it is done."""
+        """Report that a part begins and the previous one is done."""
 
 
 class Unwatched(Silent):
-    """Nobody watches."""
+    """Drops all events."""
 
     def count(self, name: str, done: int, total: int) -> None: ...
 
@@ -36,7 +36,7 @@ class Unwatched(Silent):
 
 
 class Meter:
-    """Looks at the copy's size and the server's WAL, all the time and when asked."""
+    """Measures the copy's size and the server's WAL, periodically and on request."""
 
     def __init__(self, dsn: str) -> None:
         self._connection = connect(dsn, name="tenantry: rehearsal")
@@ -48,7 +48,7 @@ class Meter:
         self._thread.start()
 
     def look(self) -> tuple[int, int]:
-        """The size of the database, and the bytes of WAL that the server has written since it was made."""
+        """Return the size of the database, and the WAL bytes since the server was made."""
         with self._guard:
             row = self._connection.execute(
                 "select pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
@@ -70,7 +70,7 @@ class Meter:
 
 
 class RehearsalListener:
-    """Passes on what the migration tells, and measures its phases."""
+    """Forwards the migration's events, and measures its phases."""
 
     def __init__(self, watcher: RehearsalWatcher, meter: Meter) -> None:
         self._watcher, self._meter = watcher, meter

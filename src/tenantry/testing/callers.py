@@ -1,4 +1,4 @@
-"""Who acts in a test, as values."""
+"""The callers of tests, as values."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read_project(where: Where, manifest: Manifest | Path | str) -> Project:
 
 @contextmanager
 def tuples(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Fetch rows as tuples, whatever row factory the connection has."""
+    """Fetch rows as tuples, regardless of the connection's row factory."""
     before = connection.row_factory
     connection.row_factory = tuple_row
     try:

@@ -1,4 +1,4 @@
-"""Accounts, profiles and memberships of callers whom a test does not name; they go with its transaction."""
+"""Makes accounts, profiles and memberships for callers that a test does not name; they are rolled back with its transaction."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _insert(
     user: str,
     what: str,
 ) -> Values:
-    """Insert a row with the given values and whatever else the table requires.
+    """Insert a row with the given values and all others that the table requires.
 
     Args:
         known: ids of rows to reference, by table; in other tables it may reference any row.
