@@ -91,7 +91,7 @@ def test_analyze_without_a_manifest_changes_nothing_and_says_what_is_there(
     assert any(each["code"] == "TA-203" for each in said["findings"])
     text = cli("analyze", "--dsn", legacy.dsn)
     assert text.code == 0
-    assert "What a tenant could be" in text.out
+    assert "Candidates for the tenant" in text.out
     with psycopg.connect(legacy.dsn) as connection:
         assert read_catalog(connection, "public").digest() == before
     assert counted(legacy, "select count(*) from pg_namespace where nspname in ('app', 'tenantry')") == 0

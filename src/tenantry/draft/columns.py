@@ -228,10 +228,10 @@ def _note_reference(work: Drafting, made: DraftTable, drafted: DraftColumn, each
     if drafted.rule.get("orphan") == "null":
         chosen += ', orphan = "null": a value that names no row becomes null'
     elif each.share < 1:
-        chosen += ": a row whose value names no row goes to the quarantine"
+        chosen += ": a row whose value refers to no row is quarantined"
     work.out.questions.append(
         Question(
-            f"{made.name}.{drafted.name}", f"No foreign key says so, but it names rows of {each.parent}.", each.reasons, chosen,
+            f"{made.name}.{drafted.name}", f"It has no foreign key, but refers to rows of {each.parent}.", each.reasons, chosen,
             ("ref = false, if it is plain data; then give the column its old type in the target's file",), 3,
         )
     )  # fmt: skip
@@ -248,7 +248,7 @@ def _add_generated(work: Drafting, table: Table, made: DraftTable, column: Catal
         return
     work.out.questions.append(
         Question(
-            f"{made.name}.{drafted.name}", "It is generated, from columns that change.", (f"as {expression}",),
+            f"{made.name}.{drafted.name}", "It is generated from columns that change.", (f"as {expression}",),
             "The target has no such column.", ("Add it to the target's file with an expression of its own.",), 3,
         )
     )  # fmt: skip

@@ -110,9 +110,9 @@ def decide_roles(work: Drafting) -> None:
     work.out.roles = tuple(ordered)
     work.out.questions.append(
         Question(
-            "roles", "Which role may do more than which?", (f"values found: {', '.join(values)}",),
+            "roles", "What is the order of the roles?", (f"values found: {', '.join(values)}",),
             f"from the least to the highest: {', '.join(ordered)}",
-            ("Reorder [roles] order: each role may do all that the ones before it may.",), 8,
+            ("Reorder [roles] order: each role includes the rights of those before it.",), 8,
         )
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def ask_the_rest(work: Drafting) -> None:
                     name,
                     "Is this table needed after the migration?",
                     (reason,),
-                    "It is left behind ([source] ignore).",
+                    "It is not migrated ([source] ignore).",
                     (),
                     2,
                 )
@@ -43,10 +43,10 @@ def ask_the_rest(work: Drafting) -> None:
         ):
             out.questions.append(
                 Question(
-                    table.name, "Whose rows are these? No way leads from them to a tenant.",
+                    table.name, "Who owns these rows? No path leads from them to a tenant.",
                     (f"taken for: {work.kinds[table.source].kind}, {work.kinds[table.source].reason}",),
                     "They belong to no tenant, and only the service reads them.",
-                    ("Say the way: tenant = [\"column -> table\"], with the tenant column in the target's file.",
+                    ("State the path: tenant = [\"column -> table\"], with the tenant column in the target's file.",
                      'access = "shared", if every signed-in user may read them.'), 7,
                 )
             )  # fmt: skip
@@ -57,7 +57,7 @@ def ask_the_rest(work: Drafting) -> None:
                 Question(
                     known.name, "Ways to the tenant disagree for some rows.",
                     tuple(f"{path}: {path.disagree} of {path.rows} sampled rows lead to another tenant" for path in bad),
-                    "These rows go to the quarantine.", ("Correct them in the source, or leave the way out of `tenant`.",), 6,
+                    "These rows are quarantined.", ("Correct them in the source, or remove the path from `tenant`.",), 6,
                 )
             )  # fmt: skip
     for each in survey.undeclared:
@@ -72,7 +72,7 @@ def ask_the_rest(work: Drafting) -> None:
     if survey.users_columns.email and work.users:
         out.questions.append(
             Question(
-                "users", "Who becomes a super admin, who sees every tenant?", ("The source does not say.",), "Nobody.",
+                "users", "Who becomes a super admin, with access to every tenant?", ("The source does not say.",), "Nobody.",
                 ('[users] super = "s.role = \'admin\'"',), 5,
             )
         )  # fmt: skip

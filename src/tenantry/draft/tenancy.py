@@ -28,7 +28,7 @@ def carried_tables(work: Drafting) -> list[Table]:
                 Question(
                     table.name, "How are rows of this table identified?",
                     ("It has neither a primary key nor a unique key over columns that are never null.",),
-                    "It is left behind ([source] ignore).",
+                    "It is not migrated ([source] ignore).",
                     (f"Run ALTER TABLE {ident(work.catalog.schema, table.name)} ADD PRIMARY KEY (…) on the source, and"
                      " `tenantry init` again.",), 6,
                 )
@@ -152,7 +152,7 @@ def the_tenant(work: Drafting) -> DraftTable:
     work.out.constant = {"name": name}
     work.out.questions.append(
         Question(
-            "tenant.name", "What is the first tenant called?", ("No table of the source says it.",), name,
+            "tenant.name", "What is the name of the first tenant?", ("No table of the source has it.",), name,
             (f'[tenant] constant = {{ name = "…" }}; further columns of {work.out.tenant} can be stated beside it.',), 9,
         )
     )  # fmt: skip

@@ -180,7 +180,7 @@ def questions_md(questions: Sequence[Question], *, database: str) -> str:
     """Return the text of QUESTIONS.md, the most important question first."""
     out = [
         f"# Questions about {database}",
-        "Each decision below was taken the safe way. Look at it, change the files where you decide otherwise, and delete the question.",
+        "The draft takes the safe choice for each decision below. Review it, change the files if you decide otherwise, and delete the question.",
     ]
     for each in sorted(questions, key=lambda question: -question.weight):
         lines = [f"## {each.about}: {each.question}", ""]

@@ -122,12 +122,12 @@ class TargetChecks:
                     column = self.manifest.tenant.column
                     self.say(
                         (*key, "table"),
-                        f"{table.name} has no {column}, so its rows do not say whose tenant shares: the tenant of the row does",
+                        f"{table.name} has no {column}, but the tenant of a share's row is the one that shares",
                     )
                 self.need_column(table, share.to, (*key, "to"))
                 if share.to == self.manifest.tenant.column:
                     self.say(
-                        (*key, "to"), f"{share.to} is the tenant that shares; name the column of the one that may read"
+                        (*key, "to"), f"{share.to} is the sharing tenant; name the column of the tenant that may read"
                     )
                 if share.active:
                     self.expressions.check(share.active, {"": table}, (*key, "active"))
@@ -285,8 +285,8 @@ class TargetChecks:
             circle: list[str] = error.args[1]
             self.say(
                 ("tables", circle[0], "access", "select"),
-                f"who sees these tables is decided in a circle: {' -> '.join(reversed(circle))}; let one of them be decided by"
-                " a role, or by a column that holds a profile",
+                f"access to these tables depends on itself: {' -> '.join(reversed(circle))}; base one of them on"
+                " a role, or on a column that holds a profile",
             )
 
 

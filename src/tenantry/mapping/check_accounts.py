@@ -101,7 +101,7 @@ def check_in_step(checks: TargetChecks) -> None:
         for name in given:
             checks.say(("users", name), f"{name} has no effect without in_step = true; take it out")
         if manifest.invitations is not None:
-            checks.say(("invitations",), "invitations are accepted where [users] says in_step = true")
+            checks.say(("invitations",), "invitations need in_step = true in [users]")
     _check_invitations(checks)
 
 
@@ -192,7 +192,7 @@ def _check_end(checks: TargetChecks) -> None:
         key: Key = ("membership", "end", name)
         checks.need_column(table, name, key)
         if name in (ROW_ID, LEGACY_ID, checks.manifest.tenant.column, membership.profile):
-            checks.say(key, f"{table.name}.{name} says whose membership of what it is, and never changes")
+            checks.say(key, f"{table.name}.{name} identifies the membership, and never changes")
         checks.expressions.check(expression, {"": table}, key)
 
 
@@ -208,7 +208,7 @@ def _check_invitations(checks: TargetChecks) -> None:
     if table.column(checks.manifest.tenant.column) is None:
         checks.say(
             ("invitations", "table"),
-            f"{table.name} has no {checks.manifest.tenant.column}, so its rows do not say into which tenant they invite",
+            f"{table.name} has no {checks.manifest.tenant.column}, so its rows name no tenant to invite to",
         )
     for key, name in (
         ("email", invitations.email),
@@ -221,7 +221,8 @@ def _check_invitations(checks: TargetChecks) -> None:
     accepted = checks.need_column(table, invitations.accepted, ("invitations", "accepted"))
     if accepted is not None and accepted.type != _MOMENT:
         checks.say(
-            ("invitations", "accepted"), f"{table.name}.{accepted.name} is {accepted.type}, but says when: timestamptz"
+            ("invitations", "accepted"),
+            f"{table.name}.{accepted.name} is {accepted.type}, but must be timestamptz: it holds a time",
         )
     right = checks.expressions.check(invitations.open, {"i": table}, ("invitations", "open"))
     if right and accepted is not None and accepted.name not in invitations.open:

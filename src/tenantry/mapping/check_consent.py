@@ -38,7 +38,7 @@ def check_share(checks: TargetChecks, table: Table, share: Share, key: Key) -> N
                 checks.say(
                     (*key, "accepted"),
                     f"{table.name}.{name} is filled by its default ({column.default}), so a new share may count as accepted at once;"
-                    " take the default away, or let the service make shares",
+                    " drop the default, or let the service create shares",
                 )
     if not asked or rule.access.update == "service":
         return

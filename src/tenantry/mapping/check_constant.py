@@ -60,7 +60,7 @@ def check_constant(checks: TargetChecks) -> None:
                 if ways:
                     checks.say(
                         ("tables", name, *(("sources", label) if label else ()), which),
-                        f"[tenant] constant states the tenant of all rows, so they need no way to it; take {which} out",
+                        f"[tenant] constant states the tenant of all rows, so they need no path to it; take {which} out",
                     )
 
 

@@ -126,7 +126,7 @@ class Expressions:
             return False
         select = parsed[0].stmt if len(parsed) == 1 else None
         if not isinstance(select, ast.SelectStmt) or select.intoClause or select.lockingClause:
-            self._say(key, "must be one SELECT that returns the rows that break the rule")
+            self._say(key, "must be one SELECT that returns the rows that violate the rule")
             return False
         return True
 
@@ -146,7 +146,7 @@ class Expressions:
         try:
             pglast.parse_sql(embedded)
         except ParseError:
-            self._say(key, f"{sql!r} must be one SQL expression, with no alias, LIMIT or comment behind it")
+            self._say(key, f"{sql!r} must be one SQL expression, with no alias, LIMIT or comment after it")
             return False
         if select.limitCount or select.limitOffset or select.lockingClause:
             self._say(key, f"{sql!r} must be one SQL expression, without LIMIT or FOR of its own")

@@ -66,9 +66,7 @@ def explain_reason(reason: str, column: str | None, mapping: Mapping | None) -> 
                 f"{source} refers to a row that is itself in quarantine", "Repair that row; this one follows."
             )
         case "tenant_missing":
-            return Explanation(
-                "no path leads to a tenant", "Say to which tenant the row belongs, by one of its tenant columns."
-            )
+            return Explanation("no path leads to a tenant", "Assign the row to a tenant, by one of its tenant columns.")
         case "tenant_conflict":
             return Explanation(
                 "its references lead to different tenants",

@@ -101,8 +101,8 @@ class _Resolver(TargetChecks):
             circle: list[str] = error.args[1]
             self.say(
                 ("tables", circle[0], "tenant"),
-                f"the way to the tenant leads in a circle: {' -> '.join(reversed(circle))}; name a column that leads out of it"
-                " (fill it in the source first, where only some rows have it)",
+                f"the path to the tenant is a cycle: {' -> '.join(reversed(circle))}; name a column that leads out of it"
+                " (fill it in the source first if only some rows have it)",
             )
 
     # -- sections ----------------------------------------------------------------------------------------------------
@@ -281,11 +281,11 @@ class _Resolver(TargetChecks):
         for which, ways in (("tenant", part.tenant), ("fallback", part.fallback)):
             if ways and not scoped:
                 why = "is the tenant table" if is_root else f"has no column {tenant.column}"
-                self.say((*key, which), f"{name} {why}, so its rows need no way to a tenant")
+                self.say((*key, which), f"{name} {why}, so its rows need no path to a tenant")
         if scoped and not paths and tenant.constant is None and len(self.problems) == before:
             self.say(
                 (*key, "tenant"),
-                f"how do rows of {source.name} reach their tenant? Name the columns that lead to it, the surest"
+                f"how do rows of {source.name} reach their tenant? Name the columns that lead to it, the most certain"
                 ' first: tenant = ["…"]',
             )
         for column_name in part.columns:

@@ -104,7 +104,7 @@ def _survey(
     hidden = hidden_tables(connection, [ident(catalog.schema, table.name) for table in tables])
     listed = []
     for at, table in enumerate(tables):
-        progress("following ways to the tenant", at, len(tables))
+        progress("following paths to the tenant", at, len(tables))
         sample = samples[table.name]
         kind, why = kind_of(
             table, graph, sample, tenant=name if name != user else "", users=user, membership=member,
@@ -114,7 +114,7 @@ def _survey(
         if name and kind not in ("framework", "tenant"):
             paths = _followed(connection, catalog, graph, graph.paths(table.name, name))
         listed.append(SurveyedTable(table.name, kind, why, sample.rows, table.size_bytes, paths))
-    progress("following ways to the tenant", len(tables), len(tables))
+    progress("following paths to the tenant", len(tables), len(tables))
     notes = [f"{each.table}: {each.said}; its rows are unknown" for each in samples.values() if each.said]
     notes += [f"{each.table}: {each.why}; only the visible ones were sampled" for each in hidden]
     return Survey(

@@ -189,13 +189,13 @@ def _reasons(place: Place, found: Match, evidence: KeyEvidence) -> Iterable[str]
     key = found.key
     yield f"{found.found} of {found.values} sampled values are in {key.table}.{key.column}"
     if found.strong:
-        yield "their shape is that of ids, which no two tables share by chance"
+        yield "they have the shape of ids, which two tables do not share by chance"
     if evidence.agreement(name_of(place), key.table):
         yield "the names agree"
     elif names_a_person(name_of(place)) and key.table in evidence.people:
-        yield "the name says a person"
+        yield "the name suggests a person"
     elif names_itself(name_of(place)) and key.table == place.table:
-        yield "the name says another row of the same table"
+        yield "the name suggests another row of the same table"
     elif found.tight:
         yield "they fill the range of this key, and of no other"
     if not key.primary:

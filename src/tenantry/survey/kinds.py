@@ -145,7 +145,7 @@ def _as_tenant(
             reasons.append(f"each row of {users} names it")
         elif users not in graph.reaching(table.name):
             score -= 15
-            reasons.append(f"no way leads from {users} to it")
+            reasons.append(f"no path leads from {users} to it")
     score += min(10, len(direct))
     if len(direct) > 1:
         reasons.append(f"{len(direct)} tables name it directly")

@@ -131,7 +131,7 @@ def _by_name(
         if best is not None and best[0] >= 2:
             yield FoundReference(
                 Place(table.name, column.name), best[1].table, (best[1].column,), (column.name,),
-                reasons=("the names agree; there is no value that could prove it",),
+                reasons=("the names agree; no value could confirm it",),
             )  # fmt: skip
 
 

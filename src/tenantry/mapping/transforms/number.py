@@ -36,7 +36,7 @@ class Numeral(Transform):
                 "-77%": "-0.77",
                 "(77%)": "-0.77",
                 "12.500": "12.50",
-                "12.345": Invalid("three digits behind the point"),
+                "12.345": Invalid("three digits after the point"),
                 "0.5%": Invalid("0.005 has three as well"),
                 "1000000000000": Invalid("more than twelve digits before it"),
                 "(-5)": Invalid("two signs"),

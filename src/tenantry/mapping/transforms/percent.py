@@ -18,7 +18,7 @@ class Percent(Numeral):
                 "87.25%": "0.8725",
                 "0.8725": "0.8725",
                 "1,200%": "12.0000",
-                "87.255%": Invalid("six digits behind the point"),
+                "87.255%": Invalid("six digits after the point"),
                 "$5": Invalid(),
             },
         ),

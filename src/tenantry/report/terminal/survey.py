@@ -18,7 +18,7 @@ def survey(console: Console, found: Survey, *, everything: bool = False) -> None
     )
     console.print()
     _tables(console, found)
-    _candidates(console, "What a tenant could be", found.tenants, everything=everything)
+    _candidates(console, "Candidates for the tenant", found.tenants, everything=everything)
     _candidates(console, "Which table holds the people who sign in", found.users, everything=everything)
     _users(console, found)
     _references(console, found)
@@ -31,9 +31,9 @@ def _tables(console: Console, found: Survey) -> None:
         "table",
         "kind",
         "rows",
-        "why, and the way to the tenant",
+        "why, and the path to the tenant",
         right=("rows",),
-        wrapped=("why, and the way to the tenant",),
+        wrapped=("why, and the path to the tenant",),
     )
     for each in found.tables:
         said = Text(each.reason)
@@ -94,7 +94,7 @@ def _references(console: Console, found: Survey) -> None:
     if not found.undeclared:
         console.print("Every reference that was found has a foreign key.", markup=False)
     else:
-        console.print("References that no foreign key states", style="bold")
+        console.print("References without a foreign key", style="bold")
         table = new_table("where", "names rows of", "found", "evidence", wrapped=("where", "evidence"))
         for each in found.undeclared:
             when = f" where {each.when[0]} is {each.when[1]}" if each.when else ""
