@@ -86,7 +86,7 @@ def amount(text: str) -> Decimal:
 # -- the run -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_owner_that_migrated_is_no_superuser_and_has_no_special_power(migrated: Database) -> None:
+def test_the_migrating_owner_is_no_superuser_and_has_no_special_power(migrated: Database) -> None:
     got = rows(
         migrated, "select rolsuper, rolcreaterole, rolcreatedb, rolbypassrls from pg_roles where rolname = %s", [OWNER]
     )
@@ -167,7 +167,7 @@ def test_any_other_id_becomes_the_derived_one(migrated: Database, code: str, map
     assert {key: found[key]["id"] for key in here} == {key: str(derive_id("clinic", table, key)) for key in here}
 
 
-def test_the_id_map_is_complete_and_one_to_one_but_for_merged_rows(migrated: Database) -> None:
+def test_the_id_map_is_complete_and_one_to_one_except_for_merged_rows(migrated: Database) -> None:
     for mapping in project_of(migrated):
         listed = rows(
             migrated,
@@ -208,7 +208,7 @@ def test_an_address_is_normalised_and_its_original_is_kept_in_the_change_log(mig
         assert changed[key] == (users[key]["email"], normal)
 
 
-def test_a_user_without_an_address_is_quarantined_with_all_that_hangs_on_it(migrated: Database) -> None:
+def test_a_user_without_an_address_is_quarantined_with_all_dependents(migrated: Database) -> None:
     profiles, boards, widgets = (quarantined(migrated, name) for name in ("profiles", "dashboards", "widgets"))
     assert set(profiles) == keys("users.email_invalid")
     assert {reason for reason, _ in profiles.values()} <= {"value_invalid:email", "value_missing:email"}
@@ -256,7 +256,7 @@ def test_each_user_is_a_member_of_the_clinic_with_the_mapped_role(migrated: Data
         assert order.index(roles[users[key]["role"]]) <= order.index(roles[users[survivor]["role"]])
 
 
-def test_an_inactive_clinic_and_its_goals_are_carried_over(migrated: Database) -> None:
+def test_an_inactive_clinic_and_its_goals_are_migrated(migrated: Database) -> None:
     clinics, goals = carried(migrated, "clinics"), carried(migrated, "goals")
     closed = {clinics[key]["id"] for key in keys("clinics.inactive")}
     assert {row["id"] for row in clinics.values() if row["status"] == "inactive"} == closed
@@ -275,7 +275,7 @@ def test_each_clinic_gets_the_zone_of_its_city_and_only_guesses_are_in_the_chang
 # -- values --------------------------------------------------------------------------------------------------------------
 
 
-def test_values_that_cannot_be_carried_over_are_quarantined_for_the_right_reason(migrated: Database) -> None:
+def test_unsuitable_values_are_quarantined_for_the_right_reason(migrated: Database) -> None:
     got = {key: reason for key, (reason, _) in quarantined(migrated, "metric_values").items()}
     want = {
         **dict.fromkeys(keys("metric_values.clinic_unknown"), "tenant_missing"),
@@ -285,7 +285,7 @@ def test_values_that_cannot_be_carried_over_are_quarantined_for_the_right_reason
     assert got == want
 
 
-def test_goals_that_cannot_be_carried_over_are_quarantined_for_the_right_reason(migrated: Database) -> None:
+def test_unsuitable_goals_are_quarantined_for_the_right_reason(migrated: Database) -> None:
     got = {key: reason for key, (reason, _) in quarantined(migrated, "goals").items()}
     invalid = {key: got.pop(key) for key in keys("goals.target_value_invalid")}
     assert set(invalid.values()) <= {"value_invalid:target_value", "value_missing:target_value"}
@@ -304,7 +304,7 @@ def test_the_newer_of_two_values_of_one_day_stays(migrated: Database) -> None:
         assert Decimal(str(values[survivor]["value"])) == amount(old[survivor]["value"])
 
 
-def test_every_number_is_carried_over_exactly_and_percentages_as_ratios(migrated: Database) -> None:
+def test_numbers_migrate_exactly_and_percentages_as_ratios(migrated: Database) -> None:
     old = source(migrated, "metric_values")
     got: dict[Any, Any] = dict(rows(migrated, "select legacy_id, value from clinic.metric_values"))
     empty = keys("metric_values.value_empty") | keys("metric_values.value_not_available")
@@ -408,7 +408,7 @@ def test_tokens_are_encrypted_and_can_be_read_back(migrated: Database) -> None:
     assert decrypted(migrated) == want
 
 
-def test_no_token_stands_in_the_target_or_the_journal(migrated: Database) -> None:
+def test_no_token_is_stored_in_the_target_or_the_journal(migrated: Database) -> None:
     tables = rows(
         migrated,
         "select oid::regclass::text from pg_class where relkind in ('r', 'm')"
@@ -524,7 +524,7 @@ def test_a_writer_waits_for_the_cut_over_and_then_meets_the_fence(legacy: Databa
     assert "read-only" in outcomes[1]
 
 
-def test_sequences_of_the_target_are_left_where_inserts_can_go_on(migrated: Database) -> None:
+def test_sequences_of_the_target_continue_after_the_copied_numbers(migrated: Database) -> None:
     behind = rows(
         migrated,
         "select s.relname from pg_class s join pg_depend d on d.objid = s.oid and d.deptype in ('a', 'i')"

@@ -311,7 +311,7 @@ def test_an_unknown_role_is_an_error_and_no_empty_answer(database: Database) -> 
                     run(login, f"select tenantry.{function}({role})")
 
 
-def test_colleagues_are_those_of_ones_own_tenants(people: People) -> None:
+def test_colleagues_are_members_of_the_same_tenants(people: People) -> None:
     built = people.built
     here, there = people.clinics
     account = people.account()
@@ -366,7 +366,7 @@ def test_before_the_cut_over_clients_and_the_service_read_only(database: Databas
         assert granted() == {("authenticated", "SELECT"), ("service_role", "SELECT")}
 
 
-def test_what_is_made_later_is_closed_to_clients(database: Database) -> None:
+def test_later_objects_are_closed_to_clients(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:
         run(
@@ -390,7 +390,7 @@ def test_a_policy_is_computed_once_a_statement_and_uses_the_index(database_each:
             assert "Index Cond: (" in plan
 
 
-def test_a_row_of_the_same_id_in_another_tenant_does_not_open_what_hangs_on_it(people: People) -> None:
+def test_a_row_of_the_same_id_in_another_tenant_does_not_open_dependent_rows(people: People) -> None:
     built = people.built
     here, there = people.clinics
     account, other = people.account(), people.account()

@@ -256,13 +256,13 @@ def _break_and_mend(built: Built, *kinds: str) -> None:
     assert _said(_differences(built)) == set(), kinds
 
 
-def test_every_departure_is_named_and_mended(world: World) -> None:
+def test_every_difference_is_named_and_repaired(world: World) -> None:
     assert _differences(world.built) == ()
     for kind in BROKEN:
         _break_and_mend(world.built, kind)
 
 
-def test_what_the_owners_default_privileges_open_is_closed_again(database: Database, tmp_path: Path) -> None:
+def test_rights_from_the_owners_default_privileges_are_revoked(database: Database, tmp_path: Path) -> None:
     manifest = studio_manifest(tmp_path)
     make_roles(database, manifest)
     with database.connect() as admin:
@@ -280,7 +280,7 @@ def test_what_the_owners_default_privileges_open_is_closed_again(database: Datab
     assert {each.advice.partition(",")[0] for each in _differences(built)} == {"Ask tenantry_definer"}
 
 
-def test_several_departures_are_mended_at_once_on_every_version(world_each: World) -> None:
+def test_several_differences_are_repaired_at_once_on_every_version(world_each: World) -> None:
     _break_and_mend(
         world_each.built,
         "a policy for a lesser role",
@@ -298,7 +298,7 @@ def test_several_departures_are_mended_at_once_on_every_version(world_each: Worl
     )
 
 
-def test_what_is_mended_is_what_was_built(world: World) -> None:
+def test_the_repaired_access_equals_the_original(world: World) -> None:
     built = world.built
     with built.owner() as owner:
         before = read_catalog(owner, "studio")
@@ -310,7 +310,7 @@ def test_what_is_mended_is_what_was_built(world: World) -> None:
         assert read_catalog(owner, "studio").digest() == before.digest()
 
 
-def test_nothing_is_left_of_a_comparison_and_it_locks_nobody_out(world: World) -> None:
+def test_a_comparison_leaves_nothing_behind_and_blocks_nobody(world: World) -> None:
     built = world.built
     with built.database.connect() as admin, admin.transaction():
         run(
@@ -355,7 +355,7 @@ def test_a_change_of_the_matrix_is_a_difference_until_it_is_applied(database: Da
         )
 
 
-def test_tables_that_nobody_decided_about_are_named_and_never_touched(world: World) -> None:
+def test_undecided_tables_are_named_and_not_changed(world: World) -> None:
     built = world.built
     with built.owner() as owner:
         run(
@@ -387,7 +387,7 @@ def test_before_the_cut_over_no_rights_to_write_are_expected(world: World) -> No
 # -- locks ------------------------------------------------------------------------------------------------------------
 
 
-def test_who_stands_in_the_way_is_named_and_nothing_is_changed(world: World) -> None:
+def test_blocking_sessions_are_named_and_nothing_is_changed(world: World) -> None:
     built = world.built
     run(world.owner, *BROKEN["a policy for a lesser role"][0], *BROKEN["a policy that nobody asked for"][0])
     look = _look(built)
@@ -406,7 +406,7 @@ def test_who_stands_in_the_way_is_named_and_nothing_is_changed(world: World) -> 
 # -- the command line ---------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_say_what_differs_and_mend_it(world: World, tmp_path: Path) -> None:
+def test_the_commands_print_and_repair_differences(world: World, tmp_path: Path) -> None:
     where = ("--manifest", str(tmp_path / "tenantry.toml"), "--dsn", world.built.owner_dsn)
     clean = cli("access", "diff", *where)
     assert (clean.code, clean.out) == (0, "✓ The database matches the manifest.\n")
@@ -437,7 +437,7 @@ def test_the_commands_say_what_differs_and_mend_it(world: World, tmp_path: Path)
     assert cli("access", "diff", *where).code == 0
 
 
-def test_what_is_left_to_people_is_said_and_counts(world: World, tmp_path: Path) -> None:
+def test_differences_without_statements_are_reported_and_counted(world: World, tmp_path: Path) -> None:
     where = ("--manifest", str(tmp_path / "tenantry.toml"), "--dsn", world.built.owner_dsn)
     run(world.owner, "create table studio.later (id int)", "drop policy select_guest on studio.kilns")
     done = cli("access", "apply", *where, "--yes", "--json")
@@ -457,7 +457,7 @@ def test_the_matrix_is_shown_as_markdown_and_as_json(world: World, tmp_path: Pat
     assert {table["name"] for table in data["tables"]} == set(world.built.project.manifest.tables)
 
 
-def test_a_migrated_database_is_as_its_manifest_says_after_the_cut_over_and_after_the_way_back(
+def test_a_migrated_database_matches_its_manifest_after_cutover_and_rollback(
     finished: Database,
 ) -> None:
     where = ("--manifest", str(CLINIC), "--dsn", finished.dsn_as("clinic_owner"))
@@ -471,7 +471,7 @@ def test_a_migrated_database_is_as_its_manifest_says_after_the_cut_over_and_afte
     assert (before.code, data["differences"], data["writes"]) == (0, [], False)
 
 
-def test_functions_that_follow_accounts_are_compared_with_what_the_manifest_makes(finished: Database) -> None:
+def test_functions_that_follow_accounts_are_compared_with_those_of_the_manifest(finished: Database) -> None:
     """Nobody needs a right that is too much where the function that accepts invitations accepts expired ones."""
     where = ("--manifest", str(CLINIC), "--dsn", finished.dsn_as("clinic_owner"))
     with finished.connect() as admin:
@@ -486,7 +486,7 @@ def test_functions_that_follow_accounts_are_compared_with_what_the_manifest_make
     assert cli("access", "apply", *where, "--yes").code in (0, 1)
 
 
-def test_a_changed_matrix_is_applied_while_a_run_goes_on(finished: Database, tmp_path: Path) -> None:
+def test_a_changed_matrix_is_applied_during_a_run(finished: Database, tmp_path: Path) -> None:
     path = copy_of_clinic(tmp_path)
     text = path.read_text(encoding="utf-8")
     lines = '[tables.locations]\naccess = { kind = "managed", '

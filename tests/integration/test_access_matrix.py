@@ -162,7 +162,7 @@ def test_rows_without_a_tenant_are_read_by_all_who_sign_in_and_written_by_super_
 # -- public rows ------------------------------------------------------------------------------------------------------
 
 
-def test_visitors_read_public_rows_and_their_public_columns_only(world_each: World) -> None:
+def test_anonymous_clients_read_only_public_columns_of_public_rows(world_each: World) -> None:
     world = world_each
     shown = world.put("pots", studio_id=world.here, title="Vase", on_show=True, price=40, cost=7)
     world.put("pots", studio_id=world.here, title="Seconds", on_show=True, price=0)
@@ -258,7 +258,7 @@ def test_rows_that_only_grow_are_never_changed_not_even_by_the_service(world_eac
     assert len(boss.sees("journal")) == 1
 
 
-def test_no_client_reaches_what_is_for_the_service(world: World) -> None:
+def test_no_client_reaches_tables_of_the_service(world: World) -> None:
     world.put("licences", studio_id=world.here, token="t")
     for who in (world.person(master=world.here), world.person(is_super=True), world.visitor):
         for statement in (
@@ -292,7 +292,7 @@ def test_clients_give_and_change_the_listed_columns_only(world_each: World) -> N
                 who.rows(statement)
 
 
-def test_service_owner_and_backup_have_what_they_need_and_no_more(world: World) -> None:
+def test_service_owner_and_backup_have_only_the_needed_access(world: World) -> None:
     built = world.built
     for studio in (world.here, world.there):
         world.put("pots", studio_id=studio, title="Jug")
@@ -322,7 +322,7 @@ def test_service_owner_and_backup_have_what_they_need_and_no_more(world: World) 
         assert _value(owner, "select count(*) from studio.pots") == 0
 
 
-def test_what_is_made_later_is_closed(world: World) -> None:
+def test_later_objects_are_closed(world: World) -> None:
     run(
         world.owner,
         "create table studio.later (id serial primary key)",
@@ -438,7 +438,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_cannot_be_is_said_before_anything_is_made(kind: str, database: Database, tmp_path: Path) -> None:
+def test_an_impossible_cell_is_refused_before_any_change(kind: str, database: Database, tmp_path: Path) -> None:
     old, new, said = WRONG[kind]
     if kind == "a circle":
         new = new.partition("\n")[0]
@@ -453,7 +453,7 @@ def test_what_cannot_be_is_said_before_anything_is_made(kind: str, database: Dat
         build_studio(database, tmp_path, text)
 
 
-def test_a_table_that_nobody_decided_about_is_named(database: Database, tmp_path: Path) -> None:
+def test_an_undecided_table_is_named(database: Database, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="the target table kilns is not decided"):
         build_studio(database, tmp_path, MANIFEST.replace('kilns.access = "managed"\n', ""))
 
@@ -461,7 +461,7 @@ def test_a_table_that_nobody_decided_about_is_named(database: Database, tmp_path
 # -- the proof ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_proof_tries_what_is_shared_public_and_without_a_tenant(world: World) -> None:
+def test_the_proof_tries_shared_public_and_tenantless_rows(world: World) -> None:
     built = world.built
     proof = prove(built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn)
     assert proof.passed

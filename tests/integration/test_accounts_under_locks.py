@@ -110,7 +110,7 @@ def test_memberships_end_before_another_account_takes_the_profile(world: World, 
     assert active(world, profile) <= {False}
 
 
-def test_what_an_administrator_locks_holds_up_nobody_else(world: World) -> None:
+def test_an_administrators_lock_blocks_nobody_else(world: World) -> None:
     world.auth.execute("set statement_timeout = '8s'")
     good, evil, third = world.clinics[:3]
     for email in ("eli@example.org", "flo@example.org"):
@@ -154,7 +154,7 @@ def test_what_an_administrator_locks_holds_up_nobody_else(world: World) -> None:
         assert len(world.memberships(world.profile(account))) == 3
 
 
-def test_a_forgotten_person_is_nobody_until_the_admin_api_deletes_the_account(world: World) -> None:
+def test_a_forgotten_person_has_no_access_until_the_admin_api_deletes_the_account(world: World) -> None:
     account = world.sign_up("hans@example.org", confirmed=True, raw_app_meta_data='{"super_admin": true}')
     profile = world.profile(account)
     world.invite("hans@example.org", clinic=world.clinics[0], role="clinic_admin")
@@ -179,7 +179,7 @@ def test_a_forgotten_person_is_nobody_until_the_admin_api_deletes_the_account(wo
     assert one(world.database, "select deleted_at from clinic.profiles where id = %s", [profile]) is None
 
 
-def test_what_was_sent_and_who_is_signed_in_ends_with_the_address(world: World) -> None:
+def test_a_changed_address_ends_sent_tokens_and_sessions(world: World) -> None:
     account = world.sign_up("ina@example.org", confirmed=True)
     profile = world.profile(account)
     for call in ("change_email(%s, 'ina2@example.org', true)", "forget_person(%s)"):
@@ -230,7 +230,7 @@ def test_an_invitation_falls_with_its_inviter_and_is_older_than_an_end(world: Wo
     assert world.memberships(world.profile(kit)) == []
 
 
-def test_forgetting_goes_on_though_a_colleague_writes_a_row_of_the_person(world: World) -> None:
+def test_forgetting_succeeds_while_a_colleague_writes_a_row_of_the_person(world: World) -> None:
     world.invite("max@example.org", clinic=world.clinics[0])
     account = world.sign_up("max@example.org", confirmed=True)
     profile = world.profile(account)

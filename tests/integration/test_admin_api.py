@@ -107,7 +107,7 @@ def test_the_official_client_understands_the_server_of_these_tests(api: Hosted) 
         assert official.list_users() == []
 
 
-def test_an_account_has_what_was_asked_for(api: Hosted, db: Connection) -> None:
+def test_an_account_is_created_with_the_requested_values(api: Hosted, db: Connection) -> None:
     fields = person(
         1, password_hash=HASH, email_confirm=True, user_metadata={"name": "Ada"}, app_metadata={"super_admin": True},
         ban_duration="24h",
@@ -148,7 +148,7 @@ def test_an_account_is_changed_found_invited_and_deleted(api: Hosted, db: Connec
     assert rows(db, "select count(*) from auth.users") == [(2,)]
 
 
-def test_an_account_that_is_there_counts_as_made_only_with_id_and_email(api: Hosted) -> None:
+def test_an_existing_account_counts_as_made_only_with_the_same_id_and_email(api: Hosted) -> None:
     with client_of(api) as client:
         client.create(person(1))
         assert client.create(person(1)).created is False
@@ -165,7 +165,7 @@ def test_an_account_that_is_there_counts_as_made_only_with_id_and_email(api: Hos
     assert api.asked["POST /auth/v1/admin/users"] == 6, "what was refused for good is not asked again"
 
 
-def test_a_call_survives_each_fault_and_says_what_it_knows(api: Hosted, db: Connection) -> None:
+def test_a_call_survives_each_fault_and_reports_its_result(api: Hosted, db: Connection) -> None:
     with client_of(api) as client:
         for number, fault in enumerate(FAULTS):
             api.fault = one_after_another(fault, fault)
@@ -347,7 +347,7 @@ def test_requests_keep_to_the_rate_over_all_threads(api: Hosted, db: Connection)
     assert api.most_at_once <= 3
 
 
-def test_waits_grow_and_are_bounded_and_what_the_server_asks_is_read() -> None:
+def test_waits_grow_to_a_limit_and_follow_the_servers_retry_after() -> None:
     assert [backoff(n, base=1, limit=10, chance=lambda: 1.0) for n in (1, 2, 3, 4, 5, 99)] == [1, 2, 4, 8, 10, 10]
     assert backoff(3, base=1, limit=10, chance=lambda: 0.0) == 2
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -384,7 +384,7 @@ def test_two_thousand_users_come_each_exactly_once_through_every_fault(api: Host
     ]
 
 
-def test_each_refusal_has_its_line_and_the_others_go_on(api: Hosted, db: Connection) -> None:
+def test_each_refusal_is_listed_and_the_other_accounts_continue(api: Hosted, db: Connection) -> None:
     taken = uuid4()
     db.execute("insert into auth.users (id, email) values (%s, 'person2@example.org')", [taken])
     plan = [
@@ -441,7 +441,7 @@ def test_going_back_deletes_the_accounts_that_were_made_and_no_other(api: Hosted
         assert undo_actions(db, client) == 8
 
 
-def test_an_account_whose_answer_nobody_saw_is_deleted_on_the_way_back(api: Hosted, db: Connection) -> None:
+def test_an_account_with_a_lost_answer_is_deleted_by_rollback(api: Hosted, db: Connection) -> None:
     with client_of(api) as client:
         run_actions(db, client, actions(range(3)))
         db.execute("update tenantry.account_request set state = 'sent', made = false where source_key in ('u0', 'u1')")
@@ -528,7 +528,7 @@ def at_request(api: Hosted, number: int, process: subprocess.Popen[str], what: s
     api.watch = watch
 
 
-def test_a_killed_run_goes_on_where_it_was(api: Hosted, db: Connection, database: Database) -> None:
+def test_a_killed_run_is_resumed(api: Hosted, db: Connection, database: Database) -> None:
     killed_at = itertools.count(70, 90)
     for _ in range(2):
         process = child(database, api)
@@ -551,7 +551,7 @@ def test_a_killed_run_goes_on_where_it_was(api: Hosted, db: Connection, database
     assert rows(db, "select count(*) from auth.users") == [(0,)]
 
 
-def test_ctrl_c_leaves_a_list_that_can_be_gone_on_with(api: Hosted, db: Connection, database: Database) -> None:
+def test_ctrl_c_leaves_a_resumable_list(api: Hosted, db: Connection, database: Database) -> None:
     process = child(database, api)
     at_request(api, 50, process, signal.SIGINT)
     said, _ = process.communicate(timeout=60)

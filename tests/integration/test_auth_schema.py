@@ -301,7 +301,7 @@ def test_every_table_has_the_columns_types_defaults_and_keys_of_supabase_auth(da
         assert bare == []
 
 
-def test_a_user_takes_everything_of_his_with_him(database: Database) -> None:
+def test_deleting_a_user_deletes_all_their_rows(database: Database) -> None:
     user, session, factor = uuid4(), uuid4(), uuid4()
     with database.connect() as connection:
         make(connection)
@@ -396,7 +396,7 @@ STATES: list[tuple[dict[str, str], tuple[str | None, str | None, str | None]]] =
 ]
 
 
-def test_the_functions_say_who_calls_and_never_fail(database_each: Database) -> None:
+def test_the_functions_return_the_caller_and_never_fail(database_each: Database) -> None:
     with database_each.connect() as connection:
         make(connection)
         for settings, want in STATES:
@@ -432,7 +432,7 @@ def test_jwt_gives_all_claims_or_null(database_each: Database) -> None:
                 assert (settings, got) == (settings, (want,))
 
 
-def test_nobody_can_shadow_what_the_functions_use(database_each: Database) -> None:
+def test_the_functions_names_cannot_be_shadowed(database_each: Database) -> None:
     with database_each.connect() as connection:
         make(connection)
         pinned = connection.execute(
@@ -586,7 +586,7 @@ def test_going_back_drops_the_schema_that_was_made_and_no_other(database: Databa
         assert columns(connection) == {"users": ["id uuid!"]}
 
 
-def test_a_schema_auth_of_somebody_else_without_accounts_is_refused_and_left_alone(database: Database) -> None:
+def test_a_foreign_schema_auth_without_accounts_is_refused_and_left_unchanged(database: Database) -> None:
     with database.connect() as connection:
         connection.execute("create schema auth; create table auth.sessions (id integer)")
         with pytest.raises(errors.DuplicateSchema, match="Tenantry did not make it") as refusal:
@@ -601,7 +601,7 @@ def test_a_schema_auth_of_somebody_else_without_accounts_is_refused_and_left_alo
         assert columns(connection) == {"sessions": ["id integer"]}
 
 
-def test_who_may_not_make_the_schema_is_told_so(database_each: Database, roles: list[str]) -> None:
+def test_a_login_without_the_right_to_create_the_schema_is_refused(database_each: Database, roles: list[str]) -> None:
     with database_each.connect(user=roles[1]) as connection:
         with pytest.raises(TenantryError) as refusal:
             complete_auth_schema(connection)

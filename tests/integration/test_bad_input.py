@@ -76,7 +76,7 @@ def assert_untouched(database: Database) -> None:
     f"host=/nowhere user=somebody password={PASSWORD} dbname=x",
     f"postgresql://somebody:{PASSWORD}@no-such-host.invalid/x?connect_timeout=2",
 ])  # fmt: skip
-def test_a_server_that_is_not_there(dsn: str) -> None:
+def test_a_missing_server_is_reported(dsn: str) -> None:
     assert_refused(
         cli("migrate", "--dsn", dsn, "--manifest", str(MANIFEST)), "TN-201", "Check that the server is running"
     )
@@ -85,16 +85,16 @@ def test_a_server_that_is_not_there(dsn: str) -> None:
 @pytest.mark.parametrize(
     "dsn", [f"postgresql://a:{PASSWORD}@[oops/x", f"garbage {PASSWORD}", f"host= password '{PASSWORD}"]
 )
-def test_a_connection_string_that_is_none(dsn: str) -> None:
+def test_an_invalid_connection_string_is_reported(dsn: str) -> None:
     assert_refused(cli("migrate", "--dsn", dsn, "--manifest", str(MANIFEST)), "TN-101", "connection string")
 
 
-def test_a_database_that_is_not_there(legacy: Database) -> None:
+def test_a_missing_database_is_reported(legacy: Database) -> None:
     dsn = with_parameters(legacy.dsn_as(OWNER), dbname="no_such_database")
     assert_refused(cli("migrate", "--dsn", dsn, "--manifest", str(MANIFEST)), "TN-202", "no_such_database", "createdb")
 
 
-def test_a_role_that_is_not_there(legacy: Database) -> None:
+def test_a_missing_role_is_reported(legacy: Database) -> None:
     assert_refused(run(legacy, user="nobody_of_this_name"), "TN-202", "nobody_of_this_name")
 
 
@@ -124,13 +124,13 @@ def test_a_wrong_password_or_none(asking: str, password: str) -> None:
 # -- schemas and rights --------------------------------------------------------------------------------------------------
 
 
-def test_a_source_schema_that_is_not_there(legacy: Database, copy: Path) -> None:
+def test_a_missing_source_schema_is_reported(legacy: Database, copy: Path) -> None:
     change(copy, 'schema = "public"', 'schema = "publik"')
     assert_refused(run(legacy, manifest=copy), "TN-301", "publik", "Did you mean 'public'?")
     assert_untouched(legacy)
 
 
-def test_a_target_schema_that_is_somebody_elses(legacy: Database) -> None:
+def test_a_foreign_target_schema_is_refused(legacy: Database) -> None:
     with legacy.connect() as admin:
         admin.execute("create schema clinic; create table clinic.precious (a int)")
     assert_refused(run(legacy), "TN-302", "'clinic'", "drop schema clinic cascade")
@@ -158,7 +158,7 @@ def test_a_source_table_without_any_key(legacy: Database) -> None:
     ('keep = "created_at"', 'keep = "created_att"', ["created_at"]),
     ('super = "s.role = \'admin\'"', 'super = "s.roll = \'admin\'"', ["did you mean 'role'?"]),
 ])  # fmt: skip
-def test_a_manifest_that_does_not_fit_is_told_with_line_and_the_nearest_right_name(
+def test_an_unsuitable_manifest_is_reported_with_line_and_nearest_name(
     legacy: Database, copy: Path, before: str, after: str, words: list[str]
 ) -> None:
     change(copy, before, after)
@@ -168,18 +168,18 @@ def test_a_manifest_that_does_not_fit_is_told_with_line_and_the_nearest_right_na
 
 
 @pytest.mark.parametrize("text", ["[source\nschema = 1", "a = = b", 'name = "x', "\x00\x01"])
-def test_a_manifest_that_is_no_toml(legacy: Database, copy: Path, text: str) -> None:
+def test_a_manifest_with_a_toml_error_is_reported(legacy: Database, copy: Path, text: str) -> None:
     copy.write_text(text)
     assert_refused(run(legacy, manifest=copy), "TN-110", "tenantry.toml:")
 
 
-def test_a_manifest_that_is_no_text_or_is_not_there(legacy: Database, copy: Path, tmp_path: Path) -> None:
+def test_a_binary_or_missing_manifest_is_reported(legacy: Database, copy: Path, tmp_path: Path) -> None:
     copy.write_bytes(b"\xff\xfe\x00garbage")
     assert_refused(run(legacy, manifest=copy), "TN-101")
     assert_refused(run(legacy, manifest=tmp_path / "none.toml"), "TN-101", "--manifest")
 
 
-def test_a_target_file_that_does_not_run_is_told_with_file_and_line(legacy: Database, copy: Path) -> None:
+def test_a_failing_target_file_is_reported_with_file_and_line(legacy: Database, copy: Path) -> None:
     file = copy.parents[1] / "schema" / "45_goals.sql"
     change(file, "create table goals (", "create table goals (\n    broken no_such_type,")
     line = file.read_text().partition("broken no_such_type")[0].count("\n") + 1
@@ -232,30 +232,30 @@ def test_a_run_that_was_cut_over_is_not_begun_again(finished: Database) -> None:
     lambda copy: change(copy, 'invalid = "quarantine" } # missing', 'invalid = "carry" } # missing'),
     lambda copy: change(copy.parents[1] / "schema" / "45_goals.sql", "numeric(20,4)", "numeric(20,5)"),
 ], ids=["manifest", "target file"])  # fmt: skip
-def test_a_journal_of_another_manifest_is_not_gone_on_with(
+def test_a_run_of_another_manifest_is_not_resumed(
     finished: Database, copy: Path, spoil: Callable[[Path], object]
 ) -> None:
     spoil(copy)
     assert_refused(run(finished, manifest=copy), "TN-402", "have changed", "Restore the files")
 
 
-def test_a_journal_of_another_name_is_not_gone_on_with(finished: Database, copy: Path) -> None:
+def test_a_run_of_another_project_name_is_not_resumed(finished: Database, copy: Path) -> None:
     change(copy, 'name = "clinic"', 'name = "dental"')
     assert_refused(run(finished, manifest=copy), "TN-402", "'clinic'", "'dental'")
 
 
-def test_a_comment_or_a_blank_in_the_manifest_is_no_change(finished: Database, copy: Path) -> None:
+def test_comments_and_blanks_in_the_manifest_are_no_change(finished: Database, copy: Path) -> None:
     copy.write_text("# a comment\n\n" + copy.read_text())
     assert_refused(run(finished, manifest=copy), "TN-407")
 
 
 @pytest.mark.parametrize("command", [["status"], ["quarantine", "list"]])
-def test_a_database_without_a_run_is_said_to_have_none(legacy: Database, command: list[str]) -> None:
+def test_a_database_without_a_run_is_reported(legacy: Database, command: list[str]) -> None:
     said = cli(*command, "--dsn", legacy.dsn_as(OWNER), "--manifest", str(MANIFEST))
     assert_refused(said, "TN-403", "migrate")
 
 
-def test_a_missing_python_key_stops_the_run_before_the_cut_over_and_it_can_be_gone_on_with(legacy: Database) -> None:
+def test_a_missing_python_key_stops_the_run_and_the_run_can_be_resumed(legacy: Database) -> None:
     said = cli(
         "migrate", "--dsn", legacy.dsn_as(OWNER), "--manifest", str(MANIFEST), environment={"CLINIC_TOKEN_KEY": ""}
     )
@@ -283,7 +283,7 @@ def test_with_json_an_error_is_one_object(legacy: Database, copy: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["migrate", "--workers", "0"], ["migrate", "--no-such-option"], ["no-such-command"],
                                        ["quarantine", "show", "x"], ["migrate", "--chunk-rows", "none"]])  # fmt: skip
-def test_wrong_usage_exits_with_2_and_says_how_it_is_used(arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2_and_prints_the_usage(arguments: list[str]) -> None:
     said = cli(*arguments)
     assert said.code == 2
     assert "Traceback" not in said.everything

@@ -104,7 +104,7 @@ def test_children_are_captured_and_fenced_like_the_table_itself(small: MakeSmall
         ("alter table other inherit readings", "is also a source table itself"),
     ],
 )
-def test_children_that_would_be_carried_over_twice_are_a_blocker(small: MakeSmall, more: str, said: str) -> None:
+def test_children_that_would_be_migrated_twice_are_a_blocker(small: MakeSmall, more: str, said: str) -> None:
     made = small(
         source=f"""
             create table readings (id bigint primary key, org_id text not null references "Organization" (id), at date, v numeric);
@@ -166,7 +166,7 @@ def test_rows_of_partitions_that_go_leave_the_target_like_deleted_ones(small: Ma
     assert made.one("select count(*) from pg_trigger where tgname like 'tenantry%'") == 0
 
 
-def test_whoever_follows_notices_what_comes_and_goes_while_nobody_writes(small: MakeSmall) -> None:
+def test_replay_notices_attached_and_dropped_partitions_without_writes(small: MakeSmall) -> None:
     made = partitioned(small)
     made.migrate()
     looks = 0

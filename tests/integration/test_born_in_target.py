@@ -162,7 +162,7 @@ def test_row_whose_key_is_known_by_its_parents_goes_back(small: MakeSmall, versi
     _again(app)
 
 
-def test_pair_that_comes_and_goes_between_two_rounds_leaves_the_source_as_it_was(small: MakeSmall) -> None:
+def test_pair_inserted_and_deleted_between_two_rounds_leaves_the_source_unchanged(small: MakeSmall) -> None:
     app = small(source=PAIRS, target=PAIRS_TARGET, tables=PAIRS_TABLES)
     app.migrate()
     app.cut_over()
@@ -185,7 +185,7 @@ def test_pair_that_comes_and_goes_between_two_rounds_leaves_the_source_as_it_was
     app.run("verify", code=0)
 
 
-def test_row_with_a_source_of_its_own_is_no_part_of_another_source_s_row(small: MakeSmall) -> None:
+def test_row_with_its_own_source_is_not_part_of_another_source_row(small: MakeSmall) -> None:
     """The part of u1 is left out by the filter, that of u2 is in quarantine, that of u3 is deleted."""
     app = small(
         source=SEATS
@@ -206,7 +206,7 @@ def test_row_with_a_source_of_its_own_is_no_part_of_another_source_s_row(small: 
     _again(app)
 
 
-def test_seat_born_for_somebody_without_one_stands_in_and_is_derived_again(small: MakeSmall) -> None:
+def test_target_native_membership_represents_the_source_row_and_is_derived_again(small: MakeSmall) -> None:
     app = small(source=SEATS, target=SEATS_TARGET, tables=SEATS_TABLES.replace("where = \"s.id <> 'u1'\"\n", ""))
     _there_and_back(
         app,
@@ -218,7 +218,7 @@ def test_seat_born_for_somebody_without_one_stands_in_and_is_derived_again(small
     assert app.one("select count(*) from app.seats where legacy_id = 'home:u2'") == 1
 
 
-def test_repair_does_not_say_that_it_mended_what_still_differs(small: MakeSmall) -> None:
+def test_repair_does_not_claim_to_have_fixed_remaining_differences(small: MakeSmall) -> None:
     app = small(source=NUMBERS.format("bigint"), target=target_table("orders", ", total numeric"),
                 tables='[tables.orders]\nfrom = "orders"\naccess = "tenant"\n')  # fmt: skip
     app.migrate()

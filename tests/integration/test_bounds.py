@@ -131,7 +131,7 @@ def _stop_with_locks(app: Small, process: _Process, table: str, mode: str, *, be
         ).fetchone(), "it was stopped too late"
 
 
-def test_a_tool_that_stands_still_in_a_turn_keeps_writers_out_for_the_bound_at_most(small: MakeSmall) -> None:
+def test_a_hung_tool_blocks_writers_at_most_for_the_bound_of_a_switchover(small: MakeSmall) -> None:
     """There and back: the server ends the session at the bound, measures the true pause, and the tool tries again when it wakes."""
     app = small()
     app.migrate()
@@ -173,7 +173,7 @@ def test_a_tool_that_stands_still_in_a_turn_keeps_writers_out_for_the_bound_at_m
     ) == 2  # fmt: skip
 
 
-def test_a_round_that_stands_still_while_both_sides_are_written_lets_go_of_the_rows_that_it_has_locked(
+def test_a_hung_round_releases_its_locked_rows_in_the_dual_write_window(
     small: MakeSmall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = small()
@@ -234,7 +234,7 @@ def test_the_bound_holds_without_the_timeout_that_a_server_before_17_lacks(small
         )
 
 
-def test_a_tool_that_stands_still_while_it_sets_triggers_lets_applications_go_on(small: MakeSmall) -> None:
+def test_a_hung_tool_that_sets_triggers_does_not_block_applications(small: MakeSmall) -> None:
     app = small()
     with connect(app.dsn) as connection, app.connect() as writer:
 
@@ -302,7 +302,7 @@ def test_a_prepared_transaction_in_the_way_is_named_wherever_one_is(app: Small) 
     app.cut_over()
 
 
-def test_a_lock_that_is_held_while_it_catches_up_is_waited_for_like_any_other(app: Small) -> None:
+def test_a_lock_during_catch_up_is_waited_for(app: Small) -> None:
     app.migrate()
     app.write("""update "User" set name = 'changed' where id = 'u1'""")
     with app.connect("postgres") as other:
@@ -316,7 +316,7 @@ def test_a_lock_that_is_held_while_it_catches_up_is_waited_for_like_any_other(ap
     assert app.one("select name from app.people where legacy_id = 'u1'") == "changed"
 
 
-def test_limits_of_connections_are_told_as_such(app: Small) -> None:
+def test_connection_limits_are_reported_as_such(app: Small) -> None:
     for limited in ("role small_mig", f"database {app.database.name}"):
         app.as_superuser(f"alter {limited} connection limit 0")
         refused = app.run("migrate", code=2)
@@ -330,9 +330,7 @@ def test_limits_of_connections_are_told_as_such(app: Small) -> None:
     app.migrate()
 
 
-def test_analysis_says_who_a_run_would_have_to_wait_for_and_whether_it_has_room(
-    app: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_analysis_reports_blocking_transactions_and_free_space(app: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     def found() -> dict[str, list[dict[str, str]]]:
         by_code: dict[str, list[dict[str, str]]] = {}
         for each in app.run("analyze", "--json").json["findings"]:
@@ -439,7 +437,7 @@ class _Proxy:
             each.close()
 
 
-def test_a_network_that_stands_still_ends_in_an_error_within_a_stated_time(
+def test_a_lost_network_ends_in_an_error_within_the_time_limit(
     app: Small, own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.migrate()
@@ -464,7 +462,7 @@ def test_a_network_that_stands_still_ends_in_an_error_within_a_stated_time(
     assert heartbeat.EVERY < 5
 
 
-def test_a_look_of_the_throttle_ends_when_the_network_stands_still(
+def test_a_throttle_reading_ends_when_the_network_is_lost(
     app: Small, own: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connection is none of the run's: where nothing ended it, replay waited for its answer for ever."""

@@ -258,14 +258,14 @@ def test_set_null_of_some_columns_is_kept(catalog: Catalog) -> None:
     assert (got.deferrable, got.initially_deferred) == (True, False)
 
 
-def test_a_constraint_that_was_not_validated_says_so(catalog: Catalog) -> None:
+def test_an_unvalidated_constraint_is_marked(catalog: Catalog) -> None:
     person = constraint(catalog, "membership", "membership_person")
     assert (person.validated, person.match) == (False, "full")
     positive = constraint(catalog, "metric_2024", "metric_2024_positive")
     assert (positive.validated, positive.expression) == (False, "(value > (0)::numeric)")
 
 
-def test_not_null_is_no_constraint_of_its_own(catalog: Catalog) -> None:
+def test_not_null_is_not_listed_as_a_constraint(catalog: Catalog) -> None:
     got = sorted((item.name, item.kind) for item in table(catalog, "User").constraints)
     assert got == [
         ("User_age", "check"),
@@ -327,7 +327,7 @@ def test_an_index_behind_a_constraint_names_it(catalog: Catalog) -> None:
     assert index(catalog, "membership", "membership_apart").method == "gist"
 
 
-def test_an_invalid_index_is_seen_and_is_no_row_key(database_each: Database) -> None:
+def test_an_invalid_index_is_read_and_is_no_row_key(database_each: Database) -> None:
     with database_each.connect() as connection:
         connection.execute("create table twice as select 1 as a from generate_series(1, 2)")
         connection.execute("alter table twice alter a set not null")
@@ -375,7 +375,7 @@ def test_policies_keep_command_roles_and_both_conditions(catalog: Catalog) -> No
     )
 
 
-def test_grants_name_columns_and_leave_out_what_the_owner_has_anyway(catalog: Catalog) -> None:
+def test_grants_name_columns_and_omit_the_owners_rights(catalog: Catalog) -> None:
     assert table(catalog, "User").grants == (
         Grant("cat_reader", "SELECT", grantable=True, grantor="cat_owner"),
         Grant("cat_writer", "SELECT", grantor="cat_owner"),
@@ -410,7 +410,7 @@ def test_publications_of_whole_schemas_and_of_everything_are_seen(database_each:
 # -- views, functions, sequences, types ------------------------------------------------------------------------------
 
 
-def test_views_keep_options_and_what_they_read(catalog: Catalog) -> None:
+def test_views_keep_their_options_and_dependencies(catalog: Catalog) -> None:
     staff = view(catalog, "Staff")
     assert (staff.materialized, staff.options, staff.comment) == (
         False,
@@ -539,7 +539,7 @@ def test_a_not_null_that_is_not_validated_leaves_the_column_nullable(database: D
     assert got.constraints == ()
 
 
-def test_virtual_columns_and_unenforced_constraints_are_told_apart(database: Database) -> None:
+def test_virtual_columns_and_unenforced_constraints_are_distinguished(database: Database) -> None:
     with database.connect() as connection:
         connection.execute(
             "create table t (a int, b int generated always as (a * 2) virtual,"
@@ -554,7 +554,7 @@ def test_virtual_columns_and_unenforced_constraints_are_told_apart(database: Dat
 # -- how it is read --------------------------------------------------------------------------------------------------
 
 
-def test_a_schema_that_is_missing_is_named_with_those_that_exist(everything: Database) -> None:
+def test_a_missing_schema_is_reported_with_the_existing_ones(everything: Database) -> None:
     with everything.connect() as connection, pytest.raises(SchemaMissing) as caught:
         read_catalog(connection, "clinic app")
     assert caught.value.detail == {
@@ -573,7 +573,7 @@ def test_the_reader_sees_what_its_own_transaction_has_made(owner: psycopg.Connec
 
 @pytest.mark.parametrize("autocommit", [True, False])
 @pytest.mark.parametrize("inside", [True, False])
-def test_reading_leaves_the_session_as_it_was(everything: Database, autocommit: bool, inside: bool) -> None:
+def test_reading_leaves_the_session_unchanged(everything: Database, autocommit: bool, inside: bool) -> None:
     settings = (
         "select current_setting('search_path'), current_setting('transaction_isolation'), current_setting('datestyle')"
     )
@@ -594,9 +594,7 @@ def test_the_settings_of_a_session_do_not_show_in_the_catalog(everything: Databa
         assert read_catalog(connection, SCHEMA).digest() == catalog.digest()
 
 
-def test_a_temporary_table_cannot_stand_in_for_the_catalog_of_postgresql(
-    everything: Database, catalog: Catalog
-) -> None:
+def test_a_temporary_table_cannot_shadow_the_catalog(everything: Database, catalog: Catalog) -> None:
     with everything.connect(user="cat_owner") as connection:
         connection.execute("create temp table pg_class (oid oid); create temp table pg_constraint (oid oid)")
         assert read_catalog(connection, SCHEMA).digest() == catalog.digest()
@@ -635,7 +633,7 @@ def test_more_tables_need_no_more_queries(database: Database) -> None:
 # -- JSON and digest -------------------------------------------------------------------------------------------------
 
 
-def test_a_catalog_comes_back_from_json_as_it_was(catalog: Catalog) -> None:
+def test_a_catalog_survives_a_json_round_trip(catalog: Catalog) -> None:
     assert Catalog.from_json(catalog.to_json()) == catalog
 
 

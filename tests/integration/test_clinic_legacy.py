@@ -162,7 +162,7 @@ def test_the_load_ends_with_statistics(loaded: tuple[Conn, Planted]) -> None:
     assert conn.execute(query, (SCHEMA,)).fetchone() == (len(COLUMNS),)
 
 
-def test_a_second_load_is_refused_and_changes_nothing(loaded: tuple[Conn, Planted]) -> None:
+def test_a_second_load_is_refused_without_a_change(loaded: tuple[Conn, Planted]) -> None:
     conn, planted = loaded
     with pytest.raises(TablesFilledError) as caught:
         load(conn, schema=SCHEMA, clinics=12, values=6_000)
@@ -180,7 +180,7 @@ def test_a_load_without_tables_and_tables_twice_are_refused(conn: Conn) -> None:
     assert existing.value.tables == list(COLUMNS)
 
 
-def test_loading_inside_the_callers_transaction_leaves_the_decision_to_him(database: Database) -> None:
+def test_loading_inside_the_callers_transaction_does_not_commit(database: Database) -> None:
     with database.connect(autocommit=False) as conn:
         before = conn.execute("show search_path").fetchone()
         create_schema(conn, "source")
@@ -202,7 +202,7 @@ def test_progress_ends_every_table_at_its_total(conn: Conn) -> None:
     assert {table: done for table, done, total in seen if done == total} == planted.rows
 
 
-def test_the_command_loads_and_prints_what_was_planted(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_loads_and_prints_the_planted_cases(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--dsn", database.dsn, "--clinics", "2", "--values", "500", "--schema", "source"]
     assert main([*arguments, "--json"]) == 0
     assert Planted.from_json(capsys.readouterr().out).rows["metric_values"] == 500

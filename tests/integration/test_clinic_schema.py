@@ -200,7 +200,7 @@ def test_the_primary_key_of_every_tenant_table_is_clinic_id_and_id(owner: Connec
     assert got == []
 
 
-def test_clinic_id_stands_first_in_everything_unique_on_a_tenant_table(owner: Connection) -> None:
+def test_clinic_id_comes_first_in_unique_keys_of_tenant_tables(owner: Connection) -> None:
     got = _names(
         owner,
         "select i.indexrelid::regclass::text from (" + TENANT_TABLES + ") as t"
@@ -276,7 +276,7 @@ def test_set_null_never_nulls_the_clinic_and_only_what_may_be_null(owner: Connec
     assert got == []
 
 
-def test_a_deleted_provider_leaves_his_goals_to_the_clinic(owner: Connection) -> None:
+def test_a_deleted_provider_leaves_their_goals_to_the_clinic(owner: Connection) -> None:
     clinic, metric = _clinic(owner), _metric(owner)
     provider = _provider(owner, clinic)
     owner.execute(
@@ -363,7 +363,7 @@ def test_the_files_grant_nothing_and_make_no_policies(owner: Connection) -> None
     assert (relations, functions) == ([], [])
 
 
-def test_every_function_has_a_search_path_that_nobody_can_shadow(owner: Connection) -> None:
+def test_every_function_has_a_fixed_search_path(owner: Connection) -> None:
     got = _names(
         owner,
         "select proname::text from pg_proc where pronamespace = 'clinic'::regnamespace"
@@ -384,7 +384,7 @@ def test_every_view_reads_with_the_rights_of_its_reader(owner: Connection) -> No
 # ── comments
 
 
-def test_every_table_column_type_and_function_says_what_it_is(owner: Connection) -> None:
+def test_every_table_column_type_and_function_has_a_comment(owner: Connection) -> None:
     got = _names(
         owner,
         """
@@ -486,7 +486,7 @@ def test_a_person_in_context_is_stamped_even_in_a_session_of_the_owner(owner: Co
     assert _one(owner, "select created_by, updated_by from metric_definitions") == (somebody, somebody)
 
 
-def test_a_migration_carries_times_and_authors_over_as_they_were(owner: Connection) -> None:
+def test_a_migration_keeps_times_and_authors(owner: Connection) -> None:
     author, editor = uuid4(), uuid4()
     want = _one(
         owner,
@@ -525,7 +525,7 @@ def test_the_tables_that_come_from_a_source_keep_the_old_id_once_each(owner: Con
     assert set(unique) == TABLES_WITH_A_PAST
 
 
-def test_a_row_born_here_gets_its_own_id_as_legacy_id(client: Connection) -> None:
+def test_a_target_native_row_gets_its_own_id_as_legacy_id(client: Connection) -> None:
     clinic = _clinic(client)
     provider = _provider(client, clinic)
     assert _one(client, "select legacy_id from clinics") == (str(clinic),)
@@ -672,7 +672,7 @@ def test_money_may_be_negative_and_a_value_missing(owner: Connection) -> None:
     assert _one(owner, "select count(*) from metric_values where value is null") == (1,)
 
 
-def test_a_rate_over_nothing_is_undefined(owner: Connection) -> None:
+def test_a_rate_with_a_zero_denominator_is_undefined(owner: Connection) -> None:
     clinic = _clinic(owner)
     got = owner.execute(
         "insert into call_metrics (clinic_id, date, call_type, total_count, scheduled_count) values"
@@ -688,7 +688,7 @@ def test_roles_rise_from_viewer_to_clinic_admin(owner: Connection) -> None:
     assert got == ["viewer", "staff", "provider", "clinic_admin"]
 
 
-def test_goal_templates_of_a_clinic_and_for_everybody_are_read_together(owner: Connection) -> None:
+def test_goal_templates_of_a_clinic_and_shared_ones_are_read_together(owner: Connection) -> None:
     clinic, metric = _clinic(owner), _metric(owner)
     owner.execute(
         "insert into goal_templates (clinic_id, name, metric_definition_id, time_period, formula)"

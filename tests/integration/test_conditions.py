@@ -42,7 +42,7 @@ access = "tenant"
 """
 
 
-def test_a_condition_over_a_table_that_is_carried_over_is_followed(small: MakeSmall) -> None:
+def test_a_condition_over_a_migrated_table_is_followed(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     said = app.run("analyze", "--all", code=0).everything
     assert "TA-137" in said
@@ -70,7 +70,7 @@ def test_a_condition_over_a_table_that_is_carried_over_is_followed(small: MakeSm
     app.cut_over()
 
 
-def test_an_expression_over_a_table_whose_changes_nobody_notes_is_refused(small: MakeSmall) -> None:
+def test_an_expression_over_a_table_without_change_capture_is_refused(small: MakeSmall) -> None:
     app = small(
         source=SOURCE,
         target=target_table("prices", ", amount integer not null")

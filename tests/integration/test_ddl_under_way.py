@@ -184,7 +184,7 @@ def refuses_in_words(app: Small, *arguments: str) -> Said:
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("change", [*HARMLESS] if EVERY else ["all of them"])
-def test_what_does_no_harm_stands_in_nobodys_way(walk: Walk, phase: str, change: str) -> None:
+def test_harmless_ddl_is_not_blocked(walk: Walk, phase: str, change: str) -> None:
     with walk.at(phase) as app:
         chosen = HARMLESS.values() if change == "all of them" else [HARMLESS[change]]
         app.as_superuser("set role small_owner", *(text for text in chosen))
@@ -194,7 +194,7 @@ def test_what_does_no_harm_stands_in_nobodys_way(walk: Walk, phase: str, change:
 
 @pytest.mark.parametrize("phase", PHASES if EVERY else ("ready", "cut over"))
 @pytest.mark.parametrize("change", HARMFUL)
-def test_what_stands_in_the_way_is_said_and_undone_it_does_so_no_longer(walk: Walk, phase: str, change: str) -> None:
+def test_blocking_ddl_is_reported_and_no_longer_blocks_once_undone(walk: Walk, phase: str, change: str) -> None:
     statement, undo = HARMFUL[change]
     with walk.at(phase) as app:
         app.as_owner(statement) if "schema" not in change else app.as_superuser(statement)

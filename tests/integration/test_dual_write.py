@@ -191,7 +191,7 @@ def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall
     assert len({str(each) for each in counts(app).values()}) == 1
 
 
-def test_a_row_that_the_other_side_refuses_is_named_and_every_command_fails_until_it_is_mended(
+def test_a_refused_row_is_named_and_fails_every_command_until_it_is_repaired(
     small: MakeSmall,
 ) -> None:
     # Both applications count by themselves: no sequence could be interleaved.
@@ -280,7 +280,7 @@ def test_a_row_that_several_tables_share_is_decided_on_as_one(small: MakeSmall) 
     app.run("verify", code=0)
 
 
-def test_a_row_that_both_sides_write_all_the_time_stops_neither_replay_nor_the_end_of_the_window(
+def test_a_contended_row_blocks_neither_replay_nor_the_end_of_the_window(
     small: MakeSmall,
 ) -> None:
     app = small(source=NOTES, target=NOTES_TARGET, tables=NOTES_TABLE)
@@ -342,7 +342,7 @@ class Told(Silent):
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_a_session_that_stands_still_with_a_locked_row_is_named(
+def test_an_idle_session_with_a_locked_row_is_named(
     small: MakeSmall, monkeypatch: pytest.MonkeyPatch, back: bool
 ) -> None:
     """In the dual-write window, and on the way back after it."""
@@ -380,7 +380,7 @@ def test_a_session_that_stands_still_with_a_locked_row_is_named(
     assert app.one("select body from notes where id = 'n1'") == "of the target"
 
 
-def test_a_grace_is_refused_where_a_sequence_cannot_take_turns(small: MakeSmall) -> None:
+def test_a_dual_write_window_is_refused_if_a_sequence_cannot_be_interleaved(small: MakeSmall) -> None:
     app = small(
         source=INVOICES + "alter sequence invoices_number_seq maxvalue 500;",
         target=INVOICES_TARGET,
@@ -447,7 +447,7 @@ def test_a_parent_that_one_side_deletes_stays_for_the_row_that_the_other_side_ga
     app.run("verify", code=0)
 
 
-def test_a_trigger_that_fails_for_what_is_carried_over_is_named(small: MakeSmall) -> None:
+def test_a_trigger_that_refuses_replayed_rows_is_named(small: MakeSmall) -> None:
     # Rows that a key's action reaches in a table that no source feeds: its trigger does fire.
     app = small(
         source=PROJECTS,

@@ -87,7 +87,7 @@ def test_a_proof_brings_its_roles_to_an_embedded_server_that_has_none(
     app.run("prove", "--copy", "--embedded", "--part", "matrix", "--dsn", app.database.dsn, code=0)
 
 
-def test_a_command_reads_what_is_missing_before_its_server_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_reads_missing_data_before_its_server_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy_of_clinic(folder).parent)
     said = cli("rollback", "--everything", "--yes", environment={"TENANTRY_DSN": "", "DATABASE_URL": ""})
     assert said.code == 0, said.out + said.err

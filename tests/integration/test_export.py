@@ -74,7 +74,7 @@ def test_sql_files_make_the_same_catalog(exported: Exported, empty: Database, tm
     same(exported, catalog_of(empty, exported.catalog.schema))
 
 
-def test_a_supabase_project_makes_the_same_catalog_beside_its_own_accounts(
+def test_a_supabase_project_gets_the_same_catalog_and_keeps_its_accounts(
     exported: Exported, empty: Database, tmp_path: Path
 ) -> None:
     auth_of_others(empty, exported.owner)
@@ -155,7 +155,7 @@ def test_models_of_sqlalchemy_are_the_tables(exported: Exported, empty: Database
         engine.dispose()
 
 
-def test_a_schema_of_prisma_is_read_back_as_it_was(exported: Exported, empty: Database, tmp_path: Path) -> None:
+def test_a_prisma_schema_survives_a_round_trip(exported: Exported, empty: Database, tmp_path: Path) -> None:
     written = exported.export("prisma", tmp_path)["written"]
     with empty.connect() as admin:
         admin.execute(roles_sql(load_manifest(exported.manifest), owner=exported.owner, database=None))

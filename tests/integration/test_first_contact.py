@@ -24,7 +24,7 @@ def test_roles_are_printed_while_the_rest_of_the_manifest_is_wrong(small: MakeSm
     assert "create role" in app.run("roles", "--owner", "small_owner", code=0).out
 
 
-def test_a_wrong_name_of_a_role_is_told_with_its_place(small: MakeSmall) -> None:
+def test_a_wrong_role_name_is_reported_with_its_place(small: MakeSmall) -> None:
     app = small()
     app.rewrite("[tenant]", '[database_roles]\nanonn = "guest"\n[tenant]')
     said = app.run("roles", code=2)
@@ -44,7 +44,7 @@ def test_commands_behind_a_demo_mean_its_database(tmp_path: Path, monkeypatch: p
     assert read_settings(environment={}).manifest == Path("tenantry.toml")
 
 
-def test_a_database_in_which_the_roles_script_was_not_run_is_told(small: MakeSmall) -> None:
+def test_missing_roles_are_reported(small: MakeSmall) -> None:
     app = small()
     app.run("analyze", code=0)
     app.as_superuser(f"grant temporary on database {app.database.name} to public")

@@ -10,7 +10,7 @@ from tests.fixtures.__main__ import read, shown
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)
-def test_the_kept_catalog_is_what_a_server_states(application: str, database: Database) -> None:
+def test_the_stored_catalog_equals_a_servers(application: str, database: Database) -> None:
     assert shown(read(database, application)) == path(application).read_text(encoding="utf-8"), (
         "python -m tests.fixtures"
     )

@@ -420,7 +420,7 @@ def test_composite_keys_are_one_text_and_references_to_them_are_followed(shop: S
     assert wrong == []
 
 
-def test_a_reference_that_is_null_in_part_refers_to_nothing(shop: Shop) -> None:
+def test_a_partly_null_reference_references_no_row(shop: Shop) -> None:
     held = shop.quarantined("usages")
     assert held["101"] == ("tenant_missing", "")
     assert held["102"] == ("tenant_missing", "")
@@ -444,7 +444,7 @@ def test_rows_that_only_the_server_refuses_are_found_one_by_one_and_their_neighb
     assert len(ids(shop, "Machine")) == 37
 
 
-def test_what_hangs_on_a_refused_row_follows_it_over_two_levels(shop: Shop) -> None:
+def test_dependents_of_a_refused_row_are_quarantined_over_two_levels(shop: Shop) -> None:
     parts = shop.quarantined("parts")
     assert set(parts.values()) == {("parent_quarantined", "machine_id")}
     gone = {f'["M{1 + n % 40}", "{n}"]' for n in range(1, 121) if f"M{1 + n % 40}" in ("M7", "M11", "M23")}
@@ -482,7 +482,7 @@ def test_treatments_put_their_values_in_place_and_keep_the_originals(shop: Shop)
     assert ("shops", "1", "opened") not in changes
 
 
-def test_an_expression_with_percent_signs_is_taken_as_it_stands(shop: Shop) -> None:
+def test_an_expression_with_percent_signs_is_used_verbatim(shop: Shop) -> None:
     assert one(shop.database, 'select "costWas" from shop."Machine" where legacy_id = \'M1\'') == "1,101.50%"
 
 
@@ -496,7 +496,7 @@ def test_secrets_are_not_in_the_change_log_though_their_cells_were_changed(shop:
     assert "tok-secret" not in str(log)
 
 
-def test_a_tree_is_carried_over_and_what_hangs_on_a_row_without_a_tenant_is_held(shop: Shop) -> None:
+def test_a_tree_is_migrated_and_dependents_of_a_tenantless_row_are_quarantined(shop: Shop) -> None:
     held = shop.quarantined("categories")
     assert held == {"31": ("tenant_conflict", ""), "32": ("tenant_missing", ""), "33": ("tenant_missing", "")}
     found = {key: (parent, tenant) for key, parent, tenant in rows(
@@ -517,7 +517,7 @@ def test_a_way_to_the_tenant_that_leads_in_a_circle_is_refused_by_name(fresh_sho
     assert "circle: categories -> categories" in problem
 
 
-def test_in_a_cycle_everything_that_hangs_on_a_quarantined_row_is_swept_along(shop: Shop) -> None:
+def test_dependents_of_a_quarantined_row_in_a_cycle_are_quarantined(shop: Shop) -> None:
     members, teams = shop.quarantined("team_members"), shop.quarantined("teams")
     assert members["4"] == ("value_invalid", "level")
     assert teams == {"4": ("parent_quarantined", "lead_id")}
@@ -540,7 +540,7 @@ def test_ids_of_several_sources_that_look_alike_are_kept_apart(shop: Shop) -> No
     assert len(ids(shop, "visits")) == 24
 
 
-def test_a_reference_to_a_unique_column_that_is_no_key_leads_to_the_tenant(shop: Shop) -> None:
+def test_a_reference_to_a_unique_non_key_column_leads_to_the_tenant(shop: Shop) -> None:
     wrong = rows(
         shop.database,
         'select b.legacy_id from shop.bookings b join "Old Shop".bookings o on o.no::text = b.legacy_id'
@@ -551,7 +551,7 @@ def test_a_reference_to_a_unique_column_that_is_no_key_leads_to_the_tenant(shop:
     assert set(ids(shop, "bookings")) == kept
 
 
-def test_identity_and_serial_columns_go_on_behind_what_was_copied(shop: Shop) -> None:
+def test_identity_and_serial_columns_continue_after_the_copied_numbers(shop: Shop) -> None:
     with shop.database.connect(autocommit=False) as admin:
         tenant = admin.execute("select id from shop.shops limit 1").fetchone()
         (number,) = admin.execute(
@@ -566,7 +566,7 @@ def test_generated_columns_are_generated(shop: Shop) -> None:
     assert one(shop.database, "select count(*) from shop.parts where total is distinct from qty * price") == 0
 
 
-def test_all_partitions_of_a_source_table_are_carried_over_and_fenced(shop: Shop) -> None:
+def test_all_partitions_of_a_source_table_are_migrated_and_fenced(shop: Shop) -> None:
     assert one(shop.database, "select count(*) from shop.entries") == 50
     for table in ("log_entries", "log_entries_2023", "log_entries_2024"):
         for statement in (f'update "Old Shop".{table} set message = message', f'delete from "Old Shop".{table}',
@@ -575,7 +575,7 @@ def test_all_partitions_of_a_source_table_are_carried_over_and_fenced(shop: Shop
                 admin.execute(statement)
 
 
-def test_constraints_and_triggers_are_back_as_they_were_and_none_has_fired(shop: Shop) -> None:
+def test_constraints_and_triggers_are_restored_and_none_has_fired(shop: Shop) -> None:
     assert one(shop.database, "select count(*) from shop.touched") == 0
     got: dict[Any, Any] = dict(rows(shop.database, "select tgname, tgenabled from pg_trigger where not tgisinternal"
                     " and tgrelid::regclass::text ~ '^shop' and tgname in ('touch', 'replica_only', 'off')"))  # fmt: skip
@@ -605,7 +605,7 @@ def test_super_admins_are_flagged_and_foreign_keys_to_accounts_hold(shop: Shop) 
     assert got == [("4", "d@fir.example")]
 
 
-def test_the_analysis_says_beforehand_what_the_migration_then_does(fresh_shop: Shop) -> None:
+def test_the_analysis_predicts_the_migration(fresh_shop: Shop) -> None:
     with engine(fresh_shop.database, OWNER) as connection:
         prepared = prepare(connection, fresh_shop.manifest)
         evidence = gather(connection, prepared.project)
@@ -626,7 +626,7 @@ class StopAt(Silent):
             raise Stopped
 
 
-def test_what_is_written_while_no_run_is_under_way_is_carried_over_when_it_goes_on(fresh_shop: Shop) -> None:
+def test_writes_between_two_runs_are_replayed_on_resume(fresh_shop: Shop) -> None:
     with pytest.raises(Stopped):
         fresh_shop.migrate(StopAt("verify.rules"))
     with fresh_shop.database.connect() as application:
@@ -636,7 +636,7 @@ def test_what_is_written_while_no_run_is_under_way_is_carried_over_when_it_goes_
     assert one(fresh_shop.database, "select count(*) from auth.users") == 4
 
 
-def test_all_steps_can_be_taken_back(fresh_shop: Shop) -> None:
+def test_all_steps_can_be_undone(fresh_shop: Shop) -> None:
     before = source_digest(fresh_shop.database, SOURCE)
     fresh_shop.migrate()
     with engine(fresh_shop.database, OWNER) as connection:

@@ -111,7 +111,7 @@ def test_every_id_of_the_map_is_found_forth_and_back(migrated: Database) -> None
             ]
 
 
-def test_what_is_computed_is_what_the_database_says_of_every_carried_row(migrated: Database) -> None:
+def test_computed_ids_equal_the_databases_for_every_migrated_row(migrated: Database) -> None:
     manifest = clinic_manifest()
     for mapping in project_of(migrated):
         assert ids.source_of(manifest, mapping.target.name) == mapping.namespace
@@ -129,7 +129,7 @@ def test_a_person_has_three_ids(migrated: Database) -> None:
     assert {"carried", "merged", "quarantined"} <= {state for *_, state in people}
 
 
-def test_a_table_that_is_not_there_is_named_with_those_that_are(migrated: Database) -> None:
+def test_a_missing_table_is_reported_with_the_existing_ones(migrated: Database) -> None:
     with engine(migrated) as connection:
         for call in (
             lambda: ids.look_up(connection, "clinic", "1"),
@@ -142,7 +142,7 @@ def test_a_table_that_is_not_there_is_named_with_those_that_are(migrated: Databa
             assert "clinics" in caught.value.hint
 
 
-def test_without_a_map_it_is_said_how_to_make_one(database: Database) -> None:
+def test_a_missing_map_is_reported_with_the_command_that_makes_one(database: Database) -> None:
     with database.connect() as connection, pytest.raises(ids.IdsMissing, match="no id map"):
         ids.look_up(connection, "clinics", "1")
 
@@ -189,7 +189,7 @@ def test_a_key_of_several_columns_is_written_as_the_server_does(shop: Shop, part
     assert ids.key_text(parts) == one(shop.database, "select to_jsonb(%s::text[])::text", [list(parts)])
 
 
-def test_a_row_that_is_born_in_the_target_has_its_own_id_as_the_old_one(shop: Shop) -> None:  # noqa: F811
+def test_a_target_native_row_has_its_own_id_as_legacy_id(shop: Shop) -> None:  # noqa: F811
     """None of the shop's tables sees to that by itself."""
     with shop.database.connect(autocommit=False) as connection:
         for table, columns, values in (
@@ -275,7 +275,7 @@ def members_each(finished_each: Database) -> Members:
     return Members(finished_each)
 
 
-def test_a_client_is_told_of_its_own_rows_and_of_nothing_else(members: Members) -> None:
+def test_a_client_can_look_up_only_its_own_rows(members: Members) -> None:
     """Another tenant's ids look as if nobody had them, in whatever form and by whatever function."""
     tables = ("clinics", "providers", "metric_values", "metric_definitions", "goals", "profiles", "user_clinic_roles")
     for table in tables:
@@ -298,13 +298,13 @@ def test_a_client_is_told_of_its_own_rows_and_of_nothing_else(members: Members) 
                 assert members.asks(members.me, "select tenantry.to_id(%s, %s)", table, old) is None
 
 
-def test_a_new_id_tells_nothing_whether_somebody_has_it_or_nobody(members: Members) -> None:
+def test_a_lookup_does_not_reveal_whether_a_new_id_exists(members: Members) -> None:
     nobody = uuid.uuid4()
     for one_ in (members.theirs, nobody):
         assert members.asks(members.me, "select tenantry.to_id('clinics', %s)", str(one_)) == one_
 
 
-def test_of_merged_rows_members_alone_are_told(members: Members) -> None:
+def test_only_members_can_look_up_merged_rows(members: Members) -> None:
     """Of values that were merged in a clinic, its members; and the survivor only if they see it."""
     merged = rows(
         members.database,
@@ -336,7 +336,7 @@ def test_of_merged_rows_members_alone_are_told(members: Members) -> None:
     assert ask(members.database, "id_of", "metric_values", merged[0][0], user=OWNER) == merged[0][1]
 
 
-def test_of_a_merged_person_colleagues_alone_are_told(members: Members) -> None:
+def test_only_colleagues_can_look_up_a_merged_person(members: Members) -> None:
     old, profile = rows(
         members.database,
         "select old_id, profile_id from tenantry.person where state = 'merged' and account_id is not null limit 1",
@@ -400,7 +400,7 @@ def test_the_service_asks_for_every_tenant_and_in_batches(members: Members) -> N
         connection.execute("reset role")
 
 
-def test_a_client_neither_states_nor_changes_an_old_id(members: Members) -> None:
+def test_a_client_can_neither_set_nor_change_a_legacy_id(members: Members) -> None:
     goal = "select id from clinic.goals limit 1"
     with pytest.raises(errors.InsufficientPrivilege), members.as_client(members.me) as who:
         who.execute(f"update clinic.goals set legacy_id = 'x' where id = ({goal})".encode())
@@ -524,7 +524,7 @@ def test_one_uuid_in_two_spellings_is_two_old_ids(members_alone: Members) -> Non
     assert counts(database, "providers") == (1, 1)
 
 
-def test_a_table_that_is_not_named_takes_new_ids_only_and_says_so(members: Members) -> None:
+def test_an_unlisted_table_accepts_only_new_ids_and_says_so(members: Members) -> None:
     goal, old = rows(members.database, "select id, legacy_id from clinic.goals where legacy_id <> id::text limit 1")[0]
     assert members.asks(members.me, "select tenantry.to_id('goals', %s)", str(goal)) == goal
     with pytest.raises(errors.InvalidTextRepresentation, match="goals accepts new ids only") as caught:
@@ -536,7 +536,7 @@ def test_a_table_that_is_not_named_takes_new_ids_only_and_says_so(members: Membe
         members.asks(members.me, "select tenantry.to_id('nothing', %s)", old)
 
 
-def test_who_may_only_read_gets_his_id_and_the_server_counts_him(members_each: Members) -> None:
+def test_a_reader_gets_an_id_and_is_counted_by_the_server(members_each: Members) -> None:
     members, database = members_each, members_each.database
     with database.connect(user=LOGIN, autocommit=False) as connection:
         connection.read_only = True
@@ -558,7 +558,7 @@ def uses(database: Database) -> tuple[ids.Use, ...]:
         return ids.id_uses(connection)
 
 
-def test_a_count_waits_for_nobody_and_is_not_taken_back(members_alone: Members) -> None:
+def test_a_count_never_waits_and_is_not_rolled_back(members_alone: Members) -> None:
     members = members_alone
     with (
         members.database.connect(user=OWNER, autocommit=False) as first,
@@ -571,7 +571,7 @@ def test_a_count_waits_for_nobody_and_is_not_taken_back(members_alone: Members) 
     assert counts(members.database) == (2, 0)
 
 
-def test_the_forms_change_while_applications_go_on_and_counts_stay(members_alone: Members) -> None:
+def test_id_forms_change_during_operation_and_counts_are_kept(members_alone: Members) -> None:
     members = members_alone
     ask(members.database, "to_id", "clinics", members.my_old)
     accept(members.database, "profiles")
@@ -616,7 +616,7 @@ def test_the_ids_outlive_the_source(finished: Database) -> None:
     assert [(each.target_table, each.new_id) for each in seen] == [("metric_values", new)]
 
 
-def test_the_step_is_taken_back_and_made_again(finished: Database) -> None:
+def test_the_step_can_be_undone_and_run_again(finished: Database) -> None:
     project = accept(finished, *BOTH)
     there = "select count(*) from pg_class where relnamespace = 'tenantry'::regnamespace and relname ~ '^(id_|person)'"
     step = id_map(project)
@@ -678,7 +678,7 @@ def test_export_writes_the_whole_map_or_one_table(clinic_18: Database, tmp_path:
     assert "clinics" in said.everything
 
 
-def test_parquet_without_its_library_says_what_to_install(
+def test_parquet_without_its_library_names_what_to_install(
     clinic_18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
@@ -709,7 +709,7 @@ def test_a_column_is_translated_and_back(clinic_18: Database, tmp_path: Path) ->
     assert f"{len(listed)} had that form already" in said.everything
 
 
-def test_ids_that_nobody_has_stop_the_work_or_are_counted(clinic_18: Database, tmp_path: Path) -> None:
+def test_unknown_ids_stop_the_work_or_are_counted(clinic_18: Database, tmp_path: Path) -> None:
     old = next(iter(map_of(clinic_18, "clinics")))
     new = str(map_of(clinic_18, "clinics")[old][0])
     source, to = tmp_path / "ids", tmp_path / "out"
@@ -726,7 +726,7 @@ def test_ids_that_nobody_has_stop_the_work_or_are_counted(clinic_18: Database, t
         assert to.read_text() == want
 
 
-def test_what_is_computed_needs_no_database(tmp_path: Path) -> None:
+def test_computed_ids_need_no_database(tmp_path: Path) -> None:
     source = tmp_path / "ids"
     source.write_text("cla6wu2oc68muf4tfnss4x2oy\n")
     nowhere = {"TENANTRY_DSN": "postgresql://nobody@127.0.0.1:1/none"}
@@ -746,7 +746,7 @@ def test_what_is_computed_needs_no_database(tmp_path: Path) -> None:
         assert words in said.everything
 
 
-def test_files_that_cannot_be_read_are_told(clinic_18: Database, tmp_path: Path) -> None:
+def test_unreadable_files_are_reported(clinic_18: Database, tmp_path: Path) -> None:
     where = ("--table", "clinics", "--dsn", clinic_18.dsn_as(OWNER), *WHERE)
     bad = {"latin.csv": "id\nGr\xf6\xdfe\n".encode("latin-1"), "other.csv": b"no,nope\n1,2\n", "open.csv": b'id\n"a\n'}
     words = {"latin.csv": "not UTF-8", "other.csv": "no column 'id'", "open.csv": "not valid CSV"}

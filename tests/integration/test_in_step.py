@@ -213,7 +213,7 @@ def test_a_profile_without_an_account_waits_for_who_confirms_its_address(world: 
 
 
 @pytest.mark.parametrize("barred", ["system", "deleted"])
-def test_whom_the_manifest_gives_no_account_is_not_linked(world: World, barred: str) -> None:
+def test_a_person_without_an_account_in_the_manifest_is_not_linked(world: World, barred: str) -> None:
     person = world.person("robot@example.org")
     with world.database.connect() as admin:
         admin.execute(
@@ -224,7 +224,7 @@ def test_whom_the_manifest_gives_no_account_is_not_linked(world: World, barred: 
     assert world.events() == [("conflict", "")]
 
 
-def test_who_has_no_confirmed_address_of_his_own_gets_no_profile_yet(world: World) -> None:
+def test_an_account_without_a_confirmed_address_gets_no_profile(world: World) -> None:
     before = one(world.database, "select count(*) from clinic.profiles")
     anonymous = world.sign_up(None, is_anonymous=True)
     by_phone = world.sign_up(None, phone="15550100")
@@ -272,7 +272,7 @@ def test_an_address_of_a_profile_with_another_account_is_a_conflict_that_ends_wh
     assert world.events() == []
 
 
-def test_a_confirmed_address_takes_up_its_open_invitations(world_each: World) -> None:
+def test_a_confirmed_address_accepts_its_open_invitations(world_each: World) -> None:
     world = world_each
     first, second, third, fourth = world.clinics
     by_first = world.invite("Hal@example.org".lower(), clinic=first, role="clinic_admin")
@@ -524,7 +524,7 @@ def test_a_soft_deletion_ends_memberships_and_coming_back_restores_only_the_link
     assert world.events() == []
 
 
-def test_forgetting_somebody(world: World) -> None:
+def test_a_person_is_forgotten(world: World) -> None:
     account, profile = person_with_traces(world, "quin@example.org")
     with world.service() as service:
         with pytest.raises(errors.NoDataFound, match="there is no profile"):
@@ -552,7 +552,7 @@ def test_forgetting_somebody(world: World) -> None:
     assert world.events() == []
 
 
-def test_without_a_word_on_ending_memberships_go_but_for_those_on_which_rows_hang(world: World) -> None:
+def test_memberships_without_an_end_rule_are_deleted_unless_rows_depend_on_them(world: World) -> None:
     manifest = clinic_manifest()
     without = Membership(**{**manifest.membership.model_dump(), "end": {}})
     with_other_functions(world, manifest.model_copy(update={"membership": without}))
@@ -861,7 +861,7 @@ def test_a_trigger_that_is_switched_off_is_named_and_created_again(world: World)
             assert compare_access(admin, clinic_manifest()).differences == ()
 
 
-def test_proofs_and_tests_of_applications_go_on(world: World) -> None:
+def test_proofs_and_tests_of_applications_keep_working(world: World) -> None:
     project = project_of(world.database)
     for login in (None, world.database.dsn_as("tenantry_login")):
         proof = prove(project, owner_dsn=world.database.dsn_as(OWNER), login_dsn=login, tables=["profiles"])
@@ -961,7 +961,7 @@ def guild(folder: Path, *changes: tuple[str, str]) -> Manifest:
     return load_manifest(path)
 
 
-def test_a_schema_in_which_nothing_is_called_as_in_clinic(database: Database, tmp_path: Path) -> None:
+def test_a_schema_with_other_names_than_clinic(database: Database, tmp_path: Path) -> None:
     """Names that need quotes, addresses kept as they were typed, a key that would take the profile along, no id, no end."""
     built = build(database, guild(tmp_path), GUILD_SOURCE, [GUILD_TARGET])
     with built.owner() as owner, owner.transaction():
@@ -998,7 +998,7 @@ def test_a_schema_in_which_nothing_is_called_as_in_clinic(database: Database, tm
         assert str(name).startswith("deleted-")
 
 
-def test_what_cannot_be_kept_in_step_is_said_with_its_place(database: Database, tmp_path: Path) -> None:
+def test_unsupported_synchronization_is_reported_with_its_place(database: Database, tmp_path: Path) -> None:
     built = build(database, guild(tmp_path), GUILD_SOURCE, [GUILD_TARGET])
     source, target = built.project.source, built.project.target
     person = 'update = "service", delete = "service" }\n[tables.Member]'

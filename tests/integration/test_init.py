@@ -68,7 +68,7 @@ def test_a_database_without_tenants_becomes_the_first_of_many(
         assert counted(database, "select count(distinct tenant_id) from app.orders") == 1
 
 
-def test_analyze_without_a_manifest_changes_nothing_and_says_what_is_there(
+def test_analyze_without_a_manifest_describes_the_database_without_a_change(
     legacy: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

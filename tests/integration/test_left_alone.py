@@ -78,7 +78,7 @@ def conflicts(app: Small, table: str) -> list[tuple[str, str]]:
     return [(str(key), str(reason).rpartition("; ")[2]) for key, reason in found]
 
 
-def test_rows_of_new_tables_let_go_of_what_the_source_deletes_or_moves(small: MakeSmall) -> None:
+def test_rows_of_new_tables_release_references_to_deleted_or_moved_rows(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     back(app)
     app.write("delete from projects where id = 'p1'", "update projects set org = 'o2' where id = 'p2'")
@@ -102,7 +102,7 @@ def test_rows_of_new_tables_let_go_of_what_the_source_deletes_or_moves(small: Ma
     app.cut_over()
 
 
-def test_cells_of_the_target_alone_are_listed_when_their_row_is_carried_over_again(small: MakeSmall) -> None:
+def test_lost_target_only_values_are_listed_when_their_row_is_replayed(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     back(app)
     assert app.rows("select legacy_id, column_name from tenantry.kept order by 1, 2") == [

@@ -216,7 +216,7 @@ def test_copy_in_and_cascades_are_noted(ready: Database) -> None:
     assert differences(ready) == []
 
 
-def test_what_is_rolled_back_leaves_nothing_and_what_commits_late_is_not_lost(ready: Database) -> None:
+def test_rolled_back_writes_leave_nothing_and_late_commits_are_not_lost(ready: Database) -> None:
     first, second = [row[0] for row in rows(ready, "select id from widgets order by id limit 2")]
     with (
         application(ready, autocommit=False) as late,
@@ -330,7 +330,7 @@ class clone_back:
         self._context.__exit__(*error)
 
 
-def test_a_row_that_the_server_refuses_goes_to_the_quarantine_and_holds_nobody_up(ready: Database) -> None:
+def test_a_refused_row_is_quarantined_and_blocks_no_other_row(ready: Database) -> None:
     with ready.connect(user=OWNER) as owner:
         owner.execute("alter table clinic.widgets add constraint odd check (width <> 77)")
     with application(ready) as client:
@@ -345,7 +345,7 @@ def test_a_row_that_the_server_refuses_goes_to_the_quarantine_and_holds_nobody_u
     assert differences(ready) == [each for each in differences(ready) if "odd" in each]
 
 
-def test_two_rows_that_exchange_a_unique_value_are_carried_over(ready: Database) -> None:
+def test_two_rows_that_exchange_a_unique_value_are_replayed(ready: Database) -> None:
     with ready.connect(user=OWNER) as owner:
         owner.execute("alter table clinic.providers add constraint one_name unique (name)")
     ids = [row[0] for row in rows(ready, "select legacy_id from clinic.providers order by 1 limit 2")]
@@ -409,7 +409,7 @@ def test_nothing_acknowledged_is_lost_in_a_cut_over_under_load(ready: Database) 
     assert differences(ready) == []
 
 
-def test_a_cut_over_that_is_held_up_is_taken_back_within_its_bound_and_names_who_holds_it(ready: Database) -> None:
+def test_a_blocked_cutover_is_rolled_back_within_its_bound_and_names_the_blocker(ready: Database) -> None:
     with application(ready, autocommit=False) as holder:
         holder.execute("update clinics set name = name")
         longest = [0.0]
@@ -471,7 +471,7 @@ _STATES = (
 )
 
 
-def test_triggers_of_the_source_sleep_while_it_follows_and_come_back_as_they_were(ready: Database) -> None:
+def test_triggers_of_the_source_are_disabled_while_it_follows_and_restored_afterwards(ready: Database) -> None:
     with ready.connect() as admin:
         admin.execute(_OWN_TRIGGERS)
     before = rows(ready, _STATES)
@@ -490,7 +490,9 @@ def test_triggers_of_the_source_sleep_while_it_follows_and_come_back_as_they_wer
     assert one(ready, "select count(*) from public.providers where name <> 'Touched'") == 0
 
 
-def test_under_grace_triggers_of_the_source_stay_awake_for_applications_and_sleep_when_it_ends(ready: Database) -> None:
+def test_triggers_of_the_source_stay_enabled_in_the_dual_write_window_and_are_disabled_at_its_end(
+    ready: Database,
+) -> None:
     with ready.connect() as admin:
         admin.execute(_OWN_TRIGGERS)
     before = rows(ready, _STATES)
@@ -526,7 +528,7 @@ def test_a_document_that_names_a_row_deleted_in_the_target_holds_no_rollback_up(
     assert differences(ready) == []
 
 
-def test_the_way_there_and_back_loses_nothing_and_leaves_originals_as_they_were(ready: Database) -> None:
+def test_cutover_and_rollback_lose_nothing_and_keep_original_values(ready: Database) -> None:
     before = contents(ready)
     turn_over(ready)
     with application(ready) as client:
@@ -556,7 +558,7 @@ def test_the_way_there_and_back_loses_nothing_and_leaves_originals_as_they_were(
     assert rows(ready, "select 1 from pg_namespace where nspname in ('tenantry', 'clinic')") == []
 
 
-def test_a_rollback_before_the_cut_over_leaves_the_database_as_it_was(legacy: Database) -> None:
+def test_a_rollback_before_the_cutover_restores_the_database(legacy: Database) -> None:
     before = source_digest(legacy)
     carry_over(legacy)
     with pytest.raises(NotReady, match="never cut over"):
@@ -569,7 +571,7 @@ def test_a_rollback_before_the_cut_over_leaves_the_database_as_it_was(legacy: Da
     carry_over(legacy)
 
 
-def test_the_script_of_a_rollback_does_what_the_command_does(ready: Database) -> None:
+def test_the_rollback_script_has_the_effect_of_the_command(ready: Database) -> None:
     where = ("--sql", "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
     assert "drop" not in cli("rollback", *where).out
     said = cli("rollback", "--everything", *where)
@@ -596,7 +598,7 @@ def test_rows_without_a_source_form_are_kept(ready: Database) -> None:
 # -- grace ---------------------------------------------------------------------------------------------------------------
 
 
-def test_under_grace_both_sides_are_written_and_the_later_change_wins(ready: Database) -> None:
+def test_the_later_change_wins_in_the_dual_write_window(ready: Database) -> None:
     first, second = rows(ready, "select id, legacy_id from clinic.providers order by legacy_id limit 2")
     assert turn_over(ready, grace=3600.0).direction == "both"
     with application(ready) as old, application(ready) as new:
@@ -627,7 +629,7 @@ def test_under_grace_both_sides_are_written_and_the_later_change_wins(ready: Dat
     assert differences(ready) == []
 
 
-def test_a_grace_ends_by_itself_while_replay_runs(ready: Database) -> None:
+def test_replay_ends_an_expired_dual_write_window(ready: Database) -> None:
     turn_over(ready, grace=0.5)
     ended = threading.Event()
     worker = threading.Thread(
@@ -705,7 +707,7 @@ def test_an_alteration_while_replay_runs_is_noticed_by_the_round(ready: Database
     assert len(log(ready)) > 0
 
 
-def test_harmless_alterations_are_taken_over_and_said(ready: Database) -> None:
+def test_harmless_alterations_are_accepted_and_reported(ready: Database) -> None:
     with ready.connect() as admin:
         admin.execute("alter table public.goals add column remark text; create index on public.goals (time_period)")
     notes = Notes()
@@ -749,7 +751,7 @@ def test_a_restored_database_is_noticed_and_compared_again_before_the_cut_over(r
     assert turn_over(ready).direction == "reverse"
 
 
-def test_a_journal_that_lost_its_lists_is_noticed_and_made_anew(ready: Database) -> None:
+def test_lost_lists_of_the_journal_are_noticed_and_rebuilt(ready: Database) -> None:
     held = one(ready, "select count(*) from tenantry.quarantine")
     merged = one(ready, "select count(*) from tenantry.merged")
     changed = one(ready, "select count(*) from tenantry.change")
@@ -763,7 +765,7 @@ def test_a_journal_that_lost_its_lists_is_noticed_and_made_anew(ready: Database)
     assert one(ready, "select count(*) from tenantry.change") == changed
 
 
-def test_steps_that_the_journal_lost_are_noticed_and_made_anew(ready: Database) -> None:
+def test_lost_steps_of_the_journal_are_noticed_and_rebuilt(ready: Database) -> None:
     with ready.connect() as admin:
         admin.execute("delete from tenantry.step where id in ('copy.rows:goals', 'capture.table:users')")
     where = ("--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)
@@ -781,7 +783,7 @@ def test_a_journal_of_another_version_is_refused(ready: Database) -> None:
         turn_over(ready)
 
 
-def test_a_cut_over_when_nobody_writes_waits_for_that_and_carries_over_meanwhile(
+def test_a_cutover_that_waits_for_idle_writers_keeps_replaying(
     ready: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenantry.migrate.switch.cutover._IDLE_SECONDS", 0.6)
@@ -842,7 +844,7 @@ def test_the_contract_is_refused_while_something_reads_the_source_and_is_final(r
         turn_back(ready)
 
 
-def test_the_contract_asks_for_the_name_of_what_it_drops(ready: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_contract_asks_for_the_name_of_the_dropped_schema(ready: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     turn_over(ready)
     monkeypatch.setattr("sys.stdin", io.StringIO("clinic\n"))
     said = cli("contract", "--dsn", ready.dsn_as(OWNER), *WHERE_MANIFEST)

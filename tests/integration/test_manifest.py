@@ -108,7 +108,7 @@ def test_the_manifest_of_clinic_resolves_and_its_statements_are_plannable(databa
             owner.execute(("explain " + preview.statement("select count(*) from derived")).encode())
 
 
-def test_rules_of_every_kind_run_as_they_were_compiled(database_each: Database, tmp_path: Path) -> None:
+def test_compiled_rules_of_every_kind_run(database_each: Database, tmp_path: Path) -> None:
     project = built(database_each, tmp_path)
     orgs = previewed(database_each, project, "orgs")
     assert [row["name"] for row in orgs] == ["Ana", "nobody's"]

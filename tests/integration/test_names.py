@@ -193,7 +193,7 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
     assert made.run("verify", code=0)
 
 
-def test_a_name_in_a_list_of_problems_is_told_as_it_is(small: MakeSmall) -> None:
+def test_a_name_in_a_list_of_problems_is_printed_verbatim(small: MakeSmall) -> None:
     """Problems of a row stand in one list, with semicolons between, each as reason:name."""
     columns = ["a;b", "a:b", "back\\slash", "\\s", ";", ":", "reference_missing:x;y"]
     made = small(
@@ -220,7 +220,7 @@ def test_a_name_in_a_list_of_problems_is_told_as_it_is(small: MakeSmall) -> None
     assert (found["parent"]["reason"], found["parent"]["column"]) == ("reference_missing", "to;o")
 
 
-def test_sql_of_the_way_back_may_name_columns_and_tables_called_like_ours(small: MakeSmall) -> None:
+def test_reverse_sql_may_use_names_like_those_of_tenantry(small: MakeSmall) -> None:
     made = small(
         source='create table pairs (id text primary key, org_id text not null references "Organization" (id), said text, key text);'
         "insert into pairs values ('b1', 'o1', 'one two', 'k')",
@@ -250,7 +250,7 @@ def test_sql_of_the_way_back_may_name_columns_and_tables_called_like_ours(small:
     assert made.rows("select said, key from pairs") == [("kone-new", "k")]
 
 
-def test_a_membership_table_called_like_a_block_of_ours_lets_nobody_in(small: MakeSmall) -> None:
+def test_a_membership_table_with_the_name_of_an_internal_block_opens_nothing(small: MakeSmall) -> None:
     """Were the variables of our functions taken for its columns, everybody would be a member of everything."""
     app = small()
     for old, new in (

@@ -158,7 +158,7 @@ def test_of_two_columns_from_one_the_one_that_is_not_null_goes_back(small: MakeS
     app.roll_back("--everything")
 
 
-def test_a_broken_reference_beside_a_way_to_the_tenant_is_left_empty_where_the_manifest_says_so(
+def test_a_broken_optional_reference_is_left_empty_if_the_manifest_allows_it(
     small: MakeSmall,
 ) -> None:
     app = small(

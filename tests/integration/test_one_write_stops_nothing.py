@@ -18,7 +18,7 @@ sql = "select d from notes where d > '2100-01-01'"
 """
 
 
-def test_values_that_the_way_back_cannot_carry(small: MakeSmall) -> None:
+def test_values_that_reverse_replay_cannot_write(small: MakeSmall) -> None:
     app = small(
         source="""
 create table notes (id text primary key, org_id text not null references "Organization", title text unique, n integer, body json,

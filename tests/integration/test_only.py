@@ -184,7 +184,7 @@ def test_after_a_trial_the_rest_makes_what_one_run_would_have_made(clinics: Plac
     assert decrypted(clinics.database) == decrypted(finished)
 
 
-def test_a_trial_that_is_taken_back_leaves_nothing(clinics: Place) -> None:
+def test_a_rolled_back_pilot_leaves_nothing(clinics: Place) -> None:
     before = clinics.original()
     clinics.migrate(first_two(clinics)[1])
     assert clinics.original() != before
@@ -192,7 +192,7 @@ def test_a_trial_that_is_taken_back_leaves_nothing(clinics: Place) -> None:
     assert clinics.original() == before
 
 
-def test_what_is_written_meanwhile_comes_goes_and_stays_outside(clinics: Place) -> None:
+def test_writes_during_a_pilot_affect_only_chosen_tenants(clinics: Place) -> None:
     (here, _), condition = first_two(clinics)
     there = str(one(clinics.database, "select max(id) from clinics"))
     clinics.migrate(condition)
@@ -272,9 +272,7 @@ def run_killed(place: Place, killer: Killed, only: str | None, *, rest: bool = F
             return failures
 
 
-def test_a_trial_that_is_killed_goes_on_with_its_tenants_and_so_does_the_rest(
-    clinics: Place, finished: Database
-) -> None:
+def test_a_killed_pilot_is_resumed_with_its_tenants_and_so_is_the_rest(clinics: Place, finished: Database) -> None:
     keys, condition = first_two(clinics)
     steps = (
         "capture.table:users",
@@ -319,9 +317,7 @@ def test_a_trial_that_is_killed_goes_on_with_its_tenants_and_so_does_the_rest(
         ("clinics.id = 1", "PostgreSQL refuses the condition"),
     ],
 )
-def test_a_condition_that_chooses_nobody_is_refused_before_anything_is_made(
-    clinics: Place, condition: str, said: str
-) -> None:
+def test_a_condition_without_tenants_is_refused_before_any_change(clinics: Place, condition: str, said: str) -> None:
     with pytest.raises(SubsetWrong) as refused:
         clinics.migrate(condition)
     assert said in refused.value.message
@@ -329,7 +325,7 @@ def test_a_condition_that_chooses_nobody_is_refused_before_anything_is_made(
     assert one(clinics.database, "select to_regnamespace('tenantry')") is None
 
 
-def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinics: Place, tmp_path: Path) -> None:
+def test_a_pilot_is_labelled_proved_in_place_and_never_cut_over(clinics: Place, tmp_path: Path) -> None:
     _, condition = first_two(clinics)
     database = clinics.database
     where = ("--dsn", database.dsn_as(OWNER), "--manifest", str(MANIFEST))
@@ -359,7 +355,7 @@ def test_a_trial_says_what_it_is_is_proved_in_place_and_is_never_cut_over(clinic
     assert cli("migrate", *where, "--prove", environment=tool).code == 1
 
 
-def test_rest_is_refused_where_there_is_no_trial_that_is_ready(clinics: Place) -> None:
+def test_rest_is_refused_without_a_ready_pilot(clinics: Place) -> None:
     with pytest.raises(TenantryError, match="no pilot"):
         clinics.migrate(rest=True)
     _, condition = first_two(clinics)
@@ -544,7 +540,7 @@ def studio(database: Database, tmp_path: Path) -> Iterator[Place]:
     yield Place(database, manifest, SHOP_OWNER, "studio")
 
 
-def test_people_whom_rows_name_come_along_and_what_names_other_tenants_waits(studio: Place) -> None:
+def test_referenced_people_come_along_and_references_to_other_tenants_wait(studio: Place) -> None:
     before = studio.original()
     studio.migrate("agencies.id = 1")
     assert studio.rows("agencies").keys() == {"1"}
@@ -575,7 +571,7 @@ def test_people_whom_rows_name_come_along_and_what_names_other_tenants_waits(stu
     assert {name: (whole[name], got[name]) for name in whole if whole[name] != got[name]} == {}
 
 
-def test_rows_follow_those_whom_they_hang_on_into_a_trial_and_out_of_it(studio: Place) -> None:
+def test_rows_follow_their_parents_into_a_pilot_and_out_of_it(studio: Place) -> None:
     studio.migrate("agencies.id = 1")
     studio.write("update projects set agency_id = 1 where id = 3")
     studio.catch_up()

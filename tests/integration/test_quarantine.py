@@ -82,7 +82,7 @@ def test_the_list_is_narrowed_by_table_and_reason_and_counts_all(finished: Datab
     assert f"{len(everything) - 2} more" in shown.everything
 
 
-def test_an_entry_says_what_is_wrong_and_what_would_mend_it(finished: Database) -> None:
+def test_an_entry_names_its_problem_and_the_fix(finished: Database) -> None:
     entry_no = number(finished, "metric_values", "metric_values.value_invalid")
     said = run(finished, "show", str(entry_no))
     assert said.code == 0
@@ -95,7 +95,7 @@ def test_an_entry_says_what_is_wrong_and_what_would_mend_it(finished: Database) 
 
 
 @pytest.mark.parametrize("command", ["show", "retry"])
-def test_a_number_that_is_not_there_is_said_to_be_unknown(finished: Database, command: str) -> None:
+def test_an_unknown_entry_number_is_reported(finished: Database, command: str) -> None:
     said = run(finished, command, "999999")
     assert said.code == 2
     assert "TN-502" in said.everything
@@ -103,7 +103,7 @@ def test_a_number_that_is_not_there_is_said_to_be_unknown(finished: Database, co
     assert "quarantine list" in said.everything
 
 
-def test_a_column_that_is_not_there_is_said_to_be_unknown_with_the_nearest(finished: Database) -> None:
+def test_an_unknown_column_is_reported_with_the_nearest_name(finished: Database) -> None:
     before = end_state(finished, unstable=TOKENS)
     said = run(
         finished, "retry", str(number(finished, "metric_values", "metric_values.value_invalid")), "--set", "valu=1"
@@ -114,13 +114,13 @@ def test_a_column_that_is_not_there_is_said_to_be_unknown_with_the_nearest(finis
 
 
 @pytest.mark.parametrize("arguments", [["--set", "value=1"], ["1", "2", "--set", "value=1"], ["1", "--set", "value"]])
-def test_a_mend_that_is_not_for_one_row_is_refused(finished: Database, arguments: list[str]) -> None:
+def test_a_correction_for_several_rows_is_refused(finished: Database, arguments: list[str]) -> None:
     said = run(finished, "retry", *arguments)
     assert said.code == 2
     assert "--set" in said.everything
 
 
-def test_a_mended_value_is_carried_over(finished: Database) -> None:
+def test_a_corrected_value_is_migrated(finished: Database) -> None:
     entry_no = number(finished, "metric_values", "metric_values.value_invalid")
     key = planted().defect("metric_values.value_invalid").keys[0]
     said = run(finished, "retry", str(entry_no), "--set", "value= $ 1,234.50 ", "--json")
@@ -135,7 +135,7 @@ def test_a_mended_value_is_carried_over(finished: Database) -> None:
     assert_sound(finished)
 
 
-def test_a_mended_tenant_is_followed(finished: Database) -> None:
+def test_a_corrected_tenant_is_followed(finished: Database) -> None:
     entry_no = number(finished, "goals", "goals.clinic_unknown")
     clinic_id = one(finished, "select min(id) from public.clinics")
     said = run(finished, "retry", str(entry_no), "--set", f"clinic_id={clinic_id}", "--json")
@@ -149,7 +149,7 @@ def test_a_mended_tenant_is_followed(finished: Database) -> None:
     assert_sound(finished)
 
 
-def test_a_mended_parent_takes_along_what_hangs_on_it(finished: Database) -> None:
+def test_a_corrected_parent_brings_its_dependents_along(finished: Database) -> None:
     boards, widgets = (set(planted().defect(f"{table}.of_invalid_user").keys) for table in ("dashboards", "widgets"))
     owner = one(finished, "select user_id from public.dashboards where id = %s", [min(boards)])
     mine = {key for (key,) in rows(finished, "select id from public.dashboards where user_id = %s", [owner])}
@@ -182,7 +182,7 @@ def test_a_mended_parent_takes_along_what_hangs_on_it(finished: Database) -> Non
     assert_sound(finished)
 
 
-def test_an_address_that_somebody_has_already_merges_the_two(finished: Database) -> None:
+def test_an_address_in_use_merges_the_two_people(finished: Database) -> None:
     survivor, email, clinic_id = rows(
         finished,
         "select p.legacy_id, p.email, u.clinic_id from clinic.profiles p join public.users u on u.id = p.legacy_id"
@@ -210,7 +210,7 @@ def test_an_address_that_somebody_has_already_merges_the_two(finished: Database)
     assert_sound(finished)
 
 
-def test_two_people_who_are_mended_to_one_address_become_one(finished: Database) -> None:
+def test_two_people_corrected_to_one_address_are_merged(finished: Database) -> None:
     first, second = [entry for entry in entries(finished, table="users") if entry.mapping == "profiles"][:2]
     mend(finished, first, email="both@example.org")
     mend(finished, second, email=" Both@Example.org")
@@ -221,7 +221,7 @@ def test_two_people_who_are_mended_to_one_address_become_one(finished: Database)
     assert_sound(finished)
 
 
-def test_a_retry_of_all_when_nothing_was_mended_changes_nothing(finished: Database) -> None:
+def test_a_retry_without_corrections_changes_nothing(finished: Database) -> None:
     before = end_state(finished, unstable=TOKENS)
     numbers = rows(finished, "select id, mapping, source_key from tenantry.quarantine order by id")
     said = run(finished, "retry")
@@ -232,7 +232,7 @@ def test_a_retry_of_all_when_nothing_was_mended_changes_nothing(finished: Databa
     assert_sound(finished)
 
 
-def test_a_wrong_mend_leaves_the_row_with_its_newest_reason_and_its_number(finished: Database) -> None:
+def test_a_wrong_correction_keeps_the_row_and_its_number_with_the_newest_reason(finished: Database) -> None:
     entry_no = number(finished, "metric_values", "metric_values.value_invalid")
     clinic_id = one(finished, "select min(id) from public.clinics")
     run(finished, "retry", str(entry_no), "--set", "value=12", "--set", "metric_definition_id=nobody")
@@ -246,7 +246,7 @@ def test_a_wrong_mend_leaves_the_row_with_its_newest_reason_and_its_number(finis
     assert_sound(finished)
 
 
-def test_a_mend_that_the_server_itself_refuses_changes_nothing_and_says_so(finished: Database) -> None:
+def test_a_correction_that_the_server_refuses_is_reported_without_a_change(finished: Database) -> None:
     entry_no = number(finished, "goals", "goals.clinic_unknown")
     before = end_state(finished, unstable=TOKENS)
     clinic_id = one(finished, "select min(id) from public.clinics")
@@ -261,7 +261,7 @@ def test_a_mend_that_the_server_itself_refuses_changes_nothing_and_says_so(finis
     assert_sound(finished)
 
 
-def test_a_secret_is_masked_in_originals_and_mends_and_still_carried_over(legacy: Database) -> None:
+def test_a_secret_is_masked_in_originals_and_corrections_and_still_migrated(legacy: Database) -> None:
     old, new = "ya29.fake-old-secret", "ya29.fake-new-secret"
     with legacy.connect() as admin:
         admin.execute(
@@ -283,7 +283,7 @@ def test_a_secret_is_masked_in_originals_and_mends_and_still_carried_over(legacy
     assert entry.original["access_token"] == "(secret)"
 
 
-def test_nothing_is_retried_before_the_cut_over(legacy: Database) -> None:
+def test_a_retry_before_the_cutover_is_refused(legacy: Database) -> None:
     said = run(legacy, "retry")
     assert said.code == 2
     assert "TN-403" in said.everything
@@ -291,7 +291,7 @@ def test_nothing_is_retried_before_the_cut_over(legacy: Database) -> None:
         entries(legacy)
 
 
-def test_an_entry_that_was_taken_up_again_is_no_longer_known(finished: Database) -> None:
+def test_a_retried_entry_is_no_longer_listed(finished: Database) -> None:
     entry_no = number(finished, "metric_values", "metric_values.value_invalid")
     assert run(finished, "retry", str(entry_no), "--set", "value=3").code == 0
     with pytest.raises(QuarantineEntryUnknown):

@@ -43,7 +43,7 @@ def test_a_row_whose_delete_the_source_refused_is_in_the_target_again_after_a_ro
     assert made.rows("select legacy_id, name from app.boxes order by 1") == [("b1", "first"), ("b2", "again")]
 
 
-def test_a_zero_below_zero_goes_back_as_it_was_written(small: MakeSmall) -> None:  # noqa: F811
+def test_a_negative_zero_survives_reverse_replay(small: MakeSmall) -> None:  # noqa: F811
     """It equals the other zero, and is not the same: the way back wrote nothing, and verification told of a difference for good."""
     made = small(
         source="""

@@ -217,7 +217,7 @@ def test_an_old_id_is_never_cast_into_a_reference(small: MakeSmall) -> None:
     assert app.rows("select nspname from pg_namespace where nspname in ('app', 'tenantry')") == []
 
 
-def test_ids_in_documents_of_another_tenant_s_rows_are_told_and_stale_decides(small: MakeSmall) -> None:
+def test_ids_of_other_tenants_in_documents_are_reported_and_stale_decides(small: MakeSmall) -> None:
     app = small(
         source="""
         create table rules (id text primary key, "orgId" text not null references "Organization" (id));

@@ -155,7 +155,7 @@ def _rules(app: Small) -> dict[str, str]:
     return {str(name): str(state) for name, state in found}
 
 
-def test_one_cell_or_row_stands_back_and_the_rest_goes_on(small: MakeSmall) -> None:
+def test_one_refused_cell_or_row_does_not_block_the_rest(small: MakeSmall) -> None:
     app = small(source=ODD, target=ODD_TARGET, tables=ODD_TABLES)
     tables = ("tickets", "docs", "wide", "events", "rates", "orders")
     before = {name: app.rows(f"select t.*::text from {name} t order by 1") for name in tables}

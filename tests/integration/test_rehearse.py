@@ -272,7 +272,7 @@ def test_the_whole_of_clinic_while_sessions_are_connected(
     assert "<h1>" in (tmp_path / "report.html").read_text()
 
 
-def test_where_nobody_is_connected_it_is_a_template_and_everything_is_proved(stall: tuple[Database, Manifest]) -> None:
+def test_a_copy_without_connections_is_made_by_template_and_proved(stall: tuple[Database, Manifest]) -> None:
     database, manifest = stall
     before = untouched(database)
     result = rehearsed(database, manifest, prove=True)
@@ -327,7 +327,7 @@ def test_it_is_written_all_the_time_under_load_and_may_end_with_the_contract(sta
     assert one(database, "select count(*) from items") == 120
 
 
-def test_what_is_not_rehearsed_for_want_of_a_login_is_said(stall: tuple[Database, Manifest]) -> None:
+def test_parts_skipped_without_a_login_are_reported(stall: tuple[Database, Manifest]) -> None:
     database, manifest = stall
     result = rehearsed(database, manifest, prove=True, login_dsn="user=nobody_of_this_name")
     assert result.passed
@@ -465,7 +465,7 @@ def test_two_rehearsals_of_one_database_exclude_each_other(stall: tuple[Database
 # -- making the copy -----------------------------------------------------------------------------------------------------
 
 
-def test_without_createdb_it_says_what_to_do(legacy: Database) -> None:
+def test_missing_createdb_is_reported_with_advice(legacy: Database) -> None:
     with pytest.raises(RightsMissing) as caught:
         rehearse(legacy.dsn_as(OWNER), clinic_manifest(), Wishes(options=OPTIONS))
     assert "may not create a database" in caught.value.message
@@ -474,7 +474,7 @@ def test_without_createdb_it_says_what_to_do(legacy: Database) -> None:
     assert copies(legacy) == {}
 
 
-def test_without_pg_dump_and_with_sessions_it_says_what_to_do(
+def test_missing_pg_dump_with_open_sessions_is_reported_with_advice(
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
@@ -492,7 +492,9 @@ def test_without_pg_dump_and_with_sessions_it_says_what_to_do(
     assert copies(database) == {}
 
 
-def test_where_row_security_is_forced_it_says_what_lets_the_owner_copy(stall: tuple[Database, Manifest]) -> None:
+def test_forced_row_security_is_reported_with_the_right_that_lets_the_owner_copy(
+    stall: tuple[Database, Manifest],
+) -> None:
     database, manifest = stall
     with database.connect() as admin:
         admin.execute("alter table items enable row level security, force row level security")
@@ -504,7 +506,7 @@ def test_where_row_security_is_forced_it_says_what_lets_the_owner_copy(stall: tu
     assert copies(database) == {}
 
 
-def test_without_pg_dump_it_is_copied_by_template_where_nobody_is_connected(
+def test_a_database_without_connections_is_copied_by_template_without_pg_dump(
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
@@ -523,7 +525,7 @@ def test_a_large_database_is_not_closed_to_others_for_as_long_as_a_template_is_c
         assert copy.method == "dump and restore"
 
 
-def test_a_copy_has_what_the_original_has_on_every_version(legacy_each: Database) -> None:
+def test_a_copy_equals_its_original_on_every_version(legacy_each: Database) -> None:
     """Rows, schema, rights and settings; and strangers cannot connect to it."""
     make_role(legacy_each.server, f"create role {REHEARSER} login createdb in role {OWNER}")
     with legacy_each.connect() as admin:
@@ -620,7 +622,7 @@ def test_left_over_copies_are_dropped_and_nothing_else(stall: tuple[Database, Ma
             owner.execute(f"drop database {name}".encode())
 
 
-def test_a_copy_that_somebody_looks_at_is_named_and_left(stall: tuple[Database, Manifest]) -> None:
+def test_a_copy_with_open_sessions_is_named_and_kept(stall: tuple[Database, Manifest]) -> None:
     database, manifest = stall
     notices: list[str] = []
     with reading(database.dsn_as(STALL_OWNER), manifest) as (_, original):
@@ -821,7 +823,7 @@ def test_a_service_is_known_by_settings_or_roles_that_it_alone_has() -> None:
     assert managed_service(["cloudsql"], []) == "Google Cloud SQL"
 
 
-def test_a_look_needs_no_rights_and_finds_nothing_where_nothing_is(legacy_each: Database) -> None:
+def test_looking_for_copies_needs_no_rights_and_finds_none(legacy_each: Database) -> None:
     with connect(legacy_each.dsn_as(OWNER)) as connection:
         found = look_for_backups(connection)
     assert (found.severity, found.service) == ("warning", "")

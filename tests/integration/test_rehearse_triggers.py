@@ -32,7 +32,7 @@ TABLES = "".join(
 )
 
 
-def test_what_triggers_write_elsewhere_is_told_and_no_problem(small: MakeSmall) -> None:
+def test_triggers_writes_elsewhere_are_reported_without_a_problem(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     said = app.run("rehearse", "--no-proof", "--dsn", app.database.dsn, "--json")
     found = said.json
@@ -44,7 +44,7 @@ def test_what_triggers_write_elsewhere_is_told_and_no_problem(small: MakeSmall) 
     assert app.rows("select writes from counts order by id") == [(0,), (0,)]
 
 
-def test_a_row_that_nobody_wrote_is_still_a_problem(small: MakeSmall) -> None:
+def test_an_unexplained_change_of_a_row_is_a_problem(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     # As a trigger of the database that fires for the tool's own statements would: no write of the rehearsal explains it.
     app.as_superuser(

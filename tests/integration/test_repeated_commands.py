@@ -65,7 +65,7 @@ def test_a_run_that_was_never_cut_over_is_undone_only_where_that_was_typed(small
     assert "nothing is left to undo" in app.roll_back("--everything").out
 
 
-def test_undoing_that_was_stopped_goes_on_only_as_what_was_asked_for(
+def test_an_interrupted_rollback_resumes_only_as_the_same_command(
     small: MakeSmall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = small()
@@ -85,7 +85,7 @@ def test_undoing_that_was_stopped_goes_on_only_as_what_was_asked_for(
     assert app.rows("select from pg_namespace where nspname in ('app', 'tenantry')") == []
 
 
-def test_a_contract_that_is_run_again_says_that_it_was_done(small: MakeSmall) -> None:
+def test_a_repeated_contract_reports_that_it_was_done(small: MakeSmall) -> None:
     app = small()
     app.migrate()
     app.cut_over()

@@ -209,7 +209,7 @@ GOOD = (
 # -- Clinic: one row ---------------------------------------------------------------------------------------------------
 
 
-def test_where_both_sides_agree_nothing_is_written_and_nothing_kept(sides: Sides) -> None:
+def test_equal_sides_cause_no_writes_and_no_kept_rows(sides: Sides) -> None:
     before = sides.source()
     done = sides.back({table: list(found) for table, found in sides.target().items()})
     assert (done.written, done.kept, done.conflicts) == (0, 0, 0)
@@ -278,7 +278,7 @@ def test_fractions_of_a_second_that_the_source_does_not_hold_are_cut_off_and_kep
     assert (sides.back().written, sides.kept()) == (0, {})
 
 
-def test_the_tenant_stays_unsaid_while_another_column_leads_to_it_and_is_said_when_none_would(sides: Sides) -> None:
+def test_the_tenant_column_is_omitted_when_derivable_and_written_otherwise(sides: Sides) -> None:
     key, provider = pick(
         sides,
         f"select id, provider_id from public.metric_values where clinic_id is null and provider_id is not null and id in ({GOOD})",
@@ -347,7 +347,7 @@ def test_a_token_is_decrypted_and_never_named(sides: Sides) -> None:
     sides.assert_in_line()
 
 
-def test_a_token_that_cannot_be_decrypted_is_kept_and_holds_up_nobody(sides: Sides) -> None:
+def test_an_undecryptable_token_is_kept_and_blocks_no_other_row(sides: Sides) -> None:
     first, second = (row[0] for row in rows(sides.database, "select id from public.data_sources order by id limit 2"))
     before = sides.source()
     good = tokens.encrypt(["good"])[0].hex()
@@ -413,7 +413,7 @@ def test_columns_that_the_source_does_not_have_are_kept_once_they_hold_something
 CLINIC = "(select id from clinics where legacy_id = '{0}')"
 
 
-def test_rows_that_are_born_in_the_target_go_back_with_everything_they_refer_to(sides: Sides) -> None:
+def test_target_native_rows_are_written_back_with_their_references(sides: Sides) -> None:
     before = sides.source()
     access = tokens.encrypt(["born access"])[0].hex()
     made = sides.write(
@@ -557,7 +557,7 @@ def test_of_several_memberships_the_first_counts_and_the_next_when_it_ends(sides
     sides.assert_in_line()
 
 
-def test_what_is_deleted_goes_from_the_source_with_what_was_merged_into_it(sides: Sides) -> None:
+def test_a_deleted_row_is_deleted_from_the_source_with_its_merged_rows(sides: Sides) -> None:
     survivor = pick(sides, "select into_key from tenantry.merged where mapping = 'metric_values'")
     merged = keys_of(sides, f"merged where mapping = 'metric_values' and into_key = '{survivor}'")
     before = sides.source()
@@ -977,7 +977,7 @@ def test_each_kind_of_value_goes_back_in_a_form_that_is_read_as_the_same(lab: Si
     lab.assert_in_line()
 
 
-def test_what_the_source_cannot_hold_stays_as_it_was_there_and_is_kept(lab: Sides) -> None:
+def test_a_value_that_the_source_cannot_hold_is_kept_in_the_target_only(lab: Sides) -> None:
     before = lab.source()
     lab.write(
         "update nodes set label = 'longer than ten', shout = 'LONGER THAN TEN', size = 'XXXL', ratio = 0.1234567890123, grade = 9,"
@@ -1116,7 +1116,7 @@ def test_a_cascade_of_the_source_never_takes_along_what_only_the_source_has(lab:
     assert lab.back().deleted == 1
 
 
-def test_parts_of_a_row_come_and_go_by_what_the_manifest_says(lab: Sides) -> None:
+def test_parts_of_a_row_follow_the_manifests_conditions(lab: Sides) -> None:
     before = lab.source()
     lab.write(
         "update device_notes set body = 'another note'", "update devices set serial = 'y-2' where legacy_id = 'd2'"
@@ -1157,7 +1157,7 @@ def test_a_source_row_goes_with_the_part_that_its_filter_puts_it_in(lab: Sides) 
     lab.assert_in_line()
 
 
-def test_secrets_stand_in_no_conflict(lab: Sides) -> None:
+def test_conflicts_contain_no_secrets(lab: Sides) -> None:
     with lab.database.connect() as admin:
         admin.execute("""alter table "Old Lab".devices add constraint odd check (serial !~ 'odd')""")
     before = lab.source()
@@ -1212,7 +1212,7 @@ def test_many_rounds_in_one_session_and_one_transaction(sides: Sides) -> None:
     ]
 
 
-def test_a_row_that_was_mended_in_the_quarantine_keeps_its_mend_until_the_cell_is_written(sides: Sides) -> None:
+def test_a_corrected_row_keeps_its_correction_until_the_cell_is_written(sides: Sides) -> None:
     key, number = pick(
         sides,
         "select source_key, id from tenantry.quarantine where mapping = 'metric_values' and state = 'open' and problems = 'value_invalid:value'",
@@ -1247,7 +1247,7 @@ def test_a_row_that_was_mended_in_the_quarantine_keeps_its_mend_until_the_cell_i
         ("nodes = { generated = \"t.label\" }", "generated column"),
     ],
 )  # fmt: skip
-def test_a_way_back_that_does_not_fit_is_refused_by_name(lab_project: Project, given: str, want: str) -> None:
+def test_an_unsuitable_down_expression_is_refused_by_name(lab_project: Project, given: str, want: str) -> None:
     file = lab_project.manifest.path
     start, end = LAB_MANIFEST.index("[source.down.devices]"), LAB_MANIFEST.index("[target]")
     file.write_text(LAB_MANIFEST[:start] + f"[source.down]\n{given}\n" + LAB_MANIFEST[end:])

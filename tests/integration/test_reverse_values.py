@@ -131,7 +131,7 @@ def test_numbers_become_texts_that_every_reader_of_numbers_reads(
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("kind", ["numeric", "real", "double precision"])
-def test_what_is_no_number_of_digits_has_no_way_back(database: Database, kind: str, value: str) -> None:
+def test_text_without_digits_has_no_reverse_value(database: Database, kind: str, value: str) -> None:
     with session(database) as connection:
         down = numbers.number_text("t.value", kind)
         ((_, back, _),) = there_and_back(
@@ -156,7 +156,7 @@ PAIRS = [("integer", "bigint"), ("bigint", "integer"), ("numeric(10,2)", "intege
 @pytest.mark.parametrize(("target", "source"), PAIRS)
 @ANY
 @given(data=st.data())
-def test_numbers_of_another_type_come_back_or_not_at_all(
+def test_numbers_of_another_type_are_restored_exactly_or_kept(
     database: Database, target: str, source: str, data: st.DataObject
 ) -> None:
     fitting = (
@@ -195,7 +195,7 @@ def test_booleans_become_words_that_fit(database: Database, kind: str) -> None:
         max_size=80,
     )
 )
-def test_texts_come_back_or_not_at_all(database: Database, values: list[str]) -> None:
+def test_texts_are_restored_exactly_or_kept(database: Database, values: list[str]) -> None:
     with session(database) as connection:
         for target, source in (("text", "character varying(5)"), ("character varying(5)", "text"), ("text", "text")):
             down = casts.back("t.value", column(target), column(source), (), 150000)
@@ -237,9 +237,7 @@ def shown_twice_and_first(instant: datetime, zone: str) -> bool:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_wall_clock_comes_back_but_for_the_first_of_two_hours_that_it_shows_twice(
-    database: Database, zone: str
-) -> None:
+def test_local_times_are_restored_except_the_first_of_an_ambiguous_hour(database: Database, zone: str) -> None:
     source = column("timestamp without time zone")
     values = instants(zone)
     down = down_of("local_time", source, "timestamp with time zone", zone)
@@ -318,7 +316,7 @@ def test_days_come_back_whatever_the_clock_does_at_midnight(database: Database, 
 
 
 @pytest.mark.parametrize("kind", ["timestamp without time zone", "timestamp with time zone"])
-def test_days_that_no_timestamp_reaches_have_no_way_back(database: Database, kind: str) -> None:
+def test_days_beyond_timestamps_have_no_reverse_value(database: Database, kind: str) -> None:
     source = column(kind)
     down = down_of("local_day", source, "date", "Pacific/Kiritimati")
     with session(database) as connection:
@@ -338,7 +336,7 @@ TIMES = [("timestamp with time zone", "text"), ("timestamp without time zone", "
 
 
 @pytest.mark.parametrize(("target", "source"), TIMES)
-def test_times_of_another_type_come_back_or_not_at_all(database: Database, target: str, source: str) -> None:
+def test_times_of_another_type_are_restored_exactly_or_kept(database: Database, target: str, source: str) -> None:
     down = casts.back("t.value", column(target), column(source), (), 150000)
     values = [
         f"2024-0{1 + n % 9}-1{n % 8} {n % 24:02}:{7 * n % 60:02}:{n % 60:02}.{n % 4 * 250:03}" for n in range(200)

@@ -130,7 +130,7 @@ def test_the_first_query_travels_with_the_opening(world: World, tmp_path: Path) 
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.UNKNOWN
 
 
-def test_what_is_raised_rolls_back_and_what_is_not_commits(world: World) -> None:
+def test_an_exception_rolls_back_and_a_clean_end_commits(world: World) -> None:
     insert = "insert into providers (clinic_id, name, provider_type, status) values (%s, %s, 'dentist', 'active')"
     with world.built.owner() as owner:
         run(owner, "update clinic.user_clinic_roles set role = 'clinic_admin'")
@@ -271,7 +271,7 @@ def test_tokens_live_for_seconds_and_clocks_may_differ_a_little(world_each: Worl
                     _open(connection, claims, age=age)
 
 
-def test_an_expired_login_is_no_login(world: World) -> None:
+def test_expired_claims_open_nothing(world: World) -> None:
     with world.connection() as connection:
         now = time.time()
         for end, said in (
@@ -380,7 +380,7 @@ def test_functions_that_are_older_than_the_library_are_named(world: World) -> No
         me.execute("select 1")
 
 
-def test_keys_are_changed_without_a_gap_and_an_ended_one_ends_what_it_opened(world: World) -> None:
+def test_keys_rotate_without_a_gap_and_a_retired_key_ends_its_contexts(world: World) -> None:
     claims, new = claims_text(world.claims()), SealKey.new("new")
     with world.connection() as connection, world.built.owner() as owner:
         add_key(owner, new)
@@ -396,7 +396,7 @@ def test_keys_are_changed_without_a_gap_and_an_ended_one_ends_what_it_opened(wor
         _open(connection, claims, new)
 
 
-def test_nobody_but_the_definer_reads_the_keys(world: World) -> None:
+def test_only_the_definer_reads_the_keys(world: World) -> None:
     with world.connection() as connection:
         for role in ("none", "anon", "authenticated"):
             with connection.transaction(force_rollback=True):
@@ -475,7 +475,7 @@ def test_keys_are_made_listed_and_retired_by_the_command(world: World, tmp_path:
     assert SealKey.parse(printed.out).kid == "printed"
 
 
-def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp_path: Path) -> None:
+def test_an_impossible_command_is_reported_and_leaves_nothing(world: World, tmp_path: Path) -> None:
     for arguments, said in (
         (("new",), "Choose where the key goes"),
         (("new", "--out", str(tmp_path)), "cannot be written"),
@@ -494,7 +494,7 @@ def test_what_the_command_cannot_do_is_said_and_leaves_nothing(world: World, tmp
 # -- SQL on the connection --------------------------------------------------------------------------------------------
 
 
-def test_settings_make_nobody(world_each: World) -> None:
+def test_settings_alone_open_no_context(world_each: World) -> None:
     world = world_each
     with world.connection() as connection:
         told = json.dumps(world.claims())
@@ -564,7 +564,7 @@ POISON = [
 ]
 
 
-def test_what_a_caller_leaves_in_the_session_is_gone_before_the_next(world: World) -> None:
+def test_a_session_is_reset_before_its_next_user(world: World) -> None:
     with tenant_pool(world.built.login_dsn, max_size=1) as pool:
         with pool.connection() as connection:
             for statement in POISON:
@@ -654,7 +654,7 @@ def test_another_transaction_of_the_callers_sql_is_not_committed_for_them(world:
     asyncio.run(run_async())
 
 
-def test_a_handle_ends_with_its_block_and_nobody_hears_what_the_user_before_was_told(world: World) -> None:
+def test_a_handle_ends_with_its_block_and_notifications_do_not_reach_the_next_user(world: World) -> None:
     with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
         with pool.connection() as connection, tenant(connection, world.claims(0), KEY, schema=SCHEMA) as before:
             before.execute("listen orders")
@@ -775,7 +775,7 @@ def test_the_roles_script_pins_the_logins_settings_in_the_database(world: World)
             )  # fmt: skip
 
 
-def test_settings_of_the_session_decide_neither_how_policies_nor_how_statements_are_read(world: World) -> None:
+def test_session_settings_do_not_change_the_meaning_of_policies_and_statements(world: World) -> None:
     with world.connection() as connection, world.built.owner() as owner:
         for setting in ("default_transaction_isolation = 'repeatable read'", "default_transaction_read_only = on",
                         "row_security = off", "standard_conforming_strings = off"):  # fmt: skip
@@ -792,7 +792,7 @@ def test_settings_of_the_session_decide_neither_how_policies_nor_how_statements_
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_copy_that_nobody_was_prepared_for_costs_its_connection_only(first: bool, world: World) -> None:
+def test_an_unexpected_copy_costs_only_its_connection(first: bool, world: World) -> None:
     with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
         with (
             pytest.raises(psycopg.Error) as caught,
@@ -809,7 +809,7 @@ def test_a_copy_that_nobody_was_prepared_for_costs_its_connection_only(first: bo
 
 
 @pytest.mark.parametrize("ended", ["commit", "rollback", "commit; begin", "rollback and chain; begin"])
-def test_a_transaction_that_injected_sql_ended_goes_on_as_nobody(ended: str, world: World) -> None:
+def test_sql_after_an_injected_commit_has_no_caller(ended: str, world: World) -> None:
     with world.connection() as connection:
         with (
             pytest.raises((errors.NoActiveSqlTransaction, errors.InsufficientPrivilege)),
@@ -823,7 +823,7 @@ def test_a_transaction_that_injected_sql_ended_goes_on_as_nobody(ended: str, wor
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-def test_a_failure_that_was_passed_over_is_no_commit(world: World) -> None:
+def test_an_ignored_failure_does_not_commit(world: World) -> None:
     with (
         world.connection() as connection,
         pytest.raises(errors.InFailedSqlTransaction, match="rolled back"),

@@ -280,7 +280,7 @@ def test_there_must_be_a_run(database: Database, program: Callable[..., Said]) -
         read_status(connection)
 
 
-def test_a_login_without_rights_on_the_journal_is_told_so(ready: Database, program: Callable[..., Said]) -> None:
+def test_a_login_without_rights_on_the_journal_is_reported(ready: Database, program: Callable[..., Said]) -> None:
     said = program("--dsn", ready.dsn_as("authenticator_of_none"))
     assert (said.code, "TN-202" in said.err) == (2, True)
     with ready.connect() as admin:
@@ -344,7 +344,7 @@ def test_who_waits_for_a_lock_of_tenantry_is_named(ready: Database) -> None:
     assert look(ready).waiters == ()
 
 
-def test_what_holds_the_run_back_is_told(ready: Database, program: Callable[..., Said]) -> None:
+def test_reasons_to_back_off_are_shown(ready: Database, program: Callable[..., Said]) -> None:
     with engine(ready, "postgres") as connection:
         pause(connection, by="night shift", reason="backup")
     limits = clinic_manifest().throttle
@@ -378,7 +378,7 @@ def test_of_a_query_the_first_words_are_shown_and_no_values(query: str | None, w
 # -- behind the cut-over ---------------------------------------------------------------------------------------------------
 
 
-def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
+def test_cutover_and_rollback_change_the_direction_and_record_their_write_pause(
     ready: Database, program: Callable[..., Said]
 ) -> None:
     turned = cut_over(ready.dsn_as(OWNER), clinic_manifest())
@@ -405,7 +405,7 @@ def test_cut_over_and_rollback_turn_the_words_and_leave_their_stall(
     assert "tenantry_rollback_stall_seconds" in parsed(metrics_text(now))
 
 
-def test_a_journal_that_was_taken_back_ends_the_watch(ready: Database) -> None:
+def test_a_rolled_back_journal_ends_the_watch(ready: Database) -> None:
     now = look(ready)
     with ready.connect() as admin:
         admin.execute("drop schema tenantry cascade")
@@ -480,7 +480,7 @@ def test_a_run_leaves_a_timeline_that_its_report_shows(legacy: Database) -> None
     assert f"cut over, {timeline.marks[-1].stall_ms:.0f} ms" in html
 
 
-def test_without_samples_there_is_no_timeline(database: Database, ready: Database) -> None:
+def test_a_run_without_samples_has_no_timeline(database: Database, ready: Database) -> None:
     with engine(database, "postgres") as connection:
         assert read_timeline(connection) is None
     with ready.connect() as admin:
@@ -525,7 +525,7 @@ def test_the_watch_without_a_terminal_says_a_line_at_each_look(legacy: Database,
     assert re.match(r"\d\d:\d\d:\d\d run 1 ready, secure", lines[-1])
 
 
-def test_the_watch_ends_where_nobody_works(ready: Database, program: Callable[..., Said]) -> None:
+def test_the_watch_ends_without_a_working_process(ready: Database, program: Callable[..., Said]) -> None:
     assert program("--dsn", ready.dsn, "--watch").out.count("\n") == 1
 
 
@@ -606,7 +606,7 @@ def parsed(text: str) -> dict[str, Parsed]:
     return found
 
 
-def test_the_metrics_are_valid_and_say_what_the_status_says(ready: Database, tmp_path: Path) -> None:
+def test_the_metrics_are_valid_and_equal_the_status(ready: Database, tmp_path: Path) -> None:
     file = tmp_path / "tenantry.prom"
     file.write_text("old")
     with engine(ready) as connection:

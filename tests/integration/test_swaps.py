@@ -129,7 +129,7 @@ def test_unique_values_of_any_table_rotate_in_rounds_of_one_entry(small: MakeSma
         assert app.rows("select mapping, source_key, reason from tenantry.quarantine where state = 'open'") == []
 
 
-def test_an_account_that_somebody_has_used_keeps_its_address_and_holds_nobody_up(small: MakeSmall) -> None:
+def test_a_used_account_keeps_its_address_and_blocks_nobody(small: MakeSmall) -> None:
     app = small()
     app.migrate()
     app.as_superuser(

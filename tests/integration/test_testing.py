@@ -79,7 +79,7 @@ def org(database: Database, tmp_path: Path) -> Built:
 # -- statements as somebody ----------------------------------------------------------------------------------------------
 
 
-def test_a_user_has_the_rights_of_his_role_in_his_tenant_and_nothing_of_it_stays(database_each: Database) -> None:
+def test_a_user_has_the_rights_of_their_role_and_is_rolled_back(database_each: Database) -> None:
     built = build_clinic(database_each)
     there = ("auth.users", "clinic.profiles", "clinic.clinics", "clinic.locations", "clinic.user_clinic_roles",
              "tenantry.seal_key", "tenantry.account")  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_user_has_the_rights_of_his_role_in_his_tenant_and_nothing_of_it_stays
         assert _count(owner, there) == before
 
 
-def test_what_stands_in_the_transaction_of_a_given_connection_is_seen_and_stays(built: Built) -> None:
+def test_rows_of_a_given_connections_transaction_are_visible_and_kept(built: Built) -> None:
     with psycopg.connect(built.owner_dsn, row_factory=dict_row) as owner:
         clinic = str(
             owner.execute(
@@ -137,7 +137,7 @@ def test_what_stands_in_the_transaction_of_a_given_connection_is_seen_and_stays(
         owner.rollback()
 
 
-def test_accounts_and_memberships_that_are_there_are_used(built: Built) -> None:
+def test_existing_accounts_and_memberships_are_used(built: Built) -> None:
     with built.owner() as owner:
         mine, other = _clinic(owner), _clinic(owner, "Hill")
         with owner.transaction(force_rollback=True):
@@ -181,7 +181,7 @@ def test_one_may_be_member_of_several_tenants_with_different_roles(built: Built)
             assert eve.execute("select tenantry.email()").fetchone() == ("eve@example.test",)
 
 
-def test_others_are_who_they_are_said_to_be(built: Built) -> None:
+def test_other_callers_have_the_stated_identity(built: Built) -> None:
     who = "select current_user, tenantry.is_super(), count(*) from clinics"
     with built.owner() as owner:
         _clinic(owner)
@@ -266,7 +266,7 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-def test_what_cannot_be_is_said_with_what_can(built: Built) -> None:
+def test_an_impossible_caller_is_reported_with_the_possible_ones(built: Built) -> None:
     for who, message, hint in UNKNOWN:
         with pytest.raises(SettingsError, match=message) as caught, as_user(built.owner_dsn, built.project, **who):
             pass
@@ -284,7 +284,7 @@ def test_missing_roles_and_rights_are_named(built: Built) -> None:
         pass
 
 
-def test_a_connection_that_can_carry_nobody_is_refused(built: Built) -> None:
+def test_an_unsuitable_connection_is_refused(built: Built) -> None:
     with psycopg.connect(built.owner_dsn) as owner:
         with pytest.raises(errors.DivisionByZero):
             owner.execute("select 1 / 0")
@@ -298,7 +298,7 @@ def test_a_connection_that_can_carry_nobody_is_refused(built: Built) -> None:
 # -- the whole -----------------------------------------------------------------------------------------------------------
 
 
-def test_isolation_is_asserted_and_what_breaks_it_is_told(built: Built) -> None:
+def test_assert_isolated_lists_failures(built: Built) -> None:
     assert_isolated(built.owner_dsn, CLINIC, tables=["goals", "locations"])
     with built.owner() as owner:
         run(owner, *OPEN)
@@ -311,9 +311,7 @@ def test_isolation_is_asserted_and_what_breaks_it_is_told(built: Built) -> None:
     assert "lock_table" not in said
 
 
-def test_what_is_meant_to_be_so_stands_with_its_reason_beside_the_manifest(
-    org: Built, tmp_path: Path, project: pytest.Pytester
-) -> None:
+def test_exceptions_next_to_the_manifest_are_applied(org: Built, tmp_path: Path, project: pytest.Pytester) -> None:
     manifest = org.project.manifest.path
     with org.owner() as owner:
         run(
@@ -499,7 +497,7 @@ def test_without_a_manifest_there_is_lint_and_the_rest_says_why_not(project: pyt
     result.stdout.fnmatch_lines(["SKIPPED *no manifest says who may do what*"])
 
 
-def test_what_cannot_run_says_so_and_never_shows_the_password(project: pytest.Pytester, built: Built) -> None:
+def test_an_impossible_run_is_reported_without_the_password(project: pytest.Pytester, built: Built) -> None:
     result = project.runpytest_inprocess("--tenantry")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no database is named*"])
@@ -529,6 +527,6 @@ def test_tenantry_needs_no_pytest_but_in_its_plugin() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_run_that_asks_for_nothing_loads_nothing(project: pytest.Pytester) -> None:
+def test_an_unused_plugin_imports_nothing(project: pytest.Pytester) -> None:
     project.makepyfile("import sys\n\ndef test_it(): assert 'psycopg' not in sys.modules")
     project.runpytest_subprocess().assert_outcomes(passed=1)

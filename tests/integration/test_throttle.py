@@ -133,7 +133,7 @@ def blocked(database: Database, holder: str, *, on: str = "row") -> Iterator[psy
 # -- nothing, pause, stop ------------------------------------------------------------------------------------------------
 
 
-def test_work_goes_on_at_once_where_nothing_is_in_the_way(database_each: Database) -> None:
+def test_work_without_reasons_to_back_off_does_not_wait(database_each: Database) -> None:
     with watched(journal(database_each)) as by:
         assert by.throttle.wait("copy", "public.visits") == 0.0
         assert by.throttle.wait("replay") == 0.0
@@ -148,7 +148,7 @@ def test_the_defaults_hold_nothing_back_on_a_quiet_server_of_ones_own(own: Embed
 
 
 @pytest.mark.parametrize("work", ["copy", "replay"])
-def test_a_pause_holds_copy_and_replay_until_it_is_taken_back(database_each: Database, work: Work) -> None:
+def test_a_pause_stops_copy_and_replay_until_it_ends(database_each: Database, work: Work) -> None:
     with watched(journal(database_each)) as by, connect(database_each.dsn) as other:
         assert pause(other, by="anna", reason="quarter's end")
         assert not pause(other, by="ben")
@@ -186,7 +186,7 @@ def test_who_has_been_stopped_asks_nothing() -> None:
     assert throttle.wait("copy") == 0.0
 
 
-def test_many_workers_share_one_look_and_say_it_once(database: Database) -> None:
+def test_workers_share_one_reading_and_report_once(database: Database) -> None:
     asked: list[float] = []
 
     class Counting(psycopg.Cursor[Any]):
@@ -273,7 +273,7 @@ def test_a_long_transaction_slows_copying_and_leaves_replay_alone(database_each:
     assert [notice.split(":")[0] for notice in by.notices] == ["Copying slows down"]
 
 
-def test_a_transaction_that_holds_nothing_back_is_no_reason(database: Database) -> None:
+def test_a_harmless_transaction_is_no_reason_to_back_off(database: Database) -> None:
     with watched(journal(database), settings(max_transaction_age="10ms")) as by, session(database, "idle") as other:
         other.prepare_threshold = None  # the portal of a prepared statement would keep its snapshot
         other.execute("begin")
@@ -544,7 +544,7 @@ def plain(database_each: Database) -> Iterator[str]:
 ALL = {**NOTHING, "min_free_disk": "1kB", "max_transaction_age": "50ms", "max_wal_directory": "1MB"}
 
 
-def test_a_login_without_pg_monitor_is_told_what_it_cannot_see(database_each: Database, plain: str) -> None:
+def test_a_login_without_pg_monitor_gets_a_notice_of_hidden_facts(database_each: Database, plain: str) -> None:
     def codes() -> list[str]:
         # The journal was made a moment ago: the server's autovacuum may be at it.
         return [code for code in by.codes() if code != "autovacuum"]
@@ -613,7 +613,7 @@ def test_a_journal_made_later_is_found(database: Database) -> None:
         wait_for("its end", lambda: by.codes() == [])
 
 
-def test_what_somebody_wrote_into_the_table_is_passed_over_and_said_once(database: Database) -> None:
+def test_invalid_rows_of_the_settings_table_are_ignored_and_reported_once(database: Database) -> None:
     with watched(journal(database)) as by, connect(database.dsn) as other:
         other.execute(
             "insert into tenantry.setting (name, value) values ('max_wal_per_secnd', '\"1MB\"'), ('sleep', '7'),"
@@ -674,7 +674,7 @@ def test_nothing_but_a_pause_holds_replay_for_ever() -> None:
     assert set(held.values()) == {0.0, 2.0}
 
 
-def test_a_standby_that_stands_still_is_behind_for_at_least_as_long_as_we_have_seen() -> None:
+def test_a_stopped_standby_lags_at_least_as_long_as_observed() -> None:
     course = Course()
     for at, wal in ((0.0, 100), (10.0, 200), (20.0, 300), (30.0, 300)):
         course.add(at, wal, None)
@@ -795,9 +795,7 @@ def test_the_command_shows_settings_readings_and_reasons(
     assert said.json["paused"] is True
 
 
-def test_commands_change_settings_and_say_what_they_did(
-    database: Database, program: Callable[..., Said], quiet: Path
-) -> None:
+def test_commands_change_settings_and_report_it(database: Database, program: Callable[..., Said], quiet: Path) -> None:
     dsn = ("--dsn", journal(database).dsn)
     assert program("throttle", "set", "max_slot_lag=1GB", "sleep=0s", *dsn, "--json").json == {
         "set": {"max_slot_lag": "1GB", "sleep": "off"},
@@ -829,7 +827,7 @@ def test_commands_change_settings_and_say_what_they_did(
         (["throttle", "reset", "zzz"], "there are sleep, chunk_target"),
     ],
 )
-def test_wrong_usage_is_told_with_the_nearest_right_name(
+def test_wrong_usage_is_reported_with_the_nearest_name(
     database: Database, program: Callable[..., Said], quiet: Path, arguments: Sequence[str], want: str
 ) -> None:
     said = program(*arguments, "--dsn", journal(database).dsn)
@@ -855,7 +853,7 @@ def test_the_settings_can_be_seen_before_there_is_a_run(
     assert "Nothing throttles a run." in said.out
 
 
-def test_a_login_without_rights_on_the_journal_is_told_so(
+def test_a_login_without_rights_on_the_journal_is_reported(
     database_each: Database, plain: str, program: Callable[..., Said], quiet: Path
 ) -> None:
     with database_each.connect() as admin:

@@ -269,7 +269,7 @@ def test_numbers_are_read_exactly_or_refused_in_every_type(database_each: Databa
         assert_same(NASTY, got, [[want_number(reader, name, text) for name in TYPES] for text in NASTY])
 
 
-def test_the_oracle_of_numbers_itself_reads_what_the_reference_promises() -> None:
+def test_the_oracle_of_numbers_follows_the_reference() -> None:
     """Two wrong readers could agree; this says what is meant by hand."""
     want = {
         "1,546.27": "1546.27", " $ 1,322.35 ": "1322.35", "-$459.08": "-459.08", "(459.08)": "-459.08", "-77%": "-0.77",
@@ -381,7 +381,7 @@ def test_texts_become_labels_of_an_enum_or_are_refused_whatever_the_collation(da
         holds()
 
 
-def test_a_collation_that_ignores_case_changes_nothing(database_each: Database) -> None:
+def test_a_case_insensitive_collation_has_no_effect(database_each: Database) -> None:
     with session(database_each) as connection:
         try:
             connection.execute(
@@ -458,7 +458,7 @@ def want_cast(value: Decimal, source: str, target: str) -> object:
     return held(value, target)
 
 
-def test_what_is_no_number_is_refused_by_types_that_have_no_such_value(database_each: Database) -> None:
+def test_nan_is_refused_by_types_without_it(database_each: Database) -> None:
     with session(database_each) as connection:
         for source in ("double precision", "numeric", "real"):
             for target in ("integer", "numeric(14,2)"):

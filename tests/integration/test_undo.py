@@ -7,7 +7,7 @@ from tests.conftest import Database
 from tests.migrate_support import OWNER, clinic_manifest, clone_legacy, engine, one, rows, source_digest
 
 
-def test_the_undo_of_all_steps_in_reverse_leaves_the_database_as_it_was(finished_each: Database) -> None:
+def test_undoing_all_steps_in_reverse_restores_the_database(finished_each: Database) -> None:
     with clone_legacy(finished_each.server) as before:
         want = source_digest(before)
         wanted_rows = {
@@ -39,7 +39,7 @@ def test_the_undo_of_all_steps_in_reverse_leaves_the_database_as_it_was(finished
         assert application.execute("update clinics set name = name").rowcount == 4
 
 
-def test_the_steps_between_can_be_taken_back_and_done_again(finished_each: Database) -> None:
+def test_intermediate_steps_can_be_undone_and_run_again(finished_each: Database) -> None:
     """Up, down, up: back to the empty target and forward again, by the plan's own SQL."""
     with engine(finished_each, OWNER) as connection:
         plan = prepare(connection, clinic_manifest()).plan

@@ -510,7 +510,7 @@ def test_a_user_signs_in_with_the_old_password_against_the_stored_hash(database:
     ],
     ids=range(12),
 )
-def test_kinds_of_hashes_are_told_by_their_form_alike_in_sql(
+def test_kinds_of_hashes_are_recognised_equally_in_sql(
     hashed: str | None, kind: str | None, database: Database
 ) -> None:
     from tenantry.accounts.password_hashes import usable_sql  # noqa: PLC0415
@@ -524,7 +524,7 @@ def test_kinds_of_hashes_are_told_by_their_form_alike_in_sql(
 # -- while the application writes ----------------------------------------------------------------------------------------
 
 
-def test_users_that_change_during_the_run_are_decided_anew(database: Database, tmp_path: Path) -> None:
+def test_users_that_change_during_the_run_are_decided_again(database: Database, tmp_path: Path) -> None:
     users = (User("y1", "y1@x.example"), User("y2", "y2@x.example"), User("y3", "y3@x.example"))
     accounts = (Account(_a(401), "new1@x.example"), Account(_a(404), "y4@x.example"))
     cases = (Case("", users, {}, accounts),)
@@ -710,7 +710,7 @@ def test_official_clients_read_the_accounts_that_a_run_made(database: Database, 
         ('otherwise = "ignore"', "create"),
     ],
 )
-def test_a_slip_in_the_users_section_is_named_with_what_was_meant(
+def test_a_typo_in_the_users_section_is_reported_with_the_nearest_name(
     users: str, said: str, database: Database, tmp_path: Path
 ) -> None:
     with (

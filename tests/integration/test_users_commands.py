@@ -35,7 +35,7 @@ def _cli(world: World, *arguments: str, **environment: str):  # type: ignore[no-
     return cli("users", *arguments, *where, environment=environment)
 
 
-def test_the_plan_says_before_what_the_list_says_after(world: World, tmp_path: Path) -> None:
+def test_the_plan_predicts_the_list(world: World, tmp_path: Path) -> None:
     expected = {"created_with_password": 1, "created": 2, "linked_by_email": 1, "account_unconfirmed": 1}
     before = _cli(world, "plan", "--json")
     assert before.code == 0, before.err
@@ -75,7 +75,7 @@ def project(database: Database) -> Iterator[tuple[Hosted, Database]]:
             yield api, other
 
 
-def test_behind_the_admin_api_the_same_plan_is_carried_out(
+def test_the_admin_api_executes_the_same_plan(
     database: Database, project: tuple[Hosted, Database], tmp_path: Path
 ) -> None:
     api, there = project
@@ -109,9 +109,7 @@ def test_behind_the_admin_api_the_same_plan_is_carried_out(
         assert set(_accounts(there)) == set(before)
 
 
-def test_what_the_server_refuses_is_listed(
-    database: Database, project: tuple[Hosted, Database], tmp_path: Path
-) -> None:
+def test_refused_accounts_are_listed(database: Database, project: tuple[Hosted, Database], tmp_path: Path) -> None:
     api, there = project
     environment = {"TENANTRY_AUTH_URL": api.url, "TENANTRY_AUTH_KEY": KEY}
     with _world(database, tmp_path, FIRST, MERGE, (Case("", USERS[:2], {}),)) as world:

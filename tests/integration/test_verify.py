@@ -111,7 +111,7 @@ def test_a_row_too_many_is_named_and_the_account_does_not_balance(spoiled_by: Sp
     assert [each.table for each in found if each.check == "accounting"] == ["goals"]
 
 
-def test_a_row_that_is_there_twice_is_named(spoiled_by: Spoil) -> None:
+def test_a_duplicate_row_is_named(spoiled_by: Spoil) -> None:
     key = spoiled_by.one("select min(legacy_id) from clinic.profiles")
     found = spoiled_by(
         "alter table clinic.profiles drop constraint profiles_pkey cascade",
@@ -146,7 +146,7 @@ def test_a_row_of_another_tenant_is_named(spoiled_by: Spoil) -> None:
     assert [(each.table, each.key, each.column) for each in broken] == [("goals", key, "clinic_id, provider_id")]
 
 
-def test_a_reference_to_nothing_is_named(spoiled_by: Spoil) -> None:
+def test_a_dangling_reference_is_named(spoiled_by: Spoil) -> None:
     key = spoiled_by.one("select min(legacy_id) from clinic.widgets")
     found = spoiled_by(f"update clinic.widgets set dashboard_id = gen_random_uuid() where legacy_id = '{key}'")
     broken = [each for each in found if each.check == "references"]

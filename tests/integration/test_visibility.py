@@ -50,7 +50,7 @@ def test_a_forced_source_table_is_refused_before_anything_is_changed(small: Make
     assert made.one("select to_regnamespace('tenantry') is null and to_regnamespace('app') is null")
 
 
-def test_what_the_message_advises_lets_every_row_through(small: MakeSmall) -> None:
+def test_the_advice_of_the_message_makes_every_row_visible(small: MakeSmall) -> None:
     made = make(small, f"{FORCED}; {POLICY};")
     made.as_owner(f"create policy tenantry_migrator on public.notes to {OWNER} using (true) with check (true)")
     assert made.run("analyze", "--json").json["findings"] is not None

@@ -36,7 +36,7 @@ def refused(shop: Small, *statements: str, user: str = "small_prisma") -> None:
                 connection.execute(statement.encode())
 
 
-def test_the_side_that_is_not_written_refuses_everybody_in_both_directions(shop: Small) -> None:
+def test_the_inactive_side_refuses_every_writer_in_both_directions(shop: Small) -> None:
     shop.migrate()
     refused(shop, *WRITES)
     refused(shop, *WRITES, user="postgres")
@@ -95,7 +95,7 @@ def test_what_gets_past_the_fence_of_the_target_is_noted_listed_and_kept(shop: S
     assert shop.one("select loser ->> 'kind' from app_kept.tenantry_conflicts where legacy_id = 'i1'") == "acknowledged"
 
 
-def test_what_was_written_with_every_trigger_off_is_found_before_the_target_goes(shop: Small) -> None:
+def test_writes_without_triggers_are_found_before_the_target_is_dropped(shop: Small) -> None:
     shop.migrate()
     past_the_fence(shop, *STRAY, triggers="all")
     assert shop.one("select count(*) from tenantry.target_log") == 0
@@ -107,7 +107,7 @@ def test_what_was_written_with_every_trigger_off_is_found_before_the_target_goes
     assert shop.one("select string_agg(distinct kind, ' ') from invoices") == "sale"
 
 
-def test_what_gets_past_the_fence_of_the_source_is_listed_and_carried_over_after_a_rollback(shop: Small) -> None:
+def test_writes_past_the_sources_fence_are_listed_and_replayed_after_a_rollback(shop: Small) -> None:
     shop.migrate()
     shop.cut_over()
     past_the_fence(
@@ -141,7 +141,7 @@ def all_triggers_off(table: str, *statements: str) -> str:
     )
 
 
-def test_triggers_that_others_switch_lock_nobody_out_and_hide_nothing(shop: Small) -> None:
+def test_triggers_switched_by_others_block_nobody_and_hide_no_write(shop: Small) -> None:
     shop.migrate()
     shop.as_superuser(all_triggers_off("invoices", "insert into invoices values ('missed', 'o1', 'sale')"))
     shop.write("update invoices set kind = 'goes on' where id = 'i1'")
@@ -221,7 +221,7 @@ def sign_up(app: Small, number: int) -> str:
     return made
 
 
-def test_people_go_on_signing_up_whatever_a_trigger_on_their_accounts_writes(supabase: Small) -> None:
+def test_sign_up_works_whatever_a_trigger_on_accounts_writes(supabase: Small) -> None:
     first = sign_up(supabase, 1)
     found = [each for each in supabase.run("analyze", "--json").json["findings"] if each["code"] == "TA-130"]
     assert [(each["table"], each["severity"]) for each in found] == [("profiles", "warning")]

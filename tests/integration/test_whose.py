@@ -36,7 +36,7 @@ def notes(small: MakeSmall) -> Small:
     )
 
 
-def test_a_rollback_keeps_rows_beside_what_others_keep_and_drops_nothing_of_theirs(notes: Small) -> None:
+def test_a_rollback_keeps_foreign_objects_and_archives_rows_next_to_them(notes: Small) -> None:
     notes.migrate()
     notes.cut_over()
     notes.as_superuser(
@@ -69,7 +69,7 @@ def test_a_rollback_keeps_rows_beside_what_others_keep_and_drops_nothing_of_thei
     assert notes.one("select said from app_kept_3.tenantry_cells") == "again"
 
 
-def test_a_schema_tenantry_of_somebody_else_is_left_alone(small: MakeSmall) -> None:
+def test_a_foreign_schema_tenantry_is_left_unchanged(small: MakeSmall) -> None:
     made = small(
         after="create schema tenantry; create table tenantry.run (id integer); insert into tenantry.run values (1)"
     )

@@ -24,7 +24,7 @@ def notes(make: MakeSmall, more: str = "", users: str = "", source: str = NOTES)
     )
 
 
-def test_a_migration_says_who_may_write_before_the_cut_over(small: MakeSmall) -> None:
+def test_a_migration_reports_who_may_write_before_the_cutover(small: MakeSmall) -> None:
     made = notes(small)
     said = made.migrate().everything
     assert "refuses writes from now on" not in said
@@ -54,7 +54,7 @@ def test_a_condition_that_names_a_table_with_capitals_is_shown_as_it_must_be_typ
     made.run("migrate", "--only", "\"Organization\".id in ('o1')", code=0)
 
 
-def test_nobody_is_left_with_a_traceback(small: MakeSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_shows_a_traceback(small: MakeSmall, monkeypatch: pytest.MonkeyPatch) -> None:
     made = notes(small)
 
     def broken(*_: object, **__: object) -> None:
@@ -68,7 +68,7 @@ def test_nobody_is_left_with_a_traceback(small: MakeSmall, monkeypatch: pytest.M
     assert "Traceback" not in said
 
 
-def test_a_failed_comparison_says_what_is_likely() -> None:
+def test_a_failed_comparison_names_likely_causes() -> None:
     def told(*differences: Difference) -> str:
         return " ".join(likely(differences))
 
@@ -110,7 +110,7 @@ columns = { at = { from = "at" }, day = { from = "at", as = "local_day", zone = 
 """
 
 
-def test_a_zone_that_nobody_stated_is_a_warning(small: MakeSmall) -> None:
+def test_an_unstated_time_zone_is_a_warning(small: MakeSmall) -> None:
     """A default that would apply to rows that are there: dates would be other ones without a word."""
     app = small(source=VISITS, target=VISITS_TARGET, tables=VISITS_TABLE)
     app.rewrite(

@@ -224,7 +224,7 @@ def test_every_attack_has_a_lab_or_a_reason() -> None:
     assert {each.family for each in ATTACKS} == set(FAMILIES)
 
 
-def test_on_the_small_application_itself_nothing_is_broken(templates: dict[bool, Database]) -> None:
+def test_no_attack_succeeds_on_the_small_application(templates: dict[bool, Database]) -> None:
     results = _attacked(templates, Side("", True, Application()), None)
     assert _unexpected(results.values()) == {}
     assert len(results) == len(ATTACKS)
@@ -243,7 +243,7 @@ def _unexpected(results: Any) -> dict[str, str]:
     }
 
 
-def test_on_clinic_nothing_is_broken(database: Database) -> None:
+def test_no_attack_succeeds_on_clinic(database: Database) -> None:
     built = build_clinic(database)
     seen: list[tuple[str, int, int]] = []
     left: list[str] = []
@@ -294,7 +294,7 @@ def _made(database: Database) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def test_rows_and_roles_of_the_database_itself_stay_as_they_are(database: Database) -> None:
+def test_attacks_on_a_copy_leave_the_original_rows_and_roles_unchanged(database: Database) -> None:
     built = build_clinic(database)
     digest = (
         "select md5(string_agg(x, ',' order by x)) from (select r.rolname || r.rolsuper::text || coalesce(s.setconfig::text, '')"
@@ -397,7 +397,7 @@ def test_an_owner_who_may_not_dump_forced_tables_proves_a_copy_with_synthetic_ro
             run(admin, f"reassign owned by {maker} to postgres", f"drop owned by {maker}", f"drop role {maker}")
 
 
-def test_what_was_granted_to_the_applications_login_is_found_by_its_twin(database: Database) -> None:
+def test_the_login_for_attacks_has_the_grants_of_the_applications_login(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:
         run(
@@ -460,7 +460,7 @@ def test_an_error_of_the_harness_is_a_result_of_its_own(built_org: Built, monkey
     assert got["read_by_range"].outcome == "held"
 
 
-def test_a_context_that_opens_for_nobody_proves_nothing(built_org: Built) -> None:
+def test_a_proof_fails_if_the_attackers_context_does_not_open(built_org: Built) -> None:
     with built_org.owner() as owner:
         run(
             owner,
@@ -476,7 +476,7 @@ def built_org(database: Database, tmp_path: Path) -> Built:
     return build_org(database, tmp_path)
 
 
-def test_where_nothing_may_be_tried_the_catalog_says_which_right_would_allow_it(database: Database) -> None:
+def test_the_catalog_names_the_right_that_would_allow_an_attack(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:
         results = ask_rights(owner, built.project)
@@ -526,7 +526,7 @@ def test_the_page_of_attacks_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == attacks_page(), "stale: run `make docs`"
 
 
-def test_every_attack_says_what_it_tries_and_gains() -> None:
+def test_every_attack_has_a_description_of_its_attempt_and_gain() -> None:
     for each in ATTACKS:
         assert each.tries.endswith("."), each.name
         assert each.gains.endswith("."), each.name

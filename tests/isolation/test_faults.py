@@ -24,7 +24,7 @@ RESULTS = [
 ]
 
 
-def test_one_fault_is_told_once_with_its_places_and_the_worst_first() -> None:
+def test_faults_are_grouped_with_their_places_worst_first() -> None:
     found = faults(RESULTS, [SarifRule("views", "Views obey", mending="Mend them")])
     assert [(each.name, each.level, len(each.places)) for each in found] == [
         ("app.notes", "error", 1),
@@ -61,7 +61,7 @@ def test_a_baseline_holds_what_failed_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"accepted": 1}', '{"accepted": [1]}'])
-def test_a_file_that_is_no_baseline_is_refused(text: str, tmp_path: Path) -> None:
+def test_an_invalid_baseline_file_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError, match="baseline"):

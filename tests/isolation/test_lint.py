@@ -83,7 +83,7 @@ def _linted(laboratories: Laboratories, sql: str, version: int = 18) -> Lint:
 
 @pytest.mark.parametrize("version", ON_EACH)
 @pytest.mark.parametrize("check", sorted({*CHECKS, *folders()}))
-def test_a_check_names_what_is_broken_and_passes_what_is_mended(
+def test_a_check_finds_the_broken_lab_and_passes_the_repaired_one(
     check: str, version: int, laboratories: Laboratories
 ) -> None:
     row = tried(laboratories[version], version, check)
@@ -130,7 +130,7 @@ def _most(check: CheckFile) -> str:
 
 
 @pytest.mark.parametrize("check", check_files(), ids=lambda check: check.name)
-def test_a_check_says_what_it_is_about(check: CheckFile) -> None:
+def test_every_check_has_a_complete_header(check: CheckFile) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", check.name)
     assert all((check.title, check.why, check.mending))
     assert not check.title.endswith(".")
@@ -198,7 +198,7 @@ def test_lint_asks_for_no_rights_and_leaves_nothing_behind(laboratories: Laborat
     assert {finding.check for finding in found.findings} == {"policy_always_true", "policy_commands"}
 
 
-def test_nothing_that_somebody_made_stands_in_for_what_is_postgresqls_own(laboratories: Laboratories) -> None:
+def test_user_defined_objects_do_not_shadow_those_of_postgresql(laboratories: Laboratories) -> None:
     found = _linted(
         laboratories,
         f"""{OPEN}
@@ -244,9 +244,7 @@ def test_conditions_of_every_kind_can_be_read(version: int, laboratories: Labora
     assert any("kind_1 " in detail for detail in said)
 
 
-def test_a_condition_that_cannot_be_read_is_said_not_passed_over(
-    laboratories: Laboratories, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_condition_is_reported(laboratories: Laboratories, monkeypatch: pytest.MonkeyPatch) -> None:
     def unread(text: str) -> object:
         raise ValueError("of a later version")
 
@@ -259,7 +257,7 @@ def test_a_condition_that_cannot_be_read_is_said_not_passed_over(
 
 
 @pytest.mark.parametrize("text", ["", "{", "}", "{A :b (}", "{A :b (1 2}", "A", "{A :b 1} {B}"])
-def test_what_is_no_expression_is_refused(text: str) -> None:
+def test_an_invalid_expression_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="tree"):
         parse(text)
 
@@ -301,7 +299,7 @@ SAID = {"policy_always_true": 0, "policy_true_for_nobody": 1, "policy_signed_in_
 
 
 @pytest.mark.parametrize("version", ON_EACH)
-def test_what_is_said_of_a_condition_is_what_the_server_makes_of_it(version: int, laboratories: Laboratories) -> None:
+def test_constant_folding_agrees_with_the_server(version: int, laboratories: Laboratories) -> None:
     policies = "".join(
         f"create policy c{number} on app.notes for select to authenticated using ({condition});\n"
         for number, condition in enumerate(CONDITIONS)
@@ -340,7 +338,7 @@ def test_what_is_said_of_a_condition_is_what_the_server_makes_of_it(version: int
 # -- finding out what is meant ----------------------------------------------------------------------------------------
 
 
-def test_a_database_without_clients_or_tenants_says_so(laboratories: Laboratories) -> None:
+def test_a_database_without_clients_or_tenants_is_reported(laboratories: Laboratories) -> None:
     connection = laboratories[18]
     try:
         connection.execute("create schema shop; create table shop.items (id int primary key, name text)")
@@ -356,7 +354,9 @@ def test_a_database_without_clients_or_tenants_says_so(laboratories: Laboratorie
     assert reasons["members_writable"] == "no table of memberships was found"
 
 
-def test_who_can_become_the_owner_is_an_administrator_unless_he_is_a_client_as_well(laboratories: Laboratories) -> None:
+def test_a_login_that_can_become_the_owner_is_an_administrator_unless_it_is_a_client(
+    laboratories: Laboratories,
+) -> None:
     connection = laboratories[18]
     logins = {
         "lab_one": f"grant {OWNER} to lab_one",
@@ -384,7 +384,7 @@ def test_who_can_become_the_owner_is_an_administrator_unless_he_is_a_client_as_w
     assert said.endswith(": lab_one.")
 
 
-def test_what_is_asked_for_takes_the_place_of_what_would_be_found(laboratories: Laboratories) -> None:
+def test_options_override_the_discovered_scope(laboratories: Laboratories) -> None:
     connection = laboratories[18]
     try:
         connection.execute(LAB.joinpath("base.sql").read_bytes())
@@ -423,7 +423,7 @@ def test_a_column_of_people_is_not_taken_for_the_tenant(laboratories: Laboratori
 # -- exceptions -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_excepted_does_not_stand_and_what_excepts_nothing_is_said(laboratories: Laboratories) -> None:
+def test_exceptions_remove_findings_and_unused_ones_are_reported(laboratories: Laboratories) -> None:
     connection = laboratories[18]
     exceptions = [
         Allowed("policy_always_true", "app.no*", "these notes are public"),
@@ -469,7 +469,7 @@ def test_a_file_of_exceptions_is_read_or_refused_with_its_name(kind: str, tmp_pa
         load_exceptions(path)
 
 
-def test_exceptions_stand_beside_the_manifest(tmp_path: Path) -> None:
+def test_exceptions_are_found_next_to_the_manifest(tmp_path: Path) -> None:
     assert find_exceptions(tmp_path) == ()
     (tmp_path / EXCEPTIONS).write_text('[[allow]]\ncheck = "views"\nobject = "app.*"\nreason = "r"\n', encoding="utf-8")
     assert find_exceptions(tmp_path) == (Allowed("views", "app.*", "r"),)
@@ -490,7 +490,7 @@ def address(laboratories: Laboratories) -> Iterator[str]:
         yield server.dsn(connection.info.dbname)
 
 
-def test_the_command_says_what_is_wrong_and_how_to_mend_it(
+def test_the_command_prints_findings_with_their_fixes(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -534,9 +534,7 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize("kind", WRONG_USE)
-def test_wrong_use_is_said_and_ends_with_2(
-    kind: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_usage_exits_with_2(kind: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     arguments, code, words = WRONG_USE[kind]
     said = cli("lint", "--dsn", address, *arguments)

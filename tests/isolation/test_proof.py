@@ -320,7 +320,7 @@ def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database: Database)
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_broken_is_named_in_place_as_well(kind: str, database: Database) -> None:
+def test_a_proof_in_place_names_the_broken_cells(kind: str, database: Database) -> None:
     table, statements, cells, checks = BROKEN[kind]
     built = build_clinic(database)
     with built.owner() as owner:
@@ -361,7 +361,7 @@ def test_who_cannot_become_the_clients_proves_nothing_in_place(database: Databas
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_broken_is_named(kind: str, database: Database) -> None:
+def test_a_proof_names_the_broken_cells(kind: str, database: Database) -> None:
     table, statements, cells, checks = BROKEN[kind]
     built = build_clinic(database)
     with built.owner() as owner:
@@ -433,7 +433,7 @@ FORGETFUL: dict[str, tuple[Callable[[Built], list[str]], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("over_login", [False, True], ids=["in place", "over a login"])
 @pytest.mark.parametrize("kind", FORGETFUL)
-def test_what_is_forgotten_fails_in_its_cells_and_in_no_others(kind: str, over_login: bool, database: Database) -> None:
+def test_a_missing_policy_or_right_fails_only_its_own_cells(kind: str, over_login: bool, database: Database) -> None:
     built = build_clinic(database)
     spoil, states = FORGETFUL[kind]
     way = _prove if over_login else _in_place
@@ -509,7 +509,7 @@ def test_shares_that_do_not_hold_and_memberships_that_people_give_themselves_fai
     assert {finding.level for finding in found.findings} == {"error"}
 
 
-def test_a_state_that_the_manifest_does_not_know_is_not_applicable_and_said(database: Database, tmp_path: Path) -> None:
+def test_a_state_without_a_manifest_key_is_reported_as_not_applicable(database: Database, tmp_path: Path) -> None:
     built = build_org(database, tmp_path)
     for proof in (_prove(built), _in_place(built)):
         assert proof.passed
@@ -680,7 +680,7 @@ def test_one_proof_of_a_database_runs_at_a_time(database: Database) -> None:
     assert seen == ["viewer"]
 
 
-def test_rows_of_the_application_stay_as_they_are(database: Database) -> None:
+def test_a_proof_leaves_the_applications_rows_unchanged(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:
         run(

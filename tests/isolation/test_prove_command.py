@@ -126,7 +126,7 @@ def test_a_policy_that_is_too_wide_fails_and_is_named_everywhere(database: Datab
     assert json.loads(said.out)["left_out"].keys() == {"lint", "matrix"}
 
 
-def test_on_a_copy_attacks_are_tried_and_nothing_is_left(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attacks_run_on_a_copy_that_is_removed_afterwards(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build_clinic(database)
     # All of them on Clinic are another test's: here it is about the copy.
     some = ATTACKS[::20] + tuple(each for each in ATTACKS if each.name in INHERENT)
@@ -146,7 +146,7 @@ def test_on_a_copy_attacks_are_tried_and_nothing_is_left(database: Database, mon
     assert built.database.name in said.out
 
 
-def test_strictly_what_postgresql_lets_everybody_do_fails_too(database: Database) -> None:
+def test_strict_mode_fails_for_attacks_that_postgresql_allows_everyone(database: Database) -> None:
     built = build_clinic(database)
     arguments = ("prove", "--part", "attacks", "--dsn", built.owner_dsn, "--manifest", str(CLINIC), "--json")
     assert cli(*arguments).code == 0
@@ -195,7 +195,7 @@ def _exceptions(entries: list[tuple[str, str, str]]) -> str:
         (["--copy-dsn", "dbname=x", "--embedded"], "exclude each other"),
     ],
 )
-def test_wrong_usage_says_what_is_right(arguments: list[str], said: str, database: Database) -> None:
+def test_wrong_usage_names_the_right_options(arguments: list[str], said: str, database: Database) -> None:
     got = cli("prove", "--dsn", database.dsn, "--manifest", str(CLINIC), *arguments)
     assert got.code == 2
     assert said in got.err
@@ -224,7 +224,7 @@ def _failed(found: dict[str, object]) -> set[tuple[str, str, str]]:
     }
 
 
-def test_without_a_manifest_what_is_what_is_found_and_tried(notes: Database, tmp_path: Path) -> None:
+def test_tenants_and_roles_are_discovered_and_tried_without_a_manifest(notes: Database, tmp_path: Path) -> None:
     found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
     assert _failed(found) == set()
     scope = " ".join(str(each) for each in found["scope"])  # type: ignore[attr-defined]
@@ -283,7 +283,7 @@ def test_without_a_manifest_a_hole_is_found(
         assert admin.execute("select count(*) from app.notes").fetchone() == (2,)
 
 
-def test_claims_that_count_for_nothing_prove_nothing(database: Database, tmp_path: Path) -> None:
+def test_claims_without_effect_prove_nothing(database: Database, tmp_path: Path) -> None:
     """In a sealed database no setting makes anybody a member: what he is refused then is not shown as held."""
     built = build_clinic(database)
     with built.owner() as owner:
@@ -305,7 +305,7 @@ def test_claims_that_count_for_nothing_prove_nothing(database: Database, tmp_pat
     assert any("their claims do not count here" in note for note in matrix["notes"])
 
 
-def test_a_database_without_tenants_says_that_nothing_was_tried(database: Database, tmp_path: Path) -> None:
+def test_a_database_without_tenants_reports_that_nothing_was_tried(database: Database, tmp_path: Path) -> None:
     found = _prove_found(database, folder=tmp_path)
     matrix = found["matrix"]
     assert isinstance(matrix, dict)
@@ -381,7 +381,7 @@ def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_
         assert admin.execute(left.encode(), [f"%the schema of {notes.name}"]).fetchone() is None
 
 
-def test_only_what_a_baseline_does_not_hold_fails(notes: Database, tmp_path: Path) -> None:
+def test_only_findings_outside_the_baseline_fail(notes: Database, tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
     with notes.connect() as admin:
         run(admin, "create policy oops on app.notes for select to authenticated using (true)")

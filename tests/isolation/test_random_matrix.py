@@ -431,7 +431,7 @@ def tenants(world: World, person: ProofPerson, role: str) -> set[str]:
     return {garden for garden, held in person.memberships.items() if order.index(held) >= order.index(role)}
 
 
-def test_what_anybody_sees_and_writes_is_what_the_matrix_says(database: Database) -> None:
+def test_every_caller_sees_and_writes_what_the_matrix_allows(database: Database) -> None:
     garden = Garden(database)
     allowed: Counter[str] = Counter()
     ended: Counter[str] = Counter()

@@ -130,13 +130,13 @@ def test_procedures_are_read_as_well(text: str, open_to: bool) -> None:
     assert bool(found.picks) == open_to
 
 
-def test_settings_that_are_set_to_what_somebody_says() -> None:
+def test_settings_with_a_value_from_the_caller_are_recorded() -> None:
     assert _sql("select set_config('request.jwt.claims', org::text, true)").sets == ("request.jwt.claims",)
     assert _plpgsql("begin perform set_config('app.user', org::text, true); end").sets == ("app.user",)
     assert _sql("select set_config('timezone', 'UTC', true)").sets == ()
 
 
-def test_what_is_asked_of_memberships() -> None:
+def test_queries_of_memberships_are_recorded() -> None:
     (ask,) = _sql("select org_id from members where user_id = auth.uid() and is_active").asks
     assert (ask.relation, ask.columns, ask.loose, ask.tied, ask.caller) == (MEMBERS, (2, 4), (4,), False, True)
     (ask,) = _sql("select exists (select from members m where m.org_id = org and m.user_id = who)", "org", "who").asks
@@ -144,5 +144,5 @@ def test_what_is_asked_of_memberships() -> None:
 
 
 @pytest.mark.parametrize("body", [Body("f", "sql", "select from where"), Body("f", "plpython3u", "return 1")])
-def test_what_cannot_be_read_says_so(body: Body) -> None:
+def test_an_unreadable_body_is_reported(body: Body) -> None:
     assert read_body(body, KNOWN).failed

@@ -155,13 +155,13 @@ def test_every_cell_but_service_becomes_exactly_one_policy_with_its_conditions()
         assert (policy.with_check is not None) == (command in ("insert", "update"))
 
 
-def test_a_policy_says_which_cell_it_comes_from() -> None:
+def test_a_policy_names_its_cell() -> None:
     comments = [statement for statement in _statements(_project()) if statement.startswith("comment on policy")]
     assert any('tables.Remark.access.select = { own = "noteId -> Note", role = "guest" }' in text for text in comments)
     assert any('tables.Org.access.update = "boss"' in text for text in comments)
 
 
-def test_every_table_states_who_is_no_client() -> None:
+def test_every_table_has_policies_for_roles_that_are_no_clients() -> None:
     project = _project()
     roles: dict[str, set[str]] = {}
     for policy in _policies(project):
@@ -238,18 +238,18 @@ def test_a_partition_has_no_door_of_its_own() -> None:
         ("chief", "not a role"),
     ],
 )
-def test_a_cell_that_cannot_be_is_said_with_its_place(cell: object, said: str) -> None:
+def test_an_impossible_cell_is_reported_with_its_place(cell: object, said: str) -> None:
     with pytest.raises(ManifestError, match=said) as caught:
         _project(Remark={**ACCESS["Remark"], "select": cell})
     assert "tables.Remark.access.select" in caught.value.message
 
 
-def test_rows_cannot_hang_on_rows_that_no_client_sees() -> None:
+def test_rows_cannot_reference_rows_that_no_client_sees() -> None:
     with pytest.raises(ManifestError, match="no client sees rows of Note"):
         _project(Note={**ACCESS["Note"], "select": "service"})
 
 
-def test_a_role_of_a_tenant_is_none_in_a_table_without_one() -> None:
+def test_a_tenant_role_is_refused_in_a_table_without_tenants() -> None:
     for cell in ("guest", {"own": "id", "role": "boss"}):
         with pytest.raises(ManifestError, match="is a role in a tenant"):
             _project(Tag={**ACCESS["Tag"], "select": cell})
@@ -304,7 +304,7 @@ def test_the_oracle_reads_the_matrix_straight() -> None:
     assert _allowed("insert", RowFacts("Member", OWN)) == []
 
 
-def test_the_oracle_lets_nobody_in_who_is_nobody() -> None:
+def test_the_oracle_refuses_anonymous_callers() -> None:
     manifest = _manifest()
     for table, command, tenant in itertools.product(manifest.tables, COMMANDS, (OWN, OTHER, None)):
         assert not may(manifest, command, None, RowFacts(table, tenant))
@@ -361,21 +361,21 @@ def _cells(kind: object, *, order: tuple[str, ...] = ("guest", "boss"), **more: 
         ("own", (Own(own="personId", role="a"),) * 4),
     ],
 )
-def test_a_kind_of_table_stands_for_its_four_cells(kind: str, cells: tuple[object, ...]) -> None:
+def test_a_kind_of_table_sets_its_four_cells(kind: str, cells: tuple[object, ...]) -> None:
     access = _cells(kind, order=("a", "b", "c"))
     assert tuple(access.cell(command) for command in COMMANDS) == cells
     assert access.system == ("signed_in" if kind == "system" else None)
     assert _cells(kind, order=("a", "b", "c"), hidden=["name"]).hidden == ("name",)
 
 
-def test_what_is_given_stands_before_what_a_kind_says() -> None:
+def test_explicit_cells_override_the_kind() -> None:
     access = _cells("tenant", select="boss")
     assert (access.select, access.insert, access.delete) == ("boss", "boss", "boss")
     assert _cells("tenant", order=("only",)).delete == "only"
     assert _cells("own", by="author").select == Own(own="author", role="guest")
 
 
-def test_a_word_that_is_no_kind_is_said(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "tenantry.toml"
     path.write_text(
         'name = "a"\nsource = { schema = "b" }\ntarget = { schema = "c", files = ["*.sql"] }\nids = { namespace = "a" }\n'
@@ -457,7 +457,7 @@ def _note(project: Project) -> Table:
     return table
 
 
-def test_a_share_stands_beside_own_rows() -> None:
+def test_a_share_is_added_to_own_rows() -> None:
     text = _condition(_rich(shared="notes", select=OWN_NOTE))
     assert text.endswith("or \"orgId\" = any ((select tenantry.shared('notes'))::uuid[]));")
     assert text.startswith("(\"orgId\" = any ((select tenantry.tenants('guest'))::uuid[]) and")
@@ -511,7 +511,7 @@ def test_the_definer_reads_shares_and_nothing_more_of_them() -> None:
     assert "tenantry.shared" not in context_sql(_manifest())
 
 
-def test_rows_without_a_tenant_are_written_by_super_admins_where_clients_write_at_all() -> None:
+def test_only_super_admins_write_rows_without_a_tenant() -> None:
     project = _rich(system="signed_in", delete="service")
     assert _condition(project).endswith(
         '"orgId" is null and (select tenantry.profile_id() is not null or tenantry.is_super()));'
@@ -522,7 +522,7 @@ def test_rows_without_a_tenant_are_written_by_super_admins_where_clients_write_a
     assert _condition(_rich(system="super")).endswith('"orgId" is null and (select tenantry.is_super()));')
 
 
-def test_public_rows_have_a_policy_and_a_right_for_visitors_and_no_other_table_has() -> None:
+def test_only_public_rows_have_a_policy_and_a_right_for_anonymous_clients() -> None:
     project = _rich(public="body is not null", public_columns=["id", "body"], hidden=["secret"])
     assert _condition(project, role="anon") == "body is not null);"
     assert _condition(project).endswith("or (body is not null));")
@@ -590,7 +590,7 @@ def test_the_helpers_are_named_after_the_tenant_table(table: str, one: str, many
 # -- in words -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_table_says_how_it_is_decided() -> None:
+def test_every_table_has_a_decision() -> None:
     text = matrix_markdown(_rich(shared="notes", system="signed_in", public="body is not null", select=OWN_NOTE))
     section = text.partition("### `Note`")[2].partition("###")[0]
     assert section.strip().splitlines()[:9] == [

@@ -103,7 +103,7 @@ def test_a_catalog_does_not_depend_on_the_order_it_was_made_in() -> None:
     assert [item.grantee for item in FULL.tables[0].grants] == ["a", "b"]
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_missing_objects_are_none() -> None:
     assert FULL.table("Goal") is None
     assert GOAL.column("ID") is None
     assert Table("app", "t").primary_key is None
@@ -171,7 +171,7 @@ def test_json_is_plain_sorted_and_comes_back_equal() -> None:
         ({"server_version": True}, "Catalog.server_version: expected <class 'int'>, found True"),
     ],
 )
-def test_json_that_is_no_catalog_is_refused_with_its_place(change: dict[str, Any], message: str) -> None:
+def test_invalid_catalog_json_is_refused_with_its_place(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         Catalog.from_json({**FULL.to_json(), **change})
     assert str(caught.value) == message
@@ -189,7 +189,7 @@ def test_the_digest_is_the_same_for_ever() -> None:
     assert Catalog("app").digest() == "31672f9bf1689eceef918fa7634baa0e283e8a876ade9a8befa026a82215f143"
 
 
-def test_the_digest_leaves_out_what_changes_by_itself() -> None:
+def test_the_digest_omits_volatile_facts() -> None:
     table = replace(CLINIC, indexes=(UNIQUE_A,))
     before = Catalog("app", "one", 150000, tables=(table,), sequences=(Sequence("app", "s"),))
     bigger = replace(table, row_estimate=9, size_bytes=9, indexes=(replace(UNIQUE_A, size_bytes=9),))

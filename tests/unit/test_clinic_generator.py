@@ -59,7 +59,7 @@ def test_any_other_argument_gives_other_bytes(other: dict[str, int]) -> None:
     assert digest(**other) != digest()
 
 
-def test_more_values_leave_the_people_as_they_are() -> None:
+def test_more_values_do_not_change_the_people() -> None:
     small, large = generate(values=1_000), generate(values=9_000)
     assert small.tables == large.tables
 
@@ -148,7 +148,7 @@ NUMBER = {
 }
 
 
-def test_values_are_written_as_their_data_type_is_but_for_the_planted_ones(
+def test_values_follow_their_data_type_except_the_planted_ones(
     sample: tuple[dict[str, Table], Planted],
 ) -> None:
     tables, planted = sample
@@ -162,7 +162,7 @@ def test_values_are_written_as_their_data_type_is_but_for_the_planted_ones(
     assert odd == {key for name in names for key in planted.defect(f"metric_values.value_{name}").keys}
 
 
-def test_ids_are_cuids_in_rough_order_of_time_but_for_the_planted_ones(
+def test_ids_are_cuids_in_rough_order_of_time_except_the_planted_ones(
     sample: tuple[dict[str, Table], Planted],
 ) -> None:
     tables, planted = sample

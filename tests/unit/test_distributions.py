@@ -64,7 +64,7 @@ def test_no_lock_names_a_host() -> None:
     assert [lock.name for lock in locks if "://" in lock.read_text(encoding="utf-8")] == []
 
 
-def test_without_a_demo_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_demo_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "entry_points", lambda **_group: ())
     with pytest.raises(DemoMissing) as caught:
         demo.find_demo(None)
@@ -73,7 +73,7 @@ def test_without_a_demo_the_command_says_what_to_install(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("pyproject", "itself"), [(TENANTRY, "tenantry"), (CLINIC, "clinic")])
-def test_what_is_imported_is_stated_as_a_dependency(pyproject: Path, itself: str) -> None:
+def test_every_import_is_a_declared_dependency(pyproject: Path, itself: str) -> None:
     # A package that another one happens to bring along is there today, in one environment.
     project = _project(pyproject)
     optional = itertools.chain.from_iterable(project.get("optional-dependencies", {}).values())

@@ -30,7 +30,7 @@ def test_codes_and_names_are_distinct() -> None:
     assert [name for name, count in Counter(each.__name__ for each in ERRORS).items() if count > 1] == []
 
 
-def test_every_error_says_what_it_means_and_what_to_do() -> None:
+def test_every_error_has_a_meaning_and_advice() -> None:
     own = [each for each in ERRORS if each is not TenantryError]
     assert len(own) > 50
     assert [each.__name__ for each in own if errors.sense(each) in ("", errors.sense(TenantryError))] == []

@@ -80,7 +80,7 @@ def test_sarif_has_what_version_2_1_0_requires() -> None:
     assert [each["outcome"] for each in run["properties"]["notTried"]] == ["not applicable", "not tried"]
 
 
-def test_sarif_describes_rules_that_nobody_described() -> None:
+def test_sarif_lists_rules_without_a_description() -> None:
     log = json.loads(json.dumps(as_sarif([Result("odd", "x", "", "failed", "so it is", "info")])))
     (run,) = log["runs"]
     assert run["tool"]["driver"]["rules"][0]["id"] == "odd"
@@ -90,11 +90,11 @@ def test_sarif_describes_rules_that_nobody_described() -> None:
 
 @pytest.mark.parametrize("words", ["FAILED", "## Error: 1", "### views", "To fix it: alter view …", "## Not applicable",
                                    "## Not tried", "`rules`", "anon reads \\| it all"])  # fmt: skip
-def test_markdown_says_what_failed_what_was_not_tried_and_what_passed(words: str) -> None:
+def test_markdown_lists_failed_untried_and_passed_results(words: str) -> None:
     assert words in as_markdown(RESULTS, RULES, title="Lint")
 
 
-def test_nothing_at_all_is_said_to_be_nothing() -> None:
+def test_an_empty_result_is_reported_as_empty() -> None:
     assert "nothing was looked at" in as_markdown([], title="Lint")
     assert passed([])
     assert 'tests="0"' in as_junit([], suite="tenantry")

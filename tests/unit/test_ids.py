@@ -40,7 +40,7 @@ def test_a_made_id_is_the_hash_with_two_bytes_set(namespace: str, table: str, ol
 
 
 @given(texts, texts, st.lists(texts, min_size=2, max_size=4))
-def test_what_is_made_of_any_names_is_one_sql_expression(namespace: str, table: str, key: list[str]) -> None:
+def test_generated_sql_with_any_names_is_one_expression(namespace: str, table: str, key: list[str]) -> None:
     names = [f"c{text}" for text in key]
     made = id_sql(namespace, table, key_sql("s", names, is_text=False))
     assert len(pglast.parse_sql(f"select {made} from t s")) == 1

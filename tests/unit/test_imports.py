@@ -51,7 +51,7 @@ def test_tenantry_never_imports_clinic() -> None:
     assert [(file, name) for file, name in imports(TENANTRY, "tenantry") if name.split(".")[0] == "clinic"] == []
 
 
-def test_clinic_imports_downwards_and_only_what_is_public_of_tenantry() -> None:
+def test_clinic_imports_downwards_and_only_public_modules_of_tenantry() -> None:
     found = imports(CLINIC, "clinic")
     assert ("clinic/migration/demo.py", "clinic.migration.legacy.load") in found
     assert [(*each, why) for each in found if (why := forbidden(*each))] == []

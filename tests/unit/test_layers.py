@@ -211,7 +211,7 @@ def test_a_look_at_the_id_of_a_step_is_seen(text: str, builder: bool) -> None:
         ("from tenantry import plan", {"plan"}),
     ],
 )
-def test_an_import_is_seen_wherever_it_stands(text: str, found: set[str]) -> None:
+def test_nested_imports_are_found(text: str, found: set[str]) -> None:
     assert imports(text, {"plan", "migrate.run"}) == found
 
 

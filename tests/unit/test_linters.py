@@ -13,7 +13,7 @@ OPEN = Finding("pgrls", "SEC038", "clinic.goals.select_viewer", "error", "leaks 
 EXCEPTED = Finding("pgrls", "SEC038", "clinic.goals.service_all", "error", "leaks every row")
 
 
-def test_what_nothing_excepts_stands() -> None:
+def test_findings_without_an_exception_remain() -> None:
     exceptions = load_exceptions(FILE)
     assert standing([OPEN, EXCEPTED], exceptions) == [OPEN]
     other_tool = Finding("squawk", "SEC038", "clinic.goals.service_all", "error", "")

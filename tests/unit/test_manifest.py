@@ -319,7 +319,7 @@ def test_a_right_rule_is_taken(tmp_path: Path, text: str) -> None:
 # -- the file itself ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_missing_or_a_folder_or_not_utf8_is_said_without_jargon(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_in_plain_words(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "none.toml", "There is no manifest at"),
         (tmp_path, "cannot be read: is a directory."),
@@ -370,7 +370,7 @@ def test_a_mark_before_the_text_and_lines_of_windows_are_taken(tmp_path: Path) -
         ("[ids]", "[ids]\nx = [1,\n2", "[[rules]]", "unclosed array"),
     ],
 )
-def test_a_fault_of_toml_is_said_with_its_line(tmp_path: Path, old: str, new: str, at: str, words: str) -> None:
+def test_a_toml_error_is_reported_with_its_line(tmp_path: Path, old: str, new: str, at: str, words: str) -> None:
     text = MANIFEST.replace(old, new, 1)
     if "again" in at:
         text = text.replace("[tenant]\ntable", "[tenant] # again\ntable")
@@ -457,7 +457,7 @@ MODEL = (
 
 
 @pytest.mark.parametrize("want", MODEL, ids=str)
-def test_the_model_names_the_place_of_what_is_wrong(tmp_path: Path, want: Case) -> None:
+def test_model_errors_name_their_place(tmp_path: Path, want: Case) -> None:
     text = changed(*want.change)
     if want.name == "source and target in one schema":
         text = text.replace('schema = "old"\n# target', 'schema = "old" # target')
@@ -714,7 +714,7 @@ def test_two_tables_may_not_share_source_and_part(tmp_path: Path) -> None:
     assert "people has a part 'membership' already, in members" in problem.message
 
 
-def test_patterns_without_files_are_said_each_with_its_line(tmp_path: Path) -> None:
+def test_patterns_without_files_are_reported_with_their_lines(tmp_path: Path) -> None:
     text = changed(('files = ["*.sql"]', 'files = [\n  "*.sql",\n  "none/*.sql",\n  "no.sql",\n]'))
     found = problems(tmp_path, text)
     lines = text.split("\n")
@@ -749,7 +749,7 @@ def test_an_unknown_table_hides_nothing_and_makes_no_echo(tmp_path: Path) -> Non
     ]
 
 
-def test_a_line_is_found_whatever_stands_around_the_key(tmp_path: Path) -> None:
+def test_a_keys_line_is_found_in_any_layout(tmp_path: Path) -> None:
     text = changed(
         ("[[rules]]", '''[[rules]]
 name = "first"
@@ -789,7 +789,7 @@ def test_names_that_need_quotes_are_quoted_in_keys(tmp_path: Path) -> None:
 # -- the digest -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_digest_is_over_what_is_said_not_over_how(tmp_path: Path) -> None:
+def test_the_digest_ignores_formatting(tmp_path: Path) -> None:
     digest = manifest_digest(load_manifest(written(tmp_path, MANIFEST)))
     spaced = MANIFEST.replace('" }', '"   }').replace("# more", "# another comment\n\n")
     assert manifest_digest(load_manifest(written(tmp_path, spaced))) == digest

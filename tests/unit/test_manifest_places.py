@@ -59,7 +59,7 @@ def paths(value: object, key: Key = ()) -> Iterator[Key]:
 
 
 @pytest.mark.parametrize("text", [STRANGE, MANIFEST.read_text(encoding="utf-8")], ids=["strange", "clinic"])
-def test_a_key_stands_on_the_line_that_is_named(text: str) -> None:
+def test_a_keys_line_is_correct(text: str) -> None:
     places = Places("f", text)
     lines = text.split("\n")
     for path in paths(tomllib.loads(text)):

@@ -15,7 +15,7 @@ SAME = {
 """Names that stand twice, with the reason."""
 
 
-def test_no_class_name_stands_twice() -> None:
+def test_class_names_are_unique() -> None:
     found = defaultdict(list)
     for file in sorted(SOURCE.rglob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:

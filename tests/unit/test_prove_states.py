@@ -65,7 +65,7 @@ def test_a_membership_that_ended_leaves_the_others() -> None:
     assert may(MANIFEST, "select", MIXED, RowFacts("trees", OWN))
 
 
-def test_who_lost_a_membership_is_still_himself_and_nobodys_colleague() -> None:
+def test_a_former_member_is_still_the_same_person_and_no_colleague() -> None:
     lost = _lost(GROWER)
     assert may(MANIFEST, "select", GROWER, RowFacts("people", None, GUEST))
     assert not may(MANIFEST, "select", lost, RowFacts("people", None, GUEST))
@@ -90,14 +90,14 @@ def test_super_admins_keep_tenants_that_are_closed() -> None:
         assert may(MANIFEST, command, _lost(BOSS, INACTIVE_TENANT), RowFacts("trees", OWN))
 
 
-def test_a_tenant_that_shares_is_closed_without_anybody_losing_a_membership() -> None:
+def test_closing_a_sharing_tenant_ends_no_membership() -> None:
     caller = in_state(Caller("guest", "authenticated", "{}", GUEST), INACTIVE_LENDER, "lender")
     assert caller.person == GUEST
     assert caller.closed == {"lender"}
     assert in_state(Caller("guest", "authenticated", "{}", GUEST), INACTIVE_MEMBERSHIP, OWN).closed == frozenset()
 
 
-def test_what_somebody_lost_does_not_change_the_mark_of_what_he_may_do() -> None:
+def test_lost_rights_do_not_change_the_mark_of_current_rights() -> None:
     cells = [Cell("grower", "trees", "select", "own tenant", "allow", "allow")]
     cells += [Cell("grower", "trees", "select", f"{state}: own tenant", "refuse", "refuse") for state in STATES]
     assert Proof(tuple(cells), (), "login", 1).matrix_rows()[0].marks == (("grower", "yes"),)

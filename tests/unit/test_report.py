@@ -277,7 +277,7 @@ def test_a_part_that_is_null_has_no_section(part: str) -> None:
     assert part not in Page(render_html(migrated(**{part: None}))).ids
 
 
-def test_what_was_not_done_is_neither_passed_nor_failed() -> None:
+def test_skipped_checks_are_neither_passed_nor_failed() -> None:
     page = Page(render_html(analysis()))
     assert all(f"Not {word} yet" in page.text for word in ("moved", "verified", "proved"))
     assert len(page.with_class("verdict")) == len(page.with_class("open")) == 3
@@ -407,7 +407,7 @@ def test_planted_kinds_that_nothing_searches_for_are_listed_as_migrated() -> Non
     assert text.index("goals.bad") < text.index("1 kind migrated") < text.index("goals.good")
 
 
-def test_quarantine_has_counts_keys_mending_and_a_command_that_can_be_copied() -> None:
+def test_quarantine_has_counts_keys_fixes_and_a_command() -> None:
     report = migrated()
     report["quarantine"][0]["mapping"] = "my goals"
     page = Page(render_html(report))
@@ -465,7 +465,7 @@ def test_write_report_writes_both_files_and_makes_the_folder(tmp_path: Path) -> 
         ({"direction": "forward", "trial": "a pilot of 1 of 2 tenants"}, "`t migrate --rest`", "`t cutover`"),
     ],
 )
-def test_next_steps_follow_from_where_the_run_stands(state: dict[str, Any], want: str, others: str) -> None:
+def test_next_steps_depend_on_the_runs_phase(state: dict[str, Any], want: str, others: str) -> None:
     said = " ".join(next_steps(migrated(users=None, quarantine=[], **state), "t"))
     assert want in said
     assert others not in said

@@ -37,7 +37,7 @@ def test_a_table_is_not_taken_for_a_word() -> None:
     assert lock_lines(odd) == ["SHARE ROW EXCLUSIVE on moment, mom, a+b and on for a moment, tried for 900 ms"]
 
 
-def test_what_is_not_compared_is_one_line_for_each_reason() -> None:
+def test_omitted_comparisons_are_one_line_per_reason() -> None:
     many = [NotCompared(f"app.t{n}", "seen", None, "no source column fills it") for n in range(8)]
     rows = [
         NotCompared("public.a", "", 3, "are in quarantine"),

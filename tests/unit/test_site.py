@@ -24,7 +24,7 @@ from tools.site.check import loaded_by_page, loaded_by_style
         '<p style="background: url(//cdn.example/x.png)">',
     ],
 )
-def test_what_a_page_loads_from_another_host_is_found(text: str) -> None:
+def test_resources_from_other_hosts_are_found(text: str) -> None:
     assert len(loaded_by_page(text)) == 1
 
 
@@ -38,7 +38,7 @@ def test_what_a_page_loads_from_another_host_is_found(text: str) -> None:
         "<p>https://cdn.example/x.js</p><code>url(https://cdn.example/x.png)</code>",
     ],
 )
-def test_what_a_reader_follows_or_reads_is_not(text: str) -> None:
+def test_links_and_text_are_not_resources(text: str) -> None:
     assert loaded_by_page(text) == []
 
 

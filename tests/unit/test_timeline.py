@@ -55,7 +55,7 @@ def carried_over(points: list[Point]) -> tuple[float, float]:
 # -- from samples to points ------------------------------------------------------------------------------------------------
 
 
-def test_rates_are_what_was_gained_between_samples() -> None:
+def test_rates_are_the_gain_between_samples() -> None:
     found = list(stretches([sample(1, 100), sample(2, 350, 50), sample(4, 550, 150)], BEGUN))
     assert [(p.begun, p.ended, p.copied, p.replayed) for p in found] == [
         (0, 1, 100, 0),
@@ -64,12 +64,12 @@ def test_rates_are_what_was_gained_between_samples() -> None:
     ]
 
 
-def test_the_first_sample_of_a_run_that_was_begun_long_before_counts_for_nothing() -> None:
+def test_the_first_sample_of_an_old_run_gives_no_rate() -> None:
     found = list(stretches([sample(3600, 5000), sample(3601, 5100)], BEGUN))
     assert [(p.begun, p.copied) for p in found] == [(3600, 100)]
 
 
-def test_another_process_that_counts_anew_makes_no_gain_and_no_loss() -> None:
+def test_a_new_process_causes_no_gain_or_loss() -> None:
     copying = [sample(1, 900), sample(2, 40), sample(3, 60)]
     following = [
         sample(at, rows, phase=phase, following=True)
@@ -86,7 +86,7 @@ def test_another_process_that_counts_anew_makes_no_gain_and_no_loss() -> None:
     ]
 
 
-def test_where_nobody_was_at_work_there_is_nothing() -> None:
+def test_idle_times_have_no_rates() -> None:
     found = list(stretches([sample(1, 10), sample(2, 20), sample(62, 30), sample(63, 40)], BEGUN))
     assert [(p.begun, p.ended) for p in found] == [(0, 1), (1, 2), (62, 63)]
 
@@ -113,7 +113,7 @@ def test_thousands_of_samples_are_thinned_to_about_three_hundred_with_sums_and_p
     assert all(a.ended == pytest.approx(b.begun) for a, b in pairwise(thinned))
 
 
-def test_thinning_joins_neither_phases_nor_what_a_pause_parts() -> None:
+def test_thinning_joins_neither_phases_nor_both_sides_of_a_pause() -> None:
     points = [point(0, 1), point(1, 2), point(2, 3, "replay"), point(60, 61, "replay"), point(61, 62, "replay")]
     assert [(p.begun, p.ended, p.band) for p in thin(points, 100)] == [
         (0, 2, "copy"),
@@ -175,7 +175,7 @@ def test_a_phase_that_was_interrupted_for_a_night_is_two_bands() -> None:
     ]
 
 
-def test_the_numbers_of_the_phases_add_up_to_what_the_samples_say() -> None:
+def test_phase_totals_equal_the_samples() -> None:
     points = [point(0, 1, copied=100.0), point(1, 2, "verify", copied=50.0, lag_entries=7, p99_ms=3.0)]
     timeline = a_timeline(
         points=tuple(points), bands=(Band("expand", 0, 0.4), Band("copy", 0.4, 1.6), Band("verify", 1.6, 2))
@@ -199,7 +199,7 @@ def test_a_timeline_survives_the_report_file() -> None:
 # -- the axes --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_pause_takes_a_fixed_width_and_time_goes_on_behind_it() -> None:
+def test_a_pause_has_a_fixed_width() -> None:
     axis = Axis([(0, 100), (40_000, 40_100)], 50, 1050)
     assert axis.pause == 26
     assert axis.x(0) == 50
@@ -210,7 +210,7 @@ def test_a_pause_takes_a_fixed_width_and_time_goes_on_behind_it() -> None:
     assert axis.x(-5) == 50
 
 
-def test_a_pause_that_is_short_beside_the_whole_is_drawn_as_long_as_it_was() -> None:
+def test_a_short_pause_is_drawn_to_scale() -> None:
     axis = Axis([(0, 1000), (1040, 2000)], 0, 1000)
     assert len(axis.segments) == 1
     assert axis.x(1020) == pytest.approx(510)
@@ -264,7 +264,7 @@ def test_the_top_of_an_axis_is_a_readable_number_above_the_values(value: float, 
 @pytest.mark.parametrize(
     ("value", "want"), [(0, "0"), (0.5, "0.5"), (40, "40"), (1500, "1.5k"), (2e4, "20k"), (1.2e6, "1.2M")]
 )
-def test_numbers_beside_an_axis_are_short(value: float, want: str) -> None:
+def test_axis_numbers_are_short(value: float, want: str) -> None:
     assert short_number(value) == want
 
 
@@ -289,7 +289,7 @@ def box(element: ElementTree.Element) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("size", range(len(SIZES)))
-def test_everything_stands_within_the_picture_and_no_text_on_another(size: int) -> None:
+def test_elements_stay_within_the_picture_without_overlapping_text(size: int) -> None:
     marks = [Mark(at, "interrupted") for at in (1, 2, 3, 40.0)] + [Mark(at, "resumed") for at in (1.5, 2.5, 41.0)]
     timeline = a_timeline(marks=(*a_timeline().marks, *marks))
     found = elements(timeline, size)
@@ -312,7 +312,7 @@ def test_everything_stands_within_the_picture_and_no_text_on_another(size: int) 
     assert clashes == []
 
 
-def test_turns_are_marked_with_their_stall_before_anything_else_has_room() -> None:
+def test_switchovers_are_marked_with_their_write_pause_first() -> None:
     marks = (*(Mark(40_000.0 + n / 10, "failed") for n in range(50)), Mark(40_001.0, "cut_over", 214.4, 57))
     found = elements(a_timeline(marks=marks), 2)
     assert [each.text for each in with_class(found, "tl-turned")] == ["cut over, 214 ms"]
@@ -371,7 +371,7 @@ def test_a_report_without_samples_has_no_such_section() -> None:
     assert "course" not in Page(render_html(migrated())).ids
 
 
-def test_a_lag_that_was_not_counted_to_its_end_is_said_to_be() -> None:
+def test_a_capped_lag_is_marked() -> None:
     capped = a_timeline(points=(point(0, 1, lag_entries=100_000),))
     assert "counted up to 100,000" in Page(render_html(migrated(timeline=capped.to_json()))).text
     assert "counted up to" not in Page(render_html(migrated(timeline=a_timeline().to_json()))).text

@@ -37,7 +37,7 @@ def entry() -> Entry:
 
 
 @pytest.mark.parametrize("view", ["list", "entry", "people", "notice"])
-def test_names_and_values_are_shown_as_they_are(view: str) -> None:
+def test_names_and_values_are_shown_verbatim(view: str) -> None:
     console, text = shown(400)
     match view:
         case "list":

@@ -20,7 +20,7 @@ def test_sections_are_found_by_their_headings() -> None:
     assert sections("-- a\ncreate table a ();\n\n-- b\nx\n")["-- a"] == "-- a\ncreate table a ();"
 
 
-def test_what_was_not_edited_follows_the_new_draft(tmp_path: Path) -> None:
+def test_unedited_parts_follow_the_new_draft(tmp_path: Path) -> None:
     drafted(tmp_path, FIRST)
     new = FIRST.replace('from = "a"', 'from = "a2"') + '\n[tables.c]\nfrom = "c"\n'
     merged = merge_files(tmp_path, tmp_path / "base", {"tenantry.toml": new})

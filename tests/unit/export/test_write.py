@@ -62,5 +62,5 @@ def test_every_form_is_on_the_page() -> None:
 @pytest.mark.parametrize(
     "text", ["plain", 'a """ b', 'ends with "', "back\\slash", "ends with \\", "two\r\nlines", "'"]
 )
-def test_a_text_in_python_is_what_it_was(text: str) -> None:
+def test_a_text_survives_python_source(text: str) -> None:
     assert ast.literal_eval(raw_text(text)) == text

@@ -53,7 +53,9 @@ def test_everything_belongs_to_the_stated_tenant(tmp_path: Path) -> None:
         ('constant = { name = "One" }\n', "", "tables.orgs", "state the one tenant that everything belongs to"),
     ],
 )
-def test_what_does_not_fit_a_constant_tenant_is_said(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:
+def test_a_mismatch_with_a_constant_tenant_is_reported(
+    tmp_path: Path, old: str, new: str, key: str, words: str
+) -> None:
     assert ONE.count(old) == 1
     found = problems(tmp_path, ONE.replace(old, new))
     assert key in [each.key for each in found], [*map(str, found)]

@@ -37,7 +37,7 @@ def test_every_step_of_the_depot_is_as_reviewed() -> None:
     same_as_snapshot("depot-plan.sql", "\n\n".join(_shown(step) for step in steps) + "\n")
 
 
-def test_every_step_of_clinic_is_as_it_was() -> None:
+def test_every_step_of_clinic_matches_its_snapshot() -> None:
     same_as_snapshot("clinic-plan.txt", _digests(plan("clinic")))
 
 

@@ -132,7 +132,7 @@ def test_a_folder_is_one_schema(tmp_path: Path) -> None:
         ("type T {\n  a Int\n}\n", "composite type"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_errors_are_reported_with_their_place(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(PrismaSchemaWrong) as caught:
         sql_of(tmp_path, text)
     assert said in str(caught.value)

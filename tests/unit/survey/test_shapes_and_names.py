@@ -35,7 +35,7 @@ def test_names_are_words_whatever_their_case() -> None:
     assert stem("categories") == ("category",)
 
 
-def test_a_columns_name_says_which_table_it_names() -> None:
+def test_a_columns_name_identifies_the_referenced_table() -> None:
     assert agrees("category_id", "categories") == 3
     assert agrees("parentCategoryId", "Category") == 2
     assert agrees("org_id", "organizations") == 3

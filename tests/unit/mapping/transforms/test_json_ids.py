@@ -22,7 +22,7 @@ def test_its_sql_is_as_reviewed() -> None:
         ("jsonb", "text", "'json_ids' gives JSON, but new is text"),
     ],
 )
-def test_it_says_between_which_types_it_cannot_stand(source: str, target: str, why: str) -> None:
+def test_it_rejects_unsuitable_types(source: str, target: str, why: str) -> None:
     assert misfit("json_ids", source, target) == why
 
 

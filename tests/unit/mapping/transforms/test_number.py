@@ -24,10 +24,10 @@ def test_its_sql_is_as_reviewed() -> None:
         ("text", "boolean", "'number' gives a number, but new is boolean"),
     ],
 )
-def test_it_says_between_which_types_it_cannot_stand(source: str, target: str, why: str) -> None:
+def test_it_rejects_unsuitable_types(source: str, target: str, why: str) -> None:
     assert misfit("number", source, target) == why
 
 
 @pytest.mark.parametrize(("word", "refused"), [("N/A", True), ("", True), ("0", False), ("#1", False)])
-def test_a_word_without_digits_is_no_number(word: str, refused: bool) -> None:
+def test_a_word_without_digits_is_refused(word: str, refused: bool) -> None:
     assert named("number").refuses_word(word) is refused

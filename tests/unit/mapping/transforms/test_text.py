@@ -22,5 +22,5 @@ def test_its_sql_is_as_reviewed() -> None:
         ("integer", "bigint", "'text' gives text, but new is bigint"),
     ],
 )
-def test_it_says_between_which_types_it_cannot_stand(source: str, target: str, why: str) -> None:
+def test_it_rejects_unsuitable_types(source: str, target: str, why: str) -> None:
     assert misfit("text", source, target) == why

@@ -30,5 +30,5 @@ def test_its_sql_is_as_reviewed() -> None:
         ),
     ],
 )
-def test_it_says_between_which_types_it_cannot_stand(source: str, target: str, why: str) -> None:
+def test_it_rejects_unsuitable_types(source: str, target: str, why: str) -> None:
     assert misfit("utc", source, target) == why
