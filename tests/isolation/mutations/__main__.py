@@ -10,18 +10,34 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.isolation.mutations.catalogue import EQUIVALENT
+
 
 def summary(lines: list[dict[str, object]]) -> list[str]:
-    """A line for each mutation, and how many are named by the proof, by `access diff` only, and by nothing."""
+    """A line for each mutation, and how many are named by the proof, by `access diff` only, and by nothing;
+    those that nothing needs to name are counted apart."""
     counts: Counter[str] = Counter()
     told = []
     for line in lines:
         found = line["found"]
         assert isinstance(found, list)
-        by = "prove" if set(found) - {"access diff"} else "access diff only" if found else "nothing"
+        equivalent = line["mutation"] in EQUIVALENT
+        by = (
+            "prove"
+            if set(found) - {"access diff"}
+            else "access diff only"
+            if found
+            else "equivalent"
+            if equivalent
+            else "nothing"
+        )
         counts[by] += 1
         told.append(f"{line['mutation']}: {', '.join(found) or 'nothing'}")
-    return [*told, "", *(f"{by}: {counts[by]} of {len(lines)}" for by in ("prove", "access diff only", "nothing"))]
+    return [
+        *told,
+        "",
+        *(f"{by}: {counts[by]} of {len(lines)}" for by in ("prove", "access diff only", "equivalent", "nothing")),
+    ]
 
 
 def main() -> int:
