@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +35,20 @@ from tests.export_support import (
     same,
     stated_by_prisma,
 )
+
+CHECK = """
+import sys
+import django
+from django.conf import settings
+from django.core.management import call_command
+sys.path.insert(0, sys.argv[1])
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql"}}, INSTALLED_APPS=["django.contrib.postgres", "exported"],
+    USE_TZ=True,
+)
+django.setup()
+call_command("check", fail_level="WARNING")
+"""
 
 ENVIRONMENT = """
 from alembic import context
@@ -181,3 +197,13 @@ def test_a_prisma_schema_survives_a_round_trip(exported: Exported, empty: Databa
     assert got.keys() == want.keys()
     for name in want:
         assert got[name] == want[name], name
+
+
+def test_models_of_django_pass_its_checks(exported: Exported, tmp_path: Path) -> None:
+    exported.export("django", tmp_path / "exported")
+    (tmp_path / "exported" / "__init__.py").touch()
+    # Settings are those of a process.
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -119,3 +119,25 @@ def test_a_client_of_prisma_reads_and_writes_as_a_tenant(world: World, tmp_path:
     assert said["refused"] == "P2025"  # no such row
     assert said["deleted"] == made["id"]
     assert [(each["name"], each["notes"]) for each in said["left"]] == [("One", [{"title": "Of One"}])]
+
+
+def test_models_of_django_read_and_write_as_a_tenant(world: World, tmp_path: Path) -> None:
+    world.exported.export("django", tmp_path / "exported")
+    (tmp_path / "exported" / "__init__.py").touch()
+    parts = psycopg.conninfo.conninfo_to_dict(world.login_dsn)
+    asked = {
+        "database": {"NAME": parts["dbname"], "USER": parts["user"], "HOST": parts["host"], "PORT": parts["port"] or "5432"},
+        "key": KEY.text(), "callers": [world.claims(0), world.claims(1)], "orgs": list(map(str, world.orgs)),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.drivers.django_notes", str(tmp_path)],
+        input=json.dumps(asked), capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    id_, org, shout, kind, number = said["made"]
+    assert (UUID(id_).version, org, shout, kind, number > 0) == (4, str(world.orgs[0]), "NEW", "x", True)
+    assert said["other"] == [["Of Two"], False]
+    assert said["changed"] == ["Changed", "One", ["light", 'it\'s "odd"'], True, True]
+    assert said["stolen"] == 0
+    assert said["left"] == [["One", ["Of One"]]]
