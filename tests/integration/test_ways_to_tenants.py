@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.small import MakeSmall, Small
 
 ROLES = 'drop table "User", "Organization"; drop type "Role";\n'
@@ -98,6 +100,56 @@ tenant = ["invoice_id"]
 access = "tenant"
 """
 )
+JOINED = """
+create table orgs (id text primary key, name text not null);
+create table people (id text primary key, email text not null);
+create table mailboxes (id text primary key, user_id text not null references people (id), address text not null);
+create table memberships (id text primary key default gen_random_uuid()::text, org_id text not null references orgs (id),
+    user_id text not null references people (id), mailbox_id text references mailboxes (id){}, role text not null);
+create table rules (id text primary key, mailbox_id text not null references mailboxes (id), name text not null);
+insert into orgs values ('o1', 'One'), ('o2', 'Two');
+insert into people select 'u' || i, 'u' || i || '@example.org' from generate_series(1, 4) i;
+insert into mailboxes select 'b' || i, 'u' || i, 'u' || i || '@example.org' from generate_series(1, 4) i;
+insert into memberships (id, org_id, user_id, mailbox_id, role) values ('m1', 'o1', 'u1', 'b1', 'owner'), ('m2', 'o2', 'u2', 'b2', 'owner'),
+    ('m4', 'o2', 'u4', 'b4', '?');
+insert into rules select 'r' || i, 'b' || i, 'R' || i from generate_series(1, 4) i;
+"""
+JOINED_TARGET = (
+    PEOPLE
+    + "create table staff "
+    + SCOPED.format(PERSON + ", mailbox_id uuid, role text not null", ", unique (org_id, person_id)")
+    + f"; create table mailboxes {SCOPED.format('user_id uuid not null references people (id), address text not null', '')};"
+    + "create table rules "
+    + SCOPED.format(
+        "mailbox_id uuid not null, name text not null",
+        ", foreign key (org_id, mailbox_id) references mailboxes (org_id, id) deferrable initially immediate",
+    )
+    + ";alter table staff add foreign key (org_id, mailbox_id) references mailboxes (org_id, id) deferrable initially immediate;"
+    + "create index on staff (person_id); create index on staff (org_id, mailbox_id); create index on mailboxes (user_id);"
+    + "create index on rules (org_id, mailbox_id);"
+)
+JOINED_MANIFEST = (
+    HEAD
+    + """
+[tables.staff]
+from = "memberships"
+tenant = ["org_id"]
+access = "managed"
+[tables.staff.columns]
+person_id = { from = "user_id", ref = "people" }
+role = { map = { owner = "owner", member = "member" } }
+[tables.mailboxes]
+from = "mailboxes"
+tenant = ["id <- staff.mailbox_id"]
+fallback = ["user_id -> orgs"]
+access = "tenant"
+columns = { user_id = { ref = "people" } }
+[tables.rules]
+from = "rules"
+tenant = ["mailbox_id"]
+access = "tenant"
+"""
+)
 OF = "select i.legacy_id, o.legacy_id from app.invoices i join app.orgs o on o.id = i.org_id order by 1"
 
 
@@ -155,3 +207,95 @@ def test_an_invoice_is_its_organizations_or_else_the_persons_own(small: MakeSmal
     assert app.one("select o.legacy_id from app.invoices i join app.orgs o on o.id = i.org_id where total = 22") == (
         "personal:p2"
     )
+
+
+WHERE = (
+    "select m.legacy_id, o.legacy_id, (select count(*) from app.rules r where r.org_id = m.org_id and r.mailbox_id = m.id)"
+    " from app.mailboxes m join app.orgs o on o.id = m.org_id order by 1"
+)
+
+
+@pytest.mark.parametrize("unique", [" unique", ""])
+def test_a_mailbox_belongs_to_the_organization_whose_membership_names_it(small: MakeSmall, unique: str) -> None:
+    target = JOINED_TARGET
+    if not unique:
+        # Memberships of the target do not name mailboxes, so that the references make no circle.
+        target = (
+            target.replace(" mailbox_id uuid, role", " role")
+            .replace(
+                "alter table staff add foreign key (org_id, mailbox_id) references mailboxes (org_id, id) deferrable initially immediate;",
+                "",
+            )
+            .replace("create index on staff (org_id, mailbox_id);", "")
+        )
+    app = _application(small, JOINED.format(unique), target, JOINED_MANIFEST)
+    app.run("analyze", code=0)
+    app.migrate()
+    quarantined = app.rows("select mapping, source_key from tenantry.quarantine where state = 'open' order by 1")
+    found = app.rows(WHERE)
+    assert found[:3] == [("b1", "org:o1", 1), ("b2", "org:o2", 1), ("b3", "personal:u3", 1)]
+    # A membership in quarantine never lets its mailbox fall back to another tenant.
+    if unique:
+        assert (quarantined, found[3:]) == ([("staff", "m4")], [("b4", "org:o2", 1)])
+    else:
+        assert (quarantined, found[3:]) == ([("mailboxes", "b4"), ("rules", "r4"), ("staff", "m4")], [])
+    app.run("verify", code=0)
+    app.write(
+        "update memberships set role = 'owner' where id = 'm4'",
+        "delete from memberships where id = 'm1'",
+        "insert into memberships values ('m3', 'o1', 'u3', 'b3', 'member')",
+    )
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(WHERE) == [
+        ("b1", "personal:u1", 1), ("b2", "org:o2", 1), ("b3", "org:o1", 1), ("b4", "org:o2", 1),
+    ]  # fmt: skip
+    # The naming column alone changes: one mailbox comes, another goes.
+    app.write("update memberships set mailbox_id = 'b1' where id = 'm3'")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(WHERE)[:3] == [("b1", "org:o1", 1), ("b2", "org:o2", 1), ("b3", "personal:u3", 1)]
+    app.run("verify", code=0)
+    if not unique:
+        # Two organizations name one mailbox.
+        app.write("insert into memberships values ('m5', 'o2', 'u1', 'b1', 'member')")
+        app.run("replay", "--until-idle", code=0)
+        assert "tenant_conflict" in app.one("select problems::text from tenantry.quarantine where source_key = 'b1'")
+        app.write("delete from memberships where id = 'm5'")
+        app.run("replay", "--until-idle", code=0)
+        assert app.rows(WHERE)[0] == ("b1", "org:o1", 1)
+        app.run("verify", code=0)
+        return
+    app.cut_over()
+    app.as_owner(
+        *(
+            f"insert into app.mailboxes (org_id, user_id, address) select o.id, p.id, '{name}' from app.orgs o, app.people p"
+            " where o.legacy_id = 'org:o1' and p.legacy_id = 'u4'"
+            for name in ("born", "lost")
+        ),
+        "insert into app.staff (org_id, person_id, mailbox_id, role) select org_id, user_id, id, 'member' from app.mailboxes"
+        " where address = 'born'",
+        "insert into app.rules (org_id, mailbox_id, name) select org_id, id, address from app.mailboxes where address in ('born', 'lost')",
+        "update app.rules set name = 'changed' where legacy_id = 'r2'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    assert app.rows(
+        "select m.org_id, b.user_id from memberships m join mailboxes b on b.id = m.mailbox_id where address = 'born'"
+    ) == [("o1", "u4")]
+    assert app.rows("select name from rules where name in ('born', 'lost', 'changed') order by 1") == [
+        ("born",),
+        ("changed",),
+    ]
+    # What no membership names would be the person's own in the source: it stays in the target.
+    assert app.one("select count(*) from mailboxes where address = 'lost'") == 0
+    refused = (
+        "select table_name from tenantry.conflict where reason like 'it would belong to another tenant%' order by 1"
+    )
+    assert app.rows(refused) == [("mailboxes",), ("rules",)]
+    app.run("rollback", "--yes", code=1)
+    assert "it would belong to another tenant there" in app.run("verify", code=1).everything
+    app.write("delete from memberships where id = 'm2'")
+    app.run("cutover", code=0)
+    app.run("verify", code=0)
+    assert ("b2", "personal:u2", 1) in app.rows(WHERE)
+    of = "select m.address, o.legacy_id from app.mailboxes m join app.orgs o on o.id = m.org_id where address in ('born', 'lost')"
+    assert app.rows(of + " order by 1") == [("born", "org:o1"), ("lost", "org:o1")]

@@ -43,6 +43,10 @@ def columns_used(project: Project, table: Table) -> set[str]:
         for column in mapping.columns:
             used |= _named(column.value)
         used |= _named(mapping.where or "")
+    for mapping in project:
+        for path in mapping.tenant_paths:
+            if path.backward and path.source == table.name:
+                used.update(path.by)
     return used | _used_for_accounts(project, table)
 
 

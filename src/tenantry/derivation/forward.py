@@ -265,7 +265,7 @@ class Deriver(ParentPairs):
         unless: str = "",
     ) -> None:
         assert callable(flag)
-        given = _given(ref) + (f" and not ({unless})" if unless else "")
+        given = self._given(mapping, ref) + (f" and not ({unless})" if unless else "")
         if self.reading is Reading.PREVIEW:
             problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
             problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
@@ -285,6 +285,14 @@ class Deriver(ParentPairs):
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
 
+    def _given(self, mapping: Mapping, ref: Reference) -> str:
+        """Return a condition: the source row names something by a reference, or is named by something."""
+        if not ref.backward:
+            return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
+        parent = self.project.feeding(ref)[0].source
+        same = references_equal(mapping.source, ref.columns, parent, ref.by, "s", "z")
+        return f"exists (select from {ident(self._source, parent.name)} z where {same})"
+
     @staticmethod
     def _found_before(mapping: Mapping, fallback: Reference) -> str:
         """Return a condition: a way before a fallback leads to the tenant; empty if it is the first."""
@@ -293,7 +301,7 @@ class Deriver(ParentPairs):
 
     def _orphaned(self, mapping: Mapping, ref: Reference) -> str:
         """Return a condition: the reference names a row that does not exist in the source. A row in quarantine exists."""
-        missing = [_given(ref), f"{ref.alias}.new is null"]
+        missing = [self._given(mapping, ref), f"{ref.alias}.new is null"]
         for table in {parent.source.name: parent.source for parent in self.project.feeding(ref)}.values():
             same = references_equal(mapping.source, ref.columns, table, ref.by, "s", "z")
             missing.append(f"not exists (select from {ident(self._source, table.name)} z where {same})")
@@ -320,7 +328,7 @@ class Deriver(ParentPairs):
                 if column.reference is not None and column.orphan is not None
             }
             broken = " or ".join(
-                f"({_given(path)} and {path.alias}.new is null"
+                f"({self._given(mapping, path)} and {path.alias}.new is null"
                 + (f" and not ({self._orphaned(mapping, path)}))" if path.alias in empty else ")")
                 for path in mapping.tenant_paths
             )
@@ -345,9 +353,10 @@ class Deriver(ParentPairs):
             and column.reference is not None
             and column.reference.alias in aliases
         ]
+        torn = [f"{path.alias}.torn" for path in mapping.tenant_paths if path.several]
         if len(aliases) == 1 and set(aliases) <= paths and not others:
-            return ""
-        conflicts = [f"{alias}.tenant <> x.tenant" for alias in (*aliases, *others)]
+            return torn[0] if torn else ""
+        conflicts = [*torn, *(f"{alias}.tenant <> x.tenant" for alias in (*aliases, *others))]
         conflicts += [
             f"({alias}.new is null and {beyond})"
             for alias, ref in aliases.items()
@@ -496,8 +505,3 @@ def _of_row(condition: str, mapping: Mapping) -> str | None:
     if aliases != {"s"}:
         return None
     return _NAMES.sub(lambda found: f"({mapping.ours('row')})." if found[1] else found[0], condition)
-
-
-def _given(ref: Reference) -> str:
-    """Return a condition: the source row's reference is not null."""
-    return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)

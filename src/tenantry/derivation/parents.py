@@ -61,8 +61,16 @@ class ParentPairs(ABC):
         """Return (old, new, tenant) of a reference's parents; with `inside` only those that belong to the pilot, with `plain`
         without checking them for problems."""
         if self.reading is Reading.COPY and not ref.late:
-            return self._pairs_from_target(ref)
-        return self._pairs_from_source(ref, inside=inside, plain=plain)
+            made = self._pairs_from_target(ref)
+        else:
+            made = self._pairs_from_source(ref, inside=inside, plain=plain)
+        if not ref.several:
+            return made
+        bad = ", bool_or(z.bad) as bad" if self.reading is Reading.PREVIEW else ""
+        return (
+            "(select z.old, min(z.new::text)::uuid as new, min(z.tenant::text)::uuid as tenant,"
+            f" min(z.tenant::text) <> max(z.tenant::text) as torn{bad} from {made} z group by z.old)"
+        )
 
     def _pairs_from_target(self, ref: Reference) -> str:
         selects = []

@@ -23,9 +23,15 @@ def _scalar(value: object) -> object:
 
 
 def _one_or_two_names(value: str) -> str:
+    if "<-" in value:
+        column, _, there = (piece.strip() for piece in value.partition("<-"))
+        table, _, naming = (piece.strip() for piece in there.partition("."))
+        if not column or not table or not naming:
+            raise ValueError('must be "column <- target table.source column"')
+        return value
     column, arrow, table = (piece.strip() for piece in value.partition("->"))
     if not column or (arrow and not table) or "->" in table:
-        raise ValueError('must be "column", or "column -> target table"')
+        raise ValueError('must be "column", "column -> target table" or "column <- target table.source column"')
     return value
 
 
@@ -40,7 +46,8 @@ Name = Annotated[str, Field(min_length=1)]
 Sql = Annotated[str, Field(min_length=1)]
 """A SQL expression; docs/reference/manifest.md defines the rows it may refer to."""
 Way = Annotated[str, AfterValidator(_one_or_two_names)]
-"""A column, or "column -> target table" if no foreign key names the table."""
+"""A column, "column -> target table" if no foreign key names the table, or "column <- target table.source column" if rows of that
+table name this one."""
 
 _STEP = r"(?:[^\W\d]\w*|\*)(?:\[\*\])*"
 PATH = re.compile(rf"(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")

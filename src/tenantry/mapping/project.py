@@ -62,6 +62,10 @@ class Reference:
     """In a reference of several columns: the column that is null if the reference is empty, since the others may have a
     meaning of their own. If this is empty: the last column."""
 
+    backward: bool = False
+    """A way to the tenant against the direction of a reference: the rows of the parent's source table name this row by `by`."""
+    several: bool = False
+    """Several rows of the parent may be meant."""
     fallback: bool = False
     """A way to the tenant that counts only for rows that no way before it leads to one."""
 

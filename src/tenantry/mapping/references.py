@@ -189,7 +189,7 @@ class References:
     def _by_id(self, fk: Constraint, column: str, by: str) -> NamedReference:
         """Resolve a key that includes the tenant: by the id alone if the id is unique by itself."""
         parent = self._source.table(fk.ref_table or "")
-        if parent is not None and _is_unique(parent, by):
+        if parent is not None and is_unique(parent, by):
             return NamedReference(column, (column,), parent.name, (by,), certain=True)
         return replace(self._whole(fk, column), certain=True)
 
@@ -284,11 +284,12 @@ def _is_own(named: NamedReference, source: Table) -> bool:
     return named.table == source.name and named.by == named.columns == (named.column,)
 
 
-def _is_unique(table: Table, column: str) -> bool:
+def is_unique(table: Table, column: str) -> bool:
+    """Whether a column has a unique index of its own."""
     return any(
         index.unique and index.columns == (column,) and index.predicate is None and index.valid
         for index in table.indexes
     )
 
 
-__all__ = ["NamedReference", "References", "is_default", "reference"]
+__all__ = ["NamedReference", "References", "is_default", "is_unique", "reference"]

@@ -34,7 +34,7 @@ from tenantry.mapping.project import (
     orphan_alias,
     plain_name,
 )
-from tenantry.mapping.references import References, is_default
+from tenantry.mapping.references import References, is_default, is_unique
 from tenantry.mapping.tables_read import TablesRead, expressions_of, expressions_of_users
 from tenantry.postgres import ident
 
@@ -478,12 +478,17 @@ class _Resolver(TargetChecks):
         fallbacks: dict[Key, str] = {(*key, "fallback", place): text for place, text in enumerate(part.fallback)}
         for path_key, text in (*ways, *fallbacks.items()):
             kind = "e" if path_key in fallbacks else "t"
-            column, _, to = (piece.strip() for piece in text.partition("->"))
+            backward = "<-" in text
+            column, _, to = (piece.strip() for piece in text.partition("<-" if backward else "->"))
             if self.need_column(source, column, path_key) is None:
                 continue
             known = next((ref for ref in references.values() if ref.named_by == column), None)
             path: Reference | None
-            if to:
+            if backward:
+                path = self._backward_path(column, to, path_key)
+                if path is None:
+                    continue
+            elif to:
                 if self.target_table(to, path_key) is None:
                     continue
                 feeding = self._parent_of(to)
@@ -513,6 +518,31 @@ class _Resolver(TargetChecks):
             # A way that is also a reference must lead to the same tenant whatever it is called.
             paths.append(replace(path, fallback=True) if path_key in fallbacks and path != known else path)
         return tuple(paths)
+
+    def _backward_path(self, column: str, there: str, key: Key) -> Reference | None:
+        """Return the path from a row to the rows of another table that name it: `there` is `<target table>.<source column>`."""
+        name, _, naming = (piece.strip() for piece in there.partition("."))
+        rule = self.manifest.tables.get(name)
+        if self.target_table(name, key) is None or rule is None:
+            return None
+        feeding = [table for part in rule.parts().values() if (table := self.source.table(part.source)) is not None]
+        if not feeding:
+            self.say(key, f"{name} is a new table without a source")
+            return None
+        found = next((table for table in feeding if table.column(naming) is not None), None)
+        if found is None:
+            self.need_column(feeding[0], naming, key)
+            return None
+        return Reference(
+            plain_name("n", name, naming),
+            (column,),
+            name,
+            (naming,),
+            source=found.name,
+            column=column,
+            backward=True,
+            several=not is_unique(found, naming),
+        )
 
     def _default_paths(self, source: Table) -> Sequence[str]:
         """Return the default path: the foreign key to the tenant table itself, if there is one."""

@@ -31,6 +31,31 @@ def test_everything_belongs_to_the_stated_tenant(tmp_path: Path) -> None:
     assert constant_tenant(resolved(tmp_path, stated).manifest) == "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 
 
+def test_ways_back_and_fallbacks_are_references(tmp_path: Path) -> None:
+    text = MANIFEST.replace(
+        'tenant = ["author_id -> members", "org_id"]', 'tenant = ["author_id <- members.role"]\nfallback = ["org_id"]'
+    )
+    against, fallback = resolved(tmp_path, text).mapping("notes").tenant_paths
+    assert (against.columns, against.parent, against.by) == (("author_id",), "members", ("role",))
+    assert (against.backward, against.several, against.fallback) == (True, True, False)
+    assert (fallback.parent, fallback.backward, fallback.fallback) == ("orgs", False, True)
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("author_id <- members", 'must be "column <- target table.source column"'),
+        ("author_id <- member.role", "has no table 'member'; did you mean 'members'?"),
+        ("author_id <- members.rol", "people has no column 'rol'; did you mean 'role'?"),
+        ("author_id <- persons.role", "persons has no org_id, so author_id does not lead to a tenant"),
+        ("autor_id <- members.role", "notes has no column 'autor_id'; did you mean 'author_id'?"),
+    ],
+)
+def test_what_does_not_fit_a_way_back_is_said(tmp_path: Path, way: str, words: str) -> None:
+    found = problems(tmp_path, MANIFEST.replace('tenant = ["author_id -> members", "org_id"]', f'tenant = ["{way}"]'))
+    assert any(words.replace('\\"', '"') in each.message for each in found), [*map(str, found)]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "words"),
     [

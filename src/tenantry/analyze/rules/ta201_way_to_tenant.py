@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
 from tenantry.analyze.rule import AnalysisRule, Case
+from tenantry.mapping import Reference
 
 
 class WayToTenant(AnalysisRule):
@@ -17,9 +18,14 @@ class WayToTenant(AnalysisRule):
     def find(self, case: Case) -> Iterator[Finding]:
         for mapping in case.project:
             if mapping.scoped and mapping.tenant_paths:
-                direct = len(mapping.tenant_paths) == 1
-                paths = ", then ".join(f"{path.columns[0]} → {path.parent}" for path in mapping.tenant_paths)
+                direct = sum(not path.fallback for path in mapping.tenant_paths) == 1
+                paths = ", then ".join(map(_said, mapping.tenant_paths))
                 yield self.finding(
                     mapping.target.name, f"reaches its tenant by {paths}", severity="info" if direct else "notice",
                     advice="" if direct else "Rows for which the paths disagree are quarantined, not guessed.",
                 )  # fmt: skip
+
+
+def _said(path: Reference) -> str:
+    way = f"{path.columns[0]} ← {path.parent}.{path.by[0]}" if path.backward else f"{path.columns[0]} → {path.parent}"
+    return f"{way} as a fallback" if path.fallback else way

@@ -92,7 +92,9 @@ def primary(mapping: Mapping) -> bool:
 def direct_path(project: Project, mapping: Mapping) -> Reference | None:
     """Return the feed that reads the tenant directly, if there is one."""
     root = project.manifest.tenant.table
-    return next((path for path in mapping.tenant_paths if path.parent == root and not path.fallback), None)
+    return next(
+        (path for path in mapping.tenant_paths if path.parent == root and not path.fallback and not path.backward), None
+    )
 
 
 def by_id(project: Project, parent: str, alias: str, value: str, child: Mapping, child_alias: str) -> str:
@@ -269,7 +271,12 @@ class Feeds:
     ) -> str:
         """Choose among several old rows that were merged into one parent: the one that also leads to the row's tenant."""
         path = next(
-            (each for each in mapping.tenant_paths if each.columns == ref.columns and each.parent != ref.parent), None
+            (
+                each
+                for each in mapping.tenant_paths
+                if each.columns == ref.columns and each.parent != ref.parent and not each.backward
+            ),
+            None,
         )
         if parent.merge is None or path is None or not mapping.scoped or not self.project.scoped(path.parent):
             return key

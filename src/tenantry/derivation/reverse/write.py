@@ -33,7 +33,7 @@ def source_order(project: Project) -> list[Table]:
     """Return the source tables, parents first; tables with circular references come in any order."""
     graph: dict[str, set[str]] = {table.name: set() for table in project.source_tables}
     for mapping in project:
-        for ref in (*mapping.references, *mapping.tenant_paths):
+        for ref in (*mapping.references, *(path for path in mapping.tenant_paths if not path.backward)):
             graph[mapping.source.name] |= {parent.source.name for parent in project.feeding(ref)} - {
                 mapping.source.name
             }

@@ -49,6 +49,8 @@ def spread(batch: Batch, *, thorough: bool) -> None:
     if position in batch.facts.document_ways:
         # The source decides the tenant of a row that a document names, even while the row is in quarantine.
         moved = f"({moved} or (b.id is null and a.id is null and {first}))"
+    if position in batch.facts.naming:
+        moved = f"({moved} or {first})"
     named = moved
     if position in batch.facts.documented:
         # Documents may name any row of the source, whether or not it could be migrated.
@@ -103,6 +105,19 @@ def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
             f" join {source} s on {on} where {which}"
         )
     target = batch.table(mapping)
+    if ref.backward and not own:
+        # What a row named before is not recorded: rows of its tenant that nothing names any more, and those without a tenant so far.
+        above = ident(batch.project.source.schema, parent.source.name)
+        same = references_equal(mapping.source, ref.columns, parent.source, ref.by, "s", "p")
+        yield (
+            f"select {source_key(mapping)} from tenantry_moved v join {target} t on {batch.facts.tenant(mapping, 't')} = v.old_tenant"
+            f" join {source} s on {same_key(batch.project.source, mapping, 's', source_key(mapping))}"
+            f" where v.moved and not v.born{from_part(mapping, ' and')} and not exists (select from {above} p where {same})"
+        )
+        yield (
+            f"select q.source_key from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'open'"
+            " and exists (select from tenantry_moved v where v.moved)"
+        )
     condition = None
     if child.column is not None:
         condition = f"t.{ident(child.column)} = v.old_id"

@@ -87,6 +87,19 @@ class ReplayFacts:
         )
 
     @cached_property
+    def naming(self) -> frozenset[int]:
+        """Mappings whose rows say by a column that is not their key to which tenant other rows belong: what they named before a change
+        is not known."""
+        return frozenset(
+            self.positions[parent.name]
+            for mapping in self.project.mappings
+            for path in mapping.tenant_paths
+            if path.backward
+            for parent in self.project.feeding(path)
+            if path.by != parent.key
+        )
+
+    @cached_property
     def document_ways(self) -> frozenset[int]:
         """Mappings whose ids occur in documents of others, and the mappings through which they reach their tenant."""
         found: set[int] = set()

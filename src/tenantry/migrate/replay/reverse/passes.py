@@ -8,7 +8,7 @@ import psycopg
 
 from tenantry.derivation.reverse.write import SourceTable, waiting
 from tenantry.migrate.replay.reverse.compare import examine, open_table
-from tenantry.migrate.replay.reverse.state import ReverseRound
+from tenantry.migrate.replay.reverse.state import Failure, ReverseRound
 from tenantry.migrate.replay.reverse.write import write
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
 from tenantry.postgres import about
@@ -85,6 +85,34 @@ def retry(state: ReverseRound) -> None:
             examine(state, table, keys)
             state.whole.discard(table.name)
             progress = write(state, table) > 0 or progress
+
+
+def look_again(state: ReverseRound) -> None:
+    """Examine inserted rows again whose tenant other rows decide, or a fallback: a row that the source places in another tenant than the
+    target has no place there, and is taken out."""
+    elsewhere = {
+        mapping.target.name
+        for mapping in state.project
+        if any(path.fallback or path.backward for path in mapping.tenant_paths)
+    }
+    for mapping in state.project:
+        # Parents come first.
+        if any(path.parent in elsewhere for path in mapping.tenant_paths):
+            elsewhere.add(mapping.target.name)
+    for table in state.tables:
+        if table.name not in state.made or not elsewhere & {part.target for part in table.parts}:
+            continue
+        inserted = state.connection.execute(f"select key from {table.keys} where state = 'inserted'").fetchall()
+        if inserted:
+            examine(state, table, [str(row[0]) for row in inserted])
+            state.whole.discard(table.name)
+            for (key,) in state.connection.execute(
+                f"select d.key from {table.gone} d join {table.keys} k on k.key = d.key where k.state = 'inserted'"
+            ).fetchall():
+                state.failures[table.name, str(key)] = Failure(
+                    "insert",
+                    "it would belong to another tenant there, since the source cannot hold what places it in its own",
+                )
 
 
 def park(state: ReverseRound) -> None:

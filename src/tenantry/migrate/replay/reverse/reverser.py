@@ -17,7 +17,7 @@ from tenantry.mapping import Project
 from tenantry.mapping.check_downs import check_downs
 from tenantry.mapping.expressions import Expressions
 from tenantry.migrate.replay.reverse.delete import delete_gone
-from tenantry.migrate.replay.reverse.passes import park, pass_over, pass_waiting, retry
+from tenantry.migrate.replay.reverse.passes import look_again, park, pass_over, pass_waiting, retry
 from tenantry.migrate.replay.reverse.settle import list_conflicts, settle
 from tenantry.migrate.replay.reverse.state import Failure, Reversed, ReverseRound, UnreadableError, WayBack
 from tenantry.migrate.replay.reverse.strangers import forget_moves, list_found_strangers, see_strangers
@@ -81,6 +81,8 @@ def _run(state: ReverseRound, changed: str) -> Reversed:
     delete_gone(state)
     retry(state)
     pass_waiting(state)
+    delete_gone(state)
+    look_again(state)
     delete_gone(state)
     park(state)
     settle(state)
