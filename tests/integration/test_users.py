@@ -559,7 +559,7 @@ def test_users_that_change_during_the_run_are_decided_again(database: Database, 
         ("old\n", "no header"),
         ("old,account\nu1\n", "line 2"),
         ("old,account\nu1,not-a-uuid\n", "line 2: 'not-a-uuid' is not a uuid"),
-        (f"old,account\nu1,{_a(1)}\nu1,{_a(2)}\n", "line 3: u1 has an account already"),
+        (f"old,account\nu1,{_a(1)}\nu1,{_a(2)}\n", "line 3: u1 is already assigned"),
     ],
 )
 def test_a_wrong_file_of_accounts_names_the_line(text: str, said: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ Rate = Annotated[float, typer.Option(help="Requests per second.", min=0.1)]
 
 
 def warn_of_auto_confirm(client: AdminClient) -> None:
-    """Say it on the error stream, so that --json stays as it is."""
+    """Print it on stderr, so that --json output is not changed."""
     if client.confirms_at_sign_up():
         err.print(AUTO_CONFIRM)
 

@@ -1,4 +1,4 @@
-"""How a command is declared and found. A file in cli/commands/ is a command; there is no list to extend.
+"""Declares and finds commands. A file in cli/commands/ is a command; there is no list to extend.
 
     @command("tenantry verify --repair", section=Section.RUN, exit_1="source and target differ")
     def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None: ...
@@ -80,8 +80,8 @@ def command(
     Args:
         examples: complete calls, shown in the help text; the first is the most typical one.
         section: the heading under which a command of the first level is listed.
-        exit_1: when the exit code is 1, as a clause: "there are blockers".
-        formerly: a name that the command had; it still works, hidden and with a notice.
+        exit_1: the condition for exit code 1, as a clause: "there are blockers".
+        formerly: an earlier name of the command, which still works, hidden and with a notice.
     """
 
     def declare(function: Function) -> Function:
@@ -93,7 +93,7 @@ def command(
 
 
 def help_text(text: str, examples: tuple[str, ...], exit_1: str) -> str:
-    """The text of a command, its examples, and its exit codes."""
+    """Return the help text of a command, with its examples and exit codes."""
     shown = f"**Example**: `{examples[0]}`"
     if len(examples) > 1:
         shown = "**Examples**:\n\n" + "\n".join(f"- `{example}`" for example in examples)
@@ -105,7 +105,7 @@ def help_text(text: str, examples: tuple[str, ...], exit_1: str) -> str:
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
-    """The modules and packages directly inside a package, by name."""
+    """Return the modules and packages directly inside a package, in name order."""
     for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
         yield importlib.import_module(f"{package.__name__}.{found.name}")
 
@@ -117,7 +117,7 @@ def declared(module: ModuleType) -> list[Declared]:
 
 
 def members(module: ModuleType) -> list[Declared]:
-    """The sub-commands of a group: its own, then those of the modules inside it."""
+    """Return the sub-commands of a group: its own, then those of the modules inside it."""
     inside = modules(module) if hasattr(module, "__path__") else ()
     return [*declared(module), *(each for one in inside for each in declared(one))]
 

@@ -1,4 +1,4 @@
-"""Progress bars with rate and remaining time, on stderr; plain lines where stderr is no terminal."""
+"""Progress bars with rate and remaining time, on stderr; plain lines if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Bars:
                     self._say(f"  {escape(step.title)} [dim]({seconds:.1f} s{counted})[/]")
 
     def line(self, text: str) -> None:
-        """One line that is replaced by the next; nothing where stderr is no terminal."""
+        """One line that the next one replaces; nothing if stderr is not a terminal."""
         if not self._live:
             return
         with self._guard:

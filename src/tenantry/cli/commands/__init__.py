@@ -1,1 +1,1 @@
-"""Commands of the command line, by what they are about; each module adds its own to the program by register()."""
+"""The commands, one module each; see tenantry.cli.command."""

@@ -109,7 +109,7 @@ def _without_manifest(
         if found.not_drafted:
             out.print(f"No migration could be drafted from this: {found.not_drafted}", markup=False)
         else:
-            out.print("What the migration that `tenantry init` drafts would meet", style="bold")
+            out.print("Findings of the migration that `tenantry init` would draft", style="bold")
             show_findings(out, found.findings, everything=everything)
             out.print("\nNext: `tenantry init` writes that draft, with the questions to decide.", markup=False)
     if any(finding.severity == "blocker" for finding in found.findings):

@@ -49,7 +49,7 @@ def init(
         str | None, typer.Option(help="The name of the migration; default: the database's.", show_default=False)
     ] = None,
     snake: Annotated[
-        bool, typer.Option("--snake", help="Names of the target in snake_case; else they stay as they are.")
+        bool, typer.Option("--snake", help="Names of the target in snake_case; otherwise unchanged.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,

@@ -21,7 +21,7 @@ def pause(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     reason: Annotated[
-        str, typer.Option(help="Reason, shown to those who find the run paused.", show_default=False)
+        str, typer.Option(help="Reason, shown while the run is paused.", show_default=False)
     ] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -100,7 +100,7 @@ def followed(console: Console, done: Followed) -> None:
         f" {done.conflicts:,} conflicts."
     )
     if done.conflicts:
-        console.print("  tenantry.conflict lists each change that was not applied, with the row that stands instead.")
+        console.print("  tenantry.conflict lists each change that was not applied, with the row that won.")
 
 
 __all__ = ["contracted", "cut_over", "followed", "following_line", "rolled_back", "switched"]

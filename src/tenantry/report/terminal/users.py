@@ -1,4 +1,4 @@
-"""Users: what becomes of them, and the queue of account events."""
+"""Prints the outcomes for users, and the queue of account events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SHOWN = 50
 
 
 def fates(console: Console, found: Sequence[Fate], heading: str) -> None:
-    """How many users are in each situation.
+    """Print how many users are in each situation.
 
     Args:
-        heading: of the column that says what happens, or happened.
+        heading: the heading of the column with the outcome.
     """
     table = new_table("users", "account", heading, "to do", right=("users",), wrapped=(heading, "to do"))
     for each in found:
@@ -32,7 +32,7 @@ def fates(console: Console, found: Sequence[Fate], heading: str) -> None:
 
 
 def people(console: Console, found: Sequence[UserOutcome]) -> None:
-    """Users one by one."""
+    """Print users one by one."""
     columns = ("old id", "e-mail", "what", "to do")
     table = new_table(*columns, wrapped=columns)
     for each in found:
@@ -43,7 +43,7 @@ def people(console: Console, found: Sequence[UserOutcome]) -> None:
 
 
 def pushed(console: Console, ran: Ran, problems: Sequence[Refused]) -> None:
-    """What was done through the admin API, and what it refused."""
+    """Print the results of requests to the admin API, and its refusals."""
     console.print(f"{ran.done:,} done, {ran.before:,} done before, {len(problems):,} refused.")
     for each in problems[:_SHOWN]:
         console.print(f"[red]refused[/] {escape(each.source_key)}: {escape(str(each.error_code))}")
@@ -52,7 +52,7 @@ def pushed(console: Console, ran: Ran, problems: Sequence[Refused]) -> None:
 
 
 def events(console: Console, found: Sequence[Mapping[str, Any]], remaining: int) -> None:
-    """The queue of account events."""
+    """Print the queue of account events."""
     if found:
         columns = ("number", "account", "action", "why not yet", "tries", "next try")
         table = new_table(*columns, right=("number", "tries"), wrapped=("account", "action", "why not yet"))

@@ -1,4 +1,4 @@
-"""A comparison of source and target."""
+"""Prints a comparison of source and target."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def verification(
     took: float,
     unrepaired: bool,
 ) -> None:
-    """Each check with its differences, what was repaired, and what was left out.
+    """Print each check with its differences, repairs, and omissions.
 
     Args:
-        trial: the pilot in words, if the run is one.
-        unrepaired: a repair was asked for, and did not help everywhere.
+        trial: description of the pilot, if the run is one.
+        unrepaired: a repair was requested, and some differences remain.
     """
     for check in checks:
         mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
