@@ -449,7 +449,7 @@ class _Maker:
             )
 
     def _left_empty(self, copy: Copy) -> list[str]:
-        """What makes pg_dump pass over rows that it is not to, or may not, read."""
+        """Return the options that make pg_dump skip rows that it should not, or must not, read."""
         if self.every_row:
             return []
         rows = self.connection.execute(load_blocks(SQL, "duplicate")["without_rows"]).fetchall()
@@ -498,7 +498,7 @@ class _Maker:
 
 
 def _quoted(name: str) -> str:
-    """A name in a pattern of pg_dump, where a bare one is folded and may hold wildcards."""
+    """Quote a name for a pattern of pg_dump, which folds bare names and expands wildcards."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -295,7 +295,7 @@ class Deriver(ParentPairs):
 
     @staticmethod
     def _found_before(mapping: Mapping, fallback: Reference) -> str:
-        """Return a condition: a way before a fallback leads to the tenant; empty if it is the first."""
+        """Return a condition: a path before a fallback leads to the tenant; empty if it is the first."""
         before = mapping.tenant_paths[: mapping.tenant_paths.index(fallback)]
         return " or ".join(f"{path.alias}.tenant is not null" for path in before)
 

@@ -31,7 +31,7 @@ def derive_id(namespace: str, table: str, old: str) -> uuid.UUID:
 
 
 def constant_tenant(manifest: Manifest) -> str | None:
-    """The id of the one tenant that all rows of the source belong to; None if rows have tenants of their own.
+    """Return the id of the one tenant that owns all source rows; None if rows have tenants of their own.
 
     It depends on `[ids] namespace` and the tenant table alone, so that the tenant can get another name.
     """
@@ -42,7 +42,7 @@ def constant_tenant(manifest: Manifest) -> str | None:
 
 
 def constant_tenant_sql(manifest: Manifest) -> str:
-    """The same as a SQL literal, for a manifest that states such a tenant."""
+    """Return the same as a SQL literal, for a manifest with a constant tenant."""
     return f"{literal(constant_tenant(manifest) or '')}::uuid"
 
 

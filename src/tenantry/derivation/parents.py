@@ -174,10 +174,10 @@ class ParentPairs(ABC):
         return f"{alias}.{ident(self._tenant.column)}" if mapping.scoped else "null::uuid"
 
     def _tenant_by_ways(self, mapping: Mapping) -> str:
-        """The tenant of a row with one, over the joins of its ways; the constant one if there are none."""
+        """Return the tenant of a row that has one, over the joins of its paths; the constant tenant if it has no path."""
         if not mapping.tenant_paths:
             return constant_tenant_sql(self.project.manifest)
-        # A way that is also a reference is joined once.
+        # A path that is also a reference is joined once.
         return f"coalesce({', '.join(dict.fromkeys(f'{path.alias}.tenant' for path in mapping.tenant_paths))})"
 
     def _key(self, mapping: Mapping, alias: str = "s") -> str:

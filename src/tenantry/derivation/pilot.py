@@ -88,7 +88,7 @@ class Inside:
         return f"({' or '.join(ways)})" if len(ways) > 1 else next(iter(ways))
 
     def _leads(self, mapping: Mapping, path: Reference, alias: str) -> str:
-        """SQL: whether a way leads to a chosen tenant; a fallback only where no way before it leads to any."""
+        """Return SQL: a path leads to a chosen tenant; a fallback only counts if no earlier path leads to any tenant."""
         leads = self.names(mapping, path, alias)
         if not path.fallback:
             return leads

@@ -55,7 +55,7 @@ def ask_the_rest(work: Drafting) -> None:
         if bad:
             out.questions.append(
                 Question(
-                    known.name, "Ways to the tenant disagree for some rows.",
+                    known.name, "Paths to the tenant disagree for some rows.",
                     tuple(f"{path}: {path.disagree} of {path.rows} sampled rows lead to another tenant" for path in bad),
                     "These rows are quarantined.", ("Correct them in the source, or remove the path from `tenant`.",), 6,
                 )

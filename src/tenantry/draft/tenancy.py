@@ -61,7 +61,7 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
 
 
 def _for_everybody(work: Drafting, carried: Sequence[Table]) -> set[str]:
-    """Look-up tables, which tenants share, but for those that name rows of tenants."""
+    """Return lookup tables that tenants share, except those that refer to rows of tenants."""
     found = {table.name for table in carried if work.kinds[table.name].kind == "lookup"}
     changed = True
     while changed:
@@ -147,7 +147,7 @@ def own_tenants(work: Drafting) -> DraftTable:
 
 
 def the_tenant(work: Drafting) -> DraftTable:
-    """The table of tenants if everything belongs to one: a new table with one row."""
+    """Draft the table of tenants if everything belongs to one: a new table with one row."""
     name = work.options.name or work.survey.database
     work.out.constant = {"name": name}
     work.out.questions.append(

@@ -180,7 +180,7 @@ class TableRule(ManifestRecord):
     where: Sql | None = None
     tenant: tuple[Way, ...] = ()
     fallback: tuple[Way, ...] = ()
-    """Ways for rows that no way of `tenant` leads anywhere; in contrast to these they check nothing."""
+    """Paths for rows that no path in `tenant` leads to a tenant; unlike those, they check nothing."""
     columns: Mapping[str, ColumnRule] = {}
     sources: Mapping[str, SourceRule] = {}
     merge: Merge | None = None

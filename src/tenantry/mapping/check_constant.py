@@ -1,4 +1,4 @@
-"""One tenant that everything in the source belongs to, checked against the target. Pure."""
+"""Checks a constant tenant, which owns everything in the source, against the target. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tenantry.mapping.types import enum_labels, plain_column
 
 
 def check_constant(checks: TargetChecks) -> None:
-    """Say what is wrong with `[tenant] constant`, or that no tenant comes from anywhere."""
+    """Report mistakes in `[tenant] constant`, or that no tenants are defined."""
     manifest = checks.manifest
     tenant = manifest.tenant
     table, rule = checks.target.table(tenant.table), manifest.tables.get(tenant.table)
     if table is None or rule is None:
-        return  # said where it is named
+        return  # reported where it is named
     if tenant.constant is None:
         if not rule.parts() and any(each.parts() for each in manifest.tables.values()):
             checks.say(

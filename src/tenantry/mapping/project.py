@@ -67,7 +67,7 @@ class Reference:
     several: bool = False
     """Several rows of the parent may be meant."""
     fallback: bool = False
-    """A way to the tenant that counts only for rows that no way before it leads to one."""
+    """A path to the tenant that only counts for rows that no earlier path leads to one."""
 
     @property
     def named_by(self) -> str:
@@ -261,14 +261,14 @@ class Project:
 
     @property
     def root_table(self) -> Table:
-        """The target's table of tenants, whether it has a source or not."""
+        """Return the target's table of tenants, whether it has a source or not."""
         found = self.target.table(self.manifest.tenant.table)
         assert found is not None
         return found
 
     @property
     def constant(self) -> bool:
-        """Whether everything in the source belongs to one tenant, which the manifest states."""
+        """Whether everything in the source belongs to one constant tenant."""
         return self.manifest.tenant.constant is not None
 
     @property

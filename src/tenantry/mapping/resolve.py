@@ -515,7 +515,7 @@ class _Resolver(TargetChecks):
                     continue  # reported where that table is named
                 self.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
                 continue
-            # A way that is also a reference must lead to the same tenant whatever it is called.
+            # A path that is also a reference must lead to the same tenant, whatever its name.
             paths.append(replace(path, fallback=True) if path_key in fallbacks and path != known else path)
         return tuple(paths)
 

@@ -20,9 +20,7 @@ from tenantry.migrate.throttle.limits import PAUSE
 def pause(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
-    reason: Annotated[
-        str, typer.Option(help="Reason, shown while the run is paused.", show_default=False)
-    ] = "",
+    reason: Annotated[str, typer.Option(help="Reason, shown while the run is paused.", show_default=False)] = "",
     as_json: AsJson = False,
 ) -> None:
     """Pause the copy and replay of a run until `tenantry resume`; work that has begun is finished first.

@@ -512,8 +512,8 @@ class Comparison:
         return "select " + ",\n       ".join(outer) + f"\n  from (\n{first}\n  offset 0) y"
 
     def _no_member(self, legacy: str) -> str:
-        """SQL over the comparison: a person is no member of the one tenant that the source has. The application that writes the source
-        knows no other tenants, and would let them in."""
+        """Return SQL over the comparison: a person is not a member of the source's only tenant. The application of the source knows
+        no other tenants, and would let them in."""
         manifest, schema = self.project.manifest, self.project.target.schema
         member = manifest.membership
         return (
