@@ -448,6 +448,10 @@ def test_a_client_names_only_tenants_that_they_see() -> None:
     # Where everybody sees every tenant, or clients cannot state the column, there is nothing to ask.
     for open_ in (_lent({"select": "signed_in"}), _lent(insert_columns=["body"])):
         assert "guestId" not in _condition(open_, "insert")
+    # What opens tenants beyond a role is asked of the tenant table itself, under the caller's policies.
+    assert '"guestId" = any (array(select id from "My App"."Org"))' in _condition(
+        _lent({"public": '"isOpen"'}), "insert"
+    )
     assert "is null or (select tenantry.is_super())" in _condition(_lent({"select": "super"}), "insert")
 
 
