@@ -130,7 +130,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 _NO_DSN = "no database is named: give --tenantry-dsn, TENANTRY_DSN, or tenantry_dsn in the ini."
-_NO_MANIFEST = "no manifest says who may do what: give --tenantry-manifest, TENANTRY_MANIFEST, tenantry_manifest in the ini, or a tenantry.toml"
+_NO_MANIFEST = "there is no manifest: give --tenantry-manifest, TENANTRY_MANIFEST, tenantry_manifest in the ini, or a tenantry.toml"
 
 
 def _take_nodes(config: pytest.Config) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def test_row_with_no_key_of_the_source_is_kept_and_forward_works_again(
     )
     assert [row[0] for row in app.rows("select total from orders order by total")] == [1, 2, 5, 33]
     assert app.rows("select table_name, column_name, reason from tenantry.kept") == [
-        ("orders", "", "its id is no id of a source table")
+        ("orders", "", "its id fits no source table")
     ]
     _again(app)
     assert app.one("select count(*) from app.orders where total = 99") == 1

@@ -119,8 +119,8 @@ def test_lost_target_only_values_are_listed_when_their_row_is_replayed(small: Ma
         "select legacy_id, loser ->> 'title', loser ->> 'colour', reason from tenantry.conflict order by legacy_id, id"
     )
     assert [each[:3] for each in found] == [("p5", "New", "red"), ("p6", "New", "red")]
-    assert str(found[0][3]).endswith("the target alone held title")
-    assert str(found[1][3]).endswith("the target alone held colour, title")
+    assert str(found[0][3]).endswith("only the target held title")
+    assert str(found[1][3]).endswith("only the target held colour, title")
     # What no source column feeds is there as before, and is still listed.
     assert app.rows("select title, size, colour, twin_id is null from app.projects where legacy_id = 'p5'") == [
         ("TITLE", 50, "red", False)

@@ -712,7 +712,7 @@ def test_harmless_alterations_are_accepted_and_reported(ready: Database) -> None
         admin.execute("alter table public.goals add column remark text; create index on public.goals (time_period)")
     notes = Notes()
     follow(ready.dsn_as(OWNER), clinic_manifest(), until_idle=True, observer=notes)
-    assert any("goals.remark is new and is not carried over" in said for said in notes.said)
+    assert any("goals.remark is new and is not migrated" in said for said in notes.said)
 
 
 def test_missing_triggers_are_set_again_and_the_table_is_looked_at_as_a_whole(ready: Database) -> None:

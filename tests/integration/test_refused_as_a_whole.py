@@ -243,6 +243,6 @@ def test_more_columns_than_can_be_carried_back_are_refused_before_anything_is_ch
         assert "TN-110" in said.err, said.err
         assert (
             "tables.wide: 80" in said.err
-            and " columns of wide would be carried over, and 800 can be carried back" in said.err
+            and " columns of wide would be migrated, and reverse replay supports 800" in said.err
         )
     assert app.one("select count(*) from pg_namespace where nspname in ('app', 'tenantry')") == 0

@@ -384,7 +384,7 @@ def test_cutover_and_rollback_change_the_direction_and_record_their_write_pause(
     turned = cut_over(ready.dsn_as(OWNER), clinic_manifest())
     now = look(ready)
     assert (now.status, now.direction, now.lag_entries) == ("cut over", "reverse", 0)
-    assert now.writers.startswith("Applications write clinic (the target); changes are carried back into public")
+    assert now.writers.startswith("Applications write clinic (the target); changes are replayed into public")
     assert now.cut_over is not None
     assert 0 < now.cut_over.data["stall_ms"] <= turned.stall * 1000 + 1
     assert not now.readiness.ready

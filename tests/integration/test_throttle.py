@@ -622,8 +622,8 @@ def test_invalid_rows_of_the_settings_table_are_ignored_and_reported_once(databa
         assert by.throttle.wait("copy") == 0.0
         wait_for("a second look", lambda: by.throttle.limits().max_slot_lag == 7 * 2**30)
     assert sorted(by.notices) == [
-        "tenantry.setting is passed over at max_wal_per_secnd: no such setting; did you mean 'max_wal_per_second'?",
-        'tenantry.setting is passed over at sleep: must be a time with its unit: "500ms", "10s", "5min", "2h" or "off"',
+        "tenantry.setting is ignored at max_wal_per_secnd: no such setting; did you mean 'max_wal_per_second'?",
+        'tenantry.setting is ignored at sleep: must be a time with its unit: "500ms", "10s", "5min", "2h" or "off"',
     ]
 
 

@@ -311,7 +311,7 @@ def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database: Database)
         assert proof.passed, proof.failures[:5]
         assert len(proof.cells) > 2500
         assert "in place" in proof.login
-        assert any("what is left after the rollback" in note for note in proof.notes)
+        assert any("left after the rollback" in note for note in proof.notes)
         assert owner.execute(counts.encode()).fetchall() == before
         for nothing in ("auth.users", "tenantry.account"):
             assert owner.execute(f"select count(*) from {nothing}".encode()).fetchone() == (0,)

@@ -106,7 +106,7 @@ grant execute on function tenantry.claims() to {ident(roles.anon)};
 def _as_definer(manifest: Manifest) -> str:
     definer = ident(manifest.database_roles.definer)
     return f"""\
--- The functions below run as {definer}, which may read just what they need, and so belong to it. It makes them itself
+-- The functions below run as {definer}, which may read only what they need, and owns them. It makes them itself
 -- (create or replace is for owners only) and may create here only until that is done.
 
 grant create on schema tenantry to {definer};
@@ -246,7 +246,7 @@ as $$
 #variable_conflict use_column
 <<{context}>>
 declare
-    roles  constant text[] := array[{roles}];  -- each may do what the ones before it may
+    roles  constant text[] := array[{roles}];  -- each includes the rights of the ones before it
     enough text[];
     all_of_them boolean;
     caller uuid;

@@ -119,7 +119,7 @@ def changes(project: Project, found: Iterable[AccessDifference]) -> tuple[Access
         rest.insert(
             0,
             AccessChange(
-                CONTEXT, f"make the functions that know the caller again ({names})", (context_sql(project.manifest),)
+                CONTEXT, f"make the functions that return the caller again ({names})", (context_sql(project.manifest),)
             ),
         )
     return (*removals, *rest)
@@ -142,13 +142,13 @@ def _tables_known(project: Project) -> Iterator[AccessDifference]:
             yield AccessDifference(
                 "table", "extra", table.name, "table", "decided in the manifest",
                 f"{table.kind}, row-level security {security}, rights: {reach or 'none'}",
-                advice=f"Add [tables.{table.name}] with its access to the manifest, or drop the table; it is never touched here.",
+                advice=f"Add [tables.{table.name}] with its access to the manifest, or drop the table; this command never changes it.",
             )  # fmt: skip
     for name in project.manifest.tables:
         if project.target.table(name) is None:
             yield AccessDifference(
                 "table", "missing", name, "table", "a table", "no such table",
-                advice=f"Make it, or take [tables.{name}] out of the manifest.",
+                advice=f"Create it, or remove [tables.{name}] from the manifest.",
             )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from tenantry.manifest.model import COMMANDS, Access, Cell, Colleagues, Command,
 from tenantry.mapping.project import Project
 
 PREMISE = (
-    "For each command the first line that is true of caller and row decides. Who is not signed in, is banned, or has no account any"
-    " more may do nothing but read rows that are public; and who changes or deletes a row must be allowed to read it, too."
+    "For each command the first line that is true for caller and row decides. Callers who are not signed in, are banned, or have no account any"
+    " more may only read public rows. Changing or deleting a row also requires the right to read it."
 )
 SUPER, SIGNED_IN, VISITOR = "super admin", "signed in", "not signed in"
 

@@ -34,9 +34,9 @@ def _lines(document: AccessDocument) -> Iterator[str]:
     yield from (
         "# Access matrix",
         "",
-        f"Who may do what in `{document.schema}`. Roles hold within one {document.tenant}: {order}; each may do all that the ones"
-        f" before it may. A membership counts while it and its {document.tenant} are active. Super admins are in every"
-        f" {document.tenant}. Who is not signed in sees nothing, but for rows that are public.",
+        f"Who may do what in `{document.schema}`. Roles hold within one {document.tenant}: {order}; each includes the rights of the ones"
+        f" before it. A membership counts while it and its {document.tenant} are active. Super admins are in every"
+        f" {document.tenant}. Anonymous clients see only public rows.",
         "",
         "## What each command needs at least",
         "",

@@ -77,7 +77,7 @@ def default_privileges(project: Project, owner: str) -> tuple[str, ...]:
     name = ident(project.target.schema)
     clients = idents([roles.anon, roles.authenticated])
     return (
-        "-- Nothing made later is open by default. That a schema opens functions to PUBLIC can only be said for all"
+        "-- No later object is open by default. The default EXECUTE of functions for PUBLIC can only be revoked for all"
         " schemas.\n"
         f"alter default privileges for role {ident(owner)} revoke execute on functions from public;",
         f"alter default privileges for role {ident(owner)} in schema {name}\n"

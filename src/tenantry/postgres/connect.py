@@ -307,12 +307,12 @@ def _advice(error: psycopg.Error) -> str:
         error, pg.UndefinedTable | pg.UndefinedColumn | pg.UndefinedFunction | pg.UndefinedObject | pg.InvalidSchemaName
     ):
         return (
-            "Something that is named is not there: see whether a table or column was renamed or dropped since the run began, and whether"
+            "A named object does not exist: check whether a table or column was renamed or dropped since the run began, and whether"
             " SQL of the manifest names schemas in full. Then run the same command again."
         )
     if isinstance(error, pg.RaiseException):
         return (
-            "A trigger or function of the application raised it: see whether it must run for what the migration writes."
+            "A trigger or function of the application raised it: check whether it must run for the migration's writes."
         )
     return (
         "Check whether a trigger, rule, function or type of the application causes this. Fix it and run the same command again. If"

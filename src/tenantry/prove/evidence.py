@@ -416,7 +416,7 @@ def gather_found(
             )
             matrix = prove_found(owner, scope, on_copy=True, progress=progress)
     if "attacks" in parts:
-        left_out["attacks"] = "attacks need a manifest, which says how a context is opened and whose rows are whose"
+        left_out["attacks"] = "attacks need a manifest, which describes contexts and the owners of rows"
     return ProofEvidence(
         database,
         database,

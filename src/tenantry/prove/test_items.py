@@ -58,7 +58,7 @@ def of_lint(lint: Lint) -> Verdicts:
         errors = [finding for finding in mine if finding.level == "error"]
         notes = [str(finding) for finding in mine if finding.level != "error"]
         notes += [f"{finding.object or '-'}: excepted: {by.reason}" for finding, by in lint.allowed if by.check == name]
-        notes += [f"nothing is found any more for the exception {each}" for each in lint.unused if each.check == name]
+        notes += [f"the exception no longer matches a finding {each}" for each in lint.unused if each.check == name]
         message = ""
         if errors:
             lines = [f"  {finding.object}{': ' if finding.object else ''}{finding.detail}" for finding in errors]

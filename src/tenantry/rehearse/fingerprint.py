@@ -86,7 +86,7 @@ def compare_states(
             changed.add(table)
         elif found != (count, checksum):
             what = f"{count:,} rows, now {found[0]:,}" if count != found[0] else "some rows hold other values"
-            differences.append(f"{table}: rows that the rehearsal did not write are not as they were ({what})")
+            differences.append(f"{table}: rows that the rehearsal did not write have changed ({what})")
         for key, row in before.rows[table].items():
             after = now.rows[table].get(key)
             if after is None and table in triggered:
@@ -103,7 +103,7 @@ def compare_states(
                 elif table in triggered:
                     changed.add(table)
                 else:
-                    differences.append(f"{table} {key}: column {column} is not as it was")
+                    differences.append(f"{table} {key}: column {column} has changed")
     shown = [*differences[:most], *([f"and {len(differences) - most:,} more"] if len(differences) > most else [])]
     return Compared(
         len(before.others),

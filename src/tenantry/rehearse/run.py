@@ -313,7 +313,7 @@ class _Rehearsing:
             self._problem(
                 stage,
                 f"Source and target differ in {len(found)} places: {'; '.join(found[:3])}",
-                "The cause is a transform of the manifest, its way back, or a defect of Tenantry.",
+                "The cause is a transform of the manifest, its reverse, or a defect of Tenantry.",
             )
 
     def _source_writer(self, stack: ExitStack, prepared: Prepared) -> Writer | None:
@@ -465,14 +465,14 @@ class _Rehearsing:
                 "writes in the target",
                 f"{number} changes of the target were refused by the source, or made on both sides:"
                 f" {result.conflicts[0]['table_name']}: {result.conflicts[0]['reason']}",
-                "Give the column a way back that the source accepts (down = …). Otherwise such changes stay in the target"
+                "Give the column a reverse expression that the source accepts (down = …). Otherwise such changes stay in the target"
                 " after a rollback.",
             )
         for written in result.written:
             if written.refused:
                 what, number = written.refused.most_common(1)[0]
                 result.notes.append(
-                    f"{sum(written.refused.values())} invented writes in the {written.side} were refused"
+                    f"{sum(written.refused.values())} synthetic writes in the {written.side} were refused"
                     f" (most often, {number} times: {what})"
                 )
 
@@ -483,7 +483,7 @@ class _Rehearsing:
         if found.differences:
             self._problem(
                 stage,
-                f"The source is not as it was: {'; '.join(found.differences[:3])}",
+                f"The source has changed: {'; '.join(found.differences[:3])}",
                 "Changes by the application's triggers to the rehearsal's own rows are already left out. If something else writes"
                 " this database, rehearse where nothing does. Otherwise do not migrate, and report it.",
             )
@@ -505,7 +505,7 @@ class _Rehearsing:
             self._problem("undo", f"Schema {' and '.join(left)} is still there after everything was undone.")
         self._judge_source("undo", prepared)
         if read_catalog(self.connection, self.manifest.source.schema_name).digest() != self.digest:
-            self._problem("undo", "The source schema is not as it was after everything was undone.")
+            self._problem("undo", "After everything was undone, the source schema differs from before.")
 
 
 __all__ = ["Rehearsal", "RehearsalProblem", "RehearsalStage", "Wishes", "rehearse"]

@@ -357,7 +357,7 @@ def opened(copy_dsn: str, manifest: Manifest, login_dsn: str | None, role: str |
             f"set session authorization {ident(name)}",
         )
     elif conninfo_to_dict(address).get("user") == row[0]:
-        raise CannotWrite(f"{row[0]} is the login that migrates: what it writes is not noted")
+        raise CannotWrite(f"{row[0]} is the login that migrates: its writes are not captured")
     try:
         connection = psycopg.connect(address, autocommit=True, application_name=application, connect_timeout=10)
     except psycopg.Error as error:

@@ -97,7 +97,7 @@ def metrics(status: Status) -> Iterator[Metric]:
     )
     yield gauge(
         "run_state",
-        "1 for the state that the run is in; died: it says running and no process has it.",
+        "1 for the state that the run is in; died: it should run, but no process holds it.",
         *(({"state": each}, float(status.status == each)) for each in STATES),
     )
     yield gauge(
@@ -110,11 +110,11 @@ def metrics(status: Status) -> Iterator[Metric]:
         "1 for the phase that the run is in.",
         *(({"phase": str(each)}, float(status.phase == each)) for each in PHASES),
     )
-    yield gauge("run_working", "1 while a process has the run.", ({}, float(status.working)))
+    yield gauge("run_working", "1 while a process holds the run.", ({}, float(status.working)))
     yield gauge("run_ready", "1 when nothing is missing for the cut-over.", ({}, float(status.readiness.ready)))
     yield gauge(
         "run_held_back",
-        "Conditions that hold the run back now (tenantry throttle).",
+        "Reasons for which the run backs off now (tenantry throttle).",
         ({}, None if status.reasons is None else len(status.reasons)),
     )
     yield gauge("steps", "Steps of a phase.", *(({"phase": each.phase}, each.steps) for each in status.phases))
@@ -123,23 +123,23 @@ def metrics(status: Status) -> Iterator[Metric]:
     )
     yield gauge(
         "phase_remaining_seconds",
-        "Estimated time until the phase is through.",
+        "Estimated time until the phase ends.",
         ({"phase": status.phase}, status.remaining_seconds),
     )
     yield counter("rows_copied", "Target rows written by the copy.", ({}, status.rows_copied))
     yield counter(
         "rows_replayed",
-        "Rows carried over from the log by the process that has the run, or had it last.",
+        "Rows replayed from the change queue by the process that holds the run, or held it last.",
         ({"direction": status.direction}, status.rows_replayed),
     )
     yield gauge(
         "lag_entries",
-        "Log entries that are not carried over yet, by direction; counted up to 100000.",
+        "Pending entries of the change queue, by direction; counted up to 100000.",
         *(({"direction": log.direction}, log.entries) for log in status.logs),
     )
     yield gauge(
         "lag_seconds",
-        "Age of the oldest log entry that is not carried over yet.",
+        "Age of the oldest pending entry of the change queue.",
         *(({"direction": log.direction}, log.seconds) for log in status.logs),
     )
     yield gauge(
@@ -148,7 +148,7 @@ def metrics(status: Status) -> Iterator[Metric]:
     yield gauge("quarantined_rows", "Source rows in quarantine.", ({}, status.quarantined))
     yield gauge(
         "left_behind_rows",
-        "Rows in quarantine that a cut-over would ask about: newer than the run's being ready.",
+        "Rows in quarantine that a cut-over would ask about: they were refused after the run became ready.",
         ({}, status.readiness.left_behind),
     )
     yield gauge("merged_rows", "Source rows that were merged into another row.", ({}, status.merged))
@@ -165,12 +165,10 @@ def metrics(status: Status) -> Iterator[Metric]:
         "Transactions older than a second that a cut-over or rollback would wait for; 5 at most.",
         ({}, len(status.standing)),
     )
-    yield gauge(
-        "cut_over_stall_seconds", "How long writers waited at the last cut-over.", ({}, stall_seconds(status.cut_over))
-    )
+    yield gauge("cut_over_stall_seconds", "Write pause of the last cut-over.", ({}, stall_seconds(status.cut_over)))
     yield gauge(
         "rollback_stall_seconds",
-        "How long writers waited at the last way back from a cut-over.",
+        "Write pause of the last switchback from a cut-over.",
         ({}, stall_seconds(status.rolled_back)),
     )
     yield counter("wal_bytes", "WAL that the server has written, by all its users.", ({}, status.server.wal_bytes))

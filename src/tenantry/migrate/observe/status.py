@@ -205,11 +205,11 @@ def _writers(run: Mapping[str, Any]) -> str:
             end = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
             return (
                 f"Applications write {target} (the target), and may still write {source} (the source){end};"
-                " changes are carried both ways."
+                " changes are replayed both ways."
             )
         case "reverse":
-            return f"Applications write {target} (the target); changes are carried back into {source} (the source), which refuses their writes."
-    return f"Applications write {source} (the source); changes are carried into {target} (the target), which they cannot write yet."
+            return f"Applications write {target} (the target); changes are replayed into {source} (the source), which refuses their writes."
+    return f"Applications write {source} (the source); changes are replayed into {target} (the target), which they cannot write yet."
 
 
 def _trial(run: Mapping[str, Any]) -> str:

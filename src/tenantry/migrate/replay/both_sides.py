@@ -200,7 +200,7 @@ class Both:
             told = _told([column.name for column in _added(mapping)])
             listed += connection.execute(
                 f"{into}\nselect 'reverse', {literal(mapping.target.name)}, b.legacy_id, b.key, 'source',"
-                f" {JOURNAL}.as_listed(x.image, {masked}), 'both sides changed the row; the source''s stands', {stands}, x.at"
+                f" {JOURNAL}.as_listed(x.image, {masked}), 'both sides changed the row; the source''s change wins', {stands}, x.at"
                 f" from tenantry_both b join tenantry_said x on {_of_target([mapping])}"
                 f" where b.m = {position} and b.source_wins and {told} order by x.at"
             ).rowcount
@@ -212,7 +212,7 @@ class Both:
         told = _told([str(column.source) for each in mappings for column in _added(each)])
         listed += connection.execute(
             f"{into}\nselect 'forward', {literal(mapping.target.name)}, {legacy}, b.key, 'target',"
-            f" {JOURNAL}.as_listed(x.image, {hidden}), 'both sides changed the row; the target''s stands',"
+            f" {JOURNAL}.as_listed(x.image, {hidden}), 'both sides changed the row; the target''s change wins',"
             f" (select {JOURNAL}.as_listed({JOURNAL}.row_json(t.*), {masked}) from {target} t where t.legacy_id = {legacy}), x.at"
             f" from (select distinct b.key from tenantry_both b where not b.source_wins) b"
             f" join tenantry_said x on {_of_source(table)} where {told} order by x.at"

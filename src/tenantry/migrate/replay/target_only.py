@@ -301,7 +301,7 @@ class LeftAlone:
     @staticmethod
     def _list(connection: Connection, tie: _Tie, said: str, condition: str = "true") -> None:
         """List the handled rows as conflicts, and remove them from the work table."""
-        reason = f"the row of {tie.parent.name} to which it refers by {', '.join(tie.key.columns)} is gone from there, or has moved; {said}"
+        reason = f"the row of {tie.parent.name} that it references by {', '.join(tie.key.columns)} was deleted or has moved; {said}"
         connection.execute(
             f"with d as (delete from tenantry_hanging h where {condition} returning h.key, h.loser)"
             f" insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"

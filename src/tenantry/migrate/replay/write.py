@@ -159,7 +159,7 @@ def _let_go(batch: Batch) -> None:
     connection.execute(
         f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"
         f" select 'forward', {name}, t.legacy_id, a.key, 'source', {as_shown(mapping)},"
-        " 'the row of the source was carried over again; the target alone held ' || lost.names"
+        " 'the source row was replayed again; only the target held ' || lost.names"
         f" from (select distinct legacy_id from {JOURNAL}.kept where table_name = {name} and {told}) h"
         f" join {batch.work.target_only.as_it_was(mapping.target.name)} t on t.legacy_id = h.legacy_id"
         f" join tenantry_all a on t.legacy_id = {legacy_of(mapping, 'a.key')} left join {batch.new} n on n.legacy_id = t.legacy_id"

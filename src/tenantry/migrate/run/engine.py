@@ -189,7 +189,7 @@ class Migration:
                     "ready",
                     "the pilot is migrated; you can prove it, continue with all tenants, or undo it"
                     if project.trial
-                    else "everything is carried over; the cut-over can be done",
+                    else "everything is migrated; the cut-over can be done",
                 )
         except BaseException as error:
             self._record_failure(main, journal, error)

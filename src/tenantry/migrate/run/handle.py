@@ -295,7 +295,7 @@ class RunHandle:
                     raise
                 self._slow *= 2
                 self.observer.notice(
-                    "The server ended a round, since this process stood still in it; nothing of it was kept, and it is done again."
+                    "The server ended a round because this process was idle in it. The round was rolled back, and is repeated."
                 )
         return action()
 

@@ -57,7 +57,7 @@ class Watch:
         if now.hiding:
             raise RowsHidden(
                 f"Something in this database, most likely an event trigger, enables row-level security on the temporary tables"
-                f" of Tenantry ({now.hiding[0]}), which hides their rows from the login. Nothing was carried over.",
+                f" of Tenantry ({now.hiding[0]}), which hides their rows from the login. Nothing was migrated.",
                 hint="`tenantry analyze` lists the event triggers. Disable the one that does it for the duration of the run (alter"
                 " event trigger … disable), or make it ignore temporary tables. Then run the same command again.",
                 detail={"tables": list(now.hiding)},

@@ -116,7 +116,7 @@ def is_awaited(connection: Connection) -> bool:
 def describe_holder(connection: Connection) -> str:
     """Describe who works on the run."""
     pid = run_lock_holder(connection)
-    said = f"server process {pid}" if pid is not None else "a process that has just let go"
+    said = f"server process {pid}" if pid is not None else "a process that has just released it"
     run = last_run(connection) if journal_exists(connection) else None
     if run is not None and run.process:
         return (

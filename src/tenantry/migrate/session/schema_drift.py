@@ -73,7 +73,7 @@ def absorb(connection: Connection, journal: Journal, prepared: Prepared, notice:
     harm += [each.why for each in unfit_below(present)]
     if harm:
         raise SourceAltered(
-            f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}. Nothing was carried over.",
+            f"Schema {before.schema} was altered since the run was begun: {'; '.join(harm)}. Nothing was migrated.",
             hint=_way_out(project, prepared.run),
             detail={"altered": harm},
         )
@@ -105,12 +105,12 @@ def _way_out(project: Project, run: Run | None) -> str:
     source, target = project.source.schema, project.target.schema
     if run is not None and run.direction != "forward":
         return (
-            f"Undo the change and run the same command again. If a table or a column was dropped, create it again as it was, empty:"
+            f"Undo the change and run the same command again. If a table or a column was dropped, create it again with the same definition, empty:"
             f" `tenantry verify --repair` fills it from {target}, and then every command works, including `tenantry rollback`."
             f" A rollback is not possible without it. `tenantry contract` makes {target} final as it is."
         )
     return (
-        "Undo the change and run the same command again. If a table was dropped, create it again as it was: rows that are not in"
+        "Undo the change and run the same command again. If a table was dropped, create it again with the same definition: rows that are not in"
         f" {source} any more are deleted from {target} too. Or undo the run (tenantry rollback --everything), fix the manifest, and"
         " run `tenantry migrate`."
     )
@@ -133,7 +133,7 @@ def _harm(before: Table, now: Table) -> list[str]:
 
 def _harmless(before: Table, now: Table) -> list[str]:
     found = [
-        f"column {before.name}.{column.name} is new and is not carried over"
+        f"column {before.name}.{column.name} is new and is not migrated"
         for column in now.columns
         if before.column(column.name) is None
     ]

@@ -46,7 +46,7 @@ def stand_guard(connection: Connection, journal: Journal, prepared: Prepared, no
             notice,
         )
         notice(
-            f"The fence of {project.source.schema} was disabled. It is enabled again. What was written there meanwhile is listed in"
+            f"The fence of {project.source.schema} was disabled. It is enabled again. Writes made there meanwhile are listed in"
             " tenantry.conflict."
         )
 

@@ -41,7 +41,7 @@ def check_widths(project: Project) -> None:
     problems = [
         places.problem(
             ("tables", table.parts[0].target),
-            f"{len(table.slots):,} columns of {table.name} would be carried over, and {MOST_COLUMNS:,} can be carried back;"
+            f"{len(table.slots):,} columns of {table.name} would be migrated, and reverse replay supports {MOST_COLUMNS:,};"
             " keep some in a second table that refers to this one, or fill fewer columns in the target",
         )
         for table in reverse_statements(project)
@@ -111,7 +111,7 @@ def _without_cast(connection: Connection, project: Project, places: Places) -> I
                         yield places.problem(
                             (*key, column.name),
                             f"{mapping.source.name}.{source.name} is {source.type} and {mapping.target.name}.{column.name} is"
-                            f' {column.type}, with no cast between them; say how with up = "<SQL>" and down = "<SQL>"',
+                            f' {column.type}, with no cast between them; state the conversion with up = "<SQL>" and down = "<SQL>"',
                         )
                         break
 

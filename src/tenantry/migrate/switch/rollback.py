@@ -311,7 +311,7 @@ def _find_strays(live: RunHandle) -> None:
         live.round(limit=EVERYTHING)
     except SourceAltered as error:
         live.observer.notice(
-            f"What was written in the target despite its fence could not be distinguished from what was carried over: {error.message}"
+            f"Writes in the target despite its fence could not be distinguished from migrated rows: {error.message}"
         )
 
 

@@ -194,7 +194,7 @@ def overridden(settings: Settings, stored: Mapping[str, Any]) -> tuple[Settings,
         try:
             settings = settings.model_copy(update={name: checked(name, entry["value"])})
         except ValueError as error:
-            problems.append(f"tenantry.setting is passed over at {name}: {error}")
+            problems.append(f"tenantry.setting is ignored at {name}: {error}")
     return settings, problems
 
 
@@ -331,9 +331,7 @@ def judge(look: Look, settings: Settings, course: Course) -> tuple[list[ServerRe
         ServerReading(
             "yield_to_autovacuum",
             float(len(look.vacuums)),
-            ""
-            if look.may_see
-            else "whether autovacuum is there to prevent wraparound is shown to members of pg_monitor only",
+            "" if look.may_see else "only members of pg_monitor see whether autovacuum runs to prevent wraparound",
         )
     )
     if limits.yield_to_autovacuum:

@@ -59,7 +59,7 @@ _OTHERS = {
     "accounting": "The counts of {tables} do not add up: rows appeared or disappeared unseen, by a partition, a child table, or disabled triggers.",
     "ids": "Ids of {tables} occur twice: something wrote into the target.",
     "references": "Rows of {tables} refer to rows that do not exist: something deleted or wrote in the target with its foreign keys disabled.",
-    "catalog": "Tables of the target ({tables}) are not as its files say: restore them.",
+    "catalog": "Tables of the target ({tables}) differ from its files: restore them.",
     "rules": "Rows violate the manifest's rules ({tables}): repair them in the source, or correct the rule.",
 }
 

@@ -65,7 +65,7 @@ def nobodys_rows(connection: Connection, project: Project) -> list[Verification]
         ).fetchone()
         assert row is not None
         differences = tuple(
-            Difference("rows", name, str(key), "", "a row of one of its sources", "a row of none")
+            Difference("rows", name, str(key), "", "a row of one of its sources", "a row of no source")
             for key in row[1] or ()
         )
         checks.append(Verification("origin", name, int(row[0]), differences, max(0, int(row[0]) - len(differences))))
@@ -90,9 +90,7 @@ def _columns(project: Project) -> Iterator[NotCompared]:
                     ident(schema, name), column.name, None, f"no source column fills it in rows that come from {of}"
                 )
     for finding in ColumnLeftBehind().find(Case(project)):
-        yield NotCompared(
-            ident(project.source.schema, finding.table), finding.column, None, "it is carried over nowhere"
-        )
+        yield NotCompared(ident(project.source.schema, finding.table), finding.column, None, "it is not migrated")
 
 
 def _tables(project: Project) -> Iterator[NotCompared]:

@@ -140,7 +140,7 @@ def reason_not_to_run(check: CheckFile, scope: Scope, version: int, schemas: Ite
     for need in check.needs:
         word, _, number = need.partition(" ")
         reason = {
-            "manifest": None if scope.manifest else "there is no manifest that says what is meant",
+            "manifest": None if scope.manifest else "there is no manifest with the intended access",
             "tenant": None if scope.tenant_columns else "no tenant column was found",
             "membership": None if scope.membership else "no table of memberships was found",
             "login": None if scope.login else "no login of the application is named",

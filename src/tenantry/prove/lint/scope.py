@@ -151,7 +151,7 @@ def manifest_scope(
         login=name,
         protected=tuple(protected),
         sentences=(
-            f"The manifest {manifest.path} says what is looked at: schema {ident(schema)}, clients {ident(roles.anon)} and"
+            f"The manifest {manifest.path} gives the scope: schema {ident(schema)}, clients {ident(roles.anon)} and"
             f" {ident(roles.authenticated)} over the login {ident(name)}, tenant column {ident(tenant.column)} for"
             f" {ident(tenant.table)}, memberships in {ident(membership.table)}.",
         ),

@@ -217,7 +217,7 @@ def _run(client: psycopg.Connection[Any], attempt: MatrixAttempt) -> tuple[Outco
             found = "error", said
     else:
         if of_rights:
-            found = "allow", "the right to the column is there"
+            found = "allow", "the right to the column exists"
         elif attempt.doubt and not touched:
             found = "not tried", attempt.doubt
         else:

@@ -57,7 +57,7 @@ class Assignment:
                 conn.execute("set constraints all immediate")
                 done = conn.execute(_update(self.row, self.values)).rowcount
                 if done != 1:
-                    raise CannotMake(f"{self.row.table.name}: a trigger keeps the row as it is")
+                    raise CannotMake(f"{self.row.table.name}: a trigger keeps the row unchanged")
         except psycopg.Error as error:
             raise CannotMake(f"{self.row.table.name}: {_said(error)}") from None
 
@@ -161,7 +161,7 @@ def turns(
         if place not in fixtures.tenants:
             continue
         if active is None:
-            notes.append(_unknown(state, "[tenant]", "a tenant is open as long as it stands"))
+            notes.append(_unknown(state, "[tenant]", "a tenant is open as long as it exists"))
             continue
         root = next(row for row in _rows_of(fixtures, manifest.tenant.table) if row.facts.tenant == place)
         change = _violation(ready, root, active)
@@ -331,7 +331,7 @@ def stay_removable(conn: psycopg.Connection[Any], all_turns: Sequence[Turn]) -> 
         several = list(group)
         reason = _spoils(conn, [change for turn in several for change in turn.changes])
         for turn in several:
-            said = f"after it the invented rows could not be removed any more: {reason}" if reason else ""
+            said = f"after it the synthetic rows could no longer be removed: {reason}" if reason else ""
             kept.append(Turn(state, turn.callers, turn.members, () if said else turn.changes, turn.reason or said))
     return tuple(kept)
 

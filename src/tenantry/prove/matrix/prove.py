@@ -142,7 +142,9 @@ def _left(before: _Traces, after: _Traces, made: int) -> str:
     moved = [name for name, last in after.sequences.items() if last != before.sequences.get(name)]
     gaps = f"gaps in {', '.join(moved)}" if moved else "no gaps in sequences"
     wal = (after.wal - before.wal) / 2**20
-    return f"what is left after the rollback: dead tuples of {made} invented rows, {gaps}, {wal:.1f} MB of WAL (others' included)"
+    return (
+        f"left after the rollback: dead tuples of {made} synthetic rows, {gaps}, {wal:.1f} MB of WAL (others' included)"
+    )
 
 
 def _check_may_become(owner: psycopg.Connection[Any], project: Project) -> None:

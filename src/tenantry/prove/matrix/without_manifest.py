@@ -144,9 +144,9 @@ def prove_found(
         raise explain(error, "trying the isolation of tenants") from error
     cells, blind = _without_the_blind(cells)
     notes += blind
-    login = f"{owner.info.user}, in place, on the rows that are there: one transaction, rolled back"
+    login = f"{owner.info.user}, in place, on the existing rows: one transaction, rolled back"
     if on_copy:
-        login = f"{owner.info.user}, on a copy of the schema with invented rows"
+        login = f"{owner.info.user}, on a copy of the schema with synthetic rows"
     return Proof(
         tuple(cells), (), login, time.monotonic() - started, tuple(notes), unproved=_unproved(tables, member, cells)
     )
@@ -204,7 +204,7 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     if scope.user_owned:
         return _person(owner, scope, notes)
     if members is None or not members.user:
-        notes.append("no memberships were found: no caller's own tenant is known, only strangers were tried")
+        notes.append("no memberships were found: no caller's own tenant is known, so only unknown accounts were tried")
         return None
     row = owner.execute(
         load_blocks("tenantry.prove.matrix", "without_manifest")["members"],
@@ -227,7 +227,9 @@ def _member(owner: psycopg.Connection[Any], scope: Scope, notes: list[str]) -> _
     )
     chosen = owner.execute(query.encode()).fetchone()
     if chosen is None:
-        notes.append("there is no member with an account: no caller's own tenant is known, only strangers were tried")
+        notes.append(
+            "there is no member with an account: no caller's own tenant is known, so only unknown accounts were tried"
+        )
         return None
     active = tuple(chosen[1])
     return _Member(str(chosen[0]), active, tuple(each for each in chosen[2] if each not in active), str(chosen[3]))

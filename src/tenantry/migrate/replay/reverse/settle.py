@@ -100,7 +100,7 @@ def _list_foreign(state: ReverseRound) -> None:
         if first not in state.made:
             continue
         state.connection.execute(
-            f"insert into tenantry_keep select {literal(first)}, c.table_name, c.legacy_id, '', 'its id is no id of a source table'"
+            f"insert into tenantry_keep select {literal(first)}, c.table_name, c.legacy_id, '', 'its id fits no source table'"
             f" from {CHANGED} c join {without_strangers(state.project, name)} t on t.legacy_id = c.legacy_id"
             f" where c.table_name = {literal(name)}"
             " and not exists (select from tenantry_placed p where p.table_name = c.table_name and p.legacy_id = c.legacy_id)"
