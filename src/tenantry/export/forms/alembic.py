@@ -35,11 +35,19 @@ def downgrade() -> None:
 
 def _run(statements: tuple[str, ...]) -> None:
     """In the transaction of the revision; the search path is afterwards as it was."""
-    op.execute("select set_config('tenantry.search_path', current_setting('search_path'), true)")
+    _execute("select set_config('tenantry.search_path', current_setting('search_path'), true)")
     for statement in statements:
+        _execute(statement)
+    _execute("select set_config('search_path', current_setting('tenantry.search_path'), true)")
+
+
+def _execute(statement: str) -> None:
+    context = op.get_context()
+    if context.as_sql:  # as it is: SQLAlchemy would double each percent sign
+        context.impl.static_output(f"{{statement}}\\n;\\n")
+    else:
         # A colon is one of SQL's, never the beginning of a parameter.
         op.execute(sa.text(statement.replace(":", r"\\:")))
-    op.execute("select set_config('search_path', current_setting('tenantry.search_path'), true)")
 
 
 UPGRADE = (
