@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import psycopg
 
-from tenantry.catalog import Catalog
+from tenantry.catalog import PUBLIC, Catalog, Function, Grant
 from tenantry.dbcopy.original import SQL
 from tenantry.errors import RolesMissing
 from tenantry.journal.journal import Connection
@@ -63,6 +64,33 @@ def lacking_parts(original: Catalog, copy: Catalog) -> list[str]:
     return [f"the copy has no {part}" for part in sorted(parts(original) - parts(copy))]
 
 
+def lacking_access(original: Catalog, copy: Catalog, roles: Collection[str]) -> list[str]:
+    """Policies and rights by which these roles, or everybody, reach something in the original and not in the copy: what is tried
+    there would be refused for another reason."""
+    known = {*roles, PUBLIC}
+
+    def parts(catalog: Catalog) -> set[str]:
+        found = set()
+        things: list[Any] = [*catalog.tables, *catalog.views, *catalog.sequences, *catalog.functions]
+        for thing in things:
+            name = f"{thing.name}({thing.arguments})" if isinstance(thing, Function) else thing.name
+            rights = [each for each in thing.grants if each.grantee in known and each.grantee != thing.owner]
+            found |= {f"{each.privilege} on {name}{_of(each)} for {each.grantee}" for each in rights}
+        for grant in catalog.grants:
+            if grant.grantee in known:
+                found.add(f"{grant.privilege} on schema {catalog.schema} for {grant.grantee}")
+        for table in catalog.tables:
+            policies = [each for each in table.policies if known & {*each.roles}]
+            found |= {f"policy {each.name} of {table.name}" for each in policies}
+        return found
+
+    return sorted(parts(original) - parts(copy))
+
+
+def _of(grant: Grant) -> str:
+    return f".{grant.column}" if grant.column else ""
+
+
 def emptied_tables(home: Connection) -> list[str]:
     """Drop everything in a database that was empty before the copy; return what could not be dropped, and why."""
     blocks = load_blocks(SQL, "duplicate")
@@ -77,4 +105,4 @@ def emptied_tables(home: Connection) -> list[str]:
     return refused
 
 
-__all__ = ["drop_database", "emptied_tables", "lacking_parts", "named_sessions", "roles_missing"]
+__all__ = ["drop_database", "emptied_tables", "lacking_access", "lacking_parts", "named_sessions", "roles_missing"]

@@ -15,8 +15,11 @@ from typing import Any, ClassVar
 
 import psycopg
 
+from tenantry.catalog import Catalog, read_catalog
+from tenantry.dbcopy.checks import lacking_access
 from tenantry.dbcopy.duplicate import duplicated
-from tenantry.dbcopy.original import reading
+from tenantry.dbcopy.original import CopyRefused, reading
+from tenantry.dbcopy.pg_programs import in_short
 from tenantry.errors import TenantryError
 from tenantry.manifest import Manifest
 from tenantry.mapping.project import Project
@@ -93,6 +96,7 @@ def attack_copy(
             ) as copy,
         ):
             with connect(copy.dsn, name="tenantry proof: copy") as admin:
+                _need_access(original.catalog, read_catalog(admin, original.catalog.schema), manifest)
                 notes = [*copy.notes, *_grant_database(admin, copy.database, rights)]
                 _open_fence(admin, project.manifest.target.schema_name)
                 name, password = logins.make(
@@ -104,6 +108,21 @@ def attack_copy(
                 yield AttackCopy(copy.dsn, login_dsn, copy.database, copy.method, tuple(notes))
             finally:
                 logins.drop_owned()
+
+
+def _need_access(original: Catalog, copy: Catalog, manifest: Manifest) -> None:
+    """
+    Raises:
+        CopyRefused: clients reach less in the copy, so that attacks would fail there for another reason.
+    """
+    roles = manifest.database_roles
+    lacking = lacking_access(original, copy, (roles.anon, roles.authenticated, roles.login))
+    if lacking:
+        raise CopyRefused(
+            f"Clients reach less in the copy than in the original, so that attacks would prove nothing: it lacks {in_short(lacking)}.",
+            hint="Run the proof as a superuser, or as a login that may act as every role that granted these rights.",
+            detail={"lacking": lacking},
+        )
 
 
 def _of_target(manifest: Manifest) -> Manifest:
