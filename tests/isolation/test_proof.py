@@ -319,18 +319,6 @@ def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(database: Database)
         assert owner.execute("select count(*) from tenantry.seal_key").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_proof_in_place_names_the_broken_cells(kind: str, database: Database) -> None:
-    table, statements, cells, checks = BROKEN[kind]
-    built = build_clinic(database)
-    with built.owner() as owner:
-        run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public", *statements)
-    proof = _in_place(built, table)
-    assert cells <= _failures(proof)
-    assert bool(cells) == bool(proof.failures)
-    assert set(_failed_checks(proof)) == checks
-
-
 def test_in_place_tables_whose_triggers_act_outside_are_left_out_and_named(database: Database) -> None:
     built = build_clinic(database)
     with built.owner() as owner:
@@ -367,11 +355,12 @@ def test_a_proof_names_the_broken_cells(kind: str, database: Database) -> None:
     with built.owner() as owner:
         # As the default privileges of a server where nobody closed them.
         run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public", *statements)
-    proof = _prove(built, table)
-    assert not proof.passed
-    assert cells <= _failures(proof)
-    assert bool(cells) == bool(proof.failures)
-    assert set(_failed_checks(proof)) == checks
+    for way in (_in_place, _prove):
+        proof = way(built, table)
+        assert not proof.passed
+        assert cells <= _failures(proof)
+        assert bool(cells) == bool(proof.failures)
+        assert set(_failed_checks(proof)) == checks
     text = proof_markdown(proof)
     assert "FAILED" in text
     assert all(f"{role}: {command} {name}, {relation}" in text for role, command, name, relation in cells)
@@ -431,32 +420,32 @@ FORGETFUL: dict[str, tuple[Callable[[Built], list[str]], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("over_login", [False, True], ids=["in place", "over a login"])
-@pytest.mark.parametrize("kind", FORGETFUL)
-def test_a_missing_policy_or_right_fails_only_its_own_cells(kind: str, over_login: bool, database: Database) -> None:
+@pytest.mark.parametrize("way", [_in_place, _prove], ids=["in place", "over a login"])
+def test_a_state_that_policies_ignore_fails_only_its_own_cells(way: Callable[..., Proof], database: Database) -> None:
     built = build_clinic(database)
-    spoil, states = FORGETFUL[kind]
-    way = _prove if over_login else _in_place
     sound = way(built, *MEMBERS)
     assert not sound.failures
-    with built.owner() as owner, owner.transaction():
-        run(owner, *spoil(built))
-    spoilt = way(built, *MEMBERS)
     # What a member may do, and is not to do any more.
     allowed = {(cell.role, cell.command, cell.table, cell.relation) for cell in sound.cells if cell.expected == "allow"}
-    lost = {
-        (cell.role, cell.command, cell.table, cell.relation)
-        for cell in sound.cells
-        if cell.relation.startswith(tuple(f"{state}: " for state in states))
-        and cell.expected == "refuse"
-        and (cell.role, cell.command, cell.table, cell.relation.partition(": ")[2]) in allowed
-        and cell.role != "super admin"
-    }
-    assert _failures(spoilt) == lost
-    assert {command for _, command, _, _ in lost} == set(COMMANDS)
-    assert {role for role, *_ in lost} >= set(built.project.manifest.roles.order)
-    assert {relation.partition(": ")[0] for *_, relation in lost} == set(states)
-    assert _rows(built) == 0
+    for kind, (spoil, states) in FORGETFUL.items():
+        with built.owner() as owner, owner.transaction():
+            run(owner, *spoil(built))
+        spoilt = way(built, *MEMBERS)
+        lost = {
+            (cell.role, cell.command, cell.table, cell.relation)
+            for cell in sound.cells
+            if cell.relation.startswith(tuple(f"{state}: " for state in states))
+            and cell.expected == "refuse"
+            and (cell.role, cell.command, cell.table, cell.relation.partition(": ")[2]) in allowed
+            and cell.role != "super admin"
+        }
+        assert _failures(spoilt) == lost, kind
+        assert {command for _, command, _, _ in lost} == set(COMMANDS)
+        assert {role for role, *_ in lost} >= set(built.project.manifest.roles.order)
+        assert {relation.partition(": ")[0] for *_, relation in lost} == set(states)
+        assert _rows(built) == 0
+        with built.owner() as owner, owner.transaction():
+            run(owner, context_sql(built.project.manifest))
 
 
 WEAKER = {
