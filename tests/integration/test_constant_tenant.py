@@ -217,3 +217,36 @@ def test_everything_belongs_to_the_first_of_many_tenants(small: MakeSmall) -> No
     app.migrate()
     app.run("verify", code=0)
     assert app.rows("select id from app.shops") == [(first,)]
+
+
+def test_ids_that_another_tenant_states_touch_nothing_while_both_sides_are_written(small: MakeSmall) -> None:
+    app = _shop(small)
+    app.write("insert into orders (id, customer_id, total) values ('00000000-0000-4000-8000-00000000000a', 1, '10')")
+    app.migrate()
+    app.run("cutover", "--dual-write", "1h", code=0)
+    same = "00000000-0000-4000-8000-00000000000a"
+    app.as_owner(
+        *filter(str.strip, NEW_SHOP.split(";\n")),
+        f"insert into app.orders (shop_id, id, customer_id, day, total) select shop_id, '{same}', id, '2025-01-01', 78"
+        " from app.customers where name = 'Stranger'",
+        "update app.orders set total = 555 where legacy_id = 'o5'",
+    )
+    app.write(
+        "update orders set total = '333' where id = 'o3'",
+        "insert into orders (id, customer_id, total) values ('new', 2, '9')",
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    assert app.rows("select id, total from orders where id in ('o5', %(id)s) order by 1", {"id": same}) == [
+        (same, "10"),
+        ("o5", "555"),
+    ]
+    app.as_owner(f"delete from app.orders where id = '{same}' and total = 78")
+    app.write(f"update orders set total = '11' where id = '{same}'")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(f"select total from app.orders where id = '{same}'") == [(11,)]
+    app.cut_over()
+    app.run("verify", code=0)
+    assert app.rows("select total from app.orders where legacy_id in ('o3', 'new') order by 1") == [(9,), (333,)]
+    assert app.one("select count(*) from app.orders where total = 77") == 1
+    assert app.rows("select name from staff order by name") == [("Ann",), ("Bob",)]

@@ -6,7 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tenantry.cli.commands.init import _number_up_to
+from tenantry.cli.commands.init import _ask, _number_up_to
+from tenantry.draft import DraftOptions
+from tenantry.survey import Candidate, Survey
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,25 @@ def test_the_number_of_a_candidate_is_asked_for_until_it_is_one(typed: str, take
     assert said.exit_code == 0
     assert f"taken {taken}" in said.output
     assert ("is not a number from 1 to 3" in said.output) == asked_again
+
+
+@pytest.mark.parametrize(
+    ("typed", "tenant", "person"), [("1\n", "teams", False), ("2\n", "constant", False), ("3\n", None, True)]
+)
+def test_one_tenant_for_everything_is_among_the_choices(typed: str, tenant: str | None, person: bool) -> None:
+    candidates = (
+        Candidate("teams", 60, ("its name",)),
+        Candidate("", 50, ("many have it",), "column", "code"),
+        Candidate("", 45, ("the whole database",), "constant"),
+        Candidate("users", 20, ("some lead there",), "person"),
+    )
+    found = Survey("shop", "public", "18", tenants=candidates)
+    app = typer.Typer()
+
+    @app.command()
+    def ask() -> None:
+        options = _ask(found, DraftOptions())
+        typer.echo(f"{options.tenant} {options.person} {options.constant}")
+
+    said = CliRunner().invoke(app, input=typed)
+    assert f"{tenant} {person} {tenant == 'constant'}" in said.output
