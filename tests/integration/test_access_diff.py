@@ -1,4 +1,4 @@
-"""`tenantry access`: how a live database departs from its manifest, said exactly, and mended exactly."""
+"""`tenantry access`: differences between a live database and its manifest are reported and repaired exactly."""
 
 from __future__ import annotations
 
@@ -472,7 +472,7 @@ def test_a_migrated_database_matches_its_manifest_after_cutover_and_rollback(
 
 
 def test_functions_that_follow_accounts_are_compared_with_those_of_the_manifest(finished: Database) -> None:
-    """Nobody needs a right that is too much where the function that accepts invitations accepts expired ones."""
+    """A changed function that accepts expired invitations is found, without any surplus right."""
     where = ("--manifest", str(CLINIC), "--dsn", finished.dsn_as("clinic_owner"))
     with finished.connect() as admin:
         for name in ("accept_open", "follow_account", "merged_into"):

@@ -45,7 +45,7 @@ def test_a_share_lets_members_of_the_other_tenant_read_while_it_holds(world_each
     potter, guest, boss = world.person(potter=here), world.person(guest=here), world.person(is_super=True)
     assert potter.sees("pots") == {ours}
     loan = world.put("loans", studio_id=there, guest_id=here, what="shows")
-    # What nobody there has agreed to brings nobody's rows; and who shares cannot agree for them.
+    # A share that was not accepted shows no rows, and its sender cannot accept it.
     assert potter.sees("pots") == {ours}
     lender = world.person(master=there)
     for statement in ("update studio.loans set agreed_at = now()", "update studio.loans set guest_id = studio_id"):
@@ -183,7 +183,7 @@ def test_anonymous_clients_read_only_public_columns_of_public_rows(world_each: W
     ):
         with pytest.raises(errors.InsufficientPrivilege):
             world.visitor.rows(statement)
-    # Seen by everybody, and yet only the studio's to change.
+    # Everybody sees it, but only the studio may change it.
     assert (
         world.person(master=world.there).touched("update studio.pots set title = 'x' where id = %s returning id", shown)
         == 0
@@ -217,7 +217,7 @@ def test_rows_are_ones_own_through_another_table(world_each: World) -> None:
     potter = world.person(potter=world.here, guest=world.there)
     assert potter.sees("firings") == set()
     world.owner.execute("update studio.crew set kiln_id = %s where rank = 'potter'", [small])
-    # The kiln of the other studio has the same id, and is not his.
+    # The kiln of the other studio has the same id, and is not theirs.
     assert potter.sees("firings") == {mine}
     change = "update studio.firings set cone = 7 where id = %s returning id"
     assert [potter.touched(change, row) for row in (mine, others, elsewhere)] == [1, 0, 0]

@@ -1,4 +1,4 @@
-"""People who left or are forgotten stay out, and nobody's locks hold up others: sign-ups, confirmations, deletions."""
+"""People who left or are forgotten stay out, and locks do not block others: sign-ups, confirmations, deletions."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_an_invitation_falls_with_its_inviter_and_is_older_than_an_end(world: Wo
     world.invite("lou@example.org", clinic=there, role="clinic_admin", created_by=inviter)  # more than the inviter is
     lou = world.sign_up("lou@example.org", confirmed=True)
     assert world.memberships(world.profile(lou)) == [(here, "clinic_admin", True)]
-    # Ended by the tables' owner, for whom no trigger of the application says when.
+    # Ended by the tables' owner, for whom no trigger of the application records the time.
     again = world.invite("lou@example.org", clinic=here)
     with world.database.connect() as admin:
         admin.execute("alter table clinic.user_clinic_roles disable trigger user")

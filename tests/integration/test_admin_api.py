@@ -312,7 +312,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 class Clock:
-    """Time that passes only when somebody sleeps."""
+    """A clock that advances only by sleep."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -419,7 +419,7 @@ def test_people_are_invited_once_with_the_id_that_was_fixed(api: Hosted, db: Con
 
 
 def test_going_back_deletes_the_accounts_that_were_made_and_no_other(api: Hosted, db: Connection) -> None:
-    # Somebody made these: by hand, under the very id, and another one whose answer to us is lost as well.
+    # Existing accounts: one made by hand under the same id, and one whose answer is lost as well.
     for number in (3, 4):
         db.execute(
             "insert into auth.users (id, email, created_at) values (%s, %s, now() - interval '1 day')",
@@ -498,7 +498,7 @@ except TenantryError as error:
 
 
 def child(database: Database, api: Hosted) -> subprocess.Popen[str]:
-    """A process that makes 300 accounts. The key comes on stdin: a command line is for everybody to see."""
+    """A process that makes 300 accounts. The key comes on stdin, since command lines are visible to everyone."""
     process = subprocess.Popen(
         [sys.executable, "-c", _CHILD],
         stdin=subprocess.PIPE,

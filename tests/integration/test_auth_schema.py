@@ -190,7 +190,7 @@ ENUMS = {
     ],
 }
 
-# Table, and what holds a row to be unique; then what it hangs on.
+# Table with its unique columns, then the tables that it references.
 UNIQUE = {
     ("users", "id"), ("users", "phone"), ("users", "email"), ("users", "confirmation_token"), ("users", "recovery_token"),
     ("users", "email_change_token_current"), ("users", "email_change_token_new"), ("users", "reauthentication_token"),

@@ -160,7 +160,7 @@ def test_a_hung_tool_blocks_writers_at_most_for_the_bound_of_a_switchover(small:
         assert app.one("select direction from tenantry.run") != before
         assert writer.longest < 1 + _MARGIN
         assert "was ended by the server after" in said.err
-        # What is told and stored is what the server saw, the freeze included, and not what the tool's own clock would say.
+        # The reported and stored pause is the server's, including the hang, not that of the tool's own clock.
         ((stall, longest),) = app.rows(
             f"select (data -> 'stall_ms')::int, (data -> 'longest_stall_ms')::int from tenantry.event where code = '{event}'"
         )

@@ -1,4 +1,4 @@
-"""References in a circle, beside ways to the tenant that lead through it."""
+"""References in a cycle, and paths to the tenant that lead through it."""
 
 from __future__ import annotations
 

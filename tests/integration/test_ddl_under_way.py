@@ -257,7 +257,7 @@ def test_a_key_that_is_called_otherwise_fails_no_write_of_an_application_and_los
         assert app.one("select count(*) from app.logins where legacy_id like '%in9%'") == 1
         assert app.one("select count(*) from app.logins where legacy_id like '%in1\"%'") == 0
         must_work(app, "verify")
-        # One that is gone for good: the application goes on, and the commands say what is so.
+        # One that was dropped permanently: the application keeps working, and the commands report it.
         app.as_owner("alter table lines drop column id")
         app.write("insert into lines (invoice_id, amount) values ('i1', 10)")
         assert "column lines.id is gone" in refuses_in_words(app, "cutover").err

@@ -182,7 +182,7 @@ def test_triggers_count_once_whatever_side_a_row_was_written_on(small: MakeSmall
         )
     said = app.run("replay", "--until-idle", code=0)
     assert len({str(each) for each in counts(app).values()}) == 1, (counts(app), said.out)
-    # A row that a trigger has touched on the other side is no reason to lose what somebody wrote.
+    # A trigger's change on the other side must not override an application's write.
     assert app.one("select name from app.projects where legacy_id = 'p1'") == "BY THE SOURCE"
     app.run("verify", code=0)
     app.run("cutover", code=0)

@@ -81,7 +81,7 @@ def empty(servers: dict[int, EmbeddedServer], exported: Exported) -> Iterator[Da
 
 
 def auth_of_others(database: Database, owner: str) -> None:
-    """Schema auth as on a Supabase: somebody else's, with the rights on it that the owner of the tables has there."""
+    """Schema auth as on a Supabase: owned by another role, with the rights that the tables' owner has there."""
     with database.connect() as admin:
         admin.execute(auth_script())
         admin.execute("comment on schema auth is null; alter table auth.users disable row level security")

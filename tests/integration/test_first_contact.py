@@ -1,4 +1,4 @@
-"""What somebody meets first: the version, the roles' script, and commands after a demo in an empty folder."""
+"""First contact: the version, the roles' script, and commands after a demo in an empty folder."""
 
 from __future__ import annotations
 

@@ -648,7 +648,7 @@ def test_all_steps_can_be_undone(fresh_shop: Shop) -> None:
                             connection.execute(statement)
                     break
                 except psycopg.errors.LockNotAvailable:
-                    # Autovacuum makes way for others only after they have waited for a second.
+                    # Autovacuum backs off only after others have waited for a second.
                     if last:
                         raise
     assert source_digest(fresh_shop.database, SOURCE) == before

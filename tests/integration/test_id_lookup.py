@@ -1,4 +1,4 @@
-"""Old and new ids side by side: looked up either way, by whoever may see the row, and counted as long as both are used."""
+"""Legacy and new ids side by side: looked up in both directions by callers who may see the row, and counted while both are used."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def members_each(finished_each: Database) -> Members:
 
 
 def test_a_client_can_look_up_only_its_own_rows(members: Members) -> None:
-    """Another tenant's ids look as if nobody had them, in whatever form and by whatever function."""
+    """Another tenant's ids look unused, in every form and through every function."""
     tables = ("clinics", "providers", "metric_values", "metric_definitions", "goals", "profiles", "user_clinic_roles")
     for table in tables:
         visible = f"select id, legacy_id from clinic.{table}"
@@ -294,7 +294,7 @@ def test_a_client_can_look_up_only_its_own_rows(members: Members) -> None:
             assert members.asks(members.me, "select tenantry.id_of(%s, %s)", table, old) is None
             assert members.asks(members.me, "select tenantry.id_of(%s, %s)", table, str(new)) is None
             assert members.asks(members.me, "select tenantry.old_id_of(%s, %s)", table, new) is None
-            if table in BOTH and len(old) != 36:  # the text of a uuid is taken for a new id, whoever has it
+            if table in BOTH and len(old) != 36:  # the text of a uuid counts as a new id, whichever row has it
                 assert members.asks(members.me, "select tenantry.to_id(%s, %s)", table, old) is None
 
 
@@ -409,7 +409,7 @@ def test_a_client_can_neither_set_nor_change_a_legacy_id(members: Members) -> No
 
 
 def test_a_row_that_a_client_gives_anothers_id_is_not_taken_for_it(members_alone: Members) -> None:
-    """Ids are unique within a tenant: somebody can choose one that another tenant has."""
+    """Ids are unique within a tenant: a client can choose one that another tenant has."""
     members = members_alone
     old, new = rows(
         members.database, "select legacy_id, id from clinic.providers where clinic_id = %s limit 1", [members.theirs]

@@ -1,4 +1,4 @@
-"""Accounts and profiles stay in step after the cut-over: sign-ups, confirmations, invitations, e-mail addresses, deletions.
+"""Accounts and profiles stay synchronized after the cutover: sign-ups, confirmations, invitations, e-mail addresses, deletions.
 
 Accounts are written as Supabase Auth writes them: by a login that is neither owner nor superuser, and has rights on schema auth
 and nowhere else.
@@ -263,7 +263,7 @@ def test_an_address_of_a_profile_with_another_account_is_a_conflict_that_ends_wh
     with world.service() as service:
         service.execute("select tenantry.change_email(%s, 'augustus@example.org')", [world.profile(first)])
         with world.database.connect() as client:
-            # Everybody may take advisory locks: with names that can be worked out, this one would stop the queue.
+            # Every login may take advisory locks: with a predictable key, this one would stop the queue.
             client.execute(
                 "select pg_advisory_lock(hashtextextended('tenantry.auth_event', 0) # id) from tenantry.auth_event"
             )
@@ -295,7 +295,7 @@ def test_a_confirmed_address_accepts_its_open_invitations(world_each: World) -> 
     assert rows(
         world.database, "select accepted_at from clinic.clinic_invitations where id = any (%s)", [[expired, revoked]]
     ) == [(None,), (None,)]
-    # Somebody who has an account already is invited, and takes it up by the service.
+    # A person with an account is invited, and accepts through the service.
     with world.database.connect() as admin:
         admin.execute("update clinic.clinic_invitations set revoked_at = now() where id = %s", [expired])
     later = str(world.invite("hal@example.org", clinic=third, role="provider"))
@@ -699,7 +699,7 @@ def test_two_accounts_that_come_at_once_for_one_person_do_not_make_two(world: Wo
 
 
 def test_a_confirmation_and_the_revocation_of_the_invitation_at_once(world: World) -> None:
-    """Whoever locks the invitation first wins; never both. The confirmation waits for it, but not for long."""
+    """The first to lock the invitation wins; never both. The confirmation waits for it, but not for long."""
     invitation = world.invite("wil@example.org")
     account = world.sign_up("wil@example.org")
     with world.database.connect(autocommit=False) as admin, ThreadPoolExecutor(1) as pool:
@@ -806,11 +806,11 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
         service.execute("set role service_role")
         with pytest.raises(errors.InsufficientPrivilege):
             service.execute("select tenantry.accept_invitations(%s, 'one')", [member])
-    # From now on an account is nobody's but its own.
+    # From now on each account belongs to a single person.
     with finished_each.connect() as admin:
         admin.execute("insert into auth.users (id, email) values (gen_random_uuid(), 'late@example.org')")
     assert one(finished_each, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
-    # Turned over again, everybody has the account that he had.
+    # After another cutover, everybody has their previous account.
     cut_over(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
     assert len(tenantry_triggers(finished_each)) == 5
     found = rows(

@@ -83,7 +83,7 @@ def test_rows_of_new_tables_release_references_to_deleted_or_moved_rows(small: M
     back(app)
     app.write("delete from projects where id = 'p1'", "update projects set org = 'o2' where id = 'p2'")
     app.run("replay", "--until-idle", code=0)
-    # A reference that may be null is emptied; where it may not, or a check wants it, the row goes, and what hangs on it.
+    # A nullable reference is set to null; if it is required, the row is deleted with its dependents.
     assert app.rows("select id, project_id is null from app.remarks order by 1") == [
         (1, True),
         (2, True),

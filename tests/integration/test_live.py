@@ -514,7 +514,7 @@ def test_a_document_that_names_a_row_deleted_in_the_target_holds_no_rollback_up(
     turn_over(ready)
     with application(ready) as client:
         client.execute("set role service_role")
-        # A row that the document of its dashboard names, and that of nobody else.
+        # A row that only its own dashboard's document names.
         gone = client.execute(
             "delete from clinic.widgets w using clinic.dashboards d where w.id = (select (x #>> '{}')::uuid from clinic.dashboards d,"
             " jsonb_path_query(d.layout_config, '$.widgets[*].id') x where d.id = w.dashboard_id limit 1)"

@@ -160,7 +160,7 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
     said = made.accounting()
     assert {name: said[name] for name in names} == dict.fromkeys(names, (4, 3, 1))
 
-    # A row that somebody tampered with is named, with its column, and mended.
+    # A tampered row is named with its column, and repaired.
     for each in tables:
         column = each.columns[each.kinds("trim")[0]]
         made.write(
@@ -251,7 +251,7 @@ def test_reverse_sql_may_use_names_like_those_of_tenantry(small: MakeSmall) -> N
 
 
 def test_a_membership_table_with_the_name_of_an_internal_block_opens_nothing(small: MakeSmall) -> None:
-    """Were the variables of our functions taken for its columns, everybody would be a member of everything."""
+    """If its columns shadowed the functions' variables, everybody would be a member of every tenant."""
     app = small()
     for old, new in (
         ("[tables.members]", "[tables.context]"),

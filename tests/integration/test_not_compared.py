@@ -63,7 +63,7 @@ def test_everything_that_is_left_out_is_listed(small: MakeSmall) -> None:
     made.run("migrate", "--report", str(report), code=0)
     page = (report / "report.html").read_text()
     assert "Not compared, with reasons" in page and "seen_at" in page
-    # A row of no source is no row that is left out: somebody put it there.
+    # A row without a source is no omission: others inserted it.
     made.as_superuser(
         "alter table app.items disable trigger all",
         "update app.items set legacy_id = 'nobody''s' where legacy_id like 'b:%'",

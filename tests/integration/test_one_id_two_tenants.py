@@ -34,7 +34,7 @@ def test_row_with_an_id_of_another_tenants_row_is_a_conflict_and_overwrites_noth
         ("reverse", "notes", SAME, "source", "of one still")
     ]
     app.run("verify", code=0)
-    # The row whose place it is goes on being carried back, and the other one goes without taking it along.
+    # The row that owns the place is still written back, and the other one is deleted without it.
     app.as_owner("update app.notes set body = 'of two still' where body = 'of two'")
     app.as_owner("delete from app.notes where body = 'of one still'")
     app.run("replay", "--until-idle", code=0)

@@ -1,4 +1,4 @@
-"""What a client can write into one row stops no command: the row is listed, and all others go on."""
+"""No value that a client writes into one row stops a command: the row is listed, and all others continue."""
 
 from __future__ import annotations
 

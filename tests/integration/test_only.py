@@ -1,4 +1,4 @@
-"""A trial with some tenants first: exactly their rows and what these need, kept in step, gone on with, or taken back."""
+"""A pilot with some tenants first: exactly their rows and the rows that these need, kept synchronized, continued, or rolled back."""
 
 # ruff: noqa: ARG002 - observers are given more than each of them looks at
 
@@ -87,7 +87,7 @@ class Place:
         return found
 
     def original(self) -> tuple[str, dict[str, tuple[int, str]], list[Any]]:
-        """The source to the byte, and the schemas beside it."""
+        """The source to the byte, and the other schemas."""
         content = {
             table: state
             for table, state in end_state(self.database, schema=self.source).items()
@@ -159,7 +159,7 @@ def test_a_trial_has_exactly_the_rows_of_its_tenants_as_a_whole_run_makes_them(
         assert account.source - account.outside == len(inside), name
         assert account.balanced
     assert accounts.keys() == BELONGS.keys()
-    # Somebody's row was quarantined, merged, and left outside: the claims above are about something.
+    # Some rows were quarantined, merged, and left outside, so the assertions above are not vacuous.
     assert all(
         sum(getattr(account, part) for account in accounts.values()) for part in ("quarantined", "merged", "outside")
     )
@@ -236,7 +236,7 @@ def test_writes_during_a_pilot_affect_only_chosen_tenants(clinics: Place) -> Non
     assert {row[0] for row in rows(database, by_provider, [comes])} <= values.keys() | quarantined | merged
     assert not {row[0] for row in rows(database, by_provider, [goes])} & values.keys()
     assert {moved, "late"} <= clinics.rows("profiles").keys()
-    # The same person, by his address, in another clinic.
+    # The same person, by their address, in another clinic.
     assert rows(database, "select into_key from tenantry.merged where source_key = 'far'") == [("late",)]
     assert f"{here}-new" not in clinics.rows("clinics")
     assert one(database, "select count(*) from tenantry.source_log") == 0

@@ -209,7 +209,7 @@ columns = { note_id = { from = "note", ref = "notes" } }
         f"update app.notes set org_id = (select id from app.orgs where legacy_id = 'o1') where legacy_id = '{MOVED}'",
     )
     app.run("replay", "--until-idle", code=0)
-    # The source's rows change and go, beside rows of another tenant with their ids; and in one round both sides make one.
+    # The source's rows change and are deleted, next to rows of another tenant with their ids; in one round both sides make one.
     app.write(
         f"update notes set title = 'two by the source' where id = '{SAME}'",
         "update lines set body = 'line by the source'",

@@ -1,4 +1,4 @@
-"""The proof and the test helpers invent rows in the target, which until the cut-over nobody but the login of the runs may write."""
+"""The proof and the test helpers make synthetic rows in the target, which only the runs' login may write until the cutover."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _proved(app: Small, dsn: str, *options: str) -> None:
 def test_a_proof_before_the_cut_over_says_whose_login_it_needs(small: MakeSmall) -> None:
     app = small()
     app.migrate()
-    # Whoever comes first makes what a proof needs for itself.
+    # The first one makes the objects that a proof needs.
     _refused(app)
     _proved(app, app.dsn)
     app.cut_over()

@@ -1,4 +1,4 @@
-"""Rows in quarantine are listed, mended and taken up again, with all that hangs on them; the accounts balance at every moment."""
+"""Rows in quarantine are listed, corrected and retried with their dependents; the row counts balance at every moment."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_wrong_correction_keeps_the_row_and_its_number_with_the_newest_reason(
     (entry,) = entries(finished, ids=[entry_no])
     assert (entry.reason, entry.column) == ("reference_missing", "metric_definition_id")
     assert dict(entry.patch) == {"value": "12", "metric_definition_id": "nobody"}
-    # Mends add up.
+    # Corrections accumulate.
     known = one(finished, "select min(id) from public.metric_definitions")
     said = run(finished, "retry", str(entry_no), "--set", f"metric_definition_id={known}", "--json")
     assert said.json["readmitted"] == 1, (said.everything, clinic_id)
@@ -275,7 +275,7 @@ def test_a_secret_is_masked_in_originals_and_corrections_and_still_migrated(lega
     shown = run(legacy, "list", "--json").out + said.everything
     assert old not in shown
     assert new not in shown
-    # Of what hangs on it some rows have defects of their own.
+    # Some of its dependents have their own defects.
     assert said.code in (0, 1), said.everything
     assert (
         one(legacy, "select count(*) from clinic.spreadsheet_connections where legacy_id = %s", [entry.source_key]) == 1

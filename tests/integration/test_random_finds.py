@@ -44,7 +44,7 @@ def test_a_row_whose_delete_the_source_refused_is_in_the_target_again_after_a_ro
 
 
 def test_a_negative_zero_survives_reverse_replay(small: MakeSmall) -> None:  # noqa: F811
-    """It equals the other zero, and is not the same: the way back wrote nothing, and verification told of a difference for good."""
+    """It equals the other zero, but is not the same: reverse replay wrote nothing, and verification reported a permanent difference."""
     made = small(
         source="""
             create table sizes (id text primary key, org text not null references "Organization" (id), x double precision, y real);

@@ -1,4 +1,4 @@
-"""A rehearsal: the copy, everything on it, and an original that nobody touched. And the look for a backup."""
+"""A rehearsal: the copy, every step on it, and an unchanged original. Also the search for a backup."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def make_role(server: EmbeddedServer, statement: str) -> None:
 
 @pytest.fixture
 def stall(database: Database, tmp_path: Path) -> tuple[Database, Manifest]:
-    """The small application, in a database that belongs to its login, with nobody connected."""
+    """The small application, in a database that its login owns, without connections."""
     return make_stall(database, tmp_path)
 
 
@@ -181,7 +181,7 @@ def copies(database: Database) -> dict[str, str]:
 
 
 def untouched(database: Database, schema: str = "public") -> tuple[Any, ...]:
-    """What shows any write: the schema, every row with its version, and that nothing stands beside them."""
+    """A fingerprint that shows any write: the schema, every row with its version, and the other schemas."""
     with database.connect() as admin:
         tables = [
             str(name)
@@ -257,7 +257,7 @@ def test_the_whole_of_clinic_while_sessions_are_connected(
     assert {lock["table"] for lock in found["locks"]} > {"users", "metric_values"}
     assert all(account["balanced"] for account in found["accounts"])
     assert sum(entry["count"] for entry in found["quarantine"]) == sum(a["quarantined"] for a in found["accounts"]) > 10
-    # The target was written too, as members of the clinics: Clinic's trigger takes no row of anybody else.
+    # The target was written too, as members of the clinics: Clinic's trigger accepts no other writer.
     assert target["writes"] == 2 * target["rows"] > 100
     assert [note for note in found["notes"] if note.startswith("not written")] == []
     # The source is as it was, but for what triggers of the target stamp.
@@ -290,7 +290,7 @@ def test_a_copy_without_connections_is_made_by_template_and_proved(stall: tuple[
 def test_the_target_is_written_as_members_of_its_tenants_and_nothing_of_them_stays(
     database: Database, tmp_path: Path
 ) -> None:
-    """Also where nobody has an account yet, and a tenant has no member: a key, accounts and rights for the rehearsal, in its copy."""
+    """Also without accounts, and with a tenant without members: the rehearsal makes a key, accounts and rights in its copy."""
     _, manifest = make_stall(
         database, tmp_path, TARGET + ONLY_MEMBERS, TOML.replace("[users]", '[users]\notherwise = "leave"')
     )
@@ -359,7 +359,7 @@ def test_a_source_that_refuses_what_comes_back_is_a_problem(stall: tuple[Databas
 
 
 def test_rules_of_the_source_sleep_while_changes_are_carried_back(stall: tuple[Database, Manifest]) -> None:
-    """A rule that changed other rows then would be nobody's write, which no capture sees."""
+    """A rule that changed other rows then would be a write that capture does not see."""
     database, manifest = stall
     with database.connect() as admin:
         admin.execute("insert into shops select n, 'shop ' || n from generate_series(10, 40) n")
@@ -427,7 +427,7 @@ def test_stopped_by_the_user_it_drops_the_copy(
         monkeypatch.setattr(rehearsing, "Migration", stop)
     else:
         monkeypatch.setattr(duplicate, "run_program", stop)
-    # Somebody is connected: it is dumped.
+    # With an open connection it is dumped.
     with database.connect(), pytest.raises(RunInterrupted, match="the copy was dropped"):
         rehearsed(database, manifest)
     assert seen == [f"{database.name}_rehearsal_1"]

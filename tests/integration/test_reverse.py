@@ -37,7 +37,7 @@ AUDIT = {"created_at", "updated_at"}
 
 
 class Sides:
-    """A migrated database of which the target is written to, and the changes carried back."""
+    """A migrated database whose target is written, with the changes replayed into the source."""
 
     def __init__(self, database: Database, manifest: Manifest | None = None, owner: str = OWNER) -> None:
         self.database, self.owner = database, owner
@@ -520,7 +520,7 @@ def test_a_person_without_a_membership_waits_in_the_target_for_one(sides: Sides)
     assert (made["role"], made["clinic_id"], made["email"]) == ("dentist", clinic, "new@clinic.example")
     assert [key for key, reason in sides.kept().items() if key[2] == "" and "stands in" not in reason] == []
     sides.assert_in_line()
-    # The membership's own id is none of the source's: its end is told by what was remembered.
+    # The membership's own id does not exist in the source: its end is found by the recorded id.
     sides.seen.clear()
     sides.write(f"delete from user_clinic_roles where legacy_id = '{member}'")
     sides.back()

@@ -1,4 +1,4 @@
-"""The run lock: whoever may connect cannot take it, and whoever waits for it is told for whom."""
+"""The run lock: a login that may only connect cannot take it, and a waiting process names the holder."""
 
 from __future__ import annotations
 

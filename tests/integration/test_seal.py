@@ -741,7 +741,7 @@ def test_settings_of_the_login_do_not_count_in_the_pools_connections(world: Worl
                 "idle_session_timeout": "1h",
                 "statement_timeout": "3min",
             }
-            # As itself, from within somebody's transaction.
+            # As the login itself, within a caller's transaction.
             with psycopg.connect(world.built.database.dsn_as(login), autocommit=True) as injected:
                 injected.execute("do $$ begin end $$")  # loads plpgsql, one of whose settings is planted
                 for where in ("", f" in database {name}"):
@@ -786,7 +786,7 @@ def test_session_settings_do_not_change_the_meaning_of_policies_and_statements(w
             assert value(me.execute("show transaction_read_only")) == "off"
             run(owner, "delete from clinic.user_clinic_roles")
             assert me.execute("select id from clinics").fetchall() == []
-        # Whoever begins without a word has the level that the user before left.
+        # A plain BEGIN has the isolation level that the previous user left.
         with pytest.raises(errors.InvalidAuthorizationSpecification, match="repeatable read"), connection.transaction():
             open_context(connection, KEY, claims_text(world.claims()))
 

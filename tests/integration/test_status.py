@@ -1,4 +1,4 @@
-"""`tenantry status` on runs that go on, are ready, were cut over, or died; what scripts and monitoring get of it."""
+"""`tenantry status` on runs that work, are ready, were cut over, or died; its output for scripts and monitoring."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def ready_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureReques
 
 @contextmanager
 def held_run(database: Database) -> Iterator[Callable[[], None]]:
-    """A run that stands in the middle of a copy; the call lets it go on and waits for its end."""
+    """A run that is stopped during a copy; the call lets it continue and waits for its end."""
     observer = Held()
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
             Migration(database.dsn_as(OWNER), clinic_manifest(), OPTIONS, observer).run()
-        except BaseException as error:  # noqa: BLE001 - raised by whoever waits for the end
+        except BaseException as error:  # noqa: BLE001 - raised where the end is awaited
             failed.append(error)
             observer.reached.set()
 

@@ -188,7 +188,7 @@ def test_the_cut_over_asks_before_it_leaves_rows_behind_that_were_not_in_quarant
     said = app.run("status", code=0).out
     assert "1 row went into quarantine after the run was declared ready" in " ".join(said.split())
     assert "TN-417" in said
-    # Mended and gone, it asks nothing; and what was written last of all, within the turn, is asked about as well.
+    # Once it is repaired nothing is asked; rows written last, within the switchover, are asked about as well.
     app.write("""update "Note" set body = 'mended' where id = 'n1'""")
     app.run("replay", "--until-idle", code=0)
     with RunHandle(app.dsn, app.manifest) as live:

@@ -1,4 +1,4 @@
-"""What applications test with: statements as somebody on their own database, and the proof as items of pytest."""
+"""Test support for applications: statements as a given caller on their own database, and the proof as pytest items."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OPEN = (
     "drop policy select_viewer on clinic.locations",
     "create policy select_viewer on clinic.locations for select to authenticated using (true)",
 )
-"""Everybody who has signed in reads the locations of every clinic."""
+"""Every signed-in user reads the locations of every clinic."""
 LINT = {"client_table_rights", "policy_always_true", "policy_conditions"}
 """What the lint says of that, and of a right to truncate."""
 
@@ -94,7 +94,7 @@ def test_a_user_has_the_rights_of_their_role_and_is_rolled_back(database_each: D
         )  # fmt: skip
         with pytest.raises(errors.InsufficientPrivilege):
             staff.execute(insert, [mine])
-        # The test goes on after what was refused.
+        # The test continues after a refused statement.
         assert staff.tenant == mine
         assert staff.execute("select count(*) from locations").fetchone() == (0,)
     with as_user(built.owner_dsn, built.project, role="clinic_admin", tenant=UUID(mine)) as admin:
@@ -345,7 +345,7 @@ def test_exceptions_next_to_the_manifest_are_applied(org: Built, tmp_path: Path,
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder in which somebody else's tests are."""
+    """A folder with an application's tests."""
     # What else is installed here takes its time at each start.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio -p no:cacheprovider")
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):

@@ -1,4 +1,4 @@
-"""A run makes way: each condition is made for real, holds back what it should, is told of once, and lets go."""
+"""A run backs off under load: each condition is produced for real, delays the right work, is reported once, and ends."""
 
 from __future__ import annotations
 
@@ -502,7 +502,7 @@ def test_copying_waits_for_a_vacuum_that_prevents_wraparound(own: EmbeddedServer
         assert by.throttle.wait("copy", "public.other") == pytest.approx(0.2, abs=0.15)
         assert by.throttle.wait("replay") == 0.0
         assert waiting.waits
-        # Whoever alters the table stands in line when the vacuum is ended, so that it does not come again.
+        # An ALTER waits in the lock queue when the vacuum is ended, so the vacuum does not restart.
         with session(database, "dba") as dba:
             altering = threading.Thread(
                 target=dba.execute, args=("alter table visits set (autovacuum_freeze_max_age = 2000000000)",)
@@ -557,7 +557,7 @@ def test_a_login_without_pg_monitor_gets_a_notice_of_hidden_facts(database_each:
         assert by.throttle.wait("copy") == 0.0
         unknown = {each.setting: each.unknown for each in by.throttle.readings() if each.unknown}
         assert codes() == []
-        # Locks are everybody's to see.
+        # Every login may see locks.
         with blocked(database_each, "tenantry: worker"):
             wait_for("the lock wait", lambda: codes() == ["lock_wait"])
         with database_each.connect() as admin:

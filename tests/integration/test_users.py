@@ -152,7 +152,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Case:
-    """A situation: who there is, and for each user what was decided and which account his profile names at the end.
+    """A situation: the existing people, and for each user the decision and the account that their profile names at the end.
 
     Attributes:
         ends: by user: (situation, account). An account is an id, 'made', None, 'quarantined' (no profile), or 'merged'.
@@ -626,7 +626,7 @@ def test_rows_of_an_unknown_user_go_where_the_manifest_says(
         held = dict(
             world.ask("select source_key, reason from tenantry.quarantine where mapping = 'notes' and state = 'open'")
         )
-        # One whose user is in quarantine waits for him, whatever becomes of orphans.
+        # A row whose user is in quarantine waits for that user, whatever the rule for orphans.
         assert held.pop("n-r3") == "parent_quarantined"
         assert authors["n-r1"] == "r1"
         assert authors["g2"] is None

@@ -190,7 +190,7 @@ def test_an_invoice_is_its_organizations_or_else_the_persons_own(small: MakeSmal
     app.as_owner(
         insert + person.format(20, "org:o1", "p1"),
         insert + person.format(21, "personal:p1", "p1"),
-        # A tenant that nobody's own is: the source has no way to say it.
+        # A tenant that no source row names: the source cannot represent it.
         insert + person.format(22, "personal:p2", "p1"),
         "insert into app.lines (org_id, invoice_id, what) select org_id, id, 'born' from app.invoices where total in (20, 21)",
     )

@@ -1,4 +1,4 @@
-"""The side that applications do not write refuses everybody, and what gets in all the same is found, listed and kept."""
+"""The inactive side refuses every writer, and writes that bypass the fence are found, listed and kept."""
 
 from __future__ import annotations
 

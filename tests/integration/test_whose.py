@@ -41,7 +41,7 @@ def test_a_rollback_keeps_foreign_objects_and_archives_rows_next_to_them(notes: 
     notes.cut_over()
     notes.as_superuser(
         "insert into app.tenantry_cells (org_id, legacy_id, said) select id, 'c1', 'said' from app.orgs limit 1",
-        # An application goes on: it makes a table of its own where it works now.
+        # The application continues, and makes its own table on the active side.
         "create table app.since (id integer primary key, said text)",
         "insert into app.since values (1, 'mine')",
     )

@@ -68,7 +68,7 @@ def _folder() -> Path:
 
 
 def keep(measured: Measured) -> None:
-    """Where the session's summary finds it, whichever worker it comes from."""
+    """Store it where the session's summary finds it, from any worker."""
     _folder().mkdir(exist_ok=True)
     _folder().joinpath(measured.name).write_text(measured.line(), encoding="utf-8")
 

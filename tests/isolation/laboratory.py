@@ -1,4 +1,4 @@
-"""The lab: for each check a schema on which it must fire, and its mended twin on which nothing may.
+"""The lab: for each check a schema on which it must fire, and a repaired twin without findings.
 
 `lab/base.sql` is a small schema that is in order. `lab/<check>/bad.sql` breaks one thing in it, `good.sql` does the same as it
 should be done; `bad_….sql` and `good_….sql` are further ways. Each is built, linted and rolled back in one transaction of the
@@ -73,7 +73,7 @@ class Case:
 
 
 def cases(check: str, version: int) -> list[Case]:
-    """The files of one check: `bad*.sql`, each of which breaks it in another way, and `good*.sql`."""
+    """The files of one check: `bad*.sql`, each with another violation, and `good*.sql`."""
     found = [
         Case(check, path.stem, path.read_text(encoding="utf-8")) for path in sorted(LAB.joinpath(check).glob("*.sql"))
     ]
@@ -101,7 +101,7 @@ def make_roles(server: EmbeddedServer) -> None:
 
 @contextmanager
 def lab_database(server: EmbeddedServer, name: str) -> Iterator[Connection]:
-    """A database that is closed as it should be: nobody makes temporary tables, and only one login may connect."""
+    """Make a properly restricted database: no temporary tables for PUBLIC, and only one login may connect."""
     make_roles(server)
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(f"create database {name} template template0 strategy file_copy".encode())
@@ -210,7 +210,7 @@ def _folder() -> Path:
 
 
 def keep(row: Row) -> None:
-    """Where the session's summary finds it, whichever worker it comes from."""
+    """Store it where the session's summary finds it, from any worker."""
     _folder().mkdir(exist_ok=True)
     _folder().joinpath(f"{row.version}_{row.check}.json").write_text(json.dumps(asdict(row)), encoding="utf-8")
 

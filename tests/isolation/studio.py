@@ -186,7 +186,7 @@ class World:
         return row[0]  # type: ignore[return-value]
 
     def person(self, *, is_super: bool = False, **ranks: UUID) -> Caller:
-        """Somebody, with a rank in some studios."""
+        """A person with a rank in some studios."""
         account = uuid4()
         meta = json.dumps({"super_admin": True} if is_super else {})
         self.owner.execute(
@@ -204,7 +204,7 @@ class World:
 
 
 class Caller:
-    """Runs statements as somebody; as a visitor without an account."""
+    """Runs statements as a person, or without an account as an anonymous client."""
 
     def __init__(self, world: World, account: UUID | None, profile: UUID | None) -> None:
         self.world, self.account, self._profile = world, account, profile

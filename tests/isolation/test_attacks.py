@@ -1,4 +1,4 @@
-"""Attacks succeed on the schema that invites them, fail on its mended twin and on Clinic, and nothing of them is left behind."""
+"""Attacks succeed on a vulnerable schema, fail on its repaired twin and on Clinic, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ RIGHT_STAYS = {
     ("update_without_check", "update_the_tenant"),
     ("view_without_barrier", "leak_by_cheap_function"),
 }
-"""Mended twins on which the right that an attack needs is there, and does no harm: only the trial can tell."""
+"""Repaired twins on which the right that an attack needs exists without harm: only a trial can show it."""
 
 ACCEPTED = INHERENT
 

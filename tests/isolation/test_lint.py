@@ -1,4 +1,4 @@
-"""Lint: every check fires on the schema that it is for and names the object, and nothing fires on the mended one."""
+"""Lint: every check fires on its broken lab and names the object, and no check fires on the repaired one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_check_finds_the_broken_lab_and_passes_the_repaired_one(
 
 def test_the_confusion_table_tells_a_miss_and_a_false_alarm(laboratories: Laboratories) -> None:
     right = tried(laboratories[18], 18, "policy_volatile")
-    # Labs of another check: the broken one is not what this one looks for, and the mended one neither.
+    # Labs of another check: this check must fire on neither the broken nor the repaired one.
     broken = Case("policy_volatile", "bad", LAB.joinpath("rls_enabled", "bad.sql").read_text(encoding="utf-8"))
     silent = lint(laboratories[18], broken).findings
     assert right.right
@@ -264,7 +264,7 @@ def test_an_invalid_expression_is_refused(text: str) -> None:
 
 # -- what conditions come to ------------------------------------------------------------------------------------------
 
-# Conditions of notes, each with whether it is true for every row: whoever calls, for nobody, for anybody who signed in.
+# Conditions of notes, each with whether it is true for every row: for every caller, without a caller, for every signed-in caller.
 CONDITIONS: dict[str, tuple[bool, bool, bool]] = {
     "true": (True, True, True),
     "2 = 2": (True, True, True),

@@ -82,7 +82,7 @@ def test_clinic_obeys_its_matrix_in_every_cell(database_each: Database) -> None:
     assert ("super admin", "locations", "delete") in {
         (cell.role, cell.table, cell.command) for cell in proof.cells if cell.relation.startswith(INACTIVE_TENANT)
     }
-    # Every rule of the matrix was seen to let somebody in: a target that refuses everything would fail.
+    # Every rule of the matrix allowed some caller: a target that refuses everything would fail.
     assert sum(cell.expected == "allow" for cell in proof.cells) > 300
     assert _rows(built) == 0
     assert len(proof.matrix_rows()) == len(manifest.tables) * len(COMMANDS)
@@ -353,7 +353,7 @@ def test_a_proof_names_the_broken_cells(kind: str, database: Database) -> None:
     table, statements, cells, checks = BROKEN[kind]
     built = build_clinic(database)
     with built.owner() as owner:
-        # As the default privileges of a server where nobody closed them.
+        # Like the default privileges of a server that were not revoked.
         run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public", *statements)
     for way in (_in_place, _prove):
         proof = way(built, table)
@@ -507,7 +507,7 @@ def test_a_state_without_a_manifest_key_is_reported_as_not_applicable(database: 
         assert {INACTIVE_TENANT, REMOVED} <= relations
         assert INACTIVE_MEMBERSHIP not in relations
         assert any(note.startswith("inactive membership: not applicable, the manifest has no") for note in proof.notes)
-        # Notes hang on memberships, so that they go first.
+        # Notes reference memberships, so they are deleted first.
         note = next(note for note in proof.notes if note.startswith(REMOVED))
         assert "Note (own row)" in note
         tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}

@@ -51,7 +51,7 @@ NOTES = """
     insert into app.notes (org_id, body) values
         ('11111111-1111-4111-8111-111111111111', 'of the north'), ('22222222-2222-4222-8222-222222222222', 'of the south');
 """
-"""An application that somebody wrote by hand, whose claims stand in a setting."""
+"""A hand-written application with claims in a setting."""
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_without_a_manifest_a_hole_is_found(
 
 
 def test_claims_without_effect_prove_nothing(database: Database, tmp_path: Path) -> None:
-    """In a sealed database no setting makes anybody a member: what he is refused then is not shown as held."""
+    """In a sealed database a setting makes no member, so refusals of such a caller prove nothing."""
     built = build_clinic(database)
     with built.owner() as owner:
         run(
@@ -354,7 +354,7 @@ def test_functions_are_called_with_ids_of_the_other_tenant(notes: Database, tmp_
     found = _prove_found(notes, "--part", "matrix", folder=tmp_path)
     failed = _failed(found)
     assert ("api.count_notes(uuid)", "call", "ids of the other tenant") in failed
-    # A row without a tenant column is that of the row that it hangs on.
+    # A row without a tenant column belongs to the tenant of the row that it references.
     assert ("app.drafts", "select", "other tenant") in failed
     assert not any(table == "api.own_notes(uuid)" for table, _, _ in failed)
     matrix = found["matrix"]

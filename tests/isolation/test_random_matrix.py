@@ -31,7 +31,7 @@ from tests.isolation.build import KEY, LOGIN, OWNER, Connection, add_key, make_r
 
 ROLES = ("reader", "writer", "keeper")
 BEDS = ("beds", "rows_of_beds", "plants")
-"""Tables of a tenant; the later ones may hang on earlier ones."""
+"""Tables of a tenant; later ones may reference earlier ones."""
 COMMON = ("seeds",)
 """Tables without a tenant."""
 SCHEMA = "garden"
@@ -77,7 +77,7 @@ class World:
     profiles: dict[str, UUID] = field(default_factory=dict)
     """By account."""
     changes: list[tuple[Row, Row]] = field(default_factory=list)
-    """Rows, and what somebody tries to make of them."""
+    """Rows, and the changes that a caller tries."""
 
     def of(self, table: str) -> list[Row]:
         return [row for row in self.rows if row.table == table]
@@ -244,7 +244,7 @@ class Draws:
         return found
 
     def row(self, world: World, name: str, gardens: list[str], shared: dict[str, frozenset[str]]) -> None:
-        """A row, and what somebody may try to make of it: whatever may change, changed."""
+        """A row, and a changed version of it in every changeable column."""
         access = world.manifest.tables[name].access
         without = [None] if access.system is not None else []
         garden = self.one([*gardens, *without]) if name in BEDS else None
@@ -301,7 +301,7 @@ class Draws:
 
 
 def expected(world: World, command: Command, person: ProofPerson | None, table: str) -> set[UUID]:
-    """The rows of a table with which the matrix lets a person do this (for insert: such as which it lets him make)."""
+    """The rows of a table on which the matrix allows a person this command (for insert: rows that they may make)."""
     return {row.id for row in world.of(table) if may(world.manifest, command, person, row.facts)}
 
 
@@ -364,7 +364,7 @@ class Garden:
 
 
 class Caller:
-    """Somebody at the application's login, in a transaction that is rolled back."""
+    """A caller over the application's login, in a transaction that is rolled back."""
 
     def __init__(self, login: Connection, world: World) -> None:
         self.login, self.world = login, world
@@ -482,7 +482,7 @@ def look(login: Connection, world: World) -> Counter[str]:
 
 
 def end_memberships(owner: Connection, login: Connection, world: World) -> Counter[str]:
-    """Somebody has looked at what he may see; then a membership of his ends, and in the same transaction nothing is as it was.
+    """A caller reads their rows; then one of their memberships ends, and the same transaction must see the change.
 
     Of all memberships it is the one with which most is lost. Returns how many rows that are, by command.
     """

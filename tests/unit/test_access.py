@@ -445,7 +445,7 @@ def test_a_client_names_only_tenants_that_they_see() -> None:
     assert "guestId" in updatable(listed, _note(listed))
     using, check = _condition(listed, "update").split("with check (")
     assert seen in check and "guestId" not in using
-    # Where everybody sees every tenant, or clients cannot state the column, there is nothing to ask.
+    # If everybody sees every tenant, or clients cannot set the column, no condition is needed.
     for open_ in (_lent({"select": "signed_in"}), _lent(insert_columns=["body"])):
         assert "guestId" not in _condition(open_, "insert")
     # What opens tenants beyond a role is asked of the tenant table itself, under the caller's policies.

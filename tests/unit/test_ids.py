@@ -1,4 +1,4 @@
-"""Ids and keys without a database; that SQL makes the same of them is tested beside the server."""
+"""Ids and keys without a database; tests with a server show that SQL makes the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- Advisory locks for everybody, which fill the table of locks that all databases share; mended, they are for those who need them.
+-- Advisory locks for PUBLIC, which can fill the lock table of all databases; the repaired twin restricts them.
 -- attacks: fill_the_lock_table
 
 -- name: broken

@@ -1,4 +1,4 @@
--- ON DELETE CASCADE into rows that only a higher role may delete; mended, by a trigger that asks for it.
+-- ON DELETE CASCADE into rows that only a higher role may delete; in the repaired twin a trigger requires that role.
 -- attacks: cascade_beyond_the_role
 
 -- name: broken

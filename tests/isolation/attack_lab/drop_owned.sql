@@ -1,4 +1,4 @@
--- Rights of whole tables only: DROP OWNED BY locks what policies name the role; mended, it comes to a right that it may not revoke.
+-- Rights on whole tables only: DROP OWNED BY locks tables whose policies name the role; in the repaired twin it fails at a right that it may not revoke.
 -- attacks: lock_by_giving_up
 
 -- name: broken

@@ -1,4 +1,4 @@
--- An index that does not begin with the tenant; mended, of a type whose comparison is not leakproof, and so waits for the policy.
+-- An index that does not begin with the tenant; in the repaired twin its type's comparison is not leakproof, and so runs after the policy.
 -- attacks: explain_finds_a_guessed_value
 
 -- name: broken

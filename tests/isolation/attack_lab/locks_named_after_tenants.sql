@@ -1,4 +1,4 @@
--- A function that locks under a key made of the tenant's id; mended, of an id that only the row has.
+-- A function that locks a key made from the tenant's id; in the repaired twin from an id that only the row has.
 -- attacks: locks_of_others
 
 -- name: broken

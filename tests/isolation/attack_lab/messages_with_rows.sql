@@ -1,4 +1,4 @@
--- A trigger that notifies everybody of whole rows.
+-- A trigger that sends whole rows to every listener.
 -- attacks: listen_to_others
 
 -- name: broken

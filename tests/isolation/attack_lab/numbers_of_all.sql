@@ -1,4 +1,4 @@
--- One sequence for the rows of all tenants; mended, each tenant counts for itself.
+-- One sequence for the rows of all tenants; in the repaired twin each tenant has its own numbers.
 -- attacks: sequence_gaps
 
 -- name: broken

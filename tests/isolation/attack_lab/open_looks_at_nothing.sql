@@ -1,4 +1,4 @@
--- tenantry.open() that trusts whoever calls it, and lets everybody call it.
+-- A tenantry.open() that trusts every caller, and that PUBLIC may call.
 -- attacks: token_of_another_key, token_cut_off, token_lengthened, token_altered, token_out_of_time, token_for_other_claims, token_with_odd_characters, token_of_an_ended_session, open_as_a_client, open_twice
 
 -- name: broken

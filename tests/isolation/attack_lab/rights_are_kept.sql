@@ -1,4 +1,4 @@
--- Rights that are written down when somebody becomes a member, or super admin, and never taken back.
+-- Rights that are stored when a person becomes a member or super admin, and never revoked.
 -- attacks: removed_member, removed_member_in_the_transaction, inactive_membership, inactive_tenant, banned_account, deleted_account, demoted_super_admin
 
 -- name: broken

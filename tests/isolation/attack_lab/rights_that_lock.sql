@@ -1,4 +1,4 @@
--- DELETE, and with it the right to lock a whole table; mended, nobody may delete.
+-- DELETE, and with it the right to lock a whole table; in the repaired twin clients may not delete.
 -- attacks: lock_table
 
 -- name: broken

@@ -1,4 +1,4 @@
--- Everybody may end sessions of his own login, which are everybody's; mended, nobody may.
+-- Every caller may end sessions of the shared login; in the repaired twin none may.
 -- attacks: end_others_sessions
 
 -- name: broken

@@ -1,4 +1,4 @@
--- Connections that begin as the login's own settings say, which the login may alter; mended, they state them.
+-- Connections that begin with the login's own settings, which the login may alter; in the repaired twin they set them explicitly.
 -- attacks: settings_of_the_login
 -- broken_application: pins=no
 -- mended_application: pins=yes

@@ -1,4 +1,4 @@
--- A policy for everybody who has the client role, signed in or not.
+-- A policy for every caller with the client role, signed in or not.
 -- attacks: visitor_takes_the_client_role
 
 -- name: broken

@@ -1,4 +1,4 @@
--- The compiled policies: their subquery starts at the first row that fulfils the asker's condition; mended, by a function that is cheaper than any condition, and as slow as that sounds.
+-- The compiled policies: their subquery starts at the first row that fulfils the caller's condition; in the repaired twin a function that counts as cheaper than any condition replaces it, which is slow.
 -- attacks: explain_tells_whether_rows_exist
 
 -- name: broken

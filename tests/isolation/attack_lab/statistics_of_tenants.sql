@@ -1,4 +1,4 @@
--- Statistics of how many rows each tenant has; mended, none are kept of the tenant column.
+-- Statistics of the number of rows per tenant; the repaired twin has none on the tenant column.
 -- attacks: explain_estimates_a_tenant
 
 -- name: broken

@@ -1,4 +1,4 @@
--- A view that shows sums of everybody's rows, without any id.
+-- A view that shows sums over the rows of all tenants, without any id.
 -- attacks: read_through_view
 
 -- name: broken

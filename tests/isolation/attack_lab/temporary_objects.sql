@@ -1,4 +1,4 @@
--- Temporary tables for everybody.
+-- Temporary tables for PUBLIC.
 -- attacks: create_temporary
 
 -- name: broken

@@ -1,5 +1,5 @@
--- A small schema with tenants, on which nothing fires. Each lab is this, and one thing more: broken, or mended.
--- Made by lab_owner, a role that nobody can log in as.
+-- A small schema with tenants, without findings. Each lab adds one change to it: broken, or repaired.
+-- Owned by lab_owner, a role without login.
 
 -- Who calls is written down by the server for one transaction, where no client can write.
 create schema hidden;

@@ -1,2 +1,2 @@
--- A right that no policy lets anybody use.
+-- A right that no policy makes usable.
 grant update on app.members to authenticated;

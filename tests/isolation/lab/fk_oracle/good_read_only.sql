@@ -1,3 +1,3 @@
--- Nobody can try values where nobody writes.
+-- Without writers nobody can try values.
 alter table app.notes add unique (id);
 alter table app.members add favourite uuid references app.notes (id);

@@ -1,4 +1,4 @@
-"""The folder of transforms is their list: each is named as its file, documented, and has a test file beside this one."""
+"""The folder of transforms is their list: each has its file's name, documentation, and a test file in this folder."""
 
 from __future__ import annotations
 
