@@ -79,6 +79,8 @@ class Lab:
     attacks: tuple[str, ...]
     broken: Side
     mended: Side
+    says: str
+    """What an attack says on the mended twin, beside that it held."""
 
 
 def _lab(path: Path) -> Lab:
@@ -95,7 +97,13 @@ def _lab(path: Path) -> Lab:
             Application() if application is None else _application(application),
         )
 
-    return Lab(path.stem, tuple(said["attacks"].split(", ")), side("broken", broken), side("mended", mended))
+    return Lab(
+        path.stem,
+        tuple(said["attacks"].split(", ")),
+        side("broken", broken),
+        side("mended", mended),
+        said.get("says", ""),
+    )
 
 
 def _application(said: str) -> Application:
@@ -197,6 +205,7 @@ def test_attacks_succeed_on_their_lab_and_not_on_its_twin(
         record_property("confusion", line)
     assert {name: (each.outcome, each.evidence) for name, each in broken.items() if each.outcome != "broken"} == {}
     assert {name: (each.outcome, each.evidence) for name, each in mended.items() if each.outcome != "held"} == {}
+    assert any(lab.says in each.evidence for each in mended.values())
 
 
 @pytest.mark.parametrize(

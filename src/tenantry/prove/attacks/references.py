@@ -16,11 +16,11 @@ from tenantry.prove.expected.callers import OTHER, OWN
 from tenantry.prove.fixtures.build import FixtureRow
 
 
-def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
+def _references(scene: Attempt, *, others: bool = False) -> Iterator[tuple[TargetTable, str, str, FixtureRow]]:
     """Yield foreign keys of writable tenant tables that reference a table with hidden rows: child, column, parent's column, row.
 
     Args:
-        tenants: also keys that reference the tenant table, by which a row names another tenant.
+        others: also keys that reference the tenant table, by which a row names another tenant, or a table without a tenant.
     """
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
@@ -30,7 +30,7 @@ def _references(scene: Attempt, *, tenants: bool = False) -> Iterator[tuple[Targ
             parent = preys.get(key.ref_table or "")
             if parent is None or key.ref_schema != child.table.schema or not parent.hidden:
                 continue
-            if parent.tenant is None or (parent.tenant == ROW_ID and not tenants):
+            if parent.tenant in (None, ROW_ID) and not others:
                 continue  # naming a tenant, e.g. to share with it, references none of its rows
             pairs = list(zip(key.columns, key.ref_columns, strict=True))
             for column, there in pairs:
@@ -81,23 +81,31 @@ def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html (covert channels)")  # fmt: skip
 def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
+    telling: list[str] = []
+    root = scene.manifest.tenant.table
     with scene.turn(scene.attacker) as me:
-        for child, column, there, parent in _references(scene, tenants=True):
+        for child, column, there, parent in _references(scene, others=True):
             if child.column(column).type != "uuid":
                 continue
             there_is = _refer(scene, me, child, column, parent.values[there])
             is_not = _refer(scene, me, child, column, scene.unknown())
             if there_is is None or is_not is None:
                 continue
+            tells = (there_is.sqlstate, there_is.error) != (is_not.sqlstate, is_not.error)
+            if parent.table.name != root and not scene.project.scoped(parent.table.name):
+                telling += [f"{child.table.name}.{column}"] if tells else []
+                continue
             tried += 1
-            if (there_is.sqlstate, there_is.error) != (is_not.sqlstate, is_not.error):
+            if tells:
                 return broken(
                     f"{child.table.name}.{column}: {there_is.sqlstate or 'no error'} for a hidden row,"
                     f" {is_not.sqlstate or 'no error'} for none"
                 )
+    # A person who may be named need not be visible to everybody who names them.
+    more = f"; whether a row of a table without a tenant exists is told by {', '.join(telling)}" if telling else ""
     if not tried:
-        return not_applicable("no foreign key between tables of tenants that clients write")
-    return held(f"{tried} foreign keys answer the same for both")
+        return not_applicable(f"no foreign key between tables of tenants that clients write{more}")
+    return held(f"{tried} foreign keys answer the same for both{more}")
 
 
 def _uniques(scene: Attempt) -> Iterator[tuple[TargetTable, tuple[str, ...], FixtureRow]]:
