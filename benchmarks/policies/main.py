@@ -29,7 +29,8 @@ from tenantry.catalog import read_catalog
 from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.manifest.model import Context
-from tenantry.mapping import Project, resolve
+from tenantry.mapping import Project
+from tenantry.mapping.check_access import resolve_access
 from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.seal import SealKey
 from tenantry.postgres.tenant import tenant
@@ -210,7 +211,7 @@ def _fill(server: EmbeddedServer, manifest: Manifest, rows: int, tenants: int) -
         )
         owner.execute("vacuum analyze")
         row = _one(owner, "select id::text from app.reading where tenant_id = %s limit 1", [held[1][0]])
-        project = resolve(manifest, read_catalog(owner, "public"), read_catalog(owner, "app"))
+        project = resolve_access(manifest, read_catalog(owner, "app"))
     say(f"  {time.monotonic() - begun:.0f} s")
     return World(server, project, people, held, row)
 
