@@ -430,7 +430,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         'kilns.access = "managed"',
         'kilns.access = { kind = "managed", select = { own = "id", through = { table = "firings", match = "kiln_id",'
         ' profile = "id" }, role = "guest" } }\n'
-        'crew2 = 1', "decided in a circle"),
+        'crew2 = 1', "depends on itself"),
     "a way through what nobody sees": (
         '{ table = "crew", match = "kiln_id", profile = "person_id" }, role = "guest"',
         '{ table = "licences", match = "id", profile = "id" }, role = "guest"', "no client sees"),

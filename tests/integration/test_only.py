@@ -312,7 +312,7 @@ def test_a_killed_pilot_is_resumed_with_its_tenants_and_so_is_the_rest(clinics: 
         ("id = 'x'", "write clinics.id"),
         ("clinics.id = 'nobody'", "No row of clinics fulfils"),
         ("clinics.id in (select clinic_id from users)", "holds a query of its own"),
-        ("clinics.id =", "no SQL expression"),
+        ("clinics.id =", "not an SQL expression"),
         ("clinics.id", "PostgreSQL refuses the condition"),
         ("clinics.id = 1", "PostgreSQL refuses the condition"),
     ],

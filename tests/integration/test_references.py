@@ -209,8 +209,8 @@ def test_an_old_id_is_never_cast_into_a_reference(small: MakeSmall) -> None:
         "columns.editor: books.editor refers to authors, but no foreign key says what books.editorId names",
         "columns.wrong: books.wrong refers to shelves, but books.wrong names rows of authors; say what is meant",
         "columns.labelled.null: null has no effect: labelled holds references to authors",
-        "columns.texted: books.texted is text, but books.texted holds ids of authors, which are uuid; make it a uuid, or carry the old ids over"
-        " as they are: ref = false",
+        "columns.texted: books.texted is text, but books.texted holds ids of authors, which are uuid; make it a uuid, or keep the old ids:"
+        " ref = false",
     ):
         assert words in said, said
     assert "kept" not in said
