@@ -418,7 +418,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "clients may change loans.ends_at of a share that was accepted"),
     "an acceptance by default": (
         'accepted = "agreed_at is not null"', 'accepted = "made_at is not null"', "is filled by its default"),
-    "a share with oneself": ('to = "guest_id"', 'to = "studio_id"', "the tenant that shares"),
+    "a share with oneself": ('to = "guest_id"', 'to = "studio_id"', "is the sharing tenant"),
     "a share for a rank that is not there": ('role = "potter"\nactive', 'role = "poter"\nactive', "did you mean 'potter'"),
     "a condition over nothing": ('public = "on_show', 'public = "on_shaw', "did you mean 'on_show'"),
     "a public column that is hidden": (

@@ -915,6 +915,7 @@ namespace = "guild"
 [tenant]
 table = "Guild"
 column = "guildId"
+constant = {}
 [membership]
 table = "Member"
 profile = "personId"
