@@ -229,6 +229,12 @@ def test_a_mailbox_belongs_to_the_organization_whose_membership_names_it(small: 
             .replace("create index on staff (org_id, mailbox_id);", "")
         )
     app = _application(small, JOINED.format(unique), target, JOINED_MANIFEST)
+    if unique:
+        drafted = app.run("init", str(app.folder / "draft"), "--tenant", "orgs", "--json").json
+        assert drafted["valid"], drafted["problem"]
+        text = (app.folder / "draft" / "tenantry.toml").read_text(encoding="utf-8")
+        assert 'tenant = ["id <- memberships.mailbox_id"]' in text, text
+        assert 'tenant = ["mailbox_id"]' in text, text
     app.run("analyze", code=0)
     app.migrate()
     quarantined = app.rows("select mapping, source_key from tenantry.quarantine where state = 'open' order by 1")

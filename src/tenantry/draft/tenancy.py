@@ -56,8 +56,30 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
             if near and distance.get(table.name, 99) > min(near) + 1:
                 distance[table.name] = min(near) + 1
                 changed = True
+            elif table.name not in distance and not work.person and (naming := _named_by(work, table)) in distance:
+                # Rows that name the table's rows have their tenant.
+                distance[table.name] = distance[naming] + 1
+                changed = True
     work.distance = distance
     work.scoped = {name for name in distance if name in names and name not in (work.root, work.users)}
+
+
+def _named_by(work: Drafting, table: Table) -> str:
+    """Return the source table whose rows name each row of a table at most once, if that is the only path to the tenant."""
+    hops = next((path.hops for path in work.kinds[table.name].paths if path.hops and path.reached), ())
+    if not hops or not hops[0].backwards or len(hops[0].columns) != 1 or table.name == work.users:
+        return ""
+    return hops[0].to if hops[0].to in work.target_of else ""
+
+
+def _way_back(work: Drafting, table: Table) -> tuple[str, ...]:
+    """Return the way to the tenant against the reference of the table that names this one's rows."""
+    naming = _named_by(work, table)
+    named = next((each for each in work.ways(naming) if each.parent == table.name and len(each.columns) == 1), None)
+    if named is None or naming not in work.scoped or _leads_back(work, table.name, naming):
+        return ()
+    work.lead.setdefault(table.name, set()).add(naming)
+    return (f"{named.parent_columns[0]} <- {work.target_of[naming]}.{named.columns[0]}",)
 
 
 def _for_everybody(work: Drafting, carried: Sequence[Table]) -> set[str]:
@@ -114,7 +136,7 @@ def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
         way = column if each.declared and not by_person else f"{column} -> {target}"
         # A composite key includes the tenant: that column is a path of its own.
         found.append(((-round(reach, 3), near), way))
-    return tuple(dict.fromkeys(way for _, way in sorted(found, key=lambda pair: pair[0])))
+    return tuple(dict.fromkeys(way for _, way in sorted(found, key=lambda pair: pair[0]))) or _way_back(work, table)
 
 
 def _leads_back(work: Drafting, table: str, parent: str) -> bool:
