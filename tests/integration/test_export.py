@@ -36,6 +36,7 @@ from tests.export_support import (
     same,
     stated_by_prisma,
 )
+from tests.migrate_support import cli
 
 CHECK = """
 import sys
@@ -222,3 +223,29 @@ def test_models_of_django_pass_its_checks(exported: Exported, tmp_path: Path) ->
         [sys.executable, "-c", CHECK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("exported", ["rich"], indirect=True)
+def test_models_have_what_was_added_since_the_cut_over(exported: Exported, tmp_path: Path) -> None:
+    with psycopg.connect(exported.dsn, autocommit=True) as owner:
+        owner.execute("alter table app.notes add column added_later integer")
+        try:
+            for form in ("sqlalchemy", "django", "prisma"):
+                exported.export(form, tmp_path / form)
+        finally:
+            owner.execute("alter table app.notes drop column added_later")
+    for file in ("sqlalchemy/models.py", "django/models.py", "prisma/schema.prisma"):
+        assert "added_later" in (tmp_path / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("exported", ["composite_keys"], indirect=True)
+def test_an_export_that_cannot_be_says_why_and_writes_nothing(exported: Exported, tmp_path: Path) -> None:
+    address = ("--manifest", str(exported.manifest), "--dsn", exported.dsn)
+    unknown = cli("export", "rails", "--output", str(tmp_path), *address)
+    assert (unknown.code, "Choose one of: alembic" in unknown.everything) == (2, True)
+    nowhere = cli("export", "sql", *address)
+    assert (nowhere.code, "--output schema" in nowhere.everything) == (2, True)
+    (tmp_path / "04_access.sql").write_text("mine\n", encoding="utf-8")
+    foreign = cli("export", "sql", "--output", str(tmp_path), *address)
+    assert (foreign.code, "TN-113" in foreign.everything) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["04_access.sql"]
