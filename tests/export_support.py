@@ -39,7 +39,7 @@ create table notes (
     tone shade not null default 'light', tones shade[] not null default '{light}', tags text[], share percent, price numeric(12, 4),
     at timestamptz not null default now(), day date, spent interval, body jsonb not null default '{}', active boolean not null default true,
     shout text generated always as (upper(title)) stored, during tstzrange, place inet, raw bytea, ratio double precision, small smallint,
-    parent_id uuid, class text not null default 'x',
+    parent_id uuid, turn serial, class text not null default 'x',
     primary key (org_id, id), unique (org_id, legacy_id), unique nulls not distinct (org_id, day), check (length(title) > 1),
     constraint not_twice exclude using gist (during with &&),
     foreign key (org_id, parent_id) references notes (org_id, id) on delete set null (parent_id) deferrable initially immediate

@@ -66,7 +66,7 @@ class _Writer:
     def text(self) -> str:
         models = [line for table in self.tables for line in ("", "", *self._model(table))]
         body = "\n".join(
-            [*self.types.definitions(), *self._sequences(), *self._tables_of_others(), *models, "", *self._partitions()]
+            [*self.types.definitions(), *self._sequences(), *self._tables_of_others(), *models, "", *self._afterwards()]
         ).rstrip()
         head = _HEAD.format(
             docstring=docstring(
@@ -87,8 +87,17 @@ class _Writer:
         for sequence in self.catalog.sequences:
             column = self._owner_of(sequence.owned_by)
             if column is None or column.identity is None:
-                more = {"start": sequence.start, "increment": sequence.increment, "cycle": sequence.cycle or None}
-                yield f"sa.Sequence({call(repr(sequence.name), schema=repr(sequence.schema), metadata='Base.metadata', **more)})"
+                kind = {"smallint": "sa.SmallInteger()", "integer": "sa.Integer()"}.get(sequence.type)
+                made = call(
+                    repr(sequence.name),
+                    schema=repr(sequence.schema),
+                    metadata="Base.metadata",
+                    data_type=kind,
+                    start=sequence.start if sequence.start != 1 else None,
+                    increment=sequence.increment if sequence.increment != 1 else None,
+                    cycle=sequence.cycle or None,
+                )
+                yield f"sa.Sequence({made})"
 
     def _owner_of(self, owned_by: tuple[str, str] | None) -> Column | None:
         table = self.catalog.table(owned_by[0]) if owned_by is not None else None
@@ -109,14 +118,23 @@ class _Writer:
             listed = ", ".join(f"sa.Column({there!r}, {sql}, primary_key=True)" for there, sql in columns.items())
             yield f"# Of another schema: what the foreign keys name.\nsa.Table({name!r}, Base.metadata, {listed}, schema={schema!r})"
 
-    def _partitions(self) -> Iterator[str]:
+    def _afterwards(self) -> Iterator[str]:
+        for sequence in self.catalog.sequences:
+            column = self._owner_of(sequence.owned_by)
+            if sequence.owned_by is not None and column is not None and column.identity is None:
+                table, name = sequence.owned_by
+                sql = f"alter sequence {ident(sequence.schema, sequence.name)} owned by {ident(sequence.schema, table, name)}"
+                if table in self.classes:
+                    yield self._after_create(table, sql)
         for table in self.catalog.tables:
             if table.partition_of is not None and table.partition_of[0] == self.catalog.schema:
                 by = f" partition by {table.partition_key}" if table.partition_key else ""
                 sql = f"create table {ident(table.schema, table.name)} partition of {ident(*table.partition_of)} {table.partition_bound}{by}"
-                of = table.partition_of[1]
-                if of in self.classes:
-                    yield f'\nsa.event.listen({self.classes[of]}.__table__, "after_create", sa.DDL({sql.replace("%", "%%")!r}))'
+                if table.partition_of[1] in self.classes:
+                    yield self._after_create(table.partition_of[1], sql)
+
+    def _after_create(self, table: str, sql: str) -> str:
+        return f'\nsa.event.listen({self.classes[table]}.__table__, "after_create", sa.DDL({sql.replace("%", "%%")!r}))'
 
     # -- models ------------------------------------------------------------------------------------------------------
 
