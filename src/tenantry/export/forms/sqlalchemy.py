@@ -122,10 +122,10 @@ class _Writer:
         for sequence in self.catalog.sequences:
             column = self._owner_of(sequence.owned_by)
             if sequence.owned_by is not None and column is not None and column.identity is None:
-                table, name = sequence.owned_by
-                sql = f"alter sequence {ident(sequence.schema, sequence.name)} owned by {ident(sequence.schema, table, name)}"
-                if table in self.classes:
-                    yield self._after_create(table, sql)
+                owner, name = sequence.owned_by
+                sql = f"alter sequence {ident(sequence.schema, sequence.name)} owned by {ident(sequence.schema, owner, name)}"
+                if owner in self.classes:
+                    yield self._after_create(owner, sql)
         for table in self.catalog.tables:
             if table.partition_of is not None and table.partition_of[0] == self.catalog.schema:
                 by = f" partition by {table.partition_key}" if table.partition_key else ""
