@@ -56,7 +56,7 @@ def visitors_cell(access: Access) -> str:
 
 
 def named_tenants(project: Project, table: Table, access: Access, command: Command) -> tuple[str, ...]:
-    """What a new or changed row must fulfil beside the cell: clients name only tenants that they see.
+    """Return what a new or changed row must fulfil in addition to the cell: clients name only tenants that they see.
 
     The policy is asked before the foreign key, so that a tenant that is hidden and one that does not exist are refused alike.
     """

@@ -78,7 +78,7 @@ def _list(batch: Batch, parent: Mapping, statement: str) -> int:
 
 
 def decided_on(batch: Batch) -> str:
-    """Return a SELECT of the keys of the batch's people for whom an account is decided."""
+    """Return a SELECT of the keys of the batch's people whose account is decided."""
     mapping = batch.mapping
     condition = pilot_of(batch).condition(mapping) if batch.facts.pilot else None
     if condition is None:
