@@ -37,7 +37,7 @@ _SCHEMA_TENANTRY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ExportPart:
     """One of the scripts that make the target, to be run in one transaction, in their order.
 
     Attributes:
@@ -73,7 +73,7 @@ class Subject:
     name: str
     catalog: Catalog
     roles: str
-    parts: tuple[Part, ...]
+    parts: tuple[ExportPart, ...]
     project: Project
 
     def given(self, table: Table) -> frozenset[str]:
@@ -143,8 +143,8 @@ def _without_what_serves_the_way_back(catalog: Catalog) -> Catalog:
     )
 
 
-def _accounts() -> Part:
-    return Part(
+def _accounts() -> ExportPart:
+    return ExportPart(
         "accounts",
         "schema auth, compatible with Supabase Auth",
         "Leave it out where Supabase Auth, or another schema `auth` with its tables, is there already.",
@@ -153,13 +153,13 @@ def _accounts() -> Part:
     )
 
 
-def _context(manifest: Manifest) -> Part:
+def _context(manifest: Manifest) -> ExportPart:
     sealed = (
         " Contexts are sealed: register a key afterwards (`tenantry seal`), without which no context opens."
         if manifest.context.sealed
         else ""
     )
-    return Part(
+    return ExportPart(
         "context",
         "schema tenantry: the functions that say who the caller is",
         f"It needs auth.users.{sealed}",
@@ -168,9 +168,9 @@ def _context(manifest: Manifest) -> Part:
     )
 
 
-def _schema(project: Project, files: Sequence[Path]) -> Part:
+def _schema(project: Project, files: Sequence[Path]) -> ExportPart:
     schema = project.target.schema
-    return Part(
+    return ExportPart(
         "schema",
         f"schema {schema}: types, tables, functions and views",
         "No role of the application may read or write it before the part `access`.",
@@ -179,10 +179,10 @@ def _schema(project: Project, files: Sequence[Path]) -> Part:
     )
 
 
-def _access(project: Project, owner: str, login: str) -> Part:
+def _access(project: Project, owner: str, login: str) -> ExportPart:
     secured = secure_statements(project, owner=owner)
     born = born_here(project, ())
-    return Part(
+    return ExportPart(
         "access",
         "row-level security, policies and rights",
         "",

@@ -8,7 +8,7 @@ import pglast
 
 from tenantry.export.form import Form
 from tenantry.export.python_text import docstring, raw_text
-from tenantry.export.subject import Part, Subject
+from tenantry.export.subject import ExportPart, Subject
 
 _BRANCH = "tenantry"
 _HEAD = '''\
@@ -75,7 +75,7 @@ class Alembic(Form):
         return made
 
 
-def _revision(part: Part, revision: str, previous: str | None) -> str:
+def _revision(part: ExportPart, revision: str, previous: str | None) -> str:
     about = [f"{part.title[0].upper()}{part.title[1:]}.", part.note]
     if previous is None:
         about.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tenantry.export.form import Form
-from tenantry.export.subject import Part, Subject
+from tenantry.export.subject import ExportPart, Subject
 
 
 class Sql(Form):
@@ -25,7 +25,7 @@ def roles_script(subject: Subject) -> str:
     return subject.roles.rstrip() + "\n"
 
 
-def part_script(part: Part) -> str:
+def part_script(part: ExportPart) -> str:
     """A part as a script of its own: one transaction."""
     about = "\n".join(f"-- {line}" for line in (f"{part.title[0].upper()}{part.title[1:]}.", part.note) if line)
     return f"{about}\n\nbegin;\n\n{part.script()}\n\ncommit;\n"
