@@ -29,7 +29,7 @@ from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.embedded import binaries
 
 VERSIONS = (18, 16, 15)
-_FAST = {
+SERVER_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -149,9 +149,9 @@ class Database:
         return psycopg.connect(self.dsn_as(user or "postgres"), autocommit=autocommit)
 
 
-def _server(servers: dict[int, EmbeddedServer], version: int) -> EmbeddedServer:
+def running_server(servers: dict[int, EmbeddedServer], version: int) -> EmbeddedServer:
     if version not in servers:
-        servers[version] = EmbeddedServer(Path(os.environ[_FOLDER]), version=version, settings=_FAST).start()
+        servers[version] = EmbeddedServer(Path(os.environ[_FOLDER]), version=version, settings=SERVER_SETTINGS).start()
     return servers[version]
 
 
@@ -184,12 +184,12 @@ def version_parameters(*, every: bool = False) -> list[object]:
 @pytest.fixture
 def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
     """A fresh empty database on PostgreSQL 18."""
-    with fresh_database(_server(servers, 18)) as made:
+    with fresh_database(running_server(servers, 18)) as made:
         yield made
 
 
 @pytest.fixture(params=version_parameters())
 def database_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     """A fresh empty database, on the newest version and the oldest."""
-    with fresh_database(_server(servers, request.param)) as made:
+    with fresh_database(running_server(servers, request.param)) as made:
         yield made

@@ -43,7 +43,7 @@ from tenantry.migrate.verify.compare import look_for_suspects, settle
 from tenantry.migrate.verify.results import Verification
 from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
-from tests.conftest import Database, _server, fresh_database, version_parameters
+from tests.conftest import Database, fresh_database, running_server, version_parameters
 
 Rows = list[tuple[Any, ...]]
 
@@ -101,7 +101,7 @@ def grant_rights(database: Database, manifest: Manifest, *, owner: str = OWNER) 
         admin.execute(roles_sql(manifest, owner=owner, database=database.name))
 
 
-def _fill_legacy(database: Database) -> None:
+def fill_legacy(database: Database) -> None:
     with connect(database.dsn) as connection:
         create_schema(connection, "public")
         load(connection, values=VALUES, clinics=CLINICS, seed=SEED)
@@ -109,7 +109,7 @@ def _fill_legacy(database: Database) -> None:
 
 
 def _fill_finished(database: Database) -> None:
-    _fill_legacy(database)
+    fill_legacy(database)
     migrate(database)
 
 
@@ -138,7 +138,7 @@ def copy_of_clinic(folder: Path) -> Path:
 
 @contextmanager
 def clone_legacy(server: EmbeddedServer) -> Iterator[Database]:
-    with fresh_database(server, shared_template(server, "clinic_legacy", _fill_legacy)) as made:
+    with fresh_database(server, shared_template(server, "clinic_legacy", fill_legacy)) as made:
         grant_rights(made, clinic_manifest())
         yield made
 
@@ -167,34 +167,34 @@ def _token_key() -> Iterator[None]:
 @pytest.fixture
 def legacy(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
     """The legacy Clinic on PostgreSQL 18, roles made, nothing migrated."""
-    with clone_legacy(_server(servers, 18)) as made:
+    with clone_legacy(running_server(servers, 18)) as made:
         yield made
 
 
 @pytest.fixture(params=version_parameters())
 def legacy_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
-    with clone_legacy(_server(servers, request.param)) as made:
+    with clone_legacy(running_server(servers, request.param)) as made:
         yield made
 
 
 @pytest.fixture
 def finished(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
     """A migrated Clinic on PostgreSQL 18 that the test may spoil."""
-    with clone_finished(_server(servers, 18)) as made:
+    with clone_finished(running_server(servers, 18)) as made:
         yield made
 
 
 @pytest.fixture(params=version_parameters())
 def finished_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     """A migrated Clinic that the test may spoil, on the newest version and the oldest."""
-    with clone_finished(_server(servers, request.param)) as made:
+    with clone_finished(running_server(servers, request.param)) as made:
         yield made
 
 
 @pytest.fixture(scope="session", params=version_parameters(every=True))
 def migrated(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
     """A migrated Clinic on every version, to be read only: all tests of a worker share it."""
-    with clone_finished(_server(servers, request.param)) as made:
+    with clone_finished(running_server(servers, request.param)) as made:
         yield made
 
 

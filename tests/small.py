@@ -21,7 +21,7 @@ from psycopg import sql
 from tenantry.access import roles_sql
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import Database, _server, fresh_database
+from tests.conftest import Database, fresh_database, running_server
 from tests.migrate_support import Rows, Said, cli, rows, shared_template, tenantry
 
 OWNER, MIGRATOR, APPLICATION, OWNING_APPLICATION = "small_owner", "small_mig", "small_web", "small_prisma"
@@ -272,6 +272,6 @@ def small(servers: dict[int, EmbeddedServer], tmp_path: Path) -> Iterator[MakeSm
             made += 1
             folder = tmp_path / f"small{made}"
             folder.mkdir()
-            return stack.enter_context(make_small(_server(servers, version), folder, **parts))
+            return stack.enter_context(make_small(running_server(servers, version), folder, **parts))
 
         yield make

@@ -12,18 +12,18 @@ import pytest
 from tenantry.postgres import EmbeddedServer
 from tests.chaos.applications import DEPOT
 from tests.chaos.campaign import Bench, Kill, Scenario, bench_on, run_scenario
-from tests.conftest import _server
+from tests.conftest import running_server
 
 
 @pytest.fixture(scope="module")
 def depot_bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
-    with bench_on({18: _server(servers, 18)}, application=DEPOT) as made:
+    with bench_on({18: running_server(servers, 18)}, application=DEPOT) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
-    with bench_on({18: _server(servers, 18)}) as made:
+    with bench_on({18: running_server(servers, 18)}) as made:
         yield made
 
 

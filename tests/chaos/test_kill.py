@@ -23,7 +23,7 @@ from tenantry.migrate.run.engine import BEFORE_CUT_OVER, Options
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.switch.cutover import cut_over
 from tenantry.plan import Phase, Step
-from tests.conftest import Database, _server
+from tests.conftest import Database, running_server
 from tests.migrate_support import (
     MANIFEST,
     OWNER,
@@ -49,7 +49,7 @@ WORKER, REPLAY, RUN = "tenantry: worker", "tenantry: replay", "tenantry: run"
 
 @pytest.fixture(scope="session")
 def undisturbed(servers: dict[int, Any]) -> tuple[Any, Any]:
-    with clone_finished(_server(servers, 18)) as database:
+    with clone_finished(running_server(servers, 18)) as database:
         return end_state(database, unstable=TOKENS), decrypted(database)
 
 
@@ -210,7 +210,7 @@ def test_what_is_written_while_a_run_is_stopped_ends_as_if_it_had_come_before(
         with legacy.connect() as application:
             assert application.execute(left.pop(str(last[0]))).rowcount == 1
     migrate(legacy)
-    with clone_legacy(_server(servers, 18)) as other:
+    with clone_legacy(running_server(servers, 18)) as other:
         with other.connect() as application:
             for statement in writes.values():
                 application.execute(statement)

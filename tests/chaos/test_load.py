@@ -17,7 +17,7 @@ from tests.chaos.ledger import ABSENT, Ledger, read_tokens, token_violations
 from tests.chaos.load import Load, State, make_app_roles
 from tests.chaos.numbers import number
 from tests.chaos.source_writes import SourceWork
-from tests.conftest import Database, _server
+from tests.conftest import Database, running_server
 from tests.migrate_support import OWNER, clinic_manifest, project_of, wait_for
 
 FENCE = (
@@ -28,7 +28,7 @@ FENCE = (
 
 @pytest.fixture
 def small(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
-    with old_database(_server(servers, 18)) as made:
+    with old_database(running_server(servers, 18)) as made:
         make_app_roles(made.dsn)
         yield made
 
@@ -169,7 +169,7 @@ SPOILED = {
 @pytest.fixture(scope="module")
 def carried_over(servers: dict[int, EmbeddedServer]) -> Iterator[tuple[Database, State]]:
     """A Clinic that is ready for the cut-over, and an application that stands still."""
-    with old_database(_server(servers, 18)) as made:
+    with old_database(running_server(servers, 18)) as made:
         make_app_roles(made.dsn)
         Migration(made.dsn_as(OWNER), clinic_manifest(), Options(workers=1)).run()
         load = Load(made.dsn, seed=9)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import _server, fresh_database
+from tests.conftest import fresh_database, running_server
 from tests.corpus.answer import Column, ReferenceAnswer
 from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
@@ -62,7 +62,7 @@ class Loaded:
 @pytest.fixture(scope="module", params=names())
 def loaded(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Loaded]:
     corpus = load(request.param)
-    with fresh_database(_server(servers, 18)) as database, database.connect() as connection:
+    with fresh_database(running_server(servers, 18)) as database, database.connect() as connection:
         began = time.perf_counter()
         corpus.create(connection)
         corpus.fill(connection)
@@ -239,7 +239,7 @@ def test_columns_of_text_hold_what_the_answer_says(loaded: Loaded) -> None:
 
 
 def test_the_same_scale_makes_the_same_rows(servers: dict[int, EmbeddedServer]) -> None:
-    with fresh_database(_server(servers, 18)) as one, fresh_database(_server(servers, 18)) as other:
+    with fresh_database(running_server(servers, 18)) as one, fresh_database(running_server(servers, 18)) as other:
         found = []
         for database in (one, other):
             with database.connect() as connection:

@@ -10,7 +10,7 @@ from tenantry.draft.check import project_of_files
 from tenantry.postgres import EmbeddedServer
 from tenantry.survey import Survey, survey
 from tenantry.survey.model import CONSTANT
-from tests.conftest import _server, fresh_database
+from tests.conftest import fresh_database, running_server
 from tests.corpus.answer import Answer
 from tests.corpus.load import load, names
 
@@ -58,7 +58,7 @@ def test_references_tenants_and_people_are_found_and_every_schema_gets_a_draft(
     for name in names():
         corpus = load(name)
         answer = corpus.answer
-        with fresh_database(_server(servers, 18)) as database, database.connect() as connection:
+        with fresh_database(running_server(servers, 18)) as database, database.connect() as connection:
             corpus.create(connection)
             corpus.fill(connection)
             found = survey(connection)

@@ -17,8 +17,8 @@ import pytest
 from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.stated import start_options
 from tenantry.postgres.tenant import tenant, tenant_pool
-from tests.conftest import _server, fresh_database
-from tests.integration.test_seal import World
+from tests.conftest import fresh_database, running_server
+from tests.integration.access.test_seal import World
 from tests.isolation.build import KEY, build_clinic
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ WANT = [["Only in Fernhill"], ["Only in Oakdale"]]
 @pytest.fixture(scope="module")
 def world(servers: dict[int, EmbeddedServer]) -> Iterator[World]:
     """Two clinics with a member and a provider each."""
-    with fresh_database(_server(servers, 18)) as database:
+    with fresh_database(running_server(servers, 18)) as database:
         made = World(build_clinic(database))
         with made.built.owner() as owner:
             for clinic, (name,) in zip(made.clinics, WANT, strict=True):

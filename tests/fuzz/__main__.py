@@ -22,7 +22,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import _FAST, home_for_servers
+from tests.conftest import SERVER_SETTINGS, home_for_servers
 from tests.fuzz.grammar import FEATURES
 from tests.fuzz.job import Job, Result, run
 from tests.fuzz.shrink import shrink
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seeds = list(_seeds(options.seeds)) or list(range(options.first, options.first + options.count))
     home = home_for_servers()
-    server = EmbeddedServer(home, version=options.version, settings=_FAST).start()
+    server = EmbeddedServer(home, version=options.version, settings=SERVER_SETTINGS).start()
     results: list[Result] = []
     begun = time.monotonic()
     try:

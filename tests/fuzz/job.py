@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import _FAST
+from tests.conftest import SERVER_SETTINGS
 from tests.fuzz.drive import Failure, drive
 from tests.fuzz.grammar import features_of, make
 
@@ -47,7 +47,7 @@ def run(job: Job) -> Result:
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(job.limit)
     try:
-        server = EmbeddedServer(Path(job.home), version=job.version, settings=_FAST)
+        server = EmbeddedServer(Path(job.home), version=job.version, settings=SERVER_SETTINGS)
         case = make(job.seed, without=job.without, also=job.also)
         done = drive(server, case, Path(job.folder), writes=job.writes)
         made.outcomes = done.outcomes

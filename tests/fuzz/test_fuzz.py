@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.postgres import EmbeddedServer
-from tests.conftest import _server
+from tests.conftest import running_server
 from tests.fuzz.drive import Drive, Failure, Target, drive
 from tests.fuzz.grammar import make
 from tests.fuzz.job import Job, Result
@@ -20,7 +20,7 @@ SEEDS = range(1, 9)
 def test_an_application_of_a_seed_goes_there_and_back_as_the_oracle_says(
     servers: dict[int, EmbeddedServer], tmp_path: Path, seed: int
 ) -> None:
-    drive(_server(servers, 18), make(seed), tmp_path)
+    drive(running_server(servers, 18), make(seed), tmp_path)
 
 
 def test_the_oracle_notices_a_single_value_that_is_wrong(
@@ -38,7 +38,7 @@ def test_the_oracle_notices_a_single_value_that_is_wrong(
 
     monkeypatch.setattr(Drive, "target", spoil)
     with pytest.raises(Failure, match=r"1 differences of the target.*role: expected '(member|admin)', found .*!"):
-        drive(_server(servers, 18), make(5), tmp_path)
+        drive(running_server(servers, 18), make(5), tmp_path)
     assert (tmp_path / "run.sh").exists()
 
 

@@ -30,7 +30,7 @@ from tenantry.prove.attacks import (
 )
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.harness.model import Attack, AttackVerdict
-from tests.conftest import Database, _server, fresh_database
+from tests.conftest import Database, fresh_database, running_server
 from tests.isolation.build import OWNER, Built, build, build_clinic, build_org, run
 from tools.docs.attacks import page as attacks_page
 
@@ -121,7 +121,7 @@ def templates(servers: dict[int, EmbeddedServer]) -> Iterator[dict[bool, Databas
     manifest = load_manifest(FOLDER / "tenantry.toml")
     base = FOLDER.joinpath("base.sql").read_text(encoding="utf-8")
     source = "create table users (id text primary key, email text not null);"
-    server = _server(servers, 18)
+    server = running_server(servers, 18)
     with fresh_database(server) as sealed, fresh_database(server) as unsealed:
         for database, is_sealed in ((sealed, True), (unsealed, False)):
             build(database, manifest.model_copy(update={"context": Context(sealed=is_sealed)}), source, [base])

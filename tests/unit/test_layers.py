@@ -221,3 +221,15 @@ def test_nested_imports_are_found(text: str, found: set[str]) -> None:
 )
 def test_a_file_that_is_loaded_is_seen(text: str) -> None:
     assert loaded_packages(text) == {"prove"}
+
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("kind", ["unit", "integration"])
+def test_tests_stand_in_folders_named_like_the_rooms(kind: str) -> None:
+    rooms = {path.stem for path in SOURCE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    folders = {path.name for path in (TESTS / kind).iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert folders - rooms <= {"clinic"}, "a folder is called like the package whose behaviour its tests show"
+    if kind == "integration":
+        assert list((TESTS / kind).glob("test_*.py")) == []
