@@ -11,11 +11,12 @@ Every reading works on a chunk: a condition over the source's key replaces the t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tenantry.derivation.derived import RANGE, Derivation, Reading
 from tenantry.derivation.documents import as_array, known_ids
 from tenantry.derivation.ids import constant_tenant_sql, id_sql
+from tenantry.derivation.judged_select import JudgedSelect
 from tenantry.derivation.keys import plain_text, reference_text, references_equal
 from tenantry.derivation.parents import ParentPairs
 from tenantry.derivation.reverse.moved import standing
@@ -23,11 +24,8 @@ from tenantry.derivation.rows import python_table
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Reference, orphan_alias, plain_name
-from tenantry.mapping.reasons import written
 from tenantry.postgres import ident, idents, literal
 
-_WIDE = 400
-"""With more columns than this, conditions over a row are computed into one array: a select has at most 1,664 columns."""
 _TENANTS = "tenants"
 
 
@@ -48,179 +46,105 @@ class Deriver(ParentPairs):
 
     def _select(self, mapping: Mapping, relation: str, condition: str) -> str:
         """Build up to three levels: values and flags; fallbacks for invalid values, if any; problems."""
-        ours = mapping.ours
-        key = ours("key")
-        inner: list[tuple[str, str]] = [(key, self._key(mapping))]
-        problems: list[tuple[str, str]] = []
-        parents: list[tuple[str, str]] = []
-        changes: list[tuple[MappedColumn, str]] = []
-        fallbacks: dict[str, str] = {}
-        fallen: dict[str, str] = {}
-        counting = self.reading is not Reading.VERIFY
-
-        wide = len(mapping.columns) > _WIDE
-        packed: list[str] = []
-
-        def flag(sql: str) -> str:
-            if wide:
-                packed.append(sql)
-                return f"{ours('flags')}[{len(packed)}]"
-            name = ours(f"f{sum(1 for label, _ in inner if label.startswith(ours('f')))}")
-            inner.append((name, sql))
-            return name
-
-        tenant_known = "true"
+        ours, made = mapping.ours, JudgedSelect(mapping)
+        made.inner.append((ours("key"), self._key(mapping)))
         if mapping.scoped:
-            inner.append((ours("tenant"), "x.tenant"))
-            tenant_known = f"{ours('tenant')} is not null"
-            for path in mapping.tenant_paths:
-                if path.alias not in {ref.alias for ref in mapping.references}:
-                    unless = self._found_before(mapping, path) if path.fallback else ""
-                    self._reference_flags(mapping, path, path.columns[0], flag, problems, parents, unless)
-            if mapping.tenant_paths:
-                problems.append(("tenant_missing", self._no_tenant(mapping, flag)))
-            conflict = self._conflict(mapping)
-            if conflict:
-                problems.append(("tenant_conflict", flag(conflict)))
+            self._tenant_flags(made)
         for column in mapping.columns:
-            self._column(column, mapping, inner, flag, problems, parents, changes, fallbacks, fallen, tenant_known)
-        names = [column.name for column in mapping.columns]
-        made_by_python = {column.name for column in mapping.python_columns}
-        for check in mapping.target.checks if counting else ():
+            made.inner.append((column.name, self._value(column, mapping)))
+            if column.kind == "reference":
+                self._reference_column(column, made)
+            elif column.kind not in ("id", "tenant", "legacy", "account"):
+                self._value_flags(column, made)
+        if self.reading is Reading.VERIFY:
+            body = self._level(made.inner, mapping, relation, condition)
+            columns = made.with_fallbacks() if made.fallbacks else idents(made.names)
+            return f"select {columns}, {ours('key')}\n  from (\n{body}\n  ) d"
+        self._check_flags(made)
+        if made.packed:
+            made.inner.append((ours("flags"), f"array[{', '.join(made.packed)}]::boolean[]"))
+        made.inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
+        body = self._level(made.inner, mapping, relation, condition)
+        if made.fallbacks:
+            rest = [ident(label) for label, _ in made.inner if label not in made.names]
+            rest += [f"{condition} as {label}" for label, condition in made.fallen.items()]
+            body = f"select {made.with_fallbacks()}, {', '.join(rest)}\n  from (\n{body}\n  ) e offset 0"
+        return made.judge(body, self.reading)
+
+    def _tenant_flags(self, made: JudgedSelect) -> None:
+        mapping = made.mapping
+        made.inner.append((mapping.ours("tenant"), "x.tenant"))
+        for path in mapping.tenant_paths:
+            if path.alias not in {ref.alias for ref in mapping.references}:
+                unless = self._found_before(mapping, path) if path.fallback else ""
+                self._reference_flags(made, path, path.columns[0], unless)
+        if mapping.tenant_paths:
+            made.problems.append(("tenant_missing", self._no_tenant(made)))
+        conflict = self._conflict(mapping)
+        if conflict:
+            made.problems.append(("tenant_conflict", made.flag(conflict)))
+
+    def _check_flags(self, made: JudgedSelect) -> None:
+        """Flag rows that break a check of the target; a column outside the mapping has its default."""
+        target = made.mapping.target
+        made_by_python = {column.name for column in made.mapping.python_columns}
+        for check in target.checks:
             if set(check.columns) & made_by_python:
                 continue
-            for left_out in sorted(set(check.columns) - {label for label, _ in inner}):
-                by_default = mapping.target.column(left_out)
+            for left_out in sorted(set(check.columns) - {label for label, _ in made.inner}):
+                by_default = target.column(left_out)
                 assert by_default is not None
-                inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))
-            problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
+                made.inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))
+            made.problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
 
-        if not counting:
-            body = self._level(inner, mapping, relation, condition)
-            return (
-                f"select {idents([*names, key])}\n  from (\n{body}\n  ) d"
-                if not fallbacks
-                else (f"select {self._with_fallbacks(names, fallbacks)}, {key}\n  from (\n{body}\n  ) d")
-            )
-        if packed:
-            inner.append((ours("flags"), f"array[{', '.join(packed)}]::boolean[]"))
-        inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
-        body = self._level(inner, mapping, relation, condition)
-        if fallbacks:
-            rest = [ident(label) for label, _ in inner if label not in names]
-            rest += [f"{condition} as {label}" for label, condition in fallen.items()]
-            body = (
-                f"select {self._with_fallbacks(names, fallbacks)}, {', '.join(rest)}\n  from (\n{body}\n  ) e offset 0"
-            )
-        return self._judge(mapping, names, body, problems, parents, changes)
-
-    def _judge(
-        self,
-        mapping: Mapping,
-        names: Sequence[str],
-        body: str,
-        problems: Sequence[tuple[str, str]],
-        parents: Sequence[tuple[str, str]],
-        changes: Sequence[tuple[MappedColumn, str]],
-    ) -> str:
-        ours = mapping.ours
-        row, flagged = ours("row"), ours("bad")
-        bad = "\n        or ".join(condition for _, condition in problems) or "false"
-        listed = ",\n        ".join(
-            f"case when {condition} then {literal(written(code))} end" for code, condition in problems
-        )
-        parent = " ".join(f"when {condition} then {value}" for condition, value in parents)
-        to_json = "to_json" if self.reading is Reading.PREVIEW else f"{JOURNAL}.row_json"
-
-        def note(column: MappedColumn) -> str:
-            before, after = f"({row}).{ident(column.source or column.name)}", ident(column.name)
-            if mapping.is_secret(column):
-                before = after = "'(secret)'::text"
-            # As json, never as jsonb: jsonb refuses what json may hold, such as the escape \\u0000 or a duplicate key.
-            return (
-                f"json_build_object('column', {literal(column.name)}, 'from', to_json({before}), 'to', to_json({after}),"
-                f" 'rule', {literal(column.rule or 'corrected')})::text"
-            )
-
-        notes = ",\n        ".join(f"case when {condition} then {note(column)} end" for column, condition in changes)
-        any_note = " or ".join(condition for _, condition in changes)
-        return (
-            f"select {idents([*names, ours('key')])},\n"
-            f"      case when {flagged} then concat_ws(';', {listed or 'null'}) end as {ours('problems')},\n"
-            f"      case when {flagged} then {f'case {parent} end' if parent else 'null::jsonb'} end as {ours('parent')},\n"
-            f"      case when {flagged} then {to_json}({row}) end as {ours('original')},\n"
-            + (
-                f"      case when {any_note} then array_remove(array[{notes}], null) end as {ours('changes')}\n"
-                if changes
-                else f"      null::text[] as {ours('changes')}\n"
-            )
-            + f"  from (\nselect *, ({bad}) is true as {flagged}\n  from (\n{body}\n  ) d offset 0\n  ) j"
-        )
-
-    def _column(
-        self,
-        column: MappedColumn,
-        mapping: Mapping,
-        inner: list[tuple[str, str]],
-        flag: object,
-        problems: list[tuple[str, str]],
-        parents: list[tuple[str, str]],
-        changes: list[tuple[MappedColumn, str]],
-        fallbacks: dict[str, str],
-        fallen: dict[str, str],
-        tenant_known: str,
-    ) -> None:
-        assert callable(flag)
-        quoted = ident(column.name)
-        inner.append((column.name, self._value(column, mapping)))
-        counting = self.reading is not Reading.VERIFY
-        if column.kind == "reference":
-            assert column.reference is not None
-            if column.orphan is not None and counting:
-                orphaned = self._orphaned(mapping, column.reference)
-                changes.append((column, flag(orphaned)))
-                if not column.nullable:
-                    problems.append(
-                        (f"reference_missing:{column.name}", flag(f"{orphaned} and ({column.value}) is null"))
-                    )
-            if column.fallback is None and counting:
-                unless = self._orphaned(mapping, column.reference) if column.orphan is not None else ""
-                self._reference_flags(mapping, column.reference, column.name, flag, problems, parents, unless)
-            if not column.nullable and counting:
-                problems.append((f"value_missing:{column.name}", flag(f"({column.present}) is not true")))
+    def _reference_column(self, column: MappedColumn, made: JudgedSelect) -> None:
+        assert column.reference is not None
+        if self.reading is Reading.VERIFY:
             return
-        if column.kind in ("id", "tenant", "legacy", "account"):
-            return
+        if column.orphan is not None:
+            orphaned = self._orphaned(made.mapping, column.reference)
+            made.changes.append((column, made.flag(orphaned)))
+            if not column.nullable:
+                missing = made.flag(f"{orphaned} and ({column.value}) is null")
+                made.problems.append((f"reference_missing:{column.name}", missing))
+        if column.fallback is None:
+            unless = self._orphaned(made.mapping, column.reference) if column.orphan is not None else ""
+            self._reference_flags(made, column.reference, column.name, unless)
+        if not column.nullable:
+            made.problems.append((f"value_missing:{column.name}", made.flag(f"({column.present}) is not true")))
+
+    def _value_flags(self, column: MappedColumn, made: JudgedSelect) -> None:
+        mapping, quoted = made.mapping, ident(column.name)
         if column.kind == "python" and self.reading is Reading.PREVIEW:
             return
-        if not counting and column.fallback is None:
+        if self.reading is Reading.VERIFY and column.fallback is None:
             return
-        when = f" and {tenant_known}" if column.zoned else ""
+        when = f" and {made.tenant_known}" if column.zoned else ""
         if column.missing:
             # Missing values were set to null, so only rows with a null are checked again.
             later = _of_row(column.missing, mapping)
-            condition = flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
-            problems.append((f"value_missing:{column.name}", condition))
+            condition = made.flag(column.missing) if later is None else f"({quoted} is null and ({later}))"
+            made.problems.append((f"value_missing:{column.name}", condition))
         if column.present:
             later = None if column.fallback is not None else _of_row(column.present, mapping)
             if later is not None:
-                problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
+                made.problems.append((f"value_invalid:{column.name}", f"({quoted} is null and {later}{when})"))
             elif column.fallback is None:
-                problems.append(
-                    (f"value_invalid:{column.name}", f"({flag(column.present)} and {quoted} is null{when})")
-                )
+                invalid = f"({made.flag(column.present)} and {quoted} is null{when})"
+                made.problems.append((f"value_invalid:{column.name}", invalid))
             else:
-                present = flag(column.present)
-                stand_in = flag(column.fallback)
-                fallbacks[column.name] = f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
+                present, stand_in = made.flag(column.present), made.flag(column.fallback)
+                made.fallbacks[column.name] = (
+                    f"case when {present} and {quoted} is null then {stand_in} else {quoted} end"
+                )
                 # Flag the fallback before it is applied; afterwards it looks like a valid value.
-                fell = mapping.ours(f"fell_{len(fallbacks)}")
-                fallen[fell] = f"({present} and {quoted} is null)"
-                changes.append((column, fell))
+                fell = mapping.ours(f"fell_{len(made.fallbacks)}")
+                made.fallen[fell] = f"({present} and {quoted} is null)"
+                made.changes.append((column, fell))
         if column.noted:
-            changes.append((column, flag(column.noted)))
+            made.changes.append((column, made.flag(column.noted)))
         if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:
-            changes.append((column, flag(self._stale(column))))
+            made.changes.append((column, made.flag(self._stale(column))))
 
     def _value(self, column: MappedColumn, mapping: Mapping) -> str:
         match column.kind:
@@ -254,33 +178,24 @@ class Deriver(ParentPairs):
 
     # -- references and tenants --------------------------------------------------------------------------------------
 
-    def _reference_flags(
-        self,
-        mapping: Mapping,
-        ref: Reference,
-        label: str,
-        flag: object,
-        problems: list[tuple[str, str]],
-        parents: list[tuple[str, str]],
-        unless: str = "",
-    ) -> None:
-        assert callable(flag)
+    def _reference_flags(self, made: JudgedSelect, ref: Reference, label: str, unless: str = "") -> None:
+        mapping = made.mapping
         given = self._given(mapping, ref) + (f" and not ({unless})" if unless else "")
         if self.reading is Reading.PREVIEW:
-            problems.append((f"reference_missing:{label}", flag(f"{given} and {ref.alias}.new is null")))
-            problems.append((f"parent_quarantined:{label}", flag(f"{given} and {ref.alias}.bad")))
+            made.problems.append((f"reference_missing:{label}", made.flag(f"{given} and {ref.alias}.new is null")))
+            made.problems.append((f"parent_quarantined:{label}", made.flag(f"{given} and {ref.alias}.bad")))
             return
         # A parent that exists only in another tenant is a tenant conflict; in a pilot run the reference is left empty for now.
         beyond = self._beyond(mapping, ref)
-        missing = flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
-        problems.append((f"reference_missing:{label}", missing))
+        missing = made.flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
+        made.problems.append((f"reference_missing:{label}", missing))
         feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
             row = f"({mapping.ours('row')})"
             key = reference_text(self.project, mapping, ref, row)
             plain = plain_text(mapping.source, row, ref.columns)
             key = key if key == plain else f"coalesce({key}, {plain})"
-            parents.append(
+            made.parents.append(
                 (missing, f"jsonb_build_object('table', {literal(feeding.source.name)}, 'key', {key},"
                  f" 'mapping', {literal(feeding.name)})")
             )  # fmt: skip
@@ -317,10 +232,10 @@ class Deriver(ParentPairs):
             return ""
         return self._inside.beyond(mapping, ref)
 
-    def _no_tenant(self, mapping: Mapping, flag: object) -> str:
+    def _no_tenant(self, made: JudgedSelect) -> str:
         """Return a condition: no path leads to a tenant, and no broken reference is the cause (that is a problem of its
         own)."""
-        assert callable(flag)
+        mapping = made.mapping
         if any(path.columns for path in mapping.tenant_paths):
             empty = {
                 column.reference.alias
@@ -332,7 +247,7 @@ class Deriver(ParentPairs):
                 + (f" and not ({self._orphaned(mapping, path)}))" if path.alias in empty else ")")
                 for path in mapping.tenant_paths
             )
-            return str(flag(f"x.tenant is null and ({broken}) is not true"))
+            return made.flag(f"x.tenant is null and ({broken}) is not true")
         return f"{mapping.ours('tenant')} is null"
 
     def _conflict(self, mapping: Mapping) -> str:
@@ -490,9 +405,6 @@ class Deriver(ParentPairs):
             f" where jsonb_typeof(v.node) <> 'null' and ({self._json_alias(column, i)}.ids ? (v.node #>> '{{}}')) is not true)"
             for i, each in enumerate(column.ids)
         )
-
-    def _with_fallbacks(self, names: Sequence[str], fallbacks: dict[str, str]) -> str:
-        return ", ".join(f"{fallbacks[name]} as {ident(name)}" if name in fallbacks else ident(name) for name in names)
 
 
 _NAMES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z_][a-z0-9_]*)\.""")
