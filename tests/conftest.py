@@ -35,7 +35,6 @@ SERVER_SETTINGS = {
     "full_page_writes": "off",
     "jit": "off",
     "shared_buffers": "'64MB'",
-    "autovacuum": "off",
     "max_connections": "120",
     "max_wal_size": "'512MB'",
 }
