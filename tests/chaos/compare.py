@@ -81,7 +81,7 @@ class Lists:
             f"conflict: {direction} {table} {key}: {reason} ({loser!r:.300})"
             for direction, table, key, reason, loser in connection.execute(
                 "select direction, table_name, legacy_id, reason, loser from tenantry.conflict"
-                " where reason not like 'the row of the source was carried over again%' order by id"
+                " where reason not like 'the source row was replayed again%' order by id"
             )
         ]
         # A part of a source row that was born in the target has an id of its own there.
