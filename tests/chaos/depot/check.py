@@ -35,7 +35,7 @@ def compare(database: Database, project: Project, state: State, *, owner: str) -
             (
                 "conflict",
                 "select direction || ' ' || table_name || ' ' || legacy_id || ': ' || reason from tenantry.conflict"
-                " where reason not like 'the row of the source was carried over again%'",
+                " where reason not like 'the source row was replayed again%'",
             ),
             (
                 "kept",
