@@ -579,7 +579,7 @@ def test_a_state_that_leaves_traces_is_not_tried_over_a_login(database: Database
     assert not proof.failures
     untried = {cell.relation.partition(": ")[0]: cell.detail for cell in proof.untried}
     assert set(untried) == {INACTIVE_TENANT, INACTIVE_LENDER}
-    assert "could not be removed any more" in untried[INACTIVE_TENANT]
+    assert "could no longer be removed" in untried[INACTIVE_TENANT]
     assert _rows(built) == 0
     # In place everything is rolled back.
     assert not _in_place(built, "locations", "providers").untried
