@@ -75,7 +75,7 @@ def test_a_failed_comparison_names_likely_causes() -> None:
     assert "inherits" in told(Difference("rows", "notes", "n1", "", "a row", "none"))
     assert "partition" in told(Difference("rows", "notes", "n1", "", "no row", "one"))
     assert "notes.body" in told(Difference("rows", "notes", "n1", "body", "a", "b"))
-    assert "files say" in told(Difference("catalog", "notes", "index x", "", "an index", "none"))
+    assert "differ from its files" in told(Difference("catalog", "notes", "index x", "", "an index", "none"))
     assert "defect" not in told(Difference("rows", "notes", "n1", "", "a row", "none"))
 
 
