@@ -139,7 +139,9 @@ def named() -> Iterator[Named]:
     columns = (*words(), *ODD)
     tables = [*TABLES, *ODD]
     for number, first in enumerate(range(0, len(columns), PER_TABLE)):
-        yield Named(tables[number], columns[first : first + PER_TABLE])
+        # The last table takes some columns of the one before, so that it too has columns of each kind.
+        begin = min(first, len(columns) - PER_TABLE)
+        yield Named(tables[number], columns[begin : begin + PER_TABLE])
 
 
 def small_of(make: MakeSmall, tables: list[Named]) -> Small:
