@@ -77,6 +77,9 @@ class _BridgeCursor:
     def fetchall(self) -> list[Any]:
         return self._bridge.wait(self._cursor.fetchall())
 
+    def nextset(self) -> bool | None:
+        return self._cursor.nextset()
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self.fetchall())
 
