@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tenantry.catalog import Catalog, Column, Constraint, Index
+from tenantry.catalog import Constraint, Index
 from tenantry.postgres import ident
 
 _TYPE = re.compile(
@@ -33,40 +33,36 @@ def type_parts(text: str) -> TypeParts:
 
 
 def split_list(text: str) -> list[str]:
-    """A list in SQL, split at the commas that stand in no parentheses and in no quotes."""
-    parts, depth, quote, begin = [], 0, "", 0
-    for position, letter in enumerate(text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        elif letter in "([":
-            depth += 1
-        elif letter in ")]":
-            depth -= 1
-        elif letter == "," and depth == 0:
+    """Split a list in SQL at its commas, except those in parentheses or quotes."""
+    parts, begin = [], 0
+    for position, letter, depth in _outside_quotes(text):
+        if letter == "," and depth == 0:
             parts.append(text[begin:position].strip())
             begin = position + 1
     return [*parts, text[begin:].strip()]
 
 
 def in_parentheses(text: str, start: int = 0) -> str:
-    """What stands in the first parentheses from `start` on, nested ones and quotes included."""
+    """Return the content of the first parentheses from `start` on, with nested ones and quotes."""
     begin = text.index("(", start)
+    for position, letter, depth in _outside_quotes(text, begin):
+        if letter == ")" and depth == 0:
+            return text[begin + 1 : position]
+    return text[begin + 1 :]
+
+
+def _outside_quotes(text: str, start: int = 0) -> Iterator[tuple[int, str, int]]:
+    """Yield the position of each letter outside quotes, the letter, and how many parentheses are open after it."""
     depth, quote = 0, ""
-    for position in range(begin, len(text)):
+    for position in range(start, len(text)):
         letter = text[position]
         if quote:
             quote = "" if letter == quote else quote
         elif letter in "'\"":
             quote = letter
-        elif letter == "(":
-            depth += 1
-        elif letter == ")":
-            depth -= 1
-            if depth == 0:
-                return text[begin + 1 : position]
-    return text[begin + 1 :]
+        else:
+            depth += (letter in "([") - (letter in ")]")
+            yield position, letter, depth
 
 
 def index_keys(index: Index) -> list[str]:
@@ -90,11 +86,3 @@ def exclusion(constraint: Constraint) -> tuple[str, list[tuple[str, str]], str |
     rest = definition[definition.index(keys) + len(keys) :]
     where = in_parentheses(rest, rest.index(" WHERE ")) if " WHERE " in rest else None
     return method[1] if method else "gist", pairs, where
-
-
-def columns_in_order(catalog: Catalog, kind: str) -> Iterator[tuple[str, Column]]:
-    """The columns whose type is of a kind, with their tables."""
-    for table in catalog.tables:
-        for column in table.columns:
-            if column.type_kind == kind:
-                yield table.name, column

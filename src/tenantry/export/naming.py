@@ -25,7 +25,7 @@ def class_names(tables: Iterable[str], taken: Collection[str] = ()) -> Mapping[s
         wanted = class_name(table)
         if wanted in found.values() or wanted in taken:
             wanted = _identifier("".join(_capital(part) for part in words(table)) or "Table")
-        found[table] = _free(wanted, {*found.values(), *taken})
+        found[table] = free_name(wanted, {*found.values(), *taken})
     return found
 
 
@@ -38,7 +38,7 @@ def attribute_names(columns: Iterable[str], taken: Collection[str] = (), *, pyth
     found: dict[str, str] = {}
     for column in columns:
         wanted = _identifier(column, python=python)
-        found[column] = _free(f"{wanted}_" if wanted in taken else wanted, {*found.values(), *taken})
+        found[column] = free_name(f"{wanted}_" if wanted in taken else wanted, {*found.values(), *taken})
     return found
 
 
@@ -53,7 +53,8 @@ def _identifier(name: str, *, python: bool = True) -> str:
     return f"{found}_" if python and keyword.iskeyword(found) else found
 
 
-def _free(wanted: str, taken: Collection[str]) -> str:
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """Return the wanted name or, where it is taken, the first of `name_2`, `name_3` and so on that is not."""
     if wanted not in taken:
         return wanted
     return next(name for number in range(2, 10_000) if (name := f"{wanted}_{number}") not in taken)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tenantry.catalog import Column, Constraint, Index, Table
 from tenantry.export.definitions import index_keys
-from tenantry.export.naming import attribute_names, class_names
+from tenantry.export.naming import attribute_names, class_names, free_name
 from tenantry.export.prisma_columns import PrismaColumns
 from tenantry.export.subject import Subject
 from tenantry.postgres import ident
@@ -270,11 +270,7 @@ class PrismaSchemaText:
 
 
 def _free(wanted: str, taken: set[str]) -> str:
-    found = (
-        wanted
-        if wanted not in taken
-        else next(name for n in range(2, 10_000) if (name := f"{wanted}_{n}") not in taken)
-    )
+    found = free_name(wanted, taken)
     taken.add(found)
     return found
 

@@ -127,9 +127,9 @@ def subject(project: Project, catalog: Catalog, files: Sequence[Path], *, owner:
 def ended(statement: str) -> str:
     """A statement with its semicolon; behind a comment it stands on a line of its own."""
     text = statement.strip()
-    if text.endswith(";") and "--" not in text.rpartition("\n")[2]:
-        return text
-    return text + ("\n;" if "--" in text.rpartition("\n")[2] else ";")
+    if "--" in text.rpartition("\n")[2]:
+        return text + "\n;"
+    return text if text.endswith(";") else f"{text};"
 
 
 def _without_what_serves_the_way_back(catalog: Catalog) -> Catalog:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from tenantry.catalog import Column, Constraint, Table
 from tenantry.export.django_fields import DjangoField, DjangoFields
 from tenantry.export.form import Form
-from tenantry.export.naming import class_names
+from tenantry.export.naming import class_names, free_name
 from tenantry.export.python_text import docstring
 from tenantry.export.subject import Subject
 
@@ -293,12 +293,7 @@ def _names(table: Table) -> dict[str, str]:
         wanted = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", column.name)).strip("_") or "column"
         wanted = f"c_{wanted}" if wanted[0].isdecimal() else wanted
         wanted = f"{wanted}_field" if wanted in _TAKEN or keyword.iskeyword(wanted) else wanted
-        names = {*found.values()}
-        found[column.name] = (
-            wanted
-            if wanted not in names
-            else next(f"{wanted}_{n}" for n in range(2, 10_000) if f"{wanted}_{n}" not in names)
-        )
+        found[column.name] = free_name(wanted, {*found.values()})
     return found
 
 
