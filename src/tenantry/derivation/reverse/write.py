@@ -17,8 +17,8 @@ from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.keys import equal, key_parts_sql
 from tenantry.derivation.reverse import alternatives, moved
-from tenantry.derivation.reverse.columns import INTEGERS, WAITS, waiting
-from tenantry.derivation.reverse.comparison import CHANGED, Comparison
+from tenantry.derivation.reverse.columns import INTEGERS, WAITS
+from tenantry.derivation.reverse.comparison import Comparison
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.order import sorter
@@ -308,4 +308,4 @@ def _stranger(column: CatalogColumn) -> str | None:
     return None
 
 
-__all__ = ["CHANGED", "SourceTable", "as_shown", "reverse_statements", "source_order", "waiting"]
+__all__ = ["SourceTable", "as_shown", "reverse_statements", "source_order"]

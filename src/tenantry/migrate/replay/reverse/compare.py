@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tenantry.derivation.reverse.compare import compare_rows
+from tenantry.derivation.reverse.derived import derive_rows
+from tenantry.derivation.reverse.examined_rows import read_rows
 from tenantry.derivation.reverse.write import SourceTable
 from tenantry.migrate.replay.reverse.python import take_back
 from tenantry.migrate.replay.reverse.state import Counts, Failure, ReverseRound, reason
@@ -64,14 +67,14 @@ def _compare(state: ReverseRound, table: SourceTable) -> None:
     large = state.count(f"{table.keys} where now") >= _ANALYZE_FROM
     if large:
         execute(f"analyze {table.keys}")
-    rows, *links = table.read_rows()
+    rows, *links = read_rows(table)
     execute(rows)
     if large:
         execute(f"analyze {table.rows}")
     for position in range(len(table.parts)):
-        execute(table.derive(position, state.mended))
+        execute(derive_rows(table, position, state.mended))
     if look_for_strangers(state, table):
-        rows, *links = table.read_rows()
+        rows, *links = read_rows(table)
     for statement in links:
         execute(statement)
     for position, part in enumerate(table.parts):
@@ -79,7 +82,7 @@ def _compare(state: ReverseRound, table: SourceTable) -> None:
             execute(f"analyze {table.link(position)}")
         if part.mapping.python_columns:
             take_back(state, table, position)
-    execute(table.compare())
+    execute(compare_rows(table))
     if state.both and (contested := state.strangers.get(table.name)):
         # In the dual-write window the source's changed row wins: it is about to be replayed.
         execute(

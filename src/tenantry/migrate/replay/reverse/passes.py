@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import psycopg
 
-from tenantry.derivation.reverse.write import SourceTable, waiting
+from tenantry.derivation.reverse.columns import waiting
+from tenantry.derivation.reverse.examined_rows import add_keys, changed_keys
+from tenantry.derivation.reverse.write import SourceTable
 from tenantry.migrate.replay.reverse.compare import examine, open_table
 from tenantry.migrate.replay.reverse.state import Failure, ReverseRound
 from tenantry.migrate.replay.reverse.write import write
@@ -25,8 +27,8 @@ def pass_over(state: ReverseRound, targets: set[str]) -> None:
         open_table(state, table)
         state.connection.execute(f"update {table.keys} set now = false where now")
         with about(f"the way back into {table.sql}"):
-            for texts in table.changed_keys():
-                state.connection.execute(table.add_keys(texts))
+            for texts in changed_keys(table):
+                state.connection.execute(add_keys(table, texts))
             examine(state, table)
             written = write(state, table)
         if written == 0 and new:

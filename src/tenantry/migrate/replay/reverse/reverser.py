@@ -8,8 +8,9 @@ Deletes come last, in one statement for all tables; a deleted row that remaining
 
 from __future__ import annotations
 
+from tenantry.derivation.reverse.examined_rows import CHANGED
 from tenantry.derivation.reverse.strangers import TABLES
-from tenantry.derivation.reverse.write import CHANGED, reverse_statements
+from tenantry.derivation.reverse.write import reverse_statements
 from tenantry.errors import ManifestError
 from tenantry.journal.journal import Connection
 from tenantry.manifest.positions import Key, Places, Problem, in_order

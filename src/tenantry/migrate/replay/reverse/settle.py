@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tenantry.derivation.reverse.claims import rows_without_place
 from tenantry.derivation.reverse.columns import WAITS
+from tenantry.derivation.reverse.examined_rows import CHANGED, examined_rows
 from tenantry.derivation.reverse.refused import list_refused
 from tenantry.derivation.reverse.strangers import (
     without_strangers,
 )
-from tenantry.derivation.reverse.write import CHANGED, SourceTable
+from tenantry.derivation.reverse.write import SourceTable
 from tenantry.migrate.replay.reverse.compare import examine
 from tenantry.migrate.replay.reverse.state import Failure, ReverseRound, UnreadableError
 from tenantry.postgres import literal, verbatim
@@ -29,7 +31,7 @@ def settle(state: ReverseRound) -> None:
         assert counted is not None
         counts = state.counts[table.name]
         counts.inserted, counts.updated = counted
-        for query in table.examined():
+        for query in examined_rows(table):
             execute(f"insert into tenantry_examined {query}")
         for query in table.placed():
             execute(f"insert into tenantry_placed {query}")
@@ -88,7 +90,7 @@ def _list_foreign(state: ReverseRound) -> None:
     """List target-native rows whose legacy id fits no source table, since its key is numeric or has several columns."""
     for table in state.made.values():
         for part in table.parts:
-            if part.natural and (query := table.without_place(part)):
+            if part.natural and (query := rows_without_place(table, part)):
                 state.connection.execute(
                     f"insert into tenantry_keep select {literal(table.name)}, {literal(part.target)}, z.legacy_id, '',"
                     f" {literal(WAITS[0])} || z.parent || {literal(WAITS[1])} from ({query}) z where z.parent is not null"

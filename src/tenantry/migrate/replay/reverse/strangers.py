@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tenantry.derivation.reverse.claims import claim_places, forget_strangers, tenants_named
+from tenantry.derivation.reverse.examined_rows import CHANGED
 from tenantry.derivation.reverse.strangers import (
     MOVE,
     doubtful,
@@ -12,7 +14,7 @@ from tenantry.derivation.reverse.strangers import (
     stranger_keys,
     strangers_in,
 )
-from tenantry.derivation.reverse.write import CHANGED, SourceTable
+from tenantry.derivation.reverse.write import SourceTable
 from tenantry.migrate.replay.reverse.state import ReverseRound
 
 
@@ -25,14 +27,14 @@ def look_for_strangers(state: ReverseRound, table: SourceTable) -> bool:
         if not state.project.scoped(part.target):
             continue
         execute("delete from pg_temp.tenantry_claim")
-        execute(table.claims(part))
+        execute(claim_places(table, part))
         if part.target in table.strangers:
-            execute(table.forget_strangers(part))
+            execute(forget_strangers(table, part))
         if execute(doubtful(state.project, part, table.up(position))).fetchone() is None:
             continue
         found = True
         execute("delete from pg_temp.tenantry_says")
-        execute(table.says(position, state.mended))
+        execute(tenants_named(table, position, state.mended))
         for statement in find_strangers(state.project, part, CHANGED):
             execute(statement)
         keys = {str(row[0]) for row in execute(stranger_keys(part, table.keys)).fetchall()}
@@ -56,7 +58,7 @@ def list_found_strangers(state: ReverseRound) -> None:
         for position, part in enumerate(table.parts):
             if state.project.scoped(part.target):
                 state.connection.execute("delete from pg_temp.tenantry_claim")
-                state.connection.execute(table.claims(part))
+                state.connection.execute(claim_places(table, part))
                 statement = list_strangers(state.project, part, table.loser(position))
                 state.counts[name].conflicts += state.connection.execute(statement).rowcount
 
