@@ -54,19 +54,15 @@ class WantedTrigger:
 
 
 def trigger_states(connection: psycopg.Connection[Any], wanted: Sequence[WantedTrigger]) -> dict[WantedTrigger, str]:
-    """How each stands: 'enabled', 'disabled', 'another trigger', or 'none'."""
-    query = load_blocks("tenantry.access.sql", "live")["trigger"]
-    found = {}
-    for each in wanted:
-        values = {
-            "table": each.table,
-            "name": each.name,
-            "function": f"tenantry.{each.function}()",
-            "events": each.events,
-        }
-        row = connection.execute(query, values).fetchone()
-        found[each] = "none" if row is None else str(row[0])
-    return found
+    """Return the state of each: 'enabled', 'disabled', 'another trigger', or 'none'."""
+    values = {
+        "tables": [each.table for each in wanted],
+        "names": [each.name for each in wanted],
+        "functions": [f"tenantry.{each.function}()" for each in wanted],
+        "events": [each.events for each in wanted],
+    }
+    rows = connection.execute(load_blocks("tenantry.access.sql", "live")["triggers"], values).fetchall()
+    return {each: str(state) for each, (state,) in zip(wanted, rows, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.access import missing_roles
-from tenantry.access.diff import AccessChange, AccessDifference, changes, differences
+from tenantry.access.diff import changes, differences
+from tenantry.access.difference import AccessChange, AccessDifference
 from tenantry.access.read_live import LiveAccess, WantedTrigger, lock_holders, read_live, trigger_states
 from tenantry.accounts.sync import functions_sql, wanted_triggers
 from tenantry.catalog import has_schema, read_catalog

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tenantry.access.diff import AccessDifference, changes, differences
+from tenantry.access.diff import changes, differences
+from tenantry.access.difference import AccessDifference
 from tenantry.access.read_live import LiveAccess, read_live
 from tenantry.catalog import read_catalog
 from tenantry.errors import SourceLocked
@@ -38,7 +39,7 @@ def _differences(built: Built) -> tuple[AccessDifference, ...]:
     return _look(built)[2]
 
 
-def _said(found: tuple[AccessDifference, ...]) -> set[Found]:
+def listed_rights(found: tuple[AccessDifference, ...]) -> set[Found]:
     return {(each.kind, each.state, each.on, each.what) for each in found}
 
 
@@ -247,13 +248,13 @@ def _break_and_mend(built: Built, *kinds: str) -> None:
         for kind in kinds:
             run(admin, *BROKEN[kind][0])
         look = _look(built)
-        assert _said(look[2]) == want, kinds
+        assert listed_rights(look[2]) == want, kinds
         for each in look[2]:
             assert each.mendable == (each.kind != "owner"), kinds
             if each.kind == "owner":
                 run(admin, each.advice.partition("run: ")[2])
     _apply(built, look)
-    assert _said(_differences(built)) == set(), kinds
+    assert listed_rights(_differences(built)) == set(), kinds
 
 
 def test_every_difference_is_named_and_repaired(world: World) -> None:
@@ -335,7 +336,7 @@ def test_a_change_of_the_matrix_is_a_difference_until_it_is_applied(database: Da
     )
     look = _look(changed)
     project, _, found = look
-    assert _said(found) == {
+    assert listed_rights(found) == {
         ("policy", "missing", "kilns", "policy insert_potter"),
         ("policy", "extra", "kilns", "policy insert_master"),
         ("right", "different", "kilns", "SELECT for authenticated"),
@@ -366,7 +367,7 @@ def test_undecided_tables_are_named_and_not_changed(world: World) -> None:
         )
         before = read_catalog(owner, "studio").table("later")
     found = _differences(built)
-    assert _said(found) == {("table", "extra", "later", "table"), ("table", "missing", "fairs", "table")}
+    assert listed_rights(found) == {("table", "extra", "later", "table"), ("table", "missing", "fairs", "table")}
     assert not any(each.mendable for each in found)
     assert "row-level security off, rights: authenticated: SELECT" in next(
         each.found for each in found if each.on == "later"
@@ -395,7 +396,7 @@ def test_blocking_sessions_are_named_and_nothing_is_changed(world: World) -> Non
         other.execute("select count(*) from studio.kilns")
         with pytest.raises(SourceLocked, match="a long report"):
             _apply(built, look, patience=0.1)
-        assert _said(_differences(built)) == _said(look[2])
+        assert listed_rights(_differences(built)) == listed_rights(look[2])
         waiting = threading.Timer(1.2, other.rollback)
         waiting.start()
         _apply(built, look, patience=20)

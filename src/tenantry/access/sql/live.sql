@@ -30,15 +30,18 @@ from pg_trigger t
 where t.tgrelid = to_regclass('auth.users') and t.tgname = any (%(names)s)
 order by 1;
 
--- name: trigger
--- How a trigger of a table stands; no row where there is none of its name.
+-- name: triggers
+-- The state of each wanted trigger, in the order given: 'none' if its table has no trigger of that name.
 select case
-        when t.tgfoid is distinct from to_regprocedure(%(function)s) or t.tgtype <> %(events)s or t.tgattr <> '' then 'another trigger'
+        when t.oid is null then 'none'
+        when t.tgfoid is distinct from to_regprocedure(w.function) or t.tgtype <> w.events or t.tgattr <> '' then 'another trigger'
         when t.tgenabled in ('A', 'O') then 'enabled'
         else 'disabled'
     end as state
-from pg_trigger t
-where t.tgrelid = to_regclass(%(table)s) and t.tgname = %(name)s and not t.tgisinternal;
+from unnest(%(tables)s::text[], %(names)s::text[], %(functions)s::text[], %(events)s::int[])
+    with ordinality as w (relation, name, function, events, position)
+left join pg_trigger t on t.tgrelid = to_regclass(w.relation) and t.tgname = w.name and not t.tgisinternal
+order by w.position;
 
 -- name: superusers
 select rolname::text as name from pg_roles where rolsuper order by 1;

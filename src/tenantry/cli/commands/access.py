@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tenantry.access.diff import AccessChange
+from tenantry.access.difference import AccessChange
 from tenantry.access.explain import describe
 from tenantry.access.matrix import matrix_markdown
 from tenantry.access.telling_columns import doubts

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from tenantry.access.diff import AccessChange, AccessDifference
+from tenantry.access.difference import AccessChange, AccessDifference
 from tenantry.access.telling_columns import doubts
 from tenantry.mapping import Project
 from tenantry.postgres import comment
