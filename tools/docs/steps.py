@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tenantry.manifest.model import ValueTenants
 from tenantry.mapping import Project
 from tenantry.mapping.project import Subset
 from tenantry.plan import Plan, Step
@@ -47,14 +48,31 @@ The columns:
 
 
 def plans() -> Iterator[Plan]:
-    """Return plans that together contain every kind of step: of two applications, of a pilot, with RESTRICT foreign keys, and
-    with one constant tenant."""
+    """Return plans that together contain every kind of step: of two applications, of a pilot, with RESTRICT foreign keys, with
+    one constant tenant, and with tenants from values."""
     yield from (fixtures.plan(name) for name in fixtures.APPLICATIONS)
     clinic = fixtures.project("clinic")
     yield fixtures.plan_of("clinic", replace(clinic, subset=Subset("id = 'c1'", "trial", 1, 2)))
     yield fixtures.plan_of("clinic", _with_restrict(clinic))
-    tenant = clinic.manifest.tenant.model_copy(update={"constant": {"name": "One"}})
-    yield fixtures.plan_of("clinic", replace(clinic, manifest=clinic.manifest.model_copy(update={"tenant": tenant})))
+    constant = clinic.manifest.tenant.model_copy(update={"constant": {"name": "One"}})
+    yield fixtures.plan_of("clinic", replace(clinic, manifest=clinic.manifest.model_copy(update={"tenant": constant})))
+    values = clinic.manifest.tenant.model_copy(update={"values": ValueTenants(column="name")})
+    by_value = replace(_by_value(clinic), manifest=clinic.manifest.model_copy(update={"tenant": values}))
+    yield fixtures.plan_of("clinic", by_value)
+
+
+def _by_value(project: Project) -> Project:
+    """The same, but paths to the tenant table name the tenant by a value."""
+    root = project.manifest.tenant.table
+    mappings = tuple(
+        replace(
+            mapping,
+            tenant_paths=tuple(replace(path, by_value=path.parent == root) for path in mapping.tenant_paths),
+        )
+        for mapping in project.mappings
+    )
+    by_target = {name: tuple(each for each in mappings if each.target.name == name) for name in project.by_target}
+    return replace(project, mappings=mappings, by_target=by_target)
 
 
 def _with_restrict(project: Project) -> Project:

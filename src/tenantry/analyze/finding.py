@@ -56,6 +56,8 @@ class Evidence:
         changes: cells that a treatment would change, by (column, rule).
         stale: by column, documents with ids that do not exist.
         foreign: by column, documents with ids of another tenant's rows.
+        values: by column whose values are tenants, and `tenants` or `alike`: the tenants that it names, and those of them that
+            differ from another one by case, blanks and punctuation alone.
         failed: the server's message if the probe failed.
     """
 
@@ -70,6 +72,7 @@ class Evidence:
     stale: Mapping[str, Tally] = field(default_factory=dict)
     failed: str = ""
     foreign: Mapping[str, Tally] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], Tally] = field(default_factory=dict)
 
     @property
     def of_sample(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tenantry.derivation.ids import constant_tenant_sql, id_sql, key_sql
+from tenantry.derivation.tenant_values import all_values, known_tenants, tenants_of_values, value_key
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.project import Mapping, Project
 from tenantry.mapping.values.type_names import is_text
@@ -94,6 +95,10 @@ def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, d
         return constant_tenant_sql(project.manifest)
     found = []
     for path in mapping.tenant_paths:
+        if path.by_value:
+            key = value_key(project, f"{alias}.{ident(path.columns[0])}")
+            known = known_tenants(project) if merged else f"({tenants_of_values(project, all_values(project))})"
+            found.append(f"(select v.tenant from {known} v where v.key = {key})")
         for parent in project.feeding(path):
             row = f"tenantry_z{depth}"
             table = ident(project.source.schema, parent.source.name)

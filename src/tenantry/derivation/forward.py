@@ -21,6 +21,7 @@ from tenantry.derivation.keys import plain_text, reference_text, references_equa
 from tenantry.derivation.parents import ParentPairs
 from tenantry.derivation.reverse.moved import standing
 from tenantry.derivation.rows import python_table
+from tenantry.derivation.tenant_values import known_tenants
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Reference, orphan_alias, plain_name
@@ -189,6 +190,8 @@ class Deriver(ParentPairs):
         beyond = self._beyond(mapping, ref)
         missing = made.flag(f"{given} and {ref.alias}.new is null" + (f" and not {beyond}" if beyond else ""))
         made.problems.append((f"reference_missing:{label}", missing))
+        if ref.by_value:
+            return
         feeding = self.project.feeding(ref)[0]
         if ref.by == feeding.key:
             row = f"({mapping.ours('row')})"
@@ -202,6 +205,8 @@ class Deriver(ParentPairs):
 
     def _given(self, mapping: Mapping, ref: Reference) -> str:
         """Return a condition: the source row names something by a reference, or is named by something."""
+        if ref.by_value:
+            return f"{self._named(mapping, ref)} is not null"
         if not ref.backward:
             return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
         parent = self.project.feeding(ref)[0].source
@@ -343,11 +348,14 @@ class Deriver(ParentPairs):
         return _TENANTS
 
     def tenants_of_source(self) -> str:
-        """Return a select of the tenants' rows as the source, or a constant of the manifest, gives them."""
+        """Return a select of the tenants' rows as the source, or a constant or a value of the manifest's, gives them."""
         return f"select d.*{self.unfed()} from ({self._fed_tenants()}) d"
 
     def _fed_tenants(self) -> str:
-        constant = self.project.manifest.tenant.constant
+        constant, values = self.project.manifest.tenant.constant, self.project.manifest.tenant.values
+        if values is not None:
+            known = self._values_of_source() if self.reading is Reading.PREVIEW else known_tenants(self.project)
+            return f"select v.tenant as {ident(ROW_ID)}, v.value as {ident(values.column)} from {known} v"
         if constant is None:
             root = self.project.root
             return self._select(root, self._relation(root), "true")
@@ -360,8 +368,11 @@ class Deriver(ParentPairs):
         """Return the columns of the tenant's row that no source column fills, for a derived row `d`: from the target's row if
         it exists, otherwise from the column's default."""
         root = self.project.root_table
-        constant = self.project.manifest.tenant.constant
-        fed = {ROW_ID, *constant} if constant is not None else {each.name for each in self.project.root.columns}
+        constant, values = self.project.manifest.tenant.constant, self.project.manifest.tenant.values
+        if self.project.tenants_made:
+            fed = {ROW_ID, *(constant or ()), *([values.column] if values is not None else ())}
+        else:
+            fed = {each.name for each in self.project.root.columns}
         found = []
         for column in root.columns:
             if column.name in fed:

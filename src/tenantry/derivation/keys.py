@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.derivation.ids import key_sql
+from tenantry.derivation.tenant_values import value_key
 from tenantry.mapping import casts
 from tenantry.mapping.project import Mapping, Project, Reference
 from tenantry.mapping.types import enum_labels, into_column, plain_column
@@ -133,6 +134,8 @@ def readable(text: str, to: str, server_version: int) -> str:
 def reference_text(project: Project, child: Mapping, ref: Reference, alias: str) -> str:
     """Return the text of the key that a reference names, spelled as in its parent: `Ann` if the row has `ann` and the key's
     type treats both as equal. Null if no such parent exists."""
+    if ref.by_value:
+        return value_key(project, f"{alias}.{ident(ref.columns[0])}")
     plain = plain_text(child.source, alias, ref.columns)
     looked_up = []
     for parent in dict.fromkeys(feeding.source for feeding in project.feeding(ref)):

@@ -12,10 +12,13 @@ from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
 from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.derivation.rows import effective_source, merge_keys, qualified_order
+from tenantry.derivation.tenant_values import all_values, known_tenants, tenants_of_values
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.project import ROW_ID, Mapping, Project, Reference, plain_name
 from tenantry.postgres import ident, literal
+
+_VALUES = "tenant_values"
 
 
 class ParentPairs(ABC):
@@ -60,6 +63,8 @@ class ParentPairs(ABC):
     def _pairs(self, ref: Reference, *, inside: bool = False, plain: bool = False) -> str:
         """Return (old, new, tenant) of a reference's parents; with `inside` only those that belong to the pilot, with `plain`
         without checking them for problems."""
+        if ref.by_value:
+            return self._tenants_by_value()
         if self.reading is Reading.COPY and not ref.late:
             made = self._pairs_from_target(ref)
         else:
@@ -71,6 +76,17 @@ class ParentPairs(ABC):
             "(select z.old, min(z.new::text)::uuid as new, min(z.tenant::text)::uuid as tenant,"
             f" min(z.tenant::text) <> max(z.tenant::text) as torn{bad} from {made} z group by z.old)"
         )
+
+    def _tenants_by_value(self) -> str:
+        """Return (old, new, tenant) of tenants that are made from values."""
+        if self.reading is not Reading.PREVIEW:
+            return f"(select v.key as old, v.tenant as new, v.tenant from {known_tenants(self.project)} v)"
+        return f"(select v.key as old, v.tenant as new, v.tenant, false as bad from {self._values_of_source()} v)"
+
+    def _values_of_source(self) -> str:
+        """Return (key, tenant, value) of the tenants that the source's values mean, before they are listed."""
+        self._common.setdefault(_VALUES, tenants_of_values(self.project, all_values(self.project)))
+        return _VALUES
 
     def _pairs_from_target(self, ref: Reference) -> str:
         selects = []

@@ -17,7 +17,17 @@ from pydantic import (
 )
 
 from tenantry.manifest.access_rules import COMMANDS, Access, Cell, Colleagues, Command, Own, Share, TableKind, Through
-from tenantry.manifest.people import Invitations, Link, LinkColumn, LinkFile, Membership, Roles, TenantSection, Users
+from tenantry.manifest.people import (
+    Invitations,
+    Link,
+    LinkColumn,
+    LinkFile,
+    Membership,
+    Roles,
+    TenantSection,
+    Users,
+    ValueTenants,
+)
 from tenantry.manifest.presets import with_cells
 from tenantry.manifest.scalars import ManifestRecord, Name, Scalar, Sql, Way, listed
 from tenantry.manifest.tables import (
@@ -169,6 +179,7 @@ __all__ = [
     "Through",
     "Treatment",
     "Users",
+    "ValueTenants",
     "Way",
     "listed",
 ]

@@ -15,6 +15,21 @@ from pydantic import (
 from tenantry.manifest.scalars import UUID, ManifestRecord, Name, Scalar, Sql
 
 
+class ValueTenants(ManifestRecord):
+    """Tenants that are made from the distinct values of source columns.
+
+    Attributes:
+        column: the column of the tenant table that receives the value.
+        up: SQL over `value`, a value as text: equal results are one tenant. A null or an empty text is no tenant.
+        down: SQL over the row `t` of the tenant table: the value of a tenant that was created in the target; by default
+            that of `column`.
+    """
+
+    column: Name
+    up: Sql = "btrim(value)"
+    down: Sql | None = None
+
+
 class TenantSection(ManifestRecord):
     table: Name
     column: Name
@@ -22,6 +37,9 @@ class TenantSection(ManifestRecord):
     """SQL expression over a row of the tenant table; members get no access while it is not true."""
     constant: Mapping[Name, Scalar] | None = None
     """The row of the one tenant that everything in the source belongs to, by column; its id is derived, or stated as `id`."""
+
+    values: ValueTenants | None = None
+    """Each distinct value of the columns in paths such as `"region -> regions"` is a tenant."""
 
     @field_validator("constant")
     @classmethod
@@ -158,4 +176,14 @@ class Invitations(ManifestRecord):
     clients_write: str | None = None
 
 
-__all__ = ["Invitations", "Link", "LinkColumn", "LinkFile", "Membership", "Roles", "TenantSection", "Users"]
+__all__ = [
+    "Invitations",
+    "Link",
+    "LinkColumn",
+    "LinkFile",
+    "Membership",
+    "Roles",
+    "TenantSection",
+    "Users",
+    "ValueTenants",
+]

@@ -17,11 +17,12 @@ def check_constant(checks: TargetChecks) -> None:
     if table is None or rule is None:
         return  # reported where it is named
     if tenant.constant is None:
-        if not rule.parts() and any(each.parts() for each in manifest.tables.values()):
+        if tenant.values is None and not rule.parts() and any(each.parts() for each in manifest.tables.values()):
             checks.say(
                 ("tables", table.name),
                 f'where do the tenants come from? Name their source table (from = "…"), or state the one tenant that everything'
-                f" belongs to: [tenant] constant = {{ … }}, the columns of its row in {table.name}",
+                f" belongs to: [tenant] constant = {{ … }}, the columns of its row in {table.name}; or make them from the values of a"
+                " column: [tenant.values]",
             )
         return
     if rule.parts():

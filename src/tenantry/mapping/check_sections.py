@@ -8,6 +8,7 @@ from tenantry.mapping.check_accounts import check_in_step
 from tenantry.mapping.check_consent import check_who_lets_in
 from tenantry.mapping.check_constant import check_constant
 from tenantry.mapping.check_downs import check_downs
+from tenantry.mapping.check_tenant_values import check_tenant_values
 from tenantry.mapping.source_checks import SourceChecks, part_key
 
 
@@ -44,6 +45,7 @@ def check_sections(checks: SourceChecks) -> None:
             checks.need_column(profile, manifest.users.account, ("users", "account"))
     _check_both(checks)
     check_constant(checks)
+    check_tenant_values(checks)
     check_in_step(checks)
     check_who_lets_in(checks)
     for place, query in enumerate(manifest.rules):

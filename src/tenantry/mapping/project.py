@@ -68,6 +68,8 @@ class Reference:
     """Several rows of the parent may be meant."""
     fallback: bool = False
     """A path to the tenant that only counts for rows that no earlier path leads to one."""
+    by_value: bool = False
+    """A path to a tenant that is made from the column's value ([tenant] values): it refers to no row of the source."""
 
     @property
     def named_by(self) -> str:
@@ -244,7 +246,9 @@ class Project:
         return tuple(mapping for mapping in self.mappings if mapping.source.name == table)
 
     def feeding(self, ref: Reference) -> tuple[Mapping, ...]:
-        """Return the mappings whose rows a reference can refer to."""
+        """Return the mappings whose rows a reference can refer to; none if it leads to a tenant by its value."""
+        if ref.by_value:
+            return ()
         parents = self.by_target[ref.parent]
         if ref.source is not None:
             return tuple(parent for parent in parents if parent.source.name == ref.source)
@@ -270,6 +274,11 @@ class Project:
     def constant(self) -> bool:
         """Whether everything in the source belongs to one constant tenant."""
         return self.manifest.tenant.constant is not None
+
+    @property
+    def tenants_made(self) -> bool:
+        """Whether Tenantry makes the tenants itself, from a constant or from values, so that no source table holds them."""
+        return self.constant or self.manifest.tenant.values is not None
 
     @property
     def source_tables(self) -> tuple[Table, ...]:

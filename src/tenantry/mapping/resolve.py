@@ -14,6 +14,7 @@ from tenantry.manifest.model import ColumnRule, Manifest, SourceRule, TableRule
 from tenantry.manifest.positions import Key
 from tenantry.mapping.check_parts import check_parts
 from tenantry.mapping.check_sections import check_merge, check_sections, check_tables
+from tenantry.mapping.check_tenant_values import check_tenant_columns
 from tenantry.mapping.check_transforms import check_transforms
 from tenantry.mapping.columns import ColumnCompiler
 from tenantry.mapping.order import in_order
@@ -55,6 +56,7 @@ def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
                     mappings.append(made)
     checks.check_circles()
     check_tenant_paths(checks, mappings)
+    check_tenant_columns(checks, mappings)
     checks.stop_at_problems()
     ordered = in_order(mappings)
     by_target: dict[str, tuple[Mapping, ...]] = {}

@@ -40,6 +40,10 @@ def tenant_paths(
             if checks.target_table(to, path_key) is None:
                 continue
             feeding = checks.parent_of(to)
+            if feeding is None and to == tenant.table and tenant.values is not None:
+                way = Reference(plain_name("v", column), (column,), to, (), column=column, by_value=True)
+                paths.append(replace(way, fallback=path_key in fallbacks))
+                continue
             if feeding is None:
                 checks.say(path_key, f"{to} is a new table without a source")
                 continue
@@ -104,7 +108,7 @@ def _default_paths(checks: SourceChecks, source: Table) -> Sequence[str]:
 
 
 def check_tenant_paths(checks: SourceChecks, mappings: Sequence[Mapping]) -> None:
-    """Report paths to the tenant that lead back to the table itchecks."""
+    """Report paths to the tenant that lead back to the table itself."""
     leads: dict[str, set[str]] = {}
     for mapping in mappings:
         leads.setdefault(mapping.target.name, set()).update(path.parent for path in mapping.tenant_paths)

@@ -23,6 +23,7 @@ from tenantry.plan.operations.id_map import born_here, id_map
 from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
 from tenantry.plan.operations.pilot_members import closure
 from tenantry.plan.operations.secure import secure
+from tenantry.plan.operations.tenants import value_tenants
 from tenantry.plan.operations.verify import drain, verify
 from tenantry.postgres import ident
 
@@ -40,7 +41,8 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     fence = guard_target(project, environment, deferred.id)
     caught = capture(project, environment, fence.id)
     listed = closure(project, caught[-1].id)
-    before = (*caught, *listed)[-1].id
+    tenants = value_tenants(project, rows, (*caught, *listed)[-1].id)
+    before = (*caught, *listed, *tenants)[-1].id
     links = _of_subset(project, link_accounts(project, before))
     copied, last = copy(project, rows, [step.id for step in links] or [before])
     accounts = make_accounts(project, last)
@@ -55,6 +57,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         fence,
         *caught,
         *listed,
+        *tenants,
         *links,
         *copied,
         *accounts,

@@ -66,6 +66,7 @@ def evidence(*, sampled: bool = False) -> tuple[Evidence, ...]:
             refused={reason: Tally(place, ("k",)) for place, reason in enumerate(reasons, 1)},
             merged=two,
             changes={("value", "defaulted"): two, ("date", "normalised"): Tally(1, ("c",))},
+            values={("region", "tenants"): Tally(80, ("a",)), ("region", "alike"): two},
         ),
         Evidence("clinics", 2, 2, changes={("time_zone", "defaulted"): two}),
         Evidence("dashboards", 5, 5, stale={"layout_config": two}, foreign={"layout_config": two}),

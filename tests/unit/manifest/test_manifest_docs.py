@@ -20,6 +20,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "target": model.Target,
     "ids": model.Ids,
     "tenant": model.TenantSection,
+    "Tenants from values": model.ValueTenants,
     "membership": model.Membership,
     "roles": model.Roles,
     "users": model.Users,

@@ -31,6 +31,48 @@ def test_everything_belongs_to_the_stated_tenant(tmp_path: Path) -> None:
     assert constant_tenant(resolved(tmp_path, stated).manifest) == "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 
 
+VALUES = (
+    MANIFEST.replace('active = "is_open"', '[tenant.values]\ncolumn = "name"\nup = "lower(value)"\ndown = "t.name"')
+    .replace('[tables.orgs]\nfrom = "orgs"', "[tables.orgs]")
+    .replace('tenant = ["org_id"]\n', 'tenant = ["org_id -> orgs"]\n')
+    .replace(
+        'tenant = ["author_id -> members", "org_id"]\n',
+        'tenant = ["author_id -> members"]\nfallback = ["org_id -> orgs"]\n',
+    )
+    .replace('ignore = ["migrations"]', 'ignore = ["migrations", "orgs"]')
+)
+
+
+def test_a_value_names_a_tenant_and_no_row(tmp_path: Path) -> None:
+    project = resolved(tmp_path, VALUES)
+    assert (project.constant, project.tenants_made) == (False, True)
+    (way,) = project.mapping("members").tenant_paths
+    assert (way.columns, way.parent, way.by, way.by_value, project.feeding(way)) == (("org_id",), "orgs", (), True, ())
+    assert [each.by_value for each in project.mapping("notes").tenant_paths] == [False, True]
+    assert "orgs" not in project.by_target
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        ('column = "name"', 'column = "nam"', "tenant.values.column", "orgs has no column 'nam'; did you mean 'name'?"),
+        ('column = "name"', 'column = "is_open"', "tenant.values.column", "receives a text, but is boolean"),
+        ('"lower(value)"', '"lower(valeu)"', "tenant.values.up", "did you mean 'value'?"),
+        ('"lower(value)"', '"(select value)"', "tenant.values.up", "must not read a table"),
+        ('down = "t.name"', 'down = "t.nam"', "tenant.values.down", "did you mean 'name'?"),
+        ("[tables.orgs]\n", '[tables.orgs]\nfrom = "orgs"\n', "tables.orgs", "take one of the two out"),
+        ("[tenant.values]", 'constant = { name = "One" }\n[tenant.values]', "tenant.values", "take one of the two out"),
+    ],
+)
+def test_a_mismatch_with_tenants_from_values_is_reported(
+    tmp_path: Path, old: str, new: str, key: str, words: str
+) -> None:
+    assert VALUES.count(old) == 1
+    found = problems(tmp_path, VALUES.replace(old, new))
+    assert key in [each.key for each in found], [*map(str, found)]
+    assert any(words in each.message for each in found), [*map(str, found)]
+
+
 def test_ways_back_and_fallbacks_are_references(tmp_path: Path) -> None:
     text = MANIFEST.replace(
         'tenant = ["author_id -> members", "org_id"]', 'tenant = ["author_id <- members.role"]\nfallback = ["org_id"]'

@@ -6,7 +6,7 @@ types in a transaction that is rolled back, and locks tables for reading only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from tenantry.derivation.documents import may_name, tenant_of
 from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import mapping_key
 from tenantry.derivation.rows import merge_keys, qualified_order
+from tenantry.derivation.tenant_values import value_columns, value_key
 from tenantry.mapping import DocumentIds, Mapping, Project
 from tenantry.mapping.reasons import read
 from tenantry.postgres import about, ident, literal
@@ -106,6 +107,11 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         for column in mapping.columns
         if column.kind == "json_ids" and (named := _foreign(project, mapping, column.ids, column.value))
     )
+    parts.extend(
+        f"select 'values', {literal(column)}, {literal(kind)}, {_tally('z.value')} from ({query}) z"
+        for column in value_columns(mapping)
+        for kind, query in _values(project, mapping, column, relation or table)
+    )
     rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()
     looked_at = 0
     refused: dict[str, Tally] = {}
@@ -113,6 +119,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     changes: dict[tuple[str, str], Tally] = {}
     stale: dict[str, Tally] = {}
     foreign: dict[str, Tally] = {}
+    values: dict[tuple[str, str], Tally] = {}
     merged = Tally(0)
     for kind, first, second, count, keys in rows:
         tally = Tally(int(str(count)), tuple(keys or ()))
@@ -131,7 +138,39 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
                 stale[str(first)] = tally
             case "foreign" if tally.count:
                 foreign[str(first)] = tally
-    return Evidence(mapping.name, looked_at, total, sampled, refused, problems, merged, changes, stale, foreign=foreign)
+            case "values":
+                values[str(first), str(second)] = tally
+    return Evidence(
+        mapping.name,
+        looked_at,
+        total,
+        sampled,
+        refused,
+        problems,
+        merged,
+        changes,
+        stale,
+        foreign=foreign,
+        values=values,
+    )
+
+
+def _values(project: Project, mapping: Mapping, column: str, relation: str) -> Iterator[tuple[str, str]]:
+    """Yield queries of the key of one row for each value of a column that is a tenant, and for each of those that case, blanks
+    and punctuation alone tell from another one."""
+    key = value_key(project, f"s.{ident(column)}")
+    where = f" where {mapping.where}" if mapping.where else ""
+    keys = (
+        f"(select k.key, min(k.row) as row from (select {key} as key, {mapping_key(mapping)} as row from {relation} s{where}) k"
+        " where k.key is not null group by k.key)"
+    )
+    yield "tenants", f"select k.row as value from {keys} k"
+    plain = "regexp_replace(lower(k.key), '[^[:alnum:]]+', '', 'g')"
+    yield (
+        "alike",
+        f"select k.row as value from (select k.row, count(*) over (partition by {plain}) as alike from {keys} k) k"
+        " where k.alike > 1",
+    )
 
 
 def _tally(key: str) -> str:

@@ -20,5 +20,9 @@ class NewTable(AnalysisRule):
                 yield self.finding(
                     table.name, "new table", advice="Starts with one tenant, which everything in the source belongs to."
                 )
+            elif case.project.tenants_made and table.name == case.project.manifest.tenant.table:
+                yield self.finding(
+                    table.name, "new table", advice="Starts with one tenant for each value in the source."
+                )
             else:
                 yield self.finding(table.name, "new table", advice="Starts empty.")

@@ -26,7 +26,8 @@ class TimesGetAZone(AnalysisRule):
                 )  # fmt: skip
         root = case.project.root_table
         filled = {column.name for mapping in case.project if mapping.is_root for column in mapping.columns}
-        filled |= set(case.project.manifest.tenant.constant or ())
+        tenant = case.project.manifest.tenant
+        filled |= {*(tenant.constant or ()), *([tenant.values.column] if tenant.values is not None else ())}
         for name, columns in sorted(zone_columns(case.project).items()):
             zone = root.column(name)
             if zone is not None and name not in filled:

@@ -15,6 +15,7 @@ from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.derivation.reverse.strangers import no_stranger
+from tenantry.derivation.tenant_values import REGISTRY
 from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.legacy_ids import key_of, legacy_of
@@ -234,6 +235,9 @@ class Feeds:
         self, mapping: Mapping, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int
     ) -> Iterable[Feed]:
         """Return the source columns of a reference: the values of the referenced columns in the parent's own source row."""
+        if ref.by_value:
+            yield self._by_value(ref, t, name, joins, rank=rank)
+            return
         feeding = self.project.feeding(ref)
         alias = plain_name("p", name)
         table = ident(self.project.target.schema, ref.parent)
@@ -265,6 +269,13 @@ class Feeds:
             value = f"{found[n][0] if len(found[n]) == 1 else 'coalesce(' + ', '.join(found[n]) + ')'}::{column.type}"
             # A reference of several columns is null if one of them is: the others may have a meaning of their own.
             yield Feed(here, value, name, "as there" if own else "never", rank if own else 4, parent=ref.parent)
+
+    def _by_value(self, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int) -> Feed:
+        """Return the source column whose value means the row's tenant."""
+        alias, held = plain_name("v", name), self.table.column(ref.named_by)
+        assert held is not None
+        joins[f"left join {REGISTRY} {alias} on {alias}.tenant = {t}"] = None
+        return Feed(held.name, f"{alias}.value::{held.type}", name, "as there", rank, parent=ref.parent)
 
     def _fitting(
         self, mapping: Mapping, ref: Reference, parent: Mapping, key: str, alias: str, joins: dict[str, None]
@@ -329,7 +340,7 @@ class Feeds:
         """Return the tenant's row as derived from the source, because the restored value will be derived with that row
         again."""
         deriver = Deriver(self.project, Reading.VERIFY)
-        if self.project.constant:
+        if self.project.tenants_made:
             derived = deriver.tenants_of_source()
         else:
             derived = deriver.derive(self.project.root).statement(f"select d.*{deriver.unfed()} from derived d")

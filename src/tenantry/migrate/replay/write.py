@@ -9,6 +9,7 @@ from tenantry.accounts.make import account_keys, account_statements
 from tenantry.derivation.reverse import moved
 from tenantry.derivation.reverse.columns import FEWER_DIGITS
 from tenantry.derivation.reverse.write import as_shown
+from tenantry.derivation.tenant_values import make_tenants, value_columns, values_in
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
@@ -57,6 +58,9 @@ def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
                 " where not exists (select from tenantry_before x where x.key = w.key)"
             )
         forget(batch)
+        if value_columns(mapping):
+            for statement in make_tenants(batch.project, values_in(batch.project, [(mapping, batch.rows)])):
+                connection.execute(statement)
         if mapping.python_columns:
             run_python(connection, batch.project, mapping, "true", relation=batch.rows)
         connection.execute(batch.work.copy_statement(batch))

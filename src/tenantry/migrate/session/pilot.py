@@ -225,6 +225,11 @@ def _derived_again(project: Project) -> list[str]:
 def _root(project: Project) -> Mapping:
     roots = [mapping for mapping in project if mapping.is_root]
     if not roots:
+        if project.manifest.tenant.values is not None:
+            raise SubsetWrong(
+                "Tenants are made from values ([tenant.values]), so --only has no table of tenants to choose from.",
+                hint="Migrate all tenants at once. `tenantry rehearse` tries everything on a copy.",
+            )
         raise SubsetWrong(
             "Everything in the source belongs to one tenant ([tenant] constant), so --only has nothing to choose from.",
             hint="Migrate the tenant. `tenantry rehearse` tries everything on a copy.",

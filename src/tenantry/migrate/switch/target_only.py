@@ -11,6 +11,7 @@ import psycopg
 
 from tenantry.derivation.ids import constant_tenant_sql
 from tenantry.derivation.reverse.strangers import STRANGER, of_another_tenant, strangers_of
+from tenantry.derivation.tenant_values import other_tenants
 from tenantry.errors import NotReady
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
@@ -66,8 +67,11 @@ def kept_rows(connection: Connection, project: Project) -> tuple[tuple[str, int]
 
 
 def _but_stated(project: Project, name: str) -> str:
-    """Of the tenant table: all rows but that of the constant tenant as the manifest states it, which a next run makes again."""
+    """Of the tenant table: all rows but those that Tenantry made from the manifest's constant or from values, and that nobody changed:
+    a next run makes them again."""
     stated = project.manifest.tenant.constant
+    if project.manifest.tenant.values is not None and name == project.manifest.tenant.table:
+        return f" where {other_tenants(project, 't')}"
     if stated is None or name != project.manifest.tenant.table:
         return ""
     same = [f"t.{ident(ROW_ID)} = {constant_tenant_sql(project.manifest)}"]

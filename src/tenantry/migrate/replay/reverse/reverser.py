@@ -8,9 +8,11 @@ Deletes come last, in one statement for all tables; a deleted row that remaining
 
 from __future__ import annotations
 
+from tenantry.derivation.reverse.columns import waiting
 from tenantry.derivation.reverse.examined_rows import CHANGED
 from tenantry.derivation.reverse.strangers import TABLES
 from tenantry.derivation.reverse.write import reverse_statements
+from tenantry.derivation.tenant_values import name_new_tenants
 from tenantry.errors import ManifestError
 from tenantry.journal.journal import Connection
 from tenantry.manifest.positions import Key, Places, Problem, in_order
@@ -77,6 +79,8 @@ def _run(state: ReverseRound, changed: str) -> Reversed:
     row = execute("select to_regclass('pg_temp.tenantry_entry') is not null").fetchone()
     state.both = bool(row and row[0]) and execute("select from tenantry_entry limit 1").fetchone() is not None
     execute(f"insert into {CHANGED} select distinct table_name, legacy_id from {changed} where legacy_id is not null")
+    if state.project.manifest.tenant.values is not None and execute(name_new_tenants(state.project)).rowcount:
+        execute(state.blocks["waiting"], {"reasons": [waiting(state.project.manifest.tenant.table)]})
     pass_over(state, {str(row[0]) for row in execute(f"select distinct table_name from {CHANGED}").fetchall()})
     pass_waiting(state)
     delete_gone(state)
