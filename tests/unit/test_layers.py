@@ -39,6 +39,7 @@ FLOORS = (
     "migrate.observe",
     "migrate",
     "draft",
+    "review",
     "export",
     "prove.expected",
     "prove.model",

@@ -12,6 +12,7 @@ from tenantry.derivation.keys import mapping_key
 from tenantry.derivation.pilot import Inside
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
+from tenantry.plan.estimates import DEFAULT_COSTS, RowCosts
 from tenantry.plan.model import Plan, Step
 from tenantry.plan.operations.accounts import link_accounts, make_accounts
 from tenantry.plan.operations.capture import capture, guard_target
@@ -28,9 +29,15 @@ from tenantry.plan.operations.verify import drain, verify
 from tenantry.postgres import ident
 
 
-def build_plan(project: Project, environment: Environment, files: tuple[Path, ...]) -> Plan:
-    """Return all steps in an order in which each can run; `after` shows which of them can run in parallel."""
-    rows = _expected(project)
+def build_plan(
+    project: Project, environment: Environment, files: tuple[Path, ...], costs: RowCosts = DEFAULT_COSTS
+) -> Plan:
+    """Return all steps in an order in which each can run; `after` shows which of them can run in parallel.
+
+    Args:
+        costs: for the estimates, which change no step.
+    """
+    rows = expected_rows(project)
     largest: dict[str, int] = {}
     for mapping in project:
         name = mapping.target.name
@@ -44,7 +51,7 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
     tenants = value_tenants(project, rows, (*caught, *listed)[-1].id)
     before = (*caught, *listed, *tenants)[-1].id
     links = _of_subset(project, link_accounts(project, before))
-    copied, last = copy(project, rows, [step.id for step in links] or [before])
+    copied, last = copy(project, rows, [step.id for step in links] or [before], costs)
     accounts = make_accounts(project, last)
     for step in accounts:
         # Foreign keys to auth.users are added once the accounts exist.
@@ -61,12 +68,12 @@ def build_plan(project: Project, environment: Environment, files: tuple[Path, ..
         *links,
         *copied,
         *accounts,
-        *restore(project, last, largest),
+        *restore(project, last, largest, costs),
     ]
     drained = drain(_ends(steps))
     steps.append(drained)
     copy_done = [drained.id]
-    checks = verify(project, rows, copy_done)
+    checks = verify(project, rows, copy_done, costs)
     secured = secure(project, environment, [step.id for step in checks])
     born = born_here(project, (secured[-1].id,))
     if born is not None:
@@ -107,7 +114,7 @@ def _settled(project: Project, step: Step) -> Step:
 _MAKES_TABLES = f"create table if not exists {JOURNAL}."
 
 
-def _expected(project: Project) -> dict[str, int]:
+def expected_rows(project: Project) -> dict[str, int]:
     """Return the estimated number of rows read, by source table."""
     rows = {table.name: _rows(table) for table in project.source.tables}
     if project.subset is not None and project.trial:

@@ -140,6 +140,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Plan:
+        """Invert to_json(); what a review adds to the JSON is ignored."""
         steps = data["steps"]
         assert isinstance(steps, list)
         return cls(
@@ -148,7 +149,13 @@ class Plan:
             source_schema=str(data["source_schema"]),
             target_schema=str(data["target_schema"]),
             steps=tuple(
-                Step(**{key: tuple(value) if isinstance(value, list) else value for key, value in step.items()})  # type: ignore[arg-type]
+                Step(
+                    **{  # type: ignore[arg-type]
+                        key: tuple(value) if isinstance(value, list) else value
+                        for key, value in step.items()
+                        if key in Step.__slots__
+                    }
+                )
                 for step in steps
             ),
         )

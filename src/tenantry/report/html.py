@@ -14,6 +14,7 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from tenantry.plan import PHASES, Plan
+from tenantry.plan.guide import GUIDE
 from tenantry.report.formatting import count, duration, marked_up, when
 from tenantry.report.html_page import (
     accounts_of,
@@ -29,7 +30,9 @@ from tenantry.report.html_page import (
     verdicts_of,
 )
 from tenantry.report.shortened import lock_lines
+from tenantry.report.terminal.plan import need_lines, noticed_lines
 from tenantry.report.timeline_svg import clock, course_of
+from tenantry.review.review import PlanReview
 
 State = Literal["ok", "failed", "open"]
 """'open': not done, or not done yet."""
@@ -47,10 +50,10 @@ def write_report(report: Mapping[str, Any], folder: Path) -> None:
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
 
 
-def write_plan(plan: Plan, file: Path) -> None:
-    """Write the plan as one HTML file: phases, steps, and every step's SQL and undo."""
+def write_plan(plan: Plan, file: Path, review: PlanReview | None = None) -> None:
+    """Write the plan as one HTML file: phases, steps, and every step's SQL and undo; with a review also the rest of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(render_plan(plan), encoding="utf-8")
+    file.write_text(render_plan(plan, review), encoding="utf-8")
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -87,7 +90,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     )
 
 
-def render_plan(plan: Plan) -> str:
+def render_plan(plan: Plan, review: PlanReview | None = None) -> str:
     """Return the plan as one self-contained HTML file."""
     phases = [(phase, plan.phase(phase)) for phase in PHASES]
     return (
@@ -99,6 +102,10 @@ def render_plan(plan: Plan) -> str:
             # Ids may contain any table name, so they cannot be anchors.
             anchors={step.id: f"step-{number}" for number, step in enumerate(plan, 1)},
             locks=lock_lines(plan),
+            review=review,
+            guide=GUIDE,
+            needs=need_lines(review) if review is not None else (),
+            noticed=noticed_lines(review) if review is not None else (),
             risks=counted(step.risk_note for step in plan if step.risk_note),
             risk_counts=[(risk, sum(step.risk == risk for step in plan)) for risk in reversed(_RISKS)],
         )

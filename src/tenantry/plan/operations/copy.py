@@ -12,14 +12,16 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Mapping, Project, Reference
 from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.mapping.reasons import written
-from tenantry.plan.estimates import COLUMN_SECONDS, COPY_SECONDS, MERGE_SECONDS, PYTHON_SECONDS
+from tenantry.plan.estimates import DEFAULT_COSTS, RowCosts
 from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal
 from tenantry.statements.copy import RUN, copy_statement
 from tenantry.statements.merge import merge_statements, unmerge_statement
 
 
-def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[list[Step], dict[str, str]]:
+def copy(
+    project: Project, rows: dict[str, int], links: Sequence[str], costs: RowCosts = DEFAULT_COSTS
+) -> tuple[list[Step], dict[str, str]]:
     """Return the steps that fill the target and, by target table, the id of the last step that writes its rows."""
     steps: list[Step] = []
     last: dict[str, list[str]] = {}
@@ -47,7 +49,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
             lock="ACCESS SHARE on the source: the application keeps reading and writing",
             risk="low",
             risk_note="The copy reads the whole table and writes about the same amount: watch disk space and WAL.",
-            seconds=count * (COPY_SECONDS + columns * COLUMN_SECONDS + len(mapping.python_columns) * PYTHON_SECONDS),
+            seconds=count * (costs.copy + columns * costs.column + len(mapping.python_columns) * costs.python),
             after=tuple(dict.fromkeys([*links, *parents])),
             mapping=mapping.name,
             table=name,
@@ -70,7 +72,7 @@ def copy(project: Project, rows: dict[str, int], links: Sequence[str]) -> tuple[
                 lock="none that others notice",
                 risk="low",
                 risk_note=f"Rows equal in {', '.join(mapping.merge.by)} become one: {mapping.merge.reason}.",
-                seconds=MERGE_SECONDS * count,
+                seconds=costs.merge * count,
                 after=(step.id,),
                 mapping=mapping.name,
                 table=name,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tenantry.catalog import Index, Table
 from tenantry.mapping import Project
 from tenantry.mapping.project import LEGACY_ID
-from tenantry.plan.estimates import INDEX_SECONDS, SCAN_SECONDS, VALIDATE_SECONDS
+from tenantry.plan.estimates import DEFAULT_COSTS, RowCosts
 from tenantry.plan.model import Step
 from tenantry.postgres import ident
 from tenantry.statements.capture import fed_tables
@@ -84,7 +84,9 @@ def defer(project: Project, after: str) -> Step:
     )
 
 
-def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> list[Step]:
+def restore(
+    project: Project, last: dict[str, str], rows: dict[str, int], costs: RowCosts = DEFAULT_COSTS
+) -> list[Step]:
     """Return the steps that create everything again: indexes (in parallel), keys, foreign keys, statistics.
 
     The ranges of the copy were read at different moments, so unique values may not be unique yet. Rows that changed meanwhile
@@ -113,7 +115,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
             undo=(f"drop index if exists {ident(table.schema, index_name)}",) if index_name else (),
             lock=_OURS,
             risk="none",
-            seconds=INDEX_SECONDS * count + SCAN_SECONDS * min(count, 30_000) + 0.02,
+            seconds=costs.index * count + costs.scan * min(count, 30_000) + 0.02,
             after=(last[table.name],),
             table=table.name,
             rows=count,
@@ -125,7 +127,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         early.append(step.id)
         for index in (*backing_indexes(table), *plain_indexes(table)):
             if over_ids_alone(project, index):
-                step = _build(table, index, count, last[table.name])
+                step = _build(table, index, count, last[table.name], costs)
                 steps.append(step)
                 early.append(step.id)
     steps.append(
@@ -152,7 +154,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
         for index in (*backing_indexes(table), *plain_indexes(table)):
             if over_ids_alone(project, index):
                 continue
-            step = _build(table, index, count, CATCH_UP)
+            step = _build(table, index, count, CATCH_UP, costs)
             steps.append(step)
             made.append(step.id)
         attach = [
@@ -174,7 +176,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                 undo=tuple(drop_constraint(table, key) for key in key_constraints(table)),
                 lock=_OURS,
                 risk="none",
-                seconds=SCAN_SECONDS * min(count, 30_000) + 0.02,
+                seconds=costs.scan * min(count, 30_000) + 0.02,
                 after=tuple(made) or (CATCH_UP,),
                 table=table.name,
                 rows=count,
@@ -239,7 +241,7 @@ def restore(project: Project, last: dict[str, str], rows: dict[str, int]) -> lis
                     undo=(),
                     lock="ROW SHARE on the tables that are referenced",
                     risk="none",
-                    seconds=VALIDATE_SECONDS * count * len(foreign),
+                    seconds=costs.validate * count * len(foreign),
                     table=table.name,
                     rows=count,
                     gone_with_target=True,
@@ -290,7 +292,7 @@ def for_good(project: Project) -> list[Step]:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _build(table: Table, index: Index, count: int, after: str) -> Step:
+def _build(table: Table, index: Index, count: int, after: str, costs: RowCosts) -> Step:
     return Step(
         id=f"copy.index:{index.name}",
         does="builds an index",
@@ -302,7 +304,7 @@ def _build(table: Table, index: Index, count: int, after: str) -> Step:
         undo=(f"drop index if exists {ident(table.schema, index.name)}",),
         lock=_OURS,
         risk="none",
-        seconds=INDEX_SECONDS * count * max(1, len(index.columns)) ** 0.5,
+        seconds=costs.index * count * max(1, len(index.columns)) ** 0.5,
         after=(after,),
         table=table.name,
         rows=count,

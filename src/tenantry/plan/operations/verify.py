@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tenantry.mapping import Project
-from tenantry.plan.estimates import SCAN_SECONDS, VERIFY_SECONDS
+from tenantry.plan.estimates import DEFAULT_COSTS, RowCosts
 from tenantry.plan.model import Check, Step
 
 
-def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list[Step]:
+def verify(project: Project, rows: dict[str, int], after: Sequence[str], costs: RowCosts = DEFAULT_COSTS) -> list[Step]:
     """Compare source and target; `migrate.verify` builds the statements, which only read."""
     steps = []
     for mapping in project:
@@ -26,7 +26,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
                 undo=(),
                 lock="ACCESS SHARE on the source",
                 risk="none",
-                seconds=VERIFY_SECONDS * count,
+                seconds=costs.verify * count,
                 after=tuple(after),
                 mapping=mapping.name,
                 table=mapping.target.name,
@@ -59,7 +59,7 @@ def verify(project: Project, rows: dict[str, int], after: Sequence[str]) -> list
                 undo=(),
                 lock="ACCESS SHARE on the source",
                 risk="none",
-                seconds=0.1 + (SCAN_SECONDS * 3 * total if name in ("ids", "references") else 0),
+                seconds=0.1 + (costs.scan * 3 * total if name in ("ids", "references") else 0),
                 after=tuple(after),
             )
         )
