@@ -97,7 +97,7 @@ def _held(connection: psycopg.Connection[Any], target: str) -> dict[tuple[str, s
         [target],
     ):
         named = _MODES[mode]
-        if (schema, table) not in held or MODES.index(named) > MODES.index(held[schema, table]):  # type: ignore[arg-type]
+        if (schema, table) not in held or MODES.index(named) > MODES.index(held[schema, table]):
             held[schema, table] = named
     return held
 
