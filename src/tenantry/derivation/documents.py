@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tenantry.derivation.ids import constant_tenant_sql, id_sql, key_sql
+from tenantry.derivation.keys import exact, same_key
 from tenantry.derivation.tenant_values import all_values, known_tenants, tenants_of_values, value_key
 from tenantry.journal.names import JOURNAL
-from tenantry.mapping.project import Mapping, Project
+from tenantry.mapping.project import MappedColumn, Mapping, Project
+from tenantry.mapping.shapes import Pair
 from tenantry.mapping.values.type_names import is_text
 from tenantry.postgres import ident, literal
 
@@ -23,7 +25,7 @@ def known_ids(
     parent: str,
     tenant: str,
     alias: str,
-    placed: Callable[[Mapping, str], str],
+    placed: Callable[[Mapping, str], str] | None,
 ) -> str:
     """Join `alias` with `ids`: one jsonb object of old to new ids, limited to ids that the document may refer to.
 
@@ -31,21 +33,24 @@ def known_ids(
         path: jsonpath of the ids in the document.
         tenant: SQL of the document's tenant; empty if it has none.
         placed: given a mapping and the SQL of its key, returns SQL over the row `s`: that mapping's row represents it in the
-            target.
+            target. None: the journal is not read.
     """
     selects = []
     for place, feeding in enumerate(project.by_target[parent]):
         key = _key(feeding, "s")
         survivor = key
-        if feeding.merge is not None:
+        if feeding.merge is not None and placed is not None:
             survivor = (
                 f"coalesce((select m.into_key from {JOURNAL}.merged m where m.mapping = {literal(feeding.name)}"
                 f" and m.source_key = {key}), {key})"
             )
         new = id_sql(project.manifest.ids.namespace, feeding.namespace, survivor)
-        conditions = [f"{key} = v.node #>> '{{}}'", placed(feeding, key)]
+        standing = f"({feeding.where})" if feeding.where else ""
+        if placed is not None:
+            standing = placed(feeding, key)
+        conditions = [names_key(project, feeding, "s", "v.node #>> '{}'"), standing]
         if tenant:
-            conditions.append(may_name(project, feeding, "s", tenant, merged=True))
+            conditions.append(may_name(project, feeding, "s", tenant, merged=placed is not None))
         where = " and ".join(each for each in conditions if each)
         selects.append(
             f"select {key} as old, {new} as new, {place} as place"
@@ -58,16 +63,39 @@ def known_ids(
     )
 
 
-def as_array(document: str, element: str) -> str:
-    """Return SQL of a document's list as an array; null for null.
+def names_key(project: Project, mapping: Mapping, alias: str, text: str) -> str:
+    """Return a condition that a text names a mapping's source row by its key, using the key's index where the server can."""
+    columns = [column for name in mapping.key if (column := mapping.source.column(name)) is not None]
+    if is_text(columns[0]) or not all(exact(column, project.source) for column in columns):
+        return f"{_key(mapping, alias)} = {text}"
+    return same_key(project.source, mapping, alias, f"({text})")
 
-    Args:
-        element: the type of its elements.
-    """
-    return (
-        f"(select array(select (e.node #>> '{{}}')::{element} from jsonb_array_elements(w.list) with ordinality e (node, place)"
-        f" order by e.place) from (select {document} as list) w where w.list is not null)"
-    )
+
+def held_ids(project: Project, mapping: Mapping, column: MappedColumn) -> str:
+    """Return the document of the ids that a column holds in the target row `t`."""
+    shape = column.shape
+    assert shape is not None
+    if not isinstance(shape, Pair):
+        return shape.held()
+    return shape.named([_has_type(project, mapping, shape.type_column, name) for name in shape.types])
+
+
+def _has_type(project: Project, mapping: Mapping, type_column: str, name: str) -> str:
+    """Return a condition that the target row `t` may come from a source row with this type."""
+    for column in mapping.columns:
+        if column.source != type_column:
+            continue
+        if column.kind == "value" and column.down is not None and "tenant." not in column.down:
+            return f"({column.down})::text = {literal(name)}"
+        if column.reference is not None and column.reference.columns == (type_column,):
+            news = [
+                id_sql(project.manifest.ids.namespace, parent.namespace, literal(name))
+                for parent in project.feeding(column.reference)
+                if column.reference.by == parent.key
+            ]
+            if news:
+                return f"t.{ident(column.name)} in ({', '.join(news)})"
+    return "true"
 
 
 def may_name(project: Project, parent: Mapping, alias: str, tenant: str, *, merged: bool) -> str:
@@ -124,4 +152,4 @@ def _key(mapping: Mapping, alias: str) -> str:
     return key_sql(alias, mapping.key, is_text=is_text(first) and first.type == "text")
 
 
-__all__ = ["as_array", "known_ids", "may_name", "tenant_of"]
+__all__ = ["held_ids", "known_ids", "may_name", "names_key", "tenant_of"]

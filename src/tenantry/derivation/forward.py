@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 
 from tenantry.derivation.derived import RANGE, Derivation, Reading
-from tenantry.derivation.documents import as_array, known_ids
+from tenantry.derivation.documents import known_ids
 from tenantry.derivation.ids import constant_tenant_sql, id_sql
 from tenantry.derivation.judged_select import JudgedSelect
 from tenantry.derivation.keys import plain_text, reference_text, references_equal
@@ -146,6 +146,8 @@ class Deriver(ParentPairs):
             made.changes.append((column, made.flag(column.noted)))
         if column.kind == "json_ids" and column.drop_stale and self.reading is Reading.COPY:
             made.changes.append((column, made.flag(self._stale(column))))
+        if column.stale == "quarantine" and self.reading is not Reading.VERIFY:
+            made.problems.append((f"reference_missing:{column.name}", made.flag(self._stale(column))))
 
     def _value(self, column: MappedColumn, mapping: Mapping) -> str:
         match column.kind:
@@ -169,12 +171,14 @@ class Deriver(ParentPairs):
             case "json_ids" if self.reading is not Reading.PREVIEW:
                 paths = ", ".join(literal(each.path) for each in column.ids)
                 maps = ", ".join(f"{self._json_alias(column, i)}.ids" for i in range(len(column.ids)))
-                drop = "true" if column.drop_stale else "false"
+                assert column.shape is not None
+                drop = "true" if column.drop_stale or column.shape.only_new_ids else "false"
                 made = f"{JOURNAL}.json_ids({column.value}, array[{paths}]::text[], array[{maps}]::jsonb[], {drop})"
-                return as_array(made, "uuid") if column.is_array else made
-            case "json_ids" if column.is_array:
+                return column.shape.value(made, column.value)
+            case "json_ids":
                 # What it holds is not asked here, only whether it can be read.
-                return f"case when {column.value} is not null then '{{}}'::{column.type} end"
+                assert column.shape is not None
+                return column.shape.unjudged(column.value)
         return column.value
 
     # -- references and tenants --------------------------------------------------------------------------------------
@@ -325,10 +329,10 @@ class Deriver(ParentPairs):
                 yield f"left join {self._tenants()} tenant on tenant.{ident(ROW_ID)} = x.tenant"
         elif mapping.is_root and any(column.zoned for column in mapping.columns):
             raise AssertionError("a root column cannot depend on the tenant's own row")
-        if self.reading is not Reading.PREVIEW:
-            if any(column.kind == "account" for column in mapping.columns):
-                yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
-            for column in mapping.columns:
+        if self.reading is not Reading.PREVIEW and any(column.kind == "account" for column in mapping.columns):
+            yield f"left join {JOURNAL}.account_link a on a.source_key = {self._key(mapping)}"
+        for column in mapping.columns:
+            if self.reading is not Reading.PREVIEW or column.stale == "quarantine":
                 for position, each in enumerate(column.ids):
                     yield self._json_lateral(mapping, column, position, each.jsonpath, each.parent)
         if self.reading is Reading.COPY and mapping.python_columns:
@@ -406,7 +410,7 @@ class Deriver(ParentPairs):
             parent,
             tenant,
             self._json_alias(column, position),
-            lambda feeding, key: standing(self.project, feeding, key),
+            None if self.reading is Reading.PREVIEW else lambda feeding, key: standing(self.project, feeding, key),
         )
 
     def _stale(self, column: MappedColumn) -> str:

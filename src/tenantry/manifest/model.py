@@ -39,6 +39,7 @@ from tenantry.manifest.tables import (
     Part,
     PythonTransform,
     SourceRule,
+    Stale,
     TableRule,
     Treatment,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "Share",
     "SourceRule",
     "Sql",
+    "Stale",
     "TableKind",
     "TableRule",
     "TenantSection",

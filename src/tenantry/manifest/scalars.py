@@ -49,8 +49,8 @@ Way = Annotated[str, AfterValidator(_one_or_two_names)]
 """A column, "column -> target table" if no foreign key names the table, or "column <- target table.source column" if rows of that
 table name this one."""
 
-_STEP = r"(?:[^\W\d]\w*|\*)(?:\[\*\])*"
-PATH = re.compile(rf"(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")
+_STEP = r"(?:(?:\*\*\.)?(?:[^\W\d]\w*|\*))(?:\[\*\])*"
+PATH = re.compile(rf"\$|(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from tenantry.manifest.access_rules import Access
-from tenantry.manifest.scalars import FUNCTION, PATH, ManifestRecord, Name, Scalar, Sql, Way, listed, table_or_none
+from tenantry.manifest.scalars import FUNCTION, ManifestRecord, Name, Scalar, Sql, Way, listed, table_or_none
 
 
 class Default(ManifestRecord):
@@ -50,6 +50,9 @@ Treatment = Annotated[
 """What to do with a null, empty or invalid value: migrate it as null (or as the empty text), quarantine the row, or
 replace it."""
 
+
+Stale = Literal["keep", "drop", "quarantine"]
+"""What to do with an id inside a value that names no row, or a row of another tenant."""
 
 Orphan = Annotated[
     Annotated[Literal["quarantine", "null"], Tag("<word>")] | Annotated[Correct, Tag("<correct>")],
@@ -87,8 +90,12 @@ class ColumnRule(ManifestRecord):
     down: Sql | None = None
     python: PythonTransform | None = None
     orphan: Orphan | None = None
-    ids: Mapping[str, Name] | None = None
-    stale: Literal["keep", "drop"] = "keep"
+    type: Name | None = None
+    """The source column that says to which table the ids of a polymorphic pair belong."""
+    ids: Mapping[str, Name | tuple[Name, ...]] | None = None
+    """Where ids are, and the target tables of their rows; the transform says what the keys are."""
+    stale: Stale | None = None
+    """None: as the transform says."""
     missing: tuple[str, ...] = ()
     null: Treatment | None = None
     empty: Treatment | None = None
@@ -122,11 +129,6 @@ class ColumnRule(ManifestRecord):
         """Refuse keys that this kind of rule would silently ignore."""
         if self.map is not None and not self.map:
             raise ValueError('map is empty; give it entries: { "old" = "new" }')
-        for path in self.ids or {}:
-            if not PATH.fullmatch(path):
-                raise ValueError(
-                    f'ids: {path!r} is not a path; write keys with dots, [*] for lists and * for members, such as "rows[*].id"'
-                )
         if way in ("ref", "up", "python"):
             given = [name for name in ("missing", "null", "empty", "invalid") if name in self.model_fields_set]
             if given:
@@ -236,6 +238,7 @@ __all__ = [
     "Part",
     "PythonTransform",
     "SourceRule",
+    "Stale",
     "TableRule",
     "Treatment",
 ]

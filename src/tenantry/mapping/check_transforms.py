@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from tenantry.errors import nearest
 from tenantry.manifest.model import ColumnRule, Manifest, listed
 from tenantry.manifest.positions import Key
+from tenantry.mapping.id_transform import IdTransform
 from tenantry.mapping.transform import Transform
 from tenantry.mapping.transforms import transforms
 
-_TREATMENTS = ("missing", "null", "empty", "invalid")
+_TREATMENTS = ("missing", "null", "empty")
 
 
 def check_transforms(manifest: Manifest) -> Iterator[tuple[Key, str]]:
@@ -36,7 +37,10 @@ def _check(rule: ColumnRule, key: Key) -> Iterator[tuple[Key, str]]:
     for needed in transform.options if transform is not None else ():
         if needed.needed and not getattr(rule, needed.name):
             yield key, f"{_written(rule.transform)} needs {needed.needed}"
-    if transform is not None and transform.becomes == "json_ids":
+    for place, tables in (rule.ids or {}).items():
+        if isinstance(transform, IdTransform) and (wrong := transform.wrong_place(place, tables)):
+            yield key, f"ids: {wrong}"
+    if isinstance(transform, IdTransform):
         unread = [name for name in _TREATMENTS if name in rule.model_fields_set]
         if unread:
             verb = "has" if len(unread) == 1 else "have"

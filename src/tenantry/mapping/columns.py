@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tenantry.catalog import Catalog, Table
@@ -15,7 +15,9 @@ from tenantry.manifest.positions import Key
 from tenantry.mapping import casts, types
 from tenantry.mapping.constants import unfit
 from tenantry.mapping.expressions import Expressions, Say, Scopes, names
-from tenantry.mapping.project import DocumentIds, MappedColumn
+from tenantry.mapping.id_columns import id_array, ids_inside
+from tenantry.mapping.id_transform import IdTransform
+from tenantry.mapping.project import MappedColumn
 from tenantry.mapping.transform import Between, Transform
 from tenantry.mapping.transforms import transforms
 from tenantry.mapping.types import enum_labels, into_column, plain_column
@@ -50,7 +52,7 @@ class ColumnCompiler:
         source = self.source.column(name)
         if source is None:
             if rule.source is not None:
-                self._no_column(name, (*key, "from"))
+                self.no_column(name, (*key, "from"))
             elif given or not (target.nullable or target.default or target.identity):
                 why = "" if given else f", and {self.target.name}.{target.name} is NOT NULL without a default"
                 near = _near(name, [column.name for column in self.source.columns])
@@ -64,15 +66,15 @@ class ColumnCompiler:
                 present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null", python=rule.python,
             )  # fmt: skip
         if isinstance(rule.ref, str) and target.type.endswith("[]"):
-            return self._array(raw, source, target, rule, key)
+            return id_array(self, raw, source, target, rule, key)
         original, source = source, plain_column(source, self.source_catalog)
         between = self._between(source, plain_column(target, self.target_catalog), rule, key)
         transform = _transform(rule)
         if transform is not None and (wrong := transform.misfit(between.source, between.target)):
             self.say((*key, "as"), wrong)
             return None
-        if transform is not None and transform.becomes == "json_ids":
-            return self._document(transform.up(raw, between), raw, source, target, rule, key)
+        if isinstance(transform, IdTransform):
+            return ids_inside(self, transform, raw, source, target, between, rule, key)
         raw = plain_source(source, raw)
         made = self._transformed(raw, between, rule, key)
         if made is None:
@@ -85,48 +87,15 @@ class ColumnCompiler:
     # -- private -----------------------------------------------------------------------------------------------------
 
     def _between(self, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key) -> Between:
-        return Between(source, target, self._zone(rule, key), self.source_catalog, self.target_catalog)
-
-    def _document(
-        self, document: str, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
-    ) -> MappedColumn:
-        """Describe a document in which the derivation replaces ids, in both directions."""
-        present = f"{raw} is not null"
-        return MappedColumn(
-            target.name, target.type, target.nullable, "json_ids", source.name, f"({document})",
-            present=present if document != raw else None,
-            missing=None if target.nullable else f"{raw} is null",
-            ids=tuple(self._json_ids(rule, key)), drop_stale=rule.stale == "drop",
-        )  # fmt: skip
-
-    def _array(
-        self, raw: str, source: CatalogColumn, target: CatalogColumn, rule: ColumnRule, key: Key
-    ) -> MappedColumn | None:
-        """Describe an array of old ids, which the derivation treats as a list. Elements that name no row are dropped: they
-        have no uuid."""
-        assert isinstance(rule.ref, str)
-        if target.type != "uuid[]" or source.element_type is None:
-            self.say(
-                (*key, "ref"),
-                f"{self.target.name}.{target.name} is {target.type} and {self.source.name}.{source.name} is {source.type};"
-                " references in an array need an array of old ids, and uuid[] in the target",
-            )
-            return None
-        if self.parents(rule.ref) is None:
-            known = [name for name, table in self.manifest.tables.items() if table.parts()]
-            self.say((*key, "ref"), f"{rule.ref!r} is not a target table with a source{_near(rule.ref, known)}")
-            return None
-        if rule.orphan is not None:
-            self.say(
-                (*key, "orphan"), "an element that names no row is dropped from the array, and noted; take orphan out"
-            )
-        return MappedColumn(
-            target.name, target.type, target.nullable, "json_ids", source.name,
-            # An array of several dimensions is not a list of ids: such a value is invalid.
-            f"(case when coalesce(array_ndims({raw}), 1) = 1 then to_jsonb({raw}) end)",
-            present=f"{raw} is not null", missing=None if target.nullable else f"{raw} is null",
-            ids=(DocumentIds("[*]", rule.ref),), drop_stale=True,
-        )  # fmt: skip
+        return Between(
+            source,
+            target,
+            self._zone(rule, key),
+            self.source_catalog,
+            self.target_catalog,
+            rule.ids or {},
+            rule.type or "",
+        )
 
     def _scopes(self) -> Scopes:
         scopes = {"s": self.source}
@@ -138,7 +107,7 @@ class ColumnCompiler:
         assert rule.up is not None
         known = self.expressions.check(rule.up, self._scopes(), (*key, "up"))
         if rule.source is not None and self.source.column(rule.source) is None:
-            self._no_column(rule.source, (*key, "from"))
+            self.no_column(rule.source, (*key, "from"))
         if not known:
             return None
         source, down = rule.source, None
@@ -217,16 +186,17 @@ class ColumnCompiler:
             return None
         return rule.missing[0] if rule.missing else ""
 
-    def _no_column(self, name: str, key: Key) -> None:
-        self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
+    def has_source(self, table: str, key: Key) -> bool:
+        """Whether a target table has a source, so that ids can lead to it; if not, the problem is reported."""
+        if self.parents(table) is not None:
+            return True
+        known = [name for name, rule in self.manifest.tables.items() if rule.parts()]
+        self.say(key, f"{table!r} is not a target table with a source{_near(table, known)}")
+        return False
 
-    def _json_ids(self, rule: ColumnRule, key: Key) -> Iterator[DocumentIds]:
-        for path, parent in (rule.ids or {}).items():
-            if self.parents(parent) is None:
-                known = [name for name, table in self.manifest.tables.items() if table.parts()]
-                self.say((*key, "ids", path), f"{parent!r} is not a target table with a source{_near(parent, known)}")
-                continue
-            yield DocumentIds(path, parent)
+    def no_column(self, name: str, key: Key) -> None:
+        """Report a source column that does not exist."""
+        self.say(key, f"{self.source.name} has no column {name!r}" + _near(name, [c.name for c in self.source.columns]))
 
     def _transformed(self, raw: str, between: Between, rule: ColumnRule, key: Key) -> str | None:
         """Return the converted value of a raw value that is neither null nor treated as empty; null if it is invalid."""
@@ -301,16 +271,8 @@ class ColumnCompiler:
         zoned = rule.zone is not None and rule.zone.startswith("tenant.")
         for name, treatment in (("null", rule.null), ("empty", rule.empty), ("invalid", rule.invalid)):
             if treatment == "carry" and not target.nullable and not (name == "empty" and plain_text and not reads):
-                self.say(
-                    (*key, name),
-                    f'{self.target.name}.{target.name} is NOT NULL: {name} = "carry" cannot be; use "quarantine",'
-                    " { default = … } or { correct = … }",
-                )
-            if isinstance(treatment, Correct):
-                known = self.expressions.check(treatment.correct, self._scopes(), (*key, name, "correct"))
-                zoned = zoned or (known and names(treatment.correct, "tenant"))
-            elif isinstance(treatment, Default):
-                self._constant(treatment.default, target, (*key, name, "default"))
+                self.not_null(target, name, key)
+            zoned = self.checked(treatment, target, (*key, name)) or zoned
         for name, given in (("empty", rule.empty is not None), ("missing", bool(rule.missing))):
             if given and not text_source:
                 self.say(
@@ -323,14 +285,14 @@ class ColumnCompiler:
         never_null = not source.nullable
         cases, missing, noted = [], [], []
         if null != "carry" and not never_null:
-            cases.append(f"when {raw} is null then {self._put(null, target)}")
+            cases.append(f"when {raw} is null then {self.put(null, target)}")
             if null == "quarantine":
                 missing.append(f"{raw} is null")
             else:
                 noted.append(f"{raw} is null")
         if is_empty is not None and not (empty == "carry" and plain_text and not reads):
             if isinstance(empty, Default | Correct) or not self._reads_no(rule, target, ("", *rule.missing)):
-                cases.append(f"when {is_empty} then {self._put(empty, target)}")
+                cases.append(f"when {is_empty} then {self.put(empty, target)}")
             if empty == "quarantine":
                 missing.append(is_empty)
             elif empty != "carry":
@@ -356,7 +318,7 @@ class ColumnCompiler:
             source.name,
             value,
             present=present,
-            fallback=None if invalid == "quarantine" else self._put(invalid, target),
+            fallback=None if invalid == "quarantine" else self.put(invalid, target),
             missing=" or ".join(missing) or None,
             noted=" or ".join(noted) or None,
             rule=said,
@@ -372,7 +334,25 @@ class ColumnCompiler:
             return labels is not None and target.type_kind == "enum" and not set(words) & set(labels)
         return all(transform.refuses_word(word) for word in words)
 
-    def _put(self, treatment: Treatment, target: CatalogColumn) -> str:
+    def not_null(self, target: CatalogColumn, name: str, key: Key) -> None:
+        """Report a treatment that would make a null in a column that must not be null."""
+        self.say(
+            (*key, name),
+            f'{self.target.name}.{target.name} is NOT NULL: {name} = "carry" cannot be; use "quarantine",'
+            " { default = … } or { correct = … }",
+        )
+
+    def checked(self, treatment: Treatment | None, target: CatalogColumn, key: Key) -> bool:
+        """Check the value that a treatment puts in place of another; return whether it depends on the tenant's row."""
+        if isinstance(treatment, Correct):
+            known = self.expressions.check(treatment.correct, self._scopes(), (*key, "correct"))
+            return known and names(treatment.correct, "tenant")
+        if isinstance(treatment, Default):
+            self._constant(treatment.default, target, (*key, "default"))
+        return False
+
+    def put(self, treatment: Treatment, target: CatalogColumn) -> str:
+        """Return SQL of the value that a treatment puts in place of another."""
         if isinstance(treatment, Default):
             return f"{literal(constant_text(treatment.default))}::{target.type}"
         if isinstance(treatment, Correct):

@@ -16,7 +16,8 @@ from itertools import count
 from typing import Literal
 
 from tenantry.catalog import Catalog, Table
-from tenantry.manifest.model import Manifest, Merge, PythonTransform
+from tenantry.manifest.model import Manifest, Merge, PythonTransform, Stale
+from tenantry.mapping.shapes import Shape
 from tenantry.postgres import ident
 
 LEGACY_ID = "legacy_id"
@@ -86,8 +87,8 @@ class DocumentIds:
     """Ids of another table's rows inside a JSON document.
 
     Attributes:
-        path: keys separated by dots, `[*]` for every element of a list, `*` for every member of an object; a final `*` means
-            its keys.
+        path: `$` for the document itself; or keys separated by dots, `[*]` for every element of a list, `*` for every member of an
+            object, `**` for any depth; a final `*` means its keys.
     """
 
     path: str
@@ -97,9 +98,11 @@ class DocumentIds:
     def jsonpath(self) -> str:
         """Return the path as SQL jsonpath, which finds the ids."""
         made = "$"
-        steps = re.findall(r"\[\*\]|[^.\[\]]+", self.path)
+        steps = re.findall(r"\[\*\]|[^.\[\]]+", self.path.removeprefix("$"))
         for place, step in enumerate(steps):
-            if step != "*":
+            if step == "**":
+                made += ".**"
+            elif step != "*":
                 made += step if step == "[*]" else f".{step}"
             else:
                 # Other values have neither members nor keys.
@@ -135,13 +138,15 @@ class MappedColumn:
     orphan: str | None = None
     """SQL of the old id that replaces a reference to a row that does not exist. A null leaves it empty; None: quarantine."""
     ids: tuple[DocumentIds, ...] = ()
-    drop_stale: bool = False
+    stale: Stale = "keep"
+    """What happens to an id of `ids` that names no row: it stays, goes, or its row is quarantined."""
+    shape: Shape | None = None
+    """How `value`, a document with ids, becomes the column's value; for columns of the kind `json_ids`."""
     python: PythonTransform | None = None
 
     @property
-    def is_array(self) -> bool:
-        """Whether the ids are the elements of an array, which is derived like a document that is a list."""
-        return self.kind == "json_ids" and self.type.endswith("[]")
+    def drop_stale(self) -> bool:
+        return self.stale == "drop"
 
 
 @dataclass(frozen=True, slots=True)

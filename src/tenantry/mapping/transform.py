@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tenantry.catalog import Catalog
@@ -73,6 +73,8 @@ class Between:
     Attributes:
         zone: SQL of the name of the rule's time zone; UTC without one.
         known, wanted: catalog facts about the source's types, and about the target's.
+        ids: the rule's places of ids, and the target tables that they lead to.
+        type_column: the source column that says to which table an id belongs; empty if the rule names none.
     """
 
     source: CatalogColumn
@@ -80,6 +82,8 @@ class Between:
     zone: str = "'UTC'"
     known: Catalog = _UNKNOWN
     wanted: Catalog = _UNKNOWN
+    ids: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    type_column: str = ""
 
     def cast(self, raw: str) -> str:
         """Return a plain cast from source to target."""

@@ -15,7 +15,7 @@ from psycopg import errors as pg
 from tenantry.analyze.finding import Evidence, Tally
 from tenantry.catalog.build import type_statements
 from tenantry.derivation.derived import Reading
-from tenantry.derivation.documents import may_name, tenant_of
+from tenantry.derivation.documents import may_name, names_key, tenant_of
 from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import mapping_key
 from tenantry.derivation.rows import merge_keys, qualified_order
@@ -197,6 +197,7 @@ def _foreign(project: Project, mapping: Mapping, ids: Sequence[DocumentIds], doc
     if not mapping.scoped and not mapping.is_root:
         return ""
     own = tenant_of(project, mapping, "s", merged=False)
+    node = "v.node #>> '{}'"
     conditions = []
     for each in ids:
         for parent in project.by_target[each.parent]:
@@ -205,6 +206,6 @@ def _foreign(project: Project, mapping: Mapping, ids: Sequence[DocumentIds], doc
                 conditions.append(
                     f"exists (select from jsonb_path_query({document}, {literal(each.jsonpath)}::jsonpath) v (node)"
                     f" join {ident(project.source.schema, parent.source.name)} k"
-                    f" on {mapping_key(parent, 'k')} = v.node #>> '{{}}' where not ({may}))"
+                    f" on {names_key(project, parent, 'k', node)} where not ({may}))"
                 )
     return " or ".join(conditions)

@@ -10,7 +10,7 @@ from typing import Literal
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.derived import Reading
-from tenantry.derivation.documents import as_array
+from tenantry.derivation.documents import held_ids
 from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.alternatives import may_be_null
@@ -20,7 +20,8 @@ from tenantry.journal.names import JOURNAL
 from tenantry.manifest.model import ColumnRule
 from tenantry.mapping.legacy_ids import key_of, legacy_of
 from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project, Reference, plain_name
-from tenantry.mapping.values.type_names import TEXTS, base_type, is_text
+from tenantry.mapping.shapes import Shape
+from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal
 
 INTEGERS = ("smallint", "integer", "bigint")
@@ -211,10 +212,8 @@ class Feeds:
             case "python" if source is not None:
                 n = mapping.python_columns.index(column)
                 yield Feed(source.name, f"b.b{n}", column.name, "meant", 1, python=n)
-            case "json_ids" if source is not None:
-                value = self._json(mapping, column, source, joins)
-                if column.is_array:
-                    value = as_array(value, source.element_type or "text")
+            case "json_ids" if source is not None and column.shape is not None:
+                value = column.shape.restored(self._json(mapping, column, column.shape, joins))
                 yield Feed(source.name, f"({value})::{source.type}", column.name, "as there", 1)
             case "reference" if column.reference is not None:
                 yield from self._reference(mapping, column.reference, t, column.name, joins, rank=1)
@@ -301,14 +300,10 @@ class Feeds:
         ] = None
         return f"coalesce({alias}.key, {key})"
 
-    def _json(self, mapping: Mapping, column: MappedColumn, source: CatalogColumn, joins: dict[str, None]) -> str:
-        """Replace new ids in a document with old ones. Other values stay, except in arrays that can only hold old ids."""
-        value = f"t.{ident(column.name)}"
-        if column.is_array:
-            value = f"to_jsonb({value})"
-        elif column.type != "jsonb":
-            value = f"{value}::jsonb"
-        drop = "true" if column.is_array and base_type(source.element_type or "") not in TEXTS else "false"
+    def _json(self, mapping: Mapping, column: MappedColumn, shape: Shape, joins: dict[str, None]) -> str:
+        """Replace new ids in a document with old ones. Other values stay, except where the source can only hold ids of rows."""
+        value = held_ids(self.project, mapping, column)
+        drop = "true" if shape.drops_in_reverse else "false"
         maps = []
         for place, each in enumerate(column.ids):
             alias = plain_name("j", column.name, str(place))
@@ -318,11 +313,13 @@ class Feeds:
             old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
             uuid = "v.id #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
             found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
+            # Rows that only the target has need not have a number.
+            fits = f" and jsonb_typeof({old}) = 'number'" if shape.numbers else ""
             joins[
                 f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
                 f" from jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath) v (id)"
                 f" cross join lateral (select v.id #>> '{{}}' as text, case when {uuid} then (v.id #>> '{{}}')::uuid end as id) i"
-                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null) {alias} on true"
+                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null{fits}) {alias} on true"
             ] = None
             maps.append(f"{alias}.ids")
         paths = ", ".join(literal(each.path) for each in column.ids)

@@ -248,7 +248,7 @@ as $$
 begin
     for i in 1 .. coalesce(cardinality(paths), 0) loop
         document := tenantry.json_ids_at(
-            document, string_to_array(ltrim(replace(paths[i], '[*]', '.[]'), '.'), '.'), coalesce(ids[i], '{}'), drop_unknown, false);
+            document, string_to_array(ltrim(replace(ltrim(paths[i], '$'), '[*]', '.[]'), '.'), '.'), coalesce(ids[i], '{}'), drop_unknown, false);
     end loop;
     return document;
 end
@@ -273,6 +273,22 @@ begin
             return ids -> (node #>> '{}');
         end if;
         return case when not drop_unknown then node end;
+    end if;
+    if path[1] = '**' then
+        node := tenantry.json_ids_at(node, path[2:], ids, drop_unknown, in_array);
+        return case jsonb_typeof(node)
+            when 'object' then coalesce(
+                (select jsonb_object_agg(m.key, m.made)
+                   from (select e.key, tenantry.json_ids_at(e.value, path, ids, drop_unknown, false) as made from jsonb_each(node) e) m
+                  where m.made is not null),
+                '{}')
+            when 'array' then coalesce(
+                (select jsonb_agg(e.made order by e.position)
+                   from (select tenantry.json_ids_at(element, path, ids, drop_unknown, true) as made, position
+                           from jsonb_array_elements(node) with ordinality as a (element, position)) e
+                  where e.made is not null),
+                '[]')
+            else node end;
     end if;
     if path[1] = '*' then
         if jsonb_typeof(node) <> 'object' then

@@ -14,6 +14,7 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from tenantry import __version__
+from tenantry.derivation.documents import held_ids
 from tenantry.derivation.ids import id_sql
 from tenantry.derivation.keys import mapping_key
 from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
@@ -426,7 +427,7 @@ class RunHandle:
                         connection.execute(
                             f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
                             f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
-                            f" jsonb_path_query(to_jsonb(t.{ident(column.name)}), {literal(each.jsonpath)}::jsonpath) x (node)"
+                            f" jsonb_path_query({held_ids(self.project, mapping, column)}, {literal(each.jsonpath)}::jsonpath) x (node)"
                             f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
                             f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
                             f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"

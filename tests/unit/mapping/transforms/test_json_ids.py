@@ -8,6 +8,8 @@ PAIRS = (
     ("json", "jsonb"),
     ("jsonb", "jsonb"),
     ("jsonb", "json"),
+    ("text", "text"),
+    ("text", "jsonb"),
 )
 
 
@@ -18,8 +20,8 @@ def test_its_sql_is_as_reviewed() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "why"),
     [
-        ("text", "jsonb", "'json_ids' reads JSON, but old is text"),
-        ("jsonb", "text", "'json_ids' gives JSON, but new is text"),
+        ("integer", "jsonb", "'json_ids' reads JSON, also in a text, but old is integer"),
+        ("jsonb", "integer", "'json_ids' gives JSON, also in a text, but new is integer"),
     ],
 )
 def test_it_rejects_unsuitable_types(source: str, target: str, why: str) -> None:
