@@ -1,8 +1,8 @@
 """The lab: for each check a schema on which it must fire, and a repaired twin without findings.
 
 `lab/base.sql` is a small schema that is in order. `lab/<check>/bad.sql` breaks one thing in it, `good.sql` does the same as it
-should be done; `bad_….sql` and `good_….sql` are further ways. Each is built, linted and rolled back in one transaction of the
-lab's own database; roles that it makes go with it. The first comment lines of a lab say what the test must know:
+should be done; `bad_….sql` and `good_….sql` are further ways. Each is built, linted and rolled back in the lab's own database, those
+of one check on the same base; roles that it makes go with it. The first comment lines of a lab say what the test must know:
 
     -- fires: app.notes     the object that the finding must name, or part of its detail where it names none
     -- manifest             lint as with a manifest that names the base's roles and tables
@@ -67,6 +67,10 @@ class Case:
     def manifest(self) -> bool:
         return "-- manifest" in self.text.splitlines()
 
+    @property
+    def with_base(self) -> bool:
+        return "-- without base" not in self.text.splitlines()
+
     def _header(self, key: str) -> str:
         found = [line for line in self.text.splitlines() if line.startswith(f"-- {key}")]
         return found[0].partition(key)[2].strip() if found else ""
@@ -120,13 +124,31 @@ def lab_database(server: EmbeddedServer, name: str) -> Iterator[Connection]:
             admin.execute(f"drop database {name} with (force)".encode())
 
 
-def lint(connection: Connection, wanted: Case, *, only: str | None = None) -> Lint:
-    """Build, lint as the owner of the tables (with one check, or with all), and take everything back."""
-    chosen = None if only is None else [only]
+@contextmanager
+def based(connection: Connection) -> Iterator[None]:
+    """The schema that labs begin with, for the labs that are built in this context."""
     try:
         connection.execute(f"set local role {OWNER}".encode())
-        if "-- without base" not in wanted.text.splitlines():
-            connection.execute(LAB.joinpath("base.sql").read_bytes())
+        connection.execute(LAB.joinpath("base.sql").read_bytes())
+        yield
+    finally:
+        connection.rollback()
+
+
+def lint(connection: Connection, wanted: Case, *, only: str | None = None) -> Lint:
+    """Build, lint as the owner of the tables (with one check, or with all), and take everything back."""
+    if wanted.with_base:
+        with based(connection):
+            return lint_on_base(connection, wanted, only=only)
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"set local role {OWNER}".encode())
+        return lint_on_base(connection, wanted, only=only)
+
+
+def lint_on_base(connection: Connection, wanted: Case, *, only: str | None = None) -> Lint:
+    """As lint(), on the base that is there."""
+    chosen = None if only is None else [only]
+    with connection.transaction(force_rollback=True):
         connection.execute(wanted.text.encode())
         connection.execute(f"set local role {OWNER}".encode())
         if not wanted.manifest:
@@ -139,8 +161,6 @@ def lint(connection: Connection, wanted: Case, *, only: str | None = None) -> Li
             definer="lab_definer",
         )
         return run_lint(connection, scope=scope, only=chosen)
-    finally:
-        connection.rollback()
 
 
 def named(finding: LintFinding, wanted: Case) -> bool:
@@ -190,8 +210,7 @@ def tried(connection: Connection, version: int, check: str) -> Row:
     """All labs of one check, on one server. What else fires on a sound schema is looked at on the newest version only."""
     wanted = cases(check, version)
     row = Row(check, version, sum(each.bad for each in wanted), sum(not each.bad for each in wanted))
-    for each in wanted:
-        findings = lint(connection, each, only=check if each.bad or version != _NEWEST else None).findings
+    for each, findings in _linted(connection, version, wanted):
         own = [finding for finding in findings if finding.check == check]
         others = sorted({finding.check for finding in findings} - {check})
         if not each.bad:
@@ -203,6 +222,19 @@ def tried(connection: Connection, version: int, check: str) -> Row:
         elif not any(named(finding, each) for finding in own):
             row.wrong.append(f"{each.kind} ({'; '.join(str(finding) for finding in own)})")
     return row
+
+
+def _linted(connection: Connection, version: int, wanted: list[Case]) -> Iterator[tuple[Case, tuple[LintFinding, ...]]]:
+    def only(each: Case) -> str | None:
+        return each.check if each.bad or version != _NEWEST else None
+
+    with based(connection):
+        for each in wanted:
+            if each.with_base:
+                yield each, lint_on_base(connection, each, only=only(each)).findings
+    for each in wanted:
+        if not each.with_base:
+            yield each, lint(connection, each, only=only(each)).findings
 
 
 def _folder() -> Path:

@@ -55,14 +55,7 @@ class CheckFile:
 
     def statement(self) -> str:
         """Return the whole statement: the used parts, then the check's own text."""
-        parts = _with_needed(self.uses)
-        own = _body(self.text)
-        if not parts:
-            return own
-        blocks = load_blocks("tenantry.prove.lint", "parts")
-        ctes = ",\n".join(f"{name} as (\n{blocks[name]}\n)" for name in parts)
-        begun = re.match(r"with\s+(recursive\s+)?", own)
-        return f"with recursive {ctes},\n{own[begun.end() :]}" if begun else f"with recursive {ctes}\n{own}"
+        return _with_parts(self.uses, _body(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +147,26 @@ def reason_not_to_run(check: CheckFile, scope: Scope, version: int, schemas: Ite
     return None
 
 
+def with_parts_read(
+    conn: psycopg.Connection[Any], checks: Iterable[CheckFile], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters together with the rows of the parts that these checks use, as JSON."""
+    found = dict(values)
+    for name in _with_needed(dict.fromkeys(use for check in checks for use in check.uses)):
+        if _columns(name):
+            text = f"select coalesce(jsonb_agg(to_jsonb(part)), '[]')::text from ({_part(name)}) as part"
+            row = conn.execute(_with_parts(_needs(name), text), found).fetchone()
+            assert row is not None
+            found[f"part_{name}"] = row[0]
+    return found
+
+
 def run_check(conn: psycopg.Connection[Any], check: CheckFile, values: Mapping[str, Any]) -> tuple[Violation, ...]:
-    """Return the check's distinct rows, in their order."""
+    """Return the check's distinct rows, in their order.
+
+    Args:
+        values: the parameters, and the rows of the parts (`with_parts_read`).
+    """
     cursor = conn.execute(check.statement(), values)
     names = [column.name for column in cursor.description or ()]
     found: dict[Violation, None] = {}
@@ -179,7 +190,8 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
         visitors=[roles.anon],
         membership=scope.membership.relation if scope.membership else None,
     )
-    values = parameters(scope, facts)
+    mine = [check for check in check_files() if check.proof]
+    values = with_parts_read(conn, mine, parameters(scope, facts))
     return tuple(
         Check(
             check.name,
@@ -191,25 +203,57 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
                 if not meant(project, check.name, violation.object, violation.detail)
             ),
         )
-        for check in check_files()
-        if check.proof
+        for check in mine
     )
+
+
+def _with_parts(uses: Iterable[str], own: str) -> str:
+    """Return a statement with the parts that it refers to, directly or through others, as common table expressions."""
+    texts: dict[str, str] = {}
+    for name in reversed(_with_needed(uses)):
+        if any(re.search(rf"\b{name}\b", text) for text in (own, *texts.values())):
+            texts[name] = _stored(name) or _part(name)
+    if not texts:
+        return own
+    ctes = ",\n".join(f"{name} as (\n{texts[name]}\n)" for name in reversed(texts))
+    begun = re.match(r"with\s+(recursive\s+)?", own)
+    return f"with recursive {ctes},\n{own[begun.end() :]}" if begun else f"with recursive {ctes}\n{own}"
 
 
 def _with_needed(names: Iterable[str]) -> tuple[str, ...]:
     """Return the parts and the parts that they need, in the order of the file."""
-    blocks = load_blocks("tenantry.prove.lint", "parts")
     wanted: set[str] = set()
 
     def add(name: str) -> None:
         if name not in wanted:
             wanted.add(name)
-            for need in _words(_header(blocks[name], "needs")):
+            for need in _needs(name):
                 add(need)
 
     for name in names:
         add(name)
-    return tuple(name for name in blocks if name in wanted)
+    return tuple(name for name in load_blocks("tenantry.prove.lint", "parts") if name in wanted)
+
+
+def _part(name: str) -> str:
+    return load_blocks("tenantry.prove.lint", "parts")[name]
+
+
+@cache
+def _needs(name: str) -> tuple[str, ...]:
+    return _words(_header(_part(name), "needs"))
+
+
+@cache
+def _columns(name: str) -> str:
+    """Return the columns, with types, of a part whose rows are read once; empty for other parts."""
+    return _header(_part(name), "rows")
+
+
+def _stored(name: str) -> str:
+    """Return the query of the rows of a part that were read; empty for parts that are queried each time."""
+    columns = _columns(name)
+    return f"select * from jsonb_to_recordset(%(part_{name})s::jsonb) as stored ({columns})" if columns else ""
 
 
 def _read(name: str, text: str) -> CheckFile:

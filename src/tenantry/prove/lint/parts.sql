@@ -1,7 +1,10 @@
 -- Common table expressions of several checks. A check lists the parts that it uses in its header, and refers to them by name.
+-- A part with a line `rows` (its columns) is read once for all checks, which get its rows as JSON: planning it again for each of
+-- them would take most of a lint's time.
 
 -- name: reach
 -- needs:
+-- rows: client oid, who text, grantee oid
 -- Which grants apply to which client: grants to PUBLIC, to the client itself, and to roles whose rights it inherits
 -- (without SET ROLE).
 with recursive has as (
@@ -32,6 +35,7 @@ select c.oid, n.nspname::text as schema_name, c.relname::text as name, format('%
 
 -- name: grants
 -- needs: reach, relations
+-- rows: oid oid, number int, who text, privilege text
 -- Rights of clients on relations and their columns (number 0: the whole relation).
 select distinct r.oid, 0 as number, h.who, x.privilege_type as privilege
   from relations as r
@@ -57,6 +61,8 @@ select r.oid, r.number, true
 
 -- name: policies
 -- needs: reach, relations
+-- rows: oid oid, relation oid, object text, name text, command "char", permissive boolean, without_check boolean,
+--   without_using boolean, relrowsecurity boolean, who text, for_public boolean
 -- Policies that apply to clients, with these clients.
 select p.oid, p.polrelid as relation, r.object, p.polname::text as name, p.polcmd as command, p.polpermissive as permissive,
        p.polwithcheck is null as without_check, p.polqual is null as without_using, r.relrowsecurity,
@@ -121,6 +127,7 @@ select p.oid, p.proname::text as name, p.prosecdef as definer, p.provolatile as 
 
 -- name: callable
 -- needs: functions, reach
+-- rows: oid oid, who text, by_visitors boolean
 -- The functions that clients may call, with these clients.
 select f.oid, string_agg(distinct h.who, ', ' order by h.who) as who,
        bool_or(h.who = 'PUBLIC' or h.who = any (%(visitors)s::text[])) as by_visitors
@@ -131,6 +138,7 @@ select f.oid, string_agg(distinct h.who, ', ' order by h.who) as who,
 
 -- name: becomes
 -- needs:
+-- rows: client oid, who text, role oid, inherited boolean
 -- The roles that clients are members of, or can become by SET ROLE.
 with recursive can as (
     select r.oid as client, r.rolname::text as who, r.oid as role, true as inherited
@@ -148,6 +156,8 @@ select client, who, role, bool_or(inherited) as inherited from can where client 
 
 -- name: foreign_keys
 -- needs: relations
+-- rows: oid oid, name text, child oid, parent oid, child_object text, parent_object text, child_columns int[],
+--   parent_columns int[], on_delete "char", on_update "char", set_columns int[]
 -- Foreign keys between the inspected tables: columns of both sides in order, and the tables' names.
 select k.oid, k.conname::text as name, k.conrelid as child, k.confrelid as parent, c.object as child_object,
        p.object as parent_object, k.conkey::int[] as child_columns, k.confkey::int[] as parent_columns, k.confdeltype as on_delete,
@@ -159,6 +169,7 @@ select k.oid, k.conname::text as name, k.conrelid as child, k.confrelid as paren
 
 -- name: view_sources
 -- needs: relations
+-- rows: view oid, source oid, object text, schema_name text, name text, relrowsecurity boolean, relkind "char"
 -- Tables that a view reads, directly or through other views that read with their owner's rights.
 with recursive reads as (
     select w.ev_class as view, d.refobjid as source
@@ -182,6 +193,7 @@ select t.view, c.oid as source, format('%%I.%%I', n.nspname, c.relname) as objec
 
 -- name: children
 -- needs: relations, tenant_columns, foreign_keys
+-- rows: oid oid, parent oid
 -- Tables without a tenant column whose rows depend on rows of tenants: through a foreign key, or a chain of them.
 with recursive below as (
     select k.child as oid, k.parent

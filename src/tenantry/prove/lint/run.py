@@ -18,7 +18,15 @@ from tenantry.mapping.project import LEGACY_ID, ROW_ID
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.faults import faults
 from tenantry.prove.formats import Result, SarifRule
-from tenantry.prove.lint.checks import LEVELS, Level, check_files, parameters, reason_not_to_run, run_check
+from tenantry.prove.lint.checks import (
+    LEVELS,
+    Level,
+    check_files,
+    parameters,
+    reason_not_to_run,
+    run_check,
+    with_parts_read,
+)
 from tenantry.prove.lint.facts import gather_facts
 from tenantry.prove.lint.scope import SIGNED_IN, Scope, discover, manifest_scope
 
@@ -172,24 +180,18 @@ def run_lint(
             visitors=scope.visitors,
             membership=scope.membership.relation if scope.membership else None,
         )
-        values = parameters(scope, facts)
         there = {str(row[0]) for row in conn.execute("select nspname::text from pg_namespace").fetchall()}
         version = conn.info.server_version // 10000
-        found: list[LintFinding] = []
-        made: list[str] = []
-        passed_over: list[tuple[str, str]] = []
-        for check in files:
-            if chosen is not None and check.name not in chosen:
-                continue
-            reason = reason_not_to_run(check, scope, version, there)
-            if reason is not None:
-                passed_over.append((check.name, reason))
-                continue
-            made.append(check.name)
-            found += [
-                LintFinding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
-                for each in run_check(conn, check, values)
-            ]
+        asked = [check for check in files if chosen is None or check.name in chosen]
+        reasons = {check.name: reason_not_to_run(check, scope, version, there) for check in asked}
+        passed_over = [(name, reason) for name, reason in reasons.items() if reason is not None]
+        runs = [check for check in asked if reasons[check.name] is None]
+        values = with_parts_read(conn, runs, parameters(scope, facts))
+        found = [
+            LintFinding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
+            for check in runs
+            for each in run_check(conn, check, values)
+        ]
     standing: list[LintFinding] = []
     excepted: list[tuple[LintFinding, Allowed]] = []
     for each in found:
@@ -202,7 +204,7 @@ def run_lint(
             excepted.append((each, by))
     return Lint(
         tuple(sorted(standing, key=_order)),
-        tuple(made),
+        tuple(check.name for check in runs),
         tuple(passed_over),
         scope,
         tuple(excepted),

@@ -285,15 +285,14 @@ def _said(error: Exception) -> str:
 
 def gone(conn: psycopg.Connection[Any], rows: Sequence[FixtureRow]) -> set[tuple[str, str]]:
     """Return which of these rows do not exist, as table and condition."""
-    found: set[tuple[str, str]] = set()
-    for table, group in itertools.groupby(rows, key=lambda row: row.table.name):
-        asked = list(group)
-        name = ident(asked[0].table.schema, table)
-        tests = ", ".join(f"exists (select from {name} where {row.where})" for row in asked)
-        stands = conn.execute(f"select array[{tests}]".encode()).fetchone()
-        assert stands is not None
-        found |= {(table, row.where) for row, there in zip(asked, stands[0], strict=True) if not there}
-    return found
+    if not rows:
+        return set()
+    tests = ", ".join(
+        f"exists (select from {ident(row.table.schema, row.table.name)} where {row.where})" for row in rows
+    )
+    stands = conn.execute(f"select array[{tests}]".encode()).fetchone()
+    assert stands is not None
+    return {(row.table.name, row.where) for row, there in zip(rows, stands[0], strict=True) if not there}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -70,8 +70,9 @@ def prove(
         try:
             with _alone(owner), _made(owner, project, persons) as fixtures:
                 checks = run_checks(owner, project, login)
-                stage = _stage(owner, client, project, fixtures, persons, writes=writes)
-                cells = tuple(stage.try_all(_tried(project, tables), progress))
+                chosen = _tried(project, tables)
+                stage = _stage(owner, client, project, fixtures, persons, chosen, writes=writes)
+                cells = tuple(stage.try_all(chosen, progress))
         except psycopg.Error as error:
             raise explain(error, "proving the access matrix") from error
     notes = [f"{table}: {reason}" for table, reason in sorted(fixtures.reasons.items())]
@@ -112,8 +113,9 @@ def _in_place(
                 remove_leftovers(owner)
                 fixtures = make_fixtures(owner, project, persons, without=without, removable=False)
                 checks = run_checks(owner, project, project.manifest.database_roles.login)
-                stage = _stage(owner, owner, project, fixtures, persons, writes=writes)
-                cells = tuple(stage.try_all(_tried(project, tables, without), progress))
+                chosen = _tried(project, tables, without)
+                stage = _stage(owner, owner, project, fixtures, persons, chosen, writes=writes)
+                cells = tuple(stage.try_all(chosen, progress))
                 made = sum(len(rows) for rows in fixtures.rows.values())
             notes = [f"{table}: {reason}" for table, reason in sorted({**fixtures.reasons, **without}.items())]
             notes += stage.notes()
@@ -203,6 +205,7 @@ def _stage(
     project: Project,
     fixtures: Fixtures,
     persons: tuple[ProofPerson, ...],
+    tables: Sequence[Table],
     *,
     writes: bool,
 ) -> MatrixExecutor:
@@ -211,7 +214,8 @@ def _stage(
     with owner.transaction(force_rollback=True):
         ready = maker(owner, project, fixtures.values(), persons)
         for table in in_order(project):
-            book.prepare(ready, table)
+            if table in tables:
+                book.prepare(ready, table)
         states, unknown = turns(ready, project, fixtures, everybody)
     if client is not owner:
         states = stay_removable(owner, states)
