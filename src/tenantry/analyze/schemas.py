@@ -44,9 +44,10 @@ def columns_used(project: Project, table: Table) -> set[str]:
             used |= _named(column.value)
         used |= _named(mapping.where or "")
     for mapping in project:
-        for path in mapping.tenant_paths:
-            if path.backward and path.source == table.name:
-                used.update(path.by)
+        for hop in (hop for path in mapping.tenant_paths for hop in path.hops()):
+            if hop.source == table.name:
+                used.update(hop.by if hop.backward else ())
+                used.update(hop.onward.columns if hop.onward is not None else ())
     return used | _used_for_accounts(project, table)
 
 

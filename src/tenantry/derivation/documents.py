@@ -7,6 +7,7 @@ decides. Every document may refer to rows without a tenant.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tenantry.derivation.ids import constant_tenant_sql, id_sql, key_sql
 from tenantry.derivation.keys import exact, same_key
@@ -135,6 +136,8 @@ def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, d
                 _equal(mapping, f"{alias}.{ident(here)}", here, parent, f"{row}.{ident(there)}", there)
                 for here, there in zip(path.columns, path.by, strict=True)
             )
+            if path.onward is not None:
+                parent = replace(parent, scoped=True, tenant_paths=(path.onward,))  # noqa: PLW2901
             above = tenant_of(project, parent, row, merged=merged, depth=depth + 1)
             found.append(f"(select {above} from {rows} {row} where {same} limit 1)")
     return f"coalesce({', '.join(found)})" if found else "null::uuid"

@@ -66,6 +66,13 @@ def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
     wanted: dict[str, list[tuple[str, Reference]]] = {}
     graph: dict[str, set[str]] = {}
     stack: list[Mapping] = []
+    # Paths lead on from rows that have no tenant themselves.
+    onward: dict[str, dict[Reference, None]] = {}
+    for path in (path for each in project for path in each.tenant_paths):
+        for hop in path.hops():
+            for parent in project.feeding(hop):
+                if hop.onward is not None:
+                    onward.setdefault(parent.name, {})[hop.onward] = None
     for ref in dict.fromkeys((*mapping.references, *mapping.tenant_paths)):
         for parent in project.feeding(ref):
             wanted.setdefault(parent.name, []).append(("", ref))
@@ -75,7 +82,7 @@ def _near(project: Project, mapping: Mapping, rows: str) -> dict[str, str]:
         if child.name in graph:
             continue
         graph[child.name] = set()
-        for path in child.tenant_paths:
+        for path in (*child.tenant_paths, *onward.get(child.name, ())):
             for parent in project.feeding(path):
                 wanted.setdefault(parent.name, []).append((child.name, path))
                 graph[child.name].add(parent.name)

@@ -76,7 +76,10 @@ class Deriver(ParentPairs):
         mapping = made.mapping
         made.inner.append((mapping.ours("tenant"), "x.tenant"))
         for path in mapping.tenant_paths:
-            if path.alias not in {ref.alias for ref in mapping.references}:
+            shared = any(
+                path.alias == ref.alias or (path.onward and path.columns == ref.columns) for ref in mapping.references
+            )
+            if not shared:  # otherwise its column reports a broken reference
                 unless = self._found_before(mapping, path) if path.fallback else ""
                 self._reference_flags(made, path, path.columns[0], unless)
         if mapping.tenant_paths:
@@ -266,7 +269,7 @@ class Deriver(ParentPairs):
         aliases = {
             ref.alias: ref
             for ref in (*(path for path in mapping.tenant_paths if not path.fallback), *mapping.references)
-            if ref.parent == self._tenant.table or self.project.scoped(ref.parent)
+            if ref.parent == self._tenant.table or self.project.scoped(ref.parent) or ref.onward is not None
         }
         paths = {path.alias for path in mapping.tenant_paths}
         # The substitute for a missing row must belong to the same tenant, too.
@@ -277,7 +280,7 @@ class Deriver(ParentPairs):
             and column.reference is not None
             and column.reference.alias in aliases
         ]
-        torn = [f"{path.alias}.torn" for path in mapping.tenant_paths if path.several]
+        torn = [f"{path.alias}.torn" for path in mapping.tenant_paths if path.torn]
         if len(aliases) == 1 and set(aliases) <= paths and not others:
             return torn[0] if torn else ""
         conflicts = [*torn, *(f"{alias}.tenant <> x.tenant" for alias in (*aliases, *others))]

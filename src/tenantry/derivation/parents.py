@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tenantry.derivation.derived import Reading
 from tenantry.derivation.ids import constant_tenant_sql, id_sql
@@ -65,6 +66,8 @@ class ParentPairs(ABC):
         without checking them for problems."""
         if ref.by_value:
             return self._tenants_by_value()
+        if ref.onward is not None:
+            return self._pairs_onward(ref, ref.onward, inside=inside, plain=plain)
         if self.reading is Reading.COPY and not ref.late:
             made = self._pairs_from_target(ref)
         else:
@@ -75,6 +78,21 @@ class ParentPairs(ABC):
         return (
             "(select z.old, min(z.new::text)::uuid as new, min(z.tenant::text)::uuid as tenant,"
             f" min(z.tenant::text) <> max(z.tenant::text) as torn{bad} from {made} z group by z.old)"
+        )
+
+    def _pairs_onward(self, ref: Reference, onward: Reference, *, inside: bool, plain: bool) -> str:
+        """Return (old, new, tenant) of parents that have no tenant themselves: it is the one to which their own source row
+        leads."""
+        (parent,) = self.project.feeding(ref)
+        here = self._pairs(replace(ref, onward=None), inside=inside, plain=plain)
+        there = self._pairs(onward, inside=inside, plain=plain)
+        torn = ", q.torn" if onward.torn else ""
+        more = ", b.bad" if self.reading is Reading.PREVIEW else ""
+        more += ", coalesce(h.torn, false) as torn" if onward.torn else ""
+        return (
+            f"(select b.old, b.new, h.tenant{more} from {here} b left join (select {plain_text(parent.source, 'p', ref.by)} as old,"
+            f" q.tenant{torn} from {self._relation(parent)} p left join {there} q"
+            f" on q.old = {reference_text(self.project, parent, onward, 'p')}) h on h.old = b.old)"
         )
 
     def _tenants_by_value(self) -> str:

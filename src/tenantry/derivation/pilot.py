@@ -103,7 +103,9 @@ class Inside:
             self._aliases += 1
             other = f"in{self._aliases}"
             where = [self.same(mapping, ref, parent, alias, other)]
-            if inside and (condition := self.condition(parent, other)) is not None:
+            if ref.onward is not None:
+                where.append(self.names(parent, ref.onward, other, inside=inside))
+            elif inside and (condition := self.condition(parent, other)) is not None:
                 where.append(condition)
             ways.append(f"exists (select from {self.rows(parent)} {other} where {' and '.join(where)})")
         return f"({' or '.join(ways)})" if len(ways) > 1 else ways[0]

@@ -37,9 +37,12 @@ def value_key(project: Project, value: str) -> str:
     return f'(select nullif(btrim(({up})::text), \'\') collate "C" from (select ({value})::text collate "default" as value) z)'
 
 
-def value_columns(mapping: Mapping) -> tuple[str, ...]:
-    """Return the source columns of a mapping whose values are tenants."""
-    return tuple(dict.fromkeys(path.columns[0] for path in mapping.tenant_paths if path.by_value))
+def value_columns(project: Project, mapping: Mapping) -> tuple[str, ...]:
+    """Return the source columns of a mapping whose values are tenants: its own, or those of rows that lead to it."""
+    own = [path for path in mapping.tenant_paths if path.by_value]
+    hops = (hop for each in project for path in each.tenant_paths for hop in path.hops() if hop.onward is not None)
+    led = [hop.onward for hop in hops if hop.onward and hop.onward.by_value and mapping in project.feeding(hop)]
+    return tuple(dict.fromkeys(path.columns[0] for path in (*own, *led)))
 
 
 def values_in(project: Project, mappings: Iterable[tuple[Mapping, str]]) -> str:
@@ -50,7 +53,7 @@ def values_in(project: Project, mappings: Iterable[tuple[Mapping, str]]) -> str:
     """
     selects: dict[str, None] = {}
     for mapping, relation in mappings:
-        for column in value_columns(mapping):
+        for column in value_columns(project, mapping):
             where = f" where {mapping.where}" if mapping.where else ""
             value = f"s.{ident(column)}"
             selects[f"select {value_key(project, value)} as key, {value}::text as value from {relation} s{where}"] = (

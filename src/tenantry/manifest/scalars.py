@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import (
@@ -22,16 +23,50 @@ def _scalar(value: object) -> object:
     return value
 
 
-def _one_or_two_names(value: str) -> str:
-    if "<-" in value:
-        column, _, there = (piece.strip() for piece in value.partition("<-"))
-        table, _, naming = (piece.strip() for piece in there.partition("."))
-        if not column or not table or not naming:
-            raise ValueError('must be "column <- target table.source column"')
-        return value
-    column, arrow, table = (piece.strip() for piece in value.partition("->"))
-    if not column or (arrow and not table) or "->" in table:
-        raise ValueError('must be "column", "column -> target table" or "column <- target table.source column"')
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The first step of a path to the tenant.
+
+    Attributes:
+        column: a column of the row.
+        table: the target table that it leads to; empty if a foreign key says so.
+        naming: in a path against the direction of a reference, the column of the table's source that names the row.
+        onward: the rest of the path, from the row that was found; empty at the end.
+    """
+
+    column: str
+    table: str = ""
+    naming: str = ""
+    onward: str = ""
+
+
+_WAY = re.compile(
+    r"(?P<column>(?:(?!<-|->).)+?)\s*"
+    r"(?:<-\s*(?P<from>(?:(?!<-|->)[^.])+?)\s*\.\s*(?P<naming>(?:(?!<-|->).)+)"
+    r"|->\s*(?P<table>(?:(?!<-|->)[^.])+?)\s*(?:\.\s*(?P<onward>.+))?)?",
+    re.DOTALL,
+)
+
+
+def first_hop(way: str) -> Hop:
+    """Split a path to the tenant after its first step.
+
+    Raises:
+        ValueError: it is no path.
+    """
+    found = _WAY.fullmatch(way.strip())
+    if found is None:
+        raise ValueError(
+            'must be "column", "column -> target table", "column <- target table.source column", or, through a table without'
+            ' a tenant, "column -> target table.source column" and so on'
+        )
+    return Hop(found["column"], found["from"] or found["table"] or "", found["naming"] or "", found["onward"] or "")
+
+
+def _is_way(value: str) -> str:
+    rest = value
+    while rest:
+        rest = first_hop(rest).onward
     return value
 
 
@@ -45,9 +80,9 @@ Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
 Name = Annotated[str, Field(min_length=1)]
 Sql = Annotated[str, Field(min_length=1)]
 """A SQL expression; docs/reference/manifest.md defines the rows it may refer to."""
-Way = Annotated[str, AfterValidator(_one_or_two_names)]
+Way = Annotated[str, AfterValidator(_is_way)]
 """A column, "column -> target table" if no foreign key names the table, or "column <- target table.source column" if rows of that
-table name this one."""
+table name this one. "column -> target table.<path>" leads on from a row that has no tenant itself."""
 
 _STEP = r"(?:(?:\*\*\.)?(?:[^\W\d]\w*|\*))(?:\[\*\])*"
 PATH = re.compile(rf"\$|(?:(?:\[\*\])+|{_STEP})(?:\.{_STEP})*")
@@ -64,4 +99,17 @@ class ManifestRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-__all__ = ["FUNCTION", "PATH", "UUID", "ManifestRecord", "Name", "Scalar", "Sql", "Way", "listed", "table_or_none"]
+__all__ = [
+    "FUNCTION",
+    "PATH",
+    "UUID",
+    "Hop",
+    "ManifestRecord",
+    "Name",
+    "Scalar",
+    "Sql",
+    "Way",
+    "first_hop",
+    "listed",
+    "table_or_none",
+]

@@ -50,7 +50,9 @@ def check_tenant_values(checks: SourceChecks) -> None:
 def check_tenant_columns(checks: SourceChecks, mappings: list[Mapping]) -> None:
     """Report that no path names a column whose values would be tenants."""
     tenant = checks.manifest.tenant
-    if tenant.values is not None and not any(path.by_value for each in mappings for path in each.tenant_paths):
+    if tenant.values is not None and not any(
+        hop.by_value for each in mappings for path in each.tenant_paths for hop in path.hops()
+    ):
         checks.say(
             ("tenant", "values"),
             f'no path leads to {tenant.table} by a value; name the columns, as in tenant = ["region -> {tenant.table}"]',

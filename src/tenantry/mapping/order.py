@@ -7,7 +7,7 @@ from collections.abc import Mapping as MappingType
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from tenantry.mapping.project import Mapping
+from tenantry.mapping.project import Mapping, Reference
 
 
 def sorter(graph: MappingType[str, Collection[str]]) -> TopologicalSorter[str]:
@@ -54,9 +54,9 @@ def in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
     for name in order:
         for mapping in by_target[name]:
             marks = {
-                ref.alias: replace(ref, late=True)
+                ref.alias: _marked(ref, name, late)
                 for ref in (*mapping.references, *mapping.tenant_paths)
-                if (name, ref.parent) in late
+                if any((name, hop.parent) in late for hop in ref.hops())
             }
             if marks:
                 mapping = replace(  # noqa: PLW2901
@@ -73,6 +73,11 @@ def in_order(mappings: Sequence[Mapping]) -> list[Mapping]:
                 )
             result.append(mapping)
     return result
+
+
+def _marked(ref: Reference, name: str, late: set[tuple[str, str]]) -> Reference:
+    onward = _marked(ref.onward, name, late) if ref.onward is not None else None
+    return replace(ref, late=(name, ref.parent) in late, onward=onward)
 
 
 __all__ = ["in_order", "sorter"]

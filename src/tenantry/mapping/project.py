@@ -69,8 +69,22 @@ class Reference:
     """Several rows of the parent may be meant."""
     fallback: bool = False
     """A path to the tenant that only counts for rows that no earlier path leads to one."""
+    onward: Reference | None = None
+    """A path whose parent has no tenant itself leads on from the parent's row."""
     by_value: bool = False
     """A path to a tenant that is made from the column's value ([tenant] values): it refers to no row of the source."""
+
+    def hops(self) -> Iterator[Reference]:
+        """Yield the reference and those that lead on from it."""
+        hop: Reference | None = self
+        while hop is not None:
+            yield hop
+            hop = hop.onward
+
+    @property
+    def torn(self) -> bool:
+        """Whether the rows that are meant may belong to different tenants."""
+        return any(hop.several for hop in self.hops())
 
     @property
     def named_by(self) -> str:
@@ -204,7 +218,8 @@ class Mapping:
 
     def parents(self) -> tuple[str, ...]:
         """Return the target tables that must be complete before this one is copied."""
-        found = {ref.parent: None for ref in (*self.references, *self.tenant_paths) if not ref.late}
+        refs = (hop for ref in (*self.references, *self.tenant_paths) for hop in ref.hops())
+        found = {ref.parent: None for ref in refs if not ref.late}
         return tuple({**found, **dict.fromkeys(self.tenants_from)})
 
 

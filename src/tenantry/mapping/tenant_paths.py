@@ -10,6 +10,7 @@ from graphlib import CycleError
 from tenantry.catalog import Table
 from tenantry.manifest.model import SourceRule
 from tenantry.manifest.positions import Key
+from tenantry.manifest.scalars import Hop, first_hop
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import Mapping, Reference, plain_name
 from tenantry.mapping.references import is_unique
@@ -20,63 +21,96 @@ def tenant_paths(
     checks: SourceChecks, source: Table, part: SourceRule, references: MappingType[str, Reference], key: Key
 ) -> tuple[Reference, ...]:
     paths: list[Reference] = []
-    tenant = checks.manifest.tenant
     stated: list[tuple[Key, str]] = [((*key, "tenant", place), text) for place, text in enumerate(part.tenant)]
     ways = stated or [((*key, "tenant"), text) for text in _default_paths(checks, source)]
     fallbacks: dict[Key, str] = {(*key, "fallback", place): text for place, text in enumerate(part.fallback)}
     for path_key, text in (*ways, *fallbacks.items()):
         kind = "e" if path_key in fallbacks else "t"
-        backward = "<-" in text
-        column, _, to = (piece.strip() for piece in text.partition("<-" if backward else "->"))
-        if checks.need_column(source, column, path_key) is None:
-            continue
-        known = next((ref for ref in references.values() if ref.named_by == column), None)
-        path: Reference | None
-        if backward:
-            path = _backward_path(checks, column, to, path_key)
-            if path is None:
-                continue
-        elif to:
-            if checks.target_table(to, path_key) is None:
-                continue
-            feeding = checks.parent_of(to)
-            if feeding is None and to == tenant.table and tenant.values is not None:
-                way = Reference(plain_name("v", column), (column,), to, (), column=column, by_value=True)
-                paths.append(replace(way, fallback=path_key in fallbacks))
-                continue
-            if feeding is None:
-                checks.say(path_key, f"{to} is a new table without a source")
-                continue
-            path = checks.references.leading(source, part, column, to, feeding, plain_name(kind, column), path_key)
-            if path is None:
-                continue
-            if known is not None and replace(known, alias=path.alias) == path:
-                path = known  # so that the manifest's rules for the reference apply to the path, too
-        elif known is not None:
-            path = known
-        else:
-            path = checks.references.way(source, part, column, plain_name(kind, column))
-            if path is None:
-                checks.say(
-                    path_key,
-                    f'{source.name}.{column} has no foreign key; say where it leads: "{column} -> <target table>"',
-                )
-                continue
-        if path.parent != tenant.table and not checks.has_tenant(path.parent):
-            if checks.target.table(path.parent) is None:
-                continue  # reported where that table is named
-            checks.say(path_key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant")
-            continue
-        # A path that is also a reference must lead to the same tenant, whatever its name.
-        paths.append(replace(path, fallback=True) if path_key in fallbacks and path != known else path)
+        path = _path(checks, source, part, references, text, path_key, kind)
+        if path is not None:
+            # A path that is also a reference must lead to the same tenant, whatever its name.
+            known = path in references.values()
+            paths.append(replace(path, fallback=True) if path_key in fallbacks and not known else path)
     return tuple(paths)
 
 
-def _backward_path(checks: SourceChecks, column: str, there: str, key: Key) -> Reference | None:
-    """Return the path from a row to the rows of another table that name it: `there` is `<target table>.<source column>`."""
-    name, _, naming = (piece.strip() for piece in there.partition("."))
+def _path(
+    checks: SourceChecks,
+    source: Table,
+    part: SourceRule,
+    references: MappingType[str, Reference],
+    text: str,
+    key: Key,
+    kind: str,
+) -> Reference | None:
+    """Return the path of this text from a row to its tenant; None if it does not fit, which is reported."""
+    tenant, hop = checks.manifest.tenant, first_hop(text)
+    column, to = hop.column, hop.table
+    if hop.onward and checks.target.table(f"{to}.{hop.onward}") is not None:  # a name with a dot
+        to, hop = f"{to}.{hop.onward}", Hop(column, to)
+    if checks.need_column(source, column, key) is None or (to and checks.target_table(to, key) is None):
+        return None
+    known = next((ref for ref in references.values() if ref.named_by == column), None)
+    path: Reference | None
+    if hop.naming:
+        path = _backward_path(checks, column, to, hop.naming, key)
+    elif to == tenant.table and tenant.values is not None and checks.parent_of(to) is None:
+        return Reference(plain_name("v", column), (column,), to, (), column=column, by_value=True)
+    elif to:
+        feeding = checks.parent_of(to)
+        if feeding is None:
+            checks.say(key, f"{to} is a new table without a source")
+            return None
+        path = checks.references.leading(source, part, column, to, feeding, plain_name(kind, column), key)
+        if path is not None and known is not None and replace(known, alias=path.alias) == path and not hop.onward:
+            path = known  # so that the manifest's rules for the reference apply to the path, too
+    elif known is not None:
+        path = known
+    else:
+        path = checks.references.way(source, part, column, plain_name(kind, column))
+        if path is None:
+            checks.say(
+                key, f'{source.name}.{column} has no foreign key; say where it leads: "{column} -> <target table>"'
+            )
+    if path is None:
+        return None
+    if path.parent == tenant.table or checks.has_tenant(path.parent):
+        if hop.onward:
+            checks.say(key, f'{path.parent} leads to a tenant itself; end the path there: "{column} -> {path.parent}"')
+            return None
+        return path
+    if hop.onward:
+        return _leading_on(checks, path, hop.onward, key)
+    if checks.target.table(path.parent) is not None:  # otherwise reported where that table is named
+        on = (
+            ""
+            if hop.naming
+            else f'; if its rows lead on to one, name their column: "{column} -> {path.parent}.<source column>"'
+        )
+        checks.say(key, f"{path.parent} has no {tenant.column}, so {column} does not lead to a tenant{on}")
+    return None
+
+
+def _leading_on(checks: SourceChecks, path: Reference, onward: str, key: Key) -> Reference | None:
+    """Return a path through a table without a tenant, with its rest from that table's source."""
+    parts = checks.manifest.tables[path.parent].parts().values()
+    feeding = [(table, part) for part in parts if (table := checks.source.table(part.source)) is not None]
+    through = [(table, part) for table, part in feeding if path.source in (None, table.name)]
+    if len(through) != 1:
+        checks.say(key, f"{path.parent} has several sources, so that the path cannot lead through it")
+        return None
+    table, part = through[0]
+    rest = _path(checks, table, part, {}, onward, key, "o")
+    if rest is None:
+        return None
+    name = plain_name(path.alias[0], *path.columns, path.parent, *(each for hop in rest.hops() for each in hop.columns))
+    return replace(path, alias=name, source=table.name, onward=rest)
+
+
+def _backward_path(checks: SourceChecks, column: str, name: str, naming: str, key: Key) -> Reference | None:
+    """Return the path from a row to the rows of another table's source that name it in the column `naming`."""
     rule = checks.manifest.tables.get(name)
-    if checks.target_table(name, key) is None or rule is None:
+    if rule is None:
         return None
     feeding = [table for part in rule.parts().values() if (table := checks.source.table(part.source)) is not None]
     if not feeding:
@@ -111,7 +145,9 @@ def check_tenant_paths(checks: SourceChecks, mappings: Sequence[Mapping]) -> Non
     """Report paths to the tenant that lead back to the table itself."""
     leads: dict[str, set[str]] = {}
     for mapping in mappings:
-        leads.setdefault(mapping.target.name, set()).update(path.parent for path in mapping.tenant_paths)
+        leads.setdefault(mapping.target.name, set()).update(
+            hop.parent for path in mapping.tenant_paths for hop in path.hops() if hop.onward is None
+        )
     try:
         sorter(leads).prepare()
     except CycleError as error:

@@ -217,8 +217,11 @@ def _serves_else(project: Project, mapping: Mapping, column: MappedColumn, name:
             return True
         if any(name in ref.columns for ref in (*each.references, *each.tenant_paths)):
             return True
-    if any(name in ref.by for each in project for ref in (*each.references, *each.tenant_paths)):
-        return True
+    for ref in (ref for each in project for ref in (*each.references, *each.tenant_paths)):
+        if any(name in hop.by for hop in ref.hops()):
+            return True
+        if any(name in hop.onward.columns for hop in ref.hops() if hop.onward and hop.source == mapping.source.name):
+            return True
     word = re.compile(rf"(?<![\w$]){re.escape(name)}(?![\w$])")
     return any(word.search(text) for text in said[1:])
 

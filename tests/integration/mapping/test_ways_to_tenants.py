@@ -305,3 +305,155 @@ def test_a_mailbox_belongs_to_the_organization_whose_membership_names_it(small: 
     assert ("b2", "personal:u2", 1) in app.rows(WHERE)
     of = "select m.address, o.legacy_id from app.mailboxes m join app.orgs o on o.id = m.org_id where address in ('born', 'lost')"
     assert app.rows(of + " order by 1") == [("born", "org:o1"), ("lost", "org:o1")]
+
+
+# Brands have a tenant; products do not, and neither do the people who write comments.
+THROUGH = """
+create table orgs (id text primary key, name text not null);
+create table people (id text primary key, email text not null);
+create table staff (id text primary key, org_id text not null references orgs (id), person_id text not null references people (id){});
+create table brands (id int primary key, org_id text not null references orgs (id), name text not null);
+create table products (id int primary key, brand_id int references brands (id), name text not null);
+create table lines (id text primary key default gen_random_uuid()::text, product_id int not null references products (id), pieces int not null);
+create table comments (id text primary key default gen_random_uuid()::text, author_id text not null references people (id), body text not null);
+insert into orgs select 'o' || i, 'Org ' || i from generate_series(1, 3) i;
+insert into people select 'p' || i, 'p' || i || '@example.org' from generate_series(1, 4) i;
+insert into staff select 'm' || i, 'o' || 1 + i % 2, 'p' || i from generate_series(1, 3) i;
+insert into brands select i, 'o' || 1 + i % 2, 'B' || i from generate_series(1, 3) i;
+insert into products select i, 1 + i % 3, 'P' || i from generate_series(1, 6) i;
+insert into lines select i, 1 + i % 6, i from generate_series(1, 12) i;
+insert into comments select 'c' || i, 'p' || 1 + i % 3, 'C' || i from generate_series(1, 6) i;
+"""
+THROUGH_TARGET = (
+    PEOPLE
+    + f"create table staff {SCOPED.format(PERSON + ', role text not null', ', unique (org_id, person_id)')};"
+    + f"create table brands {SCOPED.format('name text not null', '')};"
+    + """create table products (id uuid not null default gen_random_uuid() primary key, legacy_id text not null unique, name text not null,
+        brand int);"""
+    + "create table lines "
+    + SCOPED.format(
+        "product_id uuid not null references products (id) deferrable initially immediate, pieces int not null", ""
+    )
+    + "; create table comments "
+    + SCOPED.format(
+        "author_id uuid not null references people (id) deferrable initially immediate, body text not null", ""
+    )
+    + "; create index on staff (person_id); create index on lines (product_id); create index on comments (author_id);"
+)
+THROUGH_MANIFEST = (
+    HEAD.replace(
+        '[tables.orgs.sources.personal]\nfrom = "people"\npart = "tenant"\ncolumns = { name = { from = "email" } }\n',
+        "",
+    )
+    + """
+[tables.staff]
+from = "staff"
+access = "managed"
+columns = { role = { up = "'member'" } }
+[tables.brands]
+from = "brands"
+tenant = ["org_id"]
+access = "tenant"
+[tables.products]
+from = "products"
+columns = { brand = { from = "brand_id", ref = false } }
+access = { select = "signed_in", insert = "service", update = "service", delete = "service" }
+[tables.lines]
+from = "lines"
+tenant = ["product_id -> products.brand_id"]
+access = "tenant"
+[tables.comments]
+from = "comments"
+tenant = ["author_id -> people.id <- staff.person_id"]
+access = "tenant"
+"""
+)
+PLACES = (
+    "select t.legacy_id, o.legacy_id from app.{0} t join app.orgs o on o.id = t.org_id order by length(t.legacy_id), 1"
+)
+
+
+@pytest.mark.parametrize("unique", [" unique", ""])
+def test_a_path_leads_through_rows_that_have_no_tenant(small: MakeSmall, unique: str) -> None:
+    app = _application(small, THROUGH.format(unique), THROUGH_TARGET, THROUGH_MANIFEST)
+    app.run("analyze", code=0)
+    app.migrate()
+
+    def lines() -> dict[str, str]:
+        return dict(app.rows(PLACES.format("lines")))
+
+    def comments() -> dict[str, str]:
+        return dict(app.rows(PLACES.format("comments")))
+
+    def org(brand: int) -> str:
+        return f"org:o{1 + brand % 2}"
+
+    # Line i has product 1 + i % 6, whose brand is 1 + product % 3.
+    assert lines() == {str(i): org(1 + (1 + i % 6) % 3) for i in range(1, 13)}
+    assert comments() == {f"c{i}": f"org:o{1 + (1 + i % 3) % 2}" for i in range(1, 7)}
+    app.write(
+        "update products set brand_id = 1 where id = 1",  # its lines follow
+        "update brands set org_id = 'o3' where id = 3",  # and those of all its products
+        "insert into products values (7, 3, 'P7')",
+        "insert into lines values ('13', 7, 77)",
+        "insert into comments values ('c7', 'p4', 'waits for a membership')",
+    )
+    app.run("replay", "--until-idle", code=0)
+    brands = {1: 1, 2: 3, 3: 1, 4: 2, 5: 3, 6: 1, 7: 3}
+    orgs = {1: "org:o2", 2: "org:o1", 3: "org:o3"}
+    assert lines() == {str(i): orgs[brands[1 + i % 6]] for i in range(1, 13)} | {"13": "org:o3"}
+    quarantined = "select mapping, source_key, reason from tenantry.quarantine where state = 'open' order by 2"
+    assert app.rows(quarantined) == [("comments", "c7", "tenant_missing")]
+    app.write(
+        "insert into staff values ('m4', 'o3', 'p4')",
+        "update staff set org_id = 'o3' where id = 'm1'",
+        "update products set brand_id = null where id = 2",
+    )
+    app.run("replay", "--until-idle", code=0)
+    assert comments()["c7"] == "org:o3"
+    assert comments()["c3"] == "org:o3"
+    assert [row[:2] for row in app.rows(quarantined)] == [("lines", "1"), ("lines", "7")]
+    app.run("verify", code=0)
+    if not unique:
+        # Somebody works for two organizations: nothing says to which one their comments belong.
+        app.write("insert into staff values ('m5', 'o1', 'p4')")
+        app.run("replay", "--until-idle", code=0)
+        assert ("comments", "c7", "tenant_conflict") in app.rows(quarantined)
+        app.write("delete from staff where id = 'm4'")
+        app.run("replay", "--until-idle", code=0)
+        assert comments()["c7"] == "org:o1"
+        app.run("verify", code=0)
+        return
+    app.write(
+        "update products set brand_id = 2 where id = 2", "update staff set person_id = 'p4', id = 'm4' where id = 'm4'"
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.cut_over()
+    app.run("prove", code=0)
+    app.as_owner(
+        *(
+            f"insert into app.lines (org_id, product_id, pieces) select o.id, p.id, {pieces} from app.orgs o, app.products p"
+            f" where o.legacy_id = '{org}' and p.legacy_id = '3'"
+            for pieces, org in ((500, "org:o2"), (600, "org:o3"))
+        ),
+        "insert into app.comments (org_id, author_id, body) select s.org_id, s.person_id, 'born' from app.staff s where s.legacy_id = 'm2'",
+        "update app.products set brand = 3 where legacy_id = '3'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows("select brand_id from products where id = 3") == [(3,)]
+    assert app.rows("select author_id from comments where body = 'born'") == [("p2",)]
+    # A product leads to one organization: the line of another one has no place in the source.
+    assert app.rows("select pieces from lines where pieces in (500, 600)") == [(600,)]
+    app.run("verify", code=1)  # lines of that product belong to another organization there
+    app.as_owner(
+        "delete from app.lines where product_id in (select id from app.products where legacy_id = '3') and pieces <> 600"
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    app.roll_back()
+    app.run("verify", code=0)
+    app.write("update products set brand_id = 1 where id = 3")
+    app.cut_over()
+    app.run("verify", code=0)
+    of = "select o.legacy_id from app.lines l join app.orgs o on o.id = l.org_id where pieces = 600"
+    assert app.one(of) == "org:o2"

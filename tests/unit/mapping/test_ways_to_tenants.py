@@ -73,6 +73,15 @@ def test_a_mismatch_with_tenants_from_values_is_reported(
     assert any(words in each.message for each in found), [*map(str, found)]
 
 
+def test_a_path_leads_on_from_rows_without_a_tenant(tmp_path: Path) -> None:
+    text = MANIFEST.replace('["author_id -> members", "org_id"]', '["author_id -> persons.id <- members.role"]')
+    (path,) = resolved(tmp_path, text).mapping("notes").tenant_paths
+    first, second = path.hops()
+    assert (first.columns, first.parent, first.by, first.torn) == (("author_id",), "persons", ("id",), True)
+    assert (second.columns, second.parent, second.by, second.backward) == (("id",), "members", ("role",), True)
+    assert set(resolved(tmp_path, text).mapping("notes").parents()) == {"persons", "members"}
+
+
 def test_ways_back_and_fallbacks_are_references(tmp_path: Path) -> None:
     text = MANIFEST.replace(
         'tenant = ["author_id -> members", "org_id"]', 'tenant = ["author_id <- members.role"]\nfallback = ["org_id"]'
@@ -86,7 +95,13 @@ def test_ways_back_and_fallbacks_are_references(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("way", "words"),
     [
-        ("author_id <- members", 'must be "column <- target table.source column"'),
+        ("author_id <- members", '"column <- target table.source column"'),
+        ("author_id <- members.role <- notes.id", '"column <- target table.source column"'),
+        ("author_id -> persons.", '"column -> target table.source column"'),
+        ("author_id -> persons", 'name their column: \\"author_id -> persons.<source column>\\"'),
+        ("author_id -> persons.role", "people.role has no foreign key; say where it leads"),
+        ("author_id -> persons.rol <- members.role", "people has no column 'rol'; did you mean 'role'?"),
+        ("author_id -> members.org_id", "members leads to a tenant itself; end the path there"),
         ("author_id <- member.role", "has no table 'member'; did you mean 'members'?"),
         ("author_id <- members.rol", "people has no column 'rol'; did you mean 'role'?"),
         ("author_id <- persons.role", "persons has no org_id, so author_id does not lead to a tenant"),

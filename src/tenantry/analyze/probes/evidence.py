@@ -109,7 +109,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     )
     parts.extend(
         f"select 'values', {literal(column)}, {literal(kind)}, {_tally('z.value')} from ({query}) z"
-        for column in value_columns(mapping)
+        for column in value_columns(project, mapping)
         for kind, query in _values(project, mapping, column, relation or table)
     )
     rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()

@@ -27,5 +27,8 @@ class WayToTenant(AnalysisRule):
 
 
 def _said(path: Reference) -> str:
-    way = f"{path.columns[0]} ← {path.parent}.{path.by[0]}" if path.backward else f"{path.columns[0]} → {path.parent}"
+    way = " and from there ".join(
+        f"{hop.columns[0]} ← {hop.parent}.{hop.by[0]}" if hop.backward else f"{hop.columns[0]} → {hop.parent}"
+        for hop in path.hops()
+    )
     return f"{way} as a fallback" if path.fallback else way

@@ -69,12 +69,44 @@ def spread(batch: Batch, *, thorough: bool) -> None:
         return
     connection.execute("analyze tenantry_moved")
     for child in children:
-        for select in _dependents(batch, child, thorough=thorough):
+        for select in _through(batch, child) if child.through else _dependents(batch, child, thorough=thorough):
             connection.execute(f"insert into tenantry_dirty select {child.position}, k from ({select}) z (k)")
     for select in _documents(batch, thorough=thorough):
         connection.execute(select)
     if zoned:
         _by_tenant(batch)
+
+
+def _through(batch: Batch, child: Child) -> Iterator[str]:
+    """Yield SELECTs of the keys of a child's rows that reach rows of tenantry_moved through rows without a tenant. A change of such
+    a row in between is a move of its own."""
+    project, mapping = batch.project, child.mapping
+    schema = project.source.schema
+    # From the row that moved down to the child: each names the one before.
+    links = [(mapping, child.ref), *child.through]
+    steps, alias, above = [], "m0", batch.mapping
+    for place, (each, ref) in enumerate(reversed(links), 1):
+        same = references_equal(each.source, ref.columns, above.source, ref.by, f"m{place}", alias)
+        steps.append(f"join {ident(schema, each.source.name)} m{place} on {same}")
+        alias, above = f"m{place}", each
+    first = f"{ident(schema, batch.mapping.source.name)} m0"
+    found = same_key(project.source, batch.mapping, "m0", "v.key")
+    yield (
+        f"select {mapping_key(mapping, alias)} from tenantry_moved v join {first} on {found} {' '.join(steps)} where v.moved"
+    )
+    if child.through[-1][1].backward:
+        # What the row named before is not recorded: rows of its tenant that reach nothing any more.
+        tenant = batch.facts.tenant(mapping, "t")
+        yield (
+            f"select {source_key(mapping)} from tenantry_moved v join {batch.table(mapping)} t on {tenant} = v.old_tenant"
+            f" join {ident(schema, mapping.source.name)} s on {same_key(project.source, mapping, 's', source_key(mapping))}"
+            f" where v.moved and not v.born{from_part(mapping, ' and')} and not exists (select from {first} {' '.join(steps)}"
+            f" where {same_key(project.source, mapping, alias, source_key(mapping))})"
+        )
+        yield (
+            f"select q.source_key from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'open'"
+            " and exists (select from tenantry_moved v where v.moved)"
+        )
 
 
 def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,6 +29,8 @@ class Child:
     column: str | None
     enforced: bool
     lenient: bool
+    through: tuple[tuple[Mapping, Reference], ...] = ()
+    """The child's row reaches the parent through rows that have no tenant: these, from the child on, and where each leads."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,21 @@ class ReplayFacts:
                     if (ref.columns, parent.name, ref.by) not in known:
                         known.add((ref.columns, parent.name, ref.by))
                         found[self.positions[parent.name]].append(_child(position, mapping, ref, parent))
+            for path in mapping.tenant_paths:
+                for through in self._through(path):
+                    for parent in self.project.feeding(through[-1][1]):
+                        child = Child(position, mapping, path, None, enforced=False, lenient=False, through=through)
+                        found[self.positions[parent.name]].append(child)
         return found
+
+    def _through(self, path: Reference) -> Iterator[tuple[tuple[Mapping, Reference], ...]]:
+        """Yield, for each reference that leads on from a row without a tenant, the rows up to there."""
+        found: tuple[tuple[Mapping, Reference], ...] = ()
+        for hop in path.hops():
+            if hop.onward is not None:
+                (parent,) = self.project.feeding(hop)
+                found = (*found, (parent, hop.onward))
+                yield found
 
     @cached_property
     def documented(self) -> frozenset[int]:
@@ -94,9 +110,10 @@ class ReplayFacts:
             self.positions[parent.name]
             for mapping in self.project.mappings
             for path in mapping.tenant_paths
-            if path.backward
-            for parent in self.project.feeding(path)
-            if path.by != parent.key
+            for hop in path.hops()
+            if hop.backward or hop.onward is not None
+            for parent in self.project.feeding(hop)
+            if hop.onward is not None or hop.by != parent.key
         )
 
     @cached_property
@@ -112,7 +129,8 @@ class ReplayFacts:
             queue += [
                 self.positions[parent.name]
                 for path in self.project.mappings[position].tenant_paths
-                for parent in self.project.feeding(path)
+                for hop in path.hops()
+                for parent in self.project.feeding(hop)
             ]
         return frozenset(found)
 

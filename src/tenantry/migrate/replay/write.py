@@ -58,7 +58,7 @@ def derive(batch: Batch, *, thorough: bool, evict: bool = False) -> int:
                 " where not exists (select from tenantry_before x where x.key = w.key)"
             )
         forget(batch)
-        if value_columns(mapping):
+        if value_columns(batch.project, mapping):
             for statement in make_tenants(batch.project, values_in(batch.project, [(mapping, batch.rows)])):
                 connection.execute(statement)
         if mapping.python_columns:

@@ -112,7 +112,7 @@ def _cycles(project: Project) -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {}
     late: set[str] = set()
     for mapping in project:
-        for ref in (*mapping.references, *mapping.tenant_paths):
+        for ref in (hop for each in (*mapping.references, *mapping.tenant_paths) for hop in each.hops()):
             edges.setdefault(mapping.target.name, set()).add(ref.parent)
             if ref.late:
                 late.add(mapping.target.name)

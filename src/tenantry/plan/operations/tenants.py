@@ -12,7 +12,7 @@ def value_tenants(project: Project, rows: dict[str, int], after: str) -> list[St
     """Return one step before the copy if `[tenant.values]` makes the tenants."""
     if project.manifest.tenant.values is None:
         return []
-    read = {each.source.name: len(value_columns(each)) for each in project if value_columns(each)}
+    read = {each.source.name: len(columns) for each in project if (columns := value_columns(project, each))}
     values = all_values(project)
     return [
         Step(
