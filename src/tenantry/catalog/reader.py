@@ -71,6 +71,12 @@ def need_schema(conn: psycopg.Connection[Any], schema: str) -> None:
         raise SchemaMissing(schema, conn.info.dbname, [str(row[0]) for row in rows])
 
 
+def estimates(conn: psycopg.Connection[Any], schema: str) -> dict[str, int]:
+    """Return PostgreSQL's estimate of the rows of each table of a schema, by table; nothing for a schema that does not exist."""
+    rows = conn.execute(load_sql(_SQL, "estimates"), {"schema": schema}).fetchall()
+    return {str(name): int(estimate) for name, estimate in rows}
+
+
 @contextmanager
 def _undisturbed(conn: psycopg.Connection[Any]) -> Iterator[None]:
     """Open a transaction, or a savepoint in the open one, and roll it back at the end, which restores every setting."""

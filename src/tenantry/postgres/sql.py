@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from pglast import keywords
@@ -18,6 +18,7 @@ _KEYWORDS = keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS | keyw
 _BLOCK = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
+@lru_cache(maxsize=4096)
 def ident(*parts: str) -> str:
     """Return a possibly qualified identifier, quoted if necessary: ident('public', 'User') → public."User"."""
     return ".".join(

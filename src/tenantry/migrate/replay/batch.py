@@ -25,10 +25,14 @@ from tenantry.migrate.replay.target_only import LeftAlone
 from tenantry.postgres import ident, idents, literal
 from tenantry.statements.copy import copy_statement
 
-TABLES = """
+QUEUE_TABLES = """
 create temporary table if not exists tenantry_entry (table_name text not null, key text, at timestamptz, stated boolean) on commit delete rows;
 create temporary table if not exists tenantry_changed (table_name text not null, legacy_id text, at timestamptz, stated boolean)
     on commit delete rows;
+"""
+"""The entries that a round takes from the queues of the two sides."""
+
+WORK_TABLES = """
 create temporary table if not exists tenantry_dirty (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
@@ -44,6 +48,7 @@ create temporary table if not exists tenantry_was (m int, key text, id uuid, ten
 create temporary table if not exists tenantry_moved
     (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
 """
+"""Each of these costs a commit the time to empty it, so a session has them only from its first round with entries on."""
 
 STATES = ("all", "before", "after", "moved", "known")
 """Temporary tables with the state of a mapping's rows while they are derived."""

@@ -15,6 +15,7 @@ from tenantry.derivation.few import tenants_of
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.derivation.reverse.strangers import STRANGER, moved_from, without_strangers
+from tenantry.derivation.reverse.strangers import TABLES as CLAIM_TABLES
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import MappedColumn, Mapping, Project
@@ -41,11 +42,17 @@ _CAST = re.compile(r"\(?(?P<value>.+?)\)?(::[a-z ]+(\([0-9, ]+\))?)?")
 
 
 class Both:
-    """The conflicts of one round, in its transaction: call `settle` before the reverse replay, `add` after it."""
+    """The conflicts of one round, in its transaction: call `begin`, `settle` before the reverse replay, `add` after it."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self._late: list[tuple[str, list[MappedColumn]]] = []
+
+    @staticmethod
+    def begin(connection: Connection) -> None:
+        """Create the temporary tables of such rounds, unless the session has them."""
+        for tables in (TABLES, *CLAIM_TABLES):
+            connection.execute(tables)
 
     def settle(self, connection: Connection) -> int:
         """Decide about all rows that both sides changed; losing changes are not replayed. Return the number of listed lines."""
@@ -362,4 +369,4 @@ def _array(names: Iterator[str] | Sequence[str]) -> str:
     return f"array[{literals(names)}]::text[]"
 
 
-__all__ = ["TABLES", "Both"]
+__all__ = ["Both"]

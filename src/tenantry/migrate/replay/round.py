@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from psycopg import errors as pg
 
 from tenantry.derivation.keys import mapping_key, reference_text
-from tenantry.derivation.reverse.strangers import TABLES as CLAIM_TABLES
 from tenantry.derivation.reverse.strangers import strangers_in
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
@@ -23,8 +22,9 @@ from tenantry.mapping import Mapping, Project, Reference
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.mapping.reasons import written
 from tenantry.migrate.replay.batch import (
+    QUEUE_TABLES,
     STATES,
-    TABLES,
+    WORK_TABLES,
     Batch,
     Work,
     clear,
@@ -32,7 +32,6 @@ from tenantry.migrate.replay.batch import (
     new_rows,
     restore_corrections,
 )
-from tenantry.migrate.replay.both_sides import TABLES as BOTH_TABLES
 from tenantry.migrate.replay.dependents import spread
 from tenantry.migrate.replay.facts import ReplayFacts
 from tenantry.migrate.replay.pilot import bring_along
@@ -40,7 +39,7 @@ from tenantry.migrate.replay.queue import EVERYTHING, Round, RoundPace, take_log
 from tenantry.migrate.replay.refuse import one_by_one
 from tenantry.migrate.replay.remove import take_out
 from tenantry.migrate.replay.row_errors import ROW_ERRORS
-from tenantry.migrate.replay.target_only import LEFT_TABLES, LeftAlone
+from tenantry.migrate.replay.target_only import LeftAlone
 from tenantry.migrate.replay.write import derive
 from tenantry.postgres import about, ident, literal
 from tenantry.statements.copy import RUN
@@ -71,9 +70,9 @@ class Replayer:
 
     @staticmethod
     def begin(connection: Connection) -> None:
-        """Create the session's temporary tables; once per connection, outside a round."""
-        for tables in (TABLES, BOTH_TABLES, LEFT_TABLES, *CLAIM_TABLES):
-            connection.execute(tables)
+        """Create the temporary tables for entries of the queues; once per connection, outside a round. A round creates the others
+        when it needs them."""
+        connection.execute(QUEUE_TABLES)
 
     def made(self) -> None:
         """Record that the round was committed, with the temporary tables that it made."""
@@ -109,6 +108,7 @@ class Replayer:
 
     def settle(self, connection: Connection, done: Round, *, thorough: bool = False) -> Round:
         """Derive all rows that are marked as dirty, and their dependents, until none is left."""
+        connection.execute(WORK_TABLES)
         work = Work(
             connection,
             self._facts,
@@ -140,6 +140,7 @@ class Replayer:
 
     def mark(self, connection: Connection, mapping: Mapping, keys: Sequence[str]) -> None:
         """Mark these source rows for derivation, regardless of the queue."""
+        connection.execute(WORK_TABLES)
         connection.execute(
             "insert into tenantry_dirty select %s, k from unnest(%s::text[]) k",
             [self._facts.positions[mapping.name], list(keys)],
@@ -147,6 +148,7 @@ class Replayer:
 
     def mark_all(self, connection: Connection, mapping: Mapping) -> None:
         """Mark a whole table for derivation, including rows that no longer exist."""
+        connection.execute(WORK_TABLES)
         position = self._facts.positions[mapping.name]
         source, key = ident(self.project.source.schema, mapping.source.name), mapping_key(mapping)
         target = ident(self.project.target.schema, mapping.target.name)
@@ -159,6 +161,7 @@ class Replayer:
         )
 
     def _mark(self, connection: Connection) -> None:
+        connection.execute(WORK_TABLES)
         names = ", ".join(
             f"({position}, {literal(mapping.source.name)})" for position, mapping in enumerate(self.project.mappings)
         )

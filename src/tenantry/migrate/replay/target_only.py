@@ -72,6 +72,8 @@ class LeftAlone:
         ).fetchone()
         assert row is not None
         self._active, self._kept = bool(row[0]), set(row[1] or ())
+        if self._active:
+            connection.execute(LEFT_TABLES)
         self._strangers = strangers_in(connection, self.project)
 
     # -- before rows are deleted or changed ----------------------------------------------------------------------------

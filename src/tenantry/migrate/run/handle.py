@@ -350,6 +350,8 @@ class RunHandle:
         """
         both = direction == "both"
         entries, oldest = 0, 0.0
+        if both:
+            self.both.begin(connection)
         stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
         if direction != "forward":
             # All entries at once: changes that belong together must be written back together.

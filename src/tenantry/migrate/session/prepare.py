@@ -8,10 +8,11 @@ from pathlib import Path
 import psycopg
 
 from tenantry.access import missing_roles
-from tenantry.catalog import read_catalog
+from tenantry.catalog import Catalog, read_catalog
 from tenantry.catalog.build import build_catalog
 from tenantry.catalog.hidden import need_rows_of
-from tenantry.errors import JournalMismatch, RolesMissing, SchemaMissing, TargetNotOurs
+from tenantry.catalog.reader import estimates
+from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
 from tenantry.journal.journal import Connection, Journal, Run, last_run
 from tenantry.manifest import Manifest, manifest_digest, target_files
 from tenantry.mapping import Project, resolve
@@ -57,13 +58,6 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
     environment = read_environment(connection)
     files = target_files(manifest)
     run = last_run(connection)
-    try:
-        source = read_catalog(connection, manifest.source.schema_name)
-    except SchemaMissing:
-        # A run remembers its source; each command decides what it may do without one.
-        if run is None:
-            raise
-        source = replace(run.source_catalog, tables=())
     schema = manifest.target.schema_name
     if run is not None:
         check_journal(run, manifest)
@@ -71,19 +65,9 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
             subset.same_subset(run, only)
         target = run.target_catalog
         environment = before_the_run(environment, {row[0] for row in Journal(run.id).say(connection, "steps")})
-        source = replace(
-            run.source_catalog,
-            tables=tuple(
-                replace(
-                    table,
-                    row_estimate=now.row_estimate
-                    if (now := source.table(table.name)) is not None
-                    else table.row_estimate,
-                )
-                for table in run.source_catalog.tables
-            ),
-        )
+        source = _with_sizes(connection, run.source_catalog)
     else:
+        source = read_catalog(connection, manifest.source.schema_name)
         need_our_schema(connection)
         if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
             raise TargetNotOurs(
@@ -114,6 +98,16 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
         chosen = subset.choose(connection, project, only)
         project = replace(project, subset=chosen.subset)
     return Prepared(project, environment, build_plan(project, environment, files), files, run, chosen)
+
+
+def _with_sizes(connection: Connection, catalog: Catalog) -> Catalog:
+    """Return a run's source as the run found it, with the present numbers of rows. Tables that are gone keep theirs: each command
+    decides what it may do without them."""
+    now = estimates(connection, catalog.schema)
+    return replace(
+        catalog,
+        tables=tuple(replace(table, row_estimate=now.get(table.name, table.row_estimate)) for table in catalog.tables),
+    )
 
 
 def check_journal(run: Run, manifest: Manifest) -> None:

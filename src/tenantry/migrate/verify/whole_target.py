@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as MappingType
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
 from tenantry.catalog import Table, Trigger, read_catalog
@@ -109,7 +109,7 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
         ):
             compared += len(wanted)
             differences += [
-                Difference("catalog", table.name, f"{kind} {name}", "", show(wanted.get(name)), show(got.get(name)))
+                Difference("catalog", table.name, f"{kind} {name}", "", _shown(wanted.get(name)), _shown(got.get(name)))
                 for name in sorted(wanted.keys() | got.keys())
                 if wanted.get(name) != got.get(name)
             ]
@@ -135,13 +135,14 @@ def _asleep(table: Table, over: bool, fed: Collection[str]) -> Iterable[Trigger]
 
 
 def _facts(items: Iterable[Any]) -> dict[str, Any]:
-    """Return the relevant facts of catalog records: everything except sizes."""
-    facts: dict[str, Any] = {}
-    for item in items:
-        record = asdict(item)
-        record.pop("size_bytes", None)
-        facts[record["name"]] = record
-    return facts
+    """Return the relevant facts of catalog records, by name: everything except sizes."""
+    return {item.name: replace(item, size_bytes=0) if hasattr(item, "size_bytes") else item for item in items}
+
+
+def _shown(item: Any) -> str:
+    if not is_dataclass(item) or isinstance(item, type):
+        return show(item)
+    return show({name: value for name, value in asdict(item).items() if name != "size_bytes"})
 
 
 def _invalid(table: Table) -> list[Difference]:
