@@ -14,7 +14,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 NODE_TESTS := tests/drivers/node tests/drivers/prisma
 NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS:%=%/node_modules/.installed))
 
-.PHONY: demo test wheel chaos fuzz lint bench site docs lock clean
+.PHONY: demo test wheel chaos fuzz corpus lint bench site docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
@@ -31,6 +31,9 @@ chaos: $(STAMP) ## kill migrations of two applications in every way under load, 
 
 fuzz: $(STAMP) ## take random applications there, back and there again, 300 of them; ARGS="--seeds 17", "--count 50", --help
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+corpus: $(STAMP) ## take 15 invented schemas from their connection string to the cut-over, under writers; ARGS="rails", "--scale 1", --help
+	$(BIN)/python -m tests.corpus.run $(ARGS)
 
 lint: $(STAMP) $(LINTERS_STAMP) site ## ruff, mypy; pgrls and squawk over what is generated for Clinic; the site
 	$(BIN)/ruff check .

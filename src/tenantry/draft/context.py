@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tenantry.catalog import Catalog, Table
 from tenantry.draft.model import DraftOptions, DraftTable, Question
 from tenantry.postgres import ident
-from tenantry.survey.model import FoundReference, Survey, SurveyedTable
+from tenantry.survey.model import FoundReference, Place, Survey, SurveyedTable
 
 ROW_ID, LEGACY_ID = "id", "legacy_id"
 
@@ -71,6 +71,34 @@ class Drafting:
         self.references = {}
         for each in self.survey.references:
             self.references.setdefault(each.place.table, []).append(each)
+        if self.root:
+            self._find_tenants_in_keys()
+
+    def _find_tenants_in_keys(self) -> None:
+        """Add references to the tenant that are stated by a key of several columns only: (company, order) refers to an order, whose
+        company refers to the tenant."""
+        tenants = {
+            (table, each.columns[0]): each.parent_columns
+            for table, found in self.references.items() for each in found
+            if each.parent == self.root and len(each.columns) == 1 and each.place.form == "value" and each.when is None
+        }  # fmt: skip
+        keys = [each for found in self.references.values() for each in found if each.declared and len(each.columns) > 1]
+        changed = True
+        while changed:
+            changed = False
+            for key in keys:
+                table = key.place.table
+                for name, there in zip(key.columns, key.parent_columns, strict=True):
+                    by = tenants.get((key.parent, there))
+                    if by is None or (table, name) in tenants:
+                        continue
+                    tenants[table, name] = by
+                    self.references[table].append(
+                        FoundReference(
+                            Place(table, name), self.root, by, (name,), values=1, found=1, reasons=key.reasons
+                        )
+                    )
+                    changed = True
 
     def ways(self, table: str) -> list[FoundReference]:
         """Return references that a path to the tenant can follow: plain columns that refer to one row of another table."""

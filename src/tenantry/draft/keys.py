@@ -18,7 +18,9 @@ def add_keys_and_indexes(work: Drafting, table: Table, made: DraftTable) -> None
         columns = [made.of_source(str(name)) if name else None for name in index.columns]
         gone = [name for name, column in zip(index.columns, columns, strict=True) if column is None]
         tenant = [name for name in gone if name and work.is_tenant_column(table, name)]
-        plain = index.predicate is None and all(name in tenant for name in gone)
+        # Without a tenant column in the target, a key within a tenant would become one across all of them.
+        lost = bool(tenant) and not made.scoped and index.unique
+        plain = index.predicate is None and all(name in tenant for name in gone) and not lost
         names = tuple(column.name for column in columns if column is not None)
         if index.unique and plain and names and not (index.columns == key and len(key) == 1):
             made.uniques.append(_per_tenant(work, made, names))

@@ -1,0 +1,73 @@
+"""Keys, references and columns of drafts, by small schemas of the shapes that foreign applications have."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from tenantry.catalog import read_catalog
+from tenantry.draft import DraftOptions, make_draft
+from tenantry.draft.check import project_of_files
+from tenantry.draft.model import Draft
+from tenantry.postgres import EmbeddedServer
+from tenantry.survey import survey
+from tests.conftest import fresh_database, running_server
+
+
+def drafted(servers: dict[int, EmbeddedServer], sql: str, tenant: str, users: str) -> Draft:
+    """The draft for a database with this schema; it fits there."""
+    with fresh_database(running_server(servers, 18)) as database, psycopg.connect(database.dsn) as connection:
+        connection.execute(sql.encode())
+        connection.execute("analyze")
+        connection.commit()
+        found = survey(connection, "public", tenant=tenant, users=users)
+        connection.rollback()
+        draft = make_draft(
+            read_catalog(connection, "public"), found, DraftOptions(tenant=tenant, users=users, name="x")
+        )
+        project_of_files(connection, draft.files)
+        return draft
+
+
+def table_sql(draft: Draft, name: str) -> str:
+    text = draft.files["schema/20_tables.sql"]
+    return text[text.index(f"create table {name} (") :].split("\n);")[0]
+
+
+def section(draft: Draft, name: str) -> str:
+    """The table's rules in the manifest, on one line."""
+    text = draft.files["tenantry.toml"].replace(f"\n[tables.{name}.columns]", "")
+    return " ".join(text[text.index(f"[tables.{name}]") :].split("\n[")[0].split())
+
+
+COMPOSITE = """
+create table firms (firm integer primary key, name text not null);
+create table people (login text primary key, mail text not null unique, firm integer not null references firms, badge integer not null,
+    secret text, unique (firm, badge));
+create table customers (firm integer not null references firms, no integer not null, name text, primary key (firm, no));
+create table orders (firm integer not null, no integer not null, customer integer not null, primary key (firm, no),
+    foreign key (firm, customer) references customers);
+create table lines (firm integer not null, "order" integer not null, no integer not null, primary key (firm, "order", no),
+    foreign key (firm, "order") references orders on delete cascade);
+insert into firms values (1, 'a'), (2, 'b');
+insert into people values ('u1', 'u1@example.org', 1, 7, 'x'), ('u2', 'u2@example.org', 2, 7, 'x');
+insert into customers select f, n, 'c' from generate_series(1, 2) f, generate_series(1, 20) n;
+insert into orders select f, n, n from generate_series(1, 2) f, generate_series(1, 20) n;
+insert into lines select f, n, 1 from generate_series(1, 2) f, generate_series(1, 20) n;
+"""
+
+
+def test_a_tenant_that_only_a_key_of_several_columns_states_is_the_rows_tenant(
+    servers: dict[int, EmbeddedServer],
+) -> None:
+    draft = drafted(servers, COMPOSITE, "firms", "people")
+    assert re.search(r"no integer not null,\s+customer uuid not null", table_sql(draft, "orders"))
+    assert "unique (firm, no)" in table_sql(draft, "orders")
+    assert 'tenant = ["firm -> firms", "customer"]' in section(draft, "orders")
+    assert "source_firm" not in draft.files["schema/20_tables.sql"]
+    assert 'order = { ref = "orders" }' in section(draft, "lines")
+    assert "references orders (firm, id) on delete cascade" in draft.files["schema/30_references.sql"]
+    # A person belongs to no tenant by their own row, and two firms may give the same badge.
+    assert "badge)" not in table_sql(draft, "people")
+    assert any("badge" in " ".join(each.evidence) for each in draft.questions if each.about == "people")
