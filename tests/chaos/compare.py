@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tenantry.mapping import Project
+from tenantry.migrate.run.compare_sides import compare_sides
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.postgres import connect
 from tests.chaos.ledger import ABSENT, TOKENS, Connection, Side, read_tokens, same, show, token_violations
@@ -281,7 +282,7 @@ def verification(dsn: str, project: Project) -> list[str]:
     """Tenantry's own, as `tenantry verify` does it: every row, and what the target says of itself."""
     wrong = []
     with RunHandle(dsn, project.manifest) as live:
-        for check in live.compare_all():
+        for check in compare_sides(live):
             wrong += short([f"verify {check.check}: {difference}" for difference in check.differences])
             if check.account is not None and not check.account.balanced:
                 wrong.append(f"verify: {check.account}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tenantry.derivation.keys import mapping_key
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
 from tenantry.postgres import ident, verbatim
-from tenantry.rehearse.synthetic_writes import first_mapping
+from tenantry.rehearse.choose_places import first_mapping
 
 
 @dataclass
@@ -23,13 +23,13 @@ class State:
         rows: (table, key) → written row.
     """
 
-    others: dict[str, tuple[int, str]]
-    rows: dict[str, dict[str, dict[str, Any]]]
+    others: dict[str, tuple[int, str]] = field(default_factory=dict)
+    rows: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
 
 def state_of(connection: Connection, project: Project, keys: dict[str, tuple[str, ...]]) -> State:
     """Read checksums of all rows of the source tables, and the written rows."""
-    state = State({}, {})
+    state = State()
     for table in project.source_tables:
         mapping = first_mapping(project, table)
         source, key = ident(project.source.schema, table.name), mapping_key(mapping)

@@ -24,6 +24,7 @@ from tenantry.errors import (
     VerificationFailed,
 )
 from tenantry.migrate.follow import follow
+from tenantry.migrate.run.compare_sides import compare_sides
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.switch.contract import contract
@@ -122,7 +123,7 @@ def differences(database: Database) -> list[str]:
     """What is not the same on both sides, but for what is listed as kept in the target only."""
     with RunHandle(database.dsn_as(OWNER), clinic_manifest()) as live:
         live.check()
-        return [str(each) for check in live.compare_all() for each in check.differences]
+        return [str(each) for check in compare_sides(live) for each in check.differences]
 
 
 def contents(database: Database) -> dict[str, Any]:

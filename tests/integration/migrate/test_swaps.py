@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tenantry.migrate.run.handle import EVERYTHING, RunHandle
+from tenantry.migrate.replay.queue import EVERYTHING
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.switch.left_behind import refuse_left_behind
 from tests.migrate_support import Rows
 from tests.small import MakeSmall, Small, target_table

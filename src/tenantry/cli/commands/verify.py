@@ -14,6 +14,7 @@ from tenantry.cli.database import run_address
 from tenantry.cli.missing import MissingRows
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
+from tenantry.migrate.run.compare_sides import compare_sides
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.switch.repair import rebuild
 from tenantry.migrate.switch.repair import repair as repair_rows
@@ -57,7 +58,7 @@ def verify(
             rebuild(live)
         live.need_copied(secured=False)
         live.check()
-        checks = live.compare_all()
+        checks = compare_sides(live)
         if repair and not all(check.passed for check in checks):
             differed = [difference for check in checks for difference in check.differences]
             checks = repair_rows(live)

@@ -1,12 +1,11 @@
-"""A run that has copied everything: the rounds that keep both sides synchronized, in any direction, and the checks that every
-command on such a run needs first."""
+"""A run that has copied everything: the checks that every command on such a run needs first, and the rounds that keep both
+sides synchronized."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 
 import psycopg
@@ -14,19 +13,16 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from tenantry import __version__
-from tenantry.derivation.documents import held_ids
-from tenantry.derivation.ids import id_sql
-from tenantry.derivation.keys import mapping_key
-from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady, SideFenced, TenantryError, TriggerFailed
+from tenantry.errors import JournalDamaged, JournalMismatch, NoRun, NotReady
 from tenantry.journal.journal import Connection, Journal, Run, last_run, this_process
 from tenantry.manifest import Manifest
-from tenantry.mapping.legacy_ids import legacy_of, source_key
 from tenantry.migrate.replay import strays
 from tenantry.migrate.replay.both_sides import Both
-from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Round, RoundPace, TooLong, pending, take_log
+from tenantry.migrate.replay.queue import BOTH_LEAST, EVERYTHING, Round, RoundPace, TooLong, pending
 from tenantry.migrate.replay.reverse import Reverser
 from tenantry.migrate.replay.round import BeforeCommit, Replayer, or_everything, run_round
-from tenantry.migrate.replay.triggered import trigger_of
+from tenantry.migrate.run.carry import carry_changes, report_strays
+from tenantry.migrate.run.trigger_errors import explain_run_error
 from tenantry.migrate.session import trigger_states
 from tenantry.migrate.session.connections import TRANSIENT, Session
 from tenantry.migrate.session.guard import Watch, check_login, check_server, refuse_standby
@@ -37,11 +33,7 @@ from tenantry.migrate.session.run_lock import release_run_lock, wait_for_run_loc
 from tenantry.migrate.session.schema_drift import absorb
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.session.write_pause import Guard
-from tenantry.migrate.verify import compare as verify
-from tenantry.migrate.verify.not_compared import nobodys_rows
-from tenantry.migrate.verify.results import Difference, Verification
-from tenantry.migrate.verify.whole_target import verify_target
-from tenantry.postgres import connect, explain, ident, literal
+from tenantry.postgres import explain
 
 _BOTH_SECONDS = 0.5
 """The longest duration of a round in the dual-write window: writers of the same rows wait for it."""
@@ -52,23 +44,6 @@ _STILL, _STILL_BOTH = 60.0, 2.0
 """Seconds without a statement after which the server ends a round and releases its locked rows, for which applications wait in the
 dual-write window. Doubled after each time: the process may only be slow."""
 _STILL_TRIES = 5
-
-
-def explained(dsn: str, error: psycopg.Error) -> TenantryError:
-    """Explain an error of a command on a run; if a trigger of the application raised it, the message names the trigger."""
-    known = explain(error, "working on the run")
-    where = ""
-    if error.diag.context and not isinstance(known, SideFenced):
-        with suppress(psycopg.Error, TenantryError), connect(dsn, name="tenantry: triggers") as connection:
-            where = trigger_of(connection, error)
-    if not where:
-        return known
-    return TriggerFailed(
-        f"A write of Tenantry was refused{where}: {error.diag.message_primary}. This round was rolled back.",
-        hint="Fix the trigger's function (it must qualify tables and functions with their schema, or SET search_path), or make the trigger"
-        " ignore Tenantry's login. Then run the same command again.",
-        detail={**known.detail, "trigger": where.strip()},
-    )
 
 
 def _nothing(_connection: Connection) -> None:
@@ -117,7 +92,7 @@ class RunHandle:
         if isinstance(error, pg.LockNotAvailable) and self.waits.found:
             raise self.waits.error() from error
         if isinstance(error, psycopg.Error):
-            raise explained(self._dsn, error) from error
+            raise explain_run_error(self._dsn, error) from error
 
     def load(self) -> None:
         """Check the run, the login, the tables and the server, as each command does at its start."""
@@ -186,7 +161,7 @@ class RunHandle:
             self.prepared = prepare(self.main, self._manifest)
             self.load()
         if self.run.direction == "forward" and self.is_copied and trigger_states.were_switched(self.main, self.project):
-            self.say_strays(strays.look_for_strays(self.rounds, self.project, self.replayer, self.journal))
+            report_strays(self, strays.look_for_strays(self.rounds, self.project, self.replayer, self.journal))
         check_server(self.main, self.journal, self.run, self.observer.notice)
         self.watch.begin(self.main)
         self.refresh()
@@ -258,7 +233,7 @@ class RunHandle:
 
             def work() -> Round:
                 first(connection)
-                return self.carry(connection, self.run.direction, limit)
+                return carry_changes(self, connection, self.run.direction, limit)
 
             def finish(connection: Connection, done: Round) -> None:
                 if before_commit is not None:
@@ -342,99 +317,6 @@ class RunHandle:
     def _lock_tables(self, connection: Connection) -> None:
         self.both.lock_tables(connection, self.main)
 
-    def carry(self, connection: Connection, direction: str, limit: int) -> Round:
-        """Do the work of a round in the open transaction.
-
-        In the dual-write window, changes of the target are written to the source first, so that rows derived from the
-        source contain them. If both sides changed a row since the last round, the later change wins.
-        """
-        both = direction == "both"
-        entries, oldest = 0, 0.0
-        if both:
-            self.both.begin(connection)
-        stray = direction == "forward" and strays.note_in_target(connection, self.project, self.replayer)
-        if direction != "forward":
-            # All entries at once: changes that belong together must be written back together.
-            entries, oldest = take_log(
-                connection, "target_log", "tenantry_changed (table_name, legacy_id, at, stated)", EVERYTHING,
-                side="target" if both else None,
-            )  # fmt: skip
-            self._truncated(connection)
-        done = Round()
-        if direction != "reverse":
-            done = self.replayer.take(connection, limit, also=self.both.matching() if both else None)
-        done.reversed_entries, done.oldest = entries, max(done.oldest, oldest)
-        if direction == "reverse" and (found := strays.note_in_source(connection, self.project)):
-            done.conflicts += found
-            done.reversed_entries += found
-        if both and done.entries and entries:
-            done.conflicts = self.both.settle(connection)
-        if done.reversed_entries:
-            self._naming(connection)
-            back = self.reverser.apply(connection)
-            done.rows += back.inserted + back.updated + back.deleted
-            done.conflicts += back.conflicts
-        if both and entries:
-            self.both.add(connection)
-            if back.conflicts:
-                done.entries += self.both.stay(connection)
-        if done.entries or stray:
-            self.replayer.apply(connection, done)
-        if stray:
-            done.conflicts += self._list_strays(connection)
-            # Replayed rows are compared before the cutover.
-            done.entries += 1
-        return done
-
-    def _list_strays(self, connection: Connection) -> int:
-        found = strays.list_in_target(connection, self.project)
-        self.say_strays(found)
-        return found
-
-    def say_strays(self, found: int) -> None:
-        """Report changes of the target that were undone."""
-        self.journal.event(
-            self.main, "strays", "rows of the target were written while applications wrote the source", listed=found
-        )
-        self.observer.notice(
-            f"Tables of {self.project.target.schema} were written although applications write {self.project.source.schema}:"
-            f" {found:,} changes were undone and are listed in tenantry.conflict; rows that only {self.project.target.schema}"
-            " has stay there, and are listed in tenantry.kept."
-        )
-
-    def _truncated(self, connection: Connection) -> None:
-        """Mark every source row of a truncated target table."""
-        for table, at in connection.execute(
-            "select table_name, max(at)::text from tenantry_changed where legacy_id is null group by 1"
-        ).fetchall():
-            for mapping in self.project.by_target.get(str(table), ()):
-                source = ident(self.project.source.schema, mapping.source.name)
-                connection.execute(
-                    f"insert into tenantry_changed select {literal(str(table))}, {legacy_of(mapping, mapping_key(mapping))},"
-                    f" {literal(at)}::timestamptz from {source} s"
-                )
-        connection.execute("delete from tenantry_changed where legacy_id is null")
-
-    def _naming(self, connection: Connection) -> None:
-        """Mark documents that name a deleted row of the target."""
-        for mapping in self.project:
-            for column in mapping.columns:
-                for each in column.ids:
-                    for parent in self.project.by_target[each.parent]:
-                        gone = id_sql(
-                            self.project.manifest.ids.namespace,
-                            parent.namespace,
-                            source_key(parent, "c"),
-                        )
-                        connection.execute(
-                            f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
-                            f" {ident(self.project.target.schema, mapping.target.name)} t where exists (select from"
-                            f" jsonb_path_query({held_ids(self.project, mapping, column)}, {literal(each.jsonpath)}::jsonpath) x (node)"
-                            f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
-                            f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
-                            f" {ident(self.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
-                        )
-
     def pending(self) -> int:
         """Return the number of pending entries in the run's direction; 100,000 if there are more."""
         logs = {"forward": ["source_log"], "reverse": ["target_log"], "both": ["source_log", "target_log"]}
@@ -463,52 +345,5 @@ class RunHandle:
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 
-    def touched_differences(self, connection: Connection) -> list[Difference]:
-        """Return the differences among the rows that this round replayed into the target."""
-        found: list[Difference] = []
-        for position, mapping in enumerate(self.project.mappings):
-            keys = [
-                str(row[0])
-                for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
-            ]
-            if keys:
-                kept = verify.kept_in_target(connection, self.project, mapping)
-                found += verify.compare_rows(connection, self.project, mapping, keys, kept)[0]
-        return found
 
-    def compare_all(self, *, target: bool = True) -> list[Verification]:
-        """Compare everything while applications write: first without locks, then the candidate mismatches within a round.
-
-        Target-only rows and values that the journal lists are no differences.
-        """
-        suspects = verify.look_for_suspects(self.main, self.project, self.journal)
-        found: list[Verification] = []
-
-        def compare(connection: Connection, _done: Round) -> None:
-            found.clear()
-            found.extend(
-                verify.settle(
-                    connection,
-                    self.project,
-                    mapping,
-                    suspects[mapping.name],
-                    kept=verify.kept_in_target(connection, self.project, mapping),
-                )
-                for mapping in self.project
-            )
-            found.extend(nobodys_rows(connection, self.project))
-
-        for _ in range(verify.LOOKS):
-            self.round(limit=EVERYTHING, before_commit=compare)
-            if all(check.passed for check in found):
-                break
-        if target:
-            found += verify_target(self.main, self.project)
-        passed = all(check.passed for check in found)
-        self.journal.say(self.main, "set_verified", verified=passed)
-        if passed:
-            trigger_states.trust_guards(self.main, self.project)
-        return found
-
-
-__all__ = ["EVERYTHING", "BeforeCommit", "RunHandle"]
+__all__ = ["RunHandle"]

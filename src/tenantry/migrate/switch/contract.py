@@ -9,7 +9,8 @@ import psycopg
 
 from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest
-from tenantry.migrate.run.handle import EVERYTHING, RunHandle
+from tenantry.migrate.replay.queue import EVERYTHING
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.postgres import ident, load_blocks

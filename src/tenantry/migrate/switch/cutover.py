@@ -100,7 +100,7 @@ def cut_over(
         live.refresh()
         if not _vouched(live):
             live.observer.notice("Source and target are compared as a whole before the cut-over.")
-            failed = [check for check in live.session.again(live.compare_all) if not check.passed]
+            failed = [check for check in live.session.again(lambda: compare_sides(live)) if not check.passed]
             if failed:
                 raise verification_failed(failed)
         rules = live.session.again(lambda: verify_rules(live.main, live.project))

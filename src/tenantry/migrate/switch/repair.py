@@ -5,8 +5,9 @@ from __future__ import annotations
 from tenantry.errors import JournalDamaged
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
-from tenantry.migrate.replay.queue import Round
-from tenantry.migrate.run.handle import EVERYTHING, RunHandle
+from tenantry.migrate.replay.queue import EVERYTHING, Round
+from tenantry.migrate.run.compare_sides import compare_sides
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.visibility import need_every_row
 from tenantry.migrate.verify import compare as verify
 from tenantry.migrate.verify.results import Verification
@@ -36,7 +37,7 @@ def repair(live: RunHandle) -> list[Verification]:
     live.round(limit=EVERYTHING, before_commit=mend)
     counted = {name: len(keys) for name, keys in suspects.items() if keys}
     live.journal.event(live.main, "repaired", "rows that differed were derived again", keys=counted)
-    return live.compare_all()
+    return compare_sides(live)
 
 
 def rebuild(live: RunHandle) -> None:

@@ -14,9 +14,9 @@ from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.legacy_ids import from_part, source_key
-from tenantry.migrate.replay.queue import pending
+from tenantry.migrate.replay.queue import EVERYTHING, pending
 from tenantry.migrate.replay.strays import strays_again
-from tenantry.migrate.run.handle import EVERYTHING, RunHandle
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.locks import capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched

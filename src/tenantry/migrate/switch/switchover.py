@@ -22,9 +22,11 @@ from tenantry.errors import CutOverFailed, VerificationFailed
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import from_part, source_key
-from tenantry.migrate.replay.queue import Round
+from tenantry.migrate.replay.queue import EVERYTHING, Round
 from tenantry.migrate.replay.round import run_round
-from tenantry.migrate.run.handle import EVERYTHING, RunHandle
+from tenantry.migrate.run.carry import carry_changes
+from tenantry.migrate.run.compare_sides import touched_differences
+from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.connections import ENDED
 from tenantry.migrate.session.locks import blockers
 from tenantry.migrate.session.write_pause import Pause
@@ -249,7 +251,7 @@ class _Attempt:
         self._timer.start()
         # Locks come before any read: the snapshot is taken after them and sees every committed write.
         connection.execute(f"lock table {', '.join(order)} in share row exclusive mode")
-        return live.carry(connection, live.run.direction, EVERYTHING)
+        return carry_changes(live, connection, live.run.direction, EVERYTHING)
 
     def _switch(self, connection: Connection, done: Round) -> None:
         live, switch = self.live, self.switch
@@ -287,7 +289,7 @@ def _compare(live: RunHandle, connection: Connection, direction: str, done: Roun
         return
     differences: list[Difference] = []
     if direction in ("forward", "both") and done.entries:
-        differences += live.touched_differences(connection)
+        differences += touched_differences(live, connection)
     if direction in ("reverse", "both") and done.reversed_entries:
         differences += reversed_differences(live, connection)
     if differences:
