@@ -31,7 +31,7 @@ from tenantry.manifest import Manifest, load_manifest, target_files
 from tenantry.mapping import Project, resolve
 from tenantry.postgres import EmbeddedServer, ident
 from tenantry.postgres.seal import SealKey
-from tenantry.prove.evidence import PARTS, Part, ProofEvidence, gather
+from tenantry.prove.evidence import PARTS, Part, ProofEvidence, ProofOptions, gather
 from tenantry.prove.lint.run import run_lint
 
 OWNER = "bench_owner"
@@ -199,7 +199,7 @@ def lint_seconds(place: Place, *, guess: bool = False) -> float:
 
 def proof_seconds(place: Place, parts: Sequence[Part], *, on_copy: bool = False) -> tuple[float, ProofEvidence]:
     begun = time.monotonic()
-    found = gather(place.project, owner_dsn=place.dsn, parts=parts, on_copy=on_copy)
+    found = gather(place.project, owner_dsn=place.dsn, options=ProofOptions(parts, on_copy=on_copy))
     taken = time.monotonic() - begun
     if not found.passed:
         said = "; ".join(str(cell) for cell in found.failures[:5])

@@ -23,6 +23,7 @@ from tenantry.migrate.switch.cutover import cut_over
 from tenantry.plan import read_environment
 from tenantry.postgres import connect, with_parameters
 from tenantry.prove import prove
+from tenantry.prove.evidence import ProofOptions
 from tenantry.prove.evidence import gather as gather_evidence
 from tenantry.report import Duration, build_report
 from tenantry.report.evidence import write_evidence
@@ -137,7 +138,9 @@ def run_demo(
         with stage("prove"):
             login = with_parameters(dsn, user=manifest.database_roles.login, options="")
             proof = prove(prepared.project, owner_dsn=dsn, login_dsn=login, progress=watcher.count)
-            proved = gather_evidence(prepared.project, owner_dsn=dsn, parts=("lint", "attacks"), notice=watcher.notice)
+            proved = gather_evidence(
+                prepared.project, owner_dsn=dsn, options=ProofOptions(("lint", "attacks"), notice=watcher.notice)
+            )
             proved = replace(proved, matrix=replace(proof, checks=()), mode="over a login", left_out={})
         report = build_report(
             connection,

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from tenantry.prove.lint.run import run_lint
+from tenantry.prove.lint.scope import Sought
 from tenantry.prove.matrix.without_manifest import prove_found
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -103,11 +104,11 @@ def measure(connection: Connection, name: str) -> Measured:
     try:
         for text in (_read("platform"), sound, _read("closing")):
             connection.execute(text.encode())
-        before = run_lint(connection, roles=_ROLES)
+        before = run_lint(connection, sought=Sought(roles=_ROLES))
         cells = prove_found(connection, before.scope).failures
         for hole in holes:
             connection.execute(hole.sql.encode())
-        after = run_lint(connection, roles=_ROLES)
+        after = run_lint(connection, sought=Sought(roles=_ROLES))
         proof = prove_found(connection, after.scope, on_copy=True)
     finally:
         connection.rollback()

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tenantry.catalog import read_catalog
+from tenantry.dbcopy.maker import CopyReports
 from tenantry.errors import TenantryError
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Context
@@ -22,6 +23,7 @@ from tenantry.prove.attacks import (
     ATTACKS,
     FAMILIES,
     Application,
+    AttackedDatabase,
     AttackResult,
     NoLogin,
     ask_rights,
@@ -185,10 +187,7 @@ def _attacked(templates: dict[bool, Database], side: Side, attacks: tuple[str, .
     with _spoiled(templates, side) as (database, project, login):
         results = run_attacks(
             project,
-            owner_dsn=database.dsn,
-            login_dsn=database.dsn_as(login),
-            own_login=True,
-            application=side.application,
+            AttackedDatabase(database.dsn, database.dsn_as(login), own_login=True, application=side.application),
             attacks=attacks,
         )
     return {result.attack.name: result for result in results}
@@ -256,12 +255,10 @@ def test_no_attack_succeeds_on_clinic(database: Database) -> None:
     built = build_clinic(database)
     seen: list[tuple[str, int, int]] = []
     left: list[str] = []
-    with attack_copy(built.project, database.dsn, left=left) as copy:
+    with attack_copy(built.project, database.dsn, reports=CopyReports(left=left)) as copy:
         results = run_attacks(
             built.project,
-            owner_dsn=copy.owner_dsn,
-            login_dsn=copy.login_dsn,
-            own_login=True,
+            AttackedDatabase(copy.owner_dsn, copy.login_dsn, own_login=True),
             accepted=ACCEPTED,
             progress=lambda *at: seen.append(at),
         )
@@ -280,7 +277,10 @@ def test_no_attack_succeeds_on_clinic(database: Database) -> None:
 
 def test_a_schema_of_other_names_is_attacked_by_its_manifest_alone(database_each: Database, tmp_path: Path) -> None:
     built = build_org(database_each, tmp_path)
-    results = run_attacks(built.project, owner_dsn=database_each.dsn, login_dsn=built.login_dsn)
+    results = run_attacks(
+        built.project,
+        AttackedDatabase(database_each.dsn, built.login_dsn),
+    )
     # Its comments are numbered for all organisations together, which attacks find out.
     assert set(_unexpected(results)) - {"sequence_gaps", "sequence_read"} == set()
     assert "sequence_gaps" in _unexpected(results)
@@ -337,7 +337,7 @@ def test_attacks_on_a_copy_leave_the_original_rows_and_roles_unchanged(database:
                 "select has_database_privilege(%s, current_database(), 'temporary')", [name]
             ).fetchone() == (False,)
         results = run_attacks(
-            built.project, owner_dsn=copy.owner_dsn, login_dsn=copy.login_dsn, own_login=True, attacks={"read_by_id"}
+            built.project, AttackedDatabase(copy.owner_dsn, copy.login_dsn, own_login=True), attacks={"read_by_id"}
         )
     assert [each.outcome for each in results] == ["held"]
     with database.connect() as admin:
@@ -365,9 +365,7 @@ def test_a_database_in_use_is_copied_by_dump_and_its_rights_with_it(database: Da
             assert copy.method == "dump and restore"
             results = run_attacks(
                 built.project,
-                owner_dsn=copy.owner_dsn,
-                login_dsn=copy.login_dsn,
-                own_login=True,
+                AttackedDatabase(copy.owner_dsn, copy.login_dsn, own_login=True),
                 attacks={"read_by_id", "create_temporary", "token_altered"},
             )
     got = {each.attack.name: each.outcome for each in results}
@@ -390,9 +388,7 @@ def test_an_owner_who_may_not_dump_forced_tables_proves_a_copy_with_synthetic_ro
                     assert there.execute("select count(*) from clinic.clinics").fetchone() == (0,)
                 results = run_attacks(
                     built.project,
-                    owner_dsn=copy.owner_dsn,
-                    login_dsn=copy.login_dsn,
-                    own_login=True,
+                    AttackedDatabase(copy.owner_dsn, copy.login_dsn, own_login=True),
                     attacks={"read_by_id", "token_altered"},
                 )
                 left_open = psycopg.connect(copy.login_dsn)
@@ -418,9 +414,7 @@ def test_the_login_for_attacks_has_the_grants_of_the_applications_login(database
     with attack_copy(built.project, database.dsn) as copy:
         results = run_attacks(
             built.project,
-            owner_dsn=copy.owner_dsn,
-            login_dsn=copy.login_dsn,
-            own_login=True,
+            AttackedDatabase(copy.owner_dsn, copy.login_dsn, own_login=True),
             attacks={"rights_of_the_bare_login"},
         )
     assert [each.outcome for each in results] == ["broken"]
@@ -457,8 +451,7 @@ def test_an_error_of_the_harness_is_a_result_of_its_own(built_org: Built, monkey
     monkeypatch.setattr("tenantry.prove.attacks.run.ATTACKS", replaced)
     results = run_attacks(
         built_org.project,
-        owner_dsn=built_org.database.dsn,
-        login_dsn=built_org.login_dsn,
+        AttackedDatabase(built_org.database.dsn, built_org.login_dsn),
         attacks={"read_by_id", "read_by_range"},
         accepted={"read_by_id": "an error is never accepted"},
     )
@@ -477,7 +470,10 @@ def test_a_proof_fails_if_the_attackers_context_does_not_open(built_org: Built) 
             'revoke usage on schema "App" from authenticated',
         )
     with pytest.raises(TenantryError, match="none of their own rows"):
-        run_attacks(built_org.project, owner_dsn=built_org.database.dsn, login_dsn=built_org.login_dsn)
+        run_attacks(
+            built_org.project,
+            AttackedDatabase(built_org.database.dsn, built_org.login_dsn),
+        )
 
 
 @pytest.fixture

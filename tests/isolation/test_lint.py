@@ -20,7 +20,7 @@ from tenantry.postgres import EmbeddedServer
 from tenantry.prove.lint.checks import LEVELS, CheckFile, check_files
 from tenantry.prove.lint.pg_node_tree import parse
 from tenantry.prove.lint.run import EXCEPTIONS, Allowed, Lint, find_exceptions, load_exceptions, run_lint
-from tenantry.prove.lint.scope import discover
+from tenantry.prove.lint.scope import Sought, discover
 from tests.conftest import VERSIONS, fresh_database, version_parameters
 from tests.isolation.build import CLINIC, build_clinic
 from tests.isolation.laboratory import (
@@ -342,7 +342,7 @@ def test_a_database_without_clients_or_tenants_is_reported(laboratories: Laborat
     connection = laboratories[18]
     try:
         connection.execute("create schema shop; create table shop.items (id int primary key, name text)")
-        found = run_lint(connection, roles=["nobody_here"])
+        found = run_lint(connection, sought=Sought(roles=["nobody_here"]))
     finally:
         connection.rollback()
     said = " ".join(found.scope.sentences)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal
 
 import psycopg
 
 from tenantry.catalog import read_catalog
+from tenantry.dbcopy.maker import CopyOptions, CopyReports
 from tenantry.errors import SettingsError, nearest
 from tenantry.manifest import Manifest
 from tenantry.mapping.check_access import resolve_access
@@ -23,13 +23,14 @@ from tenantry.postgres import connect, normalise_dsn, with_parameters
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.harness.copy import attack_copy
 from tenantry.prove.attacks.harness.model import AttackResult
+from tenantry.prove.attacks.harness.world import AttackedDatabase
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 from tenantry.prove.baseline import REASON, fingerprint
 from tenantry.prove.fixtures.synthetic import schema_copy
 from tenantry.prove.formats import Outcome, Result, SarifRule
 from tenantry.prove.lint.checks import check_files
 from tenantry.prove.lint.run import Allowed, Lint, run_lint
-from tenantry.prove.lint.scope import discover
+from tenantry.prove.lint.scope import Sought, discover
 from tenantry.prove.matrix.executor import Progress
 from tenantry.prove.matrix.prove import prove
 from tenantry.prove.matrix.without_manifest import MATRIX, prove_found
@@ -253,18 +254,29 @@ def accepted_attacks(exceptions: Sequence[Allowed]) -> dict[str, str]:
 # -- gathering ---------------------------------------------------------------------------------------------------------
 
 
-class GatherOptions(TypedDict, total=False):
-    """Options of gather() besides the database."""
+@dataclass(frozen=True, slots=True)
+class ProofOptions:
+    """What is proved, and how.
 
-    on_copy: bool
-    copy_dsn: str | None
-    embedded: Path | None
-    parts: Collection[Part]
-    exceptions: Sequence[Allowed]
-    strict: bool
-    baseline: Collection[str]
-    progress: Progress | None
-    notice: Callable[[str], None]
+    Attributes:
+        parts: of the proof; by default all.
+        on_copy: make a copy, which is removed afterwards; rows are committed there, and attacks are executed.
+        copy: where the copy is made.
+        exceptions: intended findings, with reasons (see tenantry.prove.lint.run.load_exceptions).
+        baseline: fingerprints of known, accepted findings (see tenantry.prove.baseline).
+        strict: attacks that PostgreSQL allows every caller (tenantry.prove.attacks.harness.accepted) fail the proof too.
+        progress: is called with the progress of each part.
+        notice: is called with each sentence for people.
+    """
+
+    parts: Collection[Part] = PARTS
+    on_copy: bool = False
+    copy: CopyOptions = field(default_factory=CopyOptions)
+    exceptions: Sequence[Allowed] = ()
+    baseline: Collection[str] = ()
+    strict: bool = False
+    progress: Progress | None = None
+    notice: Callable[[str], None] = lambda _text: None
 
 
 def gather(
@@ -272,16 +284,8 @@ def gather(
     *,
     owner_dsn: str,
     login_dsn: str | None = None,
-    on_copy: bool = False,
-    copy_dsn: str | None = None,
-    embedded: Path | None = None,
-    parts: Collection[Part] = PARTS,
-    exceptions: Sequence[Allowed] = (),
     writes: bool = True,
-    strict: bool = False,
-    baseline: Collection[str] = (),
-    progress: Progress | None = None,
-    notice: Callable[[str], None] = lambda _text: None,
+    options: ProofOptions | None = None,
 ) -> ProofEvidence:
     """Prove a database against its manifest.
 
@@ -292,19 +296,16 @@ def gather(
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables; for a copy it must be able to create databases.
         login_dsn: the application's login, to run the matrix over it on the database itself.
-        copy_dsn, embedded: where the copy is made, as for a rehearsal.
-        exceptions: intended findings, with reasons (see tenantry.prove.lint.run.load_exceptions).
-        baseline: fingerprints of known, accepted findings (see tenantry.prove.baseline).
         writes: False before the cutover, when every write of a client must be refused.
-        strict: attacks that PostgreSQL allows every caller (tenantry.prove.attacks.harness.accepted) fail the proof too.
 
     Raises:
         TenantryError: a part could not run; nothing is left behind.
     """
-    started = time.monotonic()
+    started, options = time.monotonic(), options or ProofOptions()
+    exceptions, baseline, parts = options.exceptions, options.baseline, options.parts
     of_lint = lint_exceptions(exceptions)
     known = {each.name: REASON for each in ATTACKS if any(one.startswith(f"{each.name}|") for one in baseline)}
-    accepted = {**({} if strict else INHERENT), **known, **accepted_attacks(exceptions)}
+    accepted = {**({} if options.strict else INHERENT), **known, **accepted_attacks(exceptions)}
     left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
     notes: list[str] = []
     lint: Lint | None = None
@@ -312,29 +313,29 @@ def gather(
     attacks: tuple[AttackResult, ...] = ()
     left: list[str] = []
     # The lint reads the catalog of the database itself.
-    copied = on_copy and bool({"matrix", "attacks"} & set(parts))
+    copied = options.on_copy and bool({"matrix", "attacks"} & set(parts))
     with connect(owner_dsn, name="tenantry proof") as owner:
         database, server = owner.info.dbname, _version(owner)
         if "lint" in parts:
             lint = run_lint(owner, manifest=project.manifest, exceptions=of_lint, baseline=baseline)
-        if "attacks" in parts and not on_copy:
+        if "attacks" in parts and not options.on_copy:
             attacks = ask_rights(owner, project, accepted=accepted)
     with ExitStack() as stack:
         owned, login = owner_dsn, login_dsn
         if copied:
             copy = stack.enter_context(
-                attack_copy(project, owner_dsn, copy_dsn=copy_dsn, embedded=embedded, notice=notice, left=left)
+                attack_copy(project, owner_dsn, options.copy, CopyReports(options.notice, left=left))
             )
             owned, login = copy.owner_dsn, copy.login_dsn
             notes += [f"the copy: {copy.method}", *copy.notes]
         if "matrix" in parts:
-            found = prove(project, owner_dsn=owned, login_dsn=login, writes=writes, progress=progress)
+            found = prove(project, owner_dsn=owned, login_dsn=login, writes=writes, progress=options.progress)
             matrix = replace(found, checks=())  # the lint includes these checks
             notes += found.notes
-        if "attacks" in parts and on_copy:
+        if "attacks" in parts and options.on_copy:
             assert login is not None
             attacks = run_attacks(
-                project, owner_dsn=owned, login_dsn=login, own_login=True, accepted=accepted, progress=progress
+                project, AttackedDatabase(owned, login, own_login=True), accepted=accepted, progress=options.progress
             )
     notes += [f"could not be removed: {each}" for each in left]
     mode: Mode = "on a copy" if copied else "over a login" if login_dsn else "in place"
@@ -355,7 +356,7 @@ def gather(
 
 
 def gather_target(
-    manifest: Manifest, *, owner_dsn: str, login: str | None = None, **options: Unpack[GatherOptions]
+    manifest: Manifest, *, owner_dsn: str, login: str | None = None, options: ProofOptions | None = None
 ) -> tuple[ProofEvidence, Project]:
     """Run gather() for the current target, regardless of whether a run made it and whether the source still exists.
 
@@ -373,20 +374,13 @@ def gather_target(
     if login == "auto":
         # Without the DSN's options: they may name a role that this login cannot become.
         login_dsn = with_parameters(owner_dsn, user=manifest.database_roles.login, options="")
-    return gather(project, owner_dsn=owner_dsn, login_dsn=login_dsn, writes=writes, **options), project
+    return gather(project, owner_dsn=owner_dsn, login_dsn=login_dsn, writes=writes, options=options), project
 
 
 def gather_found(
     owner_dsn: str,
-    *,
-    schemas: Sequence[str] = (),
-    roles: Sequence[str] = (),
-    tenant_column: str | None = None,
-    parts: Collection[Part] = PARTS,
-    exceptions: Sequence[Allowed] = (),
-    baseline: Collection[str] = (),
-    on_copy: bool = False,
-    progress: Progress | None = None,
+    sought: Sought | None = None,
+    options: ProofOptions | None = None,
 ) -> ProofEvidence:
     """Prove a database without a manifest: tenants, roles and memberships are discovered, and `scope` says how.
 
@@ -394,25 +388,27 @@ def gather_found(
     on the existing rows, in one transaction that is rolled back.
 
     Args:
-        on_copy: use a copy of the schema, made and dropped here, with synthetic rows; volatile functions are called there, too.
+        sought: what to look at; by default everything.
+        options: `on_copy` uses a copy of the schema, made and dropped here, with synthetic rows; volatile functions are called
+            there, too. A copy elsewhere, and attacks, need a manifest.
     """
-    started = time.monotonic()
+    started, options = time.monotonic(), options or ProofOptions()
+    exceptions, baseline, parts, progress = options.exceptions, options.baseline, options.parts, options.progress
+    sought = sought or Sought()
     of_lint = lint_exceptions(exceptions)
     left_out: dict[str, str] = {part: "left out, as asked for" for part in PARTS if part not in parts}
     with connect(owner_dsn, name="tenantry proof") as owner:
-        lint = run_lint(
-            owner, schemas=schemas, roles=roles, tenant_column=tenant_column, exceptions=of_lint, baseline=baseline
-        )
+        lint = run_lint(owner, sought=sought, exceptions=of_lint, baseline=baseline)
         matrix = None
-        if "matrix" in parts and not on_copy:
+        if "matrix" in parts and not options.on_copy:
             matrix = prove_found(owner, lint.scope, progress=progress)
         database, server = owner.info.dbname, _version(owner)
     left: list[str] = []
-    if "matrix" in parts and on_copy:
+    if "matrix" in parts and options.on_copy:
         with schema_copy(owner_dsn, left) as copy, connect(copy, name="tenantry proof: copy") as owner:
             # Catalog numbers differ in the copy.
             scope = discover(
-                owner, schemas=lint.scope.schemas, roles=roles, tenant_column=lint.scope.tenant_column or None
+                owner, schemas=lint.scope.schemas, roles=sought.roles, tenant_column=lint.scope.tenant_column or None
             )
             matrix = prove_found(owner, scope, on_copy=True, progress=progress)
     if "attacks" in parts:
@@ -421,7 +417,7 @@ def gather_found(
         database,
         database,
         server,
-        "on a copy" if on_copy else "in place",
+        "on a copy" if options.on_copy else "in place",
         lint if "lint" in parts else None,
         matrix,
         (),

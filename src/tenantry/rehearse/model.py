@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tenantry.analyze import Finding
+from tenantry.dbcopy.maker import CopyOptions
 from tenantry.dbcopy.original import Copy
 from tenantry.migrate.run.engine import Options, Outcome
 from tenantry.migrate.session.backups import Backups
@@ -43,6 +44,10 @@ class Wishes:
     login_dsn: str | None = None
     jobs: int = 2
     scratch: Path | None = None
+
+    @property
+    def copy_options(self) -> CopyOptions:
+        return CopyOptions(self.copy_dsn, self.embedded, self.keep, self.jobs, self.scratch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.maker import CopyReports
 from tenantry.dbcopy.original import Original, reading
 from tenantry.errors import (
     JournalMismatch,
@@ -67,10 +68,8 @@ def rehearse(
             result.problems += _rights(connection, original)
             if result.backups.severity == "blocker":
                 result.problems.append(RehearsalProblem("backups", result.backups.title, result.backups.advice))
-            with duplicated(
-                connection, original, manifest, copy_dsn=wishes.copy_dsn, embedded=wishes.embedded, keep=wishes.keep,
-                jobs=wishes.jobs, scratch=wishes.scratch, notice=watcher.notice, count=watcher.count, left=left,
-            ) as copy:  # fmt: skip
+            reports = CopyReports(watcher.notice, watcher.count, left)
+            with duplicated(connection, original, manifest, wishes.copy_options, reports) as copy:
                 result.copy = copy
                 result.notes += copy.notes
                 run_stages(copy, manifest, wishes, watcher, result, prefix)

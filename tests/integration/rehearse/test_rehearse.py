@@ -17,8 +17,9 @@ import typer
 from psycopg import sql
 
 from tenantry.cli.main import app
-from tenantry.dbcopy import duplicate
+from tenantry.dbcopy import fill, maker
 from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.maker import CopyOptions, CopyReports
 from tenantry.dbcopy.original import MARK, Copy, CopyRefused, reading
 from tenantry.dbcopy.pg_programs import run_program
 from tenantry.errors import JournalMismatch, RightsMissing, RunInProgress, RunInterrupted, StepFailed
@@ -206,16 +207,18 @@ def untouched(database: Database, schema: str = "public") -> tuple[Any, ...]:
 
 
 @contextmanager
-def copied(database: Database, manifest: Manifest, user: str = STALL_OWNER, **more: Any) -> Iterator[Copy]:
+def copied(
+    database: Database, manifest: Manifest, options: CopyOptions | None = None, reports: CopyReports | None = None
+) -> Iterator[Copy]:
     with (
-        reading(database.dsn_as(user), manifest) as (connection, original),
-        duplicated(connection, original, manifest, **more) as copy,
+        reading(database.dsn_as(STALL_OWNER), manifest) as (connection, original),
+        duplicated(connection, original, manifest, options, reports) as copy,
     ):
         yield copy
 
 
 def without_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicate, "find_program", lambda _name: None)
+    monkeypatch.setattr(fill, "find_program", lambda _name: None)
 
 
 def run(*arguments: str) -> int:
@@ -426,7 +429,7 @@ def test_stopped_by_the_user_it_drops_the_copy(
     if place == "while it is migrated":
         monkeypatch.setattr(rehearsing, "Migration", stop)
     else:
-        monkeypatch.setattr(duplicate, "run_program", stop)
+        monkeypatch.setattr(fill, "run_program", stop)
     # With an open connection it is dumped.
     with database.connect(), pytest.raises(RunInterrupted, match="the copy was dropped"):
         rehearsed(database, manifest)
@@ -511,7 +514,7 @@ def test_a_database_without_connections_is_copied_by_template_without_pg_dump(
 ) -> None:
     database, manifest = stall
     without_programs(monkeypatch)
-    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
+    monkeypatch.setattr(fill, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "template"
 
@@ -520,7 +523,7 @@ def test_a_large_database_is_not_closed_to_others_for_as_long_as_a_template_is_c
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, manifest = stall
-    monkeypatch.setattr(duplicate, "QUICK_BYTES", 0)
+    monkeypatch.setattr(fill, "QUICK_BYTES", 0)
     with copied(database, manifest) as copy:
         assert copy.method == "dump and restore"
 
@@ -560,7 +563,7 @@ def test_passwords_are_in_no_argument(stall: tuple[Database, Manifest], monkeypa
         called.append((list(command), environment.get("PGPASSWORD")))
         return plain(command, environment, *more)
 
-    monkeypatch.setattr(duplicate, "run_program", run_and_note)
+    monkeypatch.setattr(fill, "run_program", run_and_note)
     dsn = f"{database.dsn_as(STALL_OWNER)} password=hush-hush"
     with (
         database.connect(),
@@ -584,7 +587,7 @@ def test_a_dump_that_fails_leaves_nothing_behind(
         admin.execute("create table hidden (n int)")
         with (
             pytest.raises(CopyRefused, match="permission denied for table hidden"),
-            copied(database, manifest, scratch=scratch),
+            copied(database, manifest, CopyOptions(scratch=scratch)),
         ):
             pass
     assert list(scratch.iterdir()) == []
@@ -611,7 +614,7 @@ def test_left_over_copies_are_dropped_and_nothing_else(stall: tuple[Database, Ma
         for name, comment in zip(names, comments, strict=True):
             owner.execute(f"create database {name}".encode())
             owner.execute(f"comment on database {name} is {literal(comment)}".encode())
-        with copied(database, manifest, notice=notices.append) as copy:
+        with copied(database, manifest, reports=CopyReports(notice=notices.append)) as copy:
             # The first name is free again.
             assert copy.database == names[0]
         assert sorted(copies(database)) == names[1:]
@@ -633,7 +636,7 @@ def test_a_copy_with_open_sessions_is_named_and_kept(stall: tuple[Database, Mani
         owner.execute(f"comment on database {name} is {literal(f'{mark}, x')}".encode())
         with (
             psycopg.connect(database.server.dsn(name, STALL_OWNER)),
-            copied(database, manifest, notice=notices.append) as copy,
+            copied(database, manifest, reports=CopyReports(notice=notices.append)) as copy,
         ):
             assert copy.database == f"{database.name}_rehearsal_2"
         assert any(name in notice and "1 sessions are connected" in notice for notice in notices)
@@ -651,18 +654,18 @@ def test_a_copy_that_cannot_be_dropped_is_named(
 
     left: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr(duplicate, "drop_database", refuse)
-        with copied(database, manifest, left=left) as copy:
+        patched.setattr(maker, "drop_database", refuse)
+        with copied(database, manifest, reports=CopyReports(left=left)) as copy:
             pass
     assert [each.partition(" ")[0] for each in left] == [copy.database] == list(copies(database))
-    with copied(database, manifest, left=left) as again:
+    with copied(database, manifest, reports=CopyReports(left=left)) as again:
         assert again.database == copy.database
     assert (copies(database), len(left)) == ({}, 1)
 
 
 def test_a_copy_can_be_kept(stall: tuple[Database, Manifest]) -> None:
     database, manifest = stall
-    with copied(database, manifest, keep=True) as copy:
+    with copied(database, manifest, CopyOptions(keep=True)) as copy:
         pass
     assert list(copies(database)) == [copy.database]
     assert "kept on purpose" in copies(database)[copy.database]
@@ -699,7 +702,7 @@ def test_an_empty_database_elsewhere_is_filled_and_emptied_again(
     database, manifest = old_stall
     grant_rights(home, manifest, owner=STALL_OWNER)
     empty = rows(home, "select oid::regclass::text from pg_class where oid >= 16384")
-    with copied(database, manifest, copy_dsn=home.dsn_as(STALL_OWNER)) as copy:
+    with copied(database, manifest, CopyOptions(copy_dsn=home.dsn_as(STALL_OWNER))) as copy:
         assert one(home, "select count(*) from items") == 120
         assert source_digest(home) == source_digest(database)
         assert (copy.database, copy.same_server) == (home.name, False)
@@ -721,11 +724,11 @@ def test_an_empty_database_elsewhere_is_filled_and_emptied_again(
         admin.execute("create table left_over (n int)")
         with (
             pytest.raises(CopyRefused, match="not empty"),
-            copied(database, manifest, copy_dsn=home.dsn_as(STALL_OWNER)),
+            copied(database, manifest, CopyOptions(copy_dsn=home.dsn_as(STALL_OWNER))),
         ):
             pass
         admin.execute(f"comment on database {ident(home.name)} is {literal(f'{mark}, x')}".encode())
-    with copied(database, manifest, copy_dsn=home.dsn_as(STALL_OWNER)):
+    with copied(database, manifest, CopyOptions(copy_dsn=home.dsn_as(STALL_OWNER))):
         assert one(home, "select to_regclass('left_over')") is None
 
 
@@ -735,7 +738,7 @@ def test_a_database_elsewhere_must_be_another_and_not_older(stall: tuple[Databas
         (database.dsn_as(STALL_OWNER), "the original itself"),
         (home.dsn_as(STALL_OWNER), "older server"),
     ):
-        with pytest.raises(CopyRefused, match=said), copied(database, manifest, copy_dsn=dsn):
+        with pytest.raises(CopyRefused, match=said), copied(database, manifest, CopyOptions(copy_dsn=dsn)):
             pass
     assert one(database, "select count(*) from items") == 120
 
@@ -746,7 +749,7 @@ def test_on_the_embedded_server_it_runs_as_a_login_like_the_originals(
     database, manifest = old_stall
     newer = running_server(servers, 18)
     folder = Path(os.environ["TENANTRY_TEST_SERVERS"])
-    with copied(database, manifest, embedded=folder) as copy:
+    with copied(database, manifest, CopyOptions(embedded=folder)) as copy:
         there = Database(newer, copy.database)
         assert (copy.same_server, copy.notes) == (False, [])
         with connect(copy.dsn) as connection:
@@ -767,7 +770,7 @@ def test_the_embedded_server_must_not_be_older(
         newer = replace(original, version=990000)
         with (
             pytest.raises(CopyRefused, match="older server"),
-            duplicated(connection, newer, manifest, embedded=Path(os.environ["TENANTRY_TEST_SERVERS"])),
+            duplicated(connection, newer, manifest, CopyOptions(embedded=Path(os.environ["TENANTRY_TEST_SERVERS"]))),
         ):
             pass
 

@@ -10,7 +10,7 @@ from tenantry.catalog import need_schema
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import out, print_json, print_text
 from tenantry.cli.database import connected
-from tenantry.cli.files import write_findings
+from tenantry.cli.files import FindingFiles, write_findings
 from tenantry.cli.options import (
     AsJson,
     Baseline,
@@ -33,6 +33,7 @@ from tenantry.prove.evidence import lint_exceptions
 from tenantry.prove.formats import as_markdown
 from tenantry.prove.lint.checks import check_files
 from tenantry.prove.lint.run import find_exceptions, load_exceptions, run_lint
+from tenantry.prove.lint.scope import Sought
 from tenantry.report.terminal import lint as view
 from tenantry.settings import read_settings
 
@@ -98,9 +99,7 @@ def lint(
         found = run_lint(
             connection,
             manifest=None if guess else loaded,
-            schemas=schema or (),
-            roles=role or (),
-            tenant_column=tenant_column,
+            sought=Sought(schema or (), role or (), tenant_column),
             exceptions=lint_exceptions(allowed),
             only=check,
             baseline=load_baseline(baseline) if baseline is not None else (),
@@ -112,9 +111,7 @@ def lint(
         suite="tenantry lint",
         seconds=found.seconds,
         artifact="" if guess or loaded is None else loaded.path.as_posix(),
-        baseline=write_baseline,
-        junit=junit,
-        sarif=sarif,
+        files=FindingFiles(write_baseline, junit, sarif),
     )
     if as_json:
         print_json(found.to_json())

@@ -22,7 +22,7 @@ from tenantry.migrate.run.engine import Migration, Options, Outcome
 from tenantry.migrate.session.backups import backup_lines, look_for_backups
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.cutover import readiness
-from tenantry.prove.evidence import ProofEvidence, gather_target
+from tenantry.prove.evidence import ProofEvidence, ProofOptions, gather_target
 from tenantry.prove.lint.run import find_exceptions
 from tenantry.report import Duration, build_report
 from tenantry.report.html import write_report
@@ -130,9 +130,7 @@ def _prove(address: str, manifest: Manifest, content: dict[str, Any], *, as_json
         found, _ = gather_target(
             manifest,
             owner_dsn=address,
-            exceptions=find_exceptions(manifest.folder),
-            progress=bars.count,
-            notice=bars.notice,
+            options=ProofOptions(exceptions=find_exceptions(manifest.folder), progress=bars.count, notice=bars.notice),
         )
     content["proved"] = found.to_json()
     if not as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json, print_text, written
 from tenantry.cli.database import connected, run_address
-from tenantry.cli.files import write_findings
+from tenantry.cli.files import FindingFiles, write_findings
 from tenantry.cli.options import (
     AsJson,
     Baseline,
@@ -32,13 +33,15 @@ from tenantry.cli.options import (
     one_copy,
 )
 from tenantry.cli.progress import Bars
+from tenantry.dbcopy.maker import CopyOptions
 from tenantry.errors import SettingsError, nearest
 from tenantry.manifest import load_manifest
 from tenantry.mapping import Project
 from tenantry.postgres import normalise_dsn
 from tenantry.prove.baseline import load_baseline
-from tenantry.prove.evidence import PARTS, Part, ProofEvidence, gather_found, gather_target
-from tenantry.prove.lint.run import find_exceptions, load_exceptions
+from tenantry.prove.evidence import PARTS, Part, ProofEvidence, ProofOptions, gather_found, gather_target
+from tenantry.prove.lint.run import Allowed, find_exceptions, load_exceptions
+from tenantry.prove.lint.scope import Sought
 from tenantry.report.evidence import evidence_markdown, write_evidence
 from tenantry.report.terminal import prove as view
 from tenantry.settings import Settings, read_settings
@@ -118,24 +121,26 @@ def prove(
     known = load_baseline(baseline) if baseline is not None else frozenset()
     project: Project | None = None
     if found:
-        evidence = _discovered(
-            settings, parts, exceptions, known, schema, role, tenant_column, on_copy=copy, quiet=as_json
-        )
+        options = ProofOptions(parts, on_copy=copy, exceptions=_exceptions(exceptions, settings.folder), baseline=known)
+        evidence = _discovered(settings, Sought(schema or (), role or (), tenant_column), options, quiet=as_json)
     else:
         with run_address(dsn, manifest) as (address, loaded), Bars(err, quiet=as_json) as bars:
             evidence, project = gather_target(
                 loaded,
                 owner_dsn=address,
                 login=login,
-                on_copy=copy or embedded or copy_dsn is not None,
-                copy_dsn=normalise_dsn(copy_dsn) if copy_dsn else None,
-                embedded=embedded_folder(settings, embedded),
-                parts=parts,
-                exceptions=load_exceptions(exceptions) if exceptions is not None else find_exceptions(loaded.folder),
-                strict=strict,
-                baseline=known,
-                progress=bars.count,
-                notice=bars.notice,
+                options=ProofOptions(
+                    parts,
+                    on_copy=copy or embedded or copy_dsn is not None,
+                    copy=CopyOptions(
+                        normalise_dsn(copy_dsn) if copy_dsn else None, embedded_folder(settings, embedded)
+                    ),
+                    exceptions=_exceptions(exceptions, loaded.folder),
+                    baseline=known,
+                    strict=strict,
+                    progress=bars.count,
+                    notice=bars.notice,
+                ),
             )
     if html is not None:
         write_evidence(evidence, project, html)
@@ -146,9 +151,7 @@ def prove(
         suite="tenantry prove",
         seconds=evidence.seconds,
         artifact=project.manifest.path.as_posix() if project is not None else "",
-        baseline=write_baseline,
-        junit=junit,
-        sarif=sarif,
+        files=FindingFiles(write_baseline, junit, sarif),
     )
     if as_json:
         print_json(evidence.to_json())
@@ -188,29 +191,12 @@ def _parts(asked: list[str] | None) -> tuple[Part, ...]:
     return tuple(each for each in PARTS if not asked or each in asked)
 
 
-def _discovered(
-    settings: Settings,
-    parts: tuple[Part, ...],
-    exceptions: Path | None,
-    known: frozenset[str],
-    schema: list[str] | None,
-    role: list[str] | None,
-    tenant_column: str | None,
-    *,
-    on_copy: bool,
-    quiet: bool,
-) -> ProofEvidence:
+def _exceptions(given: Path | None, folder: Path) -> tuple[Allowed, ...]:
+    return load_exceptions(given) if given is not None else find_exceptions(folder)
+
+
+def _discovered(settings: Settings, sought: Sought, options: ProofOptions, *, quiet: bool) -> ProofEvidence:
     # The manifest names the embedded server's database, even if nothing else of it is used.
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     with connected(settings, loaded) as (address, _), Bars(err, quiet=quiet) as bars:
-        return gather_found(
-            address,
-            schemas=schema or (),
-            roles=role or (),
-            tenant_column=tenant_column,
-            parts=parts,
-            exceptions=load_exceptions(exceptions) if exceptions is not None else find_exceptions(settings.folder),
-            baseline=known,
-            on_copy=on_copy,
-            progress=bars.count,
-        )
+        return gather_found(address, sought, replace(options, progress=bars.count))

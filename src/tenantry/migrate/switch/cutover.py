@@ -10,6 +10,7 @@ from tenantry.errors import NotReady, RulesInTheWay, RunFinished
 from tenantry.journal.journal import Connection, Journal
 from tenantry.manifest import Manifest
 from tenantry.mapping.tables_read import unsteady_expressions
+from tenantry.migrate.run.compare_sides import compare_sides
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session.locks import look, prepared_transaction
 from tenantry.migrate.session.observer import Observer

@@ -3,6 +3,7 @@
 from tenantry.prove.attacks.harness.attempt import Application
 from tenantry.prove.attacks.harness.copy import AttackCopy, NoLogin, attack_copy
 from tenantry.prove.attacks.harness.model import FAMILIES, Attack, AttackResult, AttackVerdict, Family, Outcome
+from tenantry.prove.attacks.harness.world import AttackedDatabase
 from tenantry.prove.attacks.run import ATTACKS, ask_rights, run_attacks
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "AttackCopy",
     "AttackResult",
     "AttackVerdict",
+    "AttackedDatabase",
     "Family",
     "NoLogin",
     "Outcome",

@@ -31,8 +31,9 @@ from tenantry.prove.attacks import (
 from tenantry.prove.attacks import ddl as objects
 from tenantry.prove.attacks import denial_of_service as disturb
 from tenantry.prove.attacks import side_channels as around
-from tenantry.prove.attacks.harness.attempt import Application, Attempt, World
+from tenantry.prove.attacks.harness.attempt import Attempt, World
 from tenantry.prove.attacks.harness.model import Attack, AttackResult, Outcome
+from tenantry.prove.attacks.harness.world import AttackedDatabase
 from tenantry.prove.fixtures.build import remove_leftovers
 
 _MODULES = (
@@ -52,11 +53,8 @@ Progress = Callable[[str, int, int], None]
 
 def run_attacks(
     project: Project,
+    copy: AttackedDatabase,
     *,
-    owner_dsn: str,
-    login_dsn: str,
-    own_login: bool = False,
-    application: Application | None = None,
     attacks: Collection[str] | None = None,
     accepted: Mapping[str, str] | None = None,
     progress: Progress | None = None,
@@ -64,10 +62,6 @@ def run_attacks(
     """Try every attack on a copy of the database: rows are committed there, and an attack's effects may stay.
 
     Args:
-        owner_dsn: a login that is, or may act as, the owner of the target's tables, on the copy.
-        login_dsn: the application's login, or one like it, on the copy (see `attack_copy`).
-        own_login: the login was made for this copy, so its settings may be changed.
-        application: how the application keeps its connections; by default as tenantry.postgres.tenant does.
         attacks: the names of the attacks to try; by default all.
         accepted: attack → why its success does not fail the proof.
 
@@ -75,8 +69,8 @@ def run_attacks(
         TenantryError: tenants or people cannot be made, or the attacker's context does not open, so nothing can be tried.
     """
     chosen = [each for each in ATTACKS if attacks is None or each.name in attacks]
-    with connect(owner_dsn, name="tenantry attacks") as owner:
-        ground = World.prepare(project, owner, login_dsn, own_login=own_login, application=application or Application())
+    with connect(copy.owner_dsn, name="tenantry attacks") as owner:
+        ground = World.prepare(project, owner, copy)
         try:
             _check(ground)
             results = []

@@ -28,7 +28,7 @@ from tenantry.prove.lint.checks import (
     with_parts_read,
 )
 from tenantry.prove.lint.facts import gather_facts
-from tenantry.prove.lint.scope import SIGNED_IN, Scope, discover, manifest_scope
+from tenantry.prove.lint.scope import SIGNED_IN, Scope, Sought, discover, manifest_scope
 
 EXCEPTIONS = "tenantry-lint.toml"
 """The file of exceptions, next to the manifest or in the working directory."""
@@ -138,9 +138,7 @@ def run_lint(
     *,
     manifest: Manifest | None = None,
     scope: Scope | None = None,
-    schemas: Sequence[str] = (),
-    roles: Sequence[str] = (),
-    tenant_column: str | None = None,
+    sought: Sought | None = None,
     exceptions: Sequence[Allowed] = (),
     only: Iterable[str] | None = None,
     baseline: Collection[str] = (),
@@ -151,7 +149,7 @@ def run_lint(
         conn: any login that may read the catalog; no rights on the tables are needed.
         manifest: the intended access, if there is one; otherwise it is discovered, and `scope.sentences` say how.
         scope: what to inspect, instead of the manifest's or the discovered scope.
-        schemas, roles, tenant_column: override what discover() would find.
+        sought: overrides what discover() would find.
         only: names of the checks to run; by default all.
         baseline: fingerprints of accepted findings (tenantry.prove.baseline).
 
@@ -171,7 +169,8 @@ def run_lint(
         if scope is None and manifest is not None:
             scope = manifest_scope(conn, manifest, protected=[ROW_ID, LEGACY_ID, manifest.tenant.column, *_AUDIT])
         if scope is None:
-            scope = discover(conn, schemas=schemas, roles=roles, tenant_column=tenant_column)
+            asked = sought or Sought()
+            scope = discover(conn, schemas=asked.schemas, roles=asked.roles, tenant_column=asked.tenant_column)
         signed_in = [name for name in scope.clients if name not in scope.visitors and name not in scope.logins]
         facts = gather_facts(
             conn,

@@ -181,6 +181,21 @@ def manifest_scope(
 # -- from the database -------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Parts of the scope that are given; discover() finds the others.
+
+    Attributes:
+        schemas: the schemas to inspect.
+        roles: the clients.
+        tenant_column: the name of the column that holds the tenant.
+    """
+
+    schemas: Sequence[str] = ()
+    roles: Sequence[str] = ()
+    tenant_column: str | None = None
+
+
 def discover(
     conn: psycopg.Connection[Any],
     *,

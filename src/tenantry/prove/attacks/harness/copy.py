@@ -7,10 +7,9 @@ stay unchanged: attacks commit their rows in the copy, and change settings only 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import psycopg
@@ -18,6 +17,7 @@ import psycopg
 from tenantry.catalog import Catalog, read_catalog
 from tenantry.dbcopy.checks import lacking_access
 from tenantry.dbcopy.duplicate import duplicated
+from tenantry.dbcopy.maker import CopyOptions, CopyReports
 from tenantry.dbcopy.original import CopyRefused, reading
 from tenantry.dbcopy.pg_programs import in_short
 from tenantry.errors import TenantryError
@@ -56,51 +56,35 @@ class AttackCopy:
 def attack_copy(
     project: Project,
     dsn: str,
-    *,
-    copy_dsn: str | None = None,
-    embedded: Path | None = None,
-    jobs: int = 2,
-    scratch: Path | None = None,
-    notice: Callable[[str], None] = lambda _text: None,
-    left: list[str] | None = None,
+    options: CopyOptions | None = None,
+    reports: CopyReports | None = None,
 ) -> Iterator[AttackCopy]:
     """Make a copy of the database and a login for it; both are removed at the end, also after an error.
 
     Args:
         dsn: of the database itself, as a login that may make databases and roles there.
-        copy_dsn, embedded, jobs, scratch: where and how the copy is made, as for a rehearsal.
-        left: receives what could not be removed at the end, with the reason.
+        options: where and how the copy is made, as for a rehearsal.
+        reports: `left` also receives logins that could not be removed at the end, with the reason.
 
     Raises:
         RightsMissing, RolesMissing, CopyRefused, NoLogin: with what to do; nothing was left behind.
         RunInProgress: a rehearsal, or another proof by attacks, of this database is running.
     """
     manifest = _of_target(project.manifest)
-    lost: list[str] = [] if left is None else left
+    options, reports = replace(options or CopyOptions(), every_row=False), reports or CopyReports()
     with reading(dsn, manifest, every_row=False) as (connection, original):
         rights = connection.execute(load_blocks(_SQL, "copy")["database_rights"]).fetchall()
         # Outermost: the login can be dropped only after the copy, with everything that was granted there.
         with (
             _logins() as logins,
-            duplicated(
-                connection,
-                original,
-                manifest,
-                copy_dsn=copy_dsn,
-                embedded=embedded,
-                jobs=jobs,
-                scratch=scratch,
-                notice=notice,
-                left=lost,
-                every_row=False,
-            ) as copy,
+            duplicated(connection, original, manifest, options, reports) as copy,
         ):
             with connect(copy.dsn, name="tenantry proof: copy") as admin:
                 _need_access(original.catalog, read_catalog(admin, original.catalog.schema), manifest)
                 notes = [*copy.notes, *_grant_database(admin, copy.database, rights)]
                 _open_fence(admin, project.manifest.target.schema_name)
                 name, password = logins.make(
-                    admin, copy.dsn, copy.database, f"{MARK}: a copy of {original.database}", lost
+                    admin, copy.dsn, copy.database, f"{MARK}: a copy of {original.database}", reports.left
                 )
                 notes += _like_the_application(admin, project.manifest, name)
             login_dsn = with_parameters(copy.dsn, user=name, password=password, options="")

@@ -51,6 +51,23 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class AttackedDatabase:
+    """The copy that is attacked, and how.
+
+    Attributes:
+        owner_dsn: a login that is, or may act as, the owner of the target's tables, on the copy.
+        login_dsn: the application's login, or one like it, on the copy (see `attack_copy`).
+        own_login: the login was made for this copy, so its settings may be changed.
+        application: how the application keeps its connections; by default as tenantry.postgres.tenant does.
+    """
+
+    owner_dsn: str
+    login_dsn: str
+    own_login: bool = False
+    application: Application = Application()
+
+
+@dataclass(frozen=True, slots=True)
 class TargetTable:
     """A table with rows that the attacker must not see, and the client role's rights on it."""
 
@@ -105,17 +122,14 @@ class World:
         cls,
         project: Project,
         owner: psycopg.Connection[Any],
-        login_dsn: str,
-        *,
-        own_login: bool,
-        application: Application,
+        copy: AttackedDatabase,
     ) -> World:
         """Make synthetic tenants, people and rows, over the owner's connection.
 
         Raises:
             StatementRefused: they cannot be made.
         """
-        ground = cls(project, owner, login_dsn, own_login, application, people(project.manifest))
+        ground = cls(project, owner, copy.login_dsn, copy.own_login, copy.application, people(project.manifest))
         ground.rebuild()
         return ground
 
