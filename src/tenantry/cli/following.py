@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tenantry.cli.progress import Bars
 from tenantry.manifest import Manifest
-from tenantry.migrate.follow import Followed, follow
+from tenantry.migrate.follow import Followed, FollowHooks, follow
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.report.terminal.switch import following_line
 
@@ -34,9 +34,7 @@ def keep_synchronized(
             until_idle=until_idle,
             observer=bars,
             stopped=stopped,
-            wait=wait,
-            told=lambda total, lag, age: bars.line(following_line(total, lag, age)),
-            prometheus=prometheus,
+            hooks=FollowHooks(wait, lambda total, lag, age: bars.line(following_line(total, lag, age)), prometheus),
         )
     finally:
         throttle.close()

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantry.catalog import Catalog
+from tenantry.mapping.project import Project
 from tenantry.postgres import load_blocks
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -129,26 +130,23 @@ class Journal:
     def create(
         cls,
         connection: Connection,
+        project: Project,
         *,
-        name: str,
-        manifest_digest: str,
-        manifest_path: str,
-        source: Catalog,
-        target: Catalog,
         tool_version: str,
         subset: Mapping[str, Any] | None = None,
     ) -> Journal:
+        """Record the beginning of a run."""
         row = run_sql(
             connection,
             "new_run",
-            name=name,
-            manifest_digest=manifest_digest,
-            manifest_path=manifest_path,
-            source_schema=source.schema,
-            target_schema=target.schema,
+            name=project.manifest.name,
+            manifest_digest=project.digest,
+            manifest_path=str(project.manifest.path),
+            source_schema=project.source.schema,
+            target_schema=project.target.schema,
             tool_version=tool_version,
-            source_catalog=Jsonb(source.to_json()),
-            target_catalog=Jsonb(target.to_json()),
+            source_catalog=Jsonb(project.source.to_json()),
+            target_catalog=Jsonb(project.target.to_json()),
             process=Jsonb(this_process()),
             subset=None if subset is None else Jsonb(dict(subset)),
         ).fetchone()

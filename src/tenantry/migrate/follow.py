@@ -37,6 +37,21 @@ class Followed:
     direction: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FollowHooks:
+    """What happens between rounds.
+
+    Attributes:
+        wait: called before each round; returns when the round may start (throttle).
+        report: called after each check, with the lag in entries and the age of the oldest in seconds.
+        prometheus: a file that is rewritten with the current metrics.
+    """
+
+    wait: Callable[[], None] = lambda: None
+    report: Callable[[Followed, int, float], None] = lambda _total, _lag, _age: None
+    prometheus: Path | None = None
+
+
 def follow(
     dsn: str,
     manifest: Manifest,
@@ -44,28 +59,24 @@ def follow(
     until_idle: bool = False,
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    wait: Callable[[], None] = lambda: None,
-    told: Callable[[Followed, int, float], None] = lambda _total, _lag, _age: None,
-    prometheus: Path | None = None,
+    hooks: FollowHooks | None = None,
 ) -> Followed:
     """Replay rounds until stopped, or, with `until_idle`, until the queue is empty.
 
     Args:
-        wait: called before each round; returns when the round may start (throttle).
-        told: called after each check, with the lag in entries and the age of the oldest in seconds.
-        prometheus: a file that is rewritten with the current metrics.
+        hooks: what is called, and written, between rounds.
 
     Raises:
         NoRun, NotReady, SourceAltered: the source cannot be followed as it is now.
     """
-    total = Followed()
+    total, hooks = Followed(), hooks or FollowHooks()
     while True:
         with RunHandle(dsn, manifest, observer, patience=300.0) as live:
             live.need_copied()
             live.check()
             with Sampler(dsn, live.journal, lambda: _facts(total)):
                 try:
-                    if not _follow(live, total, until_idle, stopped, wait, told, prometheus):
+                    if not _follow(live, total, until_idle, stopped, hooks):
                         return total
                 except SourceAltered as error:
                     # Harmless changes, e.g. an attached or dropped partition, are accepted as at the start of any command.
@@ -92,15 +103,13 @@ def _follow(
     total: Followed,
     until_idle: bool,
     stopped: Callable[[], bool],
-    wait: Callable[[], None],
-    told: Callable[[Followed, int, float], None],
-    prometheus: Path | None,
+    hooks: FollowHooks,
 ) -> bool:
     """Replay rounds until another process asks for the run (True), or the work is done (False)."""
     looked = 0.0
     since_clean = 0
     while not stopped():
-        wait()
+        hooks.wait()
         last = live.round()
         entries = last.entries + last.reversed_entries
         total.rounds += bool(entries)
@@ -119,11 +128,11 @@ def _follow(
             looked = time.monotonic()
             # Rows can appear or disappear without any write: a partition can be attached or dropped.
             live.watch.check(live.main)
-            told(total, live.pending(), last.oldest)
-            if prometheus is not None:
+            hooks.report(total, live.pending(), last.oldest)
+            if hooks.prometheus is not None:
                 from tenantry.migrate.observe.prometheus import write_metrics  # noqa: PLC0415
 
-                write_metrics(live.main, prometheus)
+                write_metrics(live.main, hooks.prometheus)
             live.refresh()
             if live.run.status == "contracted":
                 raise NoRun("The run was contracted: only the target is left.", hint="Nothing is left to do.")

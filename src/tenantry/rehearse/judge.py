@@ -62,16 +62,22 @@ def lock_times(run: RehearsalRun, plan: Plan) -> list[Lock]:
 
 def collect_lists(run: RehearsalRun, prepared: Prepared) -> None:
     """Read the journal's lists, before the journal is dropped."""
-    from tenantry.report.collect import Duration, build_report  # noqa: PLC0415 - the report knows the engine
+    from tenantry.report.collect import Duration, RunResults, build_report  # noqa: PLC0415 - the report knows the engine
 
     blocks = load_blocks("tenantry.rehearse", "run")
     result = run.result
     report = build_report(
-        run.connection, prepared.project, plan=prepared.plan, findings=result.findings, outcome=result.outcome,
-        proof=result.proof.to_json() if result.proof is not None else None,
-        durations=[Duration(stage.name, round(stage.seconds, 2)) for stage in result.stages],
+        run.connection,
+        prepared.project,
+        plan=prepared.plan,
+        results=RunResults(
+            result.findings,
+            result.outcome,
+            result.proof.to_json() if result.proof is not None else None,
+            [Duration(stage.name, round(stage.seconds, 2)) for stage in result.stages],
+        ),
         command_prefix=run.prefix,
-    )  # fmt: skip
+    )
     result.report = report
     result.quarantine, result.merged = report["quarantine"], report["merged"]
     for block, into in (("conflicts", result.conflicts), ("kept", result.kept_cells)):

@@ -92,24 +92,36 @@ def users_summary(connection: Connection, project: Project) -> dict[str, Any] | 
     }
 
 
+@dataclass(frozen=True, slots=True)
+class RunResults:
+    """What one process found, did and showed.
+
+    Attributes:
+        outcome: None if it did not migrate.
+        proof: `Proof.to_json()`.
+    """
+
+    findings: Sequence[Finding] = ()
+    outcome: Outcome | None = None
+    proof: Mapping[str, Any] | None = None
+    durations: Sequence[Duration] = ()
+
+
 def build_report(
     connection: Connection,
     project: Project,
     *,
     plan: Plan,
-    findings: Sequence[Finding],
-    outcome: Outcome | None,
-    proof: Mapping[str, Any] | None,
-    durations: Sequence[Duration],
-    planted: Sequence[Mapping[str, Any]] | None = None,
+    results: RunResults | None = None,
     command_prefix: str,
 ) -> dict[str, Any]:
     """Return everything that was found, done and shown, as plain JSON types.
 
     Args:
-        proof: `Proof.to_json()`.
-        planted: for sample data, the planted defects and how many of each were found.
+        results: what was found, done and shown by this process; the rest is read from the journal.
     """
+    results = results or RunResults()
+    outcome = results.outcome
     row = connection.execute("select current_database(), current_setting('server_version')").fetchone()
     assert row is not None
     run = last_run(connection)
@@ -144,8 +156,8 @@ def build_report(
         "direction": run.direction if run is not None else None,
         "contracted": run is not None and run.status == "contracted",
         "subset": asdict(project.subset) if project.subset is not None else None,
-        "durations": [asdict(duration) for duration in durations],
-        "findings": [finding.to_json() for finding in findings],
+        "durations": [asdict(duration) for duration in results.durations],
+        "findings": [finding.to_json() for finding in results.findings],
         "plan": {
             "digest": plan.digest(),
             "estimated_seconds": round(plan.seconds, 1),
@@ -166,8 +178,8 @@ def build_report(
         "merged": merged,
         "changes": changes,
         "users": users_summary(connection, project) if outcome is not None else None,
-        "planted": [dict(each) for each in planted] if planted is not None else None,
-        "proof": dict(proof) if proof is not None else None,
+        "planted": None,
+        "proof": dict(results.proof) if results.proof is not None else None,
     }
     timeline = read_timeline(connection)
     if timeline is not None:

@@ -21,15 +21,17 @@ def composite_references(
     table: Table,
     sample: Sample,
     keys: Sequence[Key],
-    stated: Collection[str],
-    found: Sequence[FoundReference],
+    taken: Collection[str],
     evidence: KeyEvidence,
 ) -> list[FoundReference]:
-    """Find the references of one table to keys of several columns."""
-    taken = {each.place.column for each in found if each.place.form == "value"}
+    """Find the references of one table to keys of several columns.
+
+    Args:
+        taken: columns whose references are known.
+    """
     made: list[FoundReference] = []
     for column in table.columns:
-        if column.name in taken or column.name in stated or column.name not in sample.columns:
+        if column.name in taken or column.name not in sample.columns:
             continue
         if (table.row_key or ())[-1:] == (column.name,):
             continue

@@ -108,7 +108,7 @@ def _survey(
         sample = samples[table.name]
         kind, why = kind_of(
             table, graph, sample, tenant=name if name != user else "", users=user, membership=member,
-            passwords=columns.password_table, rows=sample.rows,
+            passwords=columns.password_table,
         )  # fmt: skip
         paths: tuple[TenantPath, ...] = ()
         if name and kind not in ("framework", "tenant"):

@@ -193,7 +193,7 @@ def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Fou
 
 
 def kind_of(
-    table: Table, graph: Graph, sample: Sample, *, tenant: str, users: str, membership: str, passwords: str, rows: int
+    table: Table, graph: Graph, sample: Sample, *, tenant: str, users: str, membership: str, passwords: str
 ) -> tuple[TableKind, str]:
     """Classify a table, with the reason."""
     name = stem(table.name)
@@ -219,16 +219,16 @@ def kind_of(
         return "log", "its name is that of a log, and it has no time of a change"
     if not parents and children and table.name not in graph.reaching(tenant or users or table.name) - {table.name}:
         return "lookup", f"it names no table, and {len({hop.table for hop in children})} name it"
-    if not parents and _is_list(table, sample, rows):
+    if not parents and _is_list(table, sample):
         return "lookup", "a short list that names no other table"
     return "data", "rows of the application"
 
 
-def _is_list(table: Table, sample: Sample, rows: int) -> bool:
+def _is_list(table: Table, sample: Sample) -> bool:
     key = table.row_key or ()
     natural = (
         len(key) == 1
         and bool(sample.values)
         and all(shape_of(value) == "word" for value in sample.distinct(key[0])[:20])
     )
-    return 0 <= rows <= 500 and (natural or len(table.columns) <= 4)
+    return 0 <= sample.rows <= 500 and (natural or len(table.columns) <= 4)

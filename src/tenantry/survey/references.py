@@ -55,7 +55,8 @@ def discover_references(
         declared = list(_declared(catalog, table))
         stated = {column for each in declared for column in each.columns}
         found = _undeclared(table, samples[table.name], places[table.name], stated, evidence, types)
-        found += composite_references(connection, catalog, table, samples[table.name], keys, stated, found, evidence)
+        known = stated | {each.place.column for each in found if each.place.form == "value"}
+        found += composite_references(connection, catalog, table, samples[table.name], keys, known, evidence)
         taken = {each.place for each in found}
         known = stated | {each.place.column for each in places[table.name]}
         references += [*declared, *found, *([] if _no_data(table) else _by_name(catalog, table, single, known, people))]

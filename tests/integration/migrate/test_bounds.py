@@ -22,7 +22,7 @@ from tenantry.journal.journal import Connection
 from tenantry.migrate.replay.reverse import Reversed, Reverser
 from tenantry.migrate.run.handle import RunHandle
 from tenantry.migrate.session import heartbeat
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import EmbeddedServer, connect, explain, literal
@@ -244,7 +244,7 @@ def test_a_hung_tool_that_sets_triggers_does_not_block_applications(small: MakeS
 
         with pytest.raises(psycopg.Error) as caught:
             capture_tables(
-                connection, "public", ["User"], ['lock table "User" in share row exclusive mode'], stand_still,
+                connection, LockedTables("public", ["User"]), ['lock table "User" in share row exclusive mode'], stand_still,
                 patience=5, notice=print,
             )  # fmt: skip
         writer.execute("set lock_timeout = '1ms'")

@@ -462,10 +462,7 @@ def test_a_run_leaves_a_timeline_that_its_report_shows(legacy: Database) -> None
     cut_over(legacy.dsn_as(OWNER), clinic_manifest())
     with engine(legacy) as connection:
         prepared = prepare(connection, clinic_manifest())
-        report = build_report(
-            connection, prepared.project, plan=prepared.plan, findings=(), outcome=None, proof=None, durations=(),
-            command_prefix="tenantry",
-        )  # fmt: skip
+        report = build_report(connection, prepared.project, plan=prepared.plan, command_prefix="tenantry")
     timeline = Timeline.from_json(report["timeline"])
     assert [band.name for band in timeline.bands][:3] == ["expand", "capture", "copy"]
     assert {"verify", "secure"} <= {band.name for band in timeline.bands}

@@ -28,6 +28,7 @@ from tenantry.migrate.run.engine import Options
 from tenantry.migrate.session.backups import backup_lines, judge, look_for_backups, managed_service
 from tenantry.postgres import EmbeddedServer, connect, ident, literal
 from tenantry.rehearse import run as rehearsing
+from tenantry.rehearse import stages
 from tenantry.rehearse.model import Rehearsal, Wishes
 from tenantry.rehearse.run import rehearse
 from tests.conftest import Database, fresh_database, running_server
@@ -407,7 +408,7 @@ def test_what_fails_on_the_copy_is_reported_and_the_copy_dropped(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(rehearsing, "cut_over", fail)
+    monkeypatch.setattr(stages, "cut_over", fail)
     result = rehearsed(database, manifest)
     assert (result.passed, result.complete) == (False, False)
     assert [problem.stage for problem in result.problems] == ["cut over"]
@@ -427,7 +428,7 @@ def test_stopped_by_the_user_it_drops_the_copy(
         raise KeyboardInterrupt
 
     if place == "while it is migrated":
-        monkeypatch.setattr(rehearsing, "Migration", stop)
+        monkeypatch.setattr(stages, "Migration", stop)
     else:
         monkeypatch.setattr(fill, "run_program", stop)
     # With an open connection it is dumped.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -71,11 +71,10 @@ def cutover(
             address,
             loaded,
             bounds=Bounds(max_write_pause, retry_for),
-            when=given,
+            when=replace(given, stopped=stopped),
             grace=allowed,
             accept_quarantined=accept_quarantined,
             observer=bars,
-            stopped=stopped,
         )
         missing = MissingRows(address)
     if as_json:

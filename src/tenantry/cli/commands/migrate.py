@@ -24,7 +24,7 @@ from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.cutover import readiness
 from tenantry.prove.evidence import ProofEvidence, ProofOptions, gather_target
 from tenantry.prove.lint.run import find_exceptions
-from tenantry.report import Duration, build_report
+from tenantry.report import Duration, RunResults, build_report
 from tenantry.report.html import write_report
 from tenantry.report.terminal import prove as proof_view
 from tenantry.report.terminal.migrate import accounts, readiness_lines
@@ -117,10 +117,10 @@ def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Ou
         connection,
         prepared.project,
         plan=prepared.plan,
-        findings=(),
-        outcome=outcome,
-        proof=None,
-        durations=[Duration(timing.phase, round(timing.seconds, 2)) for timing in outcome.timings],
+        results=RunResults(
+            outcome=outcome,
+            durations=[Duration(timing.phase, round(timing.seconds, 2)) for timing in outcome.timings],
+        ),
         command_prefix=program(),
     )
 

@@ -256,11 +256,7 @@ class Migration:
             take_run_lock(main)
             journal = Journal.create(
                 main,
-                name=plan.name,
-                manifest_digest=plan.manifest_digest,
-                manifest_path=str(self._manifest.path),
-                source=prepared.project.source,
-                target=prepared.project.target,
+                prepared.project,
                 tool_version=__version__,
                 subset=None if prepared.chosen is None else asdict(prepared.chosen.subset),
             )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -17,17 +18,29 @@ from tenantry.migrate.session.write_pause import STOOD_STILL
 from tenantry.postgres import literal, load_blocks
 
 
+@dataclass(frozen=True, slots=True)
+class LockedTables:
+    """The tables that a transaction locks, for messages.
+
+    Attributes:
+        tables: of the schema; empty: any of them.
+        others: schema and tables that are locked too.
+    """
+
+    schema: str
+    tables: Sequence[str]
+    others: tuple[str, Sequence[str]] | None = None
+
+
 def capture_tables(
     connection: Connection,
-    schema: str,
-    tables: Sequence[str],
+    locked: LockedTables,
     statements: Sequence[str],
     mark: Callable[[], None],
     *,
     patience: float,
     notice: Callable[[str], None],
     stopped: Callable[[], bool] = lambda: False,
-    others: tuple[str, Sequence[str]] | None = None,
 ) -> None:
     """Alter tables that applications use, in one transaction.
 
@@ -35,13 +48,12 @@ def capture_tables(
     releases the queue behind it; attempts repeat, with jitter, for `patience` seconds.
 
     Args:
-        tables: the locked tables, for messages; empty: any table of the schema.
         mark: called last in the transaction.
-        others: schema and tables that are locked too.
 
     Raises:
         SourceLocked: with the blocking sessions.
     """
+    schema, tables, others = locked.schema, locked.tables, locked.others
     deadline = time.monotonic() + patience
     attempt = 0
     while True:

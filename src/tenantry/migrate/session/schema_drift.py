@@ -15,7 +15,7 @@ from tenantry.journal.journal import Connection, Journal, Run
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
 from tenantry.mapping.legacy_ids import from_part, source_key
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.migrate.session.trigger_states import stand_guard
 from tenantry.plan.operations.capture import capture
@@ -210,8 +210,7 @@ def _take_off(connection: Connection, table: Table, there: Table, notice: Callab
         relation = ident(str(schema), str(name))
         capture_tables(
             connection,
-            str(schema),
-            [str(name)],
+            LockedTables(str(schema), [str(name)]),
             [f"drop trigger if exists {trigger} on {relation}" for trigger in OURS],
             lambda: None,
             patience=60.0,

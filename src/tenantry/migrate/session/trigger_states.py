@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tenantry.journal.journal import Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import Project
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.postgres import ident, literal, load_blocks
 from tenantry.statements.capture import (
@@ -119,7 +119,9 @@ def _all(connection: Connection, schema: str, tables: list[str]) -> bool:
 def _set(
     connection: Connection, schema: str, tables: list[str], statements: list[str], notice: Callable[[str], None]
 ) -> None:
-    capture_tables(connection, schema, tables, statements, lambda: None, patience=_PATIENCE, notice=notice)
+    capture_tables(
+        connection, LockedTables(schema, tables), statements, lambda: None, patience=_PATIENCE, notice=notice
+    )
 
 
 def were_switched(connection: Connection, project: Project) -> bool:

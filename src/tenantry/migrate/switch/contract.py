@@ -11,7 +11,7 @@ from tenantry.errors import NotReady, SourceAltered
 from tenantry.manifest import Manifest
 from tenantry.migrate.replay.queue import EVERYTHING
 from tenantry.migrate.run.handle import RunHandle
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.postgres import ident, load_blocks
 from tenantry.postgres.programs import dump_schema
@@ -141,13 +141,15 @@ def contract(
             try:
                 capture_tables(
                     live.main,
-                    live.project.source.schema,
-                    [table.name for table in live.project.source_tables],
+                    LockedTables(
+                        live.project.source.schema,
+                        [table.name for table in live.project.source_tables],
+                        (live.project.target.schema, target),
+                    ),
                     [*_lock_target(live), *step.sql],
                     mark,
                     patience=patience,
                     notice=live.observer.notice,
-                    others=(live.project.target.schema, target),
                 )
             except psycopg.errors.DependentObjectsStillExist as error:
                 raise NotReady(

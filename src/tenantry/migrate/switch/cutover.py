@@ -40,10 +40,17 @@ _VOUCHES = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When to cut over: at a time (seconds since the epoch), or when no application writes; otherwise at once."""
+    """When to cut over; by default at once.
+
+    Attributes:
+        at: a time, in seconds since the epoch.
+        idle: when no application writes.
+        stopped: whether to stop waiting, before anything is switched.
+    """
 
     at: float | None = None
     idle: bool = False
+    stopped: Callable[[], bool] = lambda: False
 
 
 def cut_over(
@@ -55,7 +62,6 @@ def cut_over(
     grace: float | None = None,
     accept_quarantined: bool = False,
     observer: Observer | None = None,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Switchover:
     """Cut a run over.
 
@@ -109,11 +115,11 @@ def cut_over(
             raise verification_failed([rules])
         if when.at is not None:
             live.observer.notice("Both sides are kept synchronized until the given time.")
-            wait_until(live, when.at, stopped)
+            wait_until(live, when.at, when.stopped)
         if when.idle:
             live.observer.notice("Both sides are kept synchronized until no application writes the source.")
-            wait_until_idle(live, _IDLE_SECONDS, stopped)
-        if stopped():
+            wait_until_idle(live, _IDLE_SECONDS, when.stopped)
+        if when.stopped():
             raise NotReady("Interrupted before the cut-over. Nothing was switched.", hint="Run the same command again.")
         before = newest(live.main, live.journal)
         if accept_quarantined:

@@ -17,7 +17,7 @@ from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.replay.queue import EVERYTHING, pending
 from tenantry.migrate.replay.strays import strays_again
 from tenantry.migrate.run.handle import RunHandle
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.trigger_states import were_switched
 from tenantry.migrate.switch.dual_write_window import CLOSE
@@ -269,7 +269,7 @@ def _undo(live: RunHandle, patience: float, stopped: Callable[[], bool]) -> tupl
         schema, table = step.locks or (live.project.target.schema, None)
         tables = [] if table is None else [table]
         capture_tables(
-            live.main, schema, tables, step.undo, mark,
+            live.main, LockedTables(schema, tables), step.undo, mark,
             patience=patience, notice=live.observer.notice, stopped=stopped,
         )  # fmt: skip
         live.observer.finished(step, seconds=0.0, rows=None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tenantry.journal.journal import Connection
 from tenantry.migrate.run.context import RunContext
 from tenantry.migrate.run.executors.base import Task
-from tenantry.migrate.session.locks import capture_tables
+from tenantry.migrate.session.locks import LockedTables, capture_tables
 from tenantry.plan import Step
 
 
@@ -28,8 +28,7 @@ class CaptureExecution:
         schema, table = step.locks
         capture_tables(
             connection,
-            schema,
-            [table],
+            LockedTables(schema, [table]),
             step.sql,
             lambda: context.mark_done(connection, step),
             patience=context.options.lock_patience,
