@@ -31,7 +31,8 @@ from tenantry.report.html_page import (
 )
 from tenantry.report.shortened import lock_lines
 from tenantry.report.terminal.plan import need_lines, noticed_lines
-from tenantry.report.timeline_svg import clock, course_of
+from tenantry.report.time_axis import clock
+from tenantry.report.timeline_svg import course_of
 from tenantry.review.review import PlanReview
 
 State = Literal["ok", "failed", "open"]

@@ -13,8 +13,10 @@ from xml.etree import ElementTree
 import pytest
 
 from tenantry.report.html import render_html
+from tenantry.report.time_axis import Axis, clock, nice_top, short_number
 from tenantry.report.timeline import Band, Mark, Point, Timeline, bands, rows_of, stretches, thin
-from tenantry.report.timeline_svg import SIZES, Axis, clock, course_of, draw, nice_top, panels_of, short_number
+from tenantry.report.timeline_panels import SIZES, panels_of
+from tenantry.report.timeline_svg import course_of, draw
 from tests.unit.report.test_report import HOSTILE, Page, migrated
 
 BEGUN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
