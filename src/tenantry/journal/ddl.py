@@ -5,12 +5,18 @@ from __future__ import annotations
 from tenantry.postgres import load_sql
 
 _SQL = "tenantry.journal.sql"
-_PARTS = ("journal", "throttle", "reverse", "window")
+_JOURNAL = ("tables", "documents", "fences", "disabled_triggers", "capture")
+"""The files of the first part, which is one statement of the plan."""
+_LATER_PARTS = ("throttle", "reverse", "window")
 
 
 def journal_ddl() -> tuple[str, ...]:
     """The whole journal, in the order in which its parts are created."""
-    return tuple(load_sql(_SQL, name).replace("-- include: run_lock.sql\n", run_lock_ddl()) for name in _PARTS)
+    first = "".join(load_sql(_SQL, name) for name in _JOURNAL)
+    return (
+        first.replace("-- include: run_lock.sql\n", run_lock_ddl()),
+        *(load_sql(_SQL, name) for name in _LATER_PARTS),
+    )
 
 
 def run_lock_ddl() -> str:

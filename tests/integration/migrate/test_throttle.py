@@ -22,6 +22,7 @@ from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.throttle.limits import _EFFECTS, Course, Limits, Look, Reason, Work, judge
 from tenantry.migrate.throttle.overrides import change_settings, pause, reset_settings, resume, stored_settings
 from tenantry.migrate.throttle.throttle import INTERVAL, Throttle
+from tenantry.journal.ddl import journal_ddl
 from tenantry.postgres import EmbeddedServer, connect, load_sql
 from tests.conftest import Database, fresh_database
 from tests.migrate_support import MANIFEST, Said, cli, wait_for
@@ -45,8 +46,8 @@ def settings(**values: object) -> Settings:
 
 def journal(database: Database) -> Database:
     with database.connect() as admin:
-        for name in ("journal", "throttle"):
-            admin.execute(load_sql("tenantry.journal.sql", name))
+        for statement in journal_ddl()[:2]:
+            admin.execute(statement.encode())
     return database
 
 
