@@ -74,7 +74,7 @@ class ColumnCompiler:
             self.say((*key, "as"), wrong)
             return None
         if isinstance(transform, IdTransform):
-            return ids_inside(self, transform, raw, source, target, between, rule, key)
+            return ids_inside(self, transform, raw, target, between, rule, key)
         raw = plain_source(source, raw)
         made = self._transformed(raw, between, rule, key)
         if made is None:

@@ -21,13 +21,13 @@ def ids_inside(
     compiler: ColumnCompiler,
     transform: IdTransform,
     raw: str,
-    source: CatalogColumn,
     target: CatalogColumn,
     between: Between,
     rule: ColumnRule,
     key: Key,
 ) -> MappedColumn | None:
     """Describe a column in which the derivation replaces ids, in both directions; None if a problem was reported."""
+    source = between.source
     if rule.type is not None and compiler.source.column(rule.type) is None:
         compiler.no_column(rule.type, (*key, "type"))
         return None

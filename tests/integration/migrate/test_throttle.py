@@ -17,13 +17,13 @@ import pytest
 from psycopg.rows import TupleRow
 
 from tenantry.errors import ManifestError, NoRun, SettingsError, TenantryError
+from tenantry.journal.ddl import journal_ddl
 from tenantry.manifest import load_manifest
 from tenantry.manifest.model import Throttle as Settings
 from tenantry.migrate.throttle.limits import _EFFECTS, Course, Limits, Look, Reason, Work, judge
 from tenantry.migrate.throttle.overrides import change_settings, pause, reset_settings, resume, stored_settings
 from tenantry.migrate.throttle.throttle import INTERVAL, Throttle
-from tenantry.journal.ddl import journal_ddl
-from tenantry.postgres import EmbeddedServer, connect, load_sql
+from tenantry.postgres import EmbeddedServer, connect
 from tests.conftest import Database, fresh_database
 from tests.migrate_support import MANIFEST, Said, cli, wait_for
 
