@@ -169,8 +169,8 @@ def run_lint(
         if scope is None and manifest is not None:
             scope = manifest_scope(conn, manifest, protected=[ROW_ID, LEGACY_ID, manifest.tenant.column, *_AUDIT])
         if scope is None:
-            asked = sought or Sought()
-            scope = discover(conn, schemas=asked.schemas, roles=asked.roles, tenant_column=asked.tenant_column)
+            given = sought or Sought()
+            scope = discover(conn, schemas=given.schemas, roles=given.roles, tenant_column=given.tenant_column)
         signed_in = [name for name in scope.clients if name not in scope.visitors and name not in scope.logins]
         facts = gather_facts(
             conn,
