@@ -100,7 +100,7 @@ columns = { number = { from = "id" } }
 """
 
 
-def _application(small: MakeSmall) -> Small:
+def values_application(small: MakeSmall) -> Small:
     app = small(source=SOURCE)
     app.path.write_text(MANIFEST, encoding="utf-8")
     (app.folder / "target.sql").write_text(TARGET, encoding="utf-8")
@@ -117,7 +117,7 @@ def _of(app: Small, table: str) -> dict[str, str]:
 
 
 def test_each_value_is_a_tenant(small: MakeSmall) -> None:
-    app = _application(small)
+    app = values_application(small)
     app.run("analyze", code=0)
     app.migrate()
     assert app.rows("select name from app.companies order by 1") == [("Acme",), ("Globex",), ("Initech",)]
