@@ -15,6 +15,7 @@ from tenantry.access.helper_functions import words
 from tenantry.access.policy_conditions import named_columns
 from tenantry.catalog import Table
 from tenantry.manifest.model import COMMANDS, Access, Cell, Colleagues, Command, Own
+from tenantry.mapping.named_rows import named_keys
 from tenantry.mapping.project import Project
 
 PREMISE = (
@@ -185,6 +186,13 @@ def _tree(project: Project, table: Table, access: Access, command: Command) -> t
     branches = [
         Branch(f"`{column}` names {_a(one)} that the caller does not see", False)
         for column in named_columns(project, table, access, command)
+    ]
+    branches += [
+        Branch(
+            f"{', '.join(f'`{name}`' for name in key.columns)} names a row of `{key.ref_table}` that the caller does not see",
+            False,
+        )
+        for key in named_keys(project, table, access, command)
     ]
     if command == "select" and access.public is not None:
         branches.append(Branch(f"the row is public: `{access.public}`", True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from tenantry.access.named_rows import seen_functions
 from tenantry.manifest.model import Manifest, Share
 from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, idents, literal
@@ -154,9 +155,9 @@ def helper_signatures(project: Project) -> tuple[str, ...]:
 
 
 def helpers_sql(project: Project) -> tuple[str, ...]:
-    """Return the statements that make those functions in the target's schema, under names that developers expect:
-    for clinics get_user_clinics(), has_clinic_access(uuid), check_clinic_access(uuid), is_clinic_admin(uuid). A function with
-    such a name in the target's own files is left unchanged."""
+    """Return the statements that make functions in the target's schema: those above under names that developers expect (for clinics
+    get_user_clinics(), has_clinic_access(uuid), check_clinic_access(uuid), is_clinic_admin(uuid)), and those that policies call.
+    A function with one of the first names in the target's own files is left unchanged."""
     roles = project.manifest.database_roles
     callers = idents([roles.authenticated, roles.service])
     statements = []
@@ -208,8 +209,12 @@ def _bodies(project: Project) -> dict[str, tuple[str, str, str, str]]:
         ),
     }
     theirs = {function.name for function in project.target.functions if not (function.comment or "").startswith(HELPER)}
-    return {
+    found = {
         f"{ident(schema, name)}({'uuid' if facts[0] else ''})": facts
         for name, facts in wanted.items()
         if name not in theirs
     }
+    for seen in seen_functions(project):
+        # Policies call these: a function of the application with such a name would be replaced, or make this fail.
+        found[f"{seen.name}({seen.arguments})"] = (seen.arguments, "boolean", seen.body(), seen.meaning)
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tenantry.access.named_rows import named_rows
 from tenantry.access.policy_conditions import client_policy, named_tenants, visitors_cell, visitors_condition
 from tenantry.catalog import Table
 from tenantry.manifest.model import COMMANDS, Access
@@ -80,7 +81,7 @@ def _clients(project: Project, table: Table) -> Iterator[TablePolicy]:
     for command in COMMANDS:
         found = client_policy(project, table, access, command)
         if found is not None:
-            named = named_tenants(project, table, access, command)
+            named = (*named_tenants(project, table, access, command), *named_rows(project, table, access, command))
             first = f"({found.condition})" if named and "\n" in found.condition else found.condition
             yield TablePolicy(
                 short_name(command, found.label),

@@ -76,7 +76,7 @@ def _named_columns(project: Project, table: Table, access: Access, command: Comm
     written = (given_columns if command == "insert" else changed_columns)(table, access, tenant)
     for name, there in tenant_references(table, tenant).items():
         condition = _seen(project, table, name, there)
-        if name in written and condition != EVERYBODY:
+        if name in written and name not in access.unseen and condition != EVERYBODY:
             yield name, condition
 
 

@@ -99,6 +99,9 @@ class Access(ManifestRecord):
     """The columns that clients may change; by default all but legacy, audit, id, tenant and fixed columns."""
     reviewed: tuple[Name, ...] = ()
     """Columns that clients may write although their names suggest that only the application should; silences the warning."""
+    unseen: tuple[Name, ...] = ()
+    """Columns by which clients may name rows that they do not see, such as the person that an administrator adds by their id. For all
+    other references a hidden row and one that does not exist are refused alike."""
     system: Literal["signed_in", "super"] | None = None
     """Who reads rows without a tenant; only super admins write them."""
     shared: Name | None = None

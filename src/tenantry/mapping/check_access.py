@@ -213,10 +213,10 @@ class TargetChecks:
 
     def _check_columns(self, table: Table, access: Access) -> None:
         key: Key = ("tables", table.name, "access")
-        for field in ("hidden", "fixed", "insert_columns", "update_columns", "public_columns", "reviewed"):
+        for field in ("hidden", "fixed", "insert_columns", "update_columns", "public_columns", "reviewed", "unseen"):
             for place, name in enumerate(getattr(access, field) or ()):
                 column = self.need_column(table, name, (*key, field, place))
-                if column is None or field in ("hidden", "fixed", "reviewed"):
+                if column is None or field in ("hidden", "fixed", "reviewed", "unseen"):
                     continue
                 why = ""
                 if field == "public_columns":

@@ -36,10 +36,12 @@ create table note (
 );
 
 create table comment (
-    org_id  uuid not null references org (id),
-    id      uuid not null default gen_random_uuid(),
-    note_id uuid not null,
-    words   text not null,
+    org_id      uuid not null references org (id),
+    id          uuid not null default gen_random_uuid(),
+    note_id     uuid not null,
+    reviewer_id uuid references person (id),
+    mentions_id uuid references person (id),
+    words       text not null,
     primary key (org_id, id),
     constraint comment_note foreign key (org_id, note_id) references note (org_id, id)
 );

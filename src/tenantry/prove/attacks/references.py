@@ -20,11 +20,11 @@ def _references(scene: Attempt, *, others: bool = False) -> Iterator[tuple[Targe
     """Yield foreign keys of writable tenant tables that reference a table with hidden rows: child, column, parent's column, row.
 
     Args:
-        others: also keys that reference the tenant table, by which a row names another tenant, or a table without a tenant.
+        others: also keys of or to a table without a tenant, and to the tenant table, by which a row names another tenant.
     """
     preys = {prey.table.name: prey for prey in scene.ground.preys(scene.attacker)}
     for child in preys.values():
-        if child.tenant in (None, ROW_ID):
+        if child.tenant == ROW_ID or (child.tenant is None and not others):
             continue
         for key in child.table.foreign_keys:
             parent = preys.get(key.ref_table or "")
@@ -82,7 +82,6 @@ def refer_to_anothers_row(scene: Attempt) -> AttackVerdict:
 def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
     tried = 0
     telling: list[str] = []
-    root = scene.manifest.tenant.table
     with scene.turn(scene.attacker) as me:
         for child, column, there, parent in _references(scene, others=True):
             if child.column(column).type != "uuid":
@@ -91,21 +90,21 @@ def foreign_key_tells_existence(scene: Attempt) -> AttackVerdict:
             is_not = _refer(scene, me, child, column, scene.unknown())
             if there_is is None or is_not is None:
                 continue
-            tells = (there_is.sqlstate, there_is.error) != (is_not.sqlstate, is_not.error)
-            if parent.table.name != root and not scene.project.scoped(parent.table.name):
-                telling += [f"{child.table.name}.{column}"] if tells else []
-                continue
             tried += 1
-            if tells:
+            if (there_is.sqlstate, there_is.error) == (is_not.sqlstate, is_not.error):
+                continue
+            if column not in scene.manifest.tables[child.table.name].access.unseen:
                 return broken(
                     f"{child.table.name}.{column}: {there_is.sqlstate or 'no error'} for a hidden row,"
                     f" {is_not.sqlstate or 'no error'} for none"
                 )
-    # A person who may be named need not be visible to everybody who names them.
-    more = f"; whether a row of a table without a tenant exists is told by {', '.join(telling)}" if telling else ""
+            telling.append(f"{child.table.name}.{column}")
+    more = f"; the manifest lets {', '.join(telling)} tell whether a row exists" if telling else ""
     if not tried:
-        return not_applicable(f"no foreign key between tables of tenants that clients write{more}")
-    return held(f"{tried} foreign keys answer the same for both{more}")
+        return not_applicable("no foreign key by which clients name rows")
+    return held(
+        f"{tried} foreign keys answer the same for both{more}" if tried > len(telling) else more.removeprefix("; ")
+    )
 
 
 def _uniques(scene: Attempt) -> Iterator[tuple[TargetTable, tuple[str, ...], FixtureRow]]:

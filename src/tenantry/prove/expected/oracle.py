@@ -20,6 +20,7 @@ class RowFacts:
         public: it fulfils the condition under which everybody reads it.
         shared_with: the tenants whose members may read it, by the share that the table names.
         named: column → row of another tenant, for the columns that name such a row.
+        seen: other rows that a new row names, and that who inserts it must see.
     """
 
     table: str
@@ -29,6 +30,7 @@ class RowFacts:
     public: bool = False
     shared_with: frozenset[str] = frozenset()
     named: tuple[tuple[str, RowFacts], ...] = ()
+    seen: tuple[RowFacts, ...] = ()
 
 
 EXISTING = "existing"
@@ -49,7 +51,7 @@ def may(manifest: Manifest, command: Command, person: ProofPerson | None, row: R
         return command == "select" and sees
     if command == "select":
         return sees or _reads(manifest, access, person, row)
-    if not all(may(manifest, "select", person, tenant) for tenant in _named(access, command, row)):
+    if not all(may(manifest, "select", person, named) for named in _named(access, command, row)):
         return False
     return _writes(manifest, access, command, person, row) and (
         command == "insert" or sees or _reads(manifest, access, person, row)
@@ -57,9 +59,12 @@ def may(manifest: Manifest, command: Command, person: ProofPerson | None, row: R
 
 
 def _named(access: Access, command: Command, row: RowFacts) -> list[RowFacts]:
-    """The tenants that the caller would name by writing the row; a change names one only where the manifest lists the column."""
+    """The rows that the caller would name by writing the row; a change names a tenant only where the manifest lists the column."""
     listed = access.update_columns or ()
-    return [tenant for column, tenant in row.named if command == "insert" or (command == "update" and column in listed)]
+    if command == "insert":
+        return [*(tenant for column, tenant in row.named if column not in access.unseen), *row.seen]
+    open_columns = set(listed) - set(access.unseen) if command == "update" else set()
+    return [tenant for column, tenant in row.named if column in open_columns]
 
 
 def _sees_as_anybody(access: Access, row: RowFacts) -> bool:

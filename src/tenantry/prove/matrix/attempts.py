@@ -11,6 +11,7 @@ from tenantry.access.columns import insertable, visible
 from tenantry.catalog import Table
 from tenantry.manifest.model import Command
 from tenantry.mapping.client_columns import tenant_references
+from tenantry.mapping.named_rows import named_keys
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import ident, literal
 from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, ProofPerson
@@ -136,6 +137,7 @@ class AttemptCatalog:
             for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
                 for facts, given in slots(self.project, self.fixtures, self.persons, table, place):
                     stated = {**given, **self._other_tenants(table, place)}
+                    stated |= self._seen_rows(table, stated)
                     yield self.fixtures.naming(self.project, table, facts, stated), stated
 
     def _other_tenants(self, table: Table, place: str | None) -> Values:
@@ -147,6 +149,27 @@ class AttemptCatalog:
             for name, there in tenant_references(table, self.project.manifest.tenant).items()
             if name in given and there == ROW_ID
         }
+
+    def _seen_rows(self, table: Table, given: Values) -> Values:
+        """For keys that a row needs, and by which clients name only what they see: the row that most people see."""
+        needed = {column.name for column in table.columns if not column.nullable and column.default is None}
+        found: Values = {}
+        for key in named_keys(self.project, table, self.project.manifest.tables[table.name].access, "insert"):
+            parents = [
+                parent
+                for parent in self.fixtures.rows.get(key.ref_table or "", ())
+                if all(
+                    {**given, **found}.get(mine, parent.values[there]) == parent.values[there] is not None
+                    for mine, there in zip(key.columns, key.ref_columns, strict=True)
+                )
+            ]
+            if parents and needed & set(key.columns):
+                best = max(parents, key=self._seen_by)
+                found |= {mine: best.values[there] for mine, there in zip(key.columns, key.ref_columns, strict=True)}
+        return found
+
+    def _seen_by(self, row: FixtureRow) -> int:
+        return sum(may(self.project.manifest, "select", person, row.facts) for person in self.persons)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
