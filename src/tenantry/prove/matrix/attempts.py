@@ -73,15 +73,16 @@ class AttemptCatalog:
         ]
         found = []
         for facts, given in self._places(table):
-            try:
-                found.append(Insert(facts, maker.statement(table, given, without=without)))
-            except CannotMake as error:
-                doubt = str(error)
+            made, doubt = self._tried(maker, table, given, without)
+            if made is not None:
+                statement, values = made
+            else:
+                values = given
                 try:
                     statement = maker.guess(table, given, without=without)
                 except CannotMake:
                     statement = f"insert into {ident(table.schema, table.name)} default values"
-                found.append(Insert(facts, statement, doubt))
+            found.append(Insert(self.fixtures.naming(self.project, table, facts, values), statement, doubt))
         self.inserts[table.name] = found
         role = literal(self.project.manifest.database_roles.authenticated)
         held = maker.conn.execute(
@@ -118,7 +119,7 @@ class AttemptCatalog:
                         manifest.membership.role: role,
                     }
                     with suppress(CannotMake):
-                        statement = maker.statement(table, given, without=without)
+                        statement, _ = maker.statement(table, given, without=without)
                         relation = f"becoming {role} of a tenant, {which}"
                         self.joins.setdefault(person.uid, []).append((relation, statement))
 
@@ -137,8 +138,7 @@ class AttemptCatalog:
             for place in (OWN, OTHER, *places(self.project, name)) if self.project.scoped(name) else (None,):
                 for facts, given in slots(self.project, self.fixtures, self.persons, table, place):
                     stated = {**given, **self._other_tenants(table, place)}
-                    stated |= self._seen_rows(table, stated)
-                    yield self.fixtures.naming(self.project, table, facts, stated), stated
+                    yield facts, stated
 
     def _other_tenants(self, table: Table, place: str | None) -> Values:
         """For columns that clients give and by which a row names another tenant: one that it is not of."""
@@ -150,23 +150,34 @@ class AttemptCatalog:
             if name in given and there == ROW_ID
         }
 
-    def _seen_rows(self, table: Table, given: Values) -> Values:
-        """For keys that a row needs, and by which clients name only what they see: the row that most people see."""
+    def _tried(
+        self, maker: RowFactory, table: Table, given: Values, without: Sequence[str]
+    ) -> tuple[tuple[str, Values] | None, str]:
+        """An INSERT and its row; or None, and what refused the last one. It names a row that many people see, if the table accepts it."""
+        why = ""
+        for option in (*self._seen_rows(table, given), {}):
+            try:
+                return maker.statement(table, {**given, **option}, without=without), ""
+            except CannotMake as error:
+                why = str(error)
+        return None, why
+
+    def _seen_rows(self, table: Table, given: Values) -> list[Values]:
+        """For a key that a row needs, and by which clients name only what they see: the rows, first those that most people see."""
         needed = {column.name for column in table.columns if not column.nullable and column.default is None}
-        found: Values = {}
-        for key in named_keys(self.project, table, self.project.manifest.tables[table.name].access, "insert"):
+        access = self.project.manifest.tables[table.name].access
+        for key in named_keys(self.project, table, access, "insert"):
+            if not needed & set(key.columns) - set(given):
+                continue
+            pairs = list(zip(key.columns, key.ref_columns, strict=True))
             parents = [
-                parent
-                for parent in self.fixtures.rows.get(key.ref_table or "", ())
-                if all(
-                    {**given, **found}.get(mine, parent.values[there]) == parent.values[there] is not None
-                    for mine, there in zip(key.columns, key.ref_columns, strict=True)
-                )
+                row
+                for row in self.fixtures.rows.get(key.ref_table or "", ())
+                if all(given.get(mine, row.values[there]) == row.values[there] is not None for mine, there in pairs)
             ]
-            if parents and needed & set(key.columns):
-                best = max(parents, key=self._seen_by)
-                found |= {mine: best.values[there] for mine, there in zip(key.columns, key.ref_columns, strict=True)}
-        return found
+            parents.sort(key=self._seen_by, reverse=True)
+            return [{mine: row.values[there] for mine, there in pairs} for row in parents]
+        return []
 
     def _seen_by(self, row: FixtureRow) -> int:
         return sum(may(self.project.manifest, "select", person, row.facts) for person in self.persons)
