@@ -118,11 +118,15 @@ def table_writes(project: Project, table: Table) -> Iterator[Right]:
 
 
 def sequence_right(project: Project, sequence: Sequence) -> Right:
-    """Return the right to draw numbers for new rows, for roles that may insert them."""
+    """Return the right to draw numbers for new rows, for roles that may insert them. Identity columns need none."""
     roles = project.manifest.database_roles
     table = None if sequence.owned_by is None else project.target.table(sequence.owned_by[0])
     access = None if table is None else decided(project, table)
-    born = table is not None and access is not None and access.insert != "service" and insertable(project, table)
+    column = None if table is None or sequence.owned_by is None else table.column(sequence.owned_by[1])
+    drawn = column is None or column.identity is None
+    born = (
+        drawn and table is not None and access is not None and access.insert != "service" and insertable(project, table)
+    )
     callers = (roles.service, roles.authenticated) if born else (roles.service,)
     return Right("sequence", ident(sequence.schema, sequence.name), ("usage",), callers, writes=True)
 

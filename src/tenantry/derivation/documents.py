@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tenantry.derivation.ids import constant_tenant_sql, id_sql, key_sql
+from tenantry.derivation.ids import constant_tenant_sql, key_sql, new_id_sql
 from tenantry.derivation.keys import exact, same_key
 from tenantry.derivation.tenant_values import all_values, known_tenants, tenants_of_values, value_key
 from tenantry.journal.names import JOURNAL
@@ -45,7 +45,7 @@ def known_ids(
                 f"coalesce((select m.into_key from {JOURNAL}.merged m where m.mapping = {literal(feeding.name)}"
                 f" and m.source_key = {key}), {key})"
             )
-        new = id_sql(project.manifest.ids.namespace, feeding.namespace, survivor)
+        new = new_id_sql(project.manifest, feeding, survivor)
         standing = f"({feeding.where})" if feeding.where else ""
         if placed is not None:
             standing = placed(feeding, key)
@@ -90,7 +90,7 @@ def _has_type(project: Project, mapping: Mapping, type_column: str, name: str) -
             return f"({column.down})::text = {literal(name)}"
         if column.reference is not None and column.reference.columns == (type_column,):
             news = [
-                id_sql(project.manifest.ids.namespace, parent.namespace, literal(name))
+                new_id_sql(project.manifest, parent, literal(name))
                 for parent in project.feeding(column.reference)
                 if column.reference.by == parent.key
             ]
@@ -119,7 +119,7 @@ def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, d
                 f"coalesce((select m.into_key from {JOURNAL}.merged m where m.mapping = {literal(mapping.name)}"
                 f" and m.source_key = {key}), {key})"
             )
-        return id_sql(project.manifest.ids.namespace, mapping.namespace, key)
+        return new_id_sql(project.manifest, mapping, key)
     if mapping.scoped and not mapping.tenant_paths:
         return constant_tenant_sql(project.manifest)
     found = []

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from tenantry.derivation.derived import RANGE, Derivation, Reading
 from tenantry.derivation.documents import known_ids
-from tenantry.derivation.ids import constant_tenant_sql, id_sql
+from tenantry.derivation.ids import constant_tenant_sql, id_sql, new_id_sql
 from tenantry.derivation.judged_select import JudgedSelect
 from tenantry.derivation.keys import plain_text, reference_text, references_equal
 from tenantry.derivation.parents import ParentPairs
@@ -398,7 +398,7 @@ class Deriver(ParentPairs):
     # -- ids ---------------------------------------------------------------------------------------------------------
 
     def _id(self, mapping: Mapping) -> str:
-        return id_sql(self.project.manifest.ids.namespace, mapping.namespace, self._key(mapping))
+        return new_id_sql(self.project.manifest, mapping, self._key(mapping))
 
     def _json_alias(self, column: MappedColumn, position: int) -> str:
         return plain_name("j", column.name, str(position))

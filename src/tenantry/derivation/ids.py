@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Sequence
 
 from tenantry.manifest.model import Manifest
+from tenantry.mapping.project import Mapping
 from tenantry.postgres import ident, literal
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -55,6 +56,13 @@ def id_sql(namespace: str, table: str, old: str) -> str:
     made = f"encode(overlay(overlay({first} placing {byte} from 7) placing {byte} from 9), 'hex')::uuid"
     kept = f"length({old}) = 36 and {old} ~ '^{_CANONICAL.pattern}$'"
     return f"case when {kept} then {old}::uuid else {made} end"
+
+
+def new_id_sql(manifest: Manifest, mapping: Mapping, old: str) -> str:
+    """Return SQL of the new id of a mapping's row, over its old id as text: derived, or the same in its own type."""
+    if mapping.keeps_ids:
+        return old if mapping.id_type == "text" else f"({old})::{mapping.id_type}"
+    return id_sql(manifest.ids.namespace, mapping.namespace, old)
 
 
 def key_sql(alias: str, key: Sequence[str], *, is_text: bool) -> str:

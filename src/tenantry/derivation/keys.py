@@ -60,7 +60,9 @@ def same_key(catalog: Catalog, mapping: Mapping, alias: str, key: str) -> str:
 
 
 def key_takes(catalog: Catalog, mapping: Mapping) -> bool:
-    """Whether a new id, which is a uuid, can be a key of the source table."""
+    """Whether a new id can be a key of the source table: a kept one, or a uuid."""
+    if mapping.keeps_ids:
+        return True
     column = mapping.source.column(mapping.key[0])
     if len(mapping.key) > 1 or column is None:
         return False

@@ -46,7 +46,7 @@ def carried_numbers(project: Project) -> Iterator[tuple[Mapping, MappedColumn]]:
         for column in mapping.columns:
             if (
                 column.name in unique
-                and column.kind == "value"
+                and column.kind in ("value", "id")
                 and column.source is not None
                 and base_type(column.type) in INTEGERS
             ):

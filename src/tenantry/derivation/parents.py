@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tenantry.derivation.derived import Reading
-from tenantry.derivation.ids import constant_tenant_sql, id_sql
+from tenantry.derivation.ids import constant_tenant_sql, new_id_sql
 from tenantry.derivation.keys import mapping_key, plain_text, reference_text
 from tenantry.derivation.pilot import Inside
 from tenantry.derivation.reverse.moved import standing
@@ -76,7 +76,7 @@ class ParentPairs(ABC):
             return made
         bad = ", bool_or(z.bad) as bad" if self.reading is Reading.PREVIEW else ""
         return (
-            "(select z.old, min(z.new::text)::uuid as new, min(z.tenant::text)::uuid as tenant,"
+            f"(select z.old, min(z.new::text)::{self.project.feeding(ref)[0].id_type} as new, min(z.tenant::text)::uuid as tenant,"
             f" min(z.tenant::text) <> max(z.tenant::text) as torn{bad} from {made} z group by z.old)"
         )
 
@@ -179,7 +179,7 @@ class ParentPairs(ABC):
             else f"left join {JOURNAL}.merged m on m.mapping = {literal(parent.name)} and m.source_key = {key}"
         )
         survivor = key if not merges else f"coalesce(m.into_key, {key})"
-        new = id_sql(self.project.manifest.ids.namespace, parent.namespace, survivor)
+        new = new_id_sql(self.project.manifest, parent, survivor)
         references = {path.alias: path for path in parent.tenant_paths}
         if parent.is_root:
             tenant = new

@@ -18,6 +18,8 @@ UUID = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 def names_taken(project: Project) -> Iterator[tuple[str, tuple[Mapping, ...]]]:
     """Return every name that callers may use, with its mappings: a target table, or one of its several sources."""
     for table, mappings in project.by_target.items():
+        if any(mapping.keeps_ids for mapping in mappings):
+            continue  # there is nothing to look up
         yield table, mappings
         if len(mappings) > 1:
             yield from ((mapping.name, (mapping,)) for mapping in mappings)

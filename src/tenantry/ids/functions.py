@@ -76,6 +76,7 @@ def _tables(project: Project) -> str:
         (mapping.source.name, table, mapping.name, name, mapping.profile)
         for table, mappings in project.by_target.items()
         for mapping in mappings
+        if not mapping.keeps_ids
         for name in [mapping.name if len(mappings) > 1 else table]
     ]
     values = ",\n    ".join(f"({literals(row)})" for row in rows)

@@ -294,7 +294,7 @@ def merged_into_function(project: Project) -> str:
     whether they see the surviving row."""
     branches = []
     for mapping in project:
-        if mapping.merge is None:
+        if mapping.merge is None or mapping.keeps_ids:
             continue
         derived = id_sql(project.manifest.ids.namespace, mapping.namespace, "m.into_key")
         tenant = project.manifest.tenant.column

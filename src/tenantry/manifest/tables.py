@@ -178,6 +178,8 @@ class TableRule(ManifestRecord):
     """One target table: where it comes from, how its rows reach their tenant, and who may do what."""
 
     source: Annotated[Name | None, Field(alias="from")] = None
+    ids: Literal["derive", "keep"] = "derive"
+    """Whether rows get a uuid, or keep the id that they have."""
     part: Part | None = None
     where: Sql | None = None
     tenant: tuple[Way, ...] = ()
@@ -194,9 +196,14 @@ class TableRule(ManifestRecord):
             raise ValueError(
                 "with [sources], write the keys from, part, where, tenant, fallback and columns into each source"
             )
+        if self.ids == "keep" and (self.sources or self.part):
+            raise ValueError(
+                'ids = "keep" needs a table with one source and without part: its ids are those of the source'
+            )
         said = [
             name
             for name, given in (
+                ("ids", self.ids == "keep"),
                 ("part", self.part),
                 ("where", self.where),
                 ("tenant", self.tenant),

@@ -188,6 +188,8 @@ class Mapping:
     profile: bool = False
     reads: tuple[str, ...] = ()
     """Source tables that its expressions read: after a change of one, all rows of this mapping are derived again."""
+    id_type: str = "uuid"
+    """The type of the row id; other types than uuid are kept from the source."""
     tenants_from: tuple[str, ...] = ()
     """Other target tables that must be complete before: they give the tenants of parents that are copied later."""
     _prefix: str = field(init=False, repr=False, compare=False)
@@ -208,6 +210,11 @@ class Mapping:
         """Whether a target column is made from a source column that must not be shown."""
         named = (f"s.{ident(secret)}" for secret in self.secrets)
         return (column.source or column.name) in self.secrets or any(name in column.value for name in named)
+
+    @property
+    def keeps_ids(self) -> bool:
+        """Whether rows keep the ids of the source, which are no uuids."""
+        return self.id_type != "uuid"
 
     @property
     def python_columns(self) -> tuple[MappedColumn, ...]:

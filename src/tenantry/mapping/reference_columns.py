@@ -61,9 +61,10 @@ def _stated(
 def check_reference(
     checks: SourceChecks, target: Table, column: CatalogColumn, ref: Reference, given: ColumnRule | None, key: Key
 ) -> None:
-    """Check a reference's type and table: it becomes a uuid of the table that the target's foreign key refers to."""
-    if column.type != "uuid" and column.type_kind != "domain":
-        checks.say(key, f"{target.name}.{column.name} is {column.type}, but holds ids of {ref.parent}, which are uuid")
+    """Check a reference's type and table: it holds ids of the table that the target's foreign key refers to."""
+    ids = checks.references.type_of_ids(ref.parent)
+    if column.type != ids and column.type_kind != "domain":
+        checks.say(key, f"{target.name}.{column.name} is {column.type}, but holds ids of {ref.parent}, which are {ids}")
     meant = checks.references.meant(target, column.name)
     if meant and ref.parent not in meant:
         checks.say(

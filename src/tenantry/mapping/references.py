@@ -12,6 +12,7 @@ from tenantry.manifest.positions import Key
 from tenantry.mapping.expressions import Say
 from tenantry.mapping.project import ROW_ID, Reference, plain_name
 from tenantry.mapping.types import plain_column
+from tenantry.mapping.values.type_names import base_type
 
 _DEEPEST = 8
 """Maximum number of foreign keys followed from a column to the row it refers to."""
@@ -64,11 +65,14 @@ class References:
         named = [each for each in self.named(source, part, name) if each.table in self._primary]
         certain = [each for each in named if each.certain]
         alias = plain_name("r", column.name)
-        if plain_column(column, self._target).type != "uuid":
+        may_be = {*(self._primary[each.table] for each in named), *self.meant(target, column.name)}
+        ids = {base_type(self.type_of_ids(parent)) for parent in may_be} or {"uuid"}
+        if base_type(plain_column(column, self._target).type) not in ids:
             if rule is None and (parent := self._by_row_key(source, name)) is not None:
+                ids_are = self.type_of_ids(parent)
                 self._say(
                     place,
-                    f"{there} is {column.type}, but {here} holds ids of {parent}, which are uuid; make it a uuid,"
+                    f"{there} is {column.type}, but {here} holds ids of {parent}, which are {ids_are}; make it a {ids_are},"
                     " or keep the old ids: ref = false",
                 )
             return None
@@ -101,6 +105,12 @@ class References:
                 f" old ids in it; write {how}, or ref = false if it already holds the new ids",
             )
         return None
+
+    def type_of_ids(self, parent: str) -> str:
+        """Return the type of a target table's ids."""
+        rule, table = self._manifest.tables.get(parent), self._target.table(parent)
+        column = table.column(ROW_ID) if table is not None else None
+        return column.type if rule is not None and rule.ids == "keep" and column is not None else "uuid"
 
     def _by_row_key(self, source: Table, column: str) -> str | None:
         """Return the target table whose old ids a column holds by a foreign key of its own."""

@@ -6,12 +6,14 @@ All problems are collected and raised together, each with its position in the fi
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
+from dataclasses import replace
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.manifest.load import manifest_digest
 from tenantry.manifest.model import ColumnRule, Manifest, SourceRule, TableRule
 from tenantry.manifest.positions import Key
+from tenantry.mapping import types
 from tenantry.mapping.check_parts import check_parts
 from tenantry.mapping.check_sections import check_merge, check_sections, check_tables
 from tenantry.mapping.check_tenant_values import check_tenant_columns
@@ -23,6 +25,7 @@ from tenantry.mapping.reference_columns import check_reference, reference_column
 from tenantry.mapping.source_checks import SourceChecks, mapping_name, namespace_of, part_key
 from tenantry.mapping.tables_read import expressions_of, expressions_of_users
 from tenantry.mapping.tenant_paths import check_tenant_paths, tenant_paths
+from tenantry.mapping.values.type_names import base_type
 from tenantry.postgres import ident
 
 __all__ = ["resolve"]
@@ -73,7 +76,8 @@ def _mapping(
     target, source = checks.target.table(name), checks.source.table(part.source)
     assert target is not None
     assert source is not None
-    if not _can_be_migrated(checks, source, target, key) or source.row_key is None:
+    keeps = rule.ids == "keep"
+    if not _can_be_migrated(checks, source, target, key, keeps=keeps) or source.row_key is None:
         return None
     tenant = checks.manifest.tenant
     is_root = name == tenant.table
@@ -119,6 +123,8 @@ def _mapping(
                 checks.say(column_key, f"{name}.{target_column.name} is a generated column: the server fills it")
             continue
         special = _special(checks, target_column, references, scoped=scoped, profile=profile)
+        if special is not None and special.kind == "id" and keeps:
+            special = replace(special, source=source.row_key[0])
         if special is not None:
             if given is not None and special.kind != "reference":
                 checks.say(column_key, _fills_itself(special))
@@ -147,11 +153,18 @@ def _mapping(
         legacy_prefix=f"{label}:" if label else "",
         secrets=tuple(checks.manifest.source.secrets.get(source.name, ())),
         profile=profile,
+        id_type=base_type(_type_of_id(target)) if keeps else "uuid",
         reads=_reads(checks, part, key, profile=profile),
     )
 
 
-def _can_be_migrated(checks: SourceChecks, source: Table, target: Table, key: Key) -> bool:
+def _type_of_id(target: Table) -> str:
+    column = target.column(ROW_ID)
+    assert column is not None
+    return column.type
+
+
+def _can_be_migrated(checks: SourceChecks, source: Table, target: Table, key: Key, *, keeps: bool) -> bool:
     """Check that rows of the source can be identified, and that the target has columns for their ids."""
     if source.row_key is None:
         checks.say(
@@ -160,7 +173,9 @@ def _can_be_migrated(checks: SourceChecks, source: Table, target: Table, key: Ke
             f" cannot be identified: ALTER TABLE {source.name} ADD PRIMARY KEY (…) on the source first",
         )
         return False
-    for needed, type_name in ((ROW_ID, "uuid"), (LEGACY_ID, "text")):
+    if keeps and not _can_keep_ids(checks, source, target, key):
+        return False
+    for needed, type_name in ((LEGACY_ID, "text"),) if keeps else ((ROW_ID, "uuid"), (LEGACY_ID, "text")):
         column = target.column(needed)
         if column is None or (column.type != type_name and column.type_kind != "domain"):
             fault = f"has no column {needed}" if column is None else f"has {needed} {column.type}"
@@ -169,6 +184,35 @@ def _can_be_migrated(checks: SourceChecks, source: Table, target: Table, key: Ke
             )
             return False
     return True
+
+
+def _can_keep_ids(checks: SourceChecks, source: Table, target: Table, key: Key) -> bool:
+    """Check that the ids of the source fit the target, and that nothing needs them to be uuids."""
+    manifest = checks.manifest
+    people = manifest.users.profile if manifest.users is not None else None
+    place = (*key, "ids")
+    if target.name in (manifest.tenant.table, manifest.membership.table, people):
+        checks.say(place, f"{target.name} is known by uuids to every access rule; only other tables can keep their ids")
+        return False
+    row_key = source.row_key or ()
+    old, new = source.column(row_key[0]) if len(row_key) == 1 else None, target.column(ROW_ID)
+    if old is None:
+        checks.say(place, f"{source.name} has a key of several columns: ({', '.join(row_key)}); let its ids be derived")
+        return False
+    if new is None or types.apart(old, checks.source, new, checks.target) or _narrower(new, old):
+        there = f"has no column {ROW_ID}" if new is None else f"has {ROW_ID} {new.type}"
+        checks.say(place, f"{target.name} {there}, which cannot hold the ids of {source.name}, {old.name} {old.type}")
+        return False
+    return True
+
+
+def _narrower(new: CatalogColumn, old: CatalogColumn) -> bool:
+    """Whether a type of ids cannot hold every id of another, or is no type of ids."""
+    widths = ("smallint", "integer", "bigint")
+    here, there = base_type(new.type), base_type(old.type)
+    if here in widths:
+        return there not in widths or widths.index(here) < widths.index(there)
+    return here not in ("text", "character varying", "uuid") or (here != "text" and new.type != old.type)
 
 
 def _special(

@@ -20,6 +20,8 @@ class IdsChange(AnalysisRule):
         for table in case.project.source_tables:
             types = {column.name: column.type for column in table.columns}
             key = table.row_key or ()
+            if all(mapping.keeps_ids for mapping in case.project.of_source(table.name)):
+                continue
             if any(types[name] != "uuid" for name in key):
                 yield self.finding(
                     table.name, f"ids change from {types[key[0]]} to uuid", column=key[0],

@@ -38,6 +38,11 @@ Link = Literal["same", "natural", "names", "named"]
 source's key is made from; by its reference to the first mapping's row; or by that row's reference to it."""
 
 _NULL = "null"
+_FORMS = {
+    "uuid": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", "smallint": "^-?[0-9]{1,4}$", "integer": "^-?[0-9]{1,9}$",
+    "bigint": "^-?[0-9]{1,18}$",
+}  # fmt: skip
+"""Texts that are ids of a type."""
 _CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
 FEWER_DIGITS = "holds fewer digits of a second, or follows another column"
 WAITS = ("its row of ", " is not in the source")
@@ -311,14 +316,20 @@ class Feeds:
                 self._old_id(feeding, key_of(feeding, "k.legacy_id")) for feeding in self.project.by_target[each.parent]
             ]
             old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
-            uuid = "v.id #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
+            kept = self.project.by_target[each.parent][0].id_type
+            form = _FORMS.get(kept, "")
+            given = (
+                f"case when v.id #>> '{{}}' ~ {literal(form)} then (v.id #>> '{{}}')::{kept} end"
+                if form
+                else "v.id #>> '{}'"
+            )
             found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
             # Rows that only the target has need not have a number.
             fits = f" and jsonb_typeof({old}) = 'number'" if shape.numbers else ""
             joins[
                 f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
                 f" from jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath) v (id)"
-                f" cross join lateral (select v.id #>> '{{}}' as text, case when {uuid} then (v.id #>> '{{}}')::uuid end as id) i"
+                f" cross join lateral (select v.id #>> '{{}}' as text, {given} as id) i"
                 f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null{fits}) {alias} on true"
             ] = None
             maps.append(f"{alias}.ids")

@@ -27,6 +27,8 @@ begin
     if coalesce(cardinality(path), 0) = 0 then
         if jsonb_typeof(node) not in ('string', 'number') then
             return node;
+        elsif ids ->> (node #>> '{}') = node #>> '{}' then
+            return node;
         elsif ids ? (node #>> '{}') then
             return ids -> (node #>> '{}');
         end if;

@@ -37,16 +37,16 @@ create temporary table if not exists tenantry_dirty (m int not null, key text no
 create temporary table if not exists tenantry_touched (m int not null, key text not null) on commit delete rows;
 create temporary table if not exists tenantry_batch (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_all (key text primary key) on commit delete rows;
-create temporary table if not exists tenantry_before (key text, id uuid, tenant uuid, extra text) on commit delete rows;
-create temporary table if not exists tenantry_after (key text, id uuid, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_before (key text, id text, tenant uuid, extra text) on commit delete rows;
+create temporary table if not exists tenantry_after (key text, id text, tenant uuid, extra text) on commit delete rows;
 create temporary table if not exists tenantry_account (key text primary key) on commit delete rows;
 create temporary table if not exists tenantry_patch (key text, patch jsonb, since timestamptz) on commit delete rows;
 create temporary table if not exists tenantry_known (key text) on commit delete rows;
 create temporary table if not exists tenantry_gone (name text, legacy text, tenant text,
     digest text generated always as (md5(legacy)) stored, primary key (name, digest, tenant)) on commit delete rows;
-create temporary table if not exists tenantry_was (m int, key text, id uuid, tenant uuid) on commit delete rows;
+create temporary table if not exists tenantry_was (m int, key text, id text, tenant uuid) on commit delete rows;
 create temporary table if not exists tenantry_moved
-    (key text, old_id uuid, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
+    (key text, old_id text, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
 """
 """Each of these costs a commit the time to empty it, so a session has them only from its first round with entries on."""
 
@@ -174,12 +174,12 @@ class Batch:
         if mapping.is_root and self.facts.tenant_columns:
             extra = f"row({idents(self.facts.tenant_columns, prefix='t')})::text"
         select = (
-            f"insert into tenantry_{into} select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a"
+            f"insert into tenantry_{into} select a.key, t.id::text, {tenant}, {extra} from tenantry_{keys} a"
             f" join {self.seen} t on t.legacy_id = {legacy_of(mapping, 'a.key')}"
         )
         if mapping.merge is not None:
             select += (
-                f" union all select a.key, t.id, {tenant}, {extra} from tenantry_{keys} a join {JOURNAL}.merged m"
+                f" union all select a.key, t.id::text, {tenant}, {extra} from tenantry_{keys} a join {JOURNAL}.merged m"
                 f" on m.mapping = {literal(mapping.name)} and m.source_key = a.key"
                 f" join {self.seen} t on t.legacy_id = {legacy_of(mapping, 'm.into_key')}"
             )

@@ -152,11 +152,11 @@ def _dependents(batch: Batch, child: Child, *, thorough: bool) -> Iterator[str]:
         )
     condition = None
     if child.column is not None:
-        condition = f"t.{ident(child.column)} = v.old_id"
+        condition = f"t.{ident(child.column)} = v.old_id::{parent.id_type}"
         if mapping.scoped and parent.scoped:
             condition += f" and {batch.facts.tenant(mapping, 't')} = v.old_tenant"
     elif parent.is_root and mapping.scoped:
-        condition = f"{batch.facts.tenant(mapping, 't')} = v.old_id"
+        condition = f"{batch.facts.tenant(mapping, 't')} = v.old_id::uuid"
     if condition is not None:
         yield (
             f"select {source_key(mapping)} from tenantry_moved v join {target} t on {condition}"
@@ -200,7 +200,7 @@ def _by_tenant(batch: Batch) -> None:
         if any(column.zoned for column in mapping.columns):
             connection.execute(
                 f"insert into tenantry_dirty select {position}, {source_key(mapping)} from tenantry_moved v"
-                f" join {batch.table(mapping)} t on {batch.facts.tenant(mapping, 't')} = v.old_id"
+                f" join {batch.table(mapping)} t on {batch.facts.tenant(mapping, 't')} = v.old_id::uuid"
                 f" where v.extra and v.old_id is not null{from_part(mapping, ' and')} union all"
                 f" select {position}, q.source_key from {JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)}"
                 " and q.state = 'open' and exists (select from tenantry_moved v where v.extra)"

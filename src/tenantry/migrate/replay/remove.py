@@ -68,7 +68,7 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
                 f" and not exists (select from {keys} a where t.legacy_id = {legacy})" if each is mapping else ""
             )
             connection.execute(
-                f"insert into tenantry_was select {position}, {source_key(each)}, t.id, {batch.facts.tenant(each, 't')}"
+                f"insert into tenantry_was select {position}, {source_key(each)}, t.id::text, {batch.facts.tenant(each, 't')}"
                 f" from {rows}{from_part(each, ' and')}{others_only}"
             )
             connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenantry.derivation.documents import held_ids
-from tenantry.derivation.ids import id_sql
+from tenantry.derivation.ids import new_id_sql
 from tenantry.derivation.keys import mapping_key
 from tenantry.journal.journal import Connection
 from tenantry.mapping.legacy_ids import legacy_of, source_key
@@ -100,11 +100,7 @@ def _naming(live: RunHandle, connection: Connection) -> None:
         for column in mapping.columns:
             for each in column.ids:
                 for parent in live.project.by_target[each.parent]:
-                    gone = id_sql(
-                        live.project.manifest.ids.namespace,
-                        parent.namespace,
-                        source_key(parent, "c"),
-                    )
+                    gone = new_id_sql(live.project.manifest, parent, source_key(parent, "c"))
                     connection.execute(
                         f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
                         f" {ident(live.project.target.schema, mapping.target.name)} t where exists (select from"

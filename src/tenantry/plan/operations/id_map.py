@@ -86,6 +86,8 @@ def _sees_to_it(project: Project, table: Table) -> bool:
 def _map(project: Project) -> tuple[str, str]:
     selects = []
     for mapping in project:
+        if mapping.keeps_ids:
+            continue
         table = ident(project.target.schema, mapping.target.name)
         old, where, into = source_key(mapping), from_part(mapping, " where"), legacy_of(mapping, "m.into_key")
         names = f"{literal(mapping.source.name)}, {literal(mapping.target.name)}"
