@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -107,8 +107,16 @@ def words(name: str) -> tuple[str, ...]:
 
 @cache
 def _english() -> Any:
-    import inflect  # noqa: PLC0415 - its import costs more than all that the command line does without it
+    """Return inflect's engine without the checks of its arguments: typeguard would compile each method again at the import, which takes
+    seconds, more than everything else that a survey does."""
+    import typeguard  # noqa: PLC0415 - needed by inflect alone
 
+    checked = typeguard.typechecked
+    typeguard.typechecked = cast(Any, lambda target: target)
+    try:
+        import inflect  # noqa: PLC0415 - its import costs more than all that the command line does without it
+    finally:
+        typeguard.typechecked = checked
     return inflect.engine()
 
 
