@@ -113,6 +113,34 @@ class DemoMissing(TenantryError):
     remedy = "Install Clinic: `pip install 'tenantry[demo]'`."
 
 
+class PlanNotSigned(TenantryError):
+    """A signed plan is required, and there is none beside the manifest."""
+
+    code = "TN-121"
+    remedy = "Review `tenantry plan`, then run `tenantry plan sign --reviewer NAME`. Or do not require it: `[plan] signed` in the manifest."
+
+
+class PlanChanged(TenantryError):
+    """The plan was signed, and the manifest, its files or the source's schema changed since; the message says what."""
+
+    code = "TN-122"
+    remedy = "Review the changes that the message lists, and sign the plan again. Delete the file to run without a signature."
+
+
+class SignatureWrong(TenantryError):
+    """The file of a signed plan cannot be read, or was edited."""
+
+    code = "TN-123"
+    remedy = "Restore the file, or sign the plan again: `tenantry plan sign --reviewer NAME`."
+
+
+class PlanFileWrong(TenantryError):
+    """A file for `tenantry plan --diff` is no plan, or a file that Tenantry did not write is in the way of `--sql-dir`."""
+
+    code = "TN-124"
+    remedy = "Give `--diff` the output of `tenantry plan --json`, and `--sql-dir` a folder of its own."
+
+
 # -- TN-2xx: server and rights ---------------------------------------------------------------------------------------
 
 

@@ -64,8 +64,14 @@ def load_named(path: Path) -> Named:
 
 def manifest_digest(manifest: Manifest) -> str:
     """Return the SHA-256 of the manifest's migration and of the target's files. It excludes comments, layout, [throttle],
-    access rules and accepted ids, which `tenantry access apply` and `tenantry ids apply` change."""
-    left_out: dict[str, Any] = {"throttle": True, "shares": True, "ids": {"both"}, "tables": {"__all__": {"access"}}}
+    [plan], access rules and accepted ids, which `tenantry access apply` and `tenantry ids apply` change."""
+    left_out: dict[str, Any] = {
+        "throttle": True,
+        "plan": True,
+        "shares": True,
+        "ids": {"both"},
+        "tables": {"__all__": {"access"}},
+    }
     digest = hashlib.sha256(manifest.model_dump_json(by_alias=True, exclude=left_out).encode())
     for file in target_files(manifest):
         digest.update(b"\x00" + file.name.encode() + b"\x00" + file.read_bytes())

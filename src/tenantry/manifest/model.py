@@ -117,6 +117,13 @@ class Rule(ManifestRecord):
     sql: Sql
 
 
+class PlanSection(ManifestRecord):
+    """What `tenantry migrate` demands of the plan."""
+
+    signed: bool = False
+    """A new run needs a plan that was signed with `tenantry plan sign`."""
+
+
 class Manifest(ManifestRecord):
     name: Name
     source: Source
@@ -133,6 +140,7 @@ class Manifest(ManifestRecord):
     tables: Mapping[str, TableRule]
     rules: tuple[Rule, ...] = ()
     throttle: Throttle = Throttle()
+    plan: PlanSection = PlanSection()
 
     path: Annotated[Path, Field(exclude=True)] = Path("tenantry.toml")
     text: Annotated[str, Field(exclude=True)] = ""
@@ -167,6 +175,7 @@ __all__ = [
     "Orphan",
     "Own",
     "Part",
+    "PlanSection",
     "PythonTransform",
     "Roles",
     "Scalar",

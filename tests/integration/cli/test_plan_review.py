@@ -64,6 +64,23 @@ def test_a_plan_is_calibrated_and_shows_what_becomes_of_values(small: MakeSmall)
     assert "Check: `tenantry verify`" in text and "k-123" not in text
 
 
+def test_a_signed_plan_holds_until_manifest_or_database_change(small: MakeSmall) -> None:
+    made = notes(small)
+    assert "TN-121" in made.run("migrate", "--signed", code=2).everything
+    made.run("plan", "sign", "--reviewer", "Kim Lee", code=0)
+    made.as_owner("alter table notes add extra text", "create index extra on notes (extra)")
+    said = made.run("migrate", code=2).everything
+    assert "TN-122" in said and "Kim Lee" in said
+    assert "new: column notes.extra (text)" in said and "new: index extra of notes" in said
+    assert made.rows("select from pg_namespace where nspname in ('tenantry', 'app')") == []
+    made.as_owner("alter table notes drop extra")
+    made.run("migrate", "--signed", code=0)
+    # A run keeps its plan: nothing asks for the signature when it is resumed.
+    (made.folder / "tenantry.signed.json").unlink()
+    made.run("migrate", code=0)
+    assert "TN-101" in made.run("plan", "sign", "--reviewer", "Kim Lee", code=2).everything
+
+
 def test_the_announced_locks_are_those_that_postgresql_takes(small: MakeSmall) -> None:
     made = notes(small)
     wrong: dict[str, tuple[Any, Any]] = {}

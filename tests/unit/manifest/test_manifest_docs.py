@@ -35,6 +35,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "columns": model.ColumnRule,
     "rules": model.Rule,
     "throttle": model.Throttle,
+    "plan": model.PlanSection,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from tenantry.report.terminal import prove as proof_view
 from tenantry.report.terminal.migrate import accounts, readiness_lines
 from tenantry.report.terminal.report import report_summary
 from tenantry.report.terminal.switch import followed
+from tenantry.review.signature import Signed, check_signature, read_signature, signature_file
 from tenantry.settings import command as program
 from tenantry.settings import read_settings
 
@@ -68,6 +70,9 @@ def migrate(
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.html and report.json.", show_default=False)
     ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Refuse to begin unless the plan was signed with `tenantry plan sign`.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the plan up to the cutover: expand, capture, copy, replay, verify, secure. The application keeps reading and writing.
@@ -79,6 +84,9 @@ def migrate(
     is compared, secured and kept synchronized like any run, but it is never cut over. Its tenants are fixed when the run begins:
     rerun without --only to resume it. **--rest** then adds all other tenants in the same run; `tenantry rollback --everything`
     undoes the pilot.
+
+    If the plan was signed (`tenantry plan sign`), a new run begins only if manifest and source are still the signed ones. With
+    **--signed**, or `[plan] signed = true` in the manifest, it needs a signed plan.
     """
     if only is not None and rest:
         raise typer.BadParameter("--only begins a pilot, --rest extends it: give one of them", param_hint="--rest")
@@ -89,7 +97,9 @@ def migrate(
         with Bars(err, quiet=as_json) as bars:
             for line in backup_lines(look_for_backups(connection)):
                 bars.notice(line)
-            outcome = Migration(address, loaded, options, bars, only=only, rest=rest).run()
+            outcome = Migration(
+                address, loaded, options, bars, only=only, rest=rest, approve=_approval(loaded, only, required=signed)
+            ).run()
         prepared = prepare(connection, loaded)
         content = _report(connection, prepared, outcome)
         state = readiness(connection, prepared)
@@ -110,6 +120,17 @@ def migrate(
         missing.end()
     if not holds or not (state.ready or state.trial):
         raise typer.Exit(1)
+
+
+def _approval(manifest: Manifest, only: str | None, *, required: bool) -> Callable[[Prepared], None]:
+    """Return the check of the signed plan, which a new run makes before it begins."""
+    file = signature_file(manifest.path)
+
+    def check(prepared: Prepared) -> None:
+        now = Signed(prepared.plan.digest(), prepared.plan.manifest_digest, prepared.project.source, only)
+        check_signature(read_signature(file), now, required=required or manifest.plan.signed, file=file)
+
+    return check
 
 
 def _report(connection: psycopg.Connection[Any], prepared: Prepared, outcome: Outcome) -> dict[str, Any]:

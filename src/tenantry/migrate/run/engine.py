@@ -8,6 +8,7 @@ capture changes of the source at all times.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -85,14 +86,16 @@ class Migration:
         *,
         only: str | None = None,
         rest: bool = False,
+        approve: Callable[[Prepared], None] | None = None,
     ) -> None:
         """
         Args:
             only: a condition over the tenants' source table: the run migrates these tenants first, as a pilot.
             rest: continue a ready pilot with all other tenants.
+            approve: called before a new run begins, with what will run; it raises an error to refuse.
         """
         self._dsn = dsn
-        self._only, self._rest = only, rest
+        self._only, self._rest, self._approve = only, rest, approve
         self._manifest = manifest
         self._options = options or Options()
         self._observer: Observer = observer or Silent()
@@ -120,6 +123,8 @@ class Migration:
             check_owner(main, prepared.project)
             need_every_row(main, prepared.project)
             if prepared.run is None:
+                if self._approve is not None:
+                    self._approve(prepared)
                 need_room(main, prepared.project)
                 if is_unprepared(main):
                     self._observer.notice(f"The script of the roles was not run in this database. {UNPREPARED_HINT}")

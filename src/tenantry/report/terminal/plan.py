@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tenantry.plan import PHASES, ROLLBACK, SUCCESS, Plan, Step
+from tenantry.plan.diff import PlanDiff
 from tenantry.plan.guide import GUIDE
 from tenantry.plan.locks import BLOCKS
 from tenantry.postgres import comment
@@ -20,6 +21,8 @@ from tenantry.review.review import LOCK_WAIT, WRITE_PAUSE, OpenQuestion, PlanRev
 from tenantry.review.samples import ColumnSample
 
 _MOST_QUESTIONS = 12
+_MOST_LINES = 20
+_DIGEST = 12
 
 
 def plan(console: Console, planned: Plan, review: PlanReview | None = None) -> None:
@@ -143,6 +146,40 @@ def _questions(console: Console, found: Sequence[OpenQuestion]) -> None:
         console.print(f"  • {each.subject}: {each.question} {each.advice} ({each.code})", markup=False)
     if len(found) > _MOST_QUESTIONS:
         console.print(f"  • … and {len(found) - _MOST_QUESTIONS} more in --json and --html")
+
+
+def difference(console: Console, found: PlanDiff) -> None:
+    """Print what changed between two plans."""
+    if found.is_empty:
+        console.print("The plans are the same.")
+        return
+    console.print(
+        "Both plans run the same statements." if found.does_the_same else "The plans run different statements.",
+        style="bold",
+    )
+    for fact in found.facts:
+        console.print(f"  {fact.name}: {_fact(fact.name, fact.before)} → {_fact(fact.name, fact.after)}", markup=False)
+    for sign, style, ids in (("+", "green", found.added), ("-", "red", found.removed)):
+        for id in ids:
+            console.print(Text(f"  {sign} step {id}", style))
+    for each in found.changed:
+        estimate = f" ({seconds(each.seconds[0])} → {seconds(each.seconds[1])})" if each.seconds else ""
+        console.print(Text(f"  ~ step {each.id}: {', '.join(each.what)}{estimate}", "yellow"))
+        for line in each.sql[:_MOST_LINES]:
+            console.print(f"      {line}", markup=False)
+        if len(each.sql) > _MOST_LINES:
+            console.print(f"      … {len(each.sql) - _MOST_LINES} more lines in --json", style="dim")
+    for sign, questions in (("+", found.questions_added), ("-", found.questions_removed)):
+        for question in questions:
+            console.print(f"  {sign} question {question}", markup=False)
+
+
+def _fact(name: str, value: object) -> str:
+    if isinstance(value, int | float):
+        if name.endswith("bytes"):
+            return size(value)
+        return seconds(value) if name == "seconds" else f"{value:,}"
+    return str(value)[:_DIGEST] if name.endswith("digest") else str(value)
 
 
 def plan_sql(planned: Plan) -> str:
