@@ -16,8 +16,8 @@ from tenantry.report.plan_files import read_plan, write_phases
 from tenantry.review.calibrate import Calibration
 from tenantry.review.review import review_plan
 from tenantry.review.signature import (
-    SignedPlan,
     Signed,
+    SignedPlan,
     check_signature,
     objects,
     read_signature,
