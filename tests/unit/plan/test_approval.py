@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,9 @@ from tenantry.review.signature import (
 from tests.fixtures import catalogs, plan, project
 
 
-def reviewed(made: Plan) -> dict[str, object]:
-    return json.loads(json.dumps(review_plan(project("depot"), made, Calibration(why="no server")).to_json()))
+def reviewed(made: Plan) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(review_plan(project("depot"), made, Calibration(why="no server")).to_json()))
+    return found
 
 
 def test_a_plan_does_not_differ_from_itself() -> None:
