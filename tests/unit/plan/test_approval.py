@@ -29,7 +29,9 @@ from tests.fixtures import catalogs, plan, project
 
 
 def reviewed(made: Plan) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(review_plan(project("depot"), made, Calibration(why="no server")).to_json()))
+    found: dict[str, Any] = json.loads(
+        json.dumps(review_plan(project("depot"), made, Calibration(why="no server")).to_json())
+    )
     return found
 
 
