@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tenantry.catalog import Catalog
 from tenantry.survey.keys import prefixes_of
-from tenantry.survey.model import FoundReference, Hop, TenantPath
+from tenantry.survey.model import FoundReference, ReferenceHop, TenantPath
 
 MOST_HOPS = 5
 MOST_PATHS = 6
@@ -19,14 +19,14 @@ class Graph:
     def __init__(self, catalog: Catalog, references: Sequence[FoundReference]) -> None:
         self.prefixes = prefixes_of([table.name for table in catalog.tables])
         """See keys.prefixes_of."""
-        self._forward: dict[str, list[Hop]] = defaultdict(list)
-        self._backward: dict[str, list[Hop]] = defaultdict(list)
-        self._parent_columns: dict[Hop, tuple[str, ...]] = {}
+        self._forward: dict[str, list[ReferenceHop]] = defaultdict(list)
+        self._backward: dict[str, list[ReferenceHop]] = defaultdict(list)
+        self._parent_columns: dict[ReferenceHop, tuple[str, ...]] = {}
         for each in references:
             child = each.place.table
             if each.place.form != "value" or each.when is not None or child == each.parent:
                 continue
-            hop = Hop(child, each.columns, each.parent)
+            hop = ReferenceHop(child, each.columns, each.parent)
             if hop in self._forward[child]:
                 continue
             self._forward[child].append(hop)
@@ -37,17 +37,17 @@ class Graph:
                 for index in table.indexes
             )
             if unique:
-                back = Hop(each.parent, each.columns, child, backwards=True)
+                back = ReferenceHop(each.parent, each.columns, child, backwards=True)
                 self._backward[each.parent].append(back)
                 self._parent_columns[back] = each.parent_columns
 
-    def parent_columns(self, hop: Hop) -> tuple[str, ...]:
+    def parent_columns(self, hop: ReferenceHop) -> tuple[str, ...]:
         return self._parent_columns[hop]
 
-    def parents(self, table: str) -> list[Hop]:
+    def parents(self, table: str) -> list[ReferenceHop]:
         return self._forward[table]
 
-    def children(self, table: str) -> list[Hop]:
+    def children(self, table: str) -> list[ReferenceHop]:
         return [hop for hops in self._forward.values() for hop in hops if hop.to == table]
 
     def reaching(self, root: str) -> set[str]:
@@ -76,7 +76,7 @@ class Graph:
 
     def _paths(self, table: str, root: str, without: set[str], *, backwards: bool) -> list[TenantPath]:
         found: list[TenantPath] = []
-        queue: deque[tuple[str, tuple[Hop, ...], frozenset[str]]] = deque([(table, (), frozenset((table,)))])
+        queue: deque[tuple[str, tuple[ReferenceHop, ...], frozenset[str]]] = deque([(table, (), frozenset((table,)))])
         steps = 0
         while queue and len(found) < MOST_PATHS and steps < 5000:
             at, hops, seen = queue.popleft()

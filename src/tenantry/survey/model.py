@@ -126,7 +126,7 @@ class UsersColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class ReferenceHop:
     """One step of a path to the tenant: from a table to its parent by the child's columns, or against a key to a child."""
 
     table: str
@@ -150,7 +150,7 @@ class TenantPath:
     """
 
     table: str
-    hops: tuple[Hop, ...]
+    hops: tuple[ReferenceHop, ...]
     rows: int = 0
     reached: int = 0
     disagree: int = 0
