@@ -15,31 +15,31 @@ from tenantry.prove.attacks.harness.rights import unsealed
 UNSEALED = "contexts are not sealed ([context] sealed = false): there is no token, and callers state their own claims"
 
 
-def victims_claims(scene: Attempt) -> str:
-    return claims_text(scene.ground.claims(scene.victim))
+def victims_claims(attempt: Attempt) -> str:
+    return claims_text(attempt.world.claims(attempt.victim))
 
 
 def _set(name: str, value: str, *, local: bool = True) -> str:
     return f"select set_config('{name}', {literal(value)}, {str(local).lower()})"
 
 
-def became(scene: Attempt, me: AttackSession, how: str) -> AttackVerdict | None:
+def became(attempt: Attempt, me: AttackSession, how: str) -> AttackVerdict | None:
     """Whether the session now acts as somebody else: return the broken verdict, or None."""
-    found = scene.foreign_rows(me)
+    found = attempt.foreign_rows(me)
     return broken(f"{how} the attacker sees {found}") if found else None
 
 
-def _claims_set(scene: Attempt, statements: Callable[[str], Iterator[str]]) -> AttackVerdict:
-    with scene.turn(scene.attacker) as me:
-        for statement in statements(victims_claims(scene)):
+def _claims_set(attempt: Attempt, statements: Callable[[str], Iterator[str]]) -> AttackVerdict:
+    with attempt.acting_as(attempt.attacker) as me:
+        for statement in statements(victims_claims(attempt)):
             me.run(statement)
-            verdict = became(scene, me, "with made-up claims")
+            verdict = became(attempt, me, "with made-up claims")
             if verdict is not None:
                 return verdict
-    with scene.bare(scene.ground.client) as me:
-        for statement in statements(victims_claims(scene)):
+    with attempt.bare(attempt.world.client) as me:
+        for statement in statements(victims_claims(attempt)):
             me.run(statement)
-            verdict = became(scene, me, "without a context, but with made-up claims,")
+            verdict = became(attempt, me, "without a context, but with made-up claims,")
             if verdict is not None:
                 return verdict
     return held("claims set by hand show no row")
@@ -52,12 +52,12 @@ def _claims_set(scene: Attempt, statements: Callable[[str], Iterator[str]]) -> A
     source="https://supabase.com/docs/guides/database/postgres/row-level-security",
     rights=unsealed,
 )
-def claims_by_set(scene: Attempt) -> AttackVerdict:
+def claims_by_set(attempt: Attempt) -> AttackVerdict:
     def statements(claims: str) -> Iterator[str]:
         yield f"set local request.jwt.claims = {literal(claims)}"
         yield f"set session request.jwt.claims = {literal(claims)}"
 
-    return _claims_set(scene, statements)
+    return _claims_set(attempt, statements)
 
 
 @attack(
@@ -66,12 +66,12 @@ def claims_by_set(scene: Attempt) -> AttackVerdict:
     gains="To act as anyone, from within a single injected query.",
     rights=unsealed,
 )
-def claims_by_set_config(scene: Attempt) -> AttackVerdict:
+def claims_by_set_config(attempt: Attempt) -> AttackVerdict:
     def statements(claims: str) -> Iterator[str]:
         yield _set("request.jwt.claims", claims)
         yield _set("request.jwt.claims", claims, local=False)
 
-    return _claims_set(scene, statements)
+    return _claims_set(attempt, statements)
 
 
 @attack(
@@ -80,12 +80,16 @@ def claims_by_set_config(scene: Attempt) -> AttackVerdict:
     gains="To act as anyone, if these are still read.",
     rights=unsealed,
 )
-def single_claims_by_set(scene: Attempt) -> AttackVerdict:
+def single_claims_by_set(attempt: Attempt) -> AttackVerdict:
     def statements(_claims: str) -> Iterator[str]:
-        for name, value in (("sub", scene.victim.uid), ("role", scene.ground.client), ("email", scene.victim.email)):
+        for name, value in (
+            ("sub", attempt.victim.uid),
+            ("role", attempt.world.client),
+            ("email", attempt.victim.email),
+        ):
             yield _set(f"request.jwt.claim.{name}", value)
 
-    return _claims_set(scene, statements)
+    return _claims_set(attempt, statements)
 
 
 @attack(
@@ -94,21 +98,21 @@ def single_claims_by_set(scene: Attempt) -> AttackVerdict:
     gains="A single SELECT that begins as one caller and reads as another.",
     rights=unsealed,
 )
-def claims_within_a_query(scene: Attempt) -> AttackVerdict:
-    claims = literal(victims_claims(scene))
-    with scene.turn(scene.attacker) as me:
-        for prey in scene.preys():
-            if not prey.readable:
+def claims_within_a_query(attempt: Attempt) -> AttackVerdict:
+    claims = literal(victims_claims(attempt))
+    with attempt.acting_as(attempt.attacker) as me:
+        for target in attempt.targets():
+            if not target.readable:
                 continue
             turned = f"(select set_config('request.jwt.claims', {claims}, true))"
-            keys = " or ".join(f"({row.where})" for row in prey.hidden)
+            keys = " or ".join(f"({row.where})" for row in target.hidden)
             for statement in (
-                f"with turned as materialized {turned} select count(*) from turned, {prey.name} where {keys}",
+                f"with turned as materialized {turned} select count(*) from turned, {target.name} where {keys}",
                 f"select count(*) from (select {turned} as x offset 0) as t"
-                f" join lateral (select from {prey.name} where ({keys}) and t.x is not null) as r on true",
+                f" join lateral (select from {target.name} where ({keys}) and t.x is not null) as r on true",
             ):
                 if me.run(statement, undo=True).number:
-                    return broken(f"{prey.table.name}: claims that were set within the query showed rows")
+                    return broken(f"{target.table.name}: claims that were set within the query showed rows")
     return held("claims that were set within a query showed no row")
 
 
@@ -118,11 +122,11 @@ def claims_within_a_query(scene: Attempt) -> AttackVerdict:
     gains="To act as anyone, if the seal is not checked.",
     rights=unsealed,
 )
-def seal_made_up(scene: Attempt) -> AttackVerdict:
-    if scene.ground.key is None:
-        return _claims_set(scene, lambda claims: iter([_set("request.jwt.claims", claims)]))
-    kid, claims = scene.ground.key.kid, victims_claims(scene)
-    with scene.turn(scene.attacker) as me:
+def seal_made_up(attempt: Attempt) -> AttackVerdict:
+    if attempt.world.key is None:
+        return _claims_set(attempt, lambda claims: iter([_set("request.jwt.claims", claims)]))
+    kid, claims = attempt.world.key.kid, victims_claims(attempt)
+    with attempt.acting_as(attempt.attacker) as me:
         own = str(me.run("select current_setting('tenantry.seal', true)").value or "")
         made_up = [
             own,
@@ -133,12 +137,12 @@ def seal_made_up(scene: Attempt) -> AttackVerdict:
             ".",
             f"nobody.{secrets.token_hex(32)}",
             f"{kid}.{_digest(me, claims)}",
-            scene.ground.key.token(claims, "0.0"),
+            attempt.world.key.token(claims, "0.0"),
         ]
         for seal in made_up:
             me.run(_set("request.jwt.claims", claims))
             me.run(_set("tenantry.seal", seal))
-            verdict = became(scene, me, "with a forged seal")
+            verdict = became(attempt, me, "with a forged seal")
             if verdict is not None:
                 return verdict
     return held(f"{len(made_up)} seals opened nothing")
@@ -149,14 +153,14 @@ def seal_made_up(scene: Attempt) -> AttackVerdict:
     tries="Takes the role of signed-in users in a context whose claims name the anonymous role.",
     gains="Rows that policies grant to a role other than the context's.",
 )
-def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
-    if scene.ground.key is None:
+def role_besides_the_seal(attempt: Attempt) -> AttackVerdict:
+    if attempt.world.key is None:
         return not_applicable(UNSEALED)
-    visitor = {**scene.ground.claims(scene.attacker), "role": scene.manifest.database_roles.anon}
-    with scene.bare() as me:
-        scene.open(me, visitor)
-        me.raw(f"set local role {ident(scene.ground.client)}")
-        found = scene.any_rows(me)
+    visitor = {**attempt.world.claims(attempt.attacker), "role": attempt.manifest.database_roles.anon}
+    with attempt.bare() as me:
+        attempt.open(me, visitor)
+        me.raw(f"set local role {ident(attempt.world.client)}")
+        found = attempt.any_rows(me)
     return (
         broken(f"under another role than the sealed one the attacker sees {found}") if found else held("no row is seen")
     )
@@ -167,14 +171,14 @@ def role_besides_the_seal(scene: Attempt) -> AttackVerdict:
     tries="Keeps reading in an open transaction after the caller's token has expired (exp).",
     gains="Access after the session has ended, as long as a transaction stays open.",
 )
-def claims_expired_meanwhile(scene: Attempt) -> AttackVerdict:
-    if scene.ground.key is None:
+def claims_expired_meanwhile(attempt: Attempt) -> AttackVerdict:
+    if attempt.world.key is None:
         return not_applicable(UNSEALED)
     end = time.time() + 0.5
-    with scene.turn({**scene.ground.claims(scene.attacker), "exp": end}) as me:
-        before = scene.any_rows(me)
+    with attempt.acting_as({**attempt.world.claims(attempt.attacker), "exp": end}) as me:
+        before = attempt.any_rows(me)
         time.sleep(max(0.0, end - time.time()) + 0.05)
-        after = scene.any_rows(me)
+        after = attempt.any_rows(me)
     if not before:
         return not_applicable("the caller sees no row before")
     return broken(f"after the token has expired the caller sees {after}") if after else held("no row is seen any more")
@@ -198,23 +202,23 @@ def _written(block: bytes) -> tuple[str, ...]:
     gains="The key, and with it any identity. Notices show it to the application, the log to its readers.",
     source="https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-DEBUG-PRINT-PARSE",
 )
-def seal_key_in_a_plan(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def seal_key_in_a_plan(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
-    seat, printed = scene.connect(), list[str]()
-    seat.connection.add_notice_handler(
+    session, printed = attempt.connect(), list[str]()
+    session.connection.add_notice_handler(
         lambda said: printed.append(f"{said.message_primary} {said.message_detail or ''}")
     )
-    seat.raw(_PRINTING)
-    with scene.turn(scene.attacker, seat) as me:
+    session.raw(_PRINTING)
+    with attempt.acting_as(attempt.attacker, session) as me:
         opening = len(printed)
         me.raw(_PRINTING)
         me.run("select tenantry.uid()")
-        scene.any_rows(me)
+        attempt.any_rows(me)
         me.raw("set local plan_cache_mode = auto")
-        scene.any_rows(me)
-    seat.raw("reset all")
+        attempt.any_rows(me)
+    session.raw("reset all")
     text = " ".join(" ".join(printed).split())
     found = [name for name, block in key.blocks().items() if any(form in text for form in _written(block))]
     if found:
@@ -229,9 +233,9 @@ def _digest(me: AttackSession, claims: str) -> str:
 _SEEN = ("request.jwt.claims", "tenantry.seal")
 
 
-def _captured(seat: AttackSession) -> list[str]:
+def _captured(session: AttackSession) -> list[str]:
     """Return statements that restore, elsewhere, what SQL can read of the session's context."""
-    values = [str(seat.run(f"select current_setting('{name}', true)").value or "") for name in _SEEN]
+    values = [str(session.run(f"select current_setting('{name}', true)").value or "") for name in _SEEN]
     return [_set(name, value) for name, value in zip(_SEEN, values, strict=True)]
 
 
@@ -241,15 +245,17 @@ def _captured(seat: AttackSession) -> list[str]:
     gains="To act as that user at any time.",
     rights=unsealed,
 )
-def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
-    seat = scene.connect()
-    with scene.turn(scene.victim, seat) as me:
+def seal_in_the_next_transaction(attempt: Attempt) -> AttackVerdict:
+    session = attempt.connect()
+    with attempt.acting_as(attempt.victim, session) as me:
         captured = _captured(me)
     for role in (False, True):
-        with scene.turn(scene.attacker, seat) if role else scene.bare(scene.ground.client, seat) as me:
+        with (
+            attempt.acting_as(attempt.attacker, session) if role else attempt.bare(attempt.world.client, session) as me
+        ):
             for statement in captured:
                 me.run(statement)
-            verdict = became(scene, me, "with settings of the previous transaction")
+            verdict = became(attempt, me, "with settings of the previous transaction")
             if verdict is not None:
                 return verdict
     return held("the copied settings open nothing in the next transaction")
@@ -261,13 +267,13 @@ def seal_in_the_next_transaction(scene: Attempt) -> AttackVerdict:
     gains="To act as that user at the same time.",
     rights=unsealed,
 )
-def seal_in_another_session(scene: Attempt) -> AttackVerdict:
-    with scene.turn(scene.victim) as other:
+def seal_in_another_session(attempt: Attempt) -> AttackVerdict:
+    with attempt.acting_as(attempt.victim) as other:
         captured = _captured(other)
-        with scene.turn(scene.attacker) as me:
+        with attempt.acting_as(attempt.attacker) as me:
             for statement in captured:
                 me.run(statement)
-            verdict = became(scene, me, "with settings of another session")
+            verdict = became(attempt, me, "with settings of another session")
     return verdict or held("the copied settings open nothing in another session")
 
 
@@ -278,33 +284,33 @@ def seal_in_another_session(scene: Attempt) -> AttackVerdict:
     source="https://www.postgresql.org/docs/current/sql-commit.html",
     rights=unsealed,
 )
-def seal_in_a_chained_transaction(scene: Attempt) -> AttackVerdict:
+def seal_in_a_chained_transaction(attempt: Attempt) -> AttackVerdict:
     for ending in ("commit and chain", "rollback and chain", "commit; begin"):
-        seat = scene.connect()
-        with scene.turn(scene.victim, seat) as me:
+        session = attempt.connect()
+        with attempt.acting_as(attempt.victim, session) as me:
             captured = _captured(me)
-            client = f"set local role {ident(scene.ground.client)}"
+            client = f"set local role {ident(attempt.world.client)}"
             me.raw("; ".join([ending, *captured, client]))
-            found = scene.foreign_rows(me)
+            found = attempt.foreign_rows(me)
         if found:
             return broken(f"after {ending} the context of the previous transaction still shows {found}")
     return held("the copied settings open nothing in the following transaction")
 
 
-def _plans(scene: Attempt) -> Iterator[tuple[str, str]]:
+def _plans(attempt: Attempt) -> Iterator[tuple[str, str]]:
     """Yield tables with prepared statements that count the visible rows of the other tenant."""
-    for number, prey in enumerate(prey for prey in scene.preys() if prey.readable):
-        keys = " or ".join(f"({row.where})" for row in prey.hidden)
-        yield prey.table.name, f"prepare plan_{number}_0 as select count(*) from {prey.name} where {keys}"
+    for number, target in enumerate(target for target in attempt.targets() if target.readable):
+        keys = " or ".join(f"({row.where})" for row in target.hidden)
+        yield target.table.name, f"prepare plan_{number}_0 as select count(*) from {target.name} where {keys}"
         yield (
-            prey.table.name,
-            f"prepare plan_{number}_1 as with seen as (select {prey.columns} from {prey.name} where {keys})"
+            target.table.name,
+            f"prepare plan_{number}_1 as with seen as (select {target.columns} from {target.name} where {keys})"
             " select count(*) from seen",
         )
         yield (
-            prey.table.name,
-            f"prepare plan_{number}_2 as select (select count(*) from {prey.name} where {keys})"
-            f" + (case when exists (select from {prey.name} where {keys}) then 1 else 0 end)",
+            target.table.name,
+            f"prepare plan_{number}_2 as select (select count(*) from {target.name} where {keys})"
+            f" + (case when exists (select from {target.name} where {keys}) then 1 else 0 end)",
         )
         if number >= 7:
             break
@@ -316,17 +322,17 @@ def _plans(scene: Attempt) -> Iterator[tuple[str, str]]:
     gains="Plans that contain another caller's tenants.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
-def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
-    seat = scene.connect()
-    plans = list(_plans(scene))
+def plan_of_another_caller(attempt: Attempt) -> AttackVerdict:
+    session = attempt.connect()
+    plans = list(_plans(attempt))
     names = [statement.split()[1] for _, statement in plans]
-    with scene.turn(scene.victim, seat, keep=True) as me:
+    with attempt.acting_as(attempt.victim, session, keep=True) as me:
         me.raw("set local plan_cache_mode = force_generic_plan")
         for name, (_, statement) in zip(names, plans, strict=True):
             me.run(statement)
             for _ in range(2):
                 me.run(f"execute {name}")
-    with scene.turn(scene.attacker, seat) as me:
+    with attempt.acting_as(attempt.attacker, session) as me:
         for mode in ("force_generic_plan", "auto"):
             me.raw(f"set local plan_cache_mode = {mode}")
             for name, (table, _) in zip(names, plans, strict=True):
@@ -341,17 +347,17 @@ def plan_of_another_caller(scene: Attempt) -> AttackVerdict:
     gains="Plans that contain the policies of another role, or none.",
     source="CVE-2024-10976, CVE-2023-2455",
 )
-def plan_of_another_role(scene: Attempt) -> AttackVerdict:
-    seat = scene.connect()
-    roles = scene.manifest.database_roles
-    plans = list(_plans(scene))
+def plan_of_another_role(attempt: Attempt) -> AttackVerdict:
+    session = attempt.connect()
+    roles = attempt.manifest.database_roles
+    plans = list(_plans(attempt))
     names = [statement.split()[1] for _, statement in plans]
-    with scene.turn(scene.victim, seat, keep=True) as me:
+    with attempt.acting_as(attempt.victim, session, keep=True) as me:
         for name, (_, statement) in zip(names, plans, strict=True):
             me.run(statement)
             me.run(f"execute {name}")
     for role in (roles.anon, None):
-        with scene.bare(role, seat) as me:
+        with attempt.bare(role, session) as me:
             for name, (table, _) in zip(names, plans, strict=True):
                 if me.run(f"execute {name}").number:
                     return broken(f"{table}: the plan of a signed-in user serves {role or 'the login itself'}")

@@ -26,14 +26,14 @@ select count(*), min(relation::regclass::text) from pg_locks
 @attack("writes", tries="Gives up all rights of the current role, with DROP OWNED BY CURRENT_USER, as every role of the attacker.",
         gains="Every table whose policies name the role is locked for everyone, until the transaction ends.",
         source="https://www.postgresql.org/docs/current/sql-drop-owned.html", rights=right("gives_up"))  # fmt: skip
-def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
+def lock_by_giving_up(attempt: Attempt) -> AttackVerdict:
     answers = []
-    for role in roles_of(scene):
-        with scene.turn(scene.attacker) as me:
+    for role in roles_of(attempt):
+        with attempt.acting_as(attempt.attacker) as me:
             me.raw(f"set local role {role}")
             answer = me.run("drop owned by current_user")
             answers.append(str(answer))
-            locked, name = scene.ground.ask(_LOCKED, [me.connection.info.backend_pid])[0]
+            locked, name = attempt.world.ask(_LOCKED, [me.connection.info.backend_pid])[0]
         if locked:
             return broken(f"DROP OWNED BY {word(role)} locks {locked} tables for everyone, as {name}")
     return held(f"it locks no table: {'; '.join(dict.fromkeys(answers))}")
@@ -42,52 +42,52 @@ def lock_by_giving_up(scene: Attempt) -> AttackVerdict:
 @attack("writes", tries="Reads a table in an open transaction, and requests in a second session, by CREATE RULE, a lock without a right to it, and"
         " waits.", gains="Everyone else's statements wait: PostgreSQL waits for the lock before it checks the right.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html")  # fmt: skip
-def lock_queue(scene: Attempt) -> AttackVerdict:
-    prey = next(iter(scene.open_tables(scene.victim)), None)
-    if prey is None:
+def lock_queue(attempt: Attempt) -> AttackVerdict:
+    target = next(iter(attempt.open_tables(attempt.victim)), None)
+    if target is None:
         return not_applicable("no member of the other tenant sees a row")
-    statement = f"create rule planted as on insert to {prey.name} do nothing"
-    waiting = scene.connect()
+    statement = f"create rule planted as on insert to {target.name} do nothing"
+    waiting = attempt.connect()
     pid = waiting.connection.info.backend_pid
-    with scene.turn(scene.attacker) as me, scene.turn(scene.attacker, waiting):
-        me.run(f"select 1 from {prey.name} limit 1")
+    with attempt.acting_as(attempt.attacker) as me, attempt.acting_as(attempt.attacker, waiting):
+        me.run(f"select 1 from {target.name} limit 1")
         thread = Thread(target=waiting.raw, args=[statement])
         thread.start()
         try:
             until = monotonic() + 2
-            while monotonic() < until and thread.is_alive() and not _waits(scene, pid):
+            while monotonic() < until and thread.is_alive() and not _waits(attempt, pid):
                 sleep(0.02)
-            with scene.turn(scene.victim) as other:
+            with attempt.acting_as(attempt.victim) as other:
                 other.raw("set local lock_timeout = '300ms'")
-                answer = other.run(f"select count(*) from {prey.name}")
+                answer = other.run(f"select count(*) from {target.name}")
         finally:
             me.raw("rollback")
             thread.join()
     if answer.sqlstate == "55P03":
         return broken(
-            f"{prey.table.name}: others wait behind a statement that waits for a lock to which it has no right"
+            f"{target.table.name}: others wait behind a statement that waits for a lock to which it has no right"
         )
     return held(f"no session waited: {answer}")
 
 
-def _waits(scene: Attempt, pid: int) -> bool:
-    return bool(scene.ground.ask("select 1 from pg_locks where pid = %s and not granted", [pid]))
+def _waits(attempt: Attempt, pid: int) -> bool:
+    return bool(attempt.world.ask("select 1 from pg_locks where pid = %s and not granted", [pid]))
 
 
 @attack("privileges", tries="Takes thousands of advisory locks. Only the right to do so is checked: doing it would stop every database of the"
         " server.", gains="A full lock table, which all databases share: everyone's statements and connections fail.",
         source="https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS", rights=right("advisory_locks"))  # fmt: skip
-def fill_the_lock_table(scene: Attempt) -> AttackVerdict:
-    found = right("advisory_locks")(scene.ground.owner, scene.project)
+def fill_the_lock_table(attempt: Attempt) -> AttackVerdict:
+    found = right("advisory_locks")(attempt.world.owner, attempt.project)
     return broken(found) if found else held("neither clients nor the login may take advisory locks")
 
 
 @attack("session", tries="Leaves a transaction prepared, by PREPARE TRANSACTION, and never finishes it.",
         gains="Locks that survive the session and a restart; rows that no VACUUM removes.",
         source="https://www.postgresql.org/docs/current/sql-prepare-transaction.html", rights=right("prepared_transactions"))  # fmt: skip
-def prepared_transaction(scene: Attempt) -> AttackVerdict:
+def prepared_transaction(attempt: Attempt) -> AttackVerdict:
     name = literal(f"planted_{uuid4().hex}")
-    with scene.turn(scene.attacker, keep=True) as me:
+    with attempt.acting_as(attempt.attacker, keep=True) as me:
         answer = me.raw(f"prepare transaction {name}")
         if answer.ok:
             me.raw(f"rollback prepared {name}")
@@ -98,14 +98,17 @@ def prepared_transaction(scene: Attempt) -> AttackVerdict:
 @attack("session", tries="Sets the seed of random(), which DISCARD ALL does not reset, for the next user of the connection.",
         gains="Knowledge of the next user's random numbers, and so of codes, samples and orders made from them.",
         source="https://www.postgresql.org/docs/current/functions-math.html#FUNCTIONS-MATH-RANDOM-TABLE")  # fmt: skip
-def random_numbers_left(scene: Attempt) -> AttackVerdict:
-    mine = scene.connect()
+def random_numbers_left(attempt: Attempt) -> AttackVerdict:
+    mine = attempt.connect()
     mine.run("select setseed(0.25)")
     known = mine.run("select random()").value
-    with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection), keep=True) as me:
+    with attempt.pool() as pool:
+        with (
+            pool.connection() as connection,
+            attempt.acting_as(attempt.attacker, AttackSession(connection), keep=True) as me,
+        ):
             me.run("select setseed(0.25)")
-        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)) as other:
+        with pool.connection() as connection, attempt.acting_as(attempt.victim, AttackSession(connection)) as other:
             drawn = other.run("select random()").value
     if drawn == known:
         return broken("the next user drew the numbers that the attacker had chosen")
@@ -128,17 +131,17 @@ def _loose(connection: psycopg.Connection[Any], project: Project) -> str | None:
         " connection: the parsed functions stay cached after every DISCARD.",
         gains="Another meaning of patterns and quotes in functions, for the attacker's calls and the next user's.",
         source="https://www.postgresql.org/docs/current/runtime-config-compatible.html#GUC-STANDARD-CONFORMING-STRINGS", rights=_loose)  # fmt: skip
-def function_texts_left(scene: Attempt) -> AttackVerdict:
-    found = _loose(scene.ground.owner, scene.project)
+def function_texts_left(attempt: Attempt) -> AttackVerdict:
+    found = _loose(attempt.world.owner, attempt.project)
     return broken(found) if found else held("no function that runs for clients depends on it")
 
 
 @attack("reads", tries="Searches the settings of the database and of roles, which any login may read, for keys, tokens and passwords.",
         gains="A secret that signs tokens or opens services, and with it any identity.",
         source="https://www.postgresql.org/docs/current/catalog-pg-db-role-setting.html", rights=right("secret_settings"))  # fmt: skip
-def secrets_in_settings(scene: Attempt) -> AttackVerdict:
-    with scene.turn(scene.attacker) as me:
-        for role in roles_of(scene):
+def secrets_in_settings(attempt: Attempt) -> AttackVerdict:
+    with attempt.acting_as(attempt.attacker) as me:
+        for role in roles_of(attempt):
             me.raw(f"set local role {role}")
             answer = me.run(
                 "select split_part(s.text, '=', 1) from pg_db_role_setting as d cross join lateral unnest(d.setconfig) as s (text)"

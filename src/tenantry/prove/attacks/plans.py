@@ -56,27 +56,25 @@ def _numbers(node: dict[str, Any], part: Part, aside: bool = False) -> Iterator[
         yield from _numbers(child, part, aside)
 
 
-def _differs(scene: Attempt, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
+def _differs(attempt: Attempt, places: list[Place], part: Part, planners: tuple[str, ...] = _PLANNERS) -> str:
     """Return the first place whose plans differ between the value of a hidden row and a value that does not exist."""
     for planner in planners:
-        with scene.turn(scene.attacker) as me:
+        with attempt.acting_as(attempt.attacker) as me:
             if planner:
                 me.raw(planner)
-            for prey, column, there in places:
-                head = f"select 1 from {prey.name} where {ident(column)} ="
-                values = (there, _nowhere(prey, column, there))
-                got = [_seen(me, f"{head} {prey.value(column, value)}", part) for value in values]
+            for target, column, there in places:
+                head = f"select 1 from {target.name} where {ident(column)} ="
+                values = (there, _nowhere(target, column, there))
+                got = [_seen(me, f"{head} {target.value(column, value)}", part) for value in values]
                 if None not in got and got[0] != got[1]:
                     one, other = (each or "nothing" for each in got)
-                    return (
-                        f"{prey.table.name}.{column}: {one} for an existing value, {other} for one that does not exist"
-                    )
+                    return f"{target.table.name}.{column}: {one} for an existing value, {other} for one that does not exist"
     return ""
 
 
-def _nowhere(prey: TargetTable, column: str, there: str) -> str | None:
+def _nowhere(target: TargetTable, column: str, there: str) -> str | None:
     """Return a value similar to `there` that no row has."""
-    kind = prey.column(column).type
+    kind = target.column(column).type
     if kind == "uuid":
         return "ffffffff-0000-4000-8000-" + there[-12:]
     if kind.startswith(("text", "character")):
@@ -92,16 +90,16 @@ def _nowhere(prey: TargetTable, column: str, there: str) -> str | None:
     gains="The number of rows that another tenant has in any table, day by day.",
     source="https://www.postgresql.org/docs/current/sql-explain.html",
 )
-def explain_counts_rows_of_a_tenant(scene: Attempt) -> AttackVerdict:
-    return _of_tenants(scene, "rows")
+def explain_counts_rows_of_a_tenant(attempt: Attempt) -> AttackVerdict:
+    return _of_tenants(attempt, "rows")
 
 
-def _of_tenants(scene: Attempt, part: Part) -> AttackVerdict:
-    preys = [prey for prey in scene.preys() if prey.tenant in prey.readable and not prey.mixed]
-    places: list[Place] = [(prey, prey.tenant, scene.other) for prey in preys if prey.tenant is not None]
+def _of_tenants(attempt: Attempt, part: Part) -> AttackVerdict:
+    targets = [target for target in attempt.targets() if target.tenant in target.readable and not target.mixed]
+    places: list[Place] = [(target, target.tenant, attempt.other) for target in targets if target.tenant is not None]
     if not places:
         return nothing_to_see()
-    found = _differs(scene, places, part)
+    found = _differs(attempt, places, part)
     return (
         broken(found)
         if found
@@ -116,8 +114,8 @@ def _of_tenants(scene: Attempt, part: Part) -> AttackVerdict:
     gains="Knowledge whether rows of a tenant, a day or an amount exist, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def explain_tells_whether_rows_exist(scene: Attempt) -> AttackVerdict:
-    return _of_tenants(scene, "started")
+def explain_tells_whether_rows_exist(attempt: Attempt) -> AttackVerdict:
+    return _of_tenants(attempt, "started")
 
 
 @attack(
@@ -126,21 +124,25 @@ def explain_tells_whether_rows_exist(scene: Attempt) -> AttackVerdict:
     gains="Knowledge whether an e-mail address, code or name exists in any tenant, guess by guess.",
     source="https://www.postgresql.org/docs/current/rules-privileges.html",
 )
-def explain_finds_a_guessed_value(scene: Attempt) -> AttackVerdict:
+def explain_finds_a_guessed_value(attempt: Attempt) -> AttackVerdict:
     places: list[Place] = []
-    for prey in scene.preys():
-        for index in prey.table.indexes:
+    for target in attempt.targets():
+        for index in target.table.indexes:
             column = index.columns[0] if index.columns else None
-            if column is None or column == prey.tenant or column not in prey.readable or index.method != "btree":
+            if column is None or column == target.tenant or column not in target.readable or index.method != "btree":
                 continue
-            own = {row.values.get(column) for row in prey.visible}
-            there = next((row.values.get(column) for row in prey.hidden if row.values.get(column) not in own), None)
+            own = {row.values.get(column) for row in target.visible}
+            there = next((row.values.get(column) for row in target.hidden if row.values.get(column) not in own), None)
             # A uuid cannot be guessed.
-            if there is not None and prey.column(column).type != "uuid" and _nowhere(prey, column, there) is not None:
-                places.append((prey, column, there))
+            if (
+                there is not None
+                and target.column(column).type != "uuid"
+                and _nowhere(target, column, there) is not None
+            ):
+                places.append((target, column, there))
     if not places:
         return not_applicable("every index of a table with hidden rows begins with the tenant or a uuid")
-    found = _differs(scene, places, "rows")
+    found = _differs(attempt, places, "rows")
     return (
         broken(found)
         if found
@@ -154,63 +156,65 @@ def explain_finds_a_guessed_value(scene: Attempt) -> AttackVerdict:
     gains="The approximate number of rows of each tenant, from the statistics.",
     source="https://www.postgresql.org/docs/current/planner-stats-security.html",
 )
-def explain_estimates_a_tenant(scene: Attempt) -> AttackVerdict:
-    crowded = _crowd(scene)
+def explain_estimates_a_tenant(attempt: Attempt) -> AttackVerdict:
+    crowded = _crowd(attempt)
     if crowded is None:
         return not_applicable("no table accepts many rows that differ only in their ids")
-    prey, remove = crowded
+    target, remove = crowded
     try:
-        assert prey.tenant is not None
-        found = _differs(scene, [(prey, prey.tenant, scene.other)], "estimates", _PLANNERS[:1])
+        assert target.tenant is not None
+        found = _differs(attempt, [(target, target.tenant, attempt.other)], "estimates", _PLANNERS[:1])
     finally:
-        scene.ground.owner.execute(remove.encode())
-        scene.ground.owner.execute(f"analyze {prey.name}".encode())
+        attempt.world.owner.execute(remove.encode())
+        attempt.world.owner.execute(f"analyze {target.name}".encode())
     if found:
         return broken(found)
-    return held(f"{prey.table.name}: the planner expects the same for a tenant with 3,000 rows as for one without rows")
+    return held(
+        f"{target.table.name}: the planner expects the same for a tenant with 3,000 rows as for one without rows"
+    )
 
 
-def _crowd(scene: Attempt) -> tuple[TargetTable, str] | None:
+def _crowd(attempt: Attempt) -> tuple[TargetTable, str] | None:
     """Fill a table with rows of the other tenant and analyze it; return the table and the statement that removes the rows."""
-    owner = scene.ground.owner
-    for prey in scene.preys():
-        column = prey.table.column(ROW_ID)
-        if prey.tenant in (None, ROW_ID) or column is None or column.type != "uuid" or prey.table.kind != "table":
+    owner = attempt.world.owner
+    for target in attempt.targets():
+        column = target.table.column(ROW_ID)
+        if target.tenant in (None, ROW_ID) or column is None or column.type != "uuid" or target.table.kind != "table":
             continue
-        if prey.table.name in scene.ground.fixtures.reasons or prey.tenant not in prey.readable or prey.mixed:
+        if target.table.name in attempt.world.fixtures.reasons or target.tenant not in target.readable or target.mixed:
             continue
-        names = [each.name for each in prey.table.columns if each.generated is None and each.name != ROW_ID]
+        names = [each.name for each in target.table.columns if each.generated is None and each.name != ROW_ID]
         columns = ", ".join(ident(name) for name in names)
-        row = prey.hidden[0].where
+        row = target.hidden[0].where
         filled = (
-            f"insert into {prey.name} ({ROW_ID}, {columns}) select gen_random_uuid(), {columns}"
-            f" from {prey.name}, generate_series(1, 3000) where {row}"
+            f"insert into {target.name} ({ROW_ID}, {columns}) select gen_random_uuid(), {columns}"
+            f" from {target.name}, generate_series(1, 3000) where {row}"
         )
-        kept = " and ".join(f"not ({each.where})" for each in (*prey.hidden, *prey.visible))
-        remove = f"delete from {prey.name} where {ident(prey.tenant or '')} = {literal(scene.other)} and {kept}"
+        kept = " and ".join(f"not ({each.where})" for each in (*target.hidden, *target.visible))
+        remove = f"delete from {target.name} where {ident(target.tenant or '')} = {literal(attempt.other)} and {kept}"
         try:
             owner.execute(filled.encode())
         except psycopg.Error:
             continue
-        owner.execute(f"analyze {prey.name}".encode())
-        return prey, remove
+        owner.execute(f"analyze {target.name}".encode())
+        return target, remove
     return None
 
 
-def _analyzed(scene: Attempt) -> None:
-    for prey in scene.preys():
-        scene.ground.owner.execute(f"analyze {prey.name}".encode())
+def _analyzed(attempt: Attempt) -> None:
+    for target in attempt.targets():
+        attempt.world.owner.execute(f"analyze {target.name}".encode())
 
 
-def _shown(scene: Attempt, views: tuple[str, ...]) -> AttackVerdict:
-    _analyzed(scene)
+def _shown(attempt: Attempt, views: tuple[str, ...]) -> AttackVerdict:
+    _analyzed(attempt)
     refused = 0
-    with scene.turn(scene.attacker) as me:
+    with attempt.acting_as(attempt.attacker) as me:
         for view in views:
             answer = me.run(f"select string_agg(s::text, ' ') from {view} as s")
             refused += not answer.ok
             # Some views show hex, in which a uuid appears as its digits.
-            marks = [*scene.marks, *(mark.replace("-", "") for mark in scene.marks)]
+            marks = [*attempt.marks, *(mark.replace("-", "") for mark in attempt.marks)]
             if answer.ok and any(mark in str(answer.value) for mark in marks):
                 return broken(f"{view} shows values of the other tenant's rows")
     return held(f"{len(views) - refused} catalogs show no value of the other tenant, {refused} are refused")
@@ -223,8 +227,8 @@ def _shown(scene: Attempt, views: tuple[str, ...]) -> AttackVerdict:
     source="CVE-2017-7484; https://www.postgresql.org/docs/current/view-pg-stats.html",
     rights=right("statistics"),
 )
-def statistics_of_columns(scene: Attempt) -> AttackVerdict:
-    return _shown(scene, ("pg_catalog.pg_stats", "pg_catalog.pg_statistic"))
+def statistics_of_columns(attempt: Attempt) -> AttackVerdict:
+    return _shown(attempt, ("pg_catalog.pg_stats", "pg_catalog.pg_statistic"))
 
 
 @attack(
@@ -234,11 +238,11 @@ def statistics_of_columns(scene: Attempt) -> AttackVerdict:
     source="CVE-2025-8713, CVE-2024-4317",
     rights=right("statistics"),
 )
-def statistics_extended(scene: Attempt) -> AttackVerdict:
-    if not scene.ground.ask("select 1 from pg_statistic_ext limit 1"):
+def statistics_extended(attempt: Attempt) -> AttackVerdict:
+    if not attempt.world.ask("select 1 from pg_statistic_ext limit 1"):
         return not_applicable("the database has no extended statistics")
     return _shown(
-        scene,
+        attempt,
         ("pg_catalog.pg_stats_ext", "pg_catalog.pg_stats_ext_exprs", "pg_catalog.pg_statistic_ext_data"),
     )
 
@@ -249,10 +253,10 @@ def statistics_extended(scene: Attempt) -> AttackVerdict:
     gains="The values in the statistics, passed to a function that reports them.",
     source="CVE-2017-7484, CVE-2019-10130, CVE-2025-8713",
 )
-def statistics_through_an_operator(scene: Attempt) -> AttackVerdict:
-    _analyzed(scene)
-    with scene.turn(scene.attacker) as me:
-        schema = makes_functions(scene, me)
+def statistics_through_an_operator(attempt: Attempt) -> AttackVerdict:
+    _analyzed(attempt)
+    with attempt.acting_as(attempt.attacker) as me:
+        schema = makes_functions(attempt, me)
         if schema is None:
             return held("no function can be made, and so no operator: CREATE on every schema and TEMP are refused")
         me.run(
@@ -262,14 +266,14 @@ def statistics_through_an_operator(scene: Attempt) -> AttackVerdict:
         me.run(
             f"create operator {schema}.=== (function = {schema}.tell, leftarg = text, rightarg = text, restrict = eqsel)"
         )
-        for prey in scene.preys():
-            for column in prey.readable:
+        for target in attempt.targets():
+            for column in target.readable:
                 answer = me.run(
-                    f"explain select 1 from {prey.name} where {ident(column)}::text operator({schema}.===) ''",
+                    f"explain select 1 from {target.name} where {ident(column)}::text operator({schema}.===) ''",
                     undo=True,
                 )
-                if scene.leaked(answer.text):
-                    return broken(f"{prey.table.name}.{column}: planning passed values of others to an operator")
+                if attempt.leaked(answer.text):
+                    return broken(f"{target.table.name}.{column}: planning passed values of others to an operator")
     return held("the planner passes no value of a table with policies to an operator that is not leakproof")
 
 

@@ -10,8 +10,8 @@ from tenantry.prove.attacks.harness.model import AttackVerdict, Rights, attack, 
 from tenantry.prove.attacks.harness.rights import any_of, right
 
 
-def roles_of(scene: Attempt) -> tuple[str, ...]:
-    roles = scene.manifest.database_roles
+def roles_of(attempt: Attempt) -> tuple[str, ...]:
+    roles = attempt.manifest.database_roles
     return ident(roles.authenticated), ident(roles.anon), "none"
 
 
@@ -19,22 +19,22 @@ def word(role: str) -> str:
     return "the login itself" if role == "none" else role
 
 
-def _listed(scene: Attempt, statements: dict[str, str]) -> AttackVerdict:
-    return refused(scene, statements.items())
+def _listed(attempt: Attempt, statements: dict[str, str]) -> AttackVerdict:
+    return refused(attempt, statements.items())
 
 
-def _by_rights(scene: Attempt, question: Rights, none: str) -> AttackVerdict:
+def _by_rights(attempt: Attempt, question: Rights, none: str) -> AttackVerdict:
     """Answer from the catalog, where a trial would show no more."""
-    found = question(scene.ground.owner, scene.project)
+    found = question(attempt.world.owner, attempt.project)
     return broken(found) if found else held(none)
 
 
 @attack("privileges", tries="Finds objects that the application's login or a client role owns, and drops or alters them.",
         gains="Owned objects may be changed, and policies bind a table's owner only with FORCE.",
         source="https://www.postgresql.org/docs/current/ddl-rowsecurity.html", rights=any_of(right("login_owns"), right("own_table")))  # fmt: skip
-def owned_objects(scene: Attempt) -> AttackVerdict:
-    with scene.turn(scene.attacker) as me:
-        for role in roles_of(scene):
+def owned_objects(attempt: Attempt) -> AttackVerdict:
+    with attempt.acting_as(attempt.attacker) as me:
+        for role in roles_of(attempt):
             me.raw(f"set local role {role}")
             found = me.run(
                 "select c.oid::regclass::text from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
@@ -42,32 +42,32 @@ def owned_objects(scene: Attempt) -> AttackVerdict:
             ).value
             if found is not None:
                 return broken(f"{word(role)} owns {found}")
-    return _by_rights(scene, any_of(right("login_owns"), right("own_table")), "the login and the clients own nothing")
+    return _by_rights(attempt, any_of(right("login_owns"), right("own_table")), "the login and the clients own nothing")
 
 
 @attack("privileges", tries="Asks which roles the application's login and the clients may become, and which rights they inherit.",
         gains="The rights of every role on that list.", source="https://www.postgresql.org/docs/current/role-membership.html",
         rights=any_of(right("login_becomes"), right("inherits")))  # fmt: skip
-def roles_of_the_login(scene: Attempt) -> AttackVerdict:
-    roles = scene.manifest.database_roles
+def roles_of_the_login(attempt: Attempt) -> AttackVerdict:
+    roles = attempt.manifest.database_roles
     clients = [roles.authenticated, roles.anon]
-    login = scene.connect().run("select session_user::text").value
-    found = scene.ground.ask(
+    login = attempt.connect().run("select session_user::text").value
+    found = attempt.world.ask(
         "select r.rolname::text from pg_roles as r where r.rolname <> all (%s) and r.rolname <> %s"
         " and (pg_has_role(%s, r.oid, 'MEMBER') or pg_has_role(%s, r.oid, 'MEMBER') or pg_has_role(%s, r.oid, 'MEMBER'))",
         [clients, login, login, *clients],
     )
     if found:
         return broken(f"{login} may become {found[0][0]}")
-    inherited = scene.ground.ask(
+    inherited = attempt.world.ask(
         "select r.rolname::text from pg_roles as r where r.rolname = any (%s) and pg_has_role(%s, r.oid, 'USAGE')",
         [clients, login],
     )
     if inherited:
         return broken(f"{login} permanently has the rights of {inherited[0][0]}")
-    if login != roles.login and scene.ground.ask("select 1 from pg_roles where rolname = %s", [roles.login]):
+    if login != roles.login and attempt.world.ask("select 1 from pg_roles where rolname = %s", [roles.login]):
         return _by_rights(
-            scene,
+            attempt,
             any_of(right("login_becomes"), right("inherits")),
             f"{login} is a member of the two client roles only",
         )
@@ -77,50 +77,50 @@ def roles_of_the_login(scene: Attempt) -> AttackVerdict:
 @attack("privileges", tries="Uses attributes of roles: BYPASSRLS, SUPERUSER, CREATEROLE, CREATEDB, REPLICATION.",
         gains="All rows, all roles, the whole server.", source="https://www.postgresql.org/docs/current/role-attributes.html",
         rights=right("attributes"))  # fmt: skip
-def attributes_of_roles(scene: Attempt) -> AttackVerdict:
+def attributes_of_roles(attempt: Attempt) -> AttackVerdict:
     verdict = _listed(
-        scene,
+        attempt,
         {
             "CREATE ROLE": "create role tenantry_planted",
             "ALTER ROLE … BYPASSRLS": "alter role current_user bypassrls",
             "ALTER ROLE … SUPERUSER": "alter role current_user superuser",
-            "GRANT of a role": f"grant {ident(scene.manifest.database_roles.service)} to current_user",
+            "GRANT of a role": f"grant {ident(attempt.manifest.database_roles.service)} to current_user",
         },
     )
     if verdict.outcome == "broken":
         return verdict
-    login = scene.connect().run("select session_user::text").value
-    found = scene.ground.ask(
+    login = attempt.connect().run("select session_user::text").value
+    found = attempt.world.ask(
         "select rolname::text from pg_roles where rolname = any (%s)"
         " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
-        [[login, scene.manifest.database_roles.login, scene.ground.client, scene.manifest.database_roles.anon]],
+        [[login, attempt.manifest.database_roles.login, attempt.world.client, attempt.manifest.database_roles.anon]],
     )
     return broken(f"{found[0][0]} has an attribute that gives it more than its own rights") if found else verdict
 
 
 @attack("privileges", tries="Reads as the login itself, without any role.", gains="Rights that were granted to the login by mistake.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html")  # fmt: skip
-def rights_of_the_bare_login(scene: Attempt) -> AttackVerdict:
-    with scene.bare() as me:
-        found = scene.any_rows(me)
+def rights_of_the_bare_login(attempt: Attempt) -> AttackVerdict:
+    with attempt.bare() as me:
+        found = attempt.any_rows(me)
         if not found:
-            for prey in scene.ground.preys(scene.attacker):
-                answer = me.run(f"select count(*) from {prey.name}")
+            for target in attempt.world.targets(attempt.attacker):
+                answer = me.run(f"select count(*) from {target.name}")
                 if answer.ok:
-                    return broken(f"the login itself has a right to read {prey.table.name}")
+                    return broken(f"the login itself has a right to read {target.table.name}")
     return broken(f"the login itself sees {found}") if found else held("the login itself is refused everywhere")
 
 
 @attack("privileges", tries="Reads and changes the keys of sealed contexts, also through functions that read them.",
         gains="Every identity, for as long as the key lives.", rights=right("seal_key"))  # fmt: skip
-def read_the_seal_key(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def read_the_seal_key(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable("contexts are not sealed ([context] sealed = false): there is no key")
     planted = ", ".join(f"'\\x{'00' * 64}'" for _ in range(4))
     columns = "kid, open_inner, open_outer, context_inner, context_outer"
     return _listed(
-        scene,
+        attempt,
         {
             "reading a key": "select open_inner from tenantry.seal_key",
             "reading a key's name": "select kid from tenantry.seal_key",
@@ -134,8 +134,8 @@ def read_the_seal_key(scene: Attempt) -> AttackVerdict:
 
 @attack("privileges", tries="Writes Tenantry's own tables: journal, accounts, quarantine, id maps.",
         gains="Another's flags, and rows that migrate to a place of the attacker's choice.", rights=right("foreign_schemas"))  # fmt: skip
-def write_the_engine_schema(scene: Attempt) -> AttackVerdict:
-    tables = [row for row in scene.relations() if row["schema_name"] == "tenantry" and row["kind"] in "rp"]
+def write_the_engine_schema(attempt: Attempt) -> AttackVerdict:
+    tables = [row for row in attempt.relations() if row["schema_name"] == "tenantry" and row["kind"] in "rp"]
     if not tables:
         return not_applicable("there is no schema tenantry")
     statements = {}
@@ -144,23 +144,23 @@ def write_the_engine_schema(scene: Attempt) -> AttackVerdict:
         statements[f"DELETE from {name}"] = f"delete from {name}"
         statements[f"INSERT into {name}"] = f"insert into {name} default values"
         statements[f"TRUNCATE of {name}"] = f"truncate {name}"
-    return _listed(scene, statements)
+    return _listed(attempt, statements)
 
 
 @attack("privileges", tries="Calls the functions of Tenantry and of the service: erases people, changes addresses, writes the journal.",
         gains="Their effects, with the rights of the tables' owner, on people of every tenant.",
         source="https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html", rights=right("engine_functions"))  # fmt: skip
-def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
-    roles = scene.manifest.database_roles
-    listed = callers(scene.manifest)
-    given = scene.ground.ask(
+def functions_of_the_engine(attempt: Attempt) -> AttackVerdict:
+    roles = attempt.manifest.database_roles
+    listed = callers(attempt.manifest)
+    given = attempt.world.ask(
         "select p.proname::text, p.oid::regprocedure::text, p.prokind = 'p', array(select 'null::' || format_type(t.oid, null)"
         " from unnest(p.proargtypes) with ordinality as t (oid, n) order by t.n)"
         " from pg_proc as p where p.pronamespace = to_regnamespace('tenantry') and p.prokind in ('f', 'p')"
         " and p.prorettype <> 'trigger'::regtype order by 2"
     )
     refusals = 0
-    with scene.turn(scene.attacker) as me:
+    with attempt.acting_as(attempt.attacker) as me:
         for role, names in ((roles.authenticated, listed[roles.authenticated]), (roles.anon, listed[roles.anon])):
             me.raw(f"set local role {ident(role)}")
             for name, signature, procedure, arguments in given:
@@ -180,7 +180,7 @@ def functions_of_the_engine(scene: Attempt) -> AttackVerdict:
 @attack("privileges", tries="Replaces, alters and drops the functions that return the caller, and those of the application.",
         gains="To act as any caller that the new function returns.", source="https://www.postgresql.org/docs/current/sql-alterfunction.html",
         rights=right("create_in_schemas"))  # fmt: skip
-def replace_the_functions(scene: Attempt) -> AttackVerdict:
+def replace_the_functions(attempt: Attempt) -> AttackVerdict:
     statements = {
         "replacing tenantry.uid()": "create or replace function tenantry.uid() returns uuid language sql as 'select null::uuid'",
         "replacing tenantry.tenants()": "create or replace function tenantry.tenants(text) returns uuid[] language sql as"
@@ -190,19 +190,19 @@ def replace_the_functions(scene: Attempt) -> AttackVerdict:
         "dropping tenantry.uid()": "drop function tenantry.uid() cascade",
         "renaming tenantry.uid()": "alter function tenantry.uid() rename to planted",
     }
-    for function in scene.project.target.functions[:10]:
+    for function in attempt.project.target.functions[:10]:
         if function.kind == "function":
             name = f"{ident(function.schema, function.name)}({function.arguments})"
             statements[f"altering {function.name}"] = f"alter function {name} security definer"
             statements[f"dropping {function.name}"] = f"drop function {name} cascade"
-    return _listed(scene, statements)
+    return _listed(attempt, statements)
 
 
 @attack("privileges", tries="Makes tables, functions, types, operators and views in every schema.",
         gains="Objects that others' names resolve to first, and functions that others call.", source="CVE-2018-1058",
         rights=right("create_in_schemas"))  # fmt: skip
-def create_in_schemas(scene: Attempt) -> AttackVerdict:
-    names = scene.ground.ask("select nspname::text from pg_namespace where nspname !~ '^pg_(toast|temp)' order by 1")
+def create_in_schemas(attempt: Attempt) -> AttackVerdict:
+    names = attempt.world.ask("select nspname::text from pg_namespace where nspname !~ '^pg_(toast|temp)' order by 1")
     statements = {}
     for (schema,) in names:
         name = ident(schema)
@@ -212,15 +212,15 @@ def create_in_schemas(scene: Attempt) -> AttackVerdict:
         )
         statements[f"CREATE TYPE in {schema}"] = f"create type {name}.planted as (one integer)"
         statements[f"CREATE VIEW in {schema}"] = f"create view {name}.planted as select 1"
-    return _listed(scene, statements)
+    return _listed(attempt, statements)
 
 
 @attack("privileges", tries="Makes schemas, extensions, languages, publications, servers and event triggers.",
         gains="The attacker's own schemas behind others' names; code that runs on every command.",
         source="https://www.postgresql.org/docs/current/ddl-priv.html", rights=right("create_in_database"))  # fmt: skip
-def create_in_the_database(scene: Attempt) -> AttackVerdict:
+def create_in_the_database(attempt: Attempt) -> AttackVerdict:
     return _listed(
-        scene,
+        attempt,
         {
             "CREATE SCHEMA": "create schema planted",
             "CREATE LANGUAGE": "create language planted handler plpgsql_call_handler",
@@ -236,9 +236,9 @@ def create_in_the_database(scene: Attempt) -> AttackVerdict:
         gains="Names that resolve before the application's own, for the attacker and for functions with other rights.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=right("temporary"))  # fmt: skip
-def create_temporary(scene: Attempt) -> AttackVerdict:
+def create_temporary(attempt: Attempt) -> AttackVerdict:
     return _listed(
-        scene,
+        attempt,
         {
             "CREATE TEMPORARY TABLE": "create temporary table planted (one integer)",
             "CREATE TEMPORARY VIEW": "create temporary view planted as select 1",
@@ -265,15 +265,15 @@ _CAUGHT = (
         gains="The attacker's code runs with the owner's rights, and receives the keys that the functions read.",
         source="https://www.postgresql.org/docs/current/sql-createfunction.html (writing SECURITY DEFINER functions safely)",
         rights=any_of(right("temporary"), right("mutable_path")))  # fmt: skip
-def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
-    functions = [row for row in scene.definer_functions() if row["for_clients"] and row["kind"] == "f"]
+def shadow_names_of_functions(attempt: Attempt) -> AttackVerdict:
+    functions = [row for row in attempt.definer_functions() if row["for_clients"] and row["kind"] == "f"]
     if not functions:
         return not_applicable("clients may execute no SECURITY DEFINER function")
-    caught = _CAUGHT.replace("%L", literal(scene.ground.client).replace("'", "''")).replace("%%", "%")
-    with scene.turn(scene.attacker) as me:
+    caught = _CAUGHT.replace("%L", literal(attempt.world.client).replace("'", "''")).replace("%%", "%")
+    with attempt.acting_as(attempt.attacker) as me:
         made = me.run(caught)
         shadows = [me.run(statement).ok for statement in _SHADOWS]
-        for table in scene.project.target.tables:
+        for table in attempt.project.target.tables:
             me.run(f"create temporary table {ident(table.name)} (like {ident(table.schema, table.name)})")
         if not made.ok or not any(shadows):
             return held(f"nothing can be shadowed: {made}")
@@ -285,7 +285,7 @@ def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
                 answer = me.run(f"select {call}", undo=True)
                 text = answer.text
                 if row["types"] == ["text"]:
-                    role = literal(scene.manifest.roles.order[0])
+                    role = literal(attempt.manifest.roles.order[0])
                     again = me.run(
                         f"select pg_catalog.count(*) from {ident(row['schema_name'], row['name'])}({role}::pg_catalog.text)"
                     )
@@ -298,8 +298,8 @@ def shadow_names_of_functions(scene: Attempt) -> AttackVerdict:
 @attack("privileges", tries="Calls SECURITY DEFINER functions under the attacker's search path.",
         gains="The functions' names resolve to tables and functions of the attacker.", source="CVE-2018-1058, CVE-2007-2138",
         rights=right("mutable_path"))  # fmt: skip
-def mutable_search_path(scene: Attempt) -> AttackVerdict:
-    functions = scene.definer_functions()
+def mutable_search_path(attempt: Attempt) -> AttackVerdict:
+    functions = attempt.definer_functions()
     if not functions:
         return not_applicable("clients may execute no SECURITY DEFINER function")
     for row in functions:

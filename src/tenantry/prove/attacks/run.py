@@ -70,17 +70,17 @@ def run_attacks(
     """
     chosen = [each for each in ATTACKS if attacks is None or each.name in attacks]
     with connect(copy.owner_dsn, name="tenantry attacks") as owner:
-        ground = World.prepare(project, owner, copy)
+        world = World.prepare(project, owner, copy)
         try:
-            _check(ground)
+            _check(world)
             results = []
             for done, each in enumerate(chosen):
                 if progress is not None:
                     progress(each.name, done, len(chosen))
-                result = _try(ground, each, (accepted or {}).get(each.name, ""))
+                result = _try(world, each, (accepted or {}).get(each.name, ""))
                 results.append(result)
                 if result.outcome in ("broken", "error"):
-                    ground.rebuild()  # it may have changed anything
+                    world.rebuild()  # it may have changed anything
         finally:
             remove_leftovers(owner)
     if progress is not None:
@@ -88,22 +88,24 @@ def run_attacks(
     return tuple(results)
 
 
-def _check(ground: World) -> None:
+def _check(world: World) -> None:
     """Check that the attacker's context works: otherwise every attack would fail, and nothing would be proved."""
-    with Attempt(ground) as scene, scene.turn(ground.attacker) as me:
-        tables = scene.open_tables()
-        if not any(me.run(f"select count(*) from {prey.name} where {prey.visible[0].where}").number for prey in tables):
+    with Attempt(world) as attempt, attempt.acting_as(world.attacker) as me:
+        tables = attempt.open_tables()
+        if not any(
+            me.run(f"select count(*) from {target.name} where {target.visible[0].where}").number for target in tables
+        ):
             raise StatementRefused(
                 "The synthetic member sees none of their own rows, so no attack would prove anything.",
                 hint="Run the access matrix first: `tenantry prove` says which right is missing.",
             )
 
 
-def _try(ground: World, each: Attack, accepted: str) -> AttackResult:
+def _try(world: World, each: Attack, accepted: str) -> AttackResult:
     started = time.monotonic()
     try:
-        with Attempt(ground) as scene:
-            verdict = each.run(scene)
+        with Attempt(world) as attempt:
+            verdict = each.run(attempt)
     except Exception as error:  # noqa: BLE001 - an error of the harness is a result: not judged
         seconds = time.monotonic() - started
         return AttackResult(each, "error", _short(error), seconds)

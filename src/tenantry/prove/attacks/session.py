@@ -13,24 +13,24 @@ from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, 
 from tenantry.prove.attacks.harness.rights import right
 
 
-def _poisoned(scene: Attempt, pool: Any, *statements: str) -> list[str]:
+def _poisoned(attempt: Attempt, pool: Any, *statements: str) -> list[str]:
     """Let the attacker use the pool's only connection: they end the transaction and change the session. Return what was refused."""
     with pool.connection() as connection:
-        seat = AttackSession(connection)
-        with scene.turn(scene.attacker, seat, keep=True):
-            return [str(answer) for statement in statements for answer in [seat.raw(statement)] if not answer.ok]
+        session = AttackSession(connection)
+        with attempt.acting_as(attempt.attacker, session, keep=True):
+            return [str(answer) for statement in statements for answer in [session.raw(statement)] if not answer.ok]
 
 
 @contextmanager
-def _next_user(scene: Attempt, pool: Any) -> Iterator[AttackSession]:
+def _next_user(attempt: Attempt, pool: Any) -> Iterator[AttackSession]:
     """Let the victim use the same connection."""
-    with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)) as seat:
-        yield seat
+    with pool.connection() as connection, attempt.acting_as(attempt.victim, AttackSession(connection)) as session:
+        yield session
 
 
-def _open_table(scene: Attempt) -> TargetTable | None:
+def _open_table(attempt: Attempt) -> TargetTable | None:
     """Return a table in which the victim sees rows."""
-    return next(iter(scene.open_tables(scene.victim)), None)
+    return next(iter(attempt.open_tables(attempt.victim)), None)
 
 
 @attack(
@@ -39,16 +39,16 @@ def _open_table(scene: Attempt) -> TargetTable | None:
     gains="Any SQL, run as another caller.",
     source="https://www.postgresql.org/docs/current/sql-prepare.html",
 )
-def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
+def prepared_statement_replaced(attempt: Attempt) -> AttackVerdict:
     query = b"select 'the answer'::text where %s::int = 1"
-    with scene.pool() as pool:
+    with attempt.pool() as pool:
         # Prepared by the driver, if the driver prepares statements.
         for _ in range(7):
-            with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection)):
+            with pool.connection() as connection, attempt.acting_as(attempt.victim, AttackSession(connection)):
                 connection.execute(query, [1])
         names = "; ".join(f"prepare _pg3_{n} (int) as select 'another answer'::text" for n in range(12))
-        _poisoned(scene, pool, "commit", "deallocate all", names)
-        with _next_user(scene, pool) as me:
+        _poisoned(attempt, pool, "commit", "deallocate all", names)
+        with _next_user(attempt, pool) as me:
             left = me.run("select count(*) from pg_prepared_statements where statement like '%another%'").number
             row = me.connection.execute(query, [1]).fetchone()
             if row != ("the answer",):
@@ -65,18 +65,18 @@ def prepared_statement_replaced(scene: Attempt) -> AttackVerdict:
     source="https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH",
     rights=right("temporary"),
 )
-def temporary_table_left(scene: Attempt) -> AttackVerdict:
-    prey = _open_table(scene)
-    if prey is None:
+def temporary_table_left(attempt: Attempt) -> AttackVerdict:
+    target = _open_table(attempt)
+    if target is None:
         return not_applicable("no member of the other tenant sees a row")
-    name = ident(prey.table.name)
-    with scene.pool() as pool:
-        refused = _poisoned(scene, pool, "commit", f"create temporary table {name} (planted text)")
-        refused += _poisoned(scene, pool, "commit", f"create temporary view {name} as select 1 as planted")
-        with _next_user(scene, pool) as me:
+    name = ident(target.table.name)
+    with attempt.pool() as pool:
+        refused = _poisoned(attempt, pool, "commit", f"create temporary table {name} (planted text)")
+        refused += _poisoned(attempt, pool, "commit", f"create temporary view {name} as select 1 as planted")
+        with _next_user(attempt, pool) as me:
             if me.run(f"select planted from {name} limit 1").ok:
-                return broken(f"the next user's {prey.table.name} is a temporary table of the attacker")
-            left = me.run("select to_regclass('pg_temp.' || quote_ident(%s))::text", [prey.table.name]).value
+                return broken(f"the next user's {target.table.name} is a temporary table of the attacker")
+            left = me.run("select to_regclass('pg_temp.' || quote_ident(%s))::text", [target.table.name]).value
     if left is not None:
         return broken("a temporary table of the attacker was still there for the next user")
     return held(f"refused ({refused[0]})" if refused else "it was dropped before the next user")
@@ -88,16 +88,16 @@ def temporary_table_left(scene: Attempt) -> AttackVerdict:
     gains="The next user's names resolve to other tables and functions.",
     source="CVE-2018-1058",
 )
-def search_path_left(scene: Attempt) -> AttackVerdict:
-    with scene.pool() as pool:
+def search_path_left(attempt: Attempt) -> AttackVerdict:
+    with attempt.pool() as pool:
         _poisoned(
-            scene,
+            attempt,
             pool,
             "commit",
             "set session search_path = planted, pg_catalog",
             "select set_config('search_path', 'planted', false)",
         )
-        with _next_user(scene, pool) as me:
+        with _next_user(attempt, pool) as me:
             path = str(me.run("show search_path").value)
         with pool.connection() as connection:
             bare = str(AttackSession(connection).run("show search_path").value)
@@ -113,12 +113,12 @@ def search_path_left(scene: Attempt) -> AttackVerdict:
     tries="Takes the client role for the session, and returns the connection for a next user without a context.",
     gains="A request without a caller that runs as the client role.",
 )
-def role_left(scene: Attempt) -> AttackVerdict:
-    with scene.pool() as pool:
-        _poisoned(scene, pool, "commit", f"set session role {ident(scene.ground.client)}")
+def role_left(attempt: Attempt) -> AttackVerdict:
+    with attempt.pool() as pool:
+        _poisoned(attempt, pool, "commit", f"set session role {ident(attempt.world.client)}")
         with pool.connection() as connection:
-            seat = AttackSession(connection)
-            role, login = seat.run("select current_user::text, session_user::text").rows[0]
+            session = AttackSession(connection)
+            role, login = session.run("select current_user::text, session_user::text").rows[0]
     if role != login:
         return broken(f"the next user of the connection was {role} before opening a context")
     return held(f"the next user of the connection was {login} again")
@@ -129,19 +129,19 @@ def role_left(scene: Attempt) -> AttackVerdict:
     tries="Sets claims, and the current seal, for the session, and returns the connection for a next user without a context.",
     gains="Another caller, or the attacker later, acts with these claims.",
 )
-def claims_left(scene: Attempt) -> AttackVerdict:
-    text = literal(claims_text(scene.ground.claims(scene.attacker)))
-    with scene.pool() as pool:
+def claims_left(attempt: Attempt) -> AttackVerdict:
+    text = literal(claims_text(attempt.world.claims(attempt.attacker)))
+    with attempt.pool() as pool:
         _poisoned(
-            scene,
+            attempt,
             pool,
             f"select set_config('request.jwt.claims', {text}, false),"
             " set_config('tenantry.seal', current_setting('tenantry.seal', true), false)",
-            f"select set_config('request.jwt.claim.sub', {literal(scene.attacker.uid)}, false)",
+            f"select set_config('request.jwt.claim.sub', {literal(attempt.attacker.uid)}, false)",
             "commit",
         )
-        with pool.connection() as connection, scene.bare(scene.ground.client, AttackSession(connection)) as me:
-            found = scene.any_rows(me)
+        with pool.connection() as connection, attempt.bare(attempt.world.client, AttackSession(connection)) as me:
+            found = attempt.any_rows(me)
     if found:
         return broken(f"without any context the next user of the connection saw {found}")
     return held("the next user of the connection saw no row before opening a context")
@@ -153,14 +153,17 @@ def claims_left(scene: Attempt) -> AttackVerdict:
     gains="The rows that the victim read.",
     source="https://www.postgresql.org/docs/current/sql-declare.html",
 )
-def held_cursor_left(scene: Attempt) -> AttackVerdict:
-    prey = _open_table(scene)
-    if prey is None:
+def held_cursor_left(attempt: Attempt) -> AttackVerdict:
+    target = _open_table(attempt)
+    if target is None:
         return not_applicable("no member of the other tenant sees a row")
-    with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
-            declared = seat.run(f"declare page cursor with hold for select {prey.columns} from {prey.name}")
-        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
+    with attempt.pool() as pool:
+        with (
+            pool.connection() as connection,
+            attempt.acting_as(attempt.victim, AttackSession(connection), keep=True) as session,
+        ):
+            declared = session.run(f"declare page cursor with hold for select {target.columns} from {target.name}")
+        with pool.connection() as connection, attempt.acting_as(attempt.attacker, AttackSession(connection)) as me:
             names = [row[0] for row in me.run("select name from pg_cursors where is_holdable").rows]
             got = sum(len(me.run(f"fetch all from {ident(name)}").rows) for name in names)
     if got:
@@ -174,14 +177,14 @@ def held_cursor_left(scene: Attempt) -> AttackVerdict:
     gains="The number of another caller's newest row.",
     source="https://www.postgresql.org/docs/current/functions-sequence.html",
 )
-def last_number_left(scene: Attempt) -> AttackVerdict:
+def last_number_left(attempt: Attempt) -> AttackVerdict:
     sequence = next(
         (
             each
-            for each in scene.project.target.sequences
-            if scene.ground.ask(
+            for each in attempt.project.target.sequences
+            if attempt.world.ask(
                 "select has_sequence_privilege(%s, to_regclass(%s), 'usage')",
-                [scene.ground.client, ident(each.schema, each.name)],
+                [attempt.world.client, ident(each.schema, each.name)],
             )[0][0]
         ),
         None,
@@ -189,10 +192,13 @@ def last_number_left(scene: Attempt) -> AttackVerdict:
     if sequence is None:
         return not_applicable("clients may use no sequence")
     name = literal(ident(sequence.schema, sequence.name))
-    with scene.pool() as pool:
-        with pool.connection() as connection, scene.turn(scene.victim, AttackSession(connection), keep=True) as seat:
-            seat.run(f"select nextval({name})")
-        with pool.connection() as connection, scene.turn(scene.attacker, AttackSession(connection)) as me:
+    with attempt.pool() as pool:
+        with (
+            pool.connection() as connection,
+            attempt.acting_as(attempt.victim, AttackSession(connection), keep=True) as session,
+        ):
+            session.run(f"select nextval({name})")
+        with pool.connection() as connection, attempt.acting_as(attempt.attacker, AttackSession(connection)) as me:
             for statement in ("select lastval()", f"select currval({name})"):
                 if me.run(statement).ok:
                     return broken(f"{statement} returns the number of the previous user")
@@ -205,10 +211,10 @@ def last_number_left(scene: Attempt) -> AttackVerdict:
     gains="Foreign messages in the next user's request; a lock that is never released.",
     source="https://www.postgresql.org/docs/current/sql-discard.html",
 )
-def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
-    with scene.pool() as pool:
-        _poisoned(scene, pool, "listen planted", "select pg_advisory_lock(42, 4711)")
-        with _next_user(scene, pool) as me:
+def locks_and_listeners_left(attempt: Attempt) -> AttackVerdict:
+    with attempt.pool() as pool:
+        _poisoned(attempt, pool, "listen planted", "select pg_advisory_lock(42, 4711)")
+        with _next_user(attempt, pool) as me:
             if me.run("select count(*) from pg_listening_channels()").number:
                 return broken("the next user still listens on the attacker's channel")
             lock = (
@@ -225,11 +231,11 @@ def locks_and_listeners_left(scene: Attempt) -> AttackVerdict:
     gains="Another meaning of the next user's statements; with standard_conforming_strings off, injections.",
     source="https://www.postgresql.org/docs/current/runtime-config-compatible.html",
 )
-def settings_left(scene: Attempt) -> AttackVerdict:
-    with scene.pool() as pool:
+def settings_left(attempt: Attempt) -> AttackVerdict:
+    with attempt.pool() as pool:
         with pool.connection() as connection:
             before = _settings(AttackSession(connection))
-        _poisoned(scene, pool, "commit", *(f"set session {name} = {value}" for name, value in _HOSTILE.items()))
+        _poisoned(attempt, pool, "commit", *(f"set session {name} = {value}" for name, value in _HOSTILE.items()))
         with pool.connection() as connection:
             after = _settings(AttackSession(connection))
     changed = [name for name in _HOSTILE if before[name] != after[name]]
@@ -266,17 +272,17 @@ _HOSTILE = {
 }
 
 
-def _settings(seat: AttackSession) -> dict[str, str]:
+def _settings(session: AttackSession) -> dict[str, str]:
     # plpgsql's settings exist in a session only after its first plpgsql function.
     names = ", ".join(f"coalesce(current_setting({literal(name)}, true), 'on')" for name in _HOSTILE)
-    return dict(zip(_HOSTILE, seat.run(f"select {names}").rows[0], strict=True))
+    return dict(zip(_HOSTILE, session.run(f"select {names}").rows[0], strict=True))
 
 
-def _meaning(seat: AttackSession) -> dict[str, str]:
+def _meaning(session: AttackSession) -> dict[str, str]:
     """Return the settings that decide what a context's statements mean, without the defaults of later transactions."""
-    shown = {name: value for name, value in _settings(seat).items() if not name.startswith("default_")}
+    shown = {name: value for name, value in _settings(session).items() if not name.startswith("default_")}
     for name in ("search_path", "transaction_isolation", "transaction_read_only"):
-        shown[name] = str(seat.run(f"show {name}").value)
+        shown[name] = str(session.run(f"show {name}").value)
     return shown
 
 
@@ -287,15 +293,15 @@ def _meaning(seat: AttackSession) -> dict[str, str]:
     gains="The next user's dates mean other days, and their NULLs, strings and numbers other values.",
     source="https://www.pgbouncer.org/features.html",
 )
-def settings_of_the_user_before(scene: Attempt) -> AttackVerdict:
-    with scene.turn(scene.victim) as me:
+def settings_of_the_user_before(attempt: Attempt) -> AttackVerdict:
+    with attempt.acting_as(attempt.victim) as me:
         before = _meaning(me)
-    seat = scene.connect()
-    with scene.turn(scene.attacker, seat, keep=True):
-        seat.raw("commit")
+    session = attempt.connect()
+    with attempt.acting_as(attempt.attacker, session, keep=True):
+        session.raw("commit")
         for name, value in _HOSTILE.items():
-            seat.raw(f"set session {name} = {value}")
-    with scene.turn(scene.victim, seat) as me:
+            session.raw(f"set session {name} = {value}")
+    with attempt.acting_as(attempt.victim, session) as me:
         after = _meaning(me)
     changed = [name for name in before if before[name] != after[name]]
     if changed:
@@ -309,25 +315,25 @@ def settings_of_the_user_before(scene: Attempt) -> AttackVerdict:
     gains="All future sessions of the application begin with the attacker's settings.",
     source="https://www.postgresql.org/docs/current/sql-alterrole.html",
 )
-def settings_of_the_login(scene: Attempt) -> AttackVerdict:
-    if not scene.ground.own_login:
+def settings_of_the_login(attempt: Attempt) -> AttackVerdict:
+    if not attempt.world.own_login:
         return not_applicable("the login is the application's own, and its settings must not change")
-    login, database = scene.connect().run("select session_user::text, current_database()::text").rows[0]
+    login, database = attempt.connect().run("select session_user::text, current_database()::text").rows[0]
     where = f"alter role {ident(login)} in database {ident(database)}"
     try:
-        with scene.pool() as pool:
-            with _next_user(scene, pool) as me:
+        with attempt.pool() as pool:
+            with _next_user(attempt, pool) as me:
                 before = _meaning(me)
             refused = _poisoned(
-                scene,
+                attempt,
                 pool,
                 "commit",
                 *(f"{where} set {name} = {value}" for name, value in _HOSTILE.items()),
                 f"{where} set search_path = planted",
                 f"{where} set idle_session_timeout = '1h'",
-                f"{where} set role = {ident(scene.manifest.database_roles.anon)}",
+                f"{where} set role = {ident(attempt.manifest.database_roles.anon)}",
             )
-        with scene.pool() as pool:
+        with attempt.pool() as pool:
             with pool.connection() as connection:
                 bare = AttackSession(connection)
                 idle = bare.run("show idle_session_timeout").value
@@ -335,10 +341,10 @@ def settings_of_the_login(scene: Attempt) -> AttackVerdict:
                     return broken("new sessions of the application begin under the role that the attacker chose")
             if idle != "0":
                 return broken("new sessions of the application end when the attacker wants (idle_session_timeout)")
-            with _next_user(scene, pool) as me:
+            with _next_user(attempt, pool) as me:
                 after = _meaning(me)
     finally:
-        scene.ground.owner.execute(f"{where} reset all".encode())
+        attempt.world.owner.execute(f"{where} reset all".encode())
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         return broken(f"new sessions of the application begin with the attacker's {', '.join(changed)}")

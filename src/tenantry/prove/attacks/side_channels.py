@@ -18,18 +18,18 @@ from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, 
     gains="Files of all tenants: policies do not apply to large objects.",
     source="https://www.postgresql.org/docs/current/lo-implementation.html",
 )
-def large_objects(scene: Attempt) -> AttackVerdict:
-    owner = scene.ground.owner
-    made = scene.ground.ask("select lo_from_bytea(0, 'of another tenant')")[0][0]
+def large_objects(attempt: Attempt) -> AttackVerdict:
+    owner = attempt.world.owner
+    made = attempt.world.ask("select lo_from_bytea(0, 'of another tenant')")[0][0]
     try:
         # The existing ones, and a new one with the database's default rights.
-        rows = scene.ground.ask(
+        rows = attempt.world.ask(
             "select oid::bigint from pg_largeobject_metadata order by oid = %s desc, oid limit 20", [made]
         )
         objects = [row[0] for row in rows]
-        with scene.turn(scene.attacker) as me:
+        with attempt.acting_as(attempt.attacker) as me:
             me.raw("reset role")
-            for role in (f"set local role {ident(scene.ground.client)}", "reset role"):
+            for role in (f"set local role {ident(attempt.world.client)}", "reset role"):
                 me.raw(role)
                 for each in objects:
                     for what, statement in (
@@ -56,33 +56,33 @@ _CHANNEL = re.compile(r"pg_notify\s*\(\s*'([^']+)'|\bnotify\s+(\w+)", re.IGNOREC
     gains="The content of the messages: every listener receives them.",
     source="https://www.postgresql.org/docs/current/sql-notify.html",
 )
-def listen_to_others(scene: Attempt) -> AttackVerdict:
-    bodies = scene.ground.ask(
+def listen_to_others(attempt: Attempt) -> AttackVerdict:
+    bodies = attempt.world.ask(
         "select p.prosrc from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
         " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenantry')"
     )
     channels = {one or other for (body,) in bodies for one, other in _CHANNEL.findall(body or "")}
     if not channels:
         return not_applicable("no function of the database notifies")
-    seat = scene.connect()
-    seat.raw(f"set role {ident(scene.ground.client)}")
+    session = attempt.connect()
+    session.raw(f"set role {ident(attempt.world.client)}")
     for channel in channels:
-        seat.raw(f"listen {ident(channel)}")
-    with scene.ground.more_rows(scene.project.target.tables):
-        got = [message.payload for message in seat.connection.notifies(timeout=0.3)]
-    marks = [scene.other, *scene.marks]
+        session.raw(f"listen {ident(channel)}")
+    with attempt.world.more_rows(attempt.project.target.tables):
+        got = [message.payload for message in session.connection.notifies(timeout=0.3)]
+    marks = [attempt.other, *attempt.marks]
     if any(mark in payload for payload in got for mark in marks):
         return broken(f"{len(got)} messages named the other tenant's rows")
     return held(f"{len(got)} messages on {len(channels)} channels named no row of others")
 
 
-def _victim_at_work(scene: Attempt, seat: AttackSession) -> str:
+def _victim_at_work(attempt: Attempt, session: AttackSession) -> str:
     """Let the other tenant's user run a query with a secret value; return the value."""
-    secret = "word-" + scene.unknown()
-    if scene.application.binds:
-        seat.connection.execute(b"select 1 where %s::text = ''", [secret])
+    secret = "word-" + attempt.unknown()
+    if attempt.application.binds:
+        session.connection.execute(b"select 1 where %s::text = ''", [secret])
     else:
-        seat.connection.execute(f"select 1 where {literal(secret)} = ''".encode())
+        session.connection.execute(f"select 1 where {literal(secret)} = ''".encode())
     return secret
 
 
@@ -92,16 +92,16 @@ def _victim_at_work(scene: Attempt, seat: AttackSession) -> str:
     gains="Values and tokens in the text of other users' queries.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
-def queries_of_others(scene: Attempt) -> AttackVerdict:
-    with scene.turn(scene.victim) as other, scene.turn(scene.attacker) as me:
-        secret = _victim_at_work(scene, other)
+def queries_of_others(attempt: Attempt) -> AttackVerdict:
+    with attempt.acting_as(attempt.victim) as other, attempt.acting_as(attempt.attacker) as me:
+        secret = _victim_at_work(attempt, other)
         for role in ("", "reset role"):
             if role:
                 me.raw(role)
             answer = me.run("select string_agg(query, ' ') from pg_stat_activity where pid <> pg_backend_pid()")
             if answer.ok and secret in str(answer.value):
                 return broken("pg_stat_activity shows a value of the other tenant's user, in the text of their query")
-            if answer.ok and scene.leaked(str(answer.value)):
+            if answer.ok and attempt.leaked(str(answer.value)):
                 return broken("pg_stat_activity shows ids of the other tenant, in the text of a query")
     return held("the texts of others' queries show none of their values")
 
@@ -115,10 +115,10 @@ _LOCKING = re.compile(r"pg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\s*\(", r
     gains="Knowledge which tenant is active, if the lock's key is made from the tenant.",
     source="https://www.postgresql.org/docs/current/view-pg-locks.html",
 )
-def locks_of_others(scene: Attempt) -> AttackVerdict:
+def locks_of_others(attempt: Attempt) -> AttackVerdict:
     functions = [
         name
-        for name, body in scene.ground.ask(
+        for name, body in attempt.world.ask(
             "select p.oid::regprocedure::text, p.prosrc from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace"
             " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'tenantry') and p.prokind = 'f'"
         )
@@ -126,11 +126,11 @@ def locks_of_others(scene: Attempt) -> AttackVerdict:
     ]
     if not functions:
         return not_applicable("no function of the database takes advisory locks")
-    with scene.turn(scene.victim) as other, scene.turn(scene.attacker) as me:
+    with attempt.acting_as(attempt.victim) as other, attempt.acting_as(attempt.attacker) as me:
         for name in functions:
             head, _, arguments = name.rstrip(")").partition("(")
             given = ", ".join(
-                f"{literal(scene.other)}::{kind}" if kind in ("uuid", "text") else f"null::{kind}"
+                f"{literal(attempt.other)}::{kind}" if kind in ("uuid", "text") else f"null::{kind}"
                 for kind in filter(None, arguments.split(","))
             )
             other.run(f"select {head}({given})")
@@ -138,7 +138,7 @@ def locks_of_others(scene: Attempt) -> AttackVerdict:
             "select count(*) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
             " and (classid::bigint << 32 | objid::bigint) in"
             " (hashtext(%s)::bigint, hashtextextended(%s, 0), hashtext(%s)::bigint & 4294967295)",
-            [scene.other, scene.other, scene.other],
+            [attempt.other, attempt.other, attempt.other],
         )
     if answer.number:
         return broken("the key of an advisory lock names the active tenant")

@@ -17,24 +17,24 @@ Tokens = Callable[[str], Iterator[tuple[str, Claims | str, str]]]
 """Returns tokens for the transaction with a challenge: (description, claims, token)."""
 
 
-def challenge(seat: AttackSession) -> str:
+def challenge(session: AttackSession) -> str:
     """Return the challenge of the session's transaction, read as the login."""
-    seat.raw("reset role")
-    return str(seat.run("select tenantry.challenge()").value)
+    session.raw("reset role")
+    return str(session.run("select tenantry.challenge()").value)
 
 
-def _opened(scene: Attempt, tokens: Tokens) -> AttackVerdict:
+def _opened(attempt: Attempt, tokens: Tokens) -> AttackVerdict:
     """Try tokens; broken if one of them opens a context."""
-    if scene.ground.key is None:
+    if attempt.world.key is None:
         return not_applicable(UNSEALED)
     tried = 0
-    with scene.bare() as me:
+    with attempt.bare() as me:
         for kind, claims, token in tokens(challenge(me)):
             text = claims if isinstance(claims, str) else claims_text(claims)
             me.raw("reset role")
             answer = me.run("select tenantry.open(%s, %s)", [text, token])
-            me.raw(f"set local role {ident(scene.ground.client)}")
-            found = scene.foreign_rows(me)
+            me.raw(f"set local role {ident(attempt.world.client)}")
+            found = attempt.foreign_rows(me)
             tried += 1
             if found:
                 return broken(f"{kind}: the attacker sees {found}")
@@ -43,24 +43,24 @@ def _opened(scene: Attempt, tokens: Tokens) -> AttackVerdict:
     return held(f"{tried} tokens were refused")
 
 
-def _good(scene: Attempt, asked: str) -> tuple[SealKey, str, str]:
+def _good(attempt: Attempt, asked: str) -> tuple[SealKey, str, str]:
     """Return the application's key, the victim's claims and the token that would open them."""
-    key = scene.ground.key
+    key = attempt.world.key
     assert key is not None
-    claims = victims_claims(scene)
+    claims = victims_claims(attempt)
     return key, claims, key.token(claims, asked)
 
 
 @attack("session", tries="Opens a context with tokens of another key, under the real key's name and under names that do not exist.",
         gains="To act as anyone, without the application's secret.")  # fmt: skip
-def token_of_another_key(scene: Attempt) -> AttackVerdict:
+def token_of_another_key(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene, asked)
+        key, claims, _ = _good(attempt, asked)
         for kid in (key.kid, "nobody", "0"):
             yield "a token of another key", claims, SealKey(kid, secrets.token_bytes(32)).token(claims, asked)
         yield "a token of a key of zeros", claims, SealKey(key.kid, bytes(32)).token(claims, asked)
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack(
@@ -68,9 +68,9 @@ def token_of_another_key(scene: Attempt) -> AttackVerdict:
     tries="Cuts tokens off, at every part and in the middle of each.",
     gains="To act as anyone, if a prefix is enough.",
 )
-def token_cut_off(scene: Attempt) -> AttackVerdict:
+def token_cut_off(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        _, claims, token = _good(scene, asked)
+        _, claims, token = _good(attempt, asked)
         for length in (
             0,
             1,
@@ -82,35 +82,35 @@ def token_cut_off(scene: Attempt) -> AttackVerdict:
         ):
             yield f"a token of {length} characters", claims, token[:length]
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack("session", tries="Lengthens tokens: with digits, blanks, line ends, a second code after the first.",
         gains="To act as anyone, if a suffix is ignored.")  # fmt: skip
-def token_lengthened(scene: Attempt) -> AttackVerdict:
+def token_lengthened(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, token = _good(scene, asked)
+        key, claims, token = _good(attempt, asked)
         forged = SealKey(key.kid, secrets.token_bytes(32)).token(claims, asked)
         for more in ("0", " ", "\n", ".", "." + token.rpartition(".")[2]):
             yield f"a forged token and {more[:1]!r}", claims, forged + more
             yield f"a token and {more[:1]!r}", claims, token + more
             yield f"{more[:1]!r} and a token", claims, more + token
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack("session", tries="Changes single characters in each part of a token, also between small and capital letters.",
         gains="To act as anyone, if the comparison is loose.")  # fmt: skip
-def token_altered(scene: Attempt) -> AttackVerdict:
+def token_altered(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        _, claims, token = _good(scene, asked)
+        _, claims, token = _good(attempt, asked)
         start = token.rindex(".") + 1
         for at in (0, token.index(".") + 1, start - 1, start, start + 31, len(token) - 1):
             other = "1" if token[at] != "1" else "2"
             yield f"a token with another character at {at}", claims, token[:at] + other + token[at + 1 :]
         yield "a token in capitals", claims, token[:start] + token[start:].upper().replace("0", "O")
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack(
@@ -118,11 +118,11 @@ def token_altered(scene: Attempt) -> AttackVerdict:
     tries="Uses tokens that are older than their lifetime, and ones from the future.",
     gains="A context from a token found in a log or a backup.",
 )
-def token_out_of_time(scene: Attempt) -> AttackVerdict:
-    context = scene.manifest.context
+def token_out_of_time(attempt: Attempt) -> AttackVerdict:
+    context = attempt.manifest.context
 
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene, asked)
+        key, claims, _ = _good(attempt, asked)
         late, early = context.lifetime + context.tolerance + 5, context.tolerance + 5
         for name, shift in (
             ("old", -late),
@@ -132,7 +132,7 @@ def token_out_of_time(scene: Attempt) -> AttackVerdict:
         ):
             yield f"a token that is {name}", claims, key.token(claims, asked, now=time.time() + shift)
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack(
@@ -140,16 +140,16 @@ def token_out_of_time(scene: Attempt) -> AttackVerdict:
     tries="Uses a valid token with other claims: another person's, another role, an additional blank.",
     gains="To act as anyone, with the attacker's own token.",
 )
-def token_for_other_claims(scene: Attempt) -> AttackVerdict:
+def token_for_other_claims(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        key, claims, _ = _good(scene, asked)
-        own = claims_text(scene.ground.claims(scene.attacker))
+        key, claims, _ = _good(attempt, asked)
+        own = claims_text(attempt.world.claims(attempt.attacker))
         yield "the attacker's token with the victim's claims", claims, key.token(own, asked)
         yield "a token for claims with an additional blank", claims + " ", key.token(claims, asked)
         yield "a token for claims without their end", claims[:-1] + ',"role":"service_role"}', key.token(claims, asked)
         yield "a token for nothing", claims, key.token("", asked)
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack(
@@ -157,9 +157,9 @@ def token_for_other_claims(scene: Attempt) -> AttackVerdict:
     tries="Puts dots, other scripts' digits, line ends and null-like words between the parts of a token.",
     gains="A token that is parsed in another way than it was written.",
 )
-def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
+def token_with_odd_characters(attempt: Attempt) -> AttackVerdict:
     def tokens(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        _key, claims, token = _good(scene, asked)
+        _key, claims, token = _good(attempt, asked)
         kid, issued, mac = token.split(".")
         arabic = "".join(chr(0x0660 + int(digit)) for digit in issued)
         for odd in (
@@ -180,7 +180,7 @@ def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
         # The same signed bytes, split at another place.
         yield "claims that begin in the token", claims[1:], f"{kid}.{issued}.{mac}"
 
-    return _opened(scene, tokens)
+    return _opened(attempt, tokens)
 
 
 @attack(
@@ -188,27 +188,27 @@ def token_with_odd_characters(scene: Attempt) -> AttackVerdict:
     tries="Opens a context with a valid token over claims that have expired (exp), and with a retired key.",
     gains="Access after signing out, or with a revoked key.",
 )
-def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def token_of_an_ended_session(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
 
     def ended(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        claims = claims_text(scene.ground.claims(scene.victim, exp=int(time.time()) - 1))
+        claims = claims_text(attempt.world.claims(attempt.victim, exp=int(time.time()) - 1))
         yield "claims that have ended", claims, key.token(claims, asked)
 
     def retired(asked: str) -> Iterator[tuple[str, Claims | str, str]]:
-        claims = victims_claims(scene)
+        claims = victims_claims(attempt)
         yield "a retired key", claims, key.token(claims, asked)
 
-    verdict = _opened(scene, ended)
+    verdict = _opened(attempt, ended)
     if verdict.outcome == "held":
         kid = literal(key.kid)
-        with scene.ground.changed(
+        with attempt.world.changed(
             f"update tenantry.seal_key set not_after = now() where kid = {kid}",
             f"update tenantry.seal_key set not_after = null where kid = {kid}",
         ):
-            return _opened(scene, retired)
+            return _opened(attempt, retired)
     return verdict
 
 
@@ -217,14 +217,14 @@ def token_of_an_ended_session(scene: Attempt) -> AttackVerdict:
     tries="Calls tenantry.open() as a client, with a valid token.",
     gains="To act as the owner of a stolen token, from within injected SQL.",
 )
-def open_as_a_client(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def open_as_a_client(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
-    claims = victims_claims(scene)
-    with scene.turn(scene.attacker) as me:
+    claims = victims_claims(attempt)
+    with attempt.acting_as(attempt.attacker) as me:
         asked = challenge(me)
-        for role in (scene.ground.client, scene.manifest.database_roles.anon):
+        for role in (attempt.world.client, attempt.manifest.database_roles.anon):
             me.raw(f"set local role {ident(role)}")
             answer = me.run("select tenantry.open(%s, %s)", [claims, key.token(claims, asked)])
             if answer.ok:
@@ -237,14 +237,14 @@ def open_as_a_client(scene: Attempt) -> AttackVerdict:
     tries="Opens a second context within the transaction, as the login, with invalid tokens, and checks the resulting identity.",
     gains="To act as another caller after a caught error.",
 )
-def open_twice(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def open_twice(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
-    claims = victims_claims(scene)
-    with scene.turn(scene.attacker) as me:
+    claims = victims_claims(attempt)
+    with attempt.acting_as(attempt.attacker) as me:
         asked = challenge(me)
-        own = claims_text(scene.ground.claims(scene.attacker))
+        own = claims_text(attempt.world.claims(attempt.attacker))
         for token in (key.token(own, asked), key.token(claims, asked)[:-1], ""):
             me.raw("reset role")
             me.run("select tenantry.open(%s, %s)", [claims, token])
@@ -252,8 +252,8 @@ def open_twice(scene: Attempt) -> AttackVerdict:
                 "do $do$ begin perform tenantry.open(current_setting('request.jwt.claims'), 'x'); exception when others"
                 " then null; end $do$"
             )
-            me.raw(f"set local role {ident(scene.ground.client)}")
-            verdict = became(scene, me, "after a refused context")
+            me.raw(f"set local role {ident(attempt.world.client)}")
+            verdict = became(attempt, me, "after a refused context")
             if verdict is not None:
                 return verdict
     return held("a refused context changes nothing")
@@ -266,8 +266,8 @@ def open_twice(scene: Attempt) -> AttackVerdict:
     gains="To act as that caller until the token expires.",
     source="https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW",
 )
-def token_seen(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def token_seen(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
     places = (
@@ -277,15 +277,15 @@ def token_seen(scene: Attempt) -> AttackVerdict:
         "select string_agg(statement, ' ') from pg_cursors",
         "select string_agg(query, ' ') from pg_stat_activity",
     )
-    with scene.bare() as other:
-        scene.open(other, scene.ground.claims(scene.victim))
-        with scene.turn(scene.attacker) as me:
+    with attempt.bare() as other:
+        attempt.open(other, attempt.world.claims(attempt.victim))
+        with attempt.acting_as(attempt.attacker) as me:
             me.raw("reset role")
             answers = [me.run(places[-1])] + [other.run(place) for place in places]
     for answer in answers:
         seen = re.search(rf"{re.escape(key.kid)}\.[0-9]{{13}}\.[0-9a-f]{{64}}", f"{answer.value} {answer.text}")
         if seen is not None:
-            return _replayed(scene, victims_claims(scene), seen.group(), "the token of another caller was seen")
+            return _replayed(attempt, victims_claims(attempt), seen.group(), "the token of another caller was seen")
     return held("the token is visible nowhere")
 
 
@@ -295,32 +295,34 @@ def token_seen(scene: Attempt) -> AttackVerdict:
     " the same session after ROLLBACK and after COMMIT.",
     gains="To act as the victim for as long as the token is valid.",
 )
-def token_used_elsewhere(scene: Attempt) -> AttackVerdict:
-    key = scene.ground.key
+def token_used_elsewhere(attempt: Attempt) -> AttackVerdict:
+    key = attempt.world.key
     if key is None:
         return not_applicable(UNSEALED)
-    claims = victims_claims(scene)
-    seat = scene.connect()
+    claims = victims_claims(attempt)
+    session = attempt.connect()
     for end in ("rollback", "commit"):
-        seat.raw("begin")
-        token = key.token(claims, challenge(seat))
-        if not seat.run("select tenantry.open(%s, %s)", [claims, token]).ok:
+        session.raw("begin")
+        token = key.token(claims, challenge(session))
+        if not session.run("select tenantry.open(%s, %s)", [claims, token]).ok:
             return not_applicable("the victim's own context does not open")
-        for whose, where in (("another session", None), (f"the same session after {end}", seat)):
+        for whose, where in (("another session", None), (f"the same session after {end}", session)):
             if where is not None:
-                seat.raw(end)
-            verdict = _replayed(scene, claims, token, f"in {whose}", where)
+                session.raw(end)
+            verdict = _replayed(attempt, claims, token, f"in {whose}", where)
             if verdict.outcome == "broken":
                 return verdict
     return held("a token opens one transaction of one session")
 
 
-def _replayed(scene: Attempt, claims: str, token: str, how: str, seat: AttackSession | None = None) -> AttackVerdict:
+def _replayed(
+    attempt: Attempt, claims: str, token: str, how: str, session: AttackSession | None = None
+) -> AttackVerdict:
     """Open the victim's context with a leaked token."""
-    with scene.bare(None, seat) as me:
+    with attempt.bare(None, session) as me:
         answer = me.run("select tenantry.open(%s, %s)", [claims, token])
-        me.raw(f"set local role {ident(scene.ground.client)}")
-        found = scene.foreign_rows(me)
+        me.raw(f"set local role {ident(attempt.world.client)}")
+        found = attempt.foreign_rows(me)
     if found:
         return broken(f"{how}: it opens the victim's context, and shows {found}")
     return held(f"{how}; used again it is refused: {answer}" if not answer.ok else f"{how}; it shows no row")

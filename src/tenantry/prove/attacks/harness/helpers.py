@@ -19,90 +19,92 @@ def nothing_to_see() -> AttackVerdict:
     return not_applicable("no row of another tenant could be made that this client must not see")
 
 
-def count_none(scene: Attempt, questions: Callable[[TargetTable], Iterable[Question]]) -> AttackVerdict:
+def count_none(attempt: Attempt, questions: Callable[[TargetTable], Iterable[Question]]) -> AttackVerdict:
     """Query every table as the attacker; broken at the first query that sees a hidden row."""
     asked = refused = 0
-    preys = [prey for prey in scene.preys() if prey.readable]
-    with scene.turn(scene.attacker) as me:
-        for prey in preys:
-            for what, statement in questions(prey):
+    targets = [target for target in attempt.targets() if target.readable]
+    with attempt.acting_as(attempt.attacker) as me:
+        for target in targets:
+            for what, statement in questions(target):
                 answer = me.run(statement)
                 asked, refused = asked + 1, refused + (not answer.ok)
                 if answer.number:
-                    return broken(f"{prey.table.name}: {what} showed {answer.number} rows of the other tenant")
+                    return broken(f"{target.table.name}: {what} showed {answer.number} rows of the other tenant")
     if not asked:
         return nothing_to_see()
-    return held(f"{asked} queries of {len(preys)} tables showed no row; {refused} were refused")
+    return held(f"{asked} queries of {len(targets)} tables showed no row; {refused} were refused")
 
 
-def of_tenant(scene: Attempt, prey: TargetTable) -> str | None:
+def of_tenant(attempt: Attempt, target: TargetTable) -> str | None:
     """Return the condition for all rows of the other tenant, if all of them are hidden; else None."""
-    if prey.tenant is None or prey.mixed:
+    if target.tenant is None or target.mixed:
         return None
-    return f"{ident(prey.tenant)} = {prey.value(prey.tenant, scene.other)}"
+    return f"{ident(target.tenant)} = {target.value(target.tenant, attempt.other)}"
 
 
 NO_WRITES = "clients have no right to write such rows"
 
 
-def insert_sql(prey: TargetTable, values: Values, *, more: str = "") -> str | None:
+def insert_sql(target: TargetTable, values: Values, *, more: str = "") -> str | None:
     """Return an INSERT of those of these values that clients may set; None if they may set none."""
-    names = [name for name in prey.insertable if values.get(name) is not None]
+    names = [name for name in target.insertable if values.get(name) is not None]
     if not names:
         return None
     columns = ", ".join(ident(name) for name in names)
-    given = ", ".join(prey.value(name, values[name]) for name in names)
-    return f"insert into {prey.name} ({columns}) values ({given}){more}"
+    given = ", ".join(target.value(name, values[name]) for name in names)
+    return f"insert into {target.name} ({columns}) values ({given}){more}"
 
 
 def touched(
-    scene: Attempt,
+    attempt: Attempt,
     statements: Callable[[TargetTable], Iterator[tuple[str, str]]],
     none: str,
-    preys: tuple[TargetTable, ...] | None = None,
+    targets: tuple[TargetTable, ...] | None = None,
 ) -> AttackVerdict:
     """Run statements as the attacker, rolling back each; broken at the first that touches a row."""
     tried = refused = 0
-    with scene.turn(scene.attacker) as me:
-        for prey in scene.preys() if preys is None else preys:
-            for what, statement in statements(prey):
+    with attempt.acting_as(attempt.attacker) as me:
+        for target in attempt.targets() if targets is None else targets:
+            for what, statement in statements(target):
                 answer = me.run(statement, undo=True)
                 tried, refused = tried + 1, refused + (not answer.ok)
                 if answer.touched:
-                    return broken(f"{prey.table.name}: {what} touched {answer.touched} rows")
+                    return broken(f"{target.table.name}: {what} touched {answer.touched} rows")
     if not tried:
         return not_applicable(none)
     return held(f"{tried} statements touched no row; {refused} were refused")
 
 
-def own_row(scene: Attempt, prey: TargetTable) -> FixtureRow | None:
+def own_row(attempt: Attempt, target: TargetTable) -> FixtureRow | None:
     """Return a row of the attacker's tenant that they may change."""
-    rows = (row for row in prey.visible if row.facts.tenant == OWN)
-    return next((row for row in rows if scene.ground.may(scene.attacker, "update", row.facts)), None)
+    rows = (row for row in target.visible if row.facts.tenant == OWN)
+    return next((row for row in rows if attempt.world.may(attempt.attacker, "update", row.facts)), None)
 
 
 NO_INDEXES = "set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off"
 """Forces the conditions to be evaluated row by row, rather than through an index that finds only the attacker's own rows."""
 
 
-def client_relations(scene: Attempt) -> Iterator[tuple[str, list[str]]]:
+def client_relations(attempt: Attempt) -> Iterator[tuple[str, list[str]]]:
     """Yield what clients can query: tables with hidden rows, with the columns that hold their marks, and views."""
-    for prey in scene.preys():
-        marked = [name for name in prey.readable if any(row.values.get(name) in scene.marked for row in prey.hidden)]
+    for target in attempt.targets():
+        marked = [
+            name for name in target.readable if any(row.values.get(name) in attempt.marked for row in target.hidden)
+        ]
         if marked:
-            yield prey.name, marked
-    rights = scene.ground.rights()
-    for view in scene.project.target.views:
+            yield target.name, marked
+    rights = attempt.world.rights()
+    for view in attempt.project.target.views:
         columns = [row["column_name"] for row in rights.get(view.name, []) if row["readable"]]
         if columns:
             yield ident(view.schema, view.name), columns
 
 
-def makes_functions(scene: Attempt, me: AttackSession) -> str | None:
+def makes_functions(attempt: Attempt, me: AttackSession) -> str | None:
     """Return a schema in which the session may make a function; the function stays until the transaction ends."""
     schemas = [
         "pg_temp",
-        *(str(row[0]) for row in scene.ground.ask("select nspname::text from pg_namespace order by 1")),
+        *(str(row[0]) for row in attempt.world.ask("select nspname::text from pg_namespace order by 1")),
     ]
     for schema in schemas:
         if schema.startswith(("pg_toast", "pg_temp_")):
@@ -116,14 +118,14 @@ def makes_functions(scene: Attempt, me: AttackSession) -> str | None:
     return None
 
 
-def refused(scene: Attempt, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> AttackVerdict:
+def refused(attempt: Attempt, statements: Iterable[tuple[str, str]], *, visitors: bool = True) -> AttackVerdict:
     """Run statements, as (description, SQL), that must be refused to clients, anonymous clients and the login itself."""
-    roles = scene.manifest.database_roles
+    roles = attempt.manifest.database_roles
     tried = [ident(roles.authenticated), *([ident(roles.anon)] if visitors else []), "none"]
     asked = list(statements)
     rights = others = 0
     last: object = None
-    with scene.turn(scene.attacker) as me:
+    with attempt.acting_as(attempt.attacker) as me:
         for role in tried:
             me.raw(f"set local role {role}")
             for what, statement in asked:

@@ -115,7 +115,7 @@ class World:
     application: Application
     persons: tuple[ProofPerson, ...]
     fixtures: Fixtures = field(default_factory=Fixtures)
-    _preys: dict[str, tuple[TargetTable, ...]] = field(default_factory=dict)
+    _targets: dict[str, tuple[TargetTable, ...]] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -129,9 +129,9 @@ class World:
         Raises:
             StatementRefused: they cannot be made.
         """
-        ground = cls(project, owner, copy.login_dsn, copy.own_login, copy.application, people(project.manifest))
-        ground.rebuild()
-        return ground
+        world = cls(project, owner, copy.login_dsn, copy.own_login, copy.application, people(project.manifest))
+        world.rebuild()
+        return world
 
     def rebuild(self) -> None:
         """Make all rows again: a successful attack may have changed any of them."""
@@ -140,7 +140,7 @@ class World:
         remove_leftovers(self.owner)
         self.persons = people(self.project.manifest)
         self.fixtures = make_fixtures(self.owner, self.project, self.persons)
-        self._preys.clear()
+        self._targets.clear()
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -196,18 +196,18 @@ class World:
                 found.setdefault(row["table_name"], []).append(row)
         return found
 
-    def preys(self, person: ProofPerson) -> tuple[TargetTable, ...]:
+    def targets(self, person: ProofPerson) -> tuple[TargetTable, ...]:
         """The tables that clients know, with the rows that a person may and may not see."""
-        if person.uid not in self._preys:
+        if person.uid not in self._targets:
             rights = self.rights()
-            self._preys[person.uid] = tuple(
-                self._prey(person, table, rights.get(table.name, []))
+            self._targets[person.uid] = tuple(
+                self._target(person, table, rights.get(table.name, []))
                 for table in self.project.target.tables
                 if self.fixtures.rows.get(table.name) and table.partition_of is None
             )
-        return self._preys[person.uid]
+        return self._targets[person.uid]
 
-    def _prey(self, person: ProofPerson, table: Table, rights: list[dict[str, Any]]) -> TargetTable:
+    def _target(self, person: ProofPerson, table: Table, rights: list[dict[str, Any]]) -> TargetTable:
         rows = self.fixtures.rows[table.name]
         seen = [row for row in rows if self.may(person, "select", row.facts)]
         root = table.name == self.manifest.tenant.table
@@ -234,8 +234,8 @@ class World:
         """Return ids and other long values that occur only in rows that a person must not see: output with one of them is a leak."""
         hidden: set[str] = set()
         seen: set[str] = set(self.fixtures.profiles.values())
-        for prey in self.preys(person):
-            for rows, into in ((prey.visible, seen), (prey.hidden, hidden)):
+        for target in self.targets(person):
+            for rows, into in ((target.visible, seen), (target.hidden, hidden)):
                 for row in rows:
                     into.update(value for value in row.values.values() if value is not None and _tells(value))
         hidden.add(self.fixtures.tenants[OTHER])
