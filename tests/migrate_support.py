@@ -39,7 +39,7 @@ from tenantry.migrate.run.engine import Migration, Options, Outcome
 from tenantry.migrate.session.observer import Observer
 from tenantry.migrate.session.prepare import prepare
 from tenantry.migrate.switch.cutover import cut_over
-from tenantry.migrate.verify.compare import look_for_suspects, settle
+from tenantry.migrate.verify.compare import find_candidates, settle
 from tenantry.migrate.verify.results import Verification
 from tenantry.migrate.verify.whole_target import verify_target
 from tenantry.postgres import EmbeddedServer, connect, ident
@@ -230,7 +230,7 @@ def carry_over(
 
 def verify_all(connection: Any, project: Project, run: int) -> list[Verification]:
     """Every check, for a database in which nobody writes."""
-    suspects = look_for_suspects(connection, project, Journal(run))
+    suspects = find_candidates(connection, project, Journal(run))
     with connection.transaction():
         rows = [settle(connection, project, mapping, suspects[mapping.name]) for mapping in project]
     return [*rows, *verify_target(connection, project)]

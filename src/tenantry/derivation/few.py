@@ -14,23 +14,23 @@ from tenantry.mapping.project import Mapping, Project, Reference
 from tenantry.postgres import ident, idents
 
 
-def derive_few(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> Derivation:
+def derive_few(project: Project, mapping: Mapping, rows: str, wanted: str, corrected: frozenset[str]) -> Derivation:
     """Compile the derivation of a few rows of a mapping.
 
     Args:
         rows: a relation that yields these rows.
         wanted: a relation with the same references that can be read several times, such as a temporary table.
-        mended: mappings with rows that were corrected in the quarantine.
+        corrected: mappings with rows that were corrected in the quarantine.
     """
-    return _Near(project, mended, _near(project, mapping, wanted)).derive(mapping, rows=rows)
+    return _Near(project, corrected, _near(project, mapping, wanted)).derive(mapping, rows=rows)
 
 
-def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mended: frozenset[str]) -> str:
+def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, corrected: frozenset[str]) -> str:
     """Return a statement (key, tenant): the tenant of each row according to the source alone, including rows that the
     manifest's conditions or the quarantine exclude. For mappings with a tenant."""
     tenant = next(column for column in mapping.columns if column.kind == "tenant")
     bare = replace(mapping, where=None, merge=None, columns=(tenant,), references=())
-    derivation = _Whose(project, mended, _near(project, bare, wanted)).derive(bare, rows=rows)
+    derivation = _Whose(project, corrected, _near(project, bare, wanted)).derive(bare, rows=rows)
     return derivation.statement(
         f"select d.{mapping.ours('key')} as key, d.{ident(tenant.name)}::text as tenant from derived d"
     )
@@ -39,12 +39,12 @@ def tenants_of(project: Project, mapping: Mapping, rows: str, wanted: str, mende
 class _Near(Deriver):
     """Derives a few rows; reads only the parents that they refer to."""
 
-    def __init__(self, project: Project, mended: frozenset[str], near: dict[str, str]) -> None:
-        super().__init__(project, Reading.VERIFY, mended=mended)
+    def __init__(self, project: Project, corrected: frozenset[str], near: dict[str, str]) -> None:
+        super().__init__(project, Reading.VERIFY, corrected=corrected)
         self._near = near
 
     def _relation(self, mapping: Mapping) -> str:
-        if mapping.name in self._near and mapping.name not in self._mended:
+        if mapping.name in self._near and mapping.name not in self._corrected:
             return self._near[mapping.name]
         return super()._relation(mapping)
 

@@ -33,17 +33,17 @@ class ParentPairs(ABC):
         project: Project,
         reading: Reading,
         *,
-        mended: frozenset[str] = frozenset(),
+        corrected: frozenset[str] = frozenset(),
         strangers: frozenset[str] = frozenset(),
     ) -> None:
         """
         Args:
-            mended: mappings with rows corrected in the quarantine; VERIFY reads these in corrected form.
+            corrected: mappings with rows corrected in the quarantine; VERIFY reads these in corrected form.
             strangers: target tables with rows that COPY must not use as parents.
         """
         self.project = project
         self.reading = reading
-        self._mended = mended
+        self._corrected = corrected
         self._strangers = strangers
         self._source = project.source.schema
         self._target = project.target.schema
@@ -53,7 +53,7 @@ class ParentPairs(ABC):
         self._inside = Inside(project, self._relation) if project.trial and reading is not Reading.PREVIEW else None
 
     def _relation(self, mapping: Mapping) -> str:
-        if mapping.name in self._mended:
+        if mapping.name in self._corrected:
             return effective_source(self.project, mapping)
         return ident(self._source, mapping.source.name)
 

@@ -37,10 +37,10 @@ def effective_source(project: Project, mapping: Mapping, *, entries: str = "q.st
         entries: condition that an entry `q` of the quarantine counts as corrected.
     """
     source = ident(project.source.schema, mapping.source.name)
-    mended = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and {entries} and q.patch <> '{{}}'"
+    corrected = f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and {entries} and q.patch <> '{{}}'"
     key = mapping_key(mapping, "o")
     return (
-        f"(select o.* from {source} o where not exists (select from {mended} and q.source_key = {key})\n"
-        f" union all select r.* from {source} o join {mended.replace(' where ', f' on q.source_key = {key} and ', 1)}"
+        f"(select o.* from {source} o where not exists (select from {corrected} and q.source_key = {key})\n"
+        f" union all select r.* from {source} o join {corrected.replace(' where ', f' on q.source_key = {key} and ', 1)}"
         f" cross join lateral jsonb_populate_record(o.*, q.patch) r)"
     )

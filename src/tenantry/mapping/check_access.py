@@ -26,7 +26,7 @@ def resolve_access(manifest: Manifest, target: Catalog) -> Project:
         ManifestError: all mismatches, each with file, line, key and the closest valid name.
     """
     checks = TargetChecks(manifest, target)
-    checks.check_ground()
+    checks.check_tenancy()
     checks.stop_at_problems()
     checks.check_shares()
     check_who_lets_in(checks)
@@ -81,7 +81,7 @@ class TargetChecks:
 
     # -- tenants, members, shares ------------------------------------------------------------------------------------
 
-    def check_ground(self) -> None:
+    def check_tenancy(self) -> None:
         """Check tenant, membership and roles; all other checks depend on them."""
         manifest = self.manifest
         root = self.target_table(manifest.tenant.table, ("tenant", "table"))

@@ -40,7 +40,7 @@ def resolve(manifest: Manifest, source: Catalog, target: Catalog) -> Project:
     checks = SourceChecks(manifest, source, target)
     for key, message in check_transforms(checks.manifest):
         checks.say(key, message)
-    checks.check_ground()
+    checks.check_tenancy()
     checks.stop_at_problems()  # without tenant and membership hardly any message below could be right
     check_sections(checks)
     checks.check_shares()

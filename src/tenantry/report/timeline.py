@@ -18,7 +18,7 @@ POINTS = 300
 PAUSE = 10.0
 """Seconds without a sample after which no process counts as active: samples are written about once a second."""
 
-TURNS: Mapping[str, str] = {
+SWITCHES: Mapping[str, str] = {
     "cut_over": "cut over",
     "rolled_back": "rolled back",
     "grace_ended": "dual-write window ended",
@@ -26,7 +26,7 @@ TURNS: Mapping[str, str] = {
 """Events at which writers waited; their data says how long."""
 
 _EVENTS: Mapping[str, str] = {
-    **TURNS,
+    **SWITCHES,
     "ready": "ready",
     "failed": "failed",
     "interrupted": "interrupted",
@@ -94,8 +94,8 @@ class Mark:
         return _EVENTS.get(self.code, self.code)
 
     @property
-    def is_turn(self) -> bool:
-        return self.code in TURNS
+    def is_switch(self) -> bool:
+        return self.code in SWITCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,15 +253,15 @@ def bands(points: Sequence[Point], steps: Sequence[Band], marks: Sequence[Mark] 
         else:
             kept.append((band if before is None else replace(band, begun=before), exact))
             before = None
-    return _turned([band for band, _ in _neighbours(kept)], marks)
+    return _switched([band for band, _ in _neighbours(kept)], marks)
 
 
-def _turned(found: list[Band], marks: Sequence[Mark]) -> list[Band]:
+def _switched(found: list[Band], marks: Sequence[Mark]) -> list[Band]:
     """Return the border between two directions: their switchover. The next sample would place it too early."""
     for n in range(1, len(found)):
         before, behind = found[n - 1], found[n]
         if {before.name, behind.name} == set(_FOLLOWS) and before.ended == behind.begun:
-            turn = next((m.at for m in marks if m.is_turn and before.begun < m.at < behind.ended), before.ended)
+            turn = next((m.at for m in marks if m.is_switch and before.begun < m.at < behind.ended), before.ended)
             found[n - 1], found[n] = replace(before, ended=turn), replace(behind, begun=turn)
     return found
 
@@ -348,5 +348,5 @@ def rows_of(timeline: Timeline) -> list[Row]:
     ]
 
 
-__all__ = ["PAUSE", "POINTS", "TURNS", "Band", "Mark", "Point", "Row", "Timeline", "bands", "read_timeline", "rows_of",
+__all__ = ["PAUSE", "POINTS", "SWITCHES", "Band", "Mark", "Point", "Row", "Timeline", "bands", "read_timeline", "rows_of",
            "stretches", "thin"]  # fmt: skip

@@ -52,8 +52,8 @@ def course_of(report: Mapping[str, Any]) -> Curve | None:
     return Curve(
         begun=said["begun"],
         pictures=tuple((size.name, draw(timeline, size)) for size in SIZES),
-        turns=tuple(mark for mark in timeline.marks if mark.is_turn),
-        events=tuple(mark for mark in timeline.marks if not mark.is_turn),
+        turns=tuple(mark for mark in timeline.marks if mark.is_switch),
+        events=tuple(mark for mark in timeline.marks if not mark.is_switch),
         rows=tuple(rows_of(timeline)),
         capped=any(point.lag_entries >= MOST_ENTRIES for point in timeline.points),
         measured=LATENCY in panels_of(timeline),
@@ -114,7 +114,7 @@ def in_words(timeline: Timeline) -> str:
         f"{mark.word} at {clock(mark.at)}"
         + (f" with {mark.stall_ms:.0f} ms of write pause" if mark.stall_ms is not None else "")
         for mark in timeline.marks
-        if mark.is_turn
+        if mark.is_switch
     ]
     return "; ".join(said) + ". The table below has the numbers."
 
@@ -247,7 +247,7 @@ def _paths(points: Sequence[Point], series: Series, axis: Axis, bottom: float, s
 def _mark(mark: Mark, axis: Axis, top: float, bottom: float) -> Markup:
     x = axis.x(mark.at)
     return Markup('<line class="tl-mark{}" x1="{:.1f}" x2="{:.1f}" y1="{:.0f}" y2="{:.0f}"/>').format(
-        " tl-turn" if mark.is_turn else "", x, x, top - 3, bottom
+        " tl-turn" if mark.is_switch else "", x, x, top - 3, bottom
     )
 
 
@@ -261,7 +261,7 @@ def _labels(marks: Sequence[Mark], axis: Axis, left: float, right: float) -> tup
     table."""
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_LANES)]
     placed: list[tuple[int, float, Mark]] = []
-    for mark in sorted(marks, key=lambda each: (not each.is_turn, each.at)):
+    for mark in sorted(marks, key=lambda each: (not each.is_switch, each.at)):
         said, x = label_of(mark), axis.x(mark.at)
         width = len(said) * _LETTER
         begun = min(max(x - width / 2, left - 40), right - width)
@@ -277,7 +277,7 @@ def _labels(marks: Sequence[Mark], axis: Axis, left: float, right: float) -> tup
             begun + len(label_of(mark)) * _LETTER / 2,
             (lanes - lane) * _LINE - 2,
             label_of(mark),
-            "tl-small tl-turned" if mark.is_turn else "tl-small",
+            "tl-small tl-turned" if mark.is_switch else "tl-small",
             anchor="middle",
         )
         for lane, begun, mark in placed

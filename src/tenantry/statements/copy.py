@@ -19,7 +19,7 @@ def copy_statement(
     rows: str | None = None,
     into: str | None = None,
     few: bool = False,
-    mended: frozenset[str] = frozenset(),
+    corrected: frozenset[str] = frozenset(),
     strangers: frozenset[str] = frozenset(),
 ) -> str:
     """Return a statement that copies a range of rows; it yields (source rows, target rows, quarantined rows, changed cells).
@@ -28,10 +28,10 @@ def copy_statement(
         rows: a relation that replaces the source table.
         into: a table that replaces the target; it has the columns of the mapping.
         few: the statement copies only a few rows, so parents are looked up one by one.
-        mended: mappings with rows that were corrected in the quarantine.
+        corrected: mappings with rows that were corrected in the quarantine.
         strangers: target tables with rows that must not be parents, because another tenant's row has their old id.
     """
-    derivation = Deriver(project, Reading.COPY, mended=mended, strangers=strangers).derive(mapping, rows=rows)
+    derivation = Deriver(project, Reading.COPY, corrected=corrected, strangers=strangers).derive(mapping, rows=rows)
     names = [column.name for column in mapping.columns]
     target = ident(project.target.schema, mapping.target.name)
     named = literal(mapping.name)

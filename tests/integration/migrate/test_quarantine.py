@@ -176,7 +176,7 @@ def test_a_corrected_parent_brings_its_dependents_along(finished: Database) -> N
         finished,
         "select u.email, u.encrypted_password from auth.users u join clinic.profiles p on p.auth_user_id = u.id where p.legacy_id = %s",
         [owner],
-    ) == [("mended@example.org", "")]
+    ) == [("corrected@example.org", "")]
     assert rows(finished, "select state from tenantry.id_map where old_id = %s and source_table = 'users'", [owner]) == [
         ("carried",), ("carried",)]  # fmt: skip
     assert_sound(finished)

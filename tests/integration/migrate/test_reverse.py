@@ -17,7 +17,7 @@ from tenantry.manifest import Manifest, load_manifest
 from tenantry.mapping import Project, resolve
 from tenantry.migrate.copy.quarantine import entries, mend, retry
 from tenantry.migrate.replay.reverse import Counts, Reversed, Reverser
-from tenantry.migrate.verify.sums import mended_mappings
+from tenantry.migrate.verify.sums import corrected_mappings
 from tenantry.postgres import EmbeddedServer, ident, idents, load_sql
 from tests.conftest import Database, fresh_database, running_server, version_parameters
 from tests.migrate_support import (
@@ -140,10 +140,10 @@ class Sides:
         kept = self.kept()
         found = []
         with engine(self.database, self.owner) as connection:
-            mended = mended_mappings(connection)
+            corrected = corrected_mappings(connection)
             for mapping in self.project:
                 names = [c.name for c in mapping.columns if c.kind not in ("python", "account")]
-                derivation = Deriver(self.project, Reading.VERIFY, mended=mended).derive(mapping)
+                derivation = Deriver(self.project, Reading.VERIFY, corrected=corrected).derive(mapping)
                 want = {
                     row[0]: row[1:]
                     for row in connection.execute(

@@ -190,7 +190,7 @@ def test_the_cut_over_asks_before_it_leaves_rows_behind_that_were_not_in_quarant
     assert "1 row went into quarantine after the run was declared ready" in " ".join(said.split())
     assert "TN-417" in said
     # Once it is repaired nothing is asked; rows written last, within the switchover, are asked about as well.
-    app.write("""update "Note" set body = 'mended' where id = 'n1'""")
+    app.write("""update "Note" set body = 'corrected' where id = 'n1'""")
     app.run("replay", "--until-idle", code=0)
     with RunHandle(app.dsn, app.manifest) as live:
         refuse_left_behind(live.main, live.journal)

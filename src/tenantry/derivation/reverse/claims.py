@@ -47,10 +47,10 @@ def forget_strangers(table: Comparison, part: Part) -> str:
     )
 
 
-def tenants_named(table: Comparison, position: int, mended: frozenset[str]) -> str:
+def tenants_named(table: Comparison, position: int, corrected: frozenset[str]) -> str:
     """Return a statement that records the tenants of the source rows according to the source alone."""
     mapping = table.parts[position].mapping
-    told = tenants_of(table.project, mapping, corrected_rows(table, position, mended), table.rows, mended)
+    told = tenants_of(table.project, mapping, corrected_rows(table, position, corrected), table.rows, corrected)
     return f"insert into pg_temp.tenantry_says {told}"
 
 

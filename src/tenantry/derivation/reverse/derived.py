@@ -9,19 +9,19 @@ from tenantry.journal.names import JOURNAL
 from tenantry.postgres import idents, literal
 
 
-def derive_rows(table: Comparison, position: int, mended: frozenset[str]) -> str:
+def derive_rows(table: Comparison, position: int, corrected: frozenset[str]) -> str:
     """Return up(source row) for the rows that were read."""
     mapping = table.parts[position].mapping
     names = idents([*(column.name for column in mapping.columns), mapping.ours("key")])
-    derivation = derive_few(table.project, mapping, corrected_rows(table, position, mended), table.rows, mended)
+    derivation = derive_few(table.project, mapping, corrected_rows(table, position, corrected), table.rows, corrected)
     return f"insert into {table.up(position)} ({names})\n" + derivation.statement(f"select {names} from derived d")
 
 
-def corrected_rows(table: Comparison, position: int, mended: frozenset[str]) -> str:
+def corrected_rows(table: Comparison, position: int, corrected: frozenset[str]) -> str:
     """Return the rows that were read, those that were corrected in the quarantine in corrected form."""
     mapping = table.parts[position].mapping
     rows = table.rows
-    if mapping.name in mended:
+    if mapping.name in corrected:
         patched = (
             f"{JOURNAL}.quarantine q where q.mapping = {literal(mapping.name)} and q.state = 'readmitted' and q.patch <> '{{}}'"
             f" and q.source_key = {mapping_key(mapping, 'o')}"

@@ -103,7 +103,7 @@ class Work:
                 rows=batch.rows,
                 into=batch.new,
                 few=True,
-                mended=self.corrected,
+                corrected=self.corrected,
                 strangers=self.strangers,
             )
         return self.statements[key]

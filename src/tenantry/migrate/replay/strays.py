@@ -46,7 +46,7 @@ def look_for_strays(connection: Connection, project: Project, replayer: Replayer
     }
     found = {
         name: [key for key in keys if (project.mapping(name).source.name, key) not in waiting]
-        for name, keys in verify.look_for_suspects(connection, project, journal).items()
+        for name, keys in verify.find_candidates(connection, project, journal).items()
     }
     listed = 0
     with connection.transaction():

@@ -21,7 +21,7 @@ def touched_differences(live: RunHandle, connection: Connection) -> list[Differe
             for row in connection.execute("select distinct key from tenantry_touched where m = %s", [position])
         ]
         if keys:
-            kept = verify.kept_in_target(connection, live.project, mapping)
+            kept = verify.target_only_in(connection, live.project, mapping)
             found += verify.compare_rows(connection, live.project, mapping, keys, kept)[0]
     return found
 
@@ -31,7 +31,7 @@ def compare_sides(live: RunHandle, *, target: bool = True) -> list[Verification]
 
     Target-only rows and values that the journal lists are no differences.
     """
-    suspects = verify.look_for_suspects(live.main, live.project, live.journal)
+    candidates = verify.find_candidates(live.main, live.project, live.journal)
     found: list[Verification] = []
 
     def compare(connection: Connection, _done: Round) -> None:
@@ -41,8 +41,8 @@ def compare_sides(live: RunHandle, *, target: bool = True) -> list[Verification]
                 connection,
                 live.project,
                 mapping,
-                suspects[mapping.name],
-                kept=verify.kept_in_target(connection, live.project, mapping),
+                candidates[mapping.name],
+                kept=verify.target_only_in(connection, live.project, mapping),
             )
             for mapping in live.project
         )

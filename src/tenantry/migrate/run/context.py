@@ -42,13 +42,13 @@ class Results:
 
     Attributes:
         rows: target rows that the copy has written.
-        suspects: mapping → keys of candidate mismatches, which differed while both sides were read at different moments.
+        candidates: mapping → keys of candidate mismatches, which differed while both sides were read at different moments.
         ranges: mapping → number of compared key ranges.
         verifications: results of checks of the whole target, and at the end also of all mappings.
     """
 
     rows: int = 0
-    suspects: dict[str, list[str]] = field(default_factory=dict)
+    candidates: dict[str, list[str]] = field(default_factory=dict)
     ranges: dict[str, int] = field(default_factory=dict)
     verifications: list[Verification] = field(default_factory=list)
 

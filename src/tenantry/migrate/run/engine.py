@@ -316,8 +316,8 @@ def _judge(context: RunContext) -> None:
                 connection,
                 project,
                 mapping,
-                results.suspects.get(mapping.name, ()),
-                kept=verify.kept_in_target(connection, project, mapping),
+                results.candidates.get(mapping.name, ()),
+                kept=verify.target_only_in(connection, project, mapping),
                 ranges=results.ranges.get(mapping.name, 1),
             )
             for mapping in project

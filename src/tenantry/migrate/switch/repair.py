@@ -19,23 +19,23 @@ def repair(live: RunHandle) -> list[Verification]:
 
     After a cut-over applications write the target; then the source is made to match it.
     """
-    suspects = verify.look_for_suspects(live.main, live.project, live.journal)
+    candidates = verify.find_candidates(live.main, live.project, live.journal)
 
     def mend(connection: Connection, done: Round) -> None:
         if live.run.direction == "reverse":
             for mapping in live.project:
                 connection.execute(
                     "insert into tenantry_changed select %s, %s || k, clock_timestamp() from unnest(%s::text[]) k",
-                    [mapping.target.name, mapping.legacy_prefix, suspects[mapping.name]],
+                    [mapping.target.name, mapping.legacy_prefix, candidates[mapping.name]],
                 )
             live.reverser.apply(connection)
             return
         for mapping in live.project:
-            live.replayer.mark(connection, mapping, suspects[mapping.name])
+            live.replayer.mark(connection, mapping, candidates[mapping.name])
         live.replayer.settle(connection, done)
 
     live.round(limit=EVERYTHING, before_commit=mend)
-    counted = {name: len(keys) for name, keys in suspects.items() if keys}
+    counted = {name: len(keys) for name, keys in candidates.items() if keys}
     live.journal.event(live.main, "repaired", "rows that differed were derived again", keys=counted)
     return compare_sides(live)
 

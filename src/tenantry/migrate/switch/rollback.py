@@ -90,12 +90,12 @@ def roll_back(
         again: tuple[MembershipsAgain, ...] = ()
         if live.run.is_over:
             live.check()
-            turned = _turn_back(live, bounds or Bounds())
+            turned = _switch_back(live, bounds or Bounds())
             live.refresh()
             again = _say_again(live)
             live.catch_up(stopped=stopped)
         elif not everything:
-            turned = _turned_before(live)
+            turned = _switched_before(live)
             live.check()
             again = memberships_again(live.main, live.project)
             live.catch_up(stopped=stopped)
@@ -128,7 +128,7 @@ def _is_gone(dsn: str) -> bool:
         return last_run(connection) is None
 
 
-def _turned_before(live: RunHandle) -> Switchover:
+def _switched_before(live: RunHandle) -> Switchover:
     """Return the switchback that an earlier call did.
 
     Raises:
@@ -150,7 +150,7 @@ def _turned_before(live: RunHandle) -> Switchover:
     )
 
 
-def _turn_back(live: RunHandle, bounds: Bounds) -> Switchover:
+def _switch_back(live: RunHandle, bounds: Bounds) -> Switchover:
     step = live.prepared.plan.phase("cut over")[0]
     switch = Switch(
         to="forward",

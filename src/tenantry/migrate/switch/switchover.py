@@ -128,7 +128,7 @@ def turn(live: RunHandle, switch: Switch, bounds: Bounds) -> Switchover:
             )
         except (*_PASSING, *ENDED, psycopg.OperationalError, _TooLong) as error:
             longest = max(longest, clock.seconds)
-            if _is_turned(live, to):
+            if _is_switched(live, to):
                 return Switchover(
                     to, clock.seconds, longest, attempts, 0
                 )  # the commit arrived, only its answer did not
@@ -315,7 +315,7 @@ def reversed_differences(live: RunHandle, connection: Connection) -> list[Differ
             )
         ]
         if keys:
-            kept = verify.kept_in_target(connection, live.project, mapping)
+            kept = verify.target_only_in(connection, live.project, mapping)
             found += verify.compare_rows(connection, live.project, mapping, keys, kept)[0]
     return found
 
@@ -329,7 +329,7 @@ def done_before(live: RunHandle) -> Switchover:
     return Switchover(to, stall, stall, 0, int(data.get("entries") or 0), already=True)
 
 
-def _is_turned(live: RunHandle, to: Direction) -> bool:
+def _is_switched(live: RunHandle, to: Direction) -> bool:
     with suppress(psycopg.Error):
         live.refresh()
         return live.run.direction == to

@@ -25,17 +25,17 @@ from tenantry.journal.journal import Chunk, Connection, Journal
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
-from tenantry.migrate.verify.python_columns import python_suspects, verify_python
-from tenantry.migrate.verify.results import MOST_SUSPECTS, SAMPLES, Account, Difference, Kept, Verification, show
+from tenantry.migrate.verify.python_columns import python_candidates, verify_python
+from tenantry.migrate.verify.results import MOST_CANDIDATES, SAMPLES, Account, Difference, Kept, Verification, show
 from tenantry.migrate.verify.sums import (
     NO_KEY,
     Sum,
     compared_columns,
+    corrected_mappings,
     expected_sum,
     found_sums,
     key_range,
     key_ranges,
-    mended_mappings,
     row_hash,
     target_rows,
 )
@@ -49,7 +49,7 @@ _AT_ONCE = 2_000
 """Number of rows whose differences are read at once; more rows are read in pieces."""
 
 
-def suspects(
+def candidates(
     connection: Connection, project: Project, mapping: Mapping, chunks: Sequence[Chunk], expected: Sequence[Sum]
 ) -> tuple[int, list[str]]:
     """Return the number of target rows, and the keys of rows that differ, or did a moment ago, from the source.
@@ -66,7 +66,7 @@ def suspects(
         differing.append(NO_KEY)
     keys: list[str] = []
     if differing:
-        derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
+        derivation = Deriver(project, Reading.VERIFY, corrected=corrected_mappings(connection)).derive(mapping)
         buckets = ", ".join(str(bucket) for bucket in differing)
         legacy, key = source_key(mapping, "t"), f"d.{mapping.ours('key')}"
         tail = (
@@ -76,14 +76,14 @@ def suspects(
             f"  full join (select {legacy} as k, {row_hash(mapping.target, compared, 't')} as h"
             f" from {target_rows(project, mapping)} t where {key_range(project, mapping, legacy, bounds)} in ({buckets})"
             f"{from_part(mapping, ' where').replace(' where', ' and')}) f on e.k = f.k\n"
-            f" where e.h is distinct from f.h limit {MOST_SUSPECTS}"
+            f" where e.h is distinct from f.h limit {MOST_CANDIDATES}"
         )
         keys = [str(row[0]) for row in connection.execute(derivation.statement(tail))]
-    keys += python_suspects(connection, project, mapping)
+    keys += python_candidates(connection, project, mapping)
     return sum(count for count, _ in found.values()), list(dict.fromkeys(keys))
 
 
-def kept_in_target(connection: Connection, project: Project, mapping: Mapping) -> dict[str, set[str]]:
+def target_only_in(connection: Connection, project: Project, mapping: Mapping) -> dict[str, set[str]]:
     """Return a mapping's target-only data, as listed in the journal: values, rows, and target-native rows
     that are part of a source row, with the row that the source would make instead."""
     found: dict[str, set[str]] = {}
@@ -121,9 +121,9 @@ def settle(
     """
     with about(str(mapping)):
         differences, more = compare_rows(connection, project, mapping, keys, kept)
-    if len(keys) >= MOST_SUSPECTS:
+    if len(keys) >= MOST_CANDIDATES:
         differences.append(
-            Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_SUSPECTS:,} or more that differ")
+            Difference("rows", mapping.name, "all rows", "", "the source's", f"{MOST_CANDIDATES:,} or more that differ")
         )
     # In a table with several sources each row belongs to one of them, or is target-native.
     whole = [
@@ -155,7 +155,7 @@ def compare_rows(
         return [], 0
     source = (
         effective_source(project, mapping)
-        if mapping.name in (mended := mended_mappings(connection))
+        if mapping.name in (corrected := corrected_mappings(connection))
         else ident(project.source.schema, mapping.source.name)
     )
     connection.execute("create temporary table if not exists tenantry_suspect (key text) on commit delete rows")
@@ -163,7 +163,7 @@ def compare_rows(
     connection.execute("insert into tenantry_suspect select distinct unnest(%s::text[])", [list(keys)])
     connection.execute("analyze tenantry_suspect")
     rows = f"(select o.* from {source} o join tenantry_suspect b on {same_key(project.source, mapping, 'o', 'b.key')})"
-    derivation = Deriver(project, Reading.VERIFY, mended=mended).derive(mapping, rows=rows)
+    derivation = Deriver(project, Reading.VERIFY, corrected=corrected).derive(mapping, rows=rows)
     columns, key = compared_columns(mapping), mapping.ours("key")
     legacy = legacy_of(mapping, "b.key")
     tail = (
@@ -188,7 +188,7 @@ def compare_rows(
         found = [
             each
             for each in verify_python(connection, project, mapping, only=rows)
-            if not _is_kept(mapping, each, kept or {})
+            if not _is_target_only(mapping, each, kept or {})
         ]
         differences += found[:SAMPLES]
         more += max(0, len(found) - SAMPLES)
@@ -217,11 +217,13 @@ def _account(connection: Connection, project: Project, mapping: Mapping, target:
 
 def _inside(connection: Connection, project: Project, mapping: Mapping) -> int:
     """Return the number of source rows that belong to the pilot."""
-    mended = mended_mappings(connection)
+    corrected = corrected_mappings(connection)
     inside = Inside(
         project,
         lambda each: (
-            effective_source(project, each) if each.name in mended else ident(project.source.schema, each.source.name)
+            effective_source(project, each)
+            if each.name in corrected
+            else ident(project.source.schema, each.source.name)
         ),
     )
     condition = inside.condition(mapping)
@@ -261,7 +263,7 @@ def _named(
                     )
             if not named:
                 named.append(Difference("rows", mapping.name, key, "", "the source's row", "another"))
-        named = [each for each in named if not _is_kept(mapping, each, kept)]
+        named = [each for each in named if not _is_target_only(mapping, each, kept)]
         if named:
             rows += 1
             if rows <= SAMPLES:
@@ -269,19 +271,19 @@ def _named(
     return differences, max(0, rows - SAMPLES)
 
 
-def _is_kept(mapping: Mapping, difference: Difference, kept: Kept) -> bool:
+def _is_target_only(mapping: Mapping, difference: Difference, kept: Kept) -> bool:
     columns = kept.get(f"{mapping.legacy_prefix}{difference.key}", set())
     return "" in columns or difference.column in columns
 
 
-def look_for_suspects(connection: Connection, project: Project, journal: Journal) -> dict[str, list[str]]:
+def find_candidates(connection: Connection, project: Project, journal: Journal) -> dict[str, list[str]]:
     """Return mapping → keys of candidate mismatches, which differ or did a moment ago; compares one mapping at a time."""
     found = {}
     for mapping in project:
         chunks = key_ranges(connection, journal, mapping)
         expected = [expected_sum(connection, project, mapping, chunk) for chunk in chunks]
-        found[mapping.name] = suspects(connection, project, mapping, chunks, expected)[1]
+        found[mapping.name] = candidates(connection, project, mapping, chunks, expected)[1]
     return found
 
 
-__all__ = ["compare_rows", "look_for_suspects", "settle", "suspects"]
+__all__ = ["candidates", "compare_rows", "find_candidates", "settle"]

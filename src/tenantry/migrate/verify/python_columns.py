@@ -12,14 +12,14 @@ from tenantry.journal.journal import Connection
 from tenantry.mapping import Mapping, Project
 from tenantry.mapping.legacy_ids import from_part, source_key
 from tenantry.migrate.copy.ranges import PYTHON_BATCH, apply_function
-from tenantry.migrate.verify.results import MOST_SUSPECTS, Difference
+from tenantry.migrate.verify.results import MOST_CANDIDATES, Difference
 from tenantry.migrate.verify.sums import target_rows
 from tenantry.postgres import ident
 
 _REFUSED = object()
 
 
-def python_suspects(connection: Connection, project: Project, mapping: Mapping) -> list[str]:
+def python_candidates(connection: Connection, project: Project, mapping: Mapping) -> list[str]:
     if not mapping.python_columns:
         return []
     return [difference.key for difference in verify_python(connection, project, mapping)]
@@ -53,7 +53,7 @@ def verify_python(
                     Difference("rows", mapping.name, row[0], column.name, "the source's value", "another")
                     for row, expected, found in zip(batch, given, back, strict=True)
                     if expected != found
-                ][: MOST_SUSPECTS - len(differences)]
+                ][: MOST_CANDIDATES - len(differences)]
     return differences
 
 
@@ -75,4 +75,4 @@ def _taken_back(function: str, stored: Sequence[Any], where: str, *, few: bool) 
         return back
 
 
-__all__ = ["python_suspects", "verify_python"]
+__all__ = ["python_candidates", "verify_python"]

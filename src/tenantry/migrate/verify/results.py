@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SAMPLES = 20
-MOST_SUSPECTS = 1_000_000
+MOST_CANDIDATES = 1_000_000
 """The largest number of keys that are rechecked; more mean that the target is wrong."""
 
 
@@ -76,4 +76,4 @@ def show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-__all__ = ["MOST_SUSPECTS", "SAMPLES", "Account", "Difference", "Kept", "Verification", "show"]
+__all__ = ["MOST_CANDIDATES", "SAMPLES", "Account", "Difference", "Kept", "Verification", "show"]

@@ -60,7 +60,7 @@ def key_ranges(connection: Connection, journal: Journal, mapping: Mapping) -> li
 
 def expected_sum(connection: Connection, project: Project, mapping: Mapping, chunk: Chunk) -> Sum:
     """Compute the expected checksum of a key range from the source."""
-    derivation = Deriver(project, Reading.VERIFY, mended=mended_mappings(connection)).derive(mapping)
+    derivation = Deriver(project, Reading.VERIFY, corrected=corrected_mappings(connection)).derive(mapping)
     statement = derivation.statement(
         f"select count(*), bit_xor({row_hash(mapping.target, compared_columns(mapping), 'd')}) from derived d"
     )
@@ -88,7 +88,7 @@ def _collate(column: CatalogColumn) -> str:
     return f" collate {column.collation}" if column.collation else ""
 
 
-def mended_mappings(connection: Connection) -> frozenset[str]:
+def corrected_mappings(connection: Connection) -> frozenset[str]:
     """Return mappings with rows that were retried with corrected values: those count, not the values of the fenced source."""
     return frozenset(
         row[0]
@@ -166,11 +166,11 @@ __all__ = [
     "NO_KEY",
     "Sum",
     "compared_columns",
+    "corrected_mappings",
     "expected_sum",
     "found_sums",
     "key_range",
     "key_ranges",
-    "mended_mappings",
     "row_hash",
     "target_rows",
 ]

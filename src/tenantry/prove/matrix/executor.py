@@ -20,7 +20,7 @@ from tenantry.postgres.seal import SealKey, open_context
 from tenantry.prove.expected.callers import REMOVED, Caller
 from tenantry.prove.fixtures.row_factory import CannotMake
 from tenantry.prove.matrix.attempts import AttemptCatalog, MatrixAttempt
-from tenantry.prove.matrix.membership_states import StateChange, Turn, changed, gone
+from tenantry.prove.matrix.membership_states import StateChange, StateScenario, changed, gone
 from tenantry.prove.model import Cell, Outcome
 
 Progress = Callable[[str, int, int], None]
@@ -35,7 +35,7 @@ class MatrixExecutor:
     client: psycopg.Connection[Any]
     book: AttemptCatalog
     everybody: Sequence[Caller]
-    turns: Sequence[Turn] = ()
+    scenarios: Sequence[StateScenario] = ()
     unknown: Sequence[str] = ()
     """The states that the manifest does not know, with the reason."""
     _role: str = "none"
@@ -56,7 +56,7 @@ class MatrixExecutor:
         role = self.owner.execute("select current_setting('role')").fetchone()
         assert role is not None
         self._role = role[0]
-        of_all = len(self.everybody) + sum(len(turn.callers) for turn in self.turns)
+        of_all = len(self.everybody) + sum(len(scenario.callers) for scenario in self.scenarios)
         for done, (caller, cells) in enumerate(self._everything(tables)):
             if progress is not None:
                 progress(f"{caller.label}, {caller.state}" if caller.state else caller.label, done, of_all)
@@ -68,21 +68,21 @@ class MatrixExecutor:
         """Yield each caller with their cells. Consume the cells before asking for the next caller."""
         for caller in self.everybody:
             yield caller, self._try(caller, tables)
-        for turn in self.turns:
-            if turn.reason:
-                for caller in turn.callers:
-                    yield caller, self._not_tried(caller, tables, turn.reason)
-            elif turn.state == REMOVED:
-                for caller, member in zip(turn.callers, turn.members, strict=True):
-                    yield caller, self._try_removed(turn, caller, member, tables)
+        for scenario in self.scenarios:
+            if scenario.reason:
+                for caller in scenario.callers:
+                    yield caller, self._not_tried(caller, tables, scenario.reason)
+            elif scenario.state == REMOVED:
+                for caller, member in zip(scenario.callers, scenario.members, strict=True):
+                    yield caller, self._try_removed(scenario, caller, member, tables)
             else:
                 try:
-                    with self._changed(turn.changes):
-                        for caller in turn.callers:
+                    with self._changed(scenario.changes):
+                        for caller in scenario.callers:
                             self._note_gone(caller, tables)
                             yield caller, self._try(caller, tables)
                 except CannotMake as error:
-                    for caller in turn.callers:
+                    for caller in scenario.callers:
                         yield caller, self._not_tried(caller, tables, str(error))
 
     def _not_tried(self, caller: Caller, tables: Sequence[Table], reason: str) -> Iterator[Cell]:
@@ -97,7 +97,9 @@ class MatrixExecutor:
         with self._context(caller):
             yield from self._attempts(caller, tables)
 
-    def _try_removed(self, turn: Turn, caller: Caller, member: Caller, tables: Sequence[Table]) -> Iterator[Cell]:
+    def _try_removed(
+        self, scenario: StateScenario, caller: Caller, member: Caller, tables: Sequence[Table]
+    ) -> Iterator[Cell]:
         """Let a member read their rows, then lose the membership and try again, all in one transaction."""
         with self._context(member):
             for table in tables:
@@ -107,7 +109,7 @@ class MatrixExecutor:
                         with suppress(psycopg.Error), self.client.transaction():
                             self.client.execute(attempt.statement.encode())
             try:
-                with self._changed(turn.changes, meanwhile=caller):
+                with self._changed(scenario.changes, meanwhile=caller):
                     self._note_gone(caller, tables)
                     yield from self._attempts(caller, tables)
             except CannotMake as error:

@@ -109,7 +109,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StateScenario:
     """Callers in one state.
 
     Attributes:
@@ -125,9 +125,9 @@ class Turn:
     reason: str = ""
 
 
-def turns(
+def scenarios(
     ready: RowFactory, project: Project, fixtures: Fixtures, everybody: Sequence[Caller]
-) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+) -> tuple[tuple[StateScenario, ...], tuple[str, ...]]:
     """Return the states of all members, in the order in which to try them; and the states that the manifest does not know, with the
     reason."""
     manifest = project.manifest
@@ -141,10 +141,10 @@ def turns(
         for caller in everybody
         if caller.person is not None and caller.person.is_super and not caller.person.is_out
     )
-    found: list[Turn] = []
+    found: list[StateScenario] = []
     notes: list[str] = []
     rows = _rows_of(fixtures, manifest.membership.table)
-    mine = [row for caller in members for row in rows if _is_his(row, caller)]
+    mine = [row for caller in members for row in rows if _belongs_to(row, caller)]
     ends: dict[str, Assignment] = {}
 
     active = manifest.membership.active
@@ -153,7 +153,7 @@ def turns(
     else:
         ends = {row.where: change for row in mine if (change := _violation(ready, row, active)) is not None}
         reason = "" if len(ends) == len(mine) else _not_found(manifest.membership.table, active)
-        found.append(_turn(INACTIVE_MEMBERSHIP, members, tuple(ends.values()), reason))
+        found.append(_scenario(INACTIVE_MEMBERSHIP, members, tuple(ends.values()), reason))
 
     active = manifest.tenant.active
     places = ((INACTIVE_TENANT, OWN, (*members, *super_admins)), (INACTIVE_LENDER, LENDER, members))
@@ -166,22 +166,22 @@ def turns(
         root = next(row for row in _rows_of(fixtures, manifest.tenant.table) if row.facts.tenant == place)
         change = _violation(ready, root, active)
         reason = "" if change is not None else _not_found(manifest.tenant.table, active)
-        found.append(_turn(state, who, () if change is None else (change,), reason, place))
+        found.append(_scenario(state, who, () if change is None else (change,), reason, place))
 
     found += _shares_that_end(ready, project, fixtures, members)
     everything = tuple(row for rows in fixtures.rows.values() for row in rows)
     for caller in members:
-        membership = next((row for row in rows if _is_his(row, caller)), None)
+        membership = next((row for row in rows if _belongs_to(row, caller)), None)
         if membership is not None:
-            own = tuple(row for row in everything if _is_his(row, caller) and row is not membership)
+            own = tuple(row for row in everything if _belongs_to(row, caller) and row is not membership)
             removal = Removal(membership, own, everything, ends.get(membership.where))
-            found.append(_turn(REMOVED, (caller,), (removal,), ""))
+            found.append(_scenario(REMOVED, (caller,), (removal,), ""))
     return tuple(found), tuple(notes)
 
 
 def _shares_that_end(
     ready: RowFactory, project: Project, fixtures: Fixtures, members: tuple[Caller, ...]
-) -> Iterator[Turn]:
+) -> Iterator[StateScenario]:
     """Break each condition of a share once, for all shares that have it; and delete each share once, while the same tenant keeps
     sharing everything else."""
     if LENDER not in fixtures.tenants:
@@ -206,10 +206,10 @@ def _shares_that_end(
             state = told if only is None else f"{told}: {only}"
             reason = "" if len(changes) == len(group) else _not_found(shares[group[0]].table, term)
             callers = tuple(in_state(caller, state, LENDER, only) for caller in members)
-            yield Turn(state, callers, members, tuple(changes), reason)
+            yield StateScenario(state, callers, members, tuple(changes), reason)
     for name, row in rows.items():
         callers = tuple(in_state(caller, f"{SHARE} was ended: {name}", LENDER, name) for caller in members)
-        yield Turn(f"{SHARE} was ended: {name}", callers, members, (Removal(row, (), (row,), None),))
+        yield StateScenario(f"{SHARE} was ended: {name}", callers, members, (Removal(row, (), (row,), None),))
 
 
 def _share_row(ready: RowFactory, fixtures: Fixtures, share: Share) -> FixtureRow | None:
@@ -228,17 +228,17 @@ def _only(term: str, holds: str) -> str:
     return f"({term}) or not (({' and '.join(f'({each})' for each in others) or 'true'}) is true)"
 
 
-def _turn(
+def _scenario(
     state: str, members: tuple[Caller, ...], changes: tuple[StateChange, ...], reason: str, place: str = OWN
-) -> Turn:
-    return Turn(state, tuple(in_state(caller, state, place) for caller in members), members, changes, reason)
+) -> StateScenario:
+    return StateScenario(state, tuple(in_state(caller, state, place) for caller in members), members, changes, reason)
 
 
 def _rows_of(fixtures: Fixtures, table: str) -> list[FixtureRow]:
     return fixtures.rows.get(table, [])
 
 
-def _is_his(row: FixtureRow, caller: Caller) -> bool:
+def _belongs_to(row: FixtureRow, caller: Caller) -> bool:
     return row.facts.person is caller.person and row.facts.tenant == OWN
 
 
@@ -322,16 +322,20 @@ def changed(conn: psycopg.Connection[Any], changes: Sequence[StateChange], *, in
                     change.end(conn)
 
 
-def stay_removable(conn: psycopg.Connection[Any], all_turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return the same turns without those after which the synthetic rows could not be removed, e.g. because a trigger keeps a record
+def stay_removable(conn: psycopg.Connection[Any], all_scenarios: Sequence[StateScenario]) -> tuple[StateScenario, ...]:
+    """Return the same scenarios without those after which the synthetic rows could not be removed, e.g. because a trigger keeps a record
     of each change. All trials are rolled back."""
     kept = []
-    for state, group in itertools.groupby(all_turns, key=lambda turn: turn.state):
+    for state, group in itertools.groupby(all_scenarios, key=lambda scenario: scenario.state):
         several = list(group)
-        reason = _spoils(conn, [change for turn in several for change in turn.changes])
-        for turn in several:
+        reason = _spoils(conn, [change for scenario in several for change in scenario.changes])
+        for scenario in several:
             said = f"after it the synthetic rows could no longer be removed: {reason}" if reason else ""
-            kept.append(Turn(state, turn.callers, turn.members, () if said else turn.changes, turn.reason or said))
+            kept.append(
+                StateScenario(
+                    state, scenario.callers, scenario.members, () if said else scenario.changes, scenario.reason or said
+                )
+            )
     return tuple(kept)
 
 

@@ -22,7 +22,7 @@ from tenantry.prove.fixtures.login import check_login
 from tenantry.prove.lint.checks import run_checks
 from tenantry.prove.matrix.attempts import AttemptCatalog
 from tenantry.prove.matrix.executor import MatrixExecutor, Progress
-from tenantry.prove.matrix.membership_states import stay_removable, turns
+from tenantry.prove.matrix.membership_states import scenarios, stay_removable
 from tenantry.prove.model import Proof
 
 _LOCK = 7304871220352
@@ -71,12 +71,12 @@ def prove(
             with _alone(owner), _made(owner, project, persons) as fixtures:
                 checks = run_checks(owner, project, login)
                 chosen = _tried(project, tables)
-                stage = _stage(owner, client, project, fixtures, persons, chosen, writes=writes)
-                cells = tuple(stage.try_all(chosen, progress))
+                executor = _executor(owner, client, project, fixtures, persons, chosen, writes=writes)
+                cells = tuple(executor.try_all(chosen, progress))
         except psycopg.Error as error:
             raise explain(error, "proving the access matrix") from error
     notes = [f"{table}: {reason}" for table, reason in sorted(fixtures.reasons.items())]
-    return Proof(cells, checks, login, time.monotonic() - started, (*notes, *stage.notes()))
+    return Proof(cells, checks, login, time.monotonic() - started, (*notes, *executor.notes()))
 
 
 def _tried(project: Project, tables: Collection[str] | None, without: Collection[str] = ()) -> list[Table]:
@@ -114,11 +114,11 @@ def _in_place(
                 fixtures = make_fixtures(owner, project, persons, without=without, removable=False)
                 checks = run_checks(owner, project, project.manifest.database_roles.login)
                 chosen = _tried(project, tables, without)
-                stage = _stage(owner, owner, project, fixtures, persons, chosen, writes=writes)
-                cells = tuple(stage.try_all(chosen, progress))
+                executor = _executor(owner, owner, project, fixtures, persons, chosen, writes=writes)
+                cells = tuple(executor.try_all(chosen, progress))
                 made = sum(len(rows) for rows in fixtures.rows.values())
             notes = [f"{table}: {reason}" for table, reason in sorted({**fixtures.reasons, **without}.items())]
-            notes += stage.notes()
+            notes += executor.notes()
             notes.append(_left(before, _traces(owner, schema), made))
         except psycopg.Error as error:
             raise explain(error, "proving the access matrix") from error
@@ -199,7 +199,7 @@ def _made(owner: psycopg.Connection[Any], project: Project, persons: tuple[Proof
         remove_leftovers(owner)
 
 
-def _stage(
+def _executor(
     owner: psycopg.Connection[Any],
     client: psycopg.Connection[Any],
     project: Project,
@@ -216,7 +216,7 @@ def _stage(
         for table in in_order(project):
             if table in tables:
                 book.prepare(ready, table)
-        states, unknown = turns(ready, project, fixtures, everybody)
+        states, unknown = scenarios(ready, project, fixtures, everybody)
     if client is not owner:
         states = stay_removable(owner, states)
     return MatrixExecutor(owner, client, book, everybody, states, unknown)

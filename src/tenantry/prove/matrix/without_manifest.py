@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from tenantry.postgres import explain
-from tenantry.prove.fixtures.synthetic import invent_rows
+from tenantry.prove.fixtures.synthetic import make_synthetic_rows
 from tenantry.prove.lint.scope import Scope
 from tenantry.prove.matrix.calls import functions_of
 from tenantry.prove.matrix.discovered_cells import LOCK_TIMEOUT, STATEMENT_TIMEOUT, try_calls, try_commands
@@ -50,7 +50,7 @@ def prove_found(
             owner.execute(f"set local statement_timeout = '{STATEMENT_TIMEOUT}'")
             owner.execute("set local row_security = off")
             if on_copy:
-                notes += invent_rows(owner, scope)
+                notes += make_synthetic_rows(owner, scope)
             tables = discovered_tables(owner, scope)
             if not tables:
                 notes.append("no table with a column for the tenant was found, so that no statement could be tried")

@@ -72,7 +72,7 @@ def _compare(state: ReverseRound, table: SourceTable) -> None:
     if large:
         execute(f"analyze {table.rows}")
     for position in range(len(table.parts)):
-        execute(derive_rows(table, position, state.mended))
+        execute(derive_rows(table, position, state.corrected))
     if look_for_strangers(state, table):
         rows, *links = read_rows(table)
     for statement in links:

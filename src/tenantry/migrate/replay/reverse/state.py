@@ -9,7 +9,7 @@ import psycopg
 from tenantry.derivation.reverse.write import SourceTable
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
-from tenantry.migrate.verify.sums import mended_mappings
+from tenantry.migrate.verify.sums import corrected_mappings
 from tenantry.postgres import load_blocks, verbatim
 
 _UNIQUE = "23505"
@@ -105,7 +105,7 @@ class ReverseRound:
         self.tables = way.tables
         self.project = way.project
         self.documented = way.documented
-        self.mended = mended_mappings(connection)
+        self.corrected = corrected_mappings(connection)
         self.blocks = load_blocks("tenantry.migrate.replay.reverse", "round")
         self.failures: dict[tuple[str, str], Failure] = dict(refused)
         self.made: dict[str, SourceTable] = {}

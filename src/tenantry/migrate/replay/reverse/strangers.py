@@ -34,7 +34,7 @@ def look_for_strangers(state: ReverseRound, table: SourceTable) -> bool:
             continue
         found = True
         execute("delete from pg_temp.tenantry_says")
-        execute(tenants_named(table, position, state.mended))
+        execute(tenants_named(table, position, state.corrected))
         for statement in find_strangers(state.project, part, CHANGED):
             execute(statement)
         keys = {str(row[0]) for row in execute(stranger_keys(part, table.keys)).fetchall()}

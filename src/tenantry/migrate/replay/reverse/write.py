@@ -41,7 +41,7 @@ def write(state: ReverseRound, table: SourceTable) -> int:
 def _updated(state: ReverseRound, table: SourceTable, places: Sequence[int], condition: str) -> None:
     any_of = " or ".join(f"w.c[{j + 1}]" for j in places)
     _mark(state, table, "updated", f"({any_of}) and {condition}")
-    if state.mended & {part.mapping.name for part in table.parts}:
+    if state.corrected & {part.mapping.name for part in table.parts}:
         state.connection.execute(table.unpatch(places, condition))
 
 

@@ -50,15 +50,15 @@ class VerifyExecution:
 
     def _look(self) -> Sequence[Task[Looked]]:
         sums = [self._expected[each.position] for each in self._ranges]
-        return [Task(lambda connection: self._suspects(connection, sums), self._looked)]
+        return [Task(lambda connection: self._candidates(connection, sums), self._looked)]
 
-    def _suspects(self, connection: Connection, sums: list[Sum]) -> Looked:
-        return compare.suspects(connection, self._context.project, self._mapping, self._ranges, sums)
+    def _candidates(self, connection: Connection, sums: list[Sum]) -> Looked:
+        return compare.candidates(connection, self._context.project, self._mapping, self._ranges, sums)
 
     def _looked(self, result: Looked) -> Sequence[Task[object]]:
-        self.rows, suspects = result
+        self.rows, candidates = result
         results, name = self._context.results, self._mapping.name
-        results.suspects[name] = suspects
+        results.candidates[name] = candidates
         results.ranges[name] = len(self._ranges)
         self._context.mark_done(self._context.main, self._step, self.rows)
         return ()
