@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ import pytest
 from psycopg import sql
 
 from tenantry.access import roles_sql
+from tenantry.accounts.auth_schema import auth_script
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database, fresh_database, running_server
@@ -214,8 +216,20 @@ def _fill(database: Database) -> None:
         admin.execute(f"grant usage on schema public to {APPLICATION}")
         for kind in ("tables", "sequences"):
             admin.execute(f"alter default privileges for role {OWNER} grant all on {kind} to {APPLICATION}")
+        # The accounts are there, as on a Supabase: a run creates them in the tests of Clinic, and in others whose schema is not small.
+        admin.execute(roles_sql(_any_manifest(), owner=OWNER, database=database.name))
         admin.execute(f"set role {OWNER}")
+        admin.execute(auth_script().encode())
         admin.execute(SOURCE)
+
+
+def _any_manifest() -> Manifest:
+    """The manifest without further tables: its roles are everybody's."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "tenantry.toml")
+        path.write_text(MANIFEST.format(tables="", users="", source=""), encoding="utf-8")
+        Path(folder, "target.sql").write_text(TARGET, encoding="utf-8")
+        return load_manifest(path)
 
 
 @contextmanager

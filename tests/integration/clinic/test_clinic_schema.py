@@ -15,7 +15,9 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.conftest import Database
+from tenantry.postgres import EmbeddedServer
+from tests.conftest import Database, fresh_database, running_server
+from tests.migrate_support import shared_template
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -94,9 +96,16 @@ def _load(database: Database) -> None:
 
 
 @pytest.fixture
+def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
+    """A database with the schema, on PostgreSQL 18: a clone of one that is loaded once."""
+    server = running_server(servers, 18)
+    with fresh_database(server, shared_template(server, "clinic_schema_alone", _load)) as made:
+        yield made
+
+
+@pytest.fixture
 def owner(database: Database) -> Iterator[Connection]:
     """A session of the owner of the schema, as a migration has one."""
-    _load(database)
     with database.connect(user=OWNER) as connection:
         connection.execute("set search_path = clinic, pg_catalog")
         yield connection

@@ -31,7 +31,7 @@ from tenantry.migrate.switch.contract import contract
 from tenantry.migrate.switch.cutover import When, cut_over
 from tenantry.migrate.switch.rollback import roll_back
 from tenantry.migrate.switch.switchover import Bounds
-from tests.conftest import Database, fresh_database, running_server, version_parameters
+from tests.conftest import Database, fresh_database, running_server
 from tests.migrate_support import (
     MANIFEST,
     OWNER,
@@ -96,11 +96,6 @@ def clone_ready(servers: dict[int, Any], version: int) -> Iterator[Database]:
 def ready(servers: dict[int, Any]) -> Iterator[Database]:
     """A Clinic that is carried over and waits for its cut-over, on PostgreSQL 18."""
     yield from clone_ready(servers, 18)
-
-
-@pytest.fixture(params=version_parameters())
-def ready_each(servers: dict[int, Any], request: pytest.FixtureRequest) -> Iterator[Database]:
-    yield from clone_ready(servers, request.param)
 
 
 def application(database: Database, *, autocommit: bool = True) -> psycopg.Connection[Any]:
@@ -182,18 +177,18 @@ WRITES: list[tuple[str, list[tuple[Any, ...]]]] = [
 ]
 
 
-def test_every_kind_of_write_is_recorded_with_its_old_and_new_key(ready_each: Database) -> None:
+def test_every_kind_of_write_is_recorded_with_its_old_and_new_key(ready: Database) -> None:
     recorded: list[tuple[Any, ...]] = []
     for statement, entries in WRITES:
-        widget = one(ready_each, "select min(id) from widgets where id <> 'another'")
+        widget = one(ready, "select min(id) from widgets where id <> 'another'")
         who = "postgres" if "replica" in statement else APPLICATION
-        with ready_each.connect(user=who) as client:
+        with ready.connect(user=who) as client:
             client.execute(statement.format(widget=f"'{widget}'"))
         recorded += [tuple(part.format(widget=widget) if part else part for part in entry) for entry in entries]
-        assert log(ready_each) == recorded, statement
-    catch_up(ready_each)
-    assert log(ready_each) == []
-    assert differences(ready_each) == []
+        assert log(ready) == recorded, statement
+    catch_up(ready)
+    assert log(ready) == []
+    assert differences(ready) == []
 
 
 def test_copy_in_and_cascades_are_noted(ready: Database) -> None:
@@ -283,7 +278,7 @@ def test_what_derives_from_a_changed_row_follows_it(ready: Database, statements:
             admin.execute("select set_config('search_path', 'public', false)")
             assert admin.execute(statement).rowcount > 0, statement
         catch_up(ready)
-        assert differences(ready) == [], statement
+    assert differences(ready) == []
     with clone_back(ready) as fresh:
         carry_over(fresh)
         assert comparable(ready) == comparable(fresh)
@@ -361,11 +356,11 @@ def test_two_rows_that_exchange_a_unique_value_are_replayed(ready: Database) -> 
     assert [each for each in differences(ready) if "one_name" not in each] == []
 
 
-def test_a_million_unread_entries_are_no_problem(ready: Database) -> None:
+def test_a_hundred_thousand_unread_entries_are_no_problem(ready: Database) -> None:
     with ready.connect() as admin:
         admin.execute(
             "insert into tenantry.source_log (table_name, old_key, new_key) select 'metric_values', k, k from"
-            " (select id as k from metric_values) m, generate_series(1, 1000000 / (select count(*)::int from metric_values)) n"
+            " (select id as k from metric_values) m, generate_series(1, 100000 / (select count(*)::int from metric_values)) n"
         )
     catch_up(ready)
     assert one(ready, "select count(*) from tenantry.source_log") == 0

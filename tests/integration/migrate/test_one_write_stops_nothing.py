@@ -24,7 +24,7 @@ def test_values_that_reverse_replay_cannot_write(small: MakeSmall) -> None:
 create table notes (id text primary key, org_id text not null references "Organization", title text unique, n integer, body json,
     d date, note text);
 insert into notes values ('n1', 'o1', 'a', 1, '[]', now()), ('n2', 'o2', 'b', 1, '[]', now());
-insert into notes select 'many' || i, 'o2', 'title ' || i, 1, '[]', now() from generate_series(1, 600) i;
+insert into notes select 'many' || i, 'o2', 'title ' || i, 1, '[]', now() from generate_series(1, 150) i;
 create table coupons (code text primary key, org_id text not null references "Organization");
 """,
         target=target_table("notes", ", title text, n numeric, body jsonb, d date, note jsonb")
@@ -46,7 +46,7 @@ access = "tenant"
         client.execute("update app.notes set title = 'b', body = %s where legacy_id = 'n1'", [DEEP])
         client.execute("update app.notes set n = 'NaN', d = 'infinity' where legacy_id = 'n2'")
         # The source's text takes it, and no derivation could read it there again.
-        client.execute("update app.notes set note = %s where legacy_id = 'many600'", [DEEP])
+        client.execute("update app.notes set note = %s where legacy_id = 'many150'", [DEEP])
         client.execute(
             "insert into app.coupons (org_id, code) select id, %s from app.orgs where legacy_id = 'o1'", [long]
         )
@@ -54,7 +54,7 @@ access = "tenant"
         client.execute(
             "update app.notes set title = 'b', body = to_jsonb(repeat('x', 5000000)) where legacy_id = 'many1'"
         )
-        client.execute("update app.notes set title = 'b' where legacy_id like 'many%' and legacy_id <> 'many600'")
+        client.execute("update app.notes set title = 'b' where legacy_id like 'many%' and legacy_id <> 'many150'")
         # A tenant's row with the new id of another tenant's row.
         client.execute(
             "insert into app.notes (org_id, id, title) select o.id, n.id, 'of one' from app.orgs o, app.notes n"
@@ -66,7 +66,7 @@ access = "tenant"
     listed = (
         "select count(*), count(distinct legacy_id), max(octet_length(loser::text)) < 100000 from tenantry.conflict"
     )
-    assert app.rows(listed) == [(601, 601, True)]
+    assert app.rows(listed) == [(151, 151, True)]
     assert app.rows("select code = %s from coupons", [long]) == [(True,)]
     assert app.rows("select org_id from notes where title = 'of one'") == [("o1",)]
     said = app.run("verify", code=1)
@@ -91,4 +91,4 @@ access = "tenant"
                 " a.backend_start from pg_stat_activity a where a.usename = 'small_prisma'"
             )
         said = app.run("rollback", "--yes", code=1)
-        assert "notes many600 is not in public" in said.everything
+        assert "notes many150 is not in public" in said.everything

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,9 @@ from tests.conftest import Database
 from tests.integration.migrate.test_generic_schema import OWNER as SHOP_OWNER
 from tests.integration.migrate.test_generic_schema import Shop, fresh_shop
 from tests.migrate_support import (
-    MANIFEST,
     OPTIONS,
     OWNER,
     TOKENS,
-    cli,
     clinic_manifest,
     decrypted,
     end_state,
@@ -39,8 +38,8 @@ from tests.migrate_support import (
     one,
     rows,
     source_digest,
-    tool_environment,
 )
+from tests.small import MakeSmall
 
 __all__ = ["fresh_shop"]
 
@@ -326,34 +325,31 @@ def test_a_condition_without_tenants_is_refused_before_any_change(clinics: Place
     assert one(clinics.database, "select to_regnamespace('tenantry')") is None
 
 
-def test_a_pilot_is_labelled_proved_in_place_and_never_cut_over(clinics: Place, tmp_path: Path) -> None:
-    _, condition = first_two(clinics)
-    database = clinics.database
-    where = ("--dsn", database.dsn_as(OWNER), "--manifest", str(MANIFEST))
-    tool = tool_environment()
-    planned = cli("plan", *where, "--only", condition, environment=tool)
-    assert "A pilot of 2 of 4 tenants" in planned.everything
-    said = cli("migrate", *where, "--only", condition, "--prove", "--report", str(tmp_path), environment=tool)
-    assert said.code == 0, said.everything
-    assert "A pilot of 2 of 4 tenants" in said.everything
-    assert "tenantry migrate --rest" in said.everything
-    assert "+ outside" in said.everything
-    assert "2 of 4 tenants (clinics.id in" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    with engine(database) as connection:
+def test_a_pilot_is_labelled_proved_in_place_and_never_cut_over(small: MakeSmall) -> None:
+    app = small()
+    pilot = ("migrate", "--only", "\"Organization\".id = 'o1'")
+    assert "A pilot of 1 of 2 tenants" in app.run("plan", *pilot[1:], code=0).everything
+    said = app.run(*pilot, "--prove", "--report", str(app.folder / "report"), code=0).everything
+    assert "A pilot of 1 of 2 tenants" in said
+    assert "tenantry migrate --rest" in said
+    assert "+ outside" in said
+    assert '1 of 2 tenants ("Organization".id = ' in html.unescape(
+        (app.folder / "report" / "report.html").read_text("utf-8")
+    )
+    with engine(app.database, "postgres") as connection:
         now = read_status(connection)
-    assert (now.trial, now.status, now.readiness.ready) == ("a pilot of 2 of 4 tenants", "ready", False)
-    assert "a pilot of 2 of 4 tenants" in cli("status", *where, environment=tool).everything
-    assert "a pilot of 2 of 4 tenants" in cli("verify", *where, environment=tool).everything
-    with pytest.raises(NotReady, match="A pilot cannot be cut over"):
-        cut_over(database.dsn_as(OWNER), clinic_manifest())
-    with pytest.raises(JournalMismatch, match="is a pilot of 2 of 4 tenants"):
-        clinics.migrate("clinics.id <> ''")
+    assert (now.trial, now.status, now.readiness.ready) == ("a pilot of 1 of 2 tenants", "ready", False)
+    assert "a pilot of 1 of 2 tenants" in app.run("status", code=0).everything
+    assert "a pilot of 1 of 2 tenants" in app.run("verify", code=0).everything
+    assert "A pilot cannot be cut over" in app.run("cutover").everything
+    assert "is a pilot of 1 of 2 tenants" in app.run("migrate", "--only", "\"Organization\".id <> ''").everything
     # The same condition, and none at all, mean the trial that is there.
-    assert clinics.migrate(condition).resumed
-    assert clinics.migrate().resumed
-    assert len(clinics.rows("clinics")) == 2
-    clinics.write("create policy open on clinic.goals for select to authenticated using (true)")
-    assert cli("migrate", *where, "--prove", environment=tool).code == 1
+    for again in (pilot, ("migrate",)):
+        app.run(*again, code=0)
+    assert app.one("select count(*) from tenantry.event where code = 'resumed'") == 2
+    assert app.one("select count(*) from app.orgs") == 1
+    app.as_superuser("create policy open on app.people for select to authenticated using (true)")
+    app.run("migrate", "--prove", code=1)
 
 
 def test_rest_is_refused_without_a_ready_pilot(clinics: Place) -> None:

@@ -39,7 +39,7 @@ from tenantry.postgres import EmbeddedServer
 from tenantry.report import build_report
 from tenantry.report.html import render_html
 from tenantry.report.timeline import Timeline, read_timeline
-from tests.conftest import Database, fresh_database, running_server, version_parameters
+from tests.conftest import Database, fresh_database, running_server
 from tests.migrate_support import (
     MANIFEST,
     OPTIONS,
@@ -90,12 +90,6 @@ def clone_ready(server: EmbeddedServer) -> Iterator[Database]:
 def ready(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
     """A Clinic that can be cut over, on PostgreSQL 18."""
     with clone_ready(running_server(servers, 18)) as made:
-        yield made
-
-
-@pytest.fixture(params=version_parameters())
-def ready_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
-    with clone_ready(running_server(servers, request.param)) as made:
         yield made
 
 
@@ -233,17 +227,15 @@ def test_a_number_that_another_process_has_now_is_not_taken_for_the_run(legacy: 
     assert look_at(here, connected_at=begun) == Process(os.getpid(), "me", os.uname().nodename, "gone")
 
 
-def test_a_run_that_is_ready_lacks_nothing(ready_each: Database) -> None:
-    now = look(ready_each)
+def test_a_run_that_is_ready_lacks_nothing(ready: Database) -> None:
+    now = look(ready)
     assert (now.status, now.working, now.stopped) == ("ready", False, False)
     assert now.readiness.ready
     assert now.readiness.missing == ()
     assert now.verified_at is not None
     assert all(phase.done == phase.steps for phase in now.phases if phase.phase not in ("cut over", "contract"))
     assert (now.conflicts, now.kept) == (0, 0)
-    assert (
-        now.quarantined == rows(ready_each, "select count(*) from tenantry.quarantine where state = 'open'")[0][0] > 0
-    )
+    assert now.quarantined == rows(ready, "select count(*) from tenantry.quarantine where state = 'open'")[0][0] > 0
     assert now.merged > 0
     assert now.events[-1].code == "ready"
     assert json.loads(json.dumps(now.to_json()))["readiness"]["ready"] is True

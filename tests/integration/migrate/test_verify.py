@@ -12,6 +12,7 @@ from tenantry.errors import VerificationFailed
 from tenantry.mapping import Project
 from tenantry.migrate.verify.likely_causes import verification_failed
 from tenantry.migrate.verify.results import Difference, Verification
+from tenantry.migrate.verify.whole_target import verify_catalog
 from tests.conftest import Database, running_server
 from tests.migrate_support import OWNER, cli, clinic_manifest, clone_finished, engine, one, project_of, rows, verify_all
 
@@ -52,7 +53,7 @@ def test_a_finished_target_has_no_differences_and_every_row_is_compared(spoiled_
             assert check.compared == check.account.target > 0
 
 
-@pytest.mark.parametrize(("table", "column", "change"), [
+CELLS = [
     ("metric_values", "value", "value + 0.0001"),
     ("metric_values", "value", "-value"),  # PostgreSQL's hash of a number does not see its sign
     ("goals", "target_value", "-target_value"),
@@ -67,15 +68,24 @@ def test_a_finished_target_has_no_differences_and_every_row_is_compared(spoiled_
     ("dashboards", "layout_config", "replace(layout_config::text, '\"h\": 3', '\"h\": -3')::jsonb"),
     ("dashboards", "is_default", "not is_default"),
     ("spreadsheet_connections", "sheet_names", "sheet_names || sheet_names"),
-])  # fmt: skip
-def test_one_changed_cell_is_named(spoiled_by: Spoil, table: str, column: str, change: str) -> None:
-    key = spoiled_by.one(
-        f"select min(legacy_id) from clinic.{table} where {column} is not null and {column}::text !~ '^0[.0]*$'"
-    )
-    found = spoiled_by(f"update clinic.{table} set {column} = {change} where legacy_id = '{key}'")
-    assert ("rows", table, key, column) in {(each.check, each.table, each.key, each.column) for each in found}
-    (cell,) = [each for each in found if each.check == "rows"]
-    assert cell.expected != cell.found
+]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_changed_cells_are_named_and_no_others(spoiled_by: Spoil, first: int) -> None:
+    """Every second change, each in a row of its own."""
+    statements, wanted = [], set()
+    for number, (table, column, change) in enumerate(CELLS[first::2]):
+        key = spoiled_by.one(
+            f"select legacy_id from clinic.{table} where {column} is not null and {column}::text !~ '^0[.0]*$'"
+            f" order by 1 offset {number} limit 1"
+        )
+        statements.append(f"update clinic.{table} set {column} = {change} where legacy_id = '{key}'")
+        wanted.add((table, key, column))
+    found = [each for each in spoiled_by(*statements) if each.check == "rows"]
+    assert {(each.table, each.key, each.column) for each in found} == wanted
+    assert len(found) == len(wanted)
+    assert all(cell.expected != cell.found for cell in found)
 
 
 def test_a_value_that_became_null_is_named(spoiled_by: Spoil) -> None:
@@ -192,7 +202,10 @@ def test_an_encrypted_token_that_was_replaced_is_named_and_never_shown(spoiled_b
     ("drop table clinic.notifications", "notifications", "table"),
 ])  # fmt: skip
 def test_a_rule_that_is_not_as_planned_is_named(spoiled_by: Spoil, statement: str, table: str, what: str) -> None:
-    assert (table, what) in {(each.table, each.key) for each in spoiled_by(statement) if each.check == "catalog"}
+    with engine(spoiled_by.database, "postgres") as connection, connection.transaction(force_rollback=True):
+        connection.execute(statement.encode())
+        found = verify_catalog(connection, spoiled_by.project).differences
+    assert (table, what) in {(each.table, each.key) for each in found}
 
 
 def test_a_broken_business_rule_names_the_rule_and_the_row(spoiled_by: Spoil) -> None:
