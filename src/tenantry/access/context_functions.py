@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenantry.access.engine_rights import close_sql
 from tenantry.access.helper_functions import access_sql, block_label, shared_sql
+from tenantry.access.nested_tenants import with_those_below
 from tenantry.manifest.model import Manifest
 from tenantry.mapping.project import ROW_ID
 from tenantry.postgres import ident, literal, literals, load_sql
@@ -238,6 +239,11 @@ def _tenants(manifest: Manifest) -> str:
             f" where ({tenant.active}))"
         )
     where = "\n           and ".join(conditions)
+    members_of = f"""\
+        select {column}
+          from {_target(manifest, membership.table)}
+         where {where}"""
+    below = "" if tenant.parent is None else ", and all tenants below them"
     return f"""\
 create or replace function tenantry.tenants(at_least text) returns uuid[]
     language plpgsql stable parallel safe security definer
@@ -268,13 +274,11 @@ begin
         return '{{}}';
     end if;
     return array(
-        select {column}
-          from {_target(manifest, membership.table)}
-         where {where});
+{with_those_below(manifest, members_of)});
 end
 $$;
 comment on function tenantry.tenants(text) is
-    'The tenants in which the caller has at least this role, by an active membership of an active tenant; '
+    'The tenants in which the caller has at least this role, by an active membership of an active tenant{below}; '
     'all of them for super admins. Never null: without a caller it is empty.';
 """
 

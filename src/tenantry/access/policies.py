@@ -117,6 +117,7 @@ def definer_columns(project: Project, table: Table) -> tuple[str, ...]:
     needed: set[str] = set()
     if table.name == manifest.tenant.table:
         needed |= {ROW_ID, *columns_in(manifest.tenant.active, table)}
+        needed |= {manifest.tenant.parent} if manifest.tenant.parent is not None else set()
     if table.name == manifest.membership.table:
         membership = manifest.membership
         needed |= {manifest.tenant.column, membership.profile, membership.role, *columns_in(membership.active, table)}

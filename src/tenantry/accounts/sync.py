@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tenantry.access import close_sql
+from tenantry.access.nested_tenants import in_tenant_or_above
 from tenantry.access.read_live import WantedTrigger
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
@@ -411,6 +412,7 @@ class _Compiler:
         inviter = f"i.{ident(invitations.inviter)}"
         gone = "" if self.users.gone is None else f" and p.{ident(self.users.gone)} is null"
         role = f"array_position(here.roles, m.{ident(membership.role)}::text)"
+        there = in_tenant_or_above(self.project.manifest, f"m.{ident(tenant.column)}", f"i.{ident(tenant.column)}")
         yield (
             f"({inviter} is null or exists (\n"
             f"                   select from {ident(schema, self.users.profile)} as p\n"
@@ -418,7 +420,7 @@ class _Compiler:
             f"                        exists (select from tenantry.account as a where a.user_id = p.{ident(self.users.account)}\n"
             "                                   and a.is_super and a.deleted_at is null and a.forgotten_at is null)\n"
             f"                        or exists (select from {ident(schema, membership.table)} as m\n"
-            f"                                    where m.{ident(tenant.column)} = i.{ident(tenant.column)}\n"
+            f"                                    where {there}\n"
             f"                                      and m.{ident(membership.profile)} = p.id\n"
             f"                                      and ({membership.active or 'true'})\n"
             f"                                      and {role} >= array_position(here.roles, i.{ident(invitations.role)}::text)))))"

@@ -35,6 +35,8 @@ class TenantSection(ManifestRecord):
     column: Name
     active: Sql | None = None
     """SQL expression over a row of the tenant table; members get no access while it is not true."""
+    parent: Name | None = None
+    """Column of the tenant table: the tenant above, whose members have the same role in this one."""
     constant: Mapping[Name, Scalar] | None = None
     """The row of the one tenant that everything in the source belongs to, by column; its id is derived, or stated as `id`."""
 

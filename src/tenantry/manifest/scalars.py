@@ -24,7 +24,7 @@ def _scalar(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class FirstHop:
     """The first step of a path to the tenant.
 
     Attributes:
@@ -48,7 +48,7 @@ _WAY = re.compile(
 )
 
 
-def first_hop(way: str) -> Hop:
+def first_hop(way: str) -> FirstHop:
     """Split a path to the tenant after its first step.
 
     Raises:
@@ -60,7 +60,9 @@ def first_hop(way: str) -> Hop:
             'must be "column", "column -> target table", "column <- target table.source column", or, through a table without'
             ' a tenant, "column -> target table.source column" and so on'
         )
-    return Hop(found["column"], found["from"] or found["table"] or "", found["naming"] or "", found["onward"] or "")
+    return FirstHop(
+        found["column"], found["from"] or found["table"] or "", found["naming"] or "", found["onward"] or ""
+    )
 
 
 def _is_way(value: str) -> str:
@@ -103,7 +105,7 @@ __all__ = [
     "FUNCTION",
     "PATH",
     "UUID",
-    "Hop",
+    "FirstHop",
     "ManifestRecord",
     "Name",
     "Scalar",

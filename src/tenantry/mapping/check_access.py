@@ -79,6 +79,27 @@ class TargetChecks:
             self.say(key, f"{table.name} has no column {name!r}" + did_you_mean(near))
         return found
 
+    def _check_nested(self, root: Table, parent: str) -> None:
+        """Check that a column of the tenant table refers to the tenant above."""
+        key = ("tenant", "parent")
+        if self.need_column(root, parent, key) is None:
+            return
+        if not any(
+            fk.columns == (parent,)
+            and (fk.ref_schema, fk.ref_table, fk.ref_columns) == (root.schema, root.name, (ROW_ID,))
+            for fk in root.foreign_keys
+        ):
+            self.say(
+                key,
+                f"{root.name}.{parent} needs a foreign key to {root.name} ({ROW_ID}): it gives the members of the tenant that it names"
+                " their rights",
+            )
+        if not any(index.columns[:1] == (parent,) and index.predicate is None for index in root.indexes):
+            self.say(
+                key,
+                f"{root.name}.{parent} needs an index: each statement of a client looks for the tenants below its own",
+            )
+
     # -- tenants, members, shares ------------------------------------------------------------------------------------
 
     def check_tenancy(self) -> None:
@@ -94,6 +115,8 @@ class TargetChecks:
                     f"the tenant table {root.name} has a column {manifest.tenant.column} of its own, which would be taken for a way"
                     " to another tenant; rename that column in the target's files, or take another name for the tenant column",
                 )
+            if manifest.tenant.parent is not None:
+                self._check_nested(root, manifest.tenant.parent)
             if manifest.tenant.active:
                 self.expressions.check(manifest.tenant.active, {"": root}, ("tenant", "active"))
         membership = self.target_table(manifest.membership.table, ("membership", "table"))

@@ -10,7 +10,7 @@ from graphlib import CycleError
 from tenantry.catalog import Table
 from tenantry.manifest.model import SourceRule
 from tenantry.manifest.positions import Key
-from tenantry.manifest.scalars import Hop, first_hop
+from tenantry.manifest.scalars import FirstHop, first_hop
 from tenantry.mapping.order import sorter
 from tenantry.mapping.project import Mapping, Reference, plain_name
 from tenantry.mapping.references import is_unique
@@ -47,7 +47,7 @@ def _path(
     tenant, hop = checks.manifest.tenant, first_hop(text)
     column, to = hop.column, hop.table
     if hop.onward and checks.target.table(f"{to}.{hop.onward}") is not None:  # a name with a dot
-        to, hop = f"{to}.{hop.onward}", Hop(column, to)
+        to, hop = f"{to}.{hop.onward}", FirstHop(column, to)
     if checks.need_column(source, column, key) is None or (to and checks.target_table(to, key) is None):
         return None
     known = next((ref for ref in references.values() if ref.named_by == column), None)

@@ -137,7 +137,7 @@ _ATTACKS = ("move", "give", "column")
 of a former holder of the role."""
 
 
-_OUTSIDE = ("other tenant", "shared row", "system row", "public row")
+_OUTSIDE = ("other tenant", "tenant above", "shared row", "system row", "public row")
 """Relations of rows outside the caller's tenant: a refused write to them does not make a role's rights partial."""
 
 

@@ -30,7 +30,7 @@ from tenantry.errors import ManifestError, TenantryError
 from tenantry.manifest import COMMANDS, Manifest, Own, load_manifest
 from tenantry.manifest.model import Access, TableRule
 from tenantry.mapping import Project, resolve
-from tenantry.prove.expected.callers import OTHER, OWN, ProofPerson
+from tenantry.prove.expected.callers import ABOVE, OTHER, OWN, ProofPerson
 from tenantry.prove.expected.oracle import NEW, RowFacts, may
 from tenantry.prove.model import Cell, Check, Proof
 
@@ -302,6 +302,22 @@ def test_the_oracle_reads_the_matrix_straight() -> None:
     assert _allowed("update", RowFacts("Person", None, MIXED)) == ["mixed"]
     assert _allowed("select", RowFacts("Tag")) == ["guest", "boss", "mixed", "super", "signed in"]
     assert _allowed("insert", RowFacts("Member", OWN)) == []
+
+
+def test_the_oracle_gives_rights_downwards_alone() -> None:
+    plain = _manifest()
+    nested = plain.model_copy(update={"tenant": plain.tenant.model_copy(update={"parent": "above"})})
+    rows = {place: RowFacts("Member", place) for place in (ABOVE, OWN, OTHER)}
+    group, site = ProofPerson("group", {ABOVE: "guest"}), ProofPerson("site", {OWN: "boss"})
+    assert [may(nested, "select", group, row) for row in rows.values()] == [True, True, True]
+    assert [may(nested, "select", site, row) for row in rows.values()] == [False, True, False]
+    assert not may(nested, "select", replace(group, cut_off=frozenset({OWN})), rows[OWN])
+    assert not may(plain, "select", group, rows[OWN])
+    (script,) = [each for each in context_sql(nested).split("create or replace") if "tenantry.tenants(at_least" in each]
+    assert (
+        "with recursive" in script and '"above" = reached.tenant' not in script and "above = reached.tenant" in script
+    )
+    assert pglast.parse_plpgsql("create or replace" + script.partition("$$;")[0] + "$$;")
 
 
 def test_the_oracle_refuses_anonymous_callers() -> None:

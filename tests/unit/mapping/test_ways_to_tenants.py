@@ -142,3 +142,10 @@ def test_a_mismatch_with_a_constant_tenant_is_reported(
     found = problems(tmp_path, ONE.replace(old, new))
     assert key in [each.key for each in found], [*map(str, found)]
     assert any(words in each.message for each in found), [*map(str, found)]
+
+
+def test_the_tenant_above_has_a_reference_and_an_index(tmp_path: Path) -> None:
+    text = MANIFEST.replace('active = "is_open"', 'active = "is_open"\nparent = "{}"')
+    assert [each.key for each in problems(tmp_path, text.format("abov"))] == ["tenant.parent"]
+    said = [each.message for each in problems(tmp_path, text.format("name"))]
+    assert [each.partition(" needs ")[2][:9] for each in said] == ["a foreign", "an index:"], said

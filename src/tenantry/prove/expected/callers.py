@@ -10,6 +10,8 @@ from tenantry.manifest.model import Manifest
 
 OWN, OTHER = "own", "other"
 """The two synthetic tenants."""
+ABOVE = "above"
+"""A third one, where tenants are nested: the two others are below it."""
 
 INACTIVE_MEMBERSHIP = "inactive membership"
 INACTIVE_TENANT = "inactive tenant"
@@ -34,6 +36,8 @@ class ProofPerson:
     is_banned: bool = False
     is_deleted: bool = False
     """Whether the account is soft-deleted; its row still exists."""
+    cut_off: frozenset[str] = frozenset()
+    """Tenants that are inactive, so that memberships of the tenant above do not reach them."""
     acts: bool = True
     """False for people who only own rows."""
     uid: str = field(default_factory=lambda: str(uuid4()))
@@ -71,9 +75,11 @@ def people(manifest: Manifest) -> tuple[ProofPerson, ...]:
     mixed = (
         [ProofPerson(f"{lowest} here, {highest} elsewhere", {OWN: lowest, OTHER: highest})] if len(order) > 1 else []
     )
+    ends = dict.fromkeys((lowest, highest)) if manifest.tenant.parent is not None else ()
     return (
         *(ProofPerson(role, {OWN: role}) for role in order),
         *mixed,
+        *(ProofPerson(f"{role} of the tenant above", {ABOVE: role}) for role in ends),
         ProofPerson("super admin", is_super=True),
         ProofPerson("signed in"),
         ProofPerson("banned", {OWN: highest}, is_banned=True),
@@ -104,7 +110,8 @@ def in_state(caller: Caller, state: str, tenant: str, share: str | None = None) 
     if person is not None:
         left = {which: role for which, role in person.memberships.items() if which != tenant}
         former = person.former | (set(person.memberships) - set(left))
-        person = replace(person, memberships=left, former=former)
+        cut_off = person.cut_off | ({tenant} if state == INACTIVE_TENANT else set())
+        person = replace(person, memberships=left, former=former, cut_off=cut_off)
     shares = state == INACTIVE_LENDER or state.startswith(SHARE)
     closed = frozenset({tenant}) if shares or state == INACTIVE_TENANT else frozenset()
     return replace(caller, person=person, state=state, closed=closed, share=share)

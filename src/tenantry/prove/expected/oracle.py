@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tenantry.manifest.model import Access, Cell, Colleagues, Command, Manifest, Own
 from tenantry.mapping.project import ROW_ID
-from tenantry.prove.expected.callers import ProofPerson
+from tenantry.prove.expected.callers import ABOVE, OTHER, OWN, ProofPerson
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _shares(manifest: Manifest, access: Access, person: ProofPerson, row: RowFac
         return False
     needed = manifest.shares[access.shared].role or manifest.roles.order[0]
     return any(
-        person.is_super or (tenant in person.memberships and _at_least(manifest, person.memberships[tenant], needed))
+        person.is_super or any(_at_least(manifest, held, needed) for held in _roles(manifest, person, tenant))
         for tenant in row.shared_with
     )
 
@@ -113,8 +113,15 @@ def _reaches(manifest: Manifest, cell: Cell, person: ProofPerson, row: RowFacts)
         return True
     if person.is_super:
         return row.tenant not in (None, NEW)
-    held = person.memberships.get(row.tenant or "")
-    return held is not None and _at_least(manifest, held, cell)
+    return any(_at_least(manifest, held, cell) for held in _roles(manifest, person, row.tenant or ""))
+
+
+def _roles(manifest: Manifest, person: ProofPerson, tenant: str) -> tuple[str, ...]:
+    """Return the roles that a person has in a tenant: by a membership of it, and by one of the tenant above."""
+    found = [person.memberships.get(tenant)]
+    if manifest.tenant.parent is not None and tenant in (OWN, OTHER) and tenant not in person.cut_off:
+        found.append(person.memberships.get(ABOVE))
+    return tuple(role for role in found if role is not None)
 
 
 def _owns(manifest: Manifest, cell: Own, person: ProofPerson, row: RowFacts) -> bool:
@@ -132,7 +139,7 @@ def _owns(manifest: Manifest, cell: Own, person: ProofPerson, row: RowFacts) -> 
 def _is_colleague(manifest: Manifest, needed: str, person: ProofPerson, other: ProofPerson | None) -> bool:
     """Whether both are, or were, members of one tenant."""
     theirs = set() if other is None else {*other.memberships, *other.former}
-    return any(_at_least(manifest, held, needed) for tenant, held in person.memberships.items() if tenant in theirs)
+    return any(_at_least(manifest, held, needed) for tenant in theirs for held in _roles(manifest, person, tenant))
 
 
 def is_same(one: ProofPerson | None, other: ProofPerson | None) -> bool:

@@ -14,7 +14,7 @@ from pglast.stream import RawStream
 from tenantry.catalog import Table
 from tenantry.manifest.model import Access
 from tenantry.mapping.project import Project
-from tenantry.prove.expected.callers import OWN
+from tenantry.prove.expected.callers import ABOVE, OWN
 from tenantry.prove.expected.oracle import RowFacts
 
 LENDER = "lender"
@@ -30,10 +30,11 @@ def tenants(project: Project) -> tuple[str, ...]:
 
 
 def places(project: Project, table: str) -> tuple[Place, ...]:
-    """Return further places for rows of a table: the tenant that shares, and no tenant."""
+    """Return further places for rows of a table: the tenant above, the tenant that shares, and no tenant."""
     access = project.manifest.tables[table].access
+    above: tuple[Place, ...] = (ABOVE,) if project.manifest.tenant.parent is not None else ()
     shared: tuple[Place, ...] = (LENDER,) if access.shared is not None else ()
-    return (*shared, *((None,) if access.system is not None else ()))
+    return (*above, *shared, *((None,) if access.system is not None else ()))
 
 
 def shared_with(access: Access, place: Place) -> frozenset[str]:

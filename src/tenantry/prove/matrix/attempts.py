@@ -14,7 +14,7 @@ from tenantry.mapping.client_columns import tenant_references
 from tenantry.mapping.named_rows import named_keys
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import ident, literal
-from tenantry.prove.expected.callers import INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, ProofPerson
+from tenantry.prove.expected.callers import ABOVE, INACTIVE_LENDER, OTHER, OWN, SHARE, Caller, ProofPerson
 from tenantry.prove.expected.oracle import EXISTING, NEW, RowFacts, is_same, may, own_columns, parent_columns
 from tenantry.prove.expected.shared_rows import places
 from tenantry.prove.fixtures.build import FixtureRow, Fixtures, slots
@@ -262,6 +262,10 @@ class AttemptCatalog:
             found = "new row"
         elif is_same(facts.person, person):
             found = "own row" if facts.tenant in (OWN, None) else "own row, other membership"
+        elif person.memberships.get(ABOVE) and facts.tenant in (OWN, OTHER) and facts.tenant not in person.memberships:
+            found = "tenant below"
+        elif facts.tenant == ABOVE and facts.tenant not in tenants:
+            found = "tenant above"
         elif facts.tenant is not None and facts.tenant not in tenants:
             found = "shared row" if facts.shared_with & tenants else "other tenant"
         elif facts.tenant is None and self.project.scoped(facts.table):

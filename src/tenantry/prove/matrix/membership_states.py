@@ -15,6 +15,7 @@ from tenantry.manifest.model import Share
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, literal
 from tenantry.prove.expected.callers import (
+    ABOVE,
     INACTIVE_LENDER,
     INACTIVE_MEMBERSHIP,
     INACTIVE_TENANT,
@@ -156,7 +157,8 @@ def scenarios(
         found.append(_scenario(INACTIVE_MEMBERSHIP, members, tuple(ends.values()), reason))
 
     active = manifest.tenant.active
-    places = ((INACTIVE_TENANT, OWN, (*members, *super_admins)), (INACTIVE_LENDER, LENDER, members))
+    above = tuple(each for each in everybody if each.person is not None and ABOVE in each.person.memberships)
+    places = ((INACTIVE_TENANT, OWN, (*members, *above, *super_admins)), (INACTIVE_LENDER, LENDER, members))
     for state, place, who in places:
         if place not in fixtures.tenants:
             continue
