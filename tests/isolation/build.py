@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -123,6 +124,30 @@ def secure(owner: Connection, project: Project) -> None:
 
 
 def build_clinic(database: Database, *, secured: bool = True, sealed: bool = True) -> Built:
+    """Clinic without rows, in place of a database that is still empty: a clone of one that is built once for a server and process."""
+    made = _TEMPLATES.get((database.server.dsn(), secured, sealed))
+    if made is None:
+        name = f"clinic_{os.getpid()}_{len(_TEMPLATES)}"
+        with psycopg.connect(database.server.dsn(), autocommit=True) as admin:
+            admin.execute(f"create database {name} template template0 strategy file_copy".encode())
+        made = _built_clinic(Database(database.server, name), secured=secured, sealed=sealed)
+        _TEMPLATES[database.server.dsn(), secured, sealed] = made
+    with psycopg.connect(database.server.dsn(), autocommit=True) as admin:
+        run(
+            admin,
+            f"drop database {database.name}",
+            f"create database {database.name} template {made.database.name} strategy file_copy",
+        )
+    # Rights on a database are not cloned with it.
+    make_roles(database, made.project.manifest)
+    return Built(database, made.project)
+
+
+_TEMPLATES: dict[tuple[str, bool, bool], Built] = {}
+"""By server, whether it is secured, and whether its contexts are sealed."""
+
+
+def _built_clinic(database: Database, *, secured: bool, sealed: bool) -> Built:
     manifest = load_manifest(CLINIC).model_copy(update={"context": Context(sealed=sealed)})
     legacy = CLINIC.parent.joinpath("legacy", "schema.sql").read_text(encoding="utf-8")
     make_roles(database, manifest)
@@ -232,3 +257,11 @@ def org_manifest(folder: Path) -> Manifest:
 def build_org(database: Database, folder: Path) -> Built:
     """A schema in which nothing is called as in Clinic: names that need quotes, keys of numbers, plain references."""
     return build(database, org_manifest(folder), ORG_SOURCE, [ORG_TARGET])
+
+
+def build_sound_org(database: Database, folder: Path) -> Built:
+    """The same without its one fault: clients ask the sequence that numbers comments of all tenants."""
+    built = build_org(database, folder)
+    with built.owner() as owner:
+        run(owner, 'revoke all on sequence "App"."Comment_id_seq" from authenticated')
+    return built

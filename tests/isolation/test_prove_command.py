@@ -12,7 +12,7 @@ from tenantry.postgres import normalise_dsn
 from tenantry.prove.attacks.harness.accepted import INHERENT
 from tenantry.prove.attacks.run import ATTACKS
 from tests.conftest import Database
-from tests.isolation.build import CLINIC, build_clinic, run
+from tests.isolation.build import CLINIC, build_clinic, build_sound_org, run
 from tests.migrate_support import cli
 
 NOTES = """
@@ -104,21 +104,24 @@ def test_in_place_everything_is_covered_and_written_in_every_format(database: Da
     assert "metric_values" in page
 
 
+WIDE = 'create policy everybody on "App"."Note" for select to authenticated using (true)'
+
+
 def test_a_policy_that_is_too_wide_fails_and_is_named_everywhere(database: Database, tmp_path: Path) -> None:
-    built = build_clinic(database)
+    built = build_sound_org(database, tmp_path)
     with built.owner() as owner:
-        run(owner, "create policy everybody on clinic.goals for select to authenticated using (true)")
+        run(owner, WIDE)
     file, page = tmp_path / "proof.sarif", tmp_path / "proof.html"
-    arguments = ("prove", "--dsn", built.owner_dsn, "--manifest", str(CLINIC))
+    arguments = ("prove", "--dsn", built.owner_dsn, "--manifest", str(built.project.manifest.path))
     said = cli(*arguments, "--sarif", str(file), "--html", str(page))
     assert said.code == 1
-    assert "goals" in said.out
+    assert "Note" in said.out
     assert "does NOT hold" in said.out
     failed = [
         each for each in json.loads(file.read_text(encoding="utf-8"))["runs"][0]["results"] if each["level"] == "error"
     ]
-    assert any("goals" in each["message"]["text"] and "other tenant" in each["ruleId"] for each in failed)
-    assert any(each["ruleId"].startswith("p") and "goals" in each["message"]["text"] for each in failed)
+    assert any("Note" in each["message"]["text"] and "other tenant" in each["ruleId"] for each in failed)
+    assert any(each["ruleId"].startswith("p") and "Note" in each["message"]["text"] for each in failed)
     assert "FAILED" in page.read_text(encoding="utf-8")
     # A part alone says of the others that they were left out.
     said = cli(*arguments, "--part", "attacks", "--json")
@@ -126,14 +129,16 @@ def test_a_policy_that_is_too_wide_fails_and_is_named_everywhere(database: Datab
     assert json.loads(said.out)["left_out"].keys() == {"lint", "matrix"}
 
 
-def test_attacks_run_on_a_copy_that_is_removed_afterwards(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = build_clinic(database)
-    # All of them on Clinic are another test's: here it is about the copy.
+def test_attacks_run_on_a_copy_that_is_removed_afterwards(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build_sound_org(database, tmp_path)
+    # All of them, and Clinic, are another test's: here it is about the copy.
     some = ATTACKS[::20] + tuple(each for each in ATTACKS if each.name in INHERENT)
     monkeypatch.setattr("tenantry.prove.attacks.run.ATTACKS", some)
     with database.connect() as admin:
         before = admin.execute("select datname from pg_database union all select rolname from pg_roles").fetchall()
-    said = cli("prove", "--copy", "--dsn", database.dsn, "--manifest", str(CLINIC), "--json")
+    said = cli("prove", "--copy", "--dsn", database.dsn, "--manifest", str(built.project.manifest.path), "--json")
     assert said.code == 0, said.out + said.err
     lines = _summary(said.out)
     assert lines["attacks"]["covered"] == len(some)
@@ -146,9 +151,10 @@ def test_attacks_run_on_a_copy_that_is_removed_afterwards(database: Database, mo
     assert built.database.name in said.out
 
 
-def test_strict_mode_fails_for_attacks_that_postgresql_allows_everyone(database: Database) -> None:
-    built = build_clinic(database)
-    arguments = ("prove", "--part", "attacks", "--dsn", built.owner_dsn, "--manifest", str(CLINIC), "--json")
+def test_strict_mode_fails_for_attacks_that_postgresql_allows_everyone(database: Database, tmp_path: Path) -> None:
+    built = build_sound_org(database, tmp_path)
+    manifest = str(built.project.manifest.path)
+    arguments = ("prove", "--part", "attacks", "--dsn", built.owner_dsn, "--manifest", manifest, "--json")
     assert cli(*arguments).code == 0
     said = cli(*arguments, "--strict")
     assert said.code == 1
@@ -157,23 +163,23 @@ def test_strict_mode_fails_for_attacks_that_postgresql_allows_everyone(database:
 
 
 def test_exceptions_name_checks_attacks_and_cells(database: Database, tmp_path: Path) -> None:
-    built = build_clinic(database)
+    built = build_sound_org(database, tmp_path)
     with built.owner() as owner:
-        run(owner, "create policy everybody on clinic.goals for select to authenticated using (true)")
-    file = tmp_path / "exceptions.toml"
-    arguments = ("prove", "--dsn", built.owner_dsn, "--manifest", str(CLINIC), "--exceptions", str(file), "--json")
+        run(owner, WIDE)
+    file, manifest = tmp_path / "exceptions.toml", str(built.project.manifest.path)
+    arguments = ("prove", "--dsn", built.owner_dsn, "--manifest", manifest, "--exceptions", str(file), "--json")
     entries = [
-        ("matrix", "goals", "goals of all are shown on the wall"),
+        ("matrix", "Note", "notes of all are shown on the wall"),
         ("lock_table", "*", "statements are cut off after a second"),
     ]
     file.write_text(_exceptions(entries), encoding="utf-8")
     said = cli(*arguments, "--part", "matrix", "--part", "attacks")
     assert said.code == 0, said.out
     found = json.loads(said.out)
-    assert {each["reason"] for each in found["accepted"]} == {"goals of all are shown on the wall"}
+    assert {each["reason"] for each in found["accepted"]} == {"notes of all are shown on the wall"}
     assert [each["accepted"] for each in found["attacks"] if each["name"] == "lock_table"] == [entries[1][2]]
     # The lint reads the same file, and takes what is its own.
-    assert cli("lint", "--dsn", built.owner_dsn, "-m", str(CLINIC), "--exceptions", str(file)).code == 1
+    assert cli("lint", "--dsn", built.owner_dsn, "-m", manifest, "--exceptions", str(file)).code == 1
     file.write_text(_exceptions([("lock_tabel", "*", "a slip")]), encoding="utf-8")
     said = cli(*arguments)
     assert said.code == 2

@@ -36,15 +36,15 @@ from tenantry.testing import (
     read_project,
 )
 from tests.conftest import Database
-from tests.isolation.build import CLINIC, Built, Connection, build_clinic, build_org, run
+from tests.isolation.build import CLINIC, Built, Connection, build_clinic, build_sound_org, run
 
 pytest_plugins = "pytester"
 
 OPEN = (
-    "drop policy select_viewer on clinic.locations",
-    "create policy select_viewer on clinic.locations for select to authenticated using (true)",
+    'drop policy select_guest on "App"."Note"',
+    'create policy select_guest on "App"."Note" for select to authenticated using (true)',
 )
-"""Every signed-in user reads the locations of every clinic."""
+"""Every signed-in user reads the notes of every organization."""
 LINT = {"client_table_rights", "policy_always_true", "policy_conditions"}
 """What the lint says of that, and of a right to truncate."""
 
@@ -73,7 +73,7 @@ def _count(connection: Connection, tables: tuple[str, ...]) -> int:
 @pytest.fixture
 def org(database: Database, tmp_path: Path) -> Built:
     """A small one, where nothing is called as in Clinic."""
-    return build_org(database, tmp_path)
+    return build_sound_org(database, tmp_path)
 
 
 # -- statements as somebody ----------------------------------------------------------------------------------------------
@@ -298,14 +298,15 @@ def test_an_unsuitable_connection_is_refused(built: Built) -> None:
 # -- the whole -----------------------------------------------------------------------------------------------------------
 
 
-def test_assert_isolated_lists_failures(built: Built) -> None:
-    assert_isolated(built.owner_dsn, CLINIC, tables=["goals", "locations"])
-    with built.owner() as owner:
+def test_assert_isolated_lists_failures(org: Built) -> None:
+    manifest = org.project.manifest.path
+    assert_isolated(org.owner_dsn, manifest, tables=["Comment", "Note"])
+    with org.owner() as owner:
         run(owner, *OPEN)
     with pytest.raises(AssertionError) as caught:
-        assert_isolated(built.owner_dsn, read_project(built.owner_dsn, CLINIC).manifest, tables=["locations"])
+        assert_isolated(org.owner_dsn, read_project(org.owner_dsn, manifest).manifest, tables=["Note"])
     said = str(caught.value)
-    assert "locations: " in said
+    assert "Note: " in said
     assert "not as the access matrix says" in said
     assert "policy_conditions: " in said
     assert "lock_table" not in said
@@ -378,14 +379,14 @@ def _failed(outcomes: dict[str, str]) -> set[str]:
 RIGHTS = sum(each.rights is not None for each in ATTACKS)
 
 
-def test_the_whole_proof_passes_item_by_item(project: pytest.Pytester, built: Built) -> None:
+def test_the_whole_proof_passes_item_by_item(project: pytest.Pytester, org: Built) -> None:
     project.makepyfile("def test_of_the_application(): pass")
-    result, outcomes = _proved(project, built.owner_dsn)
+    result, outcomes = _proved(project, org.owner_dsn, manifest=org.project.manifest.path)
     assert result.ret == 0, result.outlines
-    tables = len(built.project.manifest.tables)
+    tables = len(org.project.manifest.tables)
     assert len(outcomes) == len(check_files()) + 1 + tables + RIGHTS + 1
     assert outcomes["test_the_whole_proof_passes_item_by_item.test_of_the_application"] == "passed"
-    assert outcomes["tenantry.matrix.locations"] == outcomes["tenantry.lint.policy_condition"] == "passed"
+    assert outcomes["tenantry.matrix.Note"] == outcomes["tenantry.lint.policy_condition"] == "passed"
     assert sum(outcome == "passed" for outcome in outcomes.values()) > 0.9 * len(outcomes)
     assert f"{RIGHTS} of" not in str(result.stdout)
     # What was excepted or not tried is not passed over in silence, and what was not asked is said.
@@ -397,29 +398,30 @@ def test_the_whole_proof_passes_item_by_item(project: pytest.Pytester, built: Bu
     ])  # fmt: skip
 
 
-def test_of_a_broken_policy_exactly_the_right_items_fail(project: pytest.Pytester, built: Built) -> None:
-    with built.owner() as owner:
-        run(owner, *OPEN, "grant truncate on clinic.goals to authenticated")
-    result, outcomes = _proved(project, built.owner_dsn)
+def test_of_a_broken_policy_exactly_the_right_items_fail(project: pytest.Pytester, org: Built) -> None:
+    with org.owner() as owner:
+        run(owner, *OPEN, 'grant truncate on "App"."Tag" to authenticated')
+    result, outcomes = _proved(project, org.owner_dsn, manifest=org.project.manifest.path)
     assert result.ret == 1
     failed = _failed(outcomes)
     matrix = {name for name in failed if name.startswith("tenantry.matrix")}
-    assert matrix == {"tenantry.matrix.locations"}
+    assert matrix == {"tenantry.matrix.Note"}
     assert {name for name in failed if name.startswith("tenantry.rights")} == {"tenantry.rights.truncate"}
     assert {name.rpartition(".")[2] for name in failed if name.startswith("tenantry.lint")} == LINT
     result.stdout.fnmatch_lines([
-        "*locations: * of * cells are not as the access matrix says.",
+        "*Note: * of * cells are not as the access matrix says.",
         "  who * command  row * matrix  database",
-        "  viewer * select   other tenant * refuse  allow",
+        "  guest * select   other tenant * refuse  allow",
         "*`tenantry access diff` shows*",
         "*truncate: *",
-        "  authenticated has TRUNCATE on clinic.goals",
+        "  authenticated has TRUNCATE on *Tag*",
     ])  # fmt: skip
     assert "Traceback" not in str(result.stdout)
     # Chosen by keyword, and by the names that pytest prints.
-    named = ("tenantry::matrix::locations", "tenantry::matrix::goals", "tenantry::rights")
-    result, outcomes = _proved(project, built.owner_dsn, *named, "-k", "locations or truncate")
-    assert outcomes == {"tenantry.matrix.locations": "failure", "tenantry.rights.truncate": "failure"}
+    named = ("tenantry::matrix::Note", "tenantry::matrix::Tag", "tenantry::rights")
+    more = (*named, "-k", "Note or truncate")
+    result, outcomes = _proved(project, org.owner_dsn, *more, manifest=org.project.manifest.path)
+    assert outcomes == {"tenantry.matrix.Note": "failure", "tenantry.rights.truncate": "failure"}
 
 
 COUNTED = """

@@ -73,14 +73,14 @@ def run_attacks(
         world = World.prepare(project, owner, copy)
         try:
             _check(world)
-            results = []
+            results: list[AttackResult] = []
             for done, each in enumerate(chosen):
                 if progress is not None:
                     progress(each.name, done, len(chosen))
+                if results and results[-1].outcome in ("broken", "error"):
+                    world.rebuild()  # it may have changed anything
                 result = _try(world, each, (accepted or {}).get(each.name, ""))
                 results.append(result)
-                if result.outcome in ("broken", "error"):
-                    world.rebuild()  # it may have changed anything
         finally:
             remove_leftovers(owner)
     if progress is not None:
@@ -119,11 +119,21 @@ def _short(error: Exception) -> str:
 
 
 def ask_rights(
-    connection: psycopg.Connection[Any], project: Project, *, accepted: Mapping[str, str] | None = None
+    connection: psycopg.Connection[Any],
+    project: Project,
+    *,
+    attacks: Collection[str] | None = None,
+    accepted: Mapping[str, str] | None = None,
 ) -> tuple[AttackResult, ...]:
-    """Ask the catalog which rights would allow which attack, for a database on which nothing may be tried."""
+    """Ask the catalog which rights would allow which attack, for a database on which nothing may be tried.
+
+    Args:
+        attacks: the names of the attacks to ask about; by default all.
+    """
     results = []
     for each in ATTACKS:
+        if attacks is not None and each.name not in attacks:
+            continue
         started = time.monotonic()
         if each.rights is None:
             reason = "the catalog cannot tell; the attack is tried on a copy of the database"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from tenantry.manifest.model import Share
 from tenantry.mapping.project import Project
@@ -30,6 +31,7 @@ from tenantry.prove.fixtures.build import FixtureRow, Fixtures, remove_leftovers
 from tenantry.prove.fixtures.row_factory import CannotMake, RowFactory, Values, insert_sql
 
 _MOST_CHANGES = 400
+_TRIAL = "tenantry_trial"
 
 
 class StateChange(Protocol):
@@ -255,16 +257,23 @@ def _not_found(table: str, condition: str) -> str:
 def _violation(ready: RowFactory, row: FixtureRow, condition: str) -> Assignment | None:
     """Find the violation by trying values; every trial is rolled back."""
     for values in itertools.islice(ready.otherwise(row.table, row.values, condition), _MOST_CHANGES):
-        try:
-            with ready.conn.transaction(force_rollback=True):
-                ready.conn.execute("set constraints all immediate")
-                statement = _update(row, values).decode() + f" returning ({condition}) is not true"
-                found = ready.conn.execute(statement.encode()).fetchone()
-        except psycopg.Error:
-            continue
-        if found == (True,):
+        if _breaks(ready.conn, f"{_update(row, values).decode()} returning ({condition}) is not true"):
             return Assignment(row, values)
     return None
+
+
+def _breaks(conn: psycopg.Connection[Any], update: str) -> bool:
+    """Return what an update returns, in one round trip; it is rolled back."""
+    back = f"rollback to savepoint {_TRIAL}; release savepoint {_TRIAL}"
+    try:
+        results = conn.execute(f"savepoint {_TRIAL}; set constraints all immediate; {update}; {back}".encode())
+    except psycopg.Error:
+        if conn.info.transaction_status == TransactionStatus.INERROR:
+            conn.execute(back)
+        return False
+    results.nextset()
+    results.nextset()
+    return results.fetchone() == (True,)
 
 
 # -- on the server ------------------------------------------------------------------------------------------------------
