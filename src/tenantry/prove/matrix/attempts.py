@@ -63,6 +63,7 @@ class AttemptCatalog:
     """The columns of each table that a client's role may update, as the server reports them."""
     gone: set[tuple[str, str]] = field(default_factory=set)
     """Rows, as table and condition, that do not exist at present: they were deleted with a membership."""
+    _changeable: dict[str, list[str]] = field(default_factory=dict)
 
     def prepare(self, maker: RowFactory, table: Table) -> None:
         """Find an INSERT for every place of a table where a row can be put."""
@@ -221,6 +222,11 @@ class AttemptCatalog:
 
     def changeable(self, table_name: str) -> list[str]:
         """Return the columns of a table that the manifest leaves open to change."""
+        if table_name not in self._changeable:
+            self._changeable[table_name] = self._open_columns(table_name)
+        return self._changeable[table_name]
+
+    def _open_columns(self, table_name: str) -> list[str]:
         manifest = self.project.manifest
         table = self.project.target.table(table_name)
         listed = manifest.tables[table_name].access.update_columns
