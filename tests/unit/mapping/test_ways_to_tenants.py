@@ -145,7 +145,7 @@ def test_a_mismatch_with_a_constant_tenant_is_reported(
 
 
 def test_the_tenant_above_has_a_reference_and_an_index(tmp_path: Path) -> None:
-    text = MANIFEST.replace('active = "is_open"', 'active = "is_open"\nparent = "{}"')
-    assert [each.key for each in problems(tmp_path, text.format("abov"))] == ["tenant.parent"]
-    said = [each.message for each in problems(tmp_path, text.format("name"))]
+    text = MANIFEST.replace('active = "is_open"', 'active = "is_open"\nparent = "ABOVE"')
+    assert [each.key for each in problems(tmp_path, text.replace("ABOVE", "abov"))] == ["tenant.parent"]
+    said = [each.message for each in problems(tmp_path, text.replace("ABOVE", "name"))]
     assert [each.partition(" needs ")[2][:9] for each in said] == ["a foreign", "an index:"], said
