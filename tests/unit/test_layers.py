@@ -40,6 +40,7 @@ FLOORS = (
     "migrate",
     "draft",
     "review",
+    "usage",
     "export",
     "prove.expected",
     "prove.model",

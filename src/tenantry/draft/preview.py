@@ -15,6 +15,7 @@ from tenantry.draft.check import project_of_files
 from tenantry.draft.make import make_draft
 from tenantry.draft.model import DraftOptions
 from tenantry.errors import SettingsError, TenantryError
+from tenantry.mapping import Project
 from tenantry.survey import Survey, survey
 
 
@@ -23,6 +24,7 @@ class Preview:
     """A survey, with the analysis of the drafted migration.
 
     Attributes:
+        project: the drafted migration; None if there is none.
         not_drafted: why there is no draft to analyze; empty if there is one.
     """
 
@@ -30,6 +32,7 @@ class Preview:
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     not_drafted: str = ""
+    project: Project | None = None
 
 
 def preview(
@@ -61,7 +64,8 @@ def preview(
             progress=lambda _name, _rows: progress("analyzing tables", next(done), total),
         )
         progress("analyzing tables", total, total)
-        return Preview(found, tuple(analyze(project, evidence, look_around(connection, project))), evidence)
+        findings = tuple(analyze(project, evidence, look_around(connection, project)))
+        return Preview(found, findings, evidence, project=project)
     except TenantryError as error:
         return Preview(found, not_drafted=str(error))
 

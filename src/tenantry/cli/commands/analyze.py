@@ -21,7 +21,10 @@ from tenantry.draft.preview import preview
 from tenantry.migrate.session.reserved_names import all_taken
 from tenantry.report.terminal import survey as view
 from tenantry.report.terminal.analyze import findings as show_findings
+from tenantry.report.terminal.usage import usage as show_usage
 from tenantry.settings import Settings, read_settings
+from tenantry.usage.both import Usage, UsageFiles, usage
+from tenantry.usage.queries import read_queries
 
 
 @command(
@@ -43,6 +46,22 @@ def analyze(
     sql: SqlFiles = None,
     tenant: TenantTable = None,
     users: UsersTable = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(
+            "--code", help="Also list the lines of this folder's code that touch what changes.", show_default=False
+        ),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            "--queries",
+            help="Also list the queries of this file that touch what changes, with the server's plans: SQL, or an export of"
+            " pg_stat_statements as .csv or .json.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the differences between source and target, and data that cannot be migrated unchanged.
@@ -52,12 +71,17 @@ def analyze(
     Without a manifest it reports what is in the database: the kind of each table, candidates for the tenant and for the table
     of people who sign in, with reasons; references without a foreign key, with the share of sampled values that support them;
     and the findings of the migration that `tenantry init` would draft.
+
+    **--code** and **--queries** list what has to change in the application: lines and queries that name tables, ids and columns
+    that change. An ordinary word such as `id` counts only in SQL or beside its table. Queries are planned (EXPLAIN) on the source,
+    and on the target if it exists; nothing is executed.
     """
+    looked_up = UsageFiles(code, read_queries(queries) if queries is not None else ())
     settings = read_settings(dsn=dsn, manifest=manifest)
     if prisma is not None or sql or (settings.manifest is None and settings.dsn is not None):
         _without_manifest(
             settings, (prisma, sql or ()), schema, DraftOptions(tenant=tenant, users=users),
-            everything=everything, sample_rows=sample_rows, as_json=as_json,
+            everything=everything, sample_rows=sample_rows, as_json=as_json, files_of_use=looked_up,
         )  # fmt: skip
         return
     with prepared_project(dsn, manifest, names=False) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
@@ -74,10 +98,18 @@ def analyze(
         if prepared.run is None:
             around = replace(around, taken=tuple(all_taken(connection, prepared.project)))
         findings = find(prepared.project, evidence, around)
+        used = usage(connection, prepared.project, looked_up)
     if as_json:
-        print_json({"findings": [each.to_json() for each in findings], "evidence": [_evidence(e) for e in evidence]})
+        print_json(
+            {
+                "findings": [each.to_json() for each in findings],
+                "evidence": [_evidence(e) for e in evidence],
+                **used.to_json(),
+            }
+        )
     else:
         show_findings(out, findings, everything=everything)
+        show_usage(out, used, everything=everything)
     if any(finding.severity == "blocker" for finding in findings):
         raise typer.Exit(1)
 
@@ -91,9 +123,11 @@ def _without_manifest(
     everything: bool,
     sample_rows: int,
     as_json: bool,
+    files_of_use: UsageFiles,
 ) -> None:
     with described(settings, *files) as connection, Bars(err, quiet=as_json) as bars:
         found = preview(connection, schema, options, most_rows=sample_rows, progress=bars.count)
+        used = Usage() if found.project is None else usage(connection, found.project, files_of_use)
     if as_json:
         print_json(
             {
@@ -101,6 +135,7 @@ def _without_manifest(
                 "findings": [each.to_json() for each in found.findings],
                 "evidence": [_evidence(each) for each in found.evidence],
                 "not_drafted": found.not_drafted,
+                **used.to_json(),
             }
         )
     else:
@@ -111,6 +146,7 @@ def _without_manifest(
         else:
             out.print("Findings of the migration that `tenantry init` would draft", style="bold")
             show_findings(out, found.findings, everything=everything)
+            show_usage(out, used, everything=everything)
             out.print("\nNext: `tenantry init` writes that draft, with the questions to decide.", markup=False)
     if any(finding.severity == "blocker" for finding in found.findings):
         raise typer.Exit(1)
