@@ -142,6 +142,9 @@ class SourceWriter:
         for columns in unique_sets(table):
             if all(new[name] == row[name] and new[name] is not None for name in columns):
                 self._make_unique(table, new, columns)
+        for column in table.columns:
+            if new[column.name] == row[column.name] and "@" in (new[column.name] or ""):
+                new[column.name] = self.mutated(column, new[column.name])
         names = [column.name for column in table.columns if column.generated is None]
         values = ", ".join(literal(new[name]) for name in names)
         listed = ", ".join(map(ident, names))
@@ -158,7 +161,7 @@ class SourceWriter:
         column = self.random.choice(columns)
         unique = {name for each in unique_sets(table) for name in each}
         value = row[column.name]
-        if column.name in unique:
+        if column.name in unique or "@" in (value or ""):
             value = self.mutated(column, value)
         elif column.nullable and self.chance(0.1):
             value = None
