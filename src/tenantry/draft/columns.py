@@ -16,6 +16,9 @@ from tenantry.survey.sample import base_type
 
 _VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
 
+_NONE = re.compile(r"""\(?'?(0|-1|)'?\)?(::[\w" ]+(\(\d+\))?)?$""")
+"""Defaults of references that may not be null and mean that there is none."""
+
 
 def add_types(work: Drafting) -> None:
     """Draft the target's own enums, domains and composite types from the source's."""
@@ -98,8 +101,11 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
         parent = work.target_of[reference.parent]
         if not reference.declared or len(reference.columns) > 1:
             drafted.rule["ref"] = parent
-        if not reference.declared and reference.share < 1 and column.nullable:
-            drafted.rule["orphan"] = "null"
+        if not reference.declared:
+            means_none = column.default is not None and _NONE.match(column.default) is not None
+            drafted.not_null = drafted.not_null and not means_none
+            if not drafted.not_null and (reference.share < 1 or means_none):
+                drafted.rule["orphan"] = "null"
         if reference.parent in (work.users, work.root) or reference.parent not in work.scoped:
             made.keys.append(DraftKey((name,), parent, (ROW_ID,), _on_delete(table, reference)))
         elif made.scoped:
@@ -111,7 +117,7 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
                     _on_delete(table, reference),
                 )
             )
-        _note_reference(work, made, drafted, reference)
+        _note_reference(work, made, drafted, reference, column)
     else:
         _plain_column(work, table, made, column, drafted)
     made.columns.append(drafted)
@@ -221,12 +227,16 @@ def _ask_inner(work: Drafting, made: DraftTable, each: FoundReference) -> None:
     )  # fmt: skip
 
 
-def _note_reference(work: Drafting, made: DraftTable, drafted: DraftColumn, each: FoundReference) -> None:
+def _note_reference(
+    work: Drafting, made: DraftTable, drafted: DraftColumn, each: FoundReference, source: CatalogColumn
+) -> None:
     if each.declared:
         return
     chosen = f'ref = "{work.target_of[each.parent]}"'
     if drafted.rule.get("orphan") == "null":
         chosen += ', orphan = "null": a value that names no row becomes null'
+        if default := source.default if not source.nullable else "":
+            chosen += f"; the column may be null in the target, because its default, {default}, seems to mean that there is none"
     elif each.share < 1:
         chosen += ": a row whose value refers to no row is quarantined"
     work.out.questions.append(

@@ -71,3 +71,28 @@ def test_a_tenant_that_only_a_key_of_several_columns_states_is_the_rows_tenant(
     # A person belongs to no tenant by their own row, and two firms may give the same badge.
     assert "badge)" not in table_sql(draft, "people")
     assert any("badge" in " ".join(each.evidence) for each in draft.questions if each.about == "people")
+
+
+ZERO_FOR_NONE = """
+create table firms (id serial primary key, title text not null);
+create table people (id serial primary key, firm integer not null references firms, mail text not null unique, secret text,
+    inviter integer not null default 0, boss varchar(10) not null default '', mentor integer not null);
+create table tickets (id serial primary key, firm integer not null references firms, parent integer not null default 0);
+insert into firms (title) select 'f' || n from generate_series(1, 3) n;
+insert into people (firm, mail, secret, inviter, boss, mentor)
+    select 1 + n % 3, 'p' || n || '@example.org', 'x', case when n % 9 = 0 then 0 else n end, case when n % 7 = 0 then '' else n::text end,
+        case when n % 5 = 0 then 0 else n end from generate_series(1, 60) n;
+insert into tickets (firm, parent) select 1 + n % 3, case when n > 3 and n % 4 > 0 then n - 3 else 0 end from generate_series(1, 60) n;
+"""
+
+
+def test_a_default_of_a_reference_that_means_none_becomes_null(servers: dict[int, EmbeddedServer]) -> None:
+    draft = drafted(servers, ZERO_FOR_NONE, "firms", "people")
+    assert re.search(r"parent uuid,", table_sql(draft, "tickets"))
+    assert 'parent = { ref = "tickets", orphan = "null" }' in section(draft, "tickets")
+    people = table_sql(draft, "people")
+    assert re.search(r"inviter uuid,", people)
+    # Nothing says what a mentor of 0 means: such rows are quarantined.
+    assert re.search(r"mentor uuid not null", people)
+    asked = next(each for each in draft.questions if each.about == "tickets.parent")
+    assert "its default, 0, seems to mean that there is none" in asked.chosen

@@ -13,7 +13,9 @@ create table users (id uuid primary key default gen_random_uuid(), email text no
 """
 
 
-def test_rows_are_made_over_domains_without_nulls_unique_defaults_and_a_reference_to_themselves(database: Database) -> None:
+def test_rows_are_made_over_domains_without_nulls_unique_defaults_and_a_reference_to_themselves(
+    database: Database,
+) -> None:
     with database.connect(autocommit=False) as connection:
         connection.execute(TABLES)
         catalog = read_catalog(connection, "public")
