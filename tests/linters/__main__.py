@@ -1,18 +1,19 @@
-"""python -m tests.linters: pgrls over Clinic's target, squawk over the SQL of its migration; exit code 1 where something stands.
+"""python -m tests.linters: pgrls over Clinic's target and those that are drafted for the corpus, squawk over the SQL of their migrations;
+exit code 1 where something stands.
 
 Both are in a virtual environment of their own (`make lint` makes it), since pgrls needs another pglast than Tenantry. Findings of
-level error and warning fail, but for those that exceptions.toml excepts, each with its reason. Before that each linter has to find
-what is wrong with something that is wrong: one that finds nothing anywhere would pass forever.
+level error and warning fail, but for those that exceptions.toml, and corpus.toml for the corpus, except, each with its reason. Before
+that each linter has to find what is wrong with something that is wrong: one that finds nothing anywhere would pass forever.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tenantry.manifest import load_manifest
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database, fresh_database
 from tests.isolation.build import CLINIC, OWNER, build_clinic, make_roles, run
+from tests.linters.corpus import corpus_findings, steps_of
 from tests.linters.findings import Finding, load_exceptions, standing, unused
 
 HERE = Path(__file__).parent
@@ -51,25 +53,30 @@ def main(tools: Path) -> int:
         try:
             with fresh_database(server) as target:
                 build_clinic(target)
-                found = _pgrls(tools, target)
+                found = pgrls(tools, target)
                 with target.connect() as admin:
                     admin.execute(BROKEN.encode())
-                _must_find("pgrls", BROKEN_FINDINGS - {(each.rule, each.place) for each in _pgrls(tools, target)})
+                _must_find("pgrls", BROKEN_FINDINGS - {(each.rule, each.place) for each in pgrls(tools, target)})
             with fresh_database(server) as source:
                 scripts = _scripts(source)
-            found += _squawk(tools, folder / "sql", scripts)
-            wrong = _squawk(tools, folder / "broken", BROKEN_SQL)
+            found += squawk(tools, folder / "sql", scripts)
+            wrong = squawk(tools, folder / "broken", BROKEN_SQL)
             _must_find("squawk", BROKEN_SQL_FINDINGS - {each.rule for each in wrong})
+            drafted = corpus_findings(server, folder, partial(pgrls, tools), partial(squawk, tools))
         finally:
             server.stop()
-    exceptions = load_exceptions(HERE / "exceptions.toml")
+    return max(_judged("Clinic", found, "exceptions.toml"), _judged("the corpus", drafted, "corpus.toml"))
+
+
+def _judged(what: str, found: Sequence[Finding], file: str) -> int:
+    exceptions = load_exceptions(HERE / file)
     left, stale = standing(found, exceptions), unused(found, exceptions)
     for each in left:
         print(each)
     for text in stale:
-        print(f"exceptions.toml: nothing is found any more for {text}: take it out")
+        print(f"{file}: nothing is found any more for {text}: take it out")
     counts = ", ".join(f"{tool} {sum(each.tool == tool for each in found)}" for tool in ("pgrls", "squawk"))
-    print(f"linters: {counts} findings, {len(found) - len(left)} of them excepted; {len(left)} stand.")
+    print(f"linters, {what}: {counts} findings, {len(found) - len(left)} of them excepted; {len(left)} stand.")
     return 1 if left or stale else 0
 
 
@@ -87,9 +94,9 @@ def _json(command: Sequence[str | Path]) -> object:
     return json.loads(done.stdout)
 
 
-def _pgrls(tools: Path, database: Database) -> list[Finding]:
+def pgrls(tools: Path, database: Database, config: Path = HERE / "pgrls.toml") -> list[Finding]:
     report = _json([
-        tools / "pgrls", "lint", "--config", HERE / "pgrls.toml", "--format", "json", "--database-url", database.dsn,
+        tools / "pgrls", "lint", "--config", config, "--format", "json", "--database-url", database.dsn,
     ])  # fmt: skip
     assert isinstance(report, dict)
     return [
@@ -99,7 +106,7 @@ def _pgrls(tools: Path, database: Database) -> list[Finding]:
     ]
 
 
-def _squawk(tools: Path, folder: Path, scripts: dict[str, str]) -> list[Finding]:
+def squawk(tools: Path, folder: Path, scripts: dict[str, str]) -> list[Finding]:
     folder.mkdir()
     for name, text in scripts.items():
         (folder / f"{name}.sql").write_text(text, encoding="utf-8")
@@ -115,8 +122,6 @@ def _squawk(tools: Path, folder: Path, scripts: dict[str, str]) -> list[Finding]
 
 # -- what is generated ---------------------------------------------------------------------------------------------------
 
-_STEP = re.compile(r"^-- \d+\. (\S+) \[\w+\]: ", re.MULTILINE)
-
 
 def _scripts(database: Database) -> dict[str, str]:
     """The plan's steps by id, each with the settings that it runs under, and the script of the roles."""
@@ -126,12 +131,7 @@ def _scripts(database: Database) -> dict[str, str]:
         run(admin, f"grant create, usage on schema public to {OWNER}")
     with database.connect(user=OWNER) as owner:
         run(owner, files("clinic.migration.legacy").joinpath("schema.sql").read_text(encoding="utf-8"))
-    plan = _tenantry("plan", "--sql", database=database)
-    steps = list(_STEP.finditer(plan))
-    head = plan[: steps[0].start()]
-    ends = [*(step.start() for step in steps[1:]), len(plan)]
-    found = {step[1]: head + plan[step.start() : end] for step, end in zip(steps, ends, strict=True)}
-    return {**found, "roles": _tenantry("roles", database=database)}
+    return {**steps_of(_tenantry("plan", "--sql", database=database)), "roles": _tenantry("roles", database=database)}
 
 
 def _tenantry(*arguments: str, database: Database) -> str:

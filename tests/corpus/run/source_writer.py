@@ -78,8 +78,8 @@ class SourceWriter:
 
     def transaction(self) -> None:
         """One transaction of up to three statements, on the source and then on its twin: both take it, or neither does."""
-        self._follow_sequences()
         statements = [made for _ in range(self.random.choice((1, 1, 2, 3))) if (made := self.statement())]
+        self._follow_sequences()
         outcomes = []
         for connection in (self.source, self.twin):
             outcome: object

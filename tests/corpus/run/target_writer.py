@@ -94,6 +94,9 @@ class TargetWriter:
         }
         names = [name for name in names if name not in numbered]
         born = Born(mapping, "", like)
+        for column in mapping.columns:
+            if column.source and column.kind in ("reference", "json_ids") and self._lossy(mapping, column, like, row):
+                born.changed[column.source] = "*"
         changed: dict[str, str] = {}
         for columns in unique_sets(mapping.target):
             if (
@@ -198,11 +201,19 @@ class TargetWriter:
         return not {column.name, column.source} & unique and column.source not in ways and column.down is not None
 
     def _lossy(self, mapping: Mapping, column: MappedColumn, source: Row, row: dict[str, Any]) -> bool:
-        """Whether the target has nothing where the source has something: an id of no row."""
+        """Whether the target has nothing where the source has something: ids of no rows."""
+        value = source[column.source or ""]
+        name = ident(column.name)
+        held = f"cardinality({name})" if column.is_array else f"({name} is not null)::integer"
         found = self.target.execute(
-            f"select {ident(column.name)} is null from {self._name(mapping.target)} where {ROW_ID} = {literal(row['id'])}".encode()
+            f"select {held} from {self._name(mapping.target)} where {ROW_ID} = {literal(row['id'])}".encode()
         ).fetchone()
-        return bool(found and found[0]) != (source[column.source or ""] is None)
+        if found is None:
+            return True
+        if column.is_array and value is not None:
+            listed = self.twin.execute("select cardinality(%s::text[])", [value]).fetchone()
+            return listed is None or listed[0] != found[0]
+        return bool(found[0]) != (value is not None)
 
     def _changed(
         self, mapping: Mapping, columns: tuple[str, ...], row: dict[str, Any], changed: dict[str, str], born: Born
