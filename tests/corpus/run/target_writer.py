@@ -204,13 +204,13 @@ class TargetWriter:
         """Whether the target has nothing where the source has something: ids of no rows."""
         value = source[column.source or ""]
         name = ident(column.name)
-        held = f"cardinality({name})" if column.is_array else f"({name} is not null)::integer"
+        held = f"cardinality({name})" if column.type.endswith("[]") else f"({name} is not null)::integer"
         found = self.target.execute(
             f"select {held} from {self._name(mapping.target)} where {ROW_ID} = {literal(row['id'])}".encode()
         ).fetchone()
         if found is None:
             return True
-        if column.is_array and value is not None:
+        if column.type.endswith("[]") and value is not None:
             listed = self.twin.execute("select cardinality(%s::text[])", [value]).fetchone()
             return listed is None or listed[0] != found[0]
         return bool(found[0]) != (value is not None)
