@@ -18,7 +18,7 @@ from tenantry.postgres import EmbeddedServer
 from tenantry.postgres.stated import start_options
 from tenantry.postgres.tenant import tenant, tenant_pool
 from tests.conftest import fresh_database, running_server
-from tests.integration.access.test_seal import World
+from tests.integration.access.seal_world import World
 from tests.isolation.build import KEY, build_clinic
 
 HERE = Path(__file__).parent

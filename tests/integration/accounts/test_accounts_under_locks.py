@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from tenantry.manifest.model import Membership
-from tests.integration.accounts.test_in_step import World, person_with_traces, with_other_functions, world
+from tests.integration.accounts.in_step_world import World, person_with_traces, with_other_functions, world
 from tests.migrate_support import OWNER, cli, clinic_manifest, one, rows
 
 __all__ = ["world"]
